@@ -1,0 +1,155 @@
+//! The admin listener: liveness, readiness, metrics. Never on the data port.
+//!
+//! It sends no upstream byte, checks `Host` against DNS rebinding, and answers errors in the envelope like everybody else.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::context::RequestId;
+use crate::envelope::{Envelope, Fields};
+use crate::gateway::Lifecycle;
+use crate::message;
+use crate::plan::Plan;
+use crate::policy::Format;
+use crate::render::{self, PageWords, negotiate::Shape};
+use crate::upstream::request_head::names;
+
+/// Admin connections at the same time.
+const MAX_CONNECTIONS: usize = 64;
+/// How long an admin client may take for its headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Binds the listener and serves it on the current runtime. Returns the address.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn start(plan: Arc<Plan>, lifecycle: Arc<Lifecycle>) -> io::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind(plan.listen.admin)?;
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let address = listener.local_addr()?;
+    let page = Arc::new(Pages { plan, lifecycle });
+    tokio::spawn(serve(listener, page));
+    Ok(address)
+}
+
+async fn serve(listener: TcpListener, pages: Arc<Pages>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let pages = Arc::clone(&pages);
+        tokio::spawn(async move {
+            let service = hyper::service::service_fn(move |request| {
+                let response = pages.answer(&request);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+            // A broken admin client is its own problem.
+            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            drop(place);
+        });
+    }
+}
+
+struct Pages {
+    plan: Arc<Plan>,
+    lifecycle: Arc<Lifecycle>,
+}
+
+impl Pages {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !is_safe_host(request.headers().get(header::HOST)) {
+            return error(request, StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST");
+        }
+        let path = request.uri().path();
+        if !matches!(path, "/livez" | "/readyz" | "/metrics") {
+            return error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND");
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = error(request, StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match path {
+            "/metrics" => text("application/openmetrics-text; version=1.0.0; charset=utf-8", self.plan.metrics.encode()),
+            "/livez" => text("text/plain; charset=utf-8", "ok\n".into()),
+            _ if self.lifecycle.is_ready() => text("text/plain; charset=utf-8", "ready\n".into()),
+            _ => {
+                let mut response = error(request, StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN");
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+                response
+            }
+        }
+    }
+}
+
+/// An address literal, or a name without a dot: no public name of an attacker's can be one.
+fn is_safe_host(host: Option<&HeaderValue>) -> bool {
+    let Some(authority) = host.and_then(|host| host.to_str().ok()?.parse::<http::uri::Authority>().ok()) else { return false };
+    let name = authority.host().trim_matches(['[', ']']);
+    name.parse::<IpAddr>().is_ok() || !name.contains('.')
+}
+
+fn text(content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Response<Full<Bytes>> {
+    let now = SystemTime::now();
+    let envelope = Envelope {
+        status,
+        code: code.to_owned(),
+        message: message::of_code(code, "en"),
+        language: None,
+        fields: Fields::new(),
+        retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
+        violated: Vec::new(),
+        problem_type: None,
+        timestamp: now,
+        request_id: RequestId::generate(now),
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        debug: None,
+    };
+    let rendered = render::render(&envelope, Shape::Json(Format::Envelope), PageWords { request_id: "", help: "" });
+    let mut response = text(rendered.content_type, String::from_utf8_lossy(&rendered.body).into_owned());
+    *response.status_mut() = status;
+    response.headers_mut().insert(names::X_REQUEST_ID, envelope.request_id.header().clone());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_could_be_rebound_are_refused() {
+        let safe = |host: &'static str| is_safe_host(Some(&HeaderValue::from_static(host)));
+        assert!(safe("127.0.0.1:9090") && safe("[::1]:9090") && safe("localhost") && safe("lockgate:9090"));
+        assert!(!safe("evil.example:9090") && !safe(""));
+        assert!(!is_safe_host(None));
+    }
+}

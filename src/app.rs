@@ -1,0 +1,221 @@
+//! Composition root: builds the parts from a plan, owns threads and tasks, and shuts them down in order.
+//!
+//! One thread with its own runtime per core serves requests; the caller's runtime serves the admin listener. Shutdown: not
+//! ready, wait `drain_delay`, refuse new requests and close the listeners, wait for the rest within `drain_timeout`.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::admin;
+use crate::gateway::{Gateway, Lifecycle};
+use crate::limit::inflight::InFlight;
+use crate::observe::recorder::{LineSettings, Recorder};
+use crate::observe::writer::Sink;
+use crate::plan::Plan;
+use crate::server::listen::{self, SURPLUS};
+use crate::upstream::connect::Connector;
+use crate::upstream::dispatch::Upstreams;
+use crate::upstream::resolve::Resolver;
+
+/// How often a core hands its log lines over.
+const FLUSH_EVERY: Duration = Duration::from_millis(100);
+/// Every so many flushes, idle upstream connections are looked through.
+const SWEEP_EVERY: u32 = 5;
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread or runtime cannot be had.
+    #[error("cannot start a worker: {0}")]
+    Worker(#[from] io::Error),
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct App {
+    /// Data addresses, with the ports that were chosen.
+    pub addresses: Vec<SocketAddr>,
+    /// Admin address.
+    pub admin: SocketAddr,
+    plan: Arc<Plan>,
+    lifecycle: Arc<Lifecycle>,
+    closing: watch::Sender<bool>,
+    workers: Vec<JoinHandle<io::Result<bool>>>,
+    sink: Sink,
+}
+
+/// What one worker thread gets.
+struct Worker {
+    core: usize,
+    plan: Arc<Plan>,
+    lifecycle: Arc<Lifecycle>,
+    via: HeaderValue,
+    resolver: Resolver,
+    recorder: Arc<Recorder>,
+    listeners: Vec<std::net::TcpListener>,
+    connections: Arc<InFlight>,
+    closing: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Starts everything. Must be called within a runtime: the admin listener lives there. Log lines go to `sink`.
+    ///
+    /// # Errors
+    /// When an address or a thread cannot be had; nothing is left running then.
+    pub fn start(plan: Plan, sink: Sink, lines: LineSettings) -> Result<Self, StartError> {
+        let plan = Arc::new(plan);
+        let cores = plan.listen.workers;
+        let mut per_core: Vec<Vec<std::net::TcpListener>> = (0..cores).map(|_| Vec::new()).collect();
+        let mut addresses = Vec::new();
+        for address in &plan.listen.http {
+            let listeners = listen::bind(*address, cores).map_err(|source| StartError::Bind { address: *address, source })?;
+            addresses.extend(listeners.first().and_then(|listener| listener.local_addr().ok()));
+            for (core, listener) in per_core.iter_mut().zip(listeners) {
+                core.push(listener);
+            }
+        }
+        let lifecycle = Arc::new(Lifecycle::default());
+        let (closing, watching) = watch::channel(false);
+        let admin = admin::start(Arc::clone(&plan), Arc::clone(&lifecycle))
+            .map_err(|source| StartError::Bind { address: plan.listen.admin, source })?;
+        let via = pseudonym();
+        let resolver = Resolver::default();
+        let connections = Arc::new(InFlight::new(plan.listen.max_connections + SURPLUS));
+        let mut app = Self { addresses, admin, plan, lifecycle, closing, workers: Vec::new(), sink };
+        for (core, listeners) in per_core.into_iter().enumerate() {
+            let plan = Arc::clone(&app.plan);
+            let recorder = Recorder::new(Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, app.sink.clone());
+            let (lifecycle, connections) = (Arc::clone(&app.lifecycle), Arc::clone(&connections));
+            let (via, resolver, closing) = (via.clone(), resolver.clone(), watching.clone());
+            let worker = Worker { core, plan, lifecycle, via, resolver, recorder: Arc::new(recorder), listeners, connections, closing };
+            app.workers.push(std::thread::Builder::new().name(format!("core-{core}")).spawn(move || worker.run())?);
+        }
+        app.lifecycle.started();
+        Ok(app)
+    }
+
+    /// Shuts down in order; true when every request could finish in time. `hurry` ends the waiting early.
+    pub async fn shutdown(mut self, hurry: impl Future<Output = ()>) -> bool {
+        let listen = &self.plan.listen;
+        self.lifecycle.draining();
+        tracing::info!(
+            drain_delay_ms = listen.drain_delay.map_or(0, |delay| delay.as_millis() as u64),
+            "draining: not ready, still serving"
+        );
+        let mut hurry = std::pin::pin!(hurry);
+        let mut hurried = false;
+        if let Some(delay) = listen.drain_delay {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = &mut hurry => hurried = true,
+            }
+        }
+        self.lifecycle.closing();
+        let _ = self.closing.send(true);
+        let workers = std::mem::take(&mut self.workers);
+        let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|worker| matches!(worker.join(), Ok(Ok(true)))));
+        let drained = match hurried {
+            true => false,
+            false => tokio::select! {
+                drained = joined => drained.unwrap_or(false),
+                () = &mut hurry => false,
+            },
+        };
+        match drained {
+            true => tracing::info!("drained"),
+            false => tracing::warn!("stopped with requests in flight"),
+        }
+        let sink = self.sink.clone();
+        let _ = tokio::task::spawn_blocking(move || sink.flush(Duration::from_secs(2))).await;
+        drained
+    }
+}
+
+/// `1.1 lockgate-<random>`: other gateways in the chain are no loop, this process is.
+fn pseudonym() -> HeaderValue {
+    let text = format!("1.1 lockgate-{:08x}", fastrand::u32(..));
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("1.1 lockgate"))
+}
+
+impl Worker {
+    /// Runs a runtime until the shutdown is over; true when every connection ended by itself.
+    fn run(self) -> io::Result<bool> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let drained = runtime.block_on(self.serve());
+        runtime.shutdown_background();
+        Ok(drained)
+    }
+
+    async fn serve(self) -> bool {
+        let upstreams = Upstreams { connector: Connector::new(self.resolver), core: self.core };
+        let drain_timeout = self.plan.listen.drain_timeout;
+        let gateway = Arc::new(Gateway {
+            plan: Arc::clone(&self.plan),
+            upstreams,
+            recorder: Arc::clone(&self.recorder),
+            via: self.via,
+            lifecycle: self.lifecycle,
+        });
+        let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
+        let shared =
+            listen::Shared { connections: self.connections, max: self.plan.listen.max_connections, closing: self.closing.clone(), alive };
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&self.recorder), Arc::clone(&self.plan), self.core));
+        let mut accepting = tokio::task::JoinSet::new();
+        for listener in self.listeners {
+            accepting.spawn(listen::accept(listener, Arc::clone(&gateway), shared.clone()));
+        }
+        drop(shared);
+        while let Some(ended) = accepting.join_next().await {
+            if let Ok(Err(error)) = ended {
+                tracing::error!(%error, "a listener ended");
+            }
+        }
+        let drained = tokio::time::timeout(drain_timeout, all_gone.recv()).await.is_ok();
+        upkeep.abort();
+        self.recorder.flush();
+        drained
+    }
+}
+
+/// The core's regular work: log lines go out, idle upstream connections whose time is over go away.
+async fn upkeep(recorder: Arc<Recorder>, plan: Arc<Plan>, core: usize) {
+    let mut tick = tokio::time::interval(FLUSH_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = 0u32;
+    loop {
+        tick.tick().await;
+        recorder.flush();
+        ticks = ticks.wrapping_add(1);
+        if ticks.is_multiple_of(SWEEP_EVERY) {
+            let now = Instant::now();
+            for endpoint in plan.backends.iter().flat_map(|backend| &backend.endpoints) {
+                endpoint.pool.sweep(core, now);
+            }
+        }
+    }
+}
+
+/// A sink on standard output, counting into the plan's metrics.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn stdout_sink(dropped: &Arc<AtomicU64>) -> io::Result<Sink> {
+    Sink::start(io::stdout(), Arc::clone(dropped))
+}

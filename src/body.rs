@@ -1,0 +1,150 @@
+//! The one response body type: nothing, bytes that are there, or a flow from an upstream.
+//!
+//! It tells a witness how the sending ended, so that every visit is recorded exactly once. It knows nothing of relaying
+//! or of logs.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+
+/// The answer was cut on purpose: the protocol must show the client that it is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("response aborted")]
+pub struct Aborted;
+
+impl From<Infallible> for Aborted {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// A body that arrives while it is sent. Implemented by the relay.
+pub trait Flow: Send {
+    /// The next chunk or the trailers.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>>;
+    /// True when nothing more will come.
+    fn is_end_stream(&self) -> bool;
+    /// What is known of the length.
+    fn size_hint(&self) -> SizeHint;
+}
+
+/// Learns how a ready answer was sent; dropped without `sent` when the client left first.
+pub trait Witness: Send {
+    /// All bytes were handed to the connection.
+    fn sent(&mut self, bytes: u64);
+}
+
+/// The response body.
+pub enum Body {
+    /// Bytes that are there (or none), with their witness.
+    Ready {
+        /// What is left to send.
+        bytes: Option<Bytes>,
+        /// Who learns of the end.
+        witness: Option<Box<dyn Witness>>,
+    },
+    /// Bytes that arrive.
+    Stream(Box<dyn Flow>),
+}
+
+impl Body {
+    /// A body of these bytes.
+    pub fn ready(bytes: impl Into<Bytes>, witness: Option<Box<dyn Witness>>) -> Self {
+        let bytes = bytes.into();
+        Self::Ready { bytes: (!bytes.is_empty()).then_some(bytes), witness }.settled()
+    }
+
+    /// No bytes at all.
+    pub fn empty(witness: Option<Box<dyn Witness>>) -> Self {
+        Self::Ready { bytes: None, witness }.settled()
+    }
+
+    /// A body without bytes is never polled by hyper: its witness hears of the end now.
+    fn settled(mut self) -> Self {
+        if let Self::Ready { bytes: None, witness } = &mut self
+            && let Some(mut witness) = witness.take()
+        {
+            witness.sent(0);
+        }
+        self
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        match self.get_mut() {
+            Self::Ready { bytes, witness } => Poll::Ready(bytes.take().map(|bytes| {
+                if let Some(mut witness) = witness.take() {
+                    witness.sent(bytes.len() as u64);
+                }
+                Ok(Frame::data(bytes))
+            })),
+            Self::Stream(flow) => flow.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Ready { bytes, .. } => bytes.is_none(),
+            Self::Stream(flow) => flow.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Ready { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Self::Stream(flow) => flow.size_hint(),
+        }
+    }
+}
+
+/// Trailer fields that may pass: none that frames, routes, authenticates or describes the content (RFC 9110 6.5.1), no
+/// field of this gateway, no debug output.
+pub fn keep_trailer(name: &http::HeaderName) -> bool {
+    let name = name.as_str();
+    !(name.starts_with("x-debug")
+        || name.starts_with("access-control-")
+        || name.starts_with("content-")
+        || matches!(
+            name,
+            "transfer-encoding"
+                | "trailer"
+                | "te"
+                | "host"
+                | "connection"
+                | "keep-alive"
+                | "upgrade"
+                | "cache-control"
+                | "expires"
+                | "age"
+                | "date"
+                | "location"
+                | "retry-after"
+                | "vary"
+                | "warning"
+                | "authorization"
+                | "www-authenticate"
+                | "proxy-authenticate"
+                | "set-cookie"
+                | "x-request-id"
+                | "proxy-status"
+                | "server"
+                | "x-powered-by"
+        ))
+}
+
+/// Drops what may not pass; `None` when nothing is left.
+pub fn filter_trailers(mut trailers: HeaderMap) -> Option<HeaderMap> {
+    let dropped: Vec<_> = trailers.keys().filter(|name| !keep_trailer(name)).cloned().collect();
+    for name in dropped {
+        trailers.remove(name);
+    }
+    (!trailers.is_empty()).then_some(trailers)
+}

@@ -1,0 +1,24 @@
+//! `lockgate check`: reads and compiles, starts nothing.
+
+use std::process::ExitCode;
+
+use super::source::Source;
+use super::{CheckArgs, EX_CONFIG, output};
+
+pub(super) fn check(args: &CheckArgs) -> ExitCode {
+    let sources = match args.files.as_slice() {
+        [] => vec![Source::find(std::env::var_os("LOCKGATE_CONFIG").as_deref().map(std::path::Path::new))],
+        files => files.iter().map(|file| Source::read(file)).collect(),
+    };
+    let mut good = true;
+    for source in sources {
+        match source.and_then(|source| source.compile().map(|plan| (source, plan))) {
+            Ok((source, plan)) => {
+                let endpoints: usize = plan.backends.iter().map(|backend| backend.endpoints.len()).sum();
+                output::say(&format!("{}: ok ({} backends, {endpoints} endpoints)", source.name, plan.backends.len()));
+            }
+            Err(_) => good = false,
+        }
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::from(EX_CONFIG) }
+}

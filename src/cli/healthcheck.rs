@@ -1,0 +1,49 @@
+//! `lockgate healthcheck`: is the gateway on this machine ready? One plain request, no runtime: it runs every few seconds.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::run::fail;
+use super::source::Source;
+use super::{EX_CONFIG, HealthArgs};
+
+/// For each step of the request.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) fn healthcheck(args: &HealthArgs) -> ExitCode {
+    let address = match args.admin {
+        Some(address) => address,
+        None => match Source::find(args.config.as_deref()).and_then(|source| source.compile()) {
+            Ok(plan) => plan.listen.admin,
+            Err(_) => return ExitCode::from(EX_CONFIG),
+        },
+    };
+    match ask(reachable(address)) {
+        Ok(200) => ExitCode::SUCCESS,
+        Ok(status) => fail(&format!("not ready: /readyz on {address} answers {status}")),
+        Err(error) => fail(&format!("cannot ask {address}: {error}")),
+    }
+}
+
+/// A listener on all addresses is asked on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn ask(address: SocketAddr) -> std::io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut head = [0; 64];
+    let read = stream.read(&mut head)?;
+    let status = std::str::from_utf8(&head[..read]).ok().and_then(|text| text.get(9..12)?.parse().ok());
+    status.ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+}

@@ -1,0 +1,118 @@
+//! `lockgate run`: configuration, logs, gateway, signals, drain.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::source::{Source, override_addresses};
+use super::{EX_CONFIG, RunArgs, output};
+use crate::app::{self, App};
+use crate::config::file::{LogFormat, LogLevel};
+use crate::failure::catalog::Severity;
+use crate::observe::access_log::Style;
+use crate::observe::recorder::LineSettings;
+use crate::observe::writer::{EventWriter, Sink};
+use crate::plan::{Log, Plan};
+use crate::policy::Mode;
+
+pub(super) fn run(args: &RunArgs) -> ExitCode {
+    let source = match &args.to {
+        Some(url) => Ok(Source::to_url(url)),
+        None => Source::find(args.config.as_deref()),
+    };
+    let Ok(mut plan) = source.and_then(|source| source.compile()) else { return ExitCode::from(EX_CONFIG) };
+    override_addresses(&mut plan, args.listen, args.admin);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}")),
+    };
+    runtime.block_on(serve(plan))
+}
+
+pub(super) fn fail(text: &str) -> ExitCode {
+    output::complain(&format!("error: {text}"));
+    ExitCode::FAILURE
+}
+
+async fn serve(plan: Plan) -> ExitCode {
+    let sink = match app::stdout_sink(&plan.metrics.log_dropped) {
+        Ok(sink) => sink,
+        Err(error) => return fail(&format!("cannot start the log: {error}")),
+    };
+    let lines = start_log(plan.log, &sink);
+    // Signals are caught before anything can receive one.
+    let (Ok(terminate), Ok(interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return fail("cannot catch signals");
+    };
+    let mode = plan.mode;
+    let app = match App::start(plan, sink, lines) {
+        Ok(app) => app,
+        Err(error) => return fail(&error.to_string()),
+    };
+    for address in &app.addresses {
+        tracing::info!(%address, admin = %app.admin, version = env!("CARGO_PKG_VERSION"), "listening");
+    }
+    if mode == Mode::Development {
+        tracing::warn!("development mode: clients see upstream errors, traces and addresses");
+    }
+    let mut stop = Stop { terminate, interrupt };
+    stop.wait().await;
+    app.shutdown(stop.wait()).await;
+    ExitCode::SUCCESS
+}
+
+/// SIGTERM or SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Starts event logging on the sink, and says how access lines look.
+pub(super) fn start_log(log: Log, sink: &Sink) -> LineSettings {
+    let level = match log.level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Trace => tracing::Level::TRACE,
+    };
+    let style = match log.format {
+        LogFormat::Json => Style::Json,
+        LogFormat::Pretty => Style::Pretty,
+        LogFormat::Auto if std::io::stdout().is_terminal() => Style::Pretty,
+        LogFormat::Auto => Style::Json,
+    };
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(EventWriter(sink.clone()));
+    // A second subscriber in one process (tests) keeps the first one's.
+    let _ = match style {
+        Style::Json => tracing::subscriber::set_global_default(builder.json().flatten_event(true).with_current_span(false).finish()),
+        Style::Pretty => tracing::subscriber::set_global_default(builder.with_ansi(false).finish()),
+    };
+    log_panics();
+    let failures = match log.level {
+        LogLevel::Error => Severity::Error,
+        LogLevel::Warn => Severity::Warn,
+        LogLevel::Info | LogLevel::Debug | LogLevel::Trace => Severity::Info,
+    };
+    LineSettings { access: log.access, failures, style }
+}
+
+/// A panic is logged with its place; what it says may hold a client's bytes, so it is escaped like any field.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(place, text = text.unwrap_or_default(), "panic");
+    }));
+}

@@ -1,0 +1,75 @@
+//! Where the configuration comes from: a file, the search order, or a URL on the command line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::output;
+use crate::config::diagnose;
+use crate::plan::{Plan, compile};
+
+/// Files that are looked for when none is named.
+const SEARCH: &[&str] = &["lockgate.toml", "config/lockgate.toml", "/etc/lockgate/lockgate.toml"];
+
+/// A configuration text with the name it is known by.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// Why there is no usable configuration; already told to the operator.
+#[derive(Debug)]
+pub(super) struct Told;
+
+impl Source {
+    /// The named file, or the first of the search order.
+    pub(super) fn find(named: Option<&Path>) -> Result<Self, Told> {
+        let found = named.map(Path::to_path_buf).or_else(|| SEARCH.iter().map(PathBuf::from).find(|path| path.exists()));
+        let Some(path) = found else {
+            output::complain(&format!("error: there is no configuration: none of {} exists", SEARCH.join(", ")));
+            output::complain("help: name one with --config FILE, or run without a file: lockgate run --to http://127.0.0.1:8000");
+            return Err(Told);
+        };
+        Self::read(&path)
+    }
+
+    /// Reads a file.
+    pub(super) fn read(path: &Path) -> Result<Self, Told> {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Self { name, text }),
+            Err(error) => {
+                output::complain(&format!("error: cannot read {name}: {error}"));
+                Err(Told)
+            }
+        }
+    }
+
+    /// One route for everything, to one service.
+    pub(super) fn to_url(url: &str) -> Self {
+        let quoted = serde_json::Value::from(url).to_string();
+        let text =
+            format!("[backends.default]\nendpoints = [{quoted}]\n\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"default\"\n");
+        Self { name: "--to".into(), text }
+    }
+
+    /// The plan; problems are shown.
+    pub(super) fn compile(&self) -> Result<Plan, Told> {
+        compile::from_text(&self.text, &|name| std::env::var(name).ok()).map_err(|problems| {
+            output::complain(diagnose::render(&self.name, &self.text, &problems, output::color()).trim_end());
+            let count = problems.len();
+            output::complain(&format!("\n{}: {count} {}", self.name, if count == 1 { "problem" } else { "problems" }));
+            Told
+        })
+    }
+}
+
+/// Puts addresses of the command line in place of the configuration's.
+pub(super) fn override_addresses(plan: &mut Plan, listen: Option<SocketAddr>, admin: Option<SocketAddr>) {
+    if let Some(address) = listen {
+        plan.listen.http = vec![address];
+    }
+    if let Some(address) = admin {
+        plan.listen.admin = address;
+    }
+}

@@ -1,0 +1,69 @@
+//! `${ENV}` and `file:` in string values.
+//!
+//! An expanded value is never part of a diagnostic; only the name that could not be expanded is.
+
+use std::path::Path;
+
+/// The largest secret file, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Replaces each `${NAME}` by the environment's value. `$${` stands for a literal `${`.
+pub fn environment(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            out.push_str(&rest[..at - 1]);
+            out.push_str("${");
+            rest = &rest[at + 2..];
+            continue;
+        }
+        out.push_str(&rest[..at]);
+        let name = &rest[at + 2..];
+        let end = name.find('}').ok_or("`${` is never closed by `}`")?;
+        let name = &name[..end];
+        let valid = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !valid {
+            return Err("the name of an environment variable has letters, digits and `_`".into());
+        }
+        out.push_str(&lookup(name).ok_or_else(|| format!("the environment variable `{name}` is not set"))?);
+        rest = &rest[at + 2 + end + 1..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// The value of a secret: `file:/path` reads the file (one trailing line end removed), anything else is itself.
+pub fn secret(text: &str) -> Result<String, String> {
+    let Some(path) = text.strip_prefix("file:") else { return Ok(text.to_owned()) };
+    let size = std::fs::metadata(Path::new(path)).map_err(|e| format!("cannot read `{path}`: {e}"))?.len();
+    if size > MAX_FILE {
+        return Err(format!("`{path}` is larger than 64KiB"));
+    }
+    let value = std::fs::read_to_string(path).map_err(|e| format!("cannot read `{path}`: {e}"))?;
+    let value = value.strip_suffix('\n').unwrap_or(&value);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    if value.is_empty() { Err(format!("`{path}` is empty")) } else { Ok(value.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_is_expanded_and_missing_names_are_named() {
+        let lookup = |name: &str| (name == "HOST").then(|| "10.0.0.1".to_owned());
+        assert_eq!(environment("http://${HOST}:1", &lookup).unwrap(), "http://10.0.0.1:1");
+        assert_eq!(environment("a$${b}", &lookup).unwrap(), "a${b}");
+        assert!(environment("${NOPE}", &lookup).unwrap_err().contains("NOPE"));
+        assert!(environment("${HOST", &lookup).is_err());
+        assert!(environment("${}", &lookup).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in "[$\\{\\}A-Z\\PC]{0,30}") {
+            let _ = environment(&text, &|_| Some(String::new()));
+        }
+    }
+}

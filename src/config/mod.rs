@@ -1,0 +1,83 @@
+//! What operators write: TOML text in, a [`file::File`] or every problem of it out.
+//!
+//! Pure but for `file:` secrets. It knows key names, types and units; what a valid file means is the plan's business.
+
+pub mod diagnose;
+pub mod expand;
+pub mod file;
+pub mod section;
+pub mod units;
+
+use diagnose::Problems;
+use file::File;
+use section::Section;
+use toml::de::DeTable;
+
+/// Reads a file's text. Problems are added to `problems`; the file holds whatever could be read, so that the caller can
+/// look for more. `lookup` answers `${NAME}`.
+pub fn read(text: &str, problems: &mut Problems, lookup: &dyn Fn(&str) -> Option<String>) -> File {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        problems.add(error.span(), format!("not TOML: {}", error.message()), "");
+    }
+    let mut section = Section::new("", root.get_ref(), root.span(), problems, lookup);
+    let file = file::read(&mut section);
+    section.end();
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems_of(text: &str) -> Vec<String> {
+        let mut problems = Problems::default();
+        read(text, &mut problems, &|_| None);
+        problems.sorted().into_iter().map(|p| format!("{} | {}", p.title, p.help)).collect()
+    }
+
+    #[test]
+    fn all_problems_come_at_once_with_suggestions() {
+        let found = problems_of(
+            "mode = \"prod\"\n[listne]\nhttp = 1\n[listen]\nhtpp = \"x\"\nidle_timeout = \"0s\"\nworkers = \"two\"\n[log]\nlevel = \"${NOPE}\"\n",
+        );
+        let all = found.join("\n");
+        for part in [
+            "does not know this word",
+            "did you mean `listen`",
+            "did you mean `http`",
+            "zero is not a duration",
+            "`listen.workers` must be",
+            "NOPE",
+        ] {
+            assert!(all.contains(part), "{part} in\n{all}");
+        }
+        assert_eq!(found.len(), 6, "{all}");
+    }
+
+    #[test]
+    fn features_of_a_later_version_are_named() {
+        let all =
+            problems_of("[redis]\nurl = \"x\"\n[backends.a]\nendpoints = [\"http://a\"]\nbalance = \"round-robin\"\nprotocol = \"h2\"\n")
+                .join("\n");
+        for part in ["`redis` is not available", "`backends.a.balance` is not available", "`backends.a.protocol = \"h2\"` is not available"]
+        {
+            assert!(all.contains(part), "{part} in\n{all}");
+        }
+    }
+
+    #[test]
+    fn broken_toml_still_shows_the_other_problems() {
+        let all = problems_of("mode = = 1\n[listen]\nhtpp = \"x\"\n").join("\n");
+        assert!(all.contains("not TOML") && all.contains("did you mean `http`"), "{all}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "[\\[\\]a-z=\"\\.\\{\\}0-9\\n ,$]{0,120}|\\PC{0,80}") {
+            let mut problems = Problems::default();
+            read(&text, &mut problems, &|_| None);
+            diagnose::render("f", &text, &problems.sorted(), false);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Values with units, as operators write them: `"10s"`, `"32KiB"`, `"100/s"`, `"off"`.
+//!
+//! Pure text in, typed value or a sentence out. Knows nothing of TOML.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// What was expected, in words that help; the caller adds the place.
+pub type Complaint = String;
+
+/// `"250ms"`, `"10s"`, `"2m"`, `"1h"`, `"14d"`. Zero is refused: it never means infinite.
+pub fn duration(text: &str) -> Result<Duration, Complaint> {
+    let (number, unit) = split(text);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("expected a duration such as \"250ms\", \"10s\", \"2m\", \"1h\" or \"1d\"".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "expected a whole number before the unit, such as \"10s\"".to_owned())?;
+    match number.checked_mul(millis) {
+        Some(0) => Err("zero is not a duration; write \"off\" where the clock may be switched off".into()),
+        Some(millis) if millis <= 365 * 86_400_000 => Ok(Duration::from_millis(millis)),
+        _ => Err("a duration is at most 365d".into()),
+    }
+}
+
+/// A duration, or `"off"` as `None`.
+pub fn clock(text: &str) -> Result<Option<Duration>, Complaint> {
+    if text == "off" { Ok(None) } else { duration(text).map(Some) }
+}
+
+/// `"512B"`, `"32KiB"`, `"10MiB"`, `"1GiB"`.
+pub fn size(text: &str) -> Result<u64, Complaint> {
+    let (number, unit) = split(text);
+    let factor: u64 = match unit {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err("expected a size such as \"512B\", \"32KiB\", \"10MiB\" or \"1GiB\"".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "expected a whole number before the unit, such as \"32KiB\"".to_owned())?;
+    match number.checked_mul(factor) {
+        Some(0) => Err("zero is not a size; write \"off\" where the limit may be switched off".into()),
+        Some(bytes) if bytes <= 1 << 40 => Ok(bytes),
+        _ => Err("a size is at most 1024GiB".into()),
+    }
+}
+
+/// A size, or `"off"` as `None`.
+pub fn bound(text: &str) -> Result<Option<u64>, Complaint> {
+    if text == "off" { Ok(None) } else { size(text).map(Some) }
+}
+
+/// A rate: so many requests per window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests per window.
+    pub count: NonZeroU32,
+    /// Window: one second, minute, hour or day.
+    pub window: Duration,
+}
+
+/// `"100/s"`, `"1000/m"`, `"5/h"`, `"10000/d"`.
+pub fn rate(text: &str) -> Result<Rate, Complaint> {
+    let help = || "expected a rate such as \"100/s\", \"1000/m\", \"5000/h\" or \"10000/d\"".to_owned();
+    let (count, unit) = text.split_once('/').ok_or_else(help)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(help()),
+    };
+    let count: u32 = count.parse().map_err(|_| help())?;
+    let count = NonZeroU32::new(count).ok_or_else(|| "a rate of zero admits nobody; remove the route instead".to_owned())?;
+    if u64::from(count.get()) > seconds * 1_000_000_000 {
+        return Err("a rate is at most one request per nanosecond".into());
+    }
+    Ok(Rate { count, window: Duration::from_secs(seconds) })
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text.split_at(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_mean_what_they_say() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(clock("off"), Ok(None));
+        assert_eq!(size("32KiB"), Ok(32_768));
+        assert_eq!(rate("5/m"), Ok(Rate { count: NonZeroU32::new(5).unwrap(), window: Duration::from_secs(60) }));
+        for bad in ["", "10", "s", "0s", "-1s", "1.5s", "10 s", "10sec", "99999999999999999999d", "off"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        for bad in ["1KB", "0B", "B", "18446744073709551615GiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        for bad in ["0/s", "1", "/s", "1/w", "x/s"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_value_or_a_sentence(text in ".{0,24}") {
+            for complaint in [duration(&text).err(), size(&text).err(), rate(&text).err()].into_iter().flatten() {
+                proptest::prop_assert!(!complaint.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What is known about one request from its arrival on: identity, peer, and what the client can read.
+//!
+//! Immutable once made. It knows nothing of routes, plans or answers.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
+
+use http::{HeaderValue, Method, Uri};
+use tokio::time::Instant;
+
+/// An id that is safe in a header, a log line and a JSON string: 1-128 of `[A-Za-z0-9._~-]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+/// The longest request id that is taken from a trusted peer, in bytes.
+const MAX_ID: usize = 128;
+
+impl RequestId {
+    /// A new UUIDv7 (RFC 9562 5.7): 48 bits of milliseconds, 74 random bits.
+    pub fn generate(now: SystemTime) -> Self {
+        let millis = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let random = fastrand::u128(..);
+        let high = (millis << 16) | 0x7000 | (random as u64 & 0x0fff);
+        let low = ((random >> 64) as u64 & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for (index, byte) in high.to_be_bytes().into_iter().chain(low.to_be_bytes()).enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                at += 1;
+            }
+            text[at] = HEX[usize::from(byte >> 4)];
+            text[at + 1] = HEX[usize::from(byte & 15)];
+            at += 2;
+        }
+        // Hex digits and dashes are always a valid header value.
+        Self(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("invalid")))
+    }
+
+    /// The id a trusted peer sent, if it is safe to repeat.
+    pub fn accept(value: &HeaderValue) -> Option<Self> {
+        let bytes = value.as_bytes();
+        let safe = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-');
+        ((1..=MAX_ID).contains(&bytes.len()) && bytes.iter().all(safe)).then(|| Self(value.clone()))
+    }
+
+    /// The id as a header value; cloning it is cheap.
+    pub const fn header(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The other side of a client connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Address and port of the socket.
+    pub address: SocketAddr,
+    /// The same IP as a header value, made once per connection.
+    pub forwarded_for: HeaderValue,
+    /// May set forwarding headers and request ids.
+    pub trusted: bool,
+}
+
+/// What the client said about the answers it can read; negotiated only if there is an error to tell.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// `Accept`
+    pub accept: Option<HeaderValue>,
+    /// `Accept-Language`
+    pub language: Option<HeaderValue>,
+    /// `Origin`, for CORS.
+    pub origin: Option<HeaderValue>,
+}
+
+/// One request, as it arrived.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// Told to client, upstream and log.
+    pub id: RequestId,
+    /// Monotonic time of arrival: every clock of the request starts here.
+    pub arrival: Instant,
+    /// Wall time of arrival.
+    pub wall: SystemTime,
+    /// As sent.
+    pub method: Method,
+    /// As sent; its path (never its query) may be shown.
+    pub uri: Uri,
+    /// The client's address: the peer, or what trusted proxies say.
+    pub client: IpAddr,
+    /// What the client can read.
+    pub wanted: Wanted,
+}
+
+impl RequestContext {
+    /// The path without its query: queries carry secrets.
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+}
+
+/// The thousandths of a quality value (RFC 9110 12.4.2): `0.8` is 800, anything that is none is 0.
+pub fn quality(text: &str) -> u32 {
+    text.trim().parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).map_or(0, |q| (q * 1000.0).round() as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_ids_are_uuid_v7() {
+        let id = RequestId::generate(SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(0x0193_8c6e_6f7a));
+        let text = id.as_str();
+        assert!(text.starts_with("01938c6e-6f7a-7"), "{text}");
+        assert_eq!(text.len(), 36);
+        assert!(matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{text}");
+        assert_ne!(id, RequestId::generate(SystemTime::now()));
+    }
+
+    #[test]
+    fn only_safe_ids_are_accepted() {
+        let accept = |text: &'static str| RequestId::accept(&HeaderValue::from_static(text)).is_some();
+        assert!(accept("abc-1.2_3~4"));
+        assert!(!accept(""));
+        assert!(!accept("a b"));
+        assert!(!accept("a\"b"));
+        assert!(RequestId::accept(&HeaderValue::from_str(&"a".repeat(129)).unwrap()).is_none());
+    }
+}

@@ -1,0 +1,155 @@
+//! Foreign errors become kinds here, and nowhere else: hyper, I/O and TLS errors are looked through once.
+//!
+//! What hyper reports for each upstream behaviour was measured, not guessed; the table is in `tests/it/faults.rs`, which
+//! provokes every row on a real socket.
+
+use std::error::Error;
+use std::io;
+
+use super::{Failure, Kind};
+
+/// The longest error chain that is kept for the log, in bytes.
+const MAX_DETAIL: usize = 400;
+
+/// Why a connection to an endpoint could not be opened.
+pub fn connect(error: &io::Error) -> Failure {
+    let kind = match error.kind() {
+        io::ErrorKind::ConnectionRefused => Kind::ConnectionRefused,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => Kind::Unroutable,
+        io::ErrorKind::PermissionDenied => Kind::Prohibited,
+        io::ErrorKind::TimedOut => Kind::ConnectTimeout,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::UnexpectedEof => Kind::ConnectionLost,
+        // EMFILE and the like are ours, not the backend's.
+        _ => match error.raw_os_error() {
+            Some(23 | 24) => Kind::Overloaded,
+            _ => Kind::ConnectionRefused,
+        },
+    };
+    Failure::because(kind, chain(error))
+}
+
+/// Why a TLS handshake with an endpoint failed.
+pub fn tls(error: &io::Error) -> Failure {
+    let kind = match find::<rustls::Error>(error) {
+        Some(
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertRevocationList(_),
+        ) => Kind::TlsCertificate,
+        Some(rustls::Error::AlertReceived(_)) => Kind::TlsAlert,
+        Some(_) => Kind::TlsProtocol,
+        None if error.kind() == io::ErrorKind::TimedOut => Kind::ConnectTimeout,
+        None => Kind::TlsProtocol,
+    };
+    Failure::because(kind, chain(error))
+}
+
+/// Why no response head arrived on an open connection.
+pub fn exchange(error: &hyper::Error) -> Failure {
+    // The request body failed on its way: that failure is the cause, the connection's end only follows from it.
+    if let Some(own) = find::<Failure>(error) {
+        return own.clone();
+    }
+    let io = find::<io::Error>(error).map(io::Error::kind);
+    let kind = if error.is_parse_too_large() {
+        Kind::ResponseHeadersTooLarge
+    } else if error.is_parse() {
+        match chain_mentions(error, "Transfer-Encoding") || chain_mentions(error, "transfer-encoding") {
+            true => Kind::ResponseCoding,
+            false => Kind::ResponseMalformed,
+        }
+    } else if error.is_incomplete_message() {
+        Kind::ConnectionLost
+    } else {
+        match io {
+            Some(io::ErrorKind::UnexpectedEof) => Kind::ResponseIncomplete,
+            Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => Kind::ResponseMalformed,
+            Some(io::ErrorKind::TimedOut) => Kind::ResponseTimeout,
+            _ => Kind::ConnectionLost,
+        }
+    };
+    Failure::because(kind, chain(error))
+}
+
+/// Why a response body ended early.
+pub fn response_body(error: &hyper::Error) -> Failure {
+    let kind = match find::<io::Error>(error).map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Kind::ResponseCoding,
+        _ if error.is_parse() => Kind::ResponseCoding,
+        _ => Kind::ResponseIncomplete,
+    };
+    Failure::because(kind, chain(error))
+}
+
+/// Why a request body ended early.
+pub fn request_body(error: &hyper::Error) -> Failure {
+    let broken_framing =
+        matches!(find::<io::Error>(error).map(io::Error::kind), Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData));
+    let kind = if broken_framing { Kind::BadRequest } else { Kind::ClientClosed };
+    Failure::because(kind, chain(error))
+}
+
+/// The chain of causes as one bounded line.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        next = cause.source();
+    }
+    let end = line.char_indices().map(|(at, _)| at).find(|at| *at >= MAX_DETAIL).unwrap_or(line.len());
+    line.truncate(end);
+    line
+}
+
+fn chain_mentions(error: &(dyn Error + 'static), word: &str) -> bool {
+    chain(error).contains(word)
+}
+
+/// The first error of type `T` in the chain. An `io::Error` hides what it wraps from `source`, so it is opened too.
+fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(found) = cause.downcast_ref::<T>() {
+            return Some(found);
+        }
+        if let Some(inner) = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            && let Some(found) = find::<T>(inner)
+        {
+            return Some(found);
+        }
+        next = cause.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connect_errors_have_their_rows() {
+        let kind = |k: io::ErrorKind| connect(&io::Error::from(k)).kind;
+        assert_eq!(kind(io::ErrorKind::ConnectionRefused), Kind::ConnectionRefused);
+        assert_eq!(kind(io::ErrorKind::HostUnreachable), Kind::Unroutable);
+        assert_eq!(kind(io::ErrorKind::NetworkUnreachable), Kind::Unroutable);
+        assert_eq!(kind(io::ErrorKind::PermissionDenied), Kind::Prohibited);
+        assert_eq!(connect(&io::Error::from_raw_os_error(24)).kind, Kind::Overloaded);
+    }
+
+    #[test]
+    fn tls_errors_have_their_rows() {
+        let kind = |e: rustls::Error| tls(&io::Error::new(io::ErrorKind::InvalidData, e)).kind;
+        assert_eq!(kind(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired)), Kind::TlsCertificate);
+        assert_eq!(kind(rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure)), Kind::TlsAlert);
+        assert_eq!(kind(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)), Kind::TlsProtocol);
+    }
+
+    #[test]
+    fn chains_are_bounded_and_do_not_split_characters() {
+        let long = io::Error::other("ä".repeat(1_000));
+        assert!(chain(&long).len() <= MAX_DETAIL + 4);
+    }
+}

@@ -1,0 +1,187 @@
+//! THE SPINE: one request from arrival to answer. Start reading here.
+//!
+//! A request walks forward through the rooms; `?` leaves the walk with a [`Trouble`]. There is one place for every trouble,
+//! [`answer`], and one record for every visit, however it ends.
+
+mod admit;
+mod answer;
+mod arrive;
+mod cors;
+mod inspect;
+mod rescue;
+mod tail;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+
+pub use arrive::Early;
+use arrive::Trip;
+use inspect::Passage;
+
+use crate::body::Body;
+use crate::context::Peer;
+use crate::failure::{Failure, Kind};
+use crate::observe::recorder::Recorder;
+use crate::plan::{Plan, Route};
+use crate::report::Report;
+use crate::text::Untrusted;
+use crate::upstream::dispatch::{Means, Outgoing, Private, Reply, Trail, Upstreams, dispatch};
+
+/// One core's gateway: everything a request of this core may use.
+#[derive(Debug)]
+pub struct Gateway {
+    /// What runs.
+    pub plan: Arc<Plan>,
+    /// The way out.
+    pub upstreams: Upstreams,
+    /// The way into log and metrics.
+    pub recorder: Arc<Recorder>,
+    /// `1.1 lockgate-...`: the pseudonym of this process in `Via`, by which a loop is seen.
+    pub via: HeaderValue,
+    /// How far the shutdown is.
+    pub lifecycle: Arc<Lifecycle>,
+}
+
+/// How far a shutdown is; shared by all cores and the admin listener.
+#[derive(Debug, Default)]
+pub struct Lifecycle(AtomicU8);
+
+impl Lifecycle {
+    /// Listeners are open.
+    pub fn started(&self) {
+        self.0.store(1, Ordering::Release);
+    }
+
+    /// Not ready any more, but still serving.
+    pub fn draining(&self) {
+        self.0.store(2, Ordering::Release);
+    }
+
+    /// New requests are refused.
+    pub fn closing(&self) {
+        self.0.store(3, Ordering::Release);
+    }
+
+    /// Send requests here?
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 1
+    }
+
+    /// Refuse requests?
+    pub fn is_closing(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 3
+    }
+}
+
+/// One client connection, as its requests see it.
+#[derive(Debug)]
+pub struct Client {
+    /// The other side.
+    pub peer: Peer,
+    /// Upstream connections that belong to it.
+    pub private: Arc<Private>,
+    /// Over the connection limit: its requests are refused.
+    pub surplus: bool,
+}
+
+/// What leaves the walk: the failure, and what the upstream said where it said something.
+#[derive(Debug)]
+struct Trouble {
+    failure: Failure,
+    said: Option<Box<Said>>,
+}
+
+/// An upstream's own error.
+#[derive(Debug)]
+struct Said {
+    status: u16,
+    /// Status of the report where it is another than that of the response (errors inside 2xx).
+    told: u16,
+    headers: http::HeaderMap,
+    report: Report,
+    body: Untrusted,
+    truncated: bool,
+    /// The page may be shown to a browser as it is.
+    page: Option<bytes::Bytes>,
+}
+
+impl<F: Into<Failure>> From<F> for Trouble {
+    fn from(failure: F) -> Self {
+        Self { failure: failure.into(), said: None }
+    }
+}
+
+impl Gateway {
+    /// Serves one request. Never fails: every trouble becomes an answer.
+    pub async fn serve(self: Arc<Self>, client: Arc<Client>, request: Request<Incoming>) -> Response<Body> {
+        let mut trip = Trip::begin(&self, &client.peer, &request);
+        match rescue::catching(self.walk(&client, request, &mut trip)).await {
+            Ok(Ok(passage)) => self.pass(passage, trip),
+            Ok(Err(trouble)) => self.answer(trouble, trip),
+            Err(rescue::Panicked) => self.answer(Kind::Internal.into(), trip),
+        }
+    }
+
+    /// The walk, in order.
+    async fn walk(&self, client: &Client, request: Request<Incoming>, trip: &mut Trip) -> Result<Passage, Trouble> {
+        arrive::check(self, client, &request, trip)?;
+        let route = self.find(trip)?;
+        if let Some(preflight) = cors::preflight(&route, trip) {
+            return Ok(preflight);
+        }
+        admit::enter(&route, request.headers(), trip)?;
+        let outgoing = arrive::outgoing(self, client, &route, request, trip)?;
+        let reply = self.ask(client, &route, outgoing, trip).await?;
+        inspect::inspect(reply, &route, self.plan.mode, client, trip).await
+    }
+
+    /// The route of this request.
+    fn find(&self, trip: &mut Trip) -> Result<Arc<Route>, Failure> {
+        let route = arrive::route(&self.plan.routes, trip)?;
+        trip.visit.route = Some(Arc::clone(&route.metrics));
+        trip.route = Some(Arc::clone(&route));
+        Ok(route)
+    }
+
+    /// An upstream's response head.
+    async fn ask(&self, client: &Client, route: &Route, outgoing: Outgoing, trip: &mut Trip) -> Result<Reply, Failure> {
+        trip.visit.backend = Some((Arc::clone(&route.backend.name), route.backend_metrics.clone()));
+        let deadline = route.policy.timeouts.total.map(|total| trip.context.arrival + total);
+        let means = Means { upstreams: &self.upstreams, timeouts: &route.policy.timeouts, deadline, private: &client.private };
+        let mut trail = Trail::default();
+        let reply = dispatch(&route.backend, outgoing, means, &mut trail).await;
+        trip.note_trail(&trail);
+        reply
+    }
+}
+
+/// The outermost service of one client connection. It cannot fail, so hyper never closes without an answer.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// This core's gateway.
+    pub gateway: Arc<Gateway>,
+    /// The connection.
+    pub client: Arc<Client>,
+}
+
+impl tower::Service<Request<Incoming>> for Entry {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let (gateway, client) = (Arc::clone(&self.gateway), Arc::clone(&self.client));
+        Box::pin(async move { Ok(gateway.serve(client, request).await) })
+    }
+}

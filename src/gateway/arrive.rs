@@ -1,0 +1,269 @@
+//! Arrival: the request becomes a trip with identity and record, what no route may get is refused, and the route is found.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Uri, Version};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::admit::Quota;
+use super::{Client, Gateway};
+use crate::context::{Peer, RequestContext, RequestId, Wanted};
+use crate::failure::{Failure, Kind};
+use crate::limit::inflight::Permit;
+use crate::observe::visit::Visit;
+use crate::plan::Route;
+use crate::route::{Found, Table, is_ambiguous};
+use crate::upstream::dispatch::{Outgoing, Trail};
+use crate::upstream::request_head::{self, Additions, Seen};
+use crate::upstream::upload::{Progress, Upload};
+
+/// The longest request target, in bytes.
+const MAX_TARGET: usize = 16 * 1024;
+/// The most header lines of a request.
+const MAX_FIELDS: usize = 100;
+
+/// One request on its way through the spine.
+#[derive(Debug)]
+pub(super) struct Trip {
+    pub(super) context: RequestContext,
+    pub(super) seen: Seen,
+    pub(super) visit: Box<Visit>,
+    pub(super) route: Option<Arc<Route>>,
+    /// Quota to tell on the answer.
+    pub(super) quota: Vec<Quota>,
+    /// Place at the backend.
+    pub(super) permit: Option<Permit>,
+    /// Progress of the upload.
+    pub(super) progress: Option<Arc<Progress>>,
+}
+
+impl Trip {
+    /// Begins: one scan of the headers, one record.
+    pub(super) fn begin(gateway: &Gateway, peer: &Peer, request: &Request<Incoming>) -> Self {
+        let wall = SystemTime::now();
+        let mut seen = request_head::scan(request.headers(), gateway.via_name());
+        let context = RequestContext {
+            id: seen.accepted_id(peer).unwrap_or_else(|| RequestId::generate(wall)),
+            arrival: Instant::now(),
+            wall,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            client: seen.client(peer, &gateway.plan.trusted),
+            wanted: std::mem::take(&mut seen.wanted),
+        };
+        let visit = Visit::begin(Arc::clone(&gateway.recorder), &context);
+        Self { context, seen, visit, route: None, quota: Vec::new(), permit: None, progress: None }
+    }
+
+    /// A trip of a request that never became one.
+    pub(super) fn early(gateway: &Gateway, peer: &Peer, early: &Early) -> Self {
+        let wall = SystemTime::now();
+        let context = RequestContext {
+            id: RequestId::generate(wall),
+            arrival: Instant::now(),
+            wall,
+            method: early.method.clone(),
+            uri: early.uri.clone(),
+            client: peer.address.ip().to_canonical(),
+            wanted: Wanted::default(),
+        };
+        let visit = Visit::begin(Arc::clone(&gateway.recorder), &context);
+        Self { context, seen: Seen::default(), visit, route: None, quota: Vec::new(), permit: None, progress: None }
+    }
+
+    pub(super) fn note_trail(&mut self, trail: &Trail) {
+        self.visit.attempts = trail.attempts;
+        self.visit.endpoint = trail.endpoint.as_ref().map(|endpoint| Arc::clone(&endpoint.url));
+    }
+
+    /// Host as the client named it: `:authority` or absolute form first (RFC 9112 3.2.2).
+    fn host(&self) -> Option<&str> {
+        let authority = self.context.uri.authority().map(http::uri::Authority::as_str);
+        authority.or_else(|| self.seen.host.as_ref().and_then(|host| host.to_str().ok()))
+    }
+}
+
+/// A request that hyper never saw: what is known of it, and why it is refused.
+#[derive(Debug)]
+pub struct Early {
+    /// Why.
+    pub failure: Failure,
+    /// Method of the request line, or `-`.
+    pub method: Method,
+    /// Target of the request line, or `/`.
+    pub uri: Uri,
+}
+
+/// Refuses what no route may get.
+pub(super) fn check(gateway: &Gateway, client: &Client, request: &Request<Incoming>, trip: &Trip) -> Result<(), Failure> {
+    let seen = &trip.seen;
+    if gateway.lifecycle.is_closing() {
+        return Err(Kind::ShuttingDown.into());
+    }
+    if client.surplus {
+        return Err(Failure::because(Kind::Overloaded, "listen.max_connections is reached"));
+    }
+    if seen.looped {
+        return Err(Kind::LoopDetected.into());
+    }
+    if request_head::is_forbidden(request.method()) {
+        return Err(Failure {
+            allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
+            ..Failure::new(Kind::MethodNotAllowed)
+        });
+    }
+    let (bytes, fields) = seen.size();
+    if bytes > gateway.plan.listen.max_header_size || fields > MAX_FIELDS {
+        return Err(Kind::HeadersTooLarge.into());
+    }
+    if trip.context.uri.path_and_query().map_or(0, |target| target.as_str().len()) > MAX_TARGET {
+        return Err(Kind::UriTooLong.into());
+    }
+    match &seen.expect {
+        Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => return Err(Kind::ExpectationFailed.into()),
+        _ => {}
+    }
+    check_host(request, trip)
+}
+
+/// Exactly one valid host (RFC 9112 3.2); an absolute form or `:authority` must agree with it.
+fn check_host(request: &Request<Incoming>, trip: &Trip) -> Result<(), Failure> {
+    let bad = |why: &str| Err(Failure::because(Kind::BadRequest, why));
+    let authority = request.uri().authority();
+    if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+        return bad("user information in the authority");
+    }
+    match (trip.seen.hosts, authority, &trip.seen.host) {
+        (0, None, _) if request.version() == Version::HTTP_10 => Ok(()),
+        (0, None, _) => bad("no Host"),
+        (0, Some(_), _) => Ok(()),
+        (1, None, Some(host)) if is_host(host) => Ok(()),
+        (1, Some(authority), Some(host)) if host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => Ok(()),
+        (1, ..) => bad("the Host is not valid or not the authority of the target"),
+        _ => bad("more than one Host"),
+    }
+}
+
+fn is_host(host: &HeaderValue) -> bool {
+    let Some(authority) = host.to_str().ok().and_then(|text| text.parse::<http::uri::Authority>().ok()) else { return false };
+    let name = authority.host();
+    let port = authority.as_str().get(name.len()..).unwrap_or_default();
+    // `http` takes anything behind the colon; RFC 3986 3.2.3 digits only.
+    let port_is_sound = port.is_empty() || (port.len() <= 6 && port.starts_with(':') && port[1..].bytes().all(|b| b.is_ascii_digit()));
+    !name.is_empty() && port_is_sound && !authority.as_str().contains('@')
+}
+
+/// Finds the route, or says why there is none.
+pub(super) fn route(table: &Table<Arc<Route>>, trip: &Trip) -> Result<Arc<Route>, Failure> {
+    let path = trip.context.uri.path();
+    let host = trip.host();
+    if !path.starts_with('/') && !(path == "*" && trip.context.method == Method::OPTIONS) {
+        return Err(Failure::because(Kind::BadRequest, "the target is not a path"));
+    }
+    if is_ambiguous(table, host, path) {
+        return Err(Failure::because(Kind::BadRequest, "the path can be read in more than one way"));
+    }
+    // The method a preflight asks for decides, not OPTIONS itself (Fetch standard 3.2.2).
+    let preflight = trip.preflight_method();
+    match table.find(host, path, preflight.as_ref().unwrap_or(&trip.context.method)) {
+        Found::Target(route) => Ok(Arc::clone(route)),
+        Found::Nothing => Err(Kind::RouteNotFound.into()),
+        Found::OtherMethods(methods) => {
+            let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+            Err(Failure { allow: HeaderValue::from_str(&list).ok(), ..Failure::new(Kind::MethodNotAllowed) })
+        }
+    }
+}
+
+impl Trip {
+    /// The method a CORS preflight asks about.
+    pub(super) fn preflight_method(&self) -> Option<Method> {
+        let asked = self
+            .seen
+            .preflight_method
+            .as_ref()
+            .filter(|_| self.context.method == Method::OPTIONS && self.context.wanted.origin.is_some())?;
+        Method::from_bytes(asked.as_bytes()).ok()
+    }
+}
+
+impl Gateway {
+    /// The pseudonym alone.
+    fn via_name(&self) -> &str {
+        self.via.to_str().unwrap_or_default().trim_start_matches("1.1 ")
+    }
+}
+
+/// Makes the request ready for the upstream.
+pub(super) fn outgoing(
+    gateway: &Gateway,
+    client: &Client,
+    route: &Route,
+    request: Request<Incoming>,
+    trip: &mut Trip,
+) -> Result<Outgoing, Failure> {
+    let policy = &route.policy;
+    if let (Some(length), Some(limit)) = (trip.seen.content_length, policy.request_body_limit)
+        && length > limit
+    {
+        return Err(Failure::because(Kind::PayloadTooLarge, format!("Content-Length {length} is over request_body_limit {limit}")));
+    }
+    let (mut parts, body) = request.into_parts();
+    let add = Additions { peer: &client.peer, id: &trip.context.id, via: &gateway.via, version: parts.version, scheme: "http" };
+    request_head::prepare(&mut parts.headers, &trip.seen, &add);
+    for name in &policy.request_headers.remove {
+        parts.headers.remove(name);
+    }
+    for (name, value) in &policy.request_headers.set {
+        parts.headers.insert(name.clone(), value.clone());
+    }
+    trip.visit.trace = request_head::trace_id(&parts.headers);
+    let (body, progress) = if http_body::Body::is_end_stream(&body) {
+        (Upload::empty(), None)
+    } else {
+        let (body, progress) = Upload::stream(body, policy.request_body_limit, policy.timeouts.request_body);
+        (body, Some(progress))
+    };
+    trip.progress.clone_from(&progress);
+    Ok(Outgoing {
+        method: parts.method,
+        target: target(&parts.uri, policy.strip_prefix.as_deref())?,
+        headers: parts.headers,
+        client_host: trip.host().and_then(|host| HeaderValue::from_str(host).ok()),
+        body,
+        progress,
+        connection_auth: trip.seen.connection_auth,
+    })
+}
+
+/// Path and query for the upstream: the bytes that were decided on, less the prefix.
+fn target(uri: &Uri, prefix: Option<&str>) -> Result<PathAndQuery, Failure> {
+    let whole = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    let Some(rest) = prefix.and_then(|prefix| whole.as_str().strip_prefix(prefix)) else { return Ok(whole) };
+    let stripped = if rest.starts_with('/') { PathAndQuery::try_from(rest) } else { PathAndQuery::try_from(format!("/{rest}")) };
+    stripped.map_err(|error| Failure::because(Kind::BadRequest, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_stripped_from_the_bytes_as_sent() {
+        let stripped = |uri: &str| target(&uri.parse().unwrap(), Some("/orders")).unwrap().to_string();
+        assert_eq!(stripped("/orders/7?x=%2F"), "/7?x=%2F");
+        assert_eq!(stripped("/orders"), "/");
+        assert_eq!(stripped("/orders?x=1"), "/?x=1");
+        assert_eq!(target(&"http://h/a".parse().unwrap(), None).unwrap(), "/a");
+    }
+
+    #[test]
+    fn hosts_are_validated() {
+        let host = |text: &'static str| is_host(&HeaderValue::from_static(text));
+        assert!(host("shop.example.com:8080") && host("[::1]:80") && host("a_b"));
+        assert!(!host("") && !host("a b") && !host("a/b") && !host("u@h") && !host("h:x"));
+    }
+}

@@ -1,0 +1,52 @@
+//! Cross-origin answers (<https://fetch.spec.whatwg.org/#http-cors-protocol>): preflights before any limit, and the route's
+//! headers on every answer, errors above all: without them a browser cannot read what went wrong.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+
+use super::arrive::Trip;
+use super::inspect::Passage;
+use crate::plan::Route;
+use crate::policy::Cors;
+
+/// Answers a preflight; `None` when the request is none or the route leaves CORS to the upstream.
+pub(super) fn preflight(route: &Route, trip: &Trip) -> Option<Passage> {
+    let cors = route.policy.cors.as_ref()?;
+    if trip.context.method != Method::OPTIONS || trip.context.wanted.origin.is_none() {
+        return None;
+    }
+    trip.seen.preflight_method.as_ref()?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, cors.methods.clone());
+    if let Some(allowed) = cors.headers.as_ref().or(trip.seen.preflight_headers.as_ref()) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed.clone());
+    }
+    if let Some(age) = &cors.max_age {
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, age.clone());
+    }
+    headers.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Method, Access-Control-Request-Headers"));
+    Some(Passage::Ready { status: StatusCode::NO_CONTENT, headers, body: bytes::Bytes::new() })
+}
+
+/// Puts the route's CORS headers on an answer, in place of the upstream's.
+pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, header::ACCESS_CONTROL_EXPOSE_HEADERS] {
+        headers.remove(name);
+    }
+    let any = cors.origins.iter().any(|allowed| allowed == "*");
+    if !any {
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    let Some(origin) = origin else { return };
+    let named = origin.to_str().is_ok_and(|text| cors.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(text)));
+    if !any && !named {
+        return;
+    }
+    let allowed = if any { HeaderValue::from_static("*") } else { origin.clone() };
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+    if cors.credentials {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+    headers
+        .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("X-Request-Id, Retry-After, RateLimit, RateLimit-Policy"));
+}

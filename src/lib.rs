@@ -1,0 +1,47 @@
+//! Lockgate: a reverse proxy that makes every error speak one language.
+//!
+//! This page is the map. Start reading at [`gateway`], the spine: one request from arrival to answer.
+//!
+//! ```text
+//!             server ──▶ gateway ──▶ route ──▶ limit ──▶ upstream ──▶ report ──▶ relay ──▶ client
+//!             (bytes)      │  any Failure leaves the walk                (an error is read,
+//!                          ▼                                              a success is streamed)
+//!                       answer: redact ─▶ message ─▶ Envelope ─▶ render ──▶ client
+//!                          └──────────▶ observe (log, metrics) ──▶ operator
+//! ```
+//!
+//! | level | rooms | what they are |
+//! |---|---|---|
+//! | 0 | [`text`], [`failure`], [`policy`], [`context`], [`envelope`], [`body`] | words: plain data that everybody speaks |
+//! | 1 | [`config`], [`report`], [`redact`], [`message`], [`render`] | pure: no I/O, no clock |
+//! | 2 | [`route`], [`limit`], [`upstream`], [`relay`], [`observe`] | parts with state |
+//! | 3 | [`plan`] | what runs: the configuration, compiled |
+//! | 4 | [`gateway`] | the spine |
+//! | 5 | [`server`], [`admin`] | the listeners |
+//! | 6 | [`app`], [`cli`] | composition and command line |
+//!
+//! **The import rule:** a file imports only from lower levels; rooms of one level never import each other, the spine
+//! joins them. Words (level 0) may build on the words before them in the table. `tests/it/architecture.rs` asserts it.
+
+pub mod admin;
+pub mod app;
+pub mod body;
+pub mod cli;
+pub mod config;
+pub mod context;
+pub mod envelope;
+pub mod failure;
+pub mod gateway;
+pub mod limit;
+pub mod message;
+pub mod observe;
+pub mod plan;
+pub mod policy;
+pub mod redact;
+pub mod relay;
+pub mod render;
+pub mod report;
+pub mod route;
+pub mod server;
+pub mod text;
+pub mod upstream;

@@ -1,0 +1,129 @@
+//! A bounded, sharded map from key to the limiter's state. When it is full, new keys share one bucket: memory stays bounded
+//! and a flood of keys cannot push another key's state out.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::keyed::ShrinkableKeyedStateStore;
+
+/// Locks: enough that cores rarely meet at one.
+const SHARDS: usize = 64;
+/// The key that all new ones share when the map is full. A real key of this hash would only share it too.
+const OVERFLOW: u64 = u64::MAX;
+
+type Shard = HashMap<u64, u64, std::hash::BuildHasherDefault<Identity>>;
+
+pub(super) struct BoundedStore {
+    shards: Vec<Mutex<Shard>>,
+    len: AtomicUsize,
+    max: usize,
+}
+
+impl BoundedStore {
+    pub(super) fn new(max: usize) -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), len: AtomicUsize::new(0), max }
+    }
+
+    fn shard(&self, key: u64) -> MutexGuard<'_, Shard> {
+        // The top bits choose the shard, the low bits the place in it.
+        let at = (key >> 58) as usize % SHARDS;
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update<T, E>(&self, key: u64, f: &impl Fn(Option<Nanos>) -> Result<(T, Nanos), E>) -> Option<Result<T, E>> {
+        let mut shard = self.shard(key);
+        if let Some(state) = shard.get_mut(&key) {
+            return Some(f(Some(Nanos::new(*state))).map(|(value, next)| {
+                *state = next.as_u64();
+                value
+            }));
+        }
+        if key != OVERFLOW && self.len.fetch_add(1, Ordering::Relaxed) >= self.max {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let outcome = f(None);
+        match outcome {
+            Ok((value, next)) => {
+                shard.insert(key, next.as_u64());
+                Some(Ok(value))
+            }
+            Err(refused) => {
+                if key != OVERFLOW {
+                    self.len.fetch_sub(1, Ordering::Relaxed);
+                }
+                Some(Err(refused))
+            }
+        }
+    }
+}
+
+impl StateStore for BoundedStore {
+    type Key = u64;
+
+    fn measure_and_replace<T, F, E>(&self, key: &u64, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        loop {
+            if let Some(outcome) = self.update(*key, &f) {
+                return outcome;
+            }
+            if let Some(outcome) = self.update(OVERFLOW, &f) {
+                return outcome;
+            }
+        }
+    }
+}
+
+impl ShrinkableKeyedStateStore<u64> for BoundedStore {
+    fn retain_recent(&self, drop_below: Nanos) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = shard.len() - usize::from(shard.contains_key(&OVERFLOW));
+            shard.retain(|key, state| *key == OVERFLOW || *state > drop_below.as_u64());
+            let after = shard.len() - usize::from(shard.contains_key(&OVERFLOW));
+            self.len.fetch_sub(before - after, Ordering::Relaxed);
+        }
+    }
+
+    fn shrink_to_fit(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            if shard.capacity() > 4 * shard.len() + 64 {
+                shard.shrink_to_fit();
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Keys are keyed hashes already.
+#[derive(Default)]
+struct Identity(u64);
+
+impl std::hash::Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}

@@ -1,0 +1,9 @@
+//! What we keep: a record of every request, metrics, and events. Nothing here is ever sent to a client.
+
+pub mod access_log;
+pub mod histogram;
+pub mod metrics;
+pub mod names;
+pub mod recorder;
+pub mod visit;
+pub mod writer;

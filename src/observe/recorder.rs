@@ -1,0 +1,80 @@
+//! Takes finished visits: counts them and writes their access line into the core's buffer.
+//!
+//! One recorder per core: its buffer is never contended. The line is formatted by hand; `tracing` is for events only.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use super::access_log::{self, Style};
+use super::metrics::{Metrics, RouteMetrics};
+use super::visit::Visit;
+use super::writer::Sink;
+use crate::failure::catalog::Severity;
+
+/// A core's buffer is handed to the writer at this size, in bytes.
+const HAND_OVER: usize = 16 * 1024;
+
+/// What lines are written, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct LineSettings {
+    /// A line for every request.
+    pub access: bool,
+    /// Without `access`: a line for failures at least this severe.
+    pub failures: Severity,
+    /// JSON or text.
+    pub style: Style,
+}
+
+/// Records the visits of one core.
+#[derive(Debug)]
+pub struct Recorder {
+    /// Shared by all cores.
+    pub metrics: Arc<Metrics>,
+    no_route: Arc<RouteMetrics>,
+    settings: LineSettings,
+    sink: Sink,
+    buffer: Mutex<Vec<u8>>,
+}
+
+impl Recorder {
+    /// A recorder for one core.
+    pub fn new(metrics: Arc<Metrics>, no_route: Arc<RouteMetrics>, settings: LineSettings, sink: Sink) -> Self {
+        Self { metrics, no_route, settings, sink, buffer: Mutex::default() }
+    }
+
+    /// Counts a visit and writes its line.
+    pub(super) fn record(&self, visit: &Visit) {
+        let took = Instant::now().saturating_duration_since(visit.arrival);
+        let metrics = &self.metrics;
+        metrics.in_progress.dec();
+        metrics.bytes_in.inc_by(visit.bytes_in);
+        metrics.bytes_out.inc_by(visit.bytes_out);
+        let route = visit.route.as_ref().unwrap_or(&self.no_route);
+        route.ended(visit.class(), took);
+        if let Some(kind) = visit.kind {
+            let row = kind.row();
+            let reason = match visit.received {
+                Some(status) if row.reason.is_empty() => format!("received-status={status}"),
+                _ => row.reason.to_owned(),
+            };
+            metrics.failure(&route.name, row.code, reason);
+        }
+        let severe = visit.kind.is_some_and(|kind| kind.row().severity <= self.settings.failures);
+        if self.settings.access || severe {
+            let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+            access_log::line(&mut buffer, visit, &route.name, took, self.settings.style);
+            if buffer.len() >= HAND_OVER {
+                self.sink.send(std::mem::take(&mut *buffer));
+            }
+        }
+    }
+
+    /// Hands over what is there; called by the core's timer and at the end.
+    pub fn flush(&self) {
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        if !buffer.is_empty() {
+            self.sink.send(std::mem::take(&mut *buffer));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The record of one request: filled in on the way, written exactly once when it is dropped, however the request ended.
+//!
+//! A visit that is dropped before an answer was complete is a client that left: 499.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, Method, Uri};
+use tokio::time::Instant;
+
+use super::metrics::{ByClass, Class, RouteMetrics};
+use super::recorder::Recorder;
+use crate::context::{RequestContext, RequestId};
+use crate::failure::Kind;
+
+/// What the upstream said, kept for the log.
+#[derive(Clone, Debug, Default)]
+pub struct Original {
+    /// Begin of the body or the error chain, masked and bounded.
+    pub text: String,
+    /// More was there.
+    pub truncated: bool,
+}
+
+/// How a visit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Not yet: if it stays so, the client left.
+    Open,
+    /// The whole answer was handed to the connection.
+    Complete,
+    /// The answer was cut because the upstream failed.
+    Aborted,
+}
+
+/// One request, from arrival to the last byte.
+pub struct Visit {
+    recorder: Arc<Recorder>,
+    /// Identity.
+    pub id: RequestId,
+    /// Monotonic arrival.
+    pub arrival: Instant,
+    /// Wall time of arrival.
+    pub wall: SystemTime,
+    /// As sent.
+    pub method: Method,
+    /// As sent; the log shows its path only.
+    pub uri: Uri,
+    /// The client.
+    pub client: IpAddr,
+    /// Trace id, when the request went upstream.
+    pub trace: Option<HeaderValue>,
+    /// Route handles.
+    pub route: Option<Arc<RouteMetrics>>,
+    /// Backend name and handles.
+    pub backend: Option<(Arc<str>, ByClass)>,
+    /// URL of the endpoint of the last attempt.
+    pub endpoint: Option<Arc<str>>,
+    /// Connections on which an exchange was tried.
+    pub attempts: u32,
+    /// Status of the answer, 0 while there is none.
+    pub status: u16,
+    /// Status the upstream sent.
+    pub received: Option<u16>,
+    /// What went wrong, and its code as told to the client.
+    pub kind: Option<Kind>,
+    /// The cause in words.
+    pub cause: Option<Box<str>>,
+    /// What the upstream said.
+    pub original: Option<Box<Original>>,
+    /// From arrival to the upstream's response head.
+    pub upstream_time: Option<Duration>,
+    /// Bytes of the request body.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+impl Visit {
+    /// Begins: the request is counted as received.
+    pub fn begin(recorder: Arc<Recorder>, context: &RequestContext) -> Box<Self> {
+        recorder.metrics.received.inc();
+        recorder.metrics.in_progress.inc();
+        Box::new(Self {
+            recorder,
+            id: context.id.clone(),
+            arrival: context.arrival,
+            wall: context.wall,
+            method: context.method.clone(),
+            uri: context.uri.clone(),
+            client: context.client,
+            trace: None,
+            route: None,
+            backend: None,
+            endpoint: None,
+            attempts: 0,
+            status: 0,
+            received: None,
+            kind: None,
+            cause: None,
+            original: None,
+            upstream_time: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            end: End::Open,
+        })
+    }
+
+    /// The class of its end.
+    pub const fn class(&self) -> Class {
+        match self.end {
+            End::Open => Class::ClientClosed,
+            End::Aborted => Class::Aborted,
+            End::Complete => Class::of(self.status),
+        }
+    }
+
+    /// The status for the log: 499 for a client that left before the answer began.
+    pub const fn logged_status(&self) -> u16 {
+        match (self.end, self.status) {
+            (End::Open, 0) => 499,
+            (_, status) => status,
+        }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if matches!(self.end, End::Open) {
+            self.kind = Some(Kind::ClientClosed);
+        }
+        let recorder = Arc::clone(&self.recorder);
+        recorder.record(self);
+    }
+}
+
+impl std::fmt::Debug for Visit {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Visit({})", self.id.as_str())
+    }
+}

@@ -1,0 +1,139 @@
+//! Lines to standard output by a thread of their own: a stalled or full sink never makes a request wait. What cannot be
+//! queued is dropped and counted.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+/// Chunks that may wait for the sink. A chunk is one event or up to 16 KiB of access lines: at most some 16 MiB.
+const QUEUE: usize = 1024;
+
+enum Message {
+    Lines(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+/// The way to the sink; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    queue: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Sink {
+    /// Starts the writer thread on `out`. `dropped` counts lines that were lost.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(out: impl Write + Send + 'static, dropped: Arc<AtomicU64>) -> io::Result<Self> {
+        let (queue, lines) = sync_channel(QUEUE);
+        std::thread::Builder::new().name("log".into()).spawn(move || write_all(out, &lines))?;
+        Ok(Self { queue, dropped })
+    }
+
+    /// Queues lines, or drops them.
+    pub fn send(&self, lines: Vec<u8>) {
+        if let Err(TrySendError::Full(Message::Lines(lost)) | TrySendError::Disconnected(Message::Lines(lost))) =
+            self.queue.try_send(Message::Lines(lines))
+        {
+            let count = lost.iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.dropped.fetch_add(count.max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until everything queued was written, at most `patience`.
+    pub fn flush(&self, patience: Duration) {
+        let (done, wait) = sync_channel(1);
+        if self.queue.try_send(Message::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(patience);
+        }
+    }
+}
+
+fn write_all(mut out: impl Write, lines: &Receiver<Message>) {
+    while let Ok(message) = lines.recv() {
+        match message {
+            // A sink that is gone loses lines; the gateway lives on.
+            Message::Lines(lines) => drop(out.write_all(&lines).and_then(|()| out.flush())),
+            Message::Flush(done) => drop(done.send(())),
+        }
+    }
+}
+
+/// For `tracing-subscriber`: each event is one chunk.
+#[derive(Clone, Debug)]
+pub struct EventWriter(pub Sink);
+
+/// Collects one event.
+#[derive(Debug)]
+pub struct Event {
+    sink: Sink,
+    line: Vec<u8>,
+}
+
+impl Write for Event {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if !self.line.is_empty() {
+            self.sink.send(std::mem::take(&mut self.line));
+        }
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for EventWriter {
+    type Writer = Event;
+
+    fn make_writer(&'a self) -> Event {
+        Event { sink: self.0.clone(), line: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Condvar, Mutex};
+
+    use super::*;
+
+    /// A sink that takes nothing until it is opened.
+    struct Stuck(Arc<(Mutex<bool>, Condvar)>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut open = self.0.0.lock().unwrap();
+            while !*open {
+                open = self.0.1.wait(open).unwrap();
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stuck_sink_blocks_nobody_and_losses_are_counted() {
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let dropped = Arc::new(AtomicU64::new(0));
+        let sink = Sink::start(Stuck(Arc::clone(&gate)), Arc::clone(&dropped)).unwrap();
+        for _ in 0..QUEUE + 10 {
+            sink.send(b"a\nb\n".to_vec());
+        }
+        assert!(dropped.load(Ordering::Relaxed) >= 2 * 9);
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        sink.flush(Duration::from_secs(5));
+    }
+}

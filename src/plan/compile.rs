@@ -1,0 +1,341 @@
+//! File to plan: every rule that needs more than one key is checked here, and all problems are told at once.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use super::policies::{Layers, cors};
+use super::targets::{self, Target};
+use super::{AppliedLimit, Listen, Log, Plan, Route};
+use crate::config::diagnose::{Problem, Problems};
+use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
+use crate::config::section::{At, nearest};
+use crate::observe::metrics::{Metrics, NO_ROUTE};
+use crate::route::{Match, Table};
+
+/// Where the data listener is when nothing is written.
+const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
+/// Where the admin listener is when nothing is written.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
+
+/// Reads and compiles a configuration text.
+///
+/// # Errors
+/// Every problem, in the order of the file.
+pub fn from_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let file = crate::config::read(text, &mut problems, lookup);
+    let plan = compile(&file, &mut problems);
+    if problems.is_empty() { Ok(plan) } else { Err(problems.sorted()) }
+}
+
+/// Compiles what can be compiled; the plan is usable only when no problem was added.
+fn compile(file: &File, problems: &mut Problems) -> Plan {
+    let metrics = Arc::new(Metrics::default());
+    let listen = listen(&file.listen, problems);
+    let body_timeout = file.listen.body_timeout.as_ref().map_or(Some(Duration::from_secs(30)), |at| at.value);
+    let targets: HashMap<&str, Option<Target>> =
+        file.backends.iter().map(|keys| (keys.name.value.as_str(), targets::backend(keys, listen.workers, problems))).collect();
+    let limits = targets::limits(&file.limits, &metrics);
+    let fallback = Layers { keys: vec![&file.defaults], errors: vec![&file.errors], body_timeout, mode: file.mode }.policy(problems);
+    let mut builder = Builder { file, problems, targets: &targets, limits: &limits, metrics: &metrics, body_timeout };
+    let routes = builder.routes();
+    Plan {
+        mode: file.mode,
+        listen,
+        trusted: file.listen.trusted_proxies.clone(),
+        routes,
+        fallback,
+        backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
+        log: Log {
+            level: file.log.level.unwrap_or_default(),
+            format: file.log.format.unwrap_or_default(),
+            access: file.log.access.unwrap_or(true),
+        },
+        no_route: metrics.route(NO_ROUTE),
+        metrics,
+    }
+}
+
+fn listen(keys: &file::Listen, problems: &mut Problems) -> Listen {
+    let seconds = Duration::from_secs;
+    let duration = |at: &Option<At<Duration>>, default: u64| at.as_ref().map_or(seconds(default), |at| at.value);
+    let admin = keys.admin.as_ref().map_or(DEFAULT_ADMIN, |at| at.value);
+    if let Some(at) = keys.admin.as_ref().filter(|at| !at.value.ip().is_loopback() && keys.admin_token.is_none()) {
+        problems.add(
+            at.span.clone(),
+            "an admin listener that others can reach needs `admin_token`",
+            "add: admin_token = \"file:/run/secrets/admin\", or listen on 127.0.0.1",
+        );
+    }
+    if let Some(at) = keys.http.iter().flatten().find(|at| at.value == admin && at.value.port() != 0) {
+        problems.add(at.span.clone(), "the data and the admin listener have the same address", "give `admin` a port of its own");
+    }
+    if let Some(at) = keys.max_header_size.as_ref().filter(|at| !(1 << 10..=1 << 20).contains(&at.value)) {
+        problems.add(at.span.clone(), "`max_header_size` is between 1KiB and 1MiB", "");
+    }
+    Listen {
+        http: keys.http.as_ref().map_or_else(|| vec![DEFAULT_HTTP], |list| list.iter().map(|at| at.value).collect()),
+        admin,
+        workers: keys.workers.map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), |n| n as usize),
+        max_connections: keys.max_connections.unwrap_or(20_000) as usize,
+        header_timeout: duration(&keys.header_timeout, 10),
+        idle_timeout: duration(&keys.idle_timeout, 75),
+        write_timeout: duration(&keys.write_timeout, 30),
+        drain_delay: keys.drain_delay.as_ref().map_or(Some(seconds(5)), |at| at.value),
+        drain_timeout: duration(&keys.drain_timeout, 20),
+        admin_token: keys.admin_token.as_ref().map(|at| at.value.clone()),
+        max_header_size: keys.max_header_size.as_ref().map_or(32 << 10, |at| at.value.clamp(1 << 10, 1 << 20)) as usize,
+    }
+}
+
+/// Everything that routes are compiled from.
+struct Builder<'a> {
+    file: &'a File,
+    problems: &'a mut Problems,
+    targets: &'a HashMap<&'a str, Option<Target>>,
+    limits: &'a HashMap<String, AppliedLimit>,
+    metrics: &'a Metrics,
+    body_timeout: Option<Duration>,
+}
+
+impl Builder<'_> {
+    fn routes(&mut self) -> Table<Arc<Route>> {
+        if self.file.routes.is_empty() {
+            self.problems.add(None, "there is no route", "add a [[routes]] with `path` and `backend`");
+        }
+        let mut rules = Vec::new();
+        let mut spans = Vec::new();
+        let mut names: HashMap<String, ()> = HashMap::new();
+        for keys in &self.file.routes {
+            self.unique_name(keys, &mut names);
+            if let Some(rule) = self.route(keys) {
+                rules.push(rule);
+                spans.push(keys.path.as_ref().map_or(keys.span.clone(), |at| at.span.clone()));
+            }
+        }
+        let (table, ties) = Table::build(rules);
+        for tie in ties {
+            let title = "this route matches the same requests as an earlier one";
+            self.problems.add(
+                spans[tie.second].clone(),
+                title,
+                "give it another host, path or method; the order in the file never decides",
+            );
+        }
+        table
+    }
+
+    fn unique_name(&mut self, keys: &file::Route, names: &mut HashMap<String, ()>) {
+        if let Some(name) = &keys.name
+            && names.insert(name.value.clone(), ()).is_some()
+        {
+            self.problems.add(
+                name.span.clone(),
+                format!("the route name `{}` is used twice", name.value),
+                "logs and metrics tell routes apart by name",
+            );
+        }
+    }
+
+    fn route(&mut self, keys: &file::Route) -> Option<(Match, Arc<Route>)> {
+        let methods = keys.methods.as_ref().map(|list| self.methods(list));
+        let rule = Match { host: self.host(keys), path: self.path(keys)?, methods: methods.clone() };
+        let backend = keys.backend.as_ref()?;
+        let target = self.targets.get(backend.value.as_str());
+        if target.is_none() {
+            let known: Vec<&str> = self.targets.keys().copied().collect();
+            let help = match nearest(&backend.value, &known) {
+                Some(name) => format!("did you mean \"{name}\"?"),
+                None => format!("add a [backends.{}]", backend.value),
+            };
+            self.problems.add(backend.span.clone(), format!("there is no backend `{}`", backend.value), help);
+        }
+        let of_backend = self.file.backends.iter().find(|b| b.name.value == backend.value).map(|b| &b.policy);
+        let policies: Vec<&PolicyKeys> = [Some(&keys.policy), of_backend, Some(&self.file.defaults)].into_iter().flatten().collect();
+        let errors: Vec<&ErrorKeys> = vec![&keys.errors, &self.file.errors];
+        let layers = Layers { keys: policies, errors, body_timeout: self.body_timeout, mode: self.file.mode };
+        let mut policy = layers.policy(self.problems);
+        policy.strip_prefix = keys.strip_prefix.as_ref().and_then(|prefix| self.strip_prefix(prefix, &rule.path));
+        policy.cors = keys.cors.as_ref().and_then(|keys| cors(keys, methods.as_deref(), self.problems));
+        let limits = self.limits_of(&layers.limits());
+        let (backend, gate) = target?.clone()?;
+        let name = keys.name.as_ref().map_or(rule.path.as_str(), |at| at.value.as_str());
+        let route = Route {
+            metrics: self.metrics.route(name),
+            backend_metrics: self.metrics.backend(&backend.name),
+            backend,
+            gate,
+            policy,
+            limits,
+        };
+        Some((rule, Arc::new(route)))
+    }
+
+    fn limits_of(&mut self, names: &[At<String>]) -> Vec<AppliedLimit> {
+        let mut found = Vec::new();
+        for name in names {
+            if let Some(limit) = self.limits.get(&name.value) {
+                found.push(limit.clone());
+            } else if !self.file.limits.iter().any(|limit| limit.name.value == name.value) {
+                let known: Vec<&str> = self.file.limits.iter().map(|limit| limit.name.value.as_str()).collect();
+                let help = nearest(&name.value, &known)
+                    .map_or_else(|| format!("add a [limits.{}]", name.value), |known| format!("did you mean \"{known}\"?"));
+                self.problems.add(name.span.clone(), format!("there is no limit `{}`", name.value), help);
+            }
+        }
+        found
+    }
+
+    fn host(&mut self, keys: &file::Route) -> Option<String> {
+        let at = keys.host.as_ref()?;
+        let host = at.value.to_ascii_lowercase();
+        let name = host.strip_prefix("*.").unwrap_or(&host);
+        let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let address = name.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok();
+        if !(address || name.split('.').all(label)) {
+            self.problems.add(at.span.clone(), "not a host", "\"shop.example.com\" or \"*.example.com\", without port");
+        }
+        Some(host)
+    }
+
+    fn path(&mut self, keys: &file::Route) -> Option<String> {
+        let at = keys.path.as_ref()?;
+        let bare = at.value.strip_suffix("/*").unwrap_or(&at.value);
+        let complaint = if !at.value.starts_with('/') {
+            "a path begins with `/`"
+        } else if bare.contains('*') {
+            "`*` stands only at the end, as `/*`"
+        } else if bare.contains(['?', '#', '%', ';', '\\', ' ']) || bare.contains("//") || bare.split('/').any(|s| matches!(s, "." | ".."))
+        {
+            "a path has plain segments only: no query, escapes, `;`, `//` or dot segments"
+        } else {
+            return Some(at.value.clone());
+        };
+        self.problems.add(at.span.clone(), "not a path", complaint);
+        None
+    }
+
+    fn methods(&mut self, list: &[At<String>]) -> Vec<Method> {
+        let mut found = Vec::new();
+        for item in list {
+            match Method::from_bytes(item.value.as_bytes()) {
+                Ok(method)
+                    if item.value.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
+                        && !matches!(item.value.as_str(), "CONNECT" | "TRACE") =>
+                {
+                    found.push(method);
+                }
+                _ => self.problems.add(
+                    item.span.clone(),
+                    "not a method",
+                    "upper case, such as \"GET\"; CONNECT and TRACE are never forwarded",
+                ),
+            }
+        }
+        if list.is_empty() {
+            self.problems.add(None, "`methods` is empty", "leave it out to allow all");
+        }
+        found
+    }
+
+    fn strip_prefix(&mut self, prefix: &At<String>, path: &str) -> Option<String> {
+        let bare = prefix.value.trim_end_matches('/');
+        let covered = path.strip_suffix("/*").unwrap_or(path);
+        let fits = bare.starts_with('/') && covered.strip_prefix(bare).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if !fits {
+            self.problems.add(
+                prefix.span.clone(),
+                "`strip_prefix` must be a prefix of the route's path",
+                format!("the path is \"{path}\""),
+            );
+            return None;
+        }
+        Some(bare.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems_of(text: &str) -> String {
+        let found = from_text(text, &|_| None).err().unwrap_or_default();
+        found.into_iter().map(|p| format!("{} | {}\n", p.title, p.help)).collect()
+    }
+
+    const GOOD: &str = "[backends.a]\nendpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\npath = \"/*\"\nbackend = \"a\"\n";
+
+    #[test]
+    fn six_lines_are_enough() {
+        assert_eq!(problems_of(GOOD), "");
+    }
+
+    #[test]
+    fn every_rule_complains_in_one_run() {
+        let all = problems_of(
+            r#"
+[listen]
+admin = "0.0.0.0:9090"
+[defaults]
+server_errors = "pass"
+[backends.orders]
+endpoints = ["ftp://x", "http://u:p@h", "http://h/path"]
+[limits.good]
+rate = "1/s"
+[[routes]]
+path = "orders"
+backend = "orders"
+[[routes]]
+path = "/a/*"
+backend = "order"
+limits = ["god"]
+strip_prefix = "/b"
+methods = ["get"]
+cors = { origins = ["*"], credentials = true }
+[[routes]]
+path = "/a/*"
+backend = "orders"
+errors = { languages = ["xx"] }
+"#,
+        );
+        for part in [
+            "needs `admin_token`",
+            "would show upstream internals",
+            "begins with http://",
+            "no user",
+            "has no path; use",
+            "a path begins with `/`",
+            "did you mean \"orders\"",
+            "did you mean \"good\"",
+            "must be a prefix",
+            "not a method",
+            "needs named origins",
+            "the language `xx`",
+        ] {
+            assert!(all.contains(part), "{part} in\n{all}");
+        }
+    }
+
+    #[test]
+    fn ties_are_errors_whatever_their_order() {
+        let all = problems_of(&format!("{GOOD}[[routes]]\npath = \"/*\"\nbackend = \"a\"\n"));
+        assert!(all.contains("matches the same requests"), "{all}");
+    }
+
+    #[test]
+    fn a_missing_name_has_a_suggestion() {
+        assert!(problems_of(&GOOD.replace("backend = \"a\"", "backend = \"b\"")).contains("no backend `b`"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn check_never_panics(text in "\\PC{0,60}", noise in "[a-z\\[\\]=\"\\.{}/* \n]{0,60}") {
+            let _ = from_text(&format!("{GOOD}{noise}"), &|_| None);
+            let _ = from_text(&text, &|_| None);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What runs: the configuration compiled into immutable values. A request pins one plan for its life.
+//!
+//! `compile` turns a [`crate::config::file::File`] into a [`Plan`], or into every problem at once. Nothing here acts.
+
+pub mod compile;
+mod policies;
+mod targets;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use prometheus_client::metrics::counter::Counter;
+
+use crate::config::file::{KeySource, LogFormat, LogLevel};
+use crate::limit::RateLimit;
+use crate::limit::inflight::InFlight;
+use crate::observe::metrics::{ByClass, Metrics, RouteMetrics};
+use crate::policy::{Mode, Policy};
+use crate::route::Table;
+use crate::text::Secret;
+use crate::upstream::backend::Backend;
+
+/// The compiled configuration.
+#[derive(Debug)]
+pub struct Plan {
+    /// Production or development.
+    pub mode: Mode,
+    /// Listeners and their clocks.
+    pub listen: Listen,
+    /// Networks whose forwarding headers count.
+    pub trusted: Vec<IpNet>,
+    /// Where requests go.
+    pub routes: Table<Arc<Route>>,
+    /// Policy of answers that belong to no route.
+    pub fallback: Policy,
+    /// All backends.
+    pub backends: Vec<Arc<Backend>>,
+    /// What is logged.
+    pub log: Log,
+    /// Shared counters.
+    pub metrics: Arc<Metrics>,
+    /// Handles of requests without a route.
+    pub no_route: Arc<RouteMetrics>,
+}
+
+/// Listeners and the clocks of client connections.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Data addresses.
+    pub http: Vec<SocketAddr>,
+    /// Admin address.
+    pub admin: SocketAddr,
+    /// Worker threads, each with its own runtime.
+    pub workers: usize,
+    /// Client connections at the same time, over all workers.
+    pub max_connections: usize,
+    /// Until the headers of a request are complete.
+    pub header_timeout: Duration,
+    /// Between two requests of a connection.
+    pub idle_timeout: Duration,
+    /// Until the client takes some of the answer.
+    pub write_timeout: Duration,
+    /// Not ready, but still serving.
+    pub drain_delay: Option<Duration>,
+    /// For requests in flight, after the listeners closed.
+    pub drain_timeout: Duration,
+    /// For admin pages beyond health and metrics.
+    pub admin_token: Option<Secret<String>>,
+    /// Bytes of one request's header section.
+    pub max_header_size: usize,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Log {
+    /// Least severe level of events.
+    pub level: LogLevel,
+    /// JSON or text.
+    pub format: LogFormat,
+    /// One line per request.
+    pub access: bool,
+}
+
+/// One route: where it leads and what it wants.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name and counters.
+    pub metrics: Arc<RouteMetrics>,
+    /// Where it leads.
+    pub backend: Arc<Backend>,
+    /// Counters of the backend.
+    pub backend_metrics: ByClass,
+    /// Places of the backend, when they are limited.
+    pub gate: Option<Arc<InFlight>>,
+    /// What it wants.
+    pub policy: Policy,
+    /// Its rate limits, in the order written.
+    pub limits: Vec<AppliedLimit>,
+}
+
+/// A rate limit as one route applies it.
+#[derive(Clone, Debug)]
+pub struct AppliedLimit {
+    /// The limit; shared between routes that name it.
+    pub limit: Arc<RateLimit>,
+    /// What it counts by.
+    pub key: KeySource,
+    /// Counts refusals.
+    pub refused: Counter,
+}

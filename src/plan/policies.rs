@@ -1,0 +1,146 @@
+//! Merges keys into a [`Policy`]: the most specific that was written wins, then the default. A list replaces.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Method};
+
+use crate::config::diagnose::Problems;
+use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, PolicyKeys};
+use crate::config::section::At;
+use crate::message;
+use crate::policy::{Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Timeouts};
+
+/// Everything one policy is merged from, most specific first.
+pub(super) struct Layers<'f> {
+    pub keys: Vec<&'f PolicyKeys>,
+    pub errors: Vec<&'f ErrorKeys>,
+    pub body_timeout: Option<Duration>,
+    pub mode: Mode,
+}
+
+/// The largest error body that may be read, in bytes.
+const MAX_BODY: u64 = 16 << 20;
+
+impl<'f> Layers<'f> {
+    fn first<T: Clone>(&self, key: impl Fn(&PolicyKeys) -> &Option<T>) -> Option<T> {
+        self.keys.iter().find_map(|keys| key(keys).clone())
+    }
+
+    fn clock(&self, key: impl Fn(&PolicyKeys) -> &Option<At<Option<Duration>>>, default: Option<Duration>) -> Option<Duration> {
+        self.first(key).map_or(default, |at| at.value)
+    }
+
+    fn error<T: Clone>(&self, key: impl Fn(&ErrorKeys) -> &Option<T>) -> Option<T> {
+        self.errors.iter().find_map(|keys| key(keys).clone())
+    }
+
+    /// Names of the limits in force.
+    pub(super) fn limits(&self) -> Vec<At<String>> {
+        self.first(|keys| &keys.limits).unwrap_or_default()
+    }
+
+    /// The merged policy, without what only a route has.
+    pub(super) fn policy(&self, problems: &mut Problems) -> Policy {
+        let seconds = |n| Some(Duration::from_secs(n));
+        let rewrite = self.first(|keys| &keys.rewrite_server_errors);
+        let allow_leaks = self.first(|keys| &keys.allow_leaks).unwrap_or(false);
+        if let Some(at) = rewrite.as_ref().filter(|at| !at.value && self.mode == Mode::Production && !allow_leaks) {
+            problems.add(
+                at.span.clone(),
+                "`server_errors = \"pass\"` would show upstream internals to clients",
+                "write allow_leaks = true beside it if that is meant",
+            );
+        }
+        Policy {
+            timeouts: Timeouts {
+                connect: self.clock(|keys| &keys.connect_timeout, seconds(2)),
+                response: self.clock(|keys| &keys.response_timeout, seconds(30)),
+                idle: self.clock(|keys| &keys.idle_timeout, seconds(60)),
+                total: self.clock(|keys| &keys.total_timeout, None),
+                request_body: self.body_timeout,
+            },
+            request_body_limit: self.first(|keys| &keys.request_body_limit).map_or(Some(10 << 20), |at| at.value),
+            normalize_client_errors: self.first(|keys| &keys.normalize_client_errors).unwrap_or(true),
+            rewrite_server_errors: rewrite.is_none_or(|at| at.value),
+            request_headers: self.first(|keys| &keys.request_headers).map(edits).unwrap_or_default(),
+            response_headers: self.first(|keys| &keys.response_headers).map(edits).unwrap_or_default(),
+            strip_prefix: None,
+            cors: None,
+            errors: self.errors(problems),
+            rate_limit_headers: self.first(|keys| &keys.rate_limit_headers).unwrap_or(false),
+        }
+    }
+
+    fn errors(&self, problems: &mut Problems) -> ErrorPolicy {
+        let max_body = self.error(|keys| &keys.max_body);
+        if let Some(at) = max_body.as_ref().filter(|at| at.value > MAX_BODY) {
+            problems.add(at.span.clone(), "`max_body` is at most 16MiB", "error bodies are held in memory while they are read");
+        }
+        let languages = self.error(|keys| &keys.languages).map(|list| known_languages(list, problems));
+        ErrorPolicy {
+            format: self.error(|keys| &keys.format).unwrap_or_default(),
+            negotiate: self.error(|keys| &keys.negotiate).unwrap_or(true),
+            languages: languages
+                .filter(|list| !list.is_empty())
+                .unwrap_or_else(|| message::tags().into_iter().map(str::to_owned).collect()),
+            max_body: max_body.map_or(256 << 10, |at| at.value.min(MAX_BODY)) as usize,
+            upstream_429: self.error(|keys| &keys.upstream_429).unwrap_or_default(),
+            retry_after: self.error(|keys| &keys.retry_after).unwrap_or(Duration::from_secs(5)),
+            retry_after_max: self.error(|keys| &keys.retry_after_max).unwrap_or(Duration::from_secs(86_400)),
+            errors_in_success: self.error(|keys| &keys.errors_in_success).unwrap_or_default(),
+            proxy_status: self.error(|keys| &keys.proxy_status).unwrap_or(true),
+            edge_safe: self.error(|keys| &keys.edge_safe).unwrap_or(false),
+        }
+    }
+}
+
+fn edits(keys: EditKeys) -> HeaderEdits {
+    HeaderEdits { set: keys.set, remove: keys.remove }
+}
+
+fn known_languages(list: Vec<At<String>>, problems: &mut Problems) -> Vec<String> {
+    let known = message::tags();
+    let mut found = Vec::new();
+    for tag in list {
+        if known.contains(&tag.value.as_str()) {
+            found.push(tag.value);
+        } else {
+            problems.add(
+                tag.span,
+                format!("the language `{}` is not available in this version", tag.value),
+                format!("available: {}", known.join(", ")),
+            );
+        }
+    }
+    found
+}
+
+/// The cross-origin rules of a route.
+pub(super) fn cors(keys: &CorsKeys, methods: Option<&[Method]>, problems: &mut Problems) -> Option<Cors> {
+    if keys.origins.is_empty() {
+        problems.add(keys.span.clone(), "`cors` needs `origins`", "add: origins = [\"https://app.example.com\"]");
+        return None;
+    }
+    let any = keys.origins.iter().any(|origin| origin.value == "*");
+    if any && keys.credentials {
+        problems.add(keys.span.clone(), "`credentials = true` needs named origins", "browsers refuse credentials for \"*\"");
+    }
+    for origin in &keys.origins {
+        let valid = origin.value == "*" || origin.value.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
+        if !valid {
+            problems.add(origin.span.clone(), "not an origin", "scheme, host and port, without a path: \"https://app.example.com\"");
+        }
+    }
+    let listed =
+        |list: &[At<String>]| HeaderValue::from_str(&list.iter().map(|item| item.value.as_str()).collect::<Vec<_>>().join(", ")).ok();
+    let own = methods.map(|methods| methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "));
+    let default = own.unwrap_or_else(|| "GET, HEAD, POST, PUT, PATCH, DELETE".into());
+    let methods = keys.methods.as_deref().and_then(listed).or_else(|| HeaderValue::from_str(&default).ok());
+    Some(Cors {
+        origins: keys.origins.iter().map(|origin| origin.value.to_ascii_lowercase()).collect(),
+        credentials: keys.credentials,
+        methods: methods.unwrap_or(HeaderValue::from_static("GET, HEAD, POST")),
+        headers: keys.headers.as_deref().and_then(listed),
+        max_age: keys.max_age.map(|age| HeaderValue::from(age.as_secs())),
+    })
+}

@@ -1,0 +1,141 @@
+//! What one route wants, fully merged: plain data that the plan fills in and the other rooms read.
+//!
+//! No defaults live here (the `config` room has them) and nothing here acts.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+
+/// How much the client learns about failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing inside leaks.
+    #[default]
+    Production,
+    /// Upstream texts, banners and a `debug` object are shown.
+    Development,
+}
+
+/// The shape of error bodies when the client did not ask for another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// `{"error": {"code", "message", "details"}, "statusCode", ...}`
+    #[default]
+    Envelope,
+    /// RFC 9457 `application/problem+json`.
+    Problem,
+    /// One flat JSON object.
+    Flat,
+}
+
+/// Clocks of one exchange. `None` means the operator wrote `"off"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// DNS + TCP + TLS.
+    pub connect: Option<Duration>,
+    /// From the last progress of the request body until the response headers.
+    pub response: Option<Duration>,
+    /// Between two chunks of the response body.
+    pub idle: Option<Duration>,
+    /// Wall clock over everything until the last byte of the response head.
+    pub total: Option<Duration>,
+    /// Between two chunks of the request body.
+    pub request_body: Option<Duration>,
+}
+
+/// Headers an operator sets or removes, in that order: remove first, then set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// Replaces any value of that name.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Removes every value of that name.
+    pub remove: Vec<HeaderName>,
+}
+
+/// Cross-origin rules of a route (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    /// Exact origins; `["*"]` allows any.
+    pub origins: Vec<String>,
+    /// `Access-Control-Allow-Credentials`.
+    pub credentials: bool,
+    /// `Access-Control-Allow-Methods` of a preflight.
+    pub methods: HeaderValue,
+    /// `Access-Control-Allow-Headers` of a preflight; `None` echoes what was asked.
+    pub headers: Option<HeaderValue>,
+    /// Seconds a browser may remember a preflight.
+    pub max_age: Option<HeaderValue>,
+}
+
+/// What `upstream_429` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upstream429 {
+    /// 429 stays 429.
+    #[default]
+    Pass,
+    /// 429 becomes 503.
+    Unavailable,
+}
+
+/// Errors that hide in a 2xx body, by preset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuccessPreset {
+    /// A GraphQL response with `errors` and no data.
+    Graphql,
+    /// A SOAP fault.
+    Soap,
+    /// A JSON-RPC `error` member.
+    Jsonrpc,
+    /// `success: false`, `ok: false`, `status: "error"` and their kin.
+    SuccessFlag,
+}
+
+/// How errors are read and told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorPolicy {
+    /// JSON shape when the client asks for nothing else.
+    pub format: Format,
+    /// Let the client choose by `Accept`.
+    pub negotiate: bool,
+    /// Language tags in order of preference; the first is the fallback. Never empty.
+    pub languages: Vec<String>,
+    /// Bytes of an upstream error body that are read.
+    pub max_body: usize,
+    /// What an upstream's 429 becomes.
+    pub upstream_429: Upstream429,
+    /// `Retry-After` of 429 and 503 when nobody said one.
+    pub retry_after: Duration,
+    /// Upper bound of any `Retry-After`.
+    pub retry_after_max: Duration,
+    /// Errors reported inside 2xx bodies that count as errors.
+    pub errors_in_success: Vec<SuccessPreset>,
+    /// Send `Proxy-Status` (RFC 9209).
+    pub proxy_status: bool,
+    /// 502 and 504 become 503, for CDNs that replace those bodies.
+    pub edge_safe: bool,
+}
+
+/// Everything one route wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Clocks.
+    pub timeouts: Timeouts,
+    /// Largest request body in bytes; `None` is no limit.
+    pub request_body_limit: Option<u64>,
+    /// Read and rewrite upstream 4xx (else they pass untouched).
+    pub normalize_client_errors: bool,
+    /// Rewrite upstream 5xx (else they pass; development or `allow_leaks` only).
+    pub rewrite_server_errors: bool,
+    /// Edits of the request towards the upstream.
+    pub request_headers: HeaderEdits,
+    /// Edits of the response towards the client.
+    pub response_headers: HeaderEdits,
+    /// Prefix removed from the path; `Location` and cookies get it back.
+    pub strip_prefix: Option<String>,
+    /// Cross-origin rules.
+    pub cors: Option<Cors>,
+    /// Error reading and telling.
+    pub errors: ErrorPolicy,
+    /// Tell the remaining quota on successes too.
+    pub rate_limit_headers: bool,
+}

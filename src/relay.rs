@@ -1,0 +1,215 @@
+//! Streams a good body to the client, chunk by chunk, with back-pressure. Its clocks end a silent upstream; a late failure
+//! aborts visibly, because what has begun cannot be taken back (contract section 6).
+//!
+//! Knows neither connections nor logs: its [`Tail`] does.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use crate::body::{Aborted, Flow, filter_trailers};
+use crate::failure::{Failure, Kind, classify};
+
+/// Who learns what becomes of a body. Dropped without an end: the client left.
+pub trait Tail: Send {
+    /// So many bytes were handed to the client's connection.
+    fn sent(&mut self, bytes: u64);
+    /// The upstream's body came to its end.
+    fn finished(self);
+    /// It did not.
+    fn failed(self, failure: Failure);
+}
+
+/// Clocks of a body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BodyClocks {
+    /// Longest silence of the upstream.
+    pub idle: Option<Duration>,
+    /// End of everything.
+    pub deadline: Option<Instant>,
+}
+
+/// A body on its way through.
+pub struct Relay<T: Tail> {
+    body: Incoming,
+    tail: Option<T>,
+    watch: Watch,
+}
+
+impl<T: Tail> Relay<T> {
+    /// Begins. A body that is already over finishes its tail at once.
+    pub fn new(body: Incoming, tail: T, clocks: BodyClocks) -> Self {
+        let mut relay = Self { body, tail: Some(tail), watch: Watch::new(clocks) };
+        relay.finish_at_end();
+        relay
+    }
+
+    fn finish_at_end(&mut self) {
+        if self.body.is_end_stream()
+            && let Some(tail) = self.tail.take()
+        {
+            tail.finished();
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        if let Some(tail) = self.tail.take() {
+            tail.failed(failure);
+        }
+        Poll::Ready(Some(Err(Aborted)))
+    }
+}
+
+impl<T: Tail> Flow for Relay<T> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            return match self.watch.poll(cx) {
+                Poll::Ready(kind) => self.fail(kind.into()),
+                Poll::Pending => Poll::Pending,
+            };
+        };
+        self.watch.moved();
+        match frame {
+            None => {
+                if let Some(tail) = self.tail.take() {
+                    tail.finished();
+                }
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => self.fail(classify::response_body(&error)),
+            Some(Ok(frame)) => {
+                if let (Some(data), Some(tail)) = (frame.data_ref(), &mut self.tail) {
+                    tail.sent(data.len() as u64);
+                }
+                self.finish_at_end();
+                match frame.into_trailers() {
+                    Err(frame) => Poll::Ready(Some(Ok(frame))),
+                    // Trailers come last: without one that may pass, the body just ends.
+                    Ok(trailers) => Poll::Ready(filter_trailers(trailers).map(|kept| Ok(Frame::trailers(kept)))),
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The idle clock and the deadline of a body. Armed when the upstream first makes us wait, never re-armed per chunk.
+struct Watch {
+    clocks: BodyClocks,
+    timer: Option<Pin<Box<Sleep>>>,
+    last: Option<Instant>,
+}
+
+impl Watch {
+    const fn new(clocks: BodyClocks) -> Self {
+        Self { clocks, timer: None, last: None }
+    }
+
+    fn moved(&mut self) {
+        if self.timer.is_some() {
+            self.last = Some(Instant::now());
+        }
+    }
+
+    fn due(&self, last: Instant) -> Option<Instant> {
+        [self.clocks.idle.map(|idle| last + idle), self.clocks.deadline].into_iter().flatten().min()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Kind> {
+        loop {
+            let timer = match &mut self.timer {
+                Some(timer) => timer,
+                None => {
+                    let now = Instant::now();
+                    self.last = Some(now);
+                    let Some(due) = self.due(now) else { return Poll::Pending };
+                    self.timer.insert(Box::pin(tokio::time::sleep_until(due)))
+                }
+            };
+            std::task::ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if self.clocks.deadline.is_some_and(|deadline| deadline <= now) {
+                return Poll::Ready(Kind::TotalTimeout);
+            }
+            match self.due(self.last.unwrap_or(now)) {
+                Some(due) if due > now => {
+                    if let Some(timer) = &mut self.timer {
+                        timer.as_mut().reset(due);
+                    }
+                }
+                _ => return Poll::Ready(Kind::ResponseTimeout),
+            }
+        }
+    }
+}
+
+/// A body that was read into memory.
+#[derive(Debug)]
+pub struct Collected {
+    /// At most the bound.
+    pub bytes: Vec<u8>,
+    /// More was there, or it broke off.
+    pub truncated: bool,
+    /// The upstream's body came to its end: its connection may serve again.
+    pub ended: bool,
+    /// What ended it, if not its end.
+    pub failure: Option<Failure>,
+}
+
+/// How much of a body beyond the bound is read and thrown away, so that the connection stays usable.
+const DRAIN: usize = 64 * 1024;
+
+/// Reads at most `max` bytes within the clocks, and at most 64 KiB more to reach the end.
+pub async fn collect(body: &mut Incoming, max: usize, clocks: BodyClocks) -> Collected {
+    let mut collected = Collected { bytes: Vec::new(), truncated: false, ended: false, failure: None };
+    let mut watch = Watch::new(clocks);
+    let mut beyond = 0;
+    loop {
+        let next = std::future::poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+            Poll::Pending => watch.poll(cx).map(Err),
+        });
+        match next.await {
+            Err(kind) => {
+                collected.truncated = true;
+                collected.failure = Some(kind.into());
+                return collected;
+            }
+            Ok(None) => {
+                collected.ended = true;
+                return collected;
+            }
+            Ok(Some(Err(error))) => {
+                collected.truncated = true;
+                collected.failure = Some(classify::response_body(&error));
+                return collected;
+            }
+            Ok(Some(Ok(frame))) => {
+                watch.moved();
+                let Some(data) = frame.data_ref() else { continue };
+                let room = max - collected.bytes.len();
+                collected.bytes.extend_from_slice(&data[..data.len().min(room)]);
+                if data.len() > room {
+                    collected.truncated = true;
+                    beyond += data.len() - room;
+                }
+                if beyond > DRAIN {
+                    return collected;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! A plain, accessible page: no script, no external resource, readable without style.
+
+use crate::envelope::Envelope;
+use crate::render::PageWords;
+
+/// The page of an error.
+pub(super) fn page(e: &Envelope, words: PageWords) -> Vec<u8> {
+    let status = e.status.as_u16();
+    let title = e.status.canonical_reason().unwrap_or("Error");
+    let lang = e.language.as_deref().unwrap_or("en");
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+         <meta name=\"robots\" content=\"noindex\">\n<title>{status} {title}</title>\n\
+         <style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:15vh auto;padding:0 1rem}}small{{color:#595959}}</style>\n\
+         </head>\n<body>\n<main>\n<h1>{status} {title}</h1>\n<p>{}</p>\n",
+        escape(e.message.as_str())
+    );
+    if !e.fields.is_empty() {
+        page.push_str("<ul>\n");
+        for (path, texts) in &e.fields {
+            for text in texts {
+                page.push_str(&format!("<li><strong>{}</strong>: {}</li>\n", escape(path), escape(text.as_str())));
+            }
+        }
+        page.push_str("</ul>\n");
+    }
+    let label = escape(words.request_id);
+    page.push_str(&format!("<p><small>{label}: <code>{}</code>. {}</small></p>\n", escape(e.request_id.as_str()), escape(words.help)));
+    page.push_str(&format!("<p><small><code>{}</code></small></p>\n", escape(&e.code)));
+    if let Some(debug) = &e.debug {
+        page.push_str(&format!("<pre>{}</pre>\n", escape(&format!("{debug:#?}"))));
+    }
+    page.push_str("</main>\n</body>\n</html>\n");
+    page.into_bytes()
+}
+
+/// For text and for quoted attributes.
+fn escape(text: &str) -> std::borrow::Cow<'_, str> {
+    html_escape::encode_safe(text)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn markup_is_text() {
+        assert_eq!(super::escape("<a href='x'>&\""), "&lt;a href=&#x27;x&#x27;&gt;&amp;&quot;");
+    }
+}

@@ -1,0 +1,225 @@
+//! The JSON shapes: envelope, problem (RFC 9457), flat. Keys come in a fixed order; strings are escaped by serde_json.
+
+use crate::envelope::{Debug, Envelope};
+use crate::failure::ViolatedPolicy;
+
+/// Writes one JSON object, comma by comma.
+struct Object {
+    out: Vec<u8>,
+    first: bool,
+}
+
+impl Object {
+    fn new() -> Self {
+        Self { out: vec![b'{'], first: true }
+    }
+
+    fn key(&mut self, name: &str) -> &mut Vec<u8> {
+        if !self.first {
+            self.out.push(b',');
+        }
+        self.first = false;
+        string(&mut self.out, name);
+        self.out.push(b':');
+        &mut self.out
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        string(self.key(name), value);
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        let out = self.key(name);
+        out.extend_from_slice(value.to_string().as_bytes());
+    }
+
+    fn raw(&mut self, name: &str, value: &[u8]) {
+        self.key(name).extend_from_slice(value);
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.out.push(b'}');
+        self.out
+    }
+}
+
+/// A JSON string; writing to memory cannot fail.
+fn string(out: &mut Vec<u8>, value: &str) {
+    let _ = serde_json::to_writer(out, value);
+}
+
+fn list(items: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut out = vec![b'['];
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&item);
+    }
+    out.push(b']');
+    out
+}
+
+fn quoted(value: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    string(&mut out, value);
+    out
+}
+
+/// Contract section 3.
+pub(super) fn envelope(e: &Envelope) -> Vec<u8> {
+    let mut error = Object::new();
+    error.text("code", &e.code);
+    error.text("message", e.message.as_str());
+    if let Some(details) = details(e) {
+        error.raw("details", &details);
+    }
+    let mut whole = Object::new();
+    whole.raw("error", &error.end());
+    whole.number("statusCode", u64::from(e.status.as_u16()));
+    whole.text("timestamp", &super::timestamp(e.timestamp));
+    whole.text("requestId", e.request_id.as_str());
+    whole.text("method", e.method.as_str());
+    whole.text("path", &e.path);
+    debug_into(&mut whole, e);
+    whole.end()
+}
+
+/// One flat object.
+pub(super) fn flat(e: &Envelope) -> Vec<u8> {
+    let mut whole = Object::new();
+    whole.number("statusCode", u64::from(e.status.as_u16()));
+    whole.text("error", phrase(e));
+    whole.text("message", e.message.as_str());
+    whole.text("code", &e.code);
+    whole.text("timestamp", &super::timestamp(e.timestamp));
+    whole.text("path", &e.path);
+    whole.text("method", e.method.as_str());
+    whole.text("requestId", e.request_id.as_str());
+    if let Some(details) = details(e) {
+        whole.raw("details", &details);
+    }
+    debug_into(&mut whole, e);
+    whole.end()
+}
+
+/// RFC 9457 3.1, with the extensions of the contract.
+pub(super) fn problem(e: &Envelope) -> Vec<u8> {
+    let mut whole = Object::new();
+    whole.text("type", e.problem_type.as_deref().unwrap_or("about:blank"));
+    whole.text("title", phrase(e));
+    whole.number("status", u64::from(e.status.as_u16()));
+    whole.text("detail", e.message.as_str());
+    if is_uuid(e.request_id.as_str()) {
+        whole.text("instance", &format!("urn:uuid:{}", e.request_id.as_str()));
+    }
+    whole.text("code", &e.code);
+    whole.text("requestId", e.request_id.as_str());
+    if !e.fields.is_empty() {
+        let errors = e.fields.iter().flat_map(|(path, texts)| texts.iter().map(move |text| (path, text)));
+        whole.raw("errors", &list(errors.map(|(path, text)| field_problem(path, text.as_str()))));
+    }
+    if let Some(seconds) = e.retry_after {
+        whole.number("retryAfterSeconds", seconds);
+    }
+    if !e.violated.is_empty() {
+        whole.raw("violatedPolicies", &violated(&e.violated));
+    }
+    debug_into(&mut whole, e);
+    whole.end()
+}
+
+fn field_problem(path: &str, text: &str) -> Vec<u8> {
+    let mut error = Object::new();
+    error.text("detail", text);
+    error.text("pointer", &pointer(path));
+    error.end()
+}
+
+/// `items[0].qty` -> `#/items/0/qty` (RFC 6901 6).
+fn pointer(path: &str) -> String {
+    let mut out = String::from("#");
+    for segment in path.split(['.', '[']).map(|s| s.trim_end_matches(']')).filter(|s| !s.is_empty()) {
+        out.push('/');
+        out.push_str(&segment.replace('~', "~0").replace('/', "~1"));
+    }
+    out
+}
+
+fn is_uuid(id: &str) -> bool {
+    id.len() == 36 && id.bytes().enumerate().all(|(at, b)| if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
+}
+
+fn phrase(e: &Envelope) -> &'static str {
+    e.status.canonical_reason().unwrap_or("Error")
+}
+
+/// The `details` object, if there is anything to say.
+fn details(e: &Envelope) -> Option<Vec<u8>> {
+    let mut details = Object::new();
+    if !e.fields.is_empty() {
+        let mut fields = Object::new();
+        for (path, texts) in &e.fields {
+            fields.raw(path, &list(texts.iter().map(|text| quoted(text.as_str()))));
+        }
+        details.raw("fields", &fields.end());
+    }
+    if let Some(seconds) = e.retry_after {
+        details.number("retryAfterSeconds", seconds);
+    }
+    if !e.violated.is_empty() {
+        details.raw("violatedPolicies", &violated(&e.violated));
+    }
+    (!details.first).then(|| details.end())
+}
+
+fn violated(policies: &[ViolatedPolicy]) -> Vec<u8> {
+    list(policies.iter().map(|policy| {
+        let mut one = Object::new();
+        one.text("name", &policy.name);
+        one.number("limit", u64::from(policy.limit));
+        one.number("windowSeconds", policy.window);
+        one.end()
+    }))
+}
+
+fn debug_into(whole: &mut Object, e: &Envelope) {
+    if let Some(debug) = &e.debug {
+        whole.raw("debug", &debug_object(debug));
+    }
+}
+
+fn debug_object(d: &Debug) -> Vec<u8> {
+    let mut debug = Object::new();
+    debug.text("reason", &d.reason);
+    if let Some(status) = d.upstream_status {
+        debug.number("upstreamStatus", u64::from(status));
+    }
+    let texts = [("backend", d.backend.as_deref()), ("endpoint", d.endpoint.as_deref())];
+    for (name, value) in texts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        debug.text(name, value);
+    }
+    debug.number("attempts", u64::from(d.attempts));
+    let foreign = [("exception", &d.exception), ("stack", &d.stack), ("body", &d.body)];
+    for (name, value) in foreign.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        debug.text(name, value.as_str());
+    }
+    debug.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_follow_rfc_6901() {
+        assert_eq!(pointer("items[0].qty"), "#/items/0/qty");
+        assert_eq!(pointer("a/b"), "#/a~1b");
+        assert_eq!(pointer("email"), "#/email");
+    }
+
+    #[test]
+    fn strings_are_escaped() {
+        assert_eq!(quoted("a\"\n\u{1}"), br#""a\"\n\u0001""#);
+    }
+}

@@ -1,0 +1,22 @@
+//! Plain text: for people with a terminal and for old clients.
+
+use crate::envelope::Envelope;
+
+/// A few lines: status, code, message, fields, id.
+pub(super) fn lines(e: &Envelope) -> Vec<u8> {
+    let phrase = e.status.canonical_reason().unwrap_or("Error");
+    let mut out = format!("{} {phrase} ({})\n{}\n", e.status.as_u16(), e.code, e.message.as_str());
+    for (path, texts) in &e.fields {
+        for text in texts {
+            out.push_str(&format!("- {path}: {}\n", text.as_str()));
+        }
+    }
+    if let Some(seconds) = e.retry_after {
+        out.push_str(&format!("Retry after: {seconds} s\n"));
+    }
+    out.push_str(&format!("Request id: {}\n", e.request_id.as_str()));
+    if let Some(debug) = &e.debug {
+        out.push_str(&format!("\n{debug:#?}\n"));
+    }
+    out.into_bytes()
+}

@@ -1,0 +1,90 @@
+//! Bytes of an error body to text: content coding and charset, bounded in output.
+//!
+//! Never fails loudly: what cannot be decoded is `None`, and the catalogue speaks instead.
+
+use std::io::Read;
+
+use encoding_rs::{Encoding, UTF_8};
+
+/// How much larger than its coded form a body may become.
+const MAX_RATIO: usize = 200;
+
+/// Undoes `content_encoding` (RFC 9110 8.4) with at most `max` bytes of output; `None` for codings that are not known, and
+/// for what is broken from the first byte on.
+pub fn uncode<'b>(body: &'b [u8], content_encoding: Option<&str>, max: usize) -> Option<std::borrow::Cow<'b, [u8]>> {
+    use std::borrow::Cow;
+    let max = max.min(body.len().saturating_mul(MAX_RATIO).max(1024));
+    match content_encoding.map(|c| c.trim().to_ascii_lowercase()).as_deref() {
+        None | Some("" | "identity") => Some(Cow::Borrowed(body)),
+        Some("gzip" | "x-gzip") => bounded(flate2::read::MultiGzDecoder::new(body), max).map(Cow::Owned),
+        // RFC 9110 8.4.1.2 means zlib, but servers of a generation send raw deflate under that name.
+        Some("deflate") => match bounded(flate2::read::ZlibDecoder::new(body), max) {
+            Some(out) => Some(Cow::Owned(out)),
+            None => bounded(flate2::read::DeflateDecoder::new(body), max).map(Cow::Owned),
+        },
+        Some(_) => None,
+    }
+}
+
+/// Reads until the end, an error or the bound; something read counts.
+fn bounded(mut from: impl Read, max: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let ended = from.by_ref().take(max as u64).read_to_end(&mut out);
+    (ended.is_ok() || !out.is_empty()).then_some(out)
+}
+
+/// Bytes to text by byte order mark, then by the charset of `content_type`, then UTF-8.
+pub fn text(body: &[u8], content_type: Option<&str>) -> String {
+    let declared = content_type.and_then(charset).and_then(|label| Encoding::for_label(label.as_bytes()));
+    let (text, _, _) = declared.unwrap_or(UTF_8).decode(body);
+    text.into_owned()
+}
+
+/// The `charset` parameter of a content type.
+fn charset(content_type: &str) -> Option<&str> {
+    content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        coder.write_all(bytes).unwrap();
+        coder.finish().unwrap()
+    }
+
+    #[test]
+    fn gzip_is_undone_and_bombs_are_bounded() {
+        assert_eq!(uncode(&gzip(b"hello"), Some("gzip"), 1 << 20).unwrap().as_ref(), b"hello");
+        let bomb = gzip(&vec![0; 50 << 20]);
+        assert!(uncode(&bomb, Some("gzip"), 256 << 10).unwrap().len() <= 256 << 10);
+        assert_eq!(uncode(b"garbage", Some("gzip"), 1024), None);
+        assert_eq!(uncode(b"x", Some("compress"), 1024), None);
+    }
+
+    #[test]
+    fn charsets_are_respected() {
+        assert_eq!(text(b"\xbe\xc8\xb3\xe7", Some("text/plain; charset=EUC-KR")), "안녕");
+        assert_eq!(text(b"\xff\xfea\0", None), "a");
+        assert_eq!(text("안".as_bytes(), Some("text/plain")), "안");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_decode(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            for coding in ["gzip", "deflate"] {
+                if let Some(out) = uncode(&bytes, Some(coding), 4096) {
+                    proptest::prop_assert!(out.len() <= 40_000);
+                }
+            }
+            text(&bytes, Some("text/html; charset=shift_jis"));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the upstream itself said about its error: bytes in, a [`Report`] out.
+//!
+//! It reads and never judges: everything in a report is [`Untrusted`] until the redactor has seen it. Pure, bounded by the
+//! body it is given.
+
+pub mod decode;
+mod json;
+mod plain;
+pub mod success;
+
+use crate::text::Untrusted;
+
+/// What was found in an error body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The sentence for people.
+    pub message: Option<Untrusted>,
+    /// The machine code.
+    pub code: Option<Untrusted>,
+    /// Field path and its messages, in the order found.
+    pub fields: Vec<(String, Vec<Untrusted>)>,
+    /// RFC 9457 `type`.
+    pub problem_type: Option<Untrusted>,
+    /// Class of the exception.
+    pub exception: Option<Untrusted>,
+    /// Stack trace.
+    pub stack: Option<Untrusted>,
+}
+
+/// What kind of text a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing there.
+    Empty,
+    /// A JSON object or array.
+    Json,
+    /// An HTML page.
+    Html,
+    /// Some other XML.
+    Xml,
+    /// Readable text.
+    Text,
+    /// Not text.
+    Binary,
+}
+
+/// What a decoded body is, by its first bytes; the declared type is often wrong.
+pub fn kind_of(text: &str) -> Kind {
+    let start = text.trim_start_matches('\u{feff}').trim_start();
+    let lower: String = start.chars().take(64).collect::<String>().to_ascii_lowercase();
+    if start.is_empty() {
+        Kind::Empty
+    } else if start.starts_with(['{', '[']) {
+        Kind::Json
+    } else if lower.starts_with("<!doctype html") || lower.starts_with("<html") || lower.starts_with("<head") || lower.starts_with("<body")
+    {
+        Kind::Html
+    } else if lower.starts_with("<?xml") || (start.starts_with('<') && start.trim_end().ends_with('>')) {
+        if lower.contains("<html") || start.contains("<html") || start.contains("</html>") { Kind::Html } else { Kind::Xml }
+    } else if start.chars().take(512).any(|c| c == '\u{fffd}' || (c.is_control() && !c.is_whitespace())) {
+        Kind::Binary
+    } else {
+        Kind::Text
+    }
+}
+
+/// Reads a decoded error body.
+pub fn read(text: &str) -> Report {
+    match kind_of(text) {
+        Kind::Json => json::read(text).unwrap_or_default(),
+        Kind::Text => plain::read(text),
+        Kind::Empty | Kind::Html | Kind::Xml | Kind::Binary => Report::default(),
+    }
+}
+
+/// True for a page that only a server or framework would write: its title or first heading is a status, not a sentence.
+pub fn is_framework_page(text: &str) -> bool {
+    let between = |tag: &str| {
+        let lower = text.to_ascii_lowercase();
+        let start = lower.find(&format!("<{tag}"))?;
+        let open = start + lower[start..].find('>')? + 1;
+        let end = open + lower[open..].find("</")?;
+        text.get(open..end).map(str::to_owned)
+    };
+    ["title", "h1"].iter().filter_map(|tag| between(tag)).any(|heading| {
+        let heading = heading.trim();
+        is_status_phrase(heading)
+            || heading.starts_with(|c: char| c.is_ascii_digit())
+            || heading.contains("HTTP Status")
+            || heading.to_ascii_lowercase().starts_with("error")
+    })
+}
+
+/// True for a bare status phrase ("Not Found", "Bad Request"): it says no more than the status does.
+pub(crate) fn is_status_phrase(text: &str) -> bool {
+    let text = text.trim().trim_end_matches(['.', '!']);
+    let text = text.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches([':', ' ', '-']);
+    let squash = |s: &str| s.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect::<String>();
+    let wanted = squash(text);
+    (400..600u16).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()).any(|phrase| squash(phrase) == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_seen_through_wrong_types() {
+        assert_eq!(kind_of(" {\"a\":1}"), Kind::Json);
+        assert_eq!(kind_of("<!DOCTYPE html><p>"), Kind::Html);
+        assert_eq!(kind_of("<?xml version=\"1.0\"?><Error/>"), Kind::Xml);
+        assert_eq!(kind_of("oops"), Kind::Text);
+        assert_eq!(kind_of("\u{0}\u{1}"), Kind::Binary);
+        assert_eq!(kind_of("  "), Kind::Empty);
+    }
+
+    #[test]
+    fn status_phrases_say_nothing() {
+        assert!(is_status_phrase("404 Not Found"));
+        assert!(is_status_phrase("Bad Request."));
+        assert!(!is_status_phrase("Order 7 not found"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(text in "\\PC{0,200}|[\\[\\]{}\",:a-z0-9 ]{0,200}") {
+            read(&text);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Paths that gateway and upstream may read differently.
+//!
+//! Lockgate forwards the path bytes it decided on, unchanged. A path with dot segments, NUL or a broken escape is refused;
+//! any other spelling trick (`%2f`, `//`, `;x`, `\`) is refused when its lenient reading would lead to another route.
+
+use super::Table;
+
+/// True when the path must be answered 400.
+pub fn is_ambiguous<T: Clone>(table: &Table<T>, host: Option<&str>, path: &str) -> bool {
+    if is_plain(path.as_bytes()) {
+        return false;
+    }
+    match lenient(path) {
+        None => true,
+        Some(read) => read != path && !table.same_rules(host, path, &read),
+    }
+}
+
+/// The common case: nothing in the path can be read in two ways.
+fn is_plain(path: &[u8]) -> bool {
+    let mut before = 0;
+    for &byte in path {
+        match byte {
+            b'%' | b';' | b'\\' => return false,
+            b'.' | b'/' if before == b'/' => return false,
+            _ => before = byte,
+        }
+    }
+    true
+}
+
+/// The path as the most lenient upstream would read it; `None` where no reading is safe.
+fn lenient(path: &str) -> Option<String> {
+    let decoded = decode(path.as_bytes())?;
+    if decoded.contains(&0) || decoded.iter().any(|b| *b < 0x20 || *b == 0x7f) {
+        return None;
+    }
+    let mut out: Vec<u8> = Vec::with_capacity(decoded.len());
+    for (at, segment) in decoded.split(|b| matches!(b, b'/' | b'\\')).enumerate() {
+        // Servlet containers cut path parameters before they resolve dots.
+        let name = segment.split(|b| *b == b';').next().unwrap_or_default();
+        if matches!(name, b"." | b"..") {
+            return None;
+        }
+        if at > 0 && !name.is_empty() {
+            out.push(b'/');
+            out.extend_from_slice(name);
+        }
+    }
+    if out.is_empty() || decoded.ends_with(b"/") {
+        out.push(b'/');
+    }
+    Some(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// Percent-decoding, twice where the first pass leaves an escape of a separator or dot; `None` for a broken escape.
+fn decode(path: &[u8]) -> Option<Vec<u8>> {
+    let once = decode_once(path)?;
+    if once.contains(&b'%') { Some(decode_once(&once).unwrap_or(once)) } else { Some(once) }
+}
+
+fn decode_once(path: &[u8]) -> Option<Vec<u8>> {
+    let hex = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
+    let mut out = Vec::with_capacity(path.len());
+    let mut at = 0;
+    while at < path.len() {
+        if path[at] == b'%' {
+            let (high, low) = (hex(*path.get(at + 1)?)?, hex(*path.get(at + 2)?)?);
+            out.push(high << 4 | low);
+            at += 3;
+        } else {
+            out.push(path[at]);
+            at += 1;
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Match;
+
+    fn table() -> Table<&'static str> {
+        let rule = |path: &str| Match { host: None, path: path.into(), methods: None };
+        Table::build(vec![(rule("/public/*"), "public"), (rule("/admin/*"), "admin"), (rule("/*"), "all")]).0
+    }
+
+    #[test]
+    fn tricks_that_reach_another_route_are_refused() {
+        let table = table();
+        for path in [
+            "/public/../admin",
+            "/public/%2e%2e/admin",
+            "/public/..;/admin",
+            "/public%2f..%2fadmin",
+            "/%61dmin/x",
+            "//admin/x",
+            "/x/..%5cadmin",
+            "/admin;x=1/y",
+            "/a%00b",
+            "/a%zz",
+            "/%252e%252e/admin",
+            "/.",
+        ] {
+            assert!(is_ambiguous(&table, None, path), "{path}");
+        }
+    }
+
+    #[test]
+    fn ordinary_spellings_pass() {
+        let table = table();
+        for path in [
+            "/",
+            "/public/a.b",
+            "/public/.well-known/x",
+            "/public/a%20b",
+            "/public/a%2Fb",
+            "/public/fetch/http://x/y",
+            "/public/m;v=1",
+            "/caf%C3%A9",
+            "/100%25",
+        ] {
+            assert!(!is_ambiguous(&table, None, path), "{path}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_passes_resolves_to_its_own_route(path in "/[ad/.;%25ef\\\\min]{0,20}") {
+            let table = table();
+            if !is_ambiguous(&table, None, &path) {
+                proptest::prop_assert!(!path.split('/').any(|s| s == ".." || s == "."));
+            }
+        }
+    }
+}

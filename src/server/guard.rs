@@ -1,0 +1,323 @@
+//! The I/O that hyper reads from and writes to: releases only bytes that the gate let through, and keeps hyper's own bare
+//! refusals off the wire, so that the connection can answer with the envelope instead.
+//!
+//! Bytes are read into one scratch buffer per core and copied on: a connection holds memory only for what cannot pass yet.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+
+use hyper::rt::ReadBufCursor;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::gate::{Gate, Step};
+use super::head::Refusal;
+
+/// Bytes of one read.
+const SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// What connection, guard and service know of each other.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Heads that passed to hyper.
+    delivered: AtomicU32,
+    /// Requests that reached the service.
+    called: AtomicU32,
+    /// Answers whose body is over.
+    finished: AtomicU32,
+    /// Nothing more passes.
+    refused: AtomicBool,
+    /// The client takes nothing at the moment.
+    blocked: AtomicBool,
+    /// Steps of writing.
+    written: AtomicU32,
+    /// Part of a head is there.
+    partial: AtomicBool,
+    /// An answer was cut whose end only the connection's end shows.
+    reset: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn called(&self) {
+        self.called.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn finished(&self) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn must_reset(&self) {
+        self.reset.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::Relaxed)
+    }
+
+    /// Requests that are not answered yet (HTTP/2: streams).
+    pub(super) fn open(&self) -> u32 {
+        self.called.load(Ordering::Relaxed).wrapping_sub(self.finished.load(Ordering::Relaxed))
+    }
+
+    /// Every head that passed was answered and written.
+    pub(super) fn settled(&self) -> bool {
+        self.delivered.load(Ordering::Relaxed) == self.finished.load(Ordering::Relaxed) && !self.is_blocked()
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_partial(&self) -> bool {
+        self.partial.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.delivered.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_served(&self) -> bool {
+        self.called.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn written(&self) -> u32 {
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
+/// A client's socket with its gate.
+#[derive(Debug)]
+pub(super) struct Guard {
+    pub(super) stream: TcpStream,
+    shared: Arc<Shared>,
+    /// `None` for HTTP/2: h2 frames are validated by h2.
+    gate: Option<Gate>,
+    /// Bytes that were read and may not pass yet, or did not fit.
+    held: Vec<u8>,
+    /// How many of them may pass.
+    credit: usize,
+    /// Why nothing more passes.
+    pub(super) refusal: Option<Refusal>,
+}
+
+impl Guard {
+    pub(super) const fn new(stream: TcpStream, shared: Arc<Shared>, gate: Gate) -> Self {
+        Self { stream, shared, gate: Some(gate), held: Vec::new(), credit: 0, refusal: None }
+    }
+
+    /// Reads until the bytes tell which protocol this is. `Ok(false)` at the end of the stream.
+    pub(super) async fn sniff(&mut self, preface: &[u8]) -> io::Result<bool> {
+        loop {
+            let undecided = self.held.len() < preface.len() && preface.starts_with(&self.held);
+            if !undecided {
+                return Ok(true);
+            }
+            self.shared.partial.store(!self.held.is_empty(), Ordering::Relaxed);
+            if std::future::poll_fn(|cx| self.poll_fill(cx)).await? == 0 {
+                return Ok(!self.held.is_empty());
+            }
+        }
+    }
+
+    /// What was read and has not passed.
+    pub(super) fn held(&self) -> &[u8] {
+        &self.held
+    }
+
+    /// No gate from now on.
+    pub(super) fn pass_everything(&mut self) {
+        self.gate = None;
+        self.shared.partial.store(false, Ordering::Relaxed);
+    }
+
+    /// A request's body was not read to its end, or more came behind it.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.held.is_empty() || self.gate.as_ref().is_some_and(|gate| !gate.at_head())
+    }
+
+    /// Reads some bytes into `held`.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+            let mut read = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+            self.held.extend_from_slice(read.filled());
+            Poll::Ready(Ok(read.filled().len()))
+        })
+    }
+
+    /// Passes what may pass of `held`; true when something did.
+    fn release(&mut self, buf: &mut ReadBufCursor<'_>) -> bool {
+        if self.credit == 0 {
+            self.credit = match &mut self.gate {
+                None => self.held.len(),
+                Some(gate) => match gate.inspect(&self.held) {
+                    Step::Pass { bytes, head } => {
+                        self.note_pass(head);
+                        bytes
+                    }
+                    Step::NeedMore => {
+                        self.shared.partial.store(!self.held.is_empty(), Ordering::Relaxed);
+                        0
+                    }
+                    Step::Refuse(refusal) => {
+                        self.refuse(refusal);
+                        0
+                    }
+                },
+            };
+        }
+        let pass = self.credit.min(buf.remaining());
+        buf.put_slice(&self.held[..pass]);
+        self.held.drain(..pass);
+        self.credit -= pass;
+        if self.held.is_empty() && self.held.capacity() > 0 {
+            self.held = Vec::new();
+        }
+        pass > 0
+    }
+
+    fn note_pass(&self, head: bool) {
+        if head {
+            self.shared.delivered.fetch_add(1, Ordering::Relaxed);
+            self.shared.partial.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.refusal = Some(refusal);
+        self.shared.refused.store(true, Ordering::Relaxed);
+    }
+
+    /// Reads from the socket and passes at once what may pass: the usual case copies bytes only once.
+    fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<Progress>> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+            // A body that is longer than hyper's buffer must not pile up here.
+            let want = if self.shared.is_busy() { buf.remaining().clamp(1, SCRATCH) } else { SCRATCH };
+            let mut read = ReadBuf::new(&mut scratch[..want]);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+            let input = read.filled();
+            if input.is_empty() {
+                return Poll::Ready(Ok(Progress::End));
+            }
+            let pass = match &mut self.gate {
+                None => input.len(),
+                Some(gate) => match gate.inspect(input) {
+                    Step::Pass { bytes, head } => {
+                        self.note_pass(head);
+                        bytes
+                    }
+                    Step::NeedMore => {
+                        self.shared.partial.store(true, Ordering::Relaxed);
+                        0
+                    }
+                    Step::Refuse(refusal) => {
+                        self.held.extend_from_slice(input);
+                        self.refuse(refusal);
+                        return Poll::Ready(Ok(Progress::Held));
+                    }
+                },
+            };
+            let fits = pass.min(buf.remaining());
+            buf.put_slice(&input[..fits]);
+            self.held.extend_from_slice(&input[fits..]);
+            self.credit = pass - fits;
+            Poll::Ready(Ok(if fits > 0 { Progress::Passed } else { Progress::Held }))
+        })
+    }
+
+    /// hyper wrote its own bare refusal for a head that passed the gate: swallow it, the envelope comes instead.
+    fn is_bare_refusal(&self, bytes: &[u8]) -> bool {
+        let unseen = self.shared.delivered.load(Ordering::Relaxed) != self.shared.called.load(Ordering::Relaxed);
+        self.gate.is_some() && unseen && bytes.starts_with(b"HTTP/1.1 4") && !self.shared.is_refused()
+    }
+
+    fn note_write<T>(&self, poll: &Poll<T>) {
+        self.shared.blocked.store(poll.is_pending(), Ordering::Relaxed);
+        if poll.is_ready() {
+            self.shared.written.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+enum Progress {
+    Passed,
+    Held,
+    End,
+}
+
+impl hyper::rt::Read for Guard {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.refusal.is_some() && this.credit == 0 {
+                // The end, once the earlier requests are answered; the connection asks again then.
+                return if this.shared.settled() { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+            if !this.held.is_empty() {
+                if this.release(&mut buf) {
+                    return Poll::Ready(Ok(()));
+                }
+                if this.refusal.is_some() {
+                    continue;
+                }
+                // An incomplete head: more must come.
+                if ready!(this.poll_fill(cx))? == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            match ready!(this.poll_direct(cx, &mut buf))? {
+                Progress::Passed | Progress::End => return Poll::Ready(Ok(())),
+                Progress::Held => {}
+            }
+        }
+    }
+}
+
+impl hyper::rt::Write for Guard {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.is_bare_refusal(bytes) {
+            this.refuse(Refusal::bad("refused by the HTTP parser"));
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.note_write(&written);
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if bufs.first().is_some_and(|first| this.is_bare_refusal(first)) {
+            this.refuse(Refusal::bad("refused by the HTTP parser"));
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.note_write(&written);
+        written
+    }
+}

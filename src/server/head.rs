@@ -1,0 +1,316 @@
+//! One request head, strictly by RFC 9112: what is accepted here means one thing only, to us, to hyper and to any upstream.
+//!
+//! Bytes in, framing or a refusal out. Semantic rules (host names, methods, routes) are the gateway's.
+
+use crate::failure::Kind;
+
+/// How the body after a head is framed (RFC 9112 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// So many bytes; 0 for no body.
+    Length(u64),
+    /// Chunked coding.
+    Chunked,
+}
+
+/// Why a head is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The row of the catalogue.
+    pub kind: Kind,
+    /// The rule, for the log.
+    pub rule: &'static str,
+}
+
+impl Refusal {
+    pub(super) const fn bad(rule: &'static str) -> Self {
+        Self { kind: Kind::BadRequest, rule }
+    }
+}
+
+/// Bounds of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the whole head.
+    pub head: usize,
+    /// Bytes of the request target.
+    pub target: usize,
+    /// Header lines.
+    pub fields: usize,
+}
+
+/// Validates a complete head: everything up to and with the empty line. Leading empty lines are allowed (RFC 9112 2.2).
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn validate(head: &[u8], limits: Limits) -> Result<Framing, Refusal> {
+    let mut rest = skip_empty_lines(head);
+    let line = take_line(&mut rest)?;
+    let version = request_line(line, limits)?;
+    let mut fields = Fields::default();
+    let mut count = 0;
+    loop {
+        let line = take_line(&mut rest)?;
+        if line.is_empty() {
+            break;
+        }
+        count += 1;
+        if count > limits.fields {
+            return Err(Refusal { kind: Kind::HeadersTooLarge, rule: "too many header lines" });
+        }
+        fields.note(line)?;
+    }
+    fields.framing(version)
+}
+
+/// Without leading CRLFs.
+pub(super) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
+    while let Some(rest) = head.strip_prefix(b"\r\n") {
+        head = rest;
+    }
+    head
+}
+
+/// A line without its CRLF. A bare CR or LF anywhere is a refusal.
+fn take_line<'h>(rest: &mut &'h [u8]) -> Result<&'h [u8], Refusal> {
+    let end = rest.iter().position(|b| matches!(b, b'\r' | b'\n')).ok_or(Refusal::bad("no end of line"))?;
+    if rest[end] != b'\r' || rest.get(end + 1) != Some(&b'\n') {
+        return Err(Refusal::bad("bare CR or LF"));
+    }
+    let line = &rest[..end];
+    *rest = &rest[end + 2..];
+    Ok(line)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+/// `METHOD SP target SP HTTP/1.x`, single spaces (RFC 9112 3).
+fn request_line(line: &[u8], limits: Limits) -> Result<Version, Refusal> {
+    let mut parts = line.split(|b| *b == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(Refusal::bad("the request line has not three parts"));
+    };
+    if method.is_empty() || !method.iter().all(|b| is_token(*b)) {
+        return Err(Refusal::bad("the method is no token"));
+    }
+    if target.len() > limits.target {
+        return Err(Refusal { kind: Kind::UriTooLong, rule: "the target is too long" });
+    }
+    check_target(method, target)?;
+    match version {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        _ => Err(Refusal::bad("the version is not HTTP/1.0 or HTTP/1.1")),
+    }
+}
+
+/// One of the four forms (RFC 9112 3.2), in visible ASCII or UTF-8, without a fragment.
+fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
+    let visible = |b: &u8| *b > b' ' && *b != 0x7f && *b != b'#' && *b != b'<' && *b != b'>' && *b != b'"' && *b != b'`' && *b != b'^';
+    if target.is_empty() || !target.iter().all(visible) {
+        return Err(Refusal::bad("the target has forbidden bytes"));
+    }
+    let form = target[0] == b'/' || (target == b"*" && method == b"OPTIONS") || method == b"CONNECT" || absolute(target);
+    if !form || std::str::from_utf8(target).is_err_and(|_| true) || http::Uri::try_from(target).is_err() {
+        return Err(Refusal::bad("the target is no path and no absolute URI"));
+    }
+    Ok(())
+}
+
+fn absolute(target: &[u8]) -> bool {
+    ["http://", "https://"]
+        .iter()
+        .any(|scheme| target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme.as_bytes()))
+}
+
+/// The header lines that decide about framing.
+#[derive(Default)]
+struct Fields {
+    length: Option<u64>,
+    chunked: bool,
+    hosts: u32,
+    unsupported: bool,
+}
+
+impl Fields {
+    fn note(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        let colon = line.iter().position(|b| *b == b':').ok_or(Refusal::bad("a header line without a colon"))?;
+        let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+        // A blank before the colon, a folded line and an empty name all fail here.
+        if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
+            return Err(Refusal::bad("a header name is no token"));
+        }
+        if value.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f) {
+            return Err(Refusal::bad("a control character in a header value"));
+        }
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                self.hosts += 1;
+                if self.hosts > 1 {
+                    return Err(Refusal::bad("more than one Host"));
+                }
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value)?,
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Digits only, once (RFC 9112 6.3 allows equal repetitions to be refused).
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        if self.length.is_some() {
+            return Err(Refusal::bad("more than one Content-Length"));
+        }
+        let digits = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+        let length = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+        self.length = Some(length.ok_or(Refusal::bad("Content-Length is not a number"))?);
+        Ok(())
+    }
+
+    /// Exactly `chunked`, once. Another coding is well-formed but not for us.
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        if self.chunked || self.unsupported {
+            return Err(Refusal::bad("more than one Transfer-Encoding"));
+        }
+        if value.eq_ignore_ascii_case(b"chunked") {
+            self.chunked = true;
+        } else {
+            let codings = !value.is_empty()
+                && value.split(|b| *b == b',').all(|coding| !trim(coding).is_empty() && trim(coding).iter().all(|b| is_token(*b)));
+            let last_is_chunked = value.rsplit(|b| *b == b',').next().is_some_and(|last| trim(last).eq_ignore_ascii_case(b"chunked"));
+            let repeated = value.split(|b| *b == b',').filter(|coding| trim(coding).eq_ignore_ascii_case(b"chunked")).count() > 1;
+            if !codings || (value.contains(&b',') && !last_is_chunked) || repeated {
+                return Err(Refusal::bad("Transfer-Encoding is not `chunked`"));
+            }
+            self.unsupported = true;
+        }
+        Ok(())
+    }
+
+    fn framing(&self, version: Version) -> Result<Framing, Refusal> {
+        let coded = self.chunked || self.unsupported;
+        if coded && self.length.is_some() {
+            return Err(Refusal::bad("Content-Length beside Transfer-Encoding"));
+        }
+        if coded && version == Version::Http10 {
+            return Err(Refusal::bad("Transfer-Encoding in HTTP/1.0"));
+        }
+        if self.unsupported {
+            return Err(Refusal { kind: Kind::CodingNotSupported, rule: "a transfer coding other than chunked" });
+        }
+        if self.hosts == 0 && version == Version::Http11 {
+            return Err(Refusal::bad("no Host"));
+        }
+        Ok(if self.chunked { Framing::Chunked } else { Framing::Length(self.length.unwrap_or(0)) })
+    }
+}
+
+/// RFC 9110 5.6.2.
+pub(super) const fn is_token(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+}
+
+/// Without spaces and tabs around.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { head: 32 << 10, target: 16 << 10, fields: 100 };
+
+    fn of(head: &str) -> Result<Framing, Kind> {
+        validate(head.as_bytes(), LIMITS).map_err(|refusal| refusal.kind)
+    }
+
+    #[test]
+    fn good_heads_have_one_framing() {
+        assert_eq!(of("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(Framing::Length(0)));
+        assert_eq!(of("\r\nGET / HTTP/1.0\r\n\r\n"), Ok(Framing::Length(0)));
+        assert_eq!(of("POST /a?b HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n"), Ok(Framing::Length(12)));
+        assert_eq!(of("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n"), Ok(Framing::Chunked));
+        assert_eq!(of("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(Framing::Length(0)));
+        assert_eq!(of("GET http://a/b HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(Framing::Length(0)));
+        assert_eq!(of("GET /안 HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(Framing::Length(0)));
+    }
+
+    #[test]
+    fn every_smuggling_trick_is_refused() {
+        for lines in [
+            "Content-Length: 1\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked, chunked",
+            "Transfer-Encoding: chunked, gzip",
+            "Transfer-Encoding: \x0bchunked",
+            "Transfer-Encoding:",
+            "Transfer-Encoding : chunked",
+            "Content-Length: 1\r\nContent-Length: 1",
+            "Content-Length: 1, 1",
+            "Content-Length: +1",
+            "Content-Length: 0x1",
+            "Content-Length: 1_0",
+            "Content-Length: ",
+            "Content-Length: 99999999999999999999",
+            "X: a\r\n folded",
+            "X: a\nY: b",
+            "X: a\rY: b",
+            "X: a\0b",
+            "X y: b",
+            "no colon",
+            ": empty",
+            "Host: b",
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n");
+            assert_eq!(of(&head), Err(Kind::BadRequest), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn request_lines_are_strict() {
+        for line in [
+            "GET  / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET /",
+            "GET / HTTP/2.0",
+            "G T / HTTP/1.1",
+            "GET a HTTP/1.1",
+            "GET * HTTP/1.1",
+            "GET /\u{1} HTTP/1.1",
+            "GET /a#b HTTP/1.1",
+            " GET / HTTP/1.1",
+            "GET / http/1.1",
+            "GET /\tHTTP/1.1",
+        ] {
+            assert_eq!(of(&format!("{line}\r\nHost: a\r\n\r\n")), Err(Kind::BadRequest), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_and_codings_have_their_own_rows() {
+        assert_eq!(of(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(17_000))), Err(Kind::UriTooLong));
+        assert_eq!(of(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(100))), Err(Kind::HeadersTooLarge));
+        assert_eq!(of("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"), Err(Kind::CodingNotSupported));
+        assert_eq!(of("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(Kind::BadRequest));
+        assert_eq!(of("GET / HTTP/1.1\r\n\r\n"), Err(Kind::BadRequest));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_judged(head in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            let _ = validate(&head, LIMITS);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Client connections: bytes in, requests to the gateway, answers out.
+//!
+//! hyper does the HTTP; what it leaves to us stands below it (`guard`): strict request heads, framing that cannot be read in
+//! two ways, clocks, and answers for requests that hyper would refuse without a word.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `listen` | sockets, one per core and address, accept with back-off |
+//! | `connection` | drives one connection: HTTP/1.1 or HTTP/2, clocks, drain, early answers |
+//! | `guard` | the I/O that hyper reads from: releases only validated bytes |
+//! | `gate` | the request stream as a state machine (pure) |
+//! | `head` | one request head: RFC 9112, strictly (pure) |
+//! | `chunks` | chunked framing, strictly (pure) |
+
+mod chunks;
+mod connection;
+mod gate;
+mod guard;
+pub mod head;
+pub mod listen;
+
+/// Pure parts that fuzz targets and property tests reach.
+pub mod fuzzing {
+    pub use super::gate::{Gate, Step};
+}

@@ -1,0 +1,98 @@
+//! One exchange on one connection: send the request, wait for the head, each wait with its own clock.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::pool::Connection;
+use super::upload::{Progress, Stage, Upload};
+use crate::failure::{Failure, Kind, classify};
+use crate::policy::Timeouts;
+
+/// How an attempt ended without a response.
+#[derive(Debug)]
+pub enum Missed {
+    /// Nothing was written: the same request may go elsewhere, whatever its method.
+    NeverSent(Box<Request<Upload>>),
+    /// The upstream may have seen it.
+    Failed(Failure),
+}
+
+/// Clocks of one exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks<'a> {
+    /// The route's.
+    pub timeouts: &'a Timeouts,
+    /// The end of everything, when the route has one.
+    pub deadline: Option<Instant>,
+    /// The upload, when there is a body.
+    pub progress: Option<&'a Arc<Progress>>,
+}
+
+/// Sends and waits for the head.
+///
+/// # Errors
+/// [`Missed`] says whether the request may be sent again as it is.
+pub async fn exchange(connection: &mut Connection, request: Request<Upload>, clocks: Clocks<'_>) -> Result<Response<Incoming>, Missed> {
+    let mut response = std::pin::pin!(connection.sender.try_send_request(request));
+    let mut since = Instant::now();
+    loop {
+        let outcome = match clocks.due(since) {
+            None => response.as_mut().await,
+            Some(due) => match tokio::time::timeout_at(due, response.as_mut()).await {
+                Ok(outcome) => outcome,
+                Err(_) => match clocks.verdict(since, due) {
+                    Verdict::Elapsed(kind) => return Err(Missed::Failed(kind.into())),
+                    Verdict::Moved => continue,
+                    Verdict::ClientsTurn => {
+                        since = Instant::now();
+                        continue;
+                    }
+                },
+            },
+        };
+        return outcome.map_err(|mut error| match error.take_message() {
+            Some(request) => Missed::NeverSent(Box::new(request)),
+            None => Missed::Failed(classify::exchange(error.error())),
+        });
+    }
+}
+
+impl Clocks<'_> {
+    /// The response clock begins when the upload last moved: a long upload is no slow response.
+    fn response_due(&self, since: Instant) -> Option<Instant> {
+        let begin = self.progress.map_or(since, |progress| progress.moved().max(since));
+        self.timeouts.response.map(|response| begin + response)
+    }
+
+    fn due(&self, since: Instant) -> Option<Instant> {
+        [self.response_due(since), self.deadline].into_iter().flatten().min()
+    }
+
+    /// What it means that `due` has come.
+    fn verdict(&self, since: Instant, due: Instant) -> Verdict {
+        if self.deadline.is_some_and(|deadline| deadline <= due) {
+            return Verdict::Elapsed(Kind::TotalTimeout);
+        }
+        if self.response_due(since).is_some_and(|now_due| now_due > due) {
+            return Verdict::Moved;
+        }
+        match self.progress.map_or(Stage::Done, |progress| progress.stage()) {
+            Stage::Done => Verdict::Elapsed(Kind::ResponseTimeout),
+            Stage::WaitsForUpstream => Verdict::Elapsed(Kind::UploadTimeout),
+            Stage::WaitsForClient => Verdict::ClientsTurn,
+        }
+    }
+}
+
+/// The meaning of an alarm.
+enum Verdict {
+    /// A clock elapsed.
+    Elapsed(Kind),
+    /// The upload moved meanwhile: the clock begins again from there.
+    Moved,
+    /// The upload waits for the client, whose own clock (`body_timeout`) runs.
+    ClientsTurn,
+}

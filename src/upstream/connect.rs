@@ -1,0 +1,124 @@
+//! Opens a connection to an endpoint: name, TCP, TLS, HTTP/1.1 handshake. A `tower` service at the edge of the house, so that
+//! tests and later transports can stand in its place.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::backend::Endpoint;
+use super::resolve::Resolver;
+use super::upload::Upload;
+use crate::failure::{Failure, Kind, classify};
+
+/// Header lines of one response that are parsed (RFC 9110 sets no bound; 300 cookies are seen in the wild).
+const MAX_HEADERS: usize = 512;
+
+/// Opens connections. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    resolver: Resolver,
+}
+
+impl Connector {
+    /// A connector that asks this resolver.
+    pub const fn new(resolver: Resolver) -> Self {
+        Self { resolver }
+    }
+
+    async fn open(self, endpoint: Arc<Endpoint>, phase: Arc<Phase>) -> Result<SendRequest<Upload>, Failure> {
+        let addresses = self.resolver.resolve(&endpoint.host, endpoint.port).await;
+        let addresses = addresses.map_err(|error| Failure::because(Kind::DnsError, error.to_string()))?;
+        phase.resolved();
+        let tcp = dial(&addresses).await?;
+        match &endpoint.tls {
+            None => handshake(TokioIo::new(tcp)).await,
+            Some(tls) => {
+                let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.config));
+                let stream = connector.connect(tls.server_name.clone(), tcp).await.map_err(|error| classify::tls(&error))?;
+                handshake(TokioIo::new(stream)).await
+            }
+        }
+    }
+}
+
+/// How far an attempt to connect came: an elapsed clock has another name before and after the addresses are known.
+#[derive(Debug, Default)]
+pub struct Phase(std::sync::atomic::AtomicBool);
+
+impl Phase {
+    fn resolved(&self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// The row of the catalogue when the connect clock elapses now.
+    pub fn elapsed(&self) -> Kind {
+        if self.0.load(std::sync::atomic::Ordering::Relaxed) { Kind::ConnectTimeout } else { Kind::DnsTimeout }
+    }
+}
+
+impl tower::Service<(Arc<Endpoint>, Arc<Phase>)> for Connector {
+    type Response = SendRequest<Upload>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<SendRequest<Upload>, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (endpoint, phase): (Arc<Endpoint>, Arc<Phase>)) -> Self::Future {
+        Box::pin(self.clone().open(endpoint, phase))
+    }
+}
+
+/// Tries each address in turn; the last error counts.
+async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
+    let mut failure = Failure::because(Kind::DnsError, "no addresses");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) if connected_to_itself(&stream) => {
+                failure = Failure::because(Kind::ConnectionRefused, "the connection reached itself");
+            }
+            Ok(stream) => {
+                // Small requests must not wait for Nagle; a socket that refuses the option still works.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => failure = classify::connect(&error),
+        }
+    }
+    Err(failure)
+}
+
+/// On loopback a connect to a closed port can meet its own ephemeral port (TCP simultaneous open).
+fn connected_to_itself(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+}
+
+async fn handshake<T>(io: TokioIo<T>) -> Result<SendRequest<Upload>, Failure>
+where
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(MAX_HEADERS)
+        .handshake(io)
+        .await
+        .map_err(|error| Failure::because(Kind::ConnectionLost, classify::chain(&error)))?;
+    tokio::spawn(async move {
+        // Its end shows at the request it serves; an idle connection may just end.
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        classify::connect(&error)
+    }
+}

@@ -1,0 +1,236 @@
+//! From a ready request to a response head: pick an endpoint, get a connection, exchange; again on another connection only
+//! when nothing was ever sent.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tower::Service;
+
+use super::attempt::{self, Clocks, Missed};
+use super::backend::{Backend, Endpoint, HostHeader};
+use super::connect::{Connector, Phase};
+use super::pool::{Checkout, Connection, Pool};
+use super::upload::{Progress, Upload};
+use crate::failure::{Failure, Kind};
+use crate::policy::Timeouts;
+
+/// Attempts that may be made when none of them sent anything.
+const MAX_UNSENT: u32 = 3;
+
+/// What one core needs to reach upstreams.
+#[derive(Debug)]
+pub struct Upstreams {
+    /// Opens connections.
+    pub connector: Connector,
+    /// This core's lane in every pool.
+    pub core: usize,
+}
+
+/// Connections that belong to one client connection, because they authenticated it (NTLM, Negotiate). One at a time.
+#[derive(Debug, Default)]
+pub struct Private(Mutex<Option<(Arc<Endpoint>, Connection)>>);
+
+impl Private {
+    fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = slot.as_ref().is_some_and(|(kept, _)| backend.endpoints.iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
+        slot.take_if(|_| ours).filter(|(_, connection)| connection.sender.is_ready())
+    }
+
+    fn keep(&self, endpoint: Arc<Endpoint>, mut connection: Connection) {
+        connection.reused = true;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((endpoint, connection));
+    }
+}
+
+/// A request that is ready to go, but for what depends on the endpoint.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// As sent by the client.
+    pub method: Method,
+    /// Path and query for the upstream.
+    pub target: PathAndQuery,
+    /// Prepared headers, without `Host`.
+    pub headers: HeaderMap,
+    /// `Host` as the client sent it.
+    pub client_host: Option<HeaderValue>,
+    /// The body.
+    pub body: Upload,
+    /// Progress of the body.
+    pub progress: Option<Arc<Progress>>,
+    /// It carries connection authentication.
+    pub connection_auth: bool,
+}
+
+/// A response head with its connection.
+#[derive(Debug)]
+pub struct Reply {
+    /// The head, and the body that still arrives.
+    pub response: Response<Incoming>,
+    /// Who answered.
+    pub endpoint: Arc<Endpoint>,
+    /// `Host` that was sent.
+    pub host: HeaderValue,
+    /// Gives the connection back when the body was read to its end.
+    pub lease: Lease,
+}
+
+/// What is known of a dispatch while it runs and after it failed.
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    /// Endpoint of the last attempt.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// Connections on which an exchange was tried.
+    pub attempts: u32,
+}
+
+/// Holds a connection until its response was read.
+#[derive(Debug)]
+pub struct Lease {
+    held: Option<Connection>,
+    endpoint: Arc<Endpoint>,
+    core: usize,
+    private: Option<Arc<Private>>,
+}
+
+impl Lease {
+    /// The response was read to its end: the connection may serve again.
+    pub fn finish(mut self) {
+        let Some(connection) = self.held.take() else { return };
+        match &self.private {
+            Some(private) => private.keep(Arc::clone(&self.endpoint), connection),
+            None => Pool::give_back(&self.endpoint, self.core, connection),
+        }
+    }
+
+    /// From now on the connection belongs to one client connection.
+    pub fn make_private(&mut self, owner: &Arc<Private>) {
+        self.private = Some(Arc::clone(owner));
+    }
+}
+
+/// Everything a dispatch may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Means<'a> {
+    /// This core's way out.
+    pub upstreams: &'a Upstreams,
+    /// The route's clocks.
+    pub timeouts: &'a Timeouts,
+    /// End of everything.
+    pub deadline: Option<Instant>,
+    /// Private connections of the client connection.
+    pub private: &'a Arc<Private>,
+}
+
+/// Gets a response head.
+///
+/// # Errors
+/// The failure of the last attempt; `trail` tells where it was made.
+pub async fn dispatch(backend: &Backend, outgoing: Outgoing, means: Means<'_>, trail: &mut Trail) -> Result<Reply, Failure> {
+    let turn = backend.next();
+    let progress = outgoing.progress.clone();
+    let clocks = Clocks { timeouts: means.timeouts, deadline: means.deadline, progress: progress.as_ref() };
+    let kept = means.private.take(backend);
+    let private = kept.is_some() || outgoing.connection_auth;
+    let mut ready = kept;
+    let host_header = HostChoice { backend, client: outgoing.client_host.clone() };
+    let mut request = into_request(outgoing)?;
+    for round in 0..MAX_UNSENT {
+        let (endpoint, mut connection) = match ready.take() {
+            Some(kept) => kept,
+            None => {
+                let endpoint = Arc::clone(backend.nth(turn.wrapping_add(round as usize)).ok_or(Kind::NoEndpoint)?);
+                trail.endpoint = Some(Arc::clone(&endpoint));
+                match connection(&endpoint, means, round > 0).await {
+                    Ok(connection) => (endpoint, connection),
+                    // Nothing was sent: another endpoint may be better off.
+                    Err(_) if backend.endpoints.len() > round as usize + 1 && round + 1 < MAX_UNSENT => continue,
+                    Err(failure) => return Err(failure),
+                }
+            }
+        };
+        trail.endpoint = Some(Arc::clone(&endpoint));
+        trail.attempts += 1;
+        let host = host_header.for_endpoint(&endpoint);
+        request.headers_mut().insert(header::HOST, host.clone());
+        match attempt::exchange(&mut connection, request, clocks).await {
+            Ok(response) => {
+                let owner = private.then(|| Arc::clone(means.private));
+                let lease = Lease { held: Some(connection), endpoint: Arc::clone(&endpoint), core: means.upstreams.core, private: owner };
+                return Ok(Reply { response, endpoint, host, lease });
+            }
+            Err(Missed::NeverSent(back)) => request = *back,
+            Err(Missed::Failed(failure)) => return Err(failure),
+        }
+    }
+    Err(Failure::because(Kind::ConnectionLost, "every connection was closed before the request could be sent"))
+}
+
+/// Which `Host` an endpoint gets.
+struct HostChoice<'a> {
+    backend: &'a Backend,
+    client: Option<HeaderValue>,
+}
+
+impl HostChoice<'_> {
+    fn for_endpoint(&self, endpoint: &Endpoint) -> HeaderValue {
+        match (&self.backend.host_header, &self.client) {
+            (HostHeader::Literal(value), _) => value.clone(),
+            (HostHeader::Client, Some(client)) => client.clone(),
+            (HostHeader::Client | HostHeader::Upstream, _) => endpoint.authority.clone(),
+        }
+    }
+}
+
+fn into_request(outgoing: Outgoing) -> Result<Request<Upload>, Failure> {
+    let mut uri = http::uri::Parts::default();
+    uri.path_and_query = Some(outgoing.target);
+    let mut request = Request::new(outgoing.body);
+    *request.method_mut() = outgoing.method;
+    *request.version_mut() = Version::HTTP_11;
+    *request.uri_mut() = Uri::from_parts(uri).map_err(|error| Failure::because(Kind::BadRequest, error.to_string()))?;
+    *request.headers_mut() = outgoing.headers;
+    Ok(request)
+}
+
+/// An idle connection, a new one, or a wait for either; all within the connect clock.
+async fn connection(endpoint: &Arc<Endpoint>, means: Means<'_>, fresh: bool) -> Result<Connection, Failure> {
+    let now = Instant::now();
+    let core = means.upstreams.core;
+    let first = match fresh {
+        true => endpoint.pool.place().map_or(Checkout::Full, Checkout::Open),
+        false => endpoint.pool.checkout(core, now),
+    };
+    if let Checkout::Ready(connection) = first {
+        return Ok(connection);
+    }
+    let due = [means.timeouts.connect.map(|connect| now + connect), means.deadline].into_iter().flatten().min();
+    let elapsed = |kind: Kind| if means.deadline.is_some_and(|deadline| Some(deadline) == due) { Kind::TotalTimeout } else { kind };
+    let place = match first {
+        Checkout::Open(place) => place,
+        _ => match within(due, endpoint.pool.wait(core)).await {
+            Some(Some(Checkout::Ready(connection))) => return Ok(connection),
+            Some(Some(Checkout::Open(place))) => place,
+            Some(Some(Checkout::Full) | None) => return Err(Failure::because(Kind::Overloaded, "too many requests wait for a connection")),
+            None => return Err(Failure::because(elapsed(Kind::Overloaded), "no connection became free within connect_timeout")),
+        },
+    };
+    let phase = Arc::new(Phase::default());
+    let mut connector = means.upstreams.connector.clone();
+    match within(due, connector.call((Arc::clone(endpoint), Arc::clone(&phase)))).await {
+        Some(Ok(sender)) => Ok(Connection::new(sender, place)),
+        Some(Err(failure)) => Err(failure),
+        None => Err(elapsed(phase.elapsed()).into()),
+    }
+}
+
+async fn within<F: Future>(due: Option<Instant>, work: F) -> Option<F::Output> {
+    match due {
+        Some(due) => tokio::time::timeout_at(due, work).await.ok(),
+        None => Some(work.await),
+    }
+}

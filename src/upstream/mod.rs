@@ -1,0 +1,29 @@
+//! Gets an answer: from a backend's endpoints, over pooled connections, within the clocks, or a [`Failure`] that says why not.
+//!
+//! Read `dispatch` first. Knows nothing of routes, error formats or logs.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `dispatch` | permit, endpoint, attempt, the retry of what was never sent |
+//! | `attempt` | one exchange on one connection, and its clocks |
+//! | `pool` | idle connections per core, a bound over all cores |
+//! | `connect` | DNS, TCP, TLS, HTTP handshake |
+//! | `resolve` | names to addresses, off the runtime |
+//! | `tls` | rustls configuration of a backend |
+//! | `upload` | the request body on its way: bound, idle clock, progress |
+//! | `request_head`, `response_head` | what is removed, added and mapped, in one scan each |
+//! | `mapping` | `Location`, `Refresh` and cookies back through `strip_prefix` |
+//!
+//! [`Failure`]: crate::failure::Failure
+
+pub mod attempt;
+pub mod backend;
+pub mod connect;
+pub mod dispatch;
+pub mod mapping;
+pub mod pool;
+pub mod request_head;
+pub mod resolve;
+pub mod response_head;
+pub mod tls;
+pub mod upload;

@@ -1,0 +1,543 @@
+//! The request's head: read once at arrival, made ready for the upstream once.
+//!
+//! One scan finds everything that matters; only what was found is removed. Rules: RFC 9110 7.6.1 (hop-by-hop), 7.6.3 (Via),
+//! and `X-Forwarded-*` by trust: only trusted peers may speak for somebody else.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Version};
+use ipnet::IpNet;
+
+use crate::context::{Peer, RequestId, Wanted};
+
+/// Names that are not constants of the `http` crate.
+pub mod names {
+    use http::HeaderName;
+    /// The request id, on every request and answer.
+    pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    /// Chain of client addresses.
+    pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    /// Scheme the client used.
+    pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    /// Host the client asked for.
+    pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    /// W3C trace context.
+    pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    /// RFC 9209.
+    pub const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+}
+
+/// Bits for what must be removed before the request goes on.
+mod found {
+    pub(super) const CONNECTION: u32 = 1;
+    pub(super) const HOP: u32 = 1 << 1;
+    pub(super) const FORWARDED: u32 = 1 << 2;
+    pub(super) const OURS: u32 = 1 << 3;
+    pub(super) const UNDERSCORE: u32 = 1 << 4;
+    pub(super) const COOKIE_CRUMBS: u32 = 1 << 5;
+}
+
+/// What one scan of the request's headers found.
+#[derive(Debug, Default)]
+pub struct Seen {
+    bits: u32,
+    /// `Host`, and how many there were.
+    pub host: Option<HeaderValue>,
+    /// Number of `Host` lines.
+    pub hosts: u32,
+    /// `Expect`
+    pub expect: Option<HeaderValue>,
+    /// `Access-Control-Request-Method`: with `OPTIONS` and `Origin` it is a preflight.
+    pub preflight_method: Option<HeaderValue>,
+    /// `Access-Control-Request-Headers`
+    pub preflight_headers: Option<HeaderValue>,
+    /// `Authorization` is NTLM or Negotiate: the upstream connection becomes this client's.
+    pub connection_auth: bool,
+    /// `Via` names this instance.
+    pub looped: bool,
+    /// What the client can read.
+    pub wanted: Wanted,
+    /// Declared body length.
+    pub content_length: Option<u64>,
+    id: Option<HeaderValue>,
+    traceparent: Option<HeaderValue>,
+    forwarded_for: Vec<HeaderValue>,
+    forwarded: Option<HeaderValue>,
+    forwarded_proto: bool,
+    forwarded_host: bool,
+    cookies: u32,
+    bytes: usize,
+    fields: usize,
+}
+
+/// Reads the headers once. `via` is this instance's pseudonym.
+pub fn scan(headers: &HeaderMap, via: &str) -> Seen {
+    let mut seen = Seen::default();
+    for (name, value) in headers {
+        seen.bytes += name.as_str().len() + value.len() + 4;
+        seen.fields += 1;
+        seen.note(name, value, via);
+    }
+    if seen.cookies > 1 {
+        seen.bits |= found::COOKIE_CRUMBS;
+    }
+    seen
+}
+
+impl Seen {
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue, via: &str) {
+        match name.as_str() {
+            "host" => {
+                self.hosts += 1;
+                self.host = Some(value.clone());
+            }
+            "accept" => self.wanted.accept = Some(value.clone()),
+            "accept-language" => self.wanted.language = Some(value.clone()),
+            "origin" => self.wanted.origin = Some(value.clone()),
+            "content-length" => self.content_length = value.to_str().ok().and_then(|text| text.parse().ok()),
+            "cookie" => self.cookies += 1,
+            "authorization" => self.connection_auth = is_connection_auth(value),
+            "connection" => self.bits |= found::CONNECTION | found::HOP,
+            "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "proxy"
+            | "proxy-authorization" => {
+                self.bits |= found::HOP;
+            }
+            "expect" => {
+                self.bits |= found::HOP;
+                self.expect = Some(value.clone());
+            }
+            "x-request-id" => {
+                self.bits |= found::OURS;
+                self.id = Some(value.clone());
+            }
+            "traceparent" => self.traceparent = Some(value.clone()),
+            "x-forwarded-for" => {
+                self.bits |= found::FORWARDED;
+                self.forwarded_for.push(value.clone());
+            }
+            "x-forwarded-proto" => {
+                self.bits |= found::FORWARDED;
+                self.forwarded_proto = true;
+            }
+            "x-forwarded-host" => {
+                self.bits |= found::FORWARDED;
+                self.forwarded_host = true;
+            }
+            "forwarded" => {
+                self.bits |= found::FORWARDED;
+                self.forwarded = Some(value.clone());
+            }
+            "x-forwarded-port"
+            | "x-forwarded-prefix"
+            | "x-forwarded-server"
+            | "x-forwarded-scheme"
+            | "x-forwarded-ssl"
+            | "x-original-url"
+            | "x-rewrite-url"
+            | "x-real-ip"
+            | "x-client-ip"
+            | "true-client-ip"
+            | "x-cluster-client-ip"
+            | "proxy-status" => self.bits |= found::FORWARDED,
+            "via" => self.looped |= mentions(value, via),
+            "access-control-request-method" => self.preflight_method = Some(value.clone()),
+            "access-control-request-headers" => self.preflight_headers = Some(value.clone()),
+            other => {
+                if other.as_bytes().contains(&b'_') && spoofs(other) {
+                    self.bits |= found::UNDERSCORE;
+                }
+            }
+        }
+    }
+
+    /// Bytes and number of all header fields, as HTTP/1.1 would write them.
+    pub const fn size(&self) -> (usize, usize) {
+        (self.bytes, self.fields)
+    }
+
+    /// The id of this request: a trusted peer's safe one, else `None`.
+    pub fn accepted_id(&self, peer: &Peer) -> Option<RequestId> {
+        self.id.as_ref().filter(|_| peer.trusted).and_then(RequestId::accept)
+    }
+
+    /// The client's address: the peer, or from a trusted peer the right-most hop that is not trusted itself.
+    pub fn client(&self, peer: &Peer, trusted: &[IpNet]) -> IpAddr {
+        let direct = peer.address.ip().to_canonical();
+        if !peer.trusted {
+            return direct;
+        }
+        let mut client = direct;
+        let hops = self.forwarded_for.iter().flat_map(|value| value.to_str().unwrap_or("?").split(','));
+        let mut hops: Vec<&str> = hops.collect();
+        if hops.is_empty() {
+            let elements = self.forwarded.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+            hops = elements.split(',').filter_map(forwarded_for).collect();
+        }
+        for hop in hops.iter().rev() {
+            // A hop that is no address ends the chain: what stands left of it is worth nothing.
+            let Some(address) = hop_address(hop) else { break };
+            client = address;
+            if !is_trusted(address, trusted) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// True when the address belongs to one of the networks.
+pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|net| net.contains(&address))
+}
+
+/// `for=` of one `Forwarded` element (RFC 7239 5.2).
+fn forwarded_for(element: &str) -> Option<&str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// An address with or without port and brackets.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.split(']').next());
+    let address = bare.unwrap_or(hop).parse::<IpAddr>().ok();
+    address.or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|a| a.ip())).map(|a| a.to_canonical())
+}
+
+/// Header values of [MS-NTHT] and RFC 4559: they authenticate the connection, not the request.
+pub fn is_connection_auth(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let begins = |word: &[u8]| bytes.len() >= word.len() && bytes[..word.len()].eq_ignore_ascii_case(word);
+    begins(b"ntlm") || begins(b"negotiate")
+}
+
+/// CGI-style servers read `_` as `-`: a second way to write a header that the gateway owns.
+fn spoofs(name: &str) -> bool {
+    let dashed = name.replace('_', "-");
+    dashed.starts_with("x-forwarded-")
+        || matches!(
+            dashed.as_str(),
+            "forwarded"
+                | "x-request-id"
+                | "x-real-ip"
+                | "host"
+                | "content-length"
+                | "transfer-encoding"
+                | "authorization"
+                | "proxy"
+                | "via"
+                | "x-client-ip"
+        )
+}
+
+fn mentions(via: &HeaderValue, pseudonym: &str) -> bool {
+    via.as_bytes().windows(pseudonym.len().max(1)).any(|part| part == pseudonym.as_bytes())
+}
+
+/// What this gateway adds to every request.
+#[derive(Debug)]
+pub struct Additions<'a> {
+    /// The peer of the client connection.
+    pub peer: &'a Peer,
+    /// The request id.
+    pub id: &'a RequestId,
+    /// `1.1 lockgate-...`
+    pub via: &'a HeaderValue,
+    /// HTTP version of the client's request.
+    pub version: Version,
+    /// Scheme of the client's connection.
+    pub scheme: &'static str,
+}
+
+/// Headers a `Connection` line must not be able to remove: the gateway adds or relies on them, or they protect somebody.
+const PROTECTED: &[&str] = &[
+    "authorization",
+    "cookie",
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "origin",
+    "accept",
+    "cache-control",
+    "range",
+    "via",
+];
+
+/// Makes the headers ready for the upstream: hop-by-hop out, identity and forwarding in. `Host` is left to the caller.
+pub fn prepare(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
+    if seen.bits & found::CONNECTION != 0 {
+        remove_named_by_connection(headers);
+    }
+    if seen.bits & found::HOP != 0 {
+        remove_hop_by_hop(headers);
+    }
+    if seen.bits & found::UNDERSCORE != 0 {
+        let spoofed: Vec<_> = headers.keys().filter(|name| name.as_str().contains('_') && spoofs(name.as_str())).cloned().collect();
+        for name in spoofed {
+            headers.remove(name);
+        }
+    }
+    if seen.bits & found::COOKIE_CRUMBS != 0 {
+        join_cookies(headers);
+    }
+    forwarding(headers, seen, add);
+    headers.insert(names::X_REQUEST_ID, add.id.header().clone());
+    headers.append(header::VIA, add.via.clone());
+    if !seen.traceparent.as_ref().is_some_and(is_traceparent) {
+        headers.insert(names::TRACEPARENT, new_traceparent());
+    }
+}
+
+fn remove_named_by_connection(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok())
+        .filter(|name| !PROTECTED.contains(&name.as_str()) && !name.as_str().starts_with("x-forwarded-") && *name != header::FORWARDED)
+        .take(32)
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Proxy: httpoxy, CGI turns it into HTTP_PROXY.
+    const HOP: &[&str] = &[
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+        "proxy",
+        "proxy-authorization",
+        "expect",
+    ];
+    for name in HOP {
+        headers.remove(*name);
+    }
+}
+
+/// RFC 9113 8.2.3: cookie crumbs of HTTP/2 become one line for HTTP/1.
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+fn forwarding(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
+    const SPEAKS_FOR_OTHERS: &[&str] = &[
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-server",
+        "x-forwarded-scheme",
+        "x-forwarded-ssl",
+        "forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "true-client-ip",
+        "x-cluster-client-ip",
+        "x-original-url",
+        "x-rewrite-url",
+        "proxy-status",
+    ];
+    if seen.bits & found::FORWARDED != 0 && !add.peer.trusted {
+        for name in SPEAKS_FOR_OTHERS {
+            headers.remove(*name);
+        }
+    }
+    let chain = match seen.forwarded_for.as_slice() {
+        [] => None,
+        _ if !add.peer.trusted => None,
+        values => {
+            let mut chain: Vec<&[u8]> = values.iter().map(HeaderValue::as_bytes).collect();
+            chain.push(add.peer.forwarded_for.as_bytes());
+            HeaderValue::from_bytes(&chain.join(&b", "[..])).ok()
+        }
+    };
+    headers.insert(names::X_FORWARDED_FOR, chain.unwrap_or_else(|| add.peer.forwarded_for.clone()));
+    if !(seen.forwarded_proto && add.peer.trusted) {
+        headers.insert(names::X_FORWARDED_PROTO, HeaderValue::from_static(add.scheme));
+    }
+    if !(seen.forwarded_host && add.peer.trusted)
+        && let Some(host) = &seen.host
+    {
+        headers.insert(names::X_FORWARDED_HOST, host.clone());
+    }
+}
+
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>: `00-<32 hex>-<16 hex>-<2 hex>`, neither id all zero.
+fn is_traceparent(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let hex = |part: &[u8]| part.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b));
+    let nonzero = |part: &[u8]| part.iter().any(|b| *b != b'0');
+    bytes.len() >= 55
+        && bytes[2] == b'-'
+        && bytes[35] == b'-'
+        && bytes[52] == b'-'
+        && hex(&bytes[..2])
+        && &bytes[..2] != b"ff"
+        && (bytes.len() == 55 || &bytes[..2] != b"00")
+        && hex(&bytes[3..35])
+        && nonzero(&bytes[3..35])
+        && hex(&bytes[36..52])
+        && nonzero(&bytes[36..52])
+        && hex(&bytes[53..55])
+}
+
+fn new_traceparent() -> HeaderValue {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    let mut fill = |range: std::ops::Range<usize>| {
+        let mut random = fastrand::u128(1..);
+        for byte in &mut text[range] {
+            *byte = HEX[(random & 15) as usize];
+            random >>= 4;
+        }
+    };
+    fill(3..35);
+    fill(36..52);
+    // Hex digits and dashes are always a valid header value.
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("invalid"))
+}
+
+/// The trace id of a request that was made ready, for the log.
+pub fn trace_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(names::TRACEPARENT).cloned()
+}
+
+/// Methods that are never forwarded: a tunnel, and an echo of the request's secrets (RFC 9110 9.3.6, 9.3.8).
+pub fn is_forbidden(method: &Method) -> bool {
+    *method == Method::CONNECT || *method == Method::TRACE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        map
+    }
+
+    fn peer(address: &str, trusted: bool) -> Peer {
+        let address: std::net::SocketAddr = address.parse().unwrap();
+        Peer { address, forwarded_for: HeaderValue::from_str(&address.ip().to_string()).unwrap(), trusted }
+    }
+
+    fn prepared(pairs: &[(&str, &str)], trusted: bool) -> HeaderMap {
+        let mut map = headers(pairs);
+        let seen = scan(&map, "lockgate-x");
+        let peer = peer("192.0.2.1:5", trusted);
+        let id = RequestId::generate(std::time::SystemTime::now());
+        let via = HeaderValue::from_static("1.1 lockgate-x");
+        prepare(&mut map, &seen, &Additions { peer: &peer, id: &id, via: &via, version: Version::HTTP_11, scheme: "http" });
+        map
+    }
+
+    #[test]
+    fn hop_by_hop_goes_and_protected_headers_stay() {
+        let map = prepared(
+            &[
+                ("connection", "keep-alive, X-Hop, Authorization, x-forwarded-for"),
+                ("x-hop", "1"),
+                ("authorization", "a"),
+                ("te", "gzip"),
+                ("upgrade", "h2c"),
+                ("proxy", "x"),
+            ],
+            false,
+        );
+        for gone in ["connection", "x-hop", "te", "upgrade", "proxy"] {
+            assert!(!map.contains_key(gone), "{gone}");
+        }
+        assert!(map.contains_key("authorization"));
+        assert_eq!(map["x-forwarded-for"], "192.0.2.1");
+    }
+
+    #[test]
+    fn strangers_cannot_speak_for_others() {
+        let map = prepared(
+            &[
+                ("x-forwarded-for", "6.6.6.6"),
+                ("x-real-ip", "6.6.6.6"),
+                ("x_forwarded_for", "6.6.6.6"),
+                ("forwarded", "for=6.6.6.6"),
+                ("host", "h"),
+            ],
+            false,
+        );
+        assert_eq!(map["x-forwarded-for"], "192.0.2.1");
+        for gone in ["x-real-ip", "x_forwarded_for", "forwarded"] {
+            assert!(!map.contains_key(gone), "{gone}");
+        }
+        assert_eq!(map["x-forwarded-host"], "h");
+        assert!(is_traceparent(&map["traceparent"]));
+    }
+
+    #[test]
+    fn trusted_peers_are_believed() {
+        let map = prepared(&[("x-forwarded-for", "198.51.100.7"), ("x-forwarded-proto", "https")], true);
+        assert_eq!(map["x-forwarded-for"], "198.51.100.7, 192.0.2.1");
+        assert_eq!(map["x-forwarded-proto"], "https");
+    }
+
+    #[test]
+    fn the_right_most_untrusted_hop_is_the_client() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let client =
+            |value: &str| scan(&headers(&[("x-forwarded-for", value)]), "x").client(&peer("10.0.0.1:1", true), &trusted).to_string();
+        assert_eq!(client("6.6.6.6, 198.51.100.7, 10.1.1.1"), "198.51.100.7");
+        assert_eq!(client("6.6.6.6, garbage, 10.1.1.1"), "10.1.1.1");
+        assert_eq!(client("[2001:db8::1]:443"), "2001:db8::1");
+        let forwarded = scan(&headers(&[("forwarded", "for=6.6.6.6, for=\"[2001:db8::2]:1\";proto=https")]), "x");
+        assert_eq!(forwarded.client(&peer("10.0.0.1:1", true), &trusted).to_string(), "2001:db8::2");
+        assert_eq!(
+            scan(&headers(&[("x-forwarded-for", "6.6.6.6")]), "x").client(&peer("192.0.2.9:1", false), &trusted).to_string(),
+            "192.0.2.9"
+        );
+    }
+
+    #[test]
+    fn loops_and_cookies_and_connection_auth_are_seen() {
+        let seen = scan(&headers(&[("via", "1.1 a, 1.1 lockgate-x"), ("authorization", "NTLM abc")]), "lockgate-x");
+        assert!(seen.looped && seen.connection_auth);
+        assert_eq!(prepared(&[("cookie", "a=1"), ("cookie", "b=2")], false)["cookie"], "a=1; b=2");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_hop_by_hop_header_survives(pairs in proptest::collection::vec(("(connection|te|upgrade|keep-alive|x-[a-z]{1,3}|cookie|via)", "[a-zA-Z,; -]{0,20}"), 0..12)) {
+            let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            let map = prepared(&pairs, false);
+            for gone in ["connection", "te", "upgrade", "keep-alive"] {
+                proptest::prop_assert!(!map.contains_key(gone));
+            }
+            proptest::prop_assert_eq!(map.get_all("x-request-id").iter().count(), 1);
+        }
+    }
+}

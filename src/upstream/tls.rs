@@ -1,0 +1,74 @@
+//! TLS towards a backend: which roots are trusted, which name is expected, which certificate is shown.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+/// TLS of one backend.
+#[derive(Clone)]
+pub struct Tls {
+    /// Shared by all its endpoints and connections (sessions are resumed).
+    pub config: Arc<ClientConfig>,
+    /// The name that the certificate must carry.
+    pub server_name: ServerName<'static>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Tls({:?})", self.server_name)
+    }
+}
+
+/// A file that could not be used, in a sentence for the operator.
+pub type Complaint = String;
+
+/// Builds the client configuration. Without `ca` the system's roots are trusted.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, Complaint> {
+    let roots = match ca {
+        Some(path) => roots_of(path)?,
+        None => system_roots()?,
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| format!("TLS cannot be set up: {e}"))?
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => {
+            let chain = certificates(cert)?;
+            let key = PrivateKeyDer::from_pem_file(key).map_err(|e| format!("no private key in `{}`: {e}", key.display()))?;
+            builder.with_client_auth_cert(chain, key).map_err(|e| format!("the certificate in `{}` cannot be used: {e}", cert.display()))?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Complaint> {
+    let read = CertificateDer::pem_file_iter(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
+    let found: Vec<_> = read.collect::<Result<_, _>>().map_err(|e| format!("`{}` is not PEM: {e}", path.display()))?;
+    if found.is_empty() { Err(format!("no certificate in `{}`", path.display())) } else { Ok(found) }
+}
+
+fn roots_of(path: &Path) -> Result<RootCertStore, Complaint> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|e| format!("a certificate in `{}` cannot be a root: {e}", path.display()))?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, Complaint> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() { Err("the system has no root certificates; install ca-certificates or set `ca`".into()) } else { Ok(roots) }
+}

@@ -1,0 +1,166 @@
+//! The request body on its way upstream: bounded in size, with a clock for slow clients, telling how far it came.
+//!
+//! A body that fails ends the exchange with its own [`Failure`]; `classify` finds it behind hyper's error.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use crate::failure::{Failure, Kind, classify};
+
+/// Where an upload stands, seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The upstream has not asked for more: it is slow, or nothing was asked yet.
+    WaitsForUpstream,
+    /// The client has not sent more.
+    WaitsForClient,
+    /// All of it is on its way.
+    Done,
+}
+
+/// Progress of an upload, shared between the body and the clocks of the attempt.
+#[derive(Debug)]
+pub struct Progress {
+    stage: AtomicU8,
+    bytes: AtomicU64,
+    /// Milliseconds since `start` of the last step.
+    moved: AtomicU64,
+    start: Instant,
+}
+
+impl Progress {
+    fn new(start: Instant) -> Arc<Self> {
+        Arc::new(Self { stage: AtomicU8::new(0), bytes: AtomicU64::new(0), moved: AtomicU64::new(0), start })
+    }
+
+    /// Where it stands.
+    pub fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Relaxed) {
+            0 => Stage::WaitsForUpstream,
+            1 => Stage::WaitsForClient,
+            _ => Stage::Done,
+        }
+    }
+
+    /// Bytes handed on so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When it last moved.
+    pub fn moved(&self) -> Instant {
+        self.start + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, stage: Stage, bytes: u64) {
+        let stage = match stage {
+            Stage::WaitsForUpstream => 0,
+            Stage::WaitsForClient => 1,
+            Stage::Done => 2,
+        };
+        self.stage.store(stage, Ordering::Relaxed);
+        if bytes > 0 || stage == 2 {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.moved.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The body of a request towards the upstream.
+#[derive(Debug)]
+pub struct Upload(Option<Box<Stream>>);
+
+#[derive(Debug)]
+struct Stream {
+    body: Incoming,
+    left: Option<u64>,
+    idle: Option<Duration>,
+    clock: Option<Pin<Box<Sleep>>>,
+    progress: Arc<Progress>,
+}
+
+impl Upload {
+    /// No body.
+    pub const fn empty() -> Self {
+        Self(None)
+    }
+
+    /// A body that streams, with at most `limit` bytes and at most `idle` between two chunks.
+    pub fn stream(body: Incoming, limit: Option<u64>, idle: Option<Duration>) -> (Self, Arc<Progress>) {
+        let progress = Progress::new(Instant::now());
+        let stream = Stream { body, left: limit, idle, clock: None, progress: Arc::clone(&progress) };
+        (Self(Some(Box::new(stream))), progress)
+    }
+}
+
+impl Stream {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            self.progress.note(Stage::WaitsForClient, 0);
+            return self.poll_clock(cx);
+        };
+        self.clock = None;
+        match frame {
+            None => {
+                self.progress.note(Stage::Done, 0);
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(classify::request_body(&error)))),
+            Some(Ok(frame)) => Poll::Ready(self.admit(frame)),
+        }
+    }
+
+    /// Trailers of requests are dropped (few origins read them, and they would pass every rule on headers).
+    fn admit(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Failure>> {
+        let Some(data) = frame.data_ref() else {
+            self.progress.note(Stage::Done, 0);
+            return None;
+        };
+        let size = data.len() as u64;
+        if let Some(left) = &mut self.left {
+            match left.checked_sub(size) {
+                Some(rest) => *left = rest,
+                None => return Some(Err(Failure::because(Kind::PayloadTooLarge, "the request body passed request_body_limit"))),
+            }
+        }
+        let stage = if self.body.is_end_stream() { Stage::Done } else { Stage::WaitsForUpstream };
+        self.progress.note(stage, size);
+        Some(Ok(frame))
+    }
+
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let Some(idle) = self.idle else { return Poll::Pending };
+        let clock = self.clock.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        ready!(clock.as_mut().poll(cx));
+        Poll::Ready(Some(Err(Failure::because(Kind::RequestTimeout, "no byte of the request body within body_timeout"))))
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        match &mut self.get_mut().0 {
+            None => Poll::Ready(None),
+            Some(stream) => stream.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|stream| stream.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |stream| stream.body.size_hint())
+    }
+}
