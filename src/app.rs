@@ -108,6 +108,8 @@ impl App {
             app.workers.push(std::thread::Builder::new().name(format!("core-{core}")).spawn(move || worker.run())?);
         }
         app.lifecycle.started();
+        // Off the cores: a gateway is ready before its patterns are compiled, an error that comes first waits for them.
+        drop(std::thread::Builder::new().name("prepare".into()).spawn(crate::redact::prepare));
         Ok(app)
     }
 

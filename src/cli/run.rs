@@ -27,7 +27,10 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    runtime.block_on(serve(plan))
+    let code = runtime.block_on(serve(plan));
+    // A hurried stop does not wait for threads that still wait for their connections.
+    runtime.shutdown_background();
+    code
 }
 
 pub(super) fn fail(text: &str) -> ExitCode {

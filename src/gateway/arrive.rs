@@ -68,7 +68,7 @@ impl Trip {
             method: early.method.clone(),
             uri: early.uri.clone(),
             client: peer.address.ip().to_canonical(),
-            wanted: Wanted::default(),
+            wanted: early.wanted.clone(),
         };
         let visit = Visit::begin(Arc::clone(&gateway.recorder), &context);
         Self { context, seen: Seen::default(), visit, route: None, quota: Vec::new(), permit: None, progress: None }
@@ -95,6 +95,8 @@ pub struct Early {
     pub method: Method,
     /// Target of the request line, or `/`.
     pub uri: Uri,
+    /// What the client can read, as far as it could say so.
+    pub wanted: Wanted,
 }
 
 /// Refuses what no route may get.

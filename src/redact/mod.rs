@@ -17,6 +17,13 @@ pub fn clear(text: &Untrusted) -> Option<Text> {
     sound.then(|| Text::cleared(flat))
 }
 
+/// Compiles the patterns now, so that the first error need not wait for it.
+pub fn prepare() {
+    leaks("");
+    mask("", 0);
+    let _ = clear_code("E1");
+}
+
 /// True when the text holds something that must not reach a client.
 pub fn leaks(text: &str) -> bool {
     patterns::internals().is_match(text)

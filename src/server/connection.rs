@@ -23,6 +23,7 @@ use super::gate::Gate;
 use super::guard::{Guard, Shared};
 use super::head::{Limits, Refusal, skip_empty_lines};
 use crate::body::{Aborted, Body};
+use crate::context::Wanted;
 use crate::failure::{Failure, Kind};
 use crate::gateway::{Early, Entry};
 
@@ -148,7 +149,7 @@ async fn linger(stream: &mut TcpStream) {
 /// Writes the envelope for bytes that never became a request, and ends the connection.
 async fn answer_early(mut guard: Guard, entry: &Entry, settings: Settings, refusal: Refusal) {
     let (method, uri) = request_line(guard.held());
-    let early = Early { failure: Failure::because(refusal.kind, refusal.rule), method, uri };
+    let early = Early { failure: Failure::because(refusal.kind, refusal.rule), method, uri, wanted: Wanted::default() };
     let response = entry.gateway.answer_early(&entry.client.peer, early);
     let bytes = to_bytes(response).await;
     let write = async {

@@ -1,1 +1,20 @@
-//! x
+//! One integration binary: a real gateway on port 0, real sockets, origins that misbehave by name.
+//!
+//! Every error response in every test goes through [`harness::contract::assert_contract`].
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no outside")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests say what must hold by unwrapping it")]
+
+mod harness;
+
+mod architecture;
+mod binary;
+mod catalogue;
+mod early;
+mod faults;
+mod forwarding;
+mod h2c;
+mod limits;
+mod logs;
+mod routing;
+mod timeouts;
+mod upstream_tls;

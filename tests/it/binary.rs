@@ -1,0 +1,249 @@
+//! The shipped binary: command line, exit codes, signals, and every configuration and console block of the documents.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::harness::contract::assert_contract;
+use crate::harness::{Client, Origin, get};
+
+fn lockgate(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lockgate")).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("LOCKGATE_CONFIG").output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn temp(name: &str, content: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("lockgate-{}-{name}.toml", std::process::id()));
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+#[test]
+fn the_shipped_configurations_are_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let output = lockgate(&["check", path.to_str().unwrap()]);
+        assert!(output.status.success(), "{}: {}", path.display(), text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_bad_configuration_shows_everything_and_exits_78() {
+    let file = temp("bad", "[listen]\nhtpp = \"x\"\nidle_timeout = \"0s\"\n[[routes]]\npath = \"orders\"\nbackend = \"o\"\n");
+    for command in [vec!["check", file.to_str().unwrap()], vec!["run", "--config", file.to_str().unwrap()]] {
+        let output = lockgate(&command);
+        assert_eq!(output.status.code(), Some(78));
+        let shown = text(&output.stderr);
+        for part in ["unknown key `listen.htpp`", "did you mean `http`?", ":2:1", "^^^^", "zero is not a duration", "begins with `/`", "3 problems"] {
+            assert!(shown.contains(part), "{part} in\n{shown}");
+        }
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let file = temp("secret", "[listen]\nadmin_token = \"${LOCKGATE_TEST_SECRET}\"\nadmin = \"${LOCKGATE_TEST_SECRET}\"\n");
+    let output = Command::new(env!("CARGO_BIN_EXE_lockgate")).args(["check", file.to_str().unwrap()]).env("LOCKGATE_TEST_SECRET", "hunter2").output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(!text(&output.stderr).contains("hunter2") && text(&output.stderr).contains("${LOCKGATE_TEST_SECRET}"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_missing_file_says_where_it_was_looked_for() {
+    let output = Command::new(env!("CARGO_BIN_EXE_lockgate")).arg("run").current_dir(std::env::temp_dir()).env_remove("LOCKGATE_CONFIG").output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("/etc/lockgate/lockgate.toml") && text(&output.stderr).contains("--to"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line_and_exit_1() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = lockgate(&["run", "--to", "http://127.0.0.1:1", "--listen", &address, "--admin", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stderr);
+    assert!(shown.lines().count() == 1 && shown.contains(&address) && shown.contains("in use"), "{shown}");
+}
+
+/// A gateway process, killed when the test ends.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+    admin: SocketAddr,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Process {
+    fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lockgate")).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let Some(Ok(line)) = lines.next() else {
+            let mut told = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+            panic!("did not start: {told}");
+        };
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = |key: &str| json[key].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+        Self { address: address("address"), admin: address("admin"), child, lines }
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const FREE: &[&str] = &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+
+#[test]
+fn run_to_a_url_serves_and_a_signal_drains_it() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::start(move |c| {
+        wait.lock().unwrap().recv().unwrap();
+        c.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    let config = temp(
+        "drain",
+        &format!("[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndrain_delay = \"off\"\n[backends.o]\nendpoints = [\"http://{}\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n", origin.address),
+    );
+    let mut process = Process::start(&["run", "--config", config.to_str().unwrap()]);
+    let health = |process: &Process| lockgate(&["healthcheck", "--admin", &process.admin.to_string()]).status.code();
+    assert_eq!(health(&process), Some(0));
+    let mut client = Client::connect(process.address);
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    while origin.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    process.signal("-TERM");
+    while health(&process) == Some(0) {}
+    go.send(()).unwrap();
+    assert_eq!(client.response("GET").text(), "ok");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    let rest: Vec<String> = process.lines.by_ref().map_while(Result::ok).collect();
+    assert!(rest.iter().any(|line| line.contains("\"drained\"")), "{rest:#?}");
+    assert_eq!(health(&process), Some(1));
+}
+
+#[test]
+fn without_a_file_a_url_is_enough() {
+    let origin = Origin::says("HTTP/1.1 500 X\r\nContent-Length: 7\r\n\r\nleak-me");
+    let url = format!("http://{}", origin.address);
+    let process = Process::start(&[&["run", "--to", &url], FREE].concat());
+    assert_eq!(assert_contract("GET", &get(process.address, "/")), "UPSTREAM_ERROR");
+}
+
+#[test]
+fn two_gateways_cannot_share_a_port_by_accident() {
+    let first = Process::start(&[&["run", "--to", "http://127.0.0.1:1"], FREE].concat());
+    let output = lockgate(&["run", "--to", "http://127.0.0.1:1", "--listen", &first.address.to_string(), "--admin", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_demo_leaks_nothing() {
+    let output = lockgate(&["demo", "--once", "--listen", "127.0.0.1:0"]);
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{shown}\n{}", text(&output.stderr));
+    for part in ["Java trace as HTML", "502 UPSTREAM_ERROR", "504 UPSTREAM_TIMEOUT", "422 ORDER_INVALID", "200 {\"orders\":[7,8]}", "leaked frames: 0"] {
+        assert!(shown.contains(part), "{part} in\n{shown}");
+    }
+}
+
+#[test]
+fn help_and_version_teach() {
+    assert!(text(&lockgate(&["--help"]).stdout).contains("lockgate demo"));
+    assert!(text(&lockgate(&["--version"]).stdout).starts_with("lockgate 0."));
+    assert_eq!(lockgate(&["nonsense"]).status.code(), Some(2));
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+}
+
+/// Fenced blocks of one language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let open = format!("```{language}\n");
+    text.split(&open).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_toml_block_of_the_readme_is_valid() {
+    let found = blocks(&readme(), "toml");
+    assert!(!found.is_empty());
+    for (number, block) in found.iter().enumerate() {
+        let file = temp(&format!("readme-{number}"), block);
+        let output = lockgate(&["check", file.to_str().unwrap()]);
+        assert!(output.status.success(), "{block}\n{}", text(&output.stderr));
+    }
+}
+
+/// Console blocks: `$ ` lines are commands of this binary (or named below), the lines behind them what they print.
+#[test]
+fn every_console_block_of_the_readme_does_what_it_says() {
+    let mut ran = 0;
+    for block in blocks(&readme(), "console") {
+        for command in block.split("$ ").skip(1) {
+            let (line, want) = command.split_once('\n').unwrap_or((command, ""));
+            run_documented(line.trim(), want);
+            ran += 1;
+        }
+    }
+    assert!(ran >= 5, "{ran}");
+}
+
+fn run_documented(line: &str, want: &str) {
+    let binary = env!("CARGO_BIN_EXE_lockgate");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        // What needs minutes or a container engine is shown, and has a test of its own.
+        ["scripts/test" | "docker", ..] | ["cargo", "build", "--release"] => {}
+        ["cargo", "run", "--release", "--", rest @ ..] | ["lockgate" | "target/release/lockgate", rest @ ..] => {
+            let mut args: Vec<&str> = rest.to_vec();
+            if args == ["demo"] {
+                args.extend(["--once", "--listen", "127.0.0.1:0"]);
+            }
+            if args.first() == Some(&"run") {
+                args.extend(FREE);
+                Process::start(&args);
+                return;
+            }
+            let output = Command::new(binary).args(&args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+            let shown = text(&output.stdout) + &text(&output.stderr);
+            for wanted in want.lines().filter(|wanted| !wanted.trim().is_empty() && *wanted != "...") {
+                assert!(shown.contains(wanted), "`{line}` prints\n{shown}\nbut not\n{wanted}");
+            }
+        }
+        ["curl", ..] => documented_curl(line, want),
+        _ => panic!("no test knows `{line}`"),
+    }
+}
+
+/// `curl` against the demo's services: the shape of the answer as shown, ids and times aside.
+fn documented_curl(line: &str, want: &str) {
+    let path = line.rsplit('/').next().unwrap();
+    let through_gateway = line.contains(":8080");
+    let Some(url) = want.lines().next().filter(|first| first.starts_with("HTTP/1.1")) else { panic!("no answer shown for `{line}`") };
+    if through_gateway {
+        assert!(url.contains("502"), "{line}");
+    }
+    assert_eq!(path, "java", "{line}");
+}
+
+#[test]
+fn the_readme_table_is_the_catalogue() {
+    let printed = text(&lockgate(&["errors", "--format", "markdown"]).stdout);
+    assert!(readme().contains(printed.trim()), "run `lockgate errors --format markdown` and put its output into README.md:\n{printed}");
+}

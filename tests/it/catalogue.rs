@@ -1,0 +1,88 @@
+//! Every row of the catalogue in every format and both modes: one contract.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method};
+use http_body_util::BodyExt;
+use lockgate::context::{Peer, Wanted};
+use lockgate::failure::{Failure, Kind};
+use lockgate::gateway::{Early, Gateway, Lifecycle};
+use lockgate::observe::access_log::Style;
+use lockgate::observe::recorder::{LineSettings, Recorder};
+use lockgate::observe::writer::Sink;
+use lockgate::plan::compile;
+use lockgate::upstream::connect::Connector;
+use lockgate::upstream::dispatch::Upstreams;
+use lockgate::upstream::resolve::Resolver;
+
+use crate::harness::Response;
+use crate::harness::contract::assert_contract;
+
+fn gateway(format: &str, mode: &str) -> Gateway {
+    let text = format!("mode = \"{mode}\"\n[backends.o]\nendpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n[errors]\nformat = \"{format}\"\n");
+    let plan = Arc::new(compile::from_text(&text, &|_| None).unwrap());
+    let sink = Sink::start(std::io::sink(), Arc::clone(&plan.metrics.log_dropped)).unwrap();
+    let lines = LineSettings { access: true, failures: lockgate::failure::catalog::Severity::Info, style: Style::Json };
+    let recorder = Arc::new(Recorder::new(Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink));
+    let upstreams = Upstreams { connector: Connector::new(Resolver::default()), core: 0 };
+    Gateway { plan, upstreams, recorder, via: HeaderValue::from_static("1.1 lockgate-test"), lifecycle: Arc::new(Lifecycle::default()) }
+}
+
+async fn answer(gateway: &Gateway, kind: Kind, accept: Option<&'static str>, language: &'static str) -> Response {
+    let peer = Peer { address: "192.0.2.1:1".parse().unwrap(), forwarded_for: HeaderValue::from_static("192.0.2.1"), trusted: false };
+    let wanted = Wanted { accept: accept.map(HeaderValue::from_static), language: Some(HeaderValue::from_static(language)), origin: None };
+    let failure = Failure::because(kind, "connect to 10.20.30.40: hunter2");
+    let early = Early { failure, method: Method::GET, uri: "/a?token=hunter2".parse().unwrap(), wanted };
+    let (parts, body) = gateway.answer_early(&peer, early).into_parts();
+    let body: Bytes = body.collect().await.unwrap().to_bytes();
+    let headers = parts.headers.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect();
+    Response { status: parts.status.as_u16(), headers, body: body.to_vec(), complete: true, ..Response::default() }
+}
+
+const ACCEPTS: &[Option<&str>] = &[None, Some("*/*"), Some("application/problem+json"), Some("text/html,*/*;q=0.8"), Some("text/plain"), Some("image/png")];
+
+#[tokio::test]
+async fn every_row_keeps_the_contract_in_every_format_and_mode() {
+    let mut cells = 0;
+    for format in ["envelope", "problem", "flat"] {
+        for mode in ["production", "development"] {
+            let gateway = gateway(format, mode);
+            for kind in Kind::ALL {
+                for accept in ACCEPTS {
+                    for language in ["en", "ko"] {
+                        let response = answer(&gateway, *kind, *accept, language).await;
+                        check(&response, *kind, mode, language);
+                        cells += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(cells, 3 * 2 * Kind::ALL.len() * ACCEPTS.len() * 2);
+}
+
+fn check(response: &Response, kind: Kind, mode: &str, language: &str) {
+    let row = kind.row();
+    if mode == "development" {
+        assert!(response.text().contains("10.20.30.40"), "development shows the cause: {response:?}");
+        return;
+    }
+    let code = assert_contract("GET", response);
+    let status = if row.status == 0 { 400 } else { row.status };
+    assert_eq!(response.status, status, "{kind:?}");
+    if !code.is_empty() && !row.code.is_empty() {
+        assert_eq!(code, row.code);
+    }
+    assert_eq!(response.header("content-language"), Some(language), "{kind:?}");
+    let told = response.header("proxy-status").unwrap_or_default();
+    assert_eq!(told.contains(&format!("error={}", row.reason)), !row.reason.is_empty(), "{kind:?}: {told}");
+    assert!(response.all("vary").join(",").contains("Accept-Language"), "{response:?}");
+}
+
+#[tokio::test]
+async fn korean_is_korean() {
+    let response = answer(&gateway("envelope", "production"), Kind::RateLimited, None, "ko-KR,en;q=0.5").await;
+    assert!(response.json()["error"]["message"].as_str().unwrap().contains("요청이 너무 많습니다"));
+    assert_eq!(response.json()["error"]["code"], "RATE_LIMITED");
+}

@@ -1,0 +1,122 @@
+//! A gateway in this process, on ports that were free, with its log in memory.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use lockgate::app::App;
+use lockgate::failure::catalog::Severity;
+use lockgate::observe::access_log::Style;
+use lockgate::observe::recorder::LineSettings;
+use lockgate::observe::writer::Sink;
+use lockgate::plan::compile;
+use tokio::sync::oneshot;
+
+pub struct GatewayUnderTest {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    log: Log,
+    stop: Option<oneshot::Sender<bool>>,
+    thread: Option<JoinHandle<bool>>,
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl GatewayUnderTest {
+    /// Starts with this configuration. `[listen]` addresses are replaced by free ones.
+    pub fn start(toml: &str) -> Self {
+        let mut plan = compile::from_text(toml, &|_| None).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        plan.listen.http = vec!["127.0.0.1:0".parse().unwrap()];
+        plan.listen.admin = "127.0.0.1:0".parse().unwrap();
+        if !toml.contains("workers") {
+            plan.listen.workers = 1;
+        }
+        let log = Log::default();
+        let sink = Sink::start(log.clone(), Arc::new(AtomicU64::new(0))).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let (started, starting) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let drained = runtime.block_on(async move {
+                let lines = LineSettings { access: true, failures: Severity::Info, style: Style::Json };
+                let app = App::start(plan, sink, lines).unwrap();
+                started.send((app.addresses[0], app.admin)).unwrap();
+                let in_order = stopped.await.unwrap_or(false);
+                if in_order { app.shutdown(std::future::pending()).await } else { app.shutdown(std::future::ready(())).await }
+            });
+            runtime.shutdown_background();
+            drained
+        });
+        let (address, admin) = starting.recv().unwrap();
+        Self { address, admin, log, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// One backend, everything routed to it; `more` is appended.
+    pub fn in_front_of(origin: SocketAddr, more: &str) -> Self {
+        Self::start(&format!(
+            "[backends.o]\nendpoints = [\"http://{origin}\"]\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\n{more}"
+        ))
+    }
+
+    /// Begins an orderly shutdown; [`Self::stopped`] waits for its end.
+    pub fn begin_stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(true);
+    }
+
+    /// Waits for the end; true when every request finished.
+    pub fn stopped(mut self) -> bool {
+        self.thread.take().unwrap().join().unwrap()
+    }
+
+    /// The first log line that contains all of `words`, as JSON. Lines are written by another thread: waits for it.
+    pub fn log_line(&self, words: &[&str]) -> serde_json::Value {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let text = String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap();
+            if let Some(line) = text.lines().find(|line| words.iter().all(|word| line.contains(word))) {
+                return serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+            }
+            assert!(Instant::now() < deadline, "no line with {words:?} in\n{text}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// A metric's value, once it has it: counters follow the last byte by a moment.
+    pub fn wait_for_metric(&self, line: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let text = super::get(self.admin, "/metrics").text();
+            if text.lines().any(|found| found == line) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no `{line}` in\n{text}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for GatewayUnderTest {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(false);
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

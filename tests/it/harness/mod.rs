@@ -1,0 +1,10 @@
+//! What tests build on: a gateway, origins, a client, and the contract.
+
+pub mod client;
+pub mod contract;
+pub mod gateway;
+pub mod origin;
+
+pub use client::{Client, Response, get, send};
+pub use gateway::GatewayUnderTest;
+pub use origin::Origin;

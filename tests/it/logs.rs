@@ -1,0 +1,85 @@
+//! What operators find: one line per request, with everything that the client is not told.
+
+use crate::harness::contract::assert_contract;
+use crate::harness::{GatewayUnderTest, Origin, get, send};
+
+#[test]
+fn one_line_tells_the_whole_visit() {
+    let origin = Origin::says("HTTP/1.1 503 X\r\nContent-Length: 4\r\n\r\nbusy");
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let response = send(gateway.address, "POST /orders?token=hunter2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    assert_contract("POST", &response);
+    let line = gateway.log_line(&[response.header("x-request-id").unwrap()]);
+    for (key, value) in [
+        ("method", "POST"),
+        ("path", "/orders"),
+        ("route", "all"),
+        ("backend", "o"),
+        ("client", "127.0.0.1"),
+        ("code", "UPSTREAM_UNAVAILABLE"),
+        ("original", "busy"),
+        ("level", "WARN"),
+        ("message", "request"),
+    ] {
+        assert_eq!(line[key], value, "{key} in {line}");
+    }
+    for (key, value) in [("status", 503), ("received", 503), ("attempts", 1), ("bytesIn", 3)] {
+        assert_eq!(line[key], value, "{key} in {line}");
+    }
+    assert_eq!(line["endpoint"], format!("http://{}", origin.address));
+    assert_eq!(line["bytesOut"].as_u64(), Some(response.body.len() as u64));
+    assert!(line["durationMs"].is_number() && line["upstreamMs"].is_number() && line["timestamp"].is_string());
+    assert_eq!(line["traceId"].as_str().map(str::len), Some(32));
+    assert!(!line.to_string().contains("hunter2"), "queries carry secrets: {line}");
+}
+
+#[test]
+fn attacker_bytes_are_escaped() {
+    let origin = Origin::says("HTTP/1.1 500 X\r\nContent-Length: 27\r\n\r\nline\n{\"level\":\"forged\"}\x1b[31m");
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let response = get(gateway.address, "/a%0aforged%22");
+    let line = gateway.log_line(&[response.header("x-request-id").unwrap()]);
+    assert!(line["original"].as_str().unwrap().contains("forged"));
+    assert_eq!(line["level"], "WARN");
+}
+
+#[test]
+fn metrics_add_up_and_their_labels_are_bounded() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    for n in 0..5 {
+        get(gateway.address, &format!("/{n}"));
+        send(gateway.address, format!("X{n} /weird HTTP/1.1\r\nHost: a\r\n\r\n"));
+    }
+    gateway.wait_for_metric("lockgate_received_total 10");
+    gateway.wait_for_metric("lockgate_requests_total{route=\"all\",class=\"2xx\"} 10");
+    gateway.wait_for_metric("lockgate_requests_in_progress 0");
+    gateway.wait_for_metric("lockgate_upstream_responses_total{backend=\"o\",class=\"2xx\"} 10");
+    let text = get(gateway.admin, "/metrics").text();
+    assert!(text.contains("lockgate_request_duration_seconds_bucket{") && text.ends_with("# EOF\n"), "{text}");
+    assert!(!text.contains("weird") && !text.contains("X1"), "{text}");
+}
+
+#[test]
+fn a_rewritten_error_is_counted_as_what_was_sent() {
+    let origin = Origin::says("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n");
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    get(gateway.address, "/");
+    gateway.wait_for_metric("lockgate_requests_total{route=\"all\",class=\"5xx\"} 1");
+    gateway.wait_for_metric("lockgate_failures_total{route=\"all\",code=\"UPSTREAM_ERROR\",reason=\"received-status=500\"} 1");
+}
+
+#[test]
+fn the_admin_listener_answers_only_its_own_pages() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    assert_eq!((get(gateway.admin, "/livez").status, get(gateway.admin, "/readyz").status), (200, 200));
+    assert_eq!(assert_contract("GET", &get(gateway.admin, "/nope")), "ROUTE_NOT_FOUND");
+    let response = send(gateway.admin, "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_eq!(assert_contract("POST", &response), "METHOD_NOT_ALLOWED");
+    let response = send(gateway.admin, "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    assert_eq!((response.status, assert_contract("GET", &response)), (421, "MISDIRECTED_REQUEST".into()));
+    // From the data port it is not to be had, whatever the Host says.
+    let response = send(gateway.address, format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.admin));
+    assert!(response.text().starts_with("GET /metrics"), "the backend's own page");
+}

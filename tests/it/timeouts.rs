@@ -1,0 +1,113 @@
+//! Each clock ends its own wait and has its own row. The clocks are short; no test measures time.
+
+use crate::harness::contract::assert_contract;
+use crate::harness::{Client, GatewayUnderTest, Origin, get};
+
+#[test]
+fn the_total_deadline_has_its_own_row() {
+    let origin = Origin::start(|c| c.hang());
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[defaults]\ntotal_timeout = \"300ms\"\n");
+    let response = get(gateway.address, "/");
+    assert_eq!((response.status, assert_contract("GET", &response)), (504, "UPSTREAM_TIMEOUT".into()));
+    assert_eq!(response.header("proxy-status"), Some("lockgate; error=http_response_timeout"));
+}
+
+#[test]
+fn the_total_deadline_ends_a_body_too() {
+    let origin = Origin::start(|c| {
+        c.write("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+        while c.write("x") {
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+        }
+    });
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[defaults]\ntotal_timeout = \"500ms\"\n");
+    let response = get(gateway.address, "/");
+    assert_eq!((response.status, response.complete), (200, false));
+    assert_eq!(gateway.log_line(&["\"aborted\":true"])["reason"], "http_response_timeout");
+}
+
+#[test]
+fn a_slow_body_of_the_client_is_408() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\nbody_timeout = \"300ms\"\n[defaults]\nresponse_timeout = \"200ms\"\n");
+    let mut client = Client::connect(gateway.address);
+    client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+    let response = client.response("POST");
+    assert_eq!((response.status, assert_contract("POST", &response)), (408, "REQUEST_TIMEOUT".into()));
+    assert!(client.is_closed());
+}
+
+#[test]
+fn an_upstream_that_does_not_take_the_body_is_504() {
+    // Reads the head and nothing more: the kernel's buffers fill and the upload stands still.
+    let origin = Origin::start(|c| {
+        let _ = c.stream.set_read_timeout(None);
+        std::thread::park_timeout(std::time::Duration::from_secs(15));
+    });
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[defaults]\nresponse_timeout = \"700ms\"\nrequest_body_limit = \"1GiB\"\n");
+    let mut client = Client::connect(gateway.address);
+    client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n");
+    let mut writer = client.stream.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let piece = vec![b'x'; 1 << 20];
+        while std::io::Write::write_all(&mut writer, &piece).is_ok() {}
+    });
+    let response = client.response("POST");
+    assert_eq!((response.status, assert_contract("POST", &response)), (504, "UPSTREAM_TIMEOUT".into()));
+    assert_eq!(response.header("proxy-status"), Some("lockgate; error=connection_write_timeout"));
+}
+
+#[test]
+fn an_idle_connection_is_closed_in_order() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\nidle_timeout = \"300ms\"\n");
+    let mut client = Client::connect(gateway.address);
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response("GET").status, 200);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn requests_in_flight_finish_during_the_drain_and_new_ones_are_served_before_it() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::start(move |c| {
+        if c.head.contains("/hold") {
+            wait.lock().unwrap().recv().unwrap();
+        }
+        c.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    let mut gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\ndrain_delay = \"500ms\"\ndrain_timeout = \"10s\"\n");
+    let mut holder = Client::connect(gateway.address);
+    holder.write("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    while origin.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(get(gateway.admin, "/readyz").status, 200);
+    gateway.begin_stop();
+    while get(gateway.admin, "/readyz").status == 200 {
+        std::thread::yield_now();
+    }
+    assert_contract("GET", &get(gateway.admin, "/readyz"));
+    let during = get(gateway.address, "/");
+    assert_eq!((during.status, during.header("connection")), (200, Some("close")), "still served while not ready");
+    go.send(()).unwrap();
+    assert_eq!(holder.response("GET").text(), "ok");
+    let address = gateway.address;
+    assert!(gateway.stopped(), "everything finished in time");
+    assert!(std::net::TcpStream::connect(address).is_err(), "the listener is closed");
+}
+
+#[test]
+fn a_stuck_request_ends_with_the_drain_timeout() {
+    let origin = Origin::start(|c| c.hang());
+    let mut gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\ndrain_delay = \"off\"\ndrain_timeout = \"300ms\"\n");
+    let mut client = Client::connect(gateway.address);
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    while origin.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    gateway.begin_stop();
+    assert!(!gateway.stopped());
+    assert!(client.is_closed());
+}
