@@ -100,7 +100,8 @@ pub struct RequestContext {
 impl RequestContext {
     /// The path without its query: queries carry secrets.
     pub fn path(&self) -> &str {
-        self.uri.path()
+        // The authority form (CONNECT) has none.
+        if self.uri.path().is_empty() { "/" } else { self.uri.path() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! THE SPINE: one request from arrival to answer. Start reading here.
 //!
-//! A request walks forward through the rooms; `?` leaves the walk with a [`Trouble`]. There is one place for every trouble,
-//! [`answer`], and one record for every visit, however it ends.
+//! A request walks forward through the rooms; `?` leaves the walk with a `Trouble`. There is one place for every trouble,
+//! `answer`, and one record for every visit, however it ends.
 
 mod admit;
 mod answer;

@@ -5,6 +5,7 @@
 pub mod diagnose;
 pub mod expand;
 pub mod file;
+mod keys;
 pub mod section;
 pub mod units;
 
@@ -21,7 +22,7 @@ pub fn read(text: &str, problems: &mut Problems, lookup: &dyn Fn(&str) -> Option
         problems.add(error.span(), format!("not TOML: {}", error.message()), "");
     }
     let mut section = Section::new("", root.get_ref(), root.span(), problems, lookup);
-    let file = file::read(&mut section);
+    let file = keys::read(&mut section);
     section.end();
     file
 }

@@ -79,6 +79,12 @@ impl Trip {
         self.visit.endpoint = trail.endpoint.as_ref().map(|endpoint| Arc::clone(&endpoint.url));
     }
 
+    /// The same as a header value; without a copy where it came as one.
+    fn host_header(&self) -> Option<HeaderValue> {
+        let authority = self.context.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        authority.or_else(|| self.seen.host.clone())
+    }
+
     /// Host as the client named it: `:authority` or absolute form first (RFC 9112 3.2.2).
     fn host(&self) -> Option<&str> {
         let authority = self.context.uri.authority().map(http::uri::Authority::as_str);
@@ -162,7 +168,8 @@ fn is_host(host: &HeaderValue) -> bool {
 pub(super) fn route(table: &Table<Arc<Route>>, trip: &Trip) -> Result<Arc<Route>, Failure> {
     let path = trip.context.uri.path();
     let host = trip.host();
-    if !path.starts_with('/') && !(path == "*" && trip.context.method == Method::OPTIONS) {
+    let whole_server = path == "*" && trip.context.method == Method::OPTIONS;
+    if !path.starts_with('/') && !whole_server {
         return Err(Failure::because(Kind::BadRequest, "the target is not a path"));
     }
     if is_ambiguous(table, host, path) {
@@ -214,7 +221,8 @@ pub(super) fn outgoing(
         return Err(Failure::because(Kind::PayloadTooLarge, format!("Content-Length {length} is over request_body_limit {limit}")));
     }
     let (mut parts, body) = request.into_parts();
-    let add = Additions { peer: &client.peer, id: &trip.context.id, via: &gateway.via, version: parts.version, scheme: "http" };
+    let client_host = trip.host_header();
+    let add = Additions { peer: &client.peer, id: &trip.context.id, via: &gateway.via, host: client_host.as_ref(), scheme: "http" };
     request_head::prepare(&mut parts.headers, &trip.seen, &add);
     for name in &policy.request_headers.remove {
         parts.headers.remove(name);
@@ -234,7 +242,7 @@ pub(super) fn outgoing(
         method: parts.method,
         target: target(&parts.uri, policy.strip_prefix.as_deref())?,
         headers: parts.headers,
-        client_host: trip.host().and_then(|host| HeaderValue::from_str(host).ok()),
+        client_host,
         body,
         progress,
         connection_auth: trip.seen.connection_auth,

@@ -63,7 +63,7 @@ impl RateLimit {
         // The window divided by the count is at least one nanosecond: the configuration checks it.
         let period = (settings.window / settings.count.get()).max(Duration::from_nanos(1));
         let quota = Quota::with_period(period).unwrap_or(Quota::per_second(settings.count)).allow_burst(settings.burst);
-        let clock = MonotonicClock::default();
+        let clock = MonotonicClock;
         let limiter: RateLimiter<u64, BoundedStore, MonotonicClock> =
             RateLimiter::new(quota, BoundedStore::new(settings.max_keys), clock.clone());
         let limiter = limiter.with_middleware();

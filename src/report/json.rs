@@ -270,7 +270,9 @@ fn bare_field_map(value: &Value) -> Vec<(String, Vec<Untrusted>)> {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> (Option<String>, Option<String>, Vec<(String, Vec<String>)>) {
+    type Told = (Option<String>, Option<String>, Vec<(String, Vec<String>)>);
+
+    fn told(text: &str) -> Told {
         let report = read(text).unwrap();
         let own = |t: Option<Untrusted>| t.map(|t| t.raw().to_owned());
         let fields = report.fields.into_iter().map(|(p, m)| (p, m.iter().map(|t| t.raw().to_owned()).collect())).collect();

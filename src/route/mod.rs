@@ -113,7 +113,7 @@ impl<T: Clone> Table<T> {
 
     /// True when two spellings of a path lead to the same rules.
     pub fn same_rules(&self, host: Option<&str>, one: &str, other: &str) -> bool {
-        let address = |path| self.choices(host, path).map(|choices| std::ptr::from_ref(choices));
+        let address = |path| self.choices(host, path).map(std::ptr::from_ref);
         address(one) == address(other)
     }
 
@@ -138,9 +138,9 @@ impl<T: Clone> Paths<T> {
         let choices = match rule.path.strip_suffix("/*") {
             Some(prefix) => {
                 self.depth = self.depth.max(prefix.matches('/').count());
-                self.prefix.entry(prefix.to_owned()).or_insert_with(Choices::default)
+                self.prefix.entry(prefix.to_owned()).or_default()
             }
-            None => self.exact.entry(rule.path.clone()).or_insert_with(Choices::default),
+            None => self.exact.entry(rule.path.clone()).or_default(),
         };
         choices.add(rule.methods.as_deref(), index, target)
     }

@@ -108,13 +108,15 @@ pub(super) struct Guard {
     held: Vec<u8>,
     /// How many of them may pass.
     credit: usize,
-    /// Why nothing more passes.
+    /// Why no further request passes.
     pub(super) refusal: Option<Refusal>,
+    /// The body under way is framed wrongly: reading it fails, and its request is answered 400.
+    broken: bool,
 }
 
 impl Guard {
     pub(super) const fn new(stream: TcpStream, shared: Arc<Shared>, gate: Gate) -> Self {
-        Self { stream, shared, gate: Some(gate), held: Vec::new(), credit: 0, refusal: None }
+        Self { stream, shared, gate: Some(gate), held: Vec::new(), credit: 0, refusal: None, broken: false }
     }
 
     /// Reads until the bytes tell which protocol this is. `Ok(false)` at the end of the stream.
@@ -196,6 +198,10 @@ impl Guard {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
+        if self.gate.as_ref().is_some_and(|gate| !gate.at_head()) {
+            self.broken = true;
+            return;
+        }
         self.refusal = Some(refusal);
         self.shared.refused.store(true, Ordering::Relaxed);
     }
@@ -261,6 +267,9 @@ impl hyper::rt::Read for Guard {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
+            if this.broken && this.credit == 0 {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "chunked framing is broken")));
+            }
             if this.refusal.is_some() && this.credit == 0 {
                 // The end, once the earlier requests are answered; the connection asks again then.
                 return if this.shared.settled() { Poll::Ready(Ok(())) } else { Poll::Pending };
@@ -269,7 +278,7 @@ impl hyper::rt::Read for Guard {
                 if this.release(&mut buf) {
                     return Poll::Ready(Ok(()));
                 }
-                if this.refusal.is_some() {
+                if this.refusal.is_some() || this.broken {
                     continue;
                 }
                 // An incomplete head: more must come.

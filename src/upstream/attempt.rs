@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::pool::Connection;
 use super::upload::{Progress, Stage, Upload};
+use super::wire::Reads;
 use crate::failure::{Failure, Kind, classify};
 use crate::policy::Timeouts;
 
@@ -36,6 +37,8 @@ pub struct Clocks<'a> {
 /// # Errors
 /// [`Missed`] says whether the request may be sent again as it is.
 pub async fn exchange(connection: &mut Connection, request: Request<Upload>, clocks: Clocks<'_>) -> Result<Response<Incoming>, Missed> {
+    let reads = connection.reads.clone();
+    reads.reset();
     let mut response = std::pin::pin!(connection.sender.try_send_request(request));
     let mut since = Instant::now();
     loop {
@@ -55,8 +58,16 @@ pub async fn exchange(connection: &mut Connection, request: Request<Upload>, clo
         };
         return outcome.map_err(|mut error| match error.take_message() {
             Some(request) => Missed::NeverSent(Box::new(request)),
-            None => Missed::Failed(classify::exchange(error.error())),
+            None => Missed::Failed(lost(classify::exchange(error.error()), error.error().is_incomplete_message(), &reads)),
         });
+    }
+}
+
+/// A lost connection is another row once bytes of the response were there.
+fn lost(failure: Failure, ended: bool, reads: &Reads) -> Failure {
+    match failure.kind {
+        Kind::ConnectionLost if reads.any_bytes(ended) => Failure { kind: Kind::ResponseIncomplete, ..failure },
+        _ => failure,
     }
 }
 

@@ -2,7 +2,6 @@
 //! tests and later transports can stand in its place.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,10 +14,20 @@ use tokio::net::TcpStream;
 use super::backend::Endpoint;
 use super::resolve::Resolver;
 use super::upload::Upload;
+use super::wire::{Reads, Wire};
 use crate::failure::{Failure, Kind, classify};
 
 /// Header lines of one response that are parsed (RFC 9110 sets no bound; 300 cookies are seen in the wild).
 const MAX_HEADERS: usize = 512;
+
+/// A connection that was just opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The way in.
+    pub sender: SendRequest<Upload>,
+    /// Counts what arrives.
+    pub reads: Reads,
+}
 
 /// Opens connections. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,17 +41,17 @@ impl Connector {
         Self { resolver }
     }
 
-    async fn open(self, endpoint: Arc<Endpoint>, phase: Arc<Phase>) -> Result<SendRequest<Upload>, Failure> {
+    async fn open(self, endpoint: Arc<Endpoint>, phase: Arc<Phase>) -> Result<Opened, Failure> {
         let addresses = self.resolver.resolve(&endpoint.host, endpoint.port).await;
         let addresses = addresses.map_err(|error| Failure::because(Kind::DnsError, error.to_string()))?;
         phase.resolved();
         let tcp = dial(&addresses).await?;
         match &endpoint.tls {
-            None => handshake(TokioIo::new(tcp)).await,
+            None => handshake(tcp).await,
             Some(tls) => {
                 let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.config));
                 let stream = connector.connect(tls.server_name.clone(), tcp).await.map_err(|error| classify::tls(&error))?;
-                handshake(TokioIo::new(stream)).await
+                handshake(stream).await
             }
         }
     }
@@ -64,9 +73,9 @@ impl Phase {
 }
 
 impl tower::Service<(Arc<Endpoint>, Arc<Phase>)> for Connector {
-    type Response = SendRequest<Upload>;
+    type Response = Opened;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<SendRequest<Upload>, Failure>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Opened, Failure>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
@@ -101,24 +110,17 @@ fn connected_to_itself(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 
-async fn handshake<T>(io: TokioIo<T>) -> Result<SendRequest<Upload>, Failure>
+async fn handshake<T>(stream: T) -> Result<Opened, Failure>
 where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
-    let (sender, connection) = http1::Builder::new()
-        .max_headers(MAX_HEADERS)
-        .handshake(io)
-        .await
-        .map_err(|error| Failure::because(Kind::ConnectionLost, classify::chain(&error)))?;
+    let reads = Reads::default();
+    let wire = Wire::new(TokioIo::new(stream), reads.clone());
+    let handshake = http1::Builder::new().max_headers(MAX_HEADERS).handshake(wire).await;
+    let (sender, connection) = handshake.map_err(|error| Failure::because(Kind::ConnectionLost, classify::chain(&error)))?;
     tokio::spawn(async move {
         // Its end shows at the request it serves; an idle connection may just end.
         let _ = connection.await;
     });
-    Ok(sender)
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        classify::connect(&error)
-    }
+    Ok(Opened { sender, reads })
 }

@@ -222,7 +222,7 @@ async fn connection(endpoint: &Arc<Endpoint>, means: Means<'_>, fresh: bool) -> 
     let phase = Arc::new(Phase::default());
     let mut connector = means.upstreams.connector.clone();
     match within(due, connector.call((Arc::clone(endpoint), Arc::clone(&phase)))).await {
-        Some(Ok(sender)) => Ok(Connection::new(sender, place)),
+        Some(Ok(opened)) => Ok(Connection::new(opened, place)),
         Some(Err(failure)) => Err(failure),
         None => Err(elapsed(phase.elapsed()).into()),
     }

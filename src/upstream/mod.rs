@@ -12,6 +12,7 @@
 //! | `tls` | rustls configuration of a backend |
 //! | `upload` | the request body on its way: bound, idle clock, progress |
 //! | `request_head`, `response_head` | what is removed, added and mapped, in one scan each |
+//! | `wire` | the socket, counting what arrives |
 //! | `mapping` | `Location`, `Refresh` and cookies back through `strip_prefix` |
 //!
 //! [`Failure`]: crate::failure::Failure
@@ -27,3 +28,4 @@ pub mod resolve;
 pub mod response_head;
 pub mod tls;
 pub mod upload;
+pub mod wire;

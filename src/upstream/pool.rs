@@ -13,7 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::backend::Endpoint;
+use super::connect::Opened;
 use super::upload::Upload;
+use super::wire::Reads;
 
 /// Bounds of one endpoint's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ const MAX_WAITING: usize = 1024;
 pub struct Connection {
     /// The way in.
     pub sender: SendRequest<Upload>,
+    /// Counts what arrives on it.
+    pub reads: Reads,
     /// Served a request before.
     pub reused: bool,
     _place: OwnedSemaphorePermit,
@@ -41,8 +45,8 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that was just opened in a free place.
-    pub const fn new(sender: SendRequest<Upload>, place: OwnedSemaphorePermit) -> Self {
-        Self { sender, reused: false, _place: place }
+    pub fn new(opened: Opened, place: OwnedSemaphorePermit) -> Self {
+        Self { sender: opened.sender, reads: opened.reads, reused: false, _place: place }
     }
 }
 

@@ -5,8 +5,8 @@
 
 use std::net::IpAddr;
 
+use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Version};
 use ipnet::IpNet;
 
 use crate::context::{Peer, RequestId, Wanted};
@@ -254,8 +254,8 @@ pub struct Additions<'a> {
     pub id: &'a RequestId,
     /// `1.1 lockgate-...`
     pub via: &'a HeaderValue,
-    /// HTTP version of the client's request.
-    pub version: Version,
+    /// Host as the client named it, in whichever form.
+    pub host: Option<&'a HeaderValue>,
     /// Scheme of the client's connection.
     pub scheme: &'static str,
 }
@@ -381,7 +381,7 @@ fn forwarding(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
         headers.insert(names::X_FORWARDED_PROTO, HeaderValue::from_static(add.scheme));
     }
     if !(seen.forwarded_host && add.peer.trusted)
-        && let Some(host) = &seen.host
+        && let Some(host) = add.host
     {
         headers.insert(names::X_FORWARDED_HOST, host.clone());
     }
@@ -455,7 +455,8 @@ mod tests {
         let peer = peer("192.0.2.1:5", trusted);
         let id = RequestId::generate(std::time::SystemTime::now());
         let via = HeaderValue::from_static("1.1 lockgate-x");
-        prepare(&mut map, &seen, &Additions { peer: &peer, id: &id, via: &via, version: Version::HTTP_11, scheme: "http" });
+        let host = map.get("host").cloned();
+        prepare(&mut map, &seen, &Additions { peer: &peer, id: &id, via: &via, host: host.as_ref(), scheme: "http" });
         map
     }
 

@@ -9,7 +9,12 @@ use crate::harness::contract::assert_contract;
 use crate::harness::{Client, Origin, get};
 
 fn lockgate(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lockgate")).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("LOCKGATE_CONFIG").output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_lockgate"))
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("LOCKGATE_CONFIG")
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -39,7 +44,9 @@ fn a_bad_configuration_shows_everything_and_exits_78() {
         let output = lockgate(&command);
         assert_eq!(output.status.code(), Some(78));
         let shown = text(&output.stderr);
-        for part in ["unknown key `listen.htpp`", "did you mean `http`?", ":2:1", "^^^^", "zero is not a duration", "begins with `/`", "3 problems"] {
+        for part in
+            ["unknown key `listen.htpp`", "did you mean `http`?", ":2:1", "^^^^", "zero is not a duration", "begins with `/`", "3 problems"]
+        {
             assert!(shown.contains(part), "{part} in\n{shown}");
         }
         assert!(output.stdout.is_empty());
@@ -49,16 +56,33 @@ fn a_bad_configuration_shows_everything_and_exits_78() {
 #[test]
 fn secrets_are_never_shown() {
     let file = temp("secret", "[listen]\nadmin_token = \"${LOCKGATE_TEST_SECRET}\"\nadmin = \"${LOCKGATE_TEST_SECRET}\"\n");
-    let output = Command::new(env!("CARGO_BIN_EXE_lockgate")).args(["check", file.to_str().unwrap()]).env("LOCKGATE_TEST_SECRET", "hunter2").output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_lockgate"))
+        .args(["check", file.to_str().unwrap()])
+        .env("LOCKGATE_TEST_SECRET", "hunter2")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(78));
-    assert!(!text(&output.stderr).contains("hunter2") && text(&output.stderr).contains("${LOCKGATE_TEST_SECRET}"), "{}", text(&output.stderr));
+    assert!(
+        !text(&output.stderr).contains("hunter2") && text(&output.stderr).contains("${LOCKGATE_TEST_SECRET}"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
 fn a_missing_file_says_where_it_was_looked_for() {
-    let output = Command::new(env!("CARGO_BIN_EXE_lockgate")).arg("run").current_dir(std::env::temp_dir()).env_remove("LOCKGATE_CONFIG").output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_lockgate"))
+        .arg("run")
+        .current_dir(std::env::temp_dir())
+        .env_remove("LOCKGATE_CONFIG")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(78));
-    assert!(text(&output.stderr).contains("/etc/lockgate/lockgate.toml") && text(&output.stderr).contains("--to"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("/etc/lockgate/lockgate.toml") && text(&output.stderr).contains("--to"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -81,7 +105,8 @@ struct Process {
 
 impl Process {
     fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lockgate")).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            Command::new(env!("CARGO_BIN_EXE_lockgate")).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let Some(Ok(line)) = lines.next() else {
             let mut told = String::new();
@@ -117,7 +142,10 @@ fn run_to_a_url_serves_and_a_signal_drains_it() {
     });
     let config = temp(
         "drain",
-        &format!("[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndrain_delay = \"off\"\n[backends.o]\nendpoints = [\"http://{}\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n", origin.address),
+        &format!(
+            "[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndrain_delay = \"off\"\n[backends.o]\nendpoints = [\"http://{}\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+            origin.address
+        ),
     );
     let mut process = Process::start(&["run", "--config", config.to_str().unwrap()]);
     let health = |process: &Process| lockgate(&["healthcheck", "--admin", &process.admin.to_string()]).status.code();
@@ -157,7 +185,14 @@ fn the_demo_leaks_nothing() {
     let output = lockgate(&["demo", "--once", "--listen", "127.0.0.1:0"]);
     let shown = text(&output.stdout);
     assert!(output.status.success(), "{shown}\n{}", text(&output.stderr));
-    for part in ["Java trace as HTML", "502 UPSTREAM_ERROR", "504 UPSTREAM_TIMEOUT", "422 ORDER_INVALID", "200 {\"orders\":[7,8]}", "leaked frames: 0"] {
+    for part in [
+        "Java trace as HTML",
+        "502 UPSTREAM_ERROR",
+        "504 UPSTREAM_TIMEOUT",
+        "422 ORDER_INVALID",
+        "200 {\"orders\":[7,8]}",
+        "leaked frames: 0",
+    ] {
         assert!(shown.contains(part), "{part} in\n{shown}");
     }
 }
@@ -226,20 +261,36 @@ fn run_documented(line: &str, want: &str) {
                 assert!(shown.contains(wanted), "`{line}` prints\n{shown}\nbut not\n{wanted}");
             }
         }
-        ["curl", ..] => documented_curl(line, want),
         _ => panic!("no test knows `{line}`"),
     }
 }
 
-/// `curl` against the demo's services: the shape of the answer as shown, ids and times aside.
-fn documented_curl(line: &str, want: &str) {
-    let path = line.rsplit('/').next().unwrap();
-    let through_gateway = line.contains(":8080");
-    let Some(url) = want.lines().next().filter(|first| first.starts_with("HTTP/1.1")) else { panic!("no answer shown for `{line}`") };
-    if through_gateway {
-        assert!(url.contains("502"), "{line}");
+/// The pair of responses in the README: the first is what an origin says, the second what comes out.
+#[test]
+fn the_before_and_after_of_the_readme_are_real() {
+    let pair = blocks(&readme(), "http");
+    let [before, after] = pair.as_slice() else { panic!("{}", pair.len()) };
+    let (head, body) = before.split_once("\n\n").unwrap();
+    let body = body.trim_end();
+    let declared: usize = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap().parse().unwrap();
+    assert_eq!(declared, body.len());
+    let origin = Origin::says(format!("{}\r\n\r\n{body}", head.replace('\n', "\r\n")));
+    let process = Process::start(&[&["run", "--to", &format!("http://{}", origin.address)], FREE].concat());
+    let response = get(process.address, "/orders");
+    assert_contract("GET", &response);
+    let (want_head, want_body) = after.split_once("\n\n").unwrap();
+    let masked = |name: &str, value: &str| match name {
+        "x-request-id" | "date" | "via" => name.to_owned(),
+        _ => format!("{name}: {value}"),
+    };
+    let want: Vec<String> = want_head.lines().skip(1).map(|line| line.split_once(": ").unwrap()).map(|(n, v)| masked(n, v)).collect();
+    let got: Vec<String> = response.headers.iter().filter(|(n, _)| n != "connection").map(|(n, v)| masked(n, v)).collect();
+    assert_eq!(got, want);
+    let (got, want): (serde_json::Value, serde_json::Value) = (response.json(), serde_json::from_str(want_body).unwrap());
+    for key in ["error", "statusCode", "method", "path"] {
+        assert_eq!(got[key], want[key]);
     }
-    assert_eq!(path, "java", "{line}");
+    assert_eq!(got.as_object().unwrap().keys().collect::<Vec<_>>(), want.as_object().unwrap().keys().collect::<Vec<_>>());
 }
 
 #[test]

@@ -20,7 +20,9 @@ use crate::harness::Response;
 use crate::harness::contract::assert_contract;
 
 fn gateway(format: &str, mode: &str) -> Gateway {
-    let text = format!("mode = \"{mode}\"\n[backends.o]\nendpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n[errors]\nformat = \"{format}\"\n");
+    let text = format!(
+        "mode = \"{mode}\"\n[backends.o]\nendpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n[errors]\nformat = \"{format}\"\n"
+    );
     let plan = Arc::new(compile::from_text(&text, &|_| None).unwrap());
     let sink = Sink::start(std::io::sink(), Arc::clone(&plan.metrics.log_dropped)).unwrap();
     let lines = LineSettings { access: true, failures: lockgate::failure::catalog::Severity::Info, style: Style::Json };
@@ -40,7 +42,8 @@ async fn answer(gateway: &Gateway, kind: Kind, accept: Option<&'static str>, lan
     Response { status: parts.status.as_u16(), headers, body: body.to_vec(), complete: true, ..Response::default() }
 }
 
-const ACCEPTS: &[Option<&str>] = &[None, Some("*/*"), Some("application/problem+json"), Some("text/html,*/*;q=0.8"), Some("text/plain"), Some("image/png")];
+const ACCEPTS: &[Option<&str>] =
+    &[None, Some("*/*"), Some("application/problem+json"), Some("text/html,*/*;q=0.8"), Some("text/plain"), Some("image/png")];
 
 #[tokio::test]
 async fn every_row_keeps_the_contract_in_every_format_and_mode() {

@@ -121,7 +121,9 @@ fn broken_chunks_end_the_exchange() {
     for body in ["5\nhello\r\n0\r\n\r\n", "zz\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "FFFFFFFFFFFFFFFFFF\r\n", "1;a\nb\r\nx\r\n0\r\n\r\n"] {
         let (_origin, gateway) = gateway();
         let mut client = Client::connect(gateway.address);
-        client.write(format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.write(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+        ));
         let response = client.response("POST");
         assert_eq!((response.status, assert_contract("POST", &response)), (400, "BAD_REQUEST".into()), "{body:?}");
         assert!(client.is_closed(), "{body:?}");
@@ -143,7 +145,12 @@ fn connect_and_trace_are_405() {
 #[test]
 fn hosts_must_agree() {
     let (origin, gateway) = gateway();
-    for request in ["GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n"] {
+    for request in [
+        "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
         let response = send(gateway.address, request);
         assert_eq!((response.status, assert_contract("GET", &response)), (400, "BAD_REQUEST".into()), "{request}");
     }

@@ -35,7 +35,9 @@ fn refused() {
 
 #[test]
 fn unknown_name() {
-    let gateway = GatewayUnderTest::start("[backends.o]\nendpoints = [\"http://does-not-exist.invalid\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n");
+    let gateway = GatewayUnderTest::start(
+        "[backends.o]\nendpoints = [\"http://does-not-exist.invalid\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+    );
     let response = get(gateway.address, "/");
     assert_eq!(assert_contract("GET", &response), "UPSTREAM_UNREACHABLE");
     assert_eq!(response.header("proxy-status"), Some("lockgate; error=dns_error"));
@@ -48,12 +50,14 @@ fn full_backlog_is_a_connect_timeout() {
     socket.listen(0).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     // The queue of a listener that never accepts: connections beyond it get no answer to their SYN.
-    let filler: Vec<_> = (0..4).map(|_| {
-        let filler = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        filler.set_nonblocking(true).unwrap();
-        let _ = filler.connect(&address.into());
-        filler
-    }).collect();
+    let filler: Vec<_> = (0..4)
+        .map(|_| {
+            let filler = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            filler.set_nonblocking(true).unwrap();
+            let _ = filler.connect(&address.into());
+            filler
+        })
+        .collect();
     let gateway = GatewayUnderTest::in_front_of(address, CLOCKS);
     let response = get(gateway.address, "/");
     assert_eq!(assert_contract("GET", &response), "UPSTREAM_TIMEOUT");
@@ -78,7 +82,15 @@ fn never_answers() {
 
 #[test]
 fn half_a_status_line_and_silence() {
-    expect(&Origin::start(|c| { c.write("HTTP/1.1 20"); c.hang() }), 504, "UPSTREAM_TIMEOUT", "error=connection_read_timeout");
+    expect(
+        &Origin::start(|c| {
+            c.write("HTTP/1.1 20");
+            c.hang()
+        }),
+        504,
+        "UPSTREAM_TIMEOUT",
+        "error=connection_read_timeout",
+    );
 }
 
 #[test]
@@ -186,8 +198,24 @@ fn a_cut_or_endless_error_body_still_gives_a_clean_envelope() {
         }
     });
     expect(&drip, 502, "UPSTREAM_ERROR", "received-status=500");
-    expect(&Origin::start(|c| { c.write("HTTP/1.1 500 X\r\nContent-Length: 9\r\n\r\nat"); c.hang() }), 502, "UPSTREAM_ERROR", "received-status=500");
-    expect(&Origin::start(|c| { c.write("HTTP/1.1 404 X\r\nContent-Length: 9\r\n\r\nat"); c.reset() }), 404, "NOT_FOUND", "received-status=404");
+    expect(
+        &Origin::start(|c| {
+            c.write("HTTP/1.1 500 X\r\nContent-Length: 9\r\n\r\nat");
+            c.hang()
+        }),
+        502,
+        "UPSTREAM_ERROR",
+        "received-status=500",
+    );
+    expect(
+        &Origin::start(|c| {
+            c.write("HTTP/1.1 404 X\r\nContent-Length: 9\r\n\r\nat");
+            c.reset()
+        }),
+        404,
+        "NOT_FOUND",
+        "received-status=404",
+    );
 }
 
 #[test]
@@ -224,7 +252,10 @@ fn a_success_that_breaks_is_visibly_broken() {
 
 #[test]
 fn a_success_that_stalls_ends_by_the_idle_clock() {
-    let origin = Origin::start(|c| { c.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"); c.hang() });
+    let origin = Origin::start(|c| {
+        c.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello");
+        c.hang()
+    });
     let gateway = GatewayUnderTest::in_front_of(origin.address, CLOCKS);
     let response = get(gateway.address, "/");
     assert_eq!((response.status, response.complete, response.text().as_str()), (200, false, "hello"));
@@ -297,11 +328,18 @@ fn an_origin_that_restarted_is_no_error() {
 
 #[test]
 fn upstream_trailers_are_filtered() {
-    let origin = says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\nX-Debug-Sql: SELECT 1\r\nSet-Cookie: a=leak-me\r\n\r\n");
+    let origin = says(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\nX-Debug-Sql: SELECT 1\r\nSet-Cookie: a=leak-me\r\n\r\n",
+    );
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");
     let response = send(gateway.address, "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: close, te\r\n\r\n");
     assert_eq!(response.text(), "ok");
-    assert!(response.complete && !format!("{:?}", response.trailers).contains("leak-me") && !format!("{:?}", response.trailers).contains("SELECT"), "{response:?}");
+    assert!(
+        response.complete
+            && !format!("{:?}", response.trailers).contains("leak-me")
+            && !format!("{:?}", response.trailers).contains("SELECT"),
+        "{response:?}"
+    );
 }
 
 #[test]

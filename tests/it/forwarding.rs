@@ -22,7 +22,15 @@ fn the_gateway_adds_identity_and_removes_hop_by_hop() {
          HTTP2-Settings: x\r\nX-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Request-Id: spoofed\r\nAccept: */*\r\n\r\n",
     );
     assert!(text.starts_with("get /a?b=%2f http/1.1"), "{text}");
-    for present in ["x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", "x-forwarded-host: shop", "via: 1.1 lockgate-", "traceparent: 00-", "x-request-id: ", "accept: */*"] {
+    for present in [
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-proto: http",
+        "x-forwarded-host: shop",
+        "via: 1.1 lockgate-",
+        "traceparent: 00-",
+        "x-request-id: ",
+        "accept: */*",
+    ] {
         assert!(text.contains(present), "{present} in {text}");
     }
     for absent in ["x-hop", "keep-alive", "proxy: evil", "te: ", "upgrade", "http2-settings", "6.6.6.6", "spoofed"] {
@@ -35,15 +43,24 @@ fn the_gateway_adds_identity_and_removes_hop_by_hop() {
 fn trusted_peers_may_speak_for_others() {
     let origin = Origin::echo();
     let gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\ntrusted_proxies = [\"127.0.0.0/8\"]\n");
-    let response = send(gateway.address, "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Proto: https\r\nX-Request-Id: mine-1\r\n\r\n");
-    assert!(response.text().contains("198.51.100.7, 127.0.0.1") && response.text().to_ascii_lowercase().contains("x-forwarded-proto: https"), "{}", response.text());
+    let response = send(
+        gateway.address,
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Proto: https\r\nX-Request-Id: mine-1\r\n\r\n",
+    );
+    assert!(
+        response.text().contains("198.51.100.7, 127.0.0.1") && response.text().to_ascii_lowercase().contains("x-forwarded-proto: https"),
+        "{}",
+        response.text()
+    );
     assert_eq!(response.header("x-request-id"), Some("mine-1"));
     assert_eq!(gateway.log_line(&["mine-1"])["client"], "198.51.100.7");
 }
 
 #[test]
 fn answers_lose_banners_and_gain_an_id() {
-    let origin = Origin::says("HTTP/1.1 200 Fine leak-me\r\nServer: Apache\r\nX-Powered-By: PHP\r\nX-Request-Id: theirs\r\nX-Useful: 1\r\nContent-Length: 2\r\n\r\nok");
+    let origin = Origin::says(
+        "HTTP/1.1 200 Fine leak-me\r\nServer: Apache\r\nX-Powered-By: PHP\r\nX-Request-Id: theirs\r\nX-Useful: 1\r\nContent-Length: 2\r\n\r\nok",
+    );
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");
     let response = get(gateway.address, "/");
     assert_eq!((response.status, response.reason.as_str(), response.header("x-useful")), (200, "OK", Some("1")));
@@ -61,7 +78,10 @@ fn operators_edit_headers() {
     let text = response.text().to_ascii_lowercase();
     assert!(text.contains("x-team: shop") && !text.contains("x-secret"), "{text}");
     assert_eq!(response.header("strict-transport-security"), Some("max-age=1"));
-    let missing = GatewayUnderTest::start(&format!("{edits}[backends.o]\nendpoints=[\"http://{}\"]\n[[routes]]\npath=\"/x\"\nbackend=\"o\"\n", origin.address));
+    let missing = GatewayUnderTest::start(&format!(
+        "{edits}[backends.o]\nendpoints=[\"http://{}\"]\n[[routes]]\npath=\"/x\"\nbackend=\"o\"\n",
+        origin.address
+    ));
     let response = get(missing.address, "/y");
     assert_eq!(assert_contract("GET", &response), "ROUTE_NOT_FOUND");
     assert_eq!(response.header("strict-transport-security"), Some("max-age=1"), "errors carry them too");
@@ -74,7 +94,10 @@ fn bodies_stream_both_ways_whatever_their_framing() {
     let body = "x".repeat(300_000);
     let response = send(gateway.address, format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
     assert!(response.text().ends_with(&body), "{}", response.status);
-    let response = send(gateway.address, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n");
+    let response = send(
+        gateway.address,
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n",
+    );
     assert!(response.text().ends_with("hello world"), "{}", response.text());
     assert!(!response.text().contains("ext=1"));
     gateway.wait_for_metric("lockgate_request_bytes_total 300011");

@@ -4,13 +4,17 @@ use crate::harness::contract::assert_contract;
 use crate::harness::{Client, GatewayUnderTest, Origin, get, send};
 
 fn gateway(origin: &Origin, limits: &str, route: &str) -> GatewayUnderTest {
-    GatewayUnderTest::start(&format!("[backends.o]\nendpoints = [\"http://{}\"]\n{limits}\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n{route}\n", origin.address))
+    GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{}\"]\n{limits}\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n{route}\n",
+        origin.address
+    ))
 }
 
 #[test]
 fn a_rate_limit_answers_429_with_the_whole_story() {
     let origin = Origin::echo();
-    let gateway = gateway(&origin, "[limits.per_client]\nrate = \"60/h\"\nburst = 2", "limits = [\"per_client\"]\nrate_limit_headers = true");
+    let gateway =
+        gateway(&origin, "[limits.per_client]\nrate = \"60/h\"\nburst = 2", "limits = [\"per_client\"]\nrate_limit_headers = true");
     for left in [1, 0] {
         let response = get(gateway.address, "/");
         assert_eq!(response.status, 200);
@@ -65,9 +69,12 @@ fn places_of_a_backend_are_limited_and_come_back() {
         if c.head.contains("/hold") {
             wait.lock().unwrap().recv().unwrap();
         }
-        c.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        c.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
     });
-    let gateway = GatewayUnderTest::start(&format!("[backends.o]\nendpoints = [\"http://{}\"]\nmax_in_flight = 1\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n", origin.address));
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{}\"]\nmax_in_flight = 1\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+        origin.address
+    ));
     let mut holder = Client::connect(gateway.address);
     holder.write("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
     while origin.requests().is_empty() {
@@ -90,7 +97,8 @@ fn a_pool_at_its_bound_makes_requests_wait_their_turn() {
         origin.address
     ));
     let address = gateway.address;
-    let clients: Vec<_> = (0..8).map(|_| std::thread::spawn(move || (0..20).map(|_| get(address, "/").status).collect::<Vec<_>>())).collect();
+    let clients: Vec<_> =
+        (0..8).map(|_| std::thread::spawn(move || (0..20).map(|_| get(address, "/").status).collect::<Vec<_>>())).collect();
     for client in clients {
         assert!(client.join().unwrap().iter().all(|status| *status == 200));
     }

@@ -110,8 +110,15 @@ fn errors_can_be_read_across_origins() {
 #[test]
 fn hosts_upstream_are_chosen() {
     let origin = Origin::echo();
-    for (choice, host) in [("upstream", origin.address.to_string()), ("client", "shop.example.com".into()), ("legacy.internal:81", "legacy.internal:81".into())] {
-        let gateway = GatewayUnderTest::start(&format!("[backends.o]\nendpoints = [\"http://{}\"]\nhost_header = \"{choice}\"\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n", origin.address));
+    for (choice, host) in [
+        ("upstream", origin.address.to_string()),
+        ("client", "shop.example.com".into()),
+        ("legacy.internal:81", "legacy.internal:81".into()),
+    ] {
+        let gateway = GatewayUnderTest::start(&format!(
+            "[backends.o]\nendpoints = [\"http://{}\"]\nhost_header = \"{choice}\"\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+            origin.address
+        ));
         let text = send(gateway.address, "GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n").text().to_ascii_lowercase();
         assert!(text.contains(&format!("\nhost: {host}")), "{choice}: {text}");
     }
@@ -121,7 +128,10 @@ fn hosts_upstream_are_chosen() {
 fn another_endpoint_takes_over_when_one_refuses() {
     let origin = Origin::echo();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gateway = GatewayUnderTest::start(&format!("[backends.o]\nendpoints = [\"http://{nobody}\", \"http://{}\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n", origin.address));
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{nobody}\", \"http://{}\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+        origin.address
+    ));
     for _ in 0..6 {
         assert_eq!(get(gateway.address, "/").status, 200);
     }

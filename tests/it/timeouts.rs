@@ -29,7 +29,8 @@ fn the_total_deadline_ends_a_body_too() {
 #[test]
 fn a_slow_body_of_the_client_is_408() {
     let origin = Origin::echo();
-    let gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\nbody_timeout = \"300ms\"\n[defaults]\nresponse_timeout = \"200ms\"\n");
+    let gateway =
+        GatewayUnderTest::in_front_of(origin.address, "[listen]\nbody_timeout = \"300ms\"\n[defaults]\nresponse_timeout = \"200ms\"\n");
     let mut client = Client::connect(gateway.address);
     client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
     let response = client.response("POST");
@@ -44,7 +45,8 @@ fn an_upstream_that_does_not_take_the_body_is_504() {
         let _ = c.stream.set_read_timeout(None);
         std::thread::park_timeout(std::time::Duration::from_secs(15));
     });
-    let gateway = GatewayUnderTest::in_front_of(origin.address, "[defaults]\nresponse_timeout = \"700ms\"\nrequest_body_limit = \"1GiB\"\n");
+    let gateway =
+        GatewayUnderTest::in_front_of(origin.address, "[defaults]\nresponse_timeout = \"700ms\"\nrequest_body_limit = \"1GiB\"\n");
     let mut client = Client::connect(gateway.address);
     client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n");
     let mut writer = client.stream.try_clone().unwrap();
@@ -75,7 +77,7 @@ fn requests_in_flight_finish_during_the_drain_and_new_ones_are_served_before_it(
         if c.head.contains("/hold") {
             wait.lock().unwrap().recv().unwrap();
         }
-        c.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        c.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
     });
     let mut gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\ndrain_delay = \"500ms\"\ndrain_timeout = \"10s\"\n");
     let mut holder = Client::connect(gateway.address);

@@ -103,13 +103,21 @@ pub(super) const CASES: &[Case] = &[
     Case {
         path: "/busy",
         title: "429 with an own body",
-        act: answer("429 Too Many Requests", "Content-Type: text/html\r\nRetry-After: 30\r\n", "<h1>Slow down</h1> limiter at /opt/shop/limit.rb:9"),
+        act: answer(
+            "429 Too Many Requests",
+            "Content-Type: text/html\r\nRetry-After: 30\r\n",
+            "<h1>Slow down</h1> limiter at /opt/shop/limit.rb:9",
+        ),
         secrets: &["/opt/shop", "limit.rb"],
     },
     Case {
         path: "/maintenance",
         title: "503 with Retry-After",
-        act: answer("503 Service Unavailable", "Content-Type: text/html\r\nRetry-After: 120\r\n", "<h1>Back soon</h1><!-- node app-07.corp.internal -->"),
+        act: answer(
+            "503 Service Unavailable",
+            "Content-Type: text/html\r\nRetry-After: 120\r\n",
+            "<h1>Back soon</h1><!-- node app-07.corp.internal -->",
+        ),
         secrets: &["app-07"],
     },
     Case {

@@ -45,7 +45,8 @@ async fn show(args: &DemoArgs) -> ExitCode {
     let app = match plan(args, service, nobody).map(|plan| {
         // The tour is the output; the lines of its requests would only scroll it away.
         let sink = Sink::start(std::io::sink(), std::sync::Arc::clone(&plan.metrics.log_dropped));
-        sink.map_err(Into::into).and_then(|sink| App::start(plan, sink, LineSettings { access: true, failures: Severity::Info, style: Style::Json }))
+        sink.map_err(Into::into)
+            .and_then(|sink| App::start(plan, sink, LineSettings { access: true, failures: Severity::Info, style: Style::Json }))
     }) {
         Some(Ok(app)) => app,
         Some(Err(error)) => return fail(&error.to_string()),
@@ -54,8 +55,12 @@ async fn show(args: &DemoArgs) -> ExitCode {
     let Some(gateway) = app.addresses.first().copied() else { return fail("no address for the gateway") };
     let leaked = tour(service, gateway).await;
     if !args.once {
-        output::say(&format!("\nThe gateway stays up on http://{gateway}, the service behind it on http://{service}. Compare them yourself:"));
-        output::say(&format!("  curl -i http://{service}/java\n  curl -i http://{gateway}/java\n  curl -i -H 'Accept-Language: ko' http://{gateway}/java"));
+        output::say(&format!(
+            "\nThe gateway stays up on http://{gateway}, the service behind it on http://{service}. Compare them yourself:"
+        ));
+        output::say(&format!(
+            "  curl -i http://{service}/java\n  curl -i http://{gateway}/java\n  curl -i -H 'Accept-Language: ko' http://{gateway}/java"
+        ));
         output::say("Ctrl-C ends the demo.");
         // An error here means that no signal can be caught: then the demo ends at once.
         let _ = tokio::signal::ctrl_c().await;
@@ -95,7 +100,11 @@ async fn tour(service: SocketAddr, gateway: SocketAddr) -> usize {
 async fn ask(address: SocketAddr, path: &str) -> Option<String> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+        stream
+            .write_all(
+                format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\nConnection: close\r\n\r\n").as_bytes(),
+            )
+            .await?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await?;
         std::io::Result::Ok(bytes)

@@ -3,7 +3,8 @@
 use super::Response;
 
 /// Internals that test origins put into what they send: none may reach a client in production.
-pub const MARKERS: &[&str] = &["com.acme", "OrderDao", "/srv/app", "hunter2", "10.20.30.40", "SELECT ", "leak-me", "Traceback", "db.corp.internal"];
+pub const MARKERS: &[&str] =
+    &["com.acme", "OrderDao", "/srv/app", "hunter2", "10.20.30.40", "SELECT ", "leak-me", "Traceback", "db.corp.internal"];
 
 /// Asserts everything that holds for any error response of any format; returns its code.
 pub fn assert_contract(method: &str, response: &Response) -> String {
@@ -18,7 +19,8 @@ pub fn assert_contract(method: &str, response: &Response) -> String {
     let canonical = http::StatusCode::from_u16(response.status).ok().and_then(|s| s.canonical_reason()).unwrap_or_default();
     assert!(response.reason.is_empty() || response.reason == canonical, "reason phrase: {context}");
     if matches!(response.status, 429 | 503) {
-        let seconds: u64 = response.header("retry-after").and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("no Retry-After: {context}"));
+        let seconds: u64 =
+            response.header("retry-after").and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("no Retry-After: {context}"));
         assert!(seconds >= 1, "{context}");
     }
     for marker in MARKERS {

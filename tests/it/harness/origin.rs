@@ -115,7 +115,11 @@ impl Conversation {
 
     /// A header of the request.
     pub fn header(&self, name: &str) -> Option<String> {
-        self.head.lines().filter_map(|line| line.split_once(':')).find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim().to_owned())
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.trim().to_owned())
     }
 
     /// Reads the request's body by its framing.

@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+# Build: a layer for the dependencies, so that a source change does not compile them again.
+FROM docker.io/library/rust:1.95-trixie AS build
+WORKDIR /build
+COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
+RUN mkdir -p src tests/it config \
+ && printf '//! placeholder\n' > src/lib.rs \
+ && printf '//! placeholder\nfn main() {}\n' > src/main.rs \
+ && printf '//! placeholder\nfn main() {}\n' > tests/it/main.rs \
+ && cargo build --release --locked --bin lockgate \
+ && rm -rf src target/release/deps/lockgate-* target/release/deps/liblockgate-* target/release/.fingerprint/lockgate-*
+COPY src ./src
+COPY config ./config
+RUN cargo build --release --locked --bin lockgate
+
+# Run: nothing but the binary, as a user without rights, on a file system that may be read-only.
+FROM gcr.io/distroless/cc-debian13:nonroot
+ARG VERSION=dev
+ARG REVISION=unknown
+ARG CREATED=unknown
+LABEL org.opencontainers.image.title="Lockgate" \
+      org.opencontainers.image.description="A reverse-proxy gateway that makes every error speak one language" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+COPY --from=build /build/target/release/lockgate /usr/local/bin/lockgate
+# An idle process keeps its memory small: pages are committed when they are used.
+ENV LOCKGATE_CONFIG=/etc/lockgate/lockgate.toml MIMALLOC_ARENA_EAGER_COMMIT=0
+USER nonroot
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 CMD ["/usr/local/bin/lockgate", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/lockgate"]
+CMD ["run"]

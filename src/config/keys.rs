@@ -1,0 +1,344 @@
+//! Reads the whole file, section by section: which keys there are, of which type, and which belong to a later version.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::expand;
+use super::file::{
+    Backend, CorsKeys, EditKeys, ErrorKeys, File, KeySource, Limit, Listen, Log, LogFormat, LogLevel, PolicyKeys, PoolKeys, Route, TlsKeys,
+};
+use super::section::{At, Section};
+use super::units;
+use crate::policy::{Format, Mode, SuccessPreset, Upstream429};
+use crate::text::Secret;
+
+/// Reads the root table.
+pub(super) fn read(root: &mut Section<'_, '_>) -> File {
+    root.not_yet(&["redis", "journal", "notify", "telemetry"]);
+    File {
+        mode: root.choice("mode", &[("production", Some(Mode::Production)), ("development", Some(Mode::Development))]).unwrap_or_default(),
+        listen: root.table("listen", listen).unwrap_or_default(),
+        defaults: root.table("defaults", |s| policy(s)).unwrap_or_default(),
+        backends: named_tables(root, "backends", backend),
+        limits: named_tables(root, "limits", limit),
+        routes: routes(root),
+        errors: root.table("errors", errors).unwrap_or_default(),
+        log: root.table("log", log).unwrap_or_default(),
+    }
+}
+
+/// Reads a table whose keys are names of the operator's.
+fn named_tables<T>(root: &mut Section<'_, '_>, key: &'static str, read: fn(&mut Section<'_, '_>, At<String>) -> T) -> Vec<T> {
+    let read_all = |section: &mut Section<'_, '_>| {
+        section.any_name();
+        let mut all = Vec::new();
+        for name in section.names() {
+            if let Some(value) = section.named(&name.value) {
+                let key = name.value.clone();
+                all.extend(section.table_in(&key, value, |s| read(s, name)));
+            }
+        }
+        all
+    };
+    root.table(key, read_all).unwrap_or_default()
+}
+
+fn listen(s: &mut Section<'_, '_>) -> Listen {
+    s.not_yet(&["proxy_protocol", "tls"]);
+    Listen {
+        http: s.strings("http", true).map(|list| addresses(s, list)),
+        admin: s.parsed("admin", address),
+        trusted_proxies: s.strings("trusted_proxies", true).map(|list| networks(s, list)).unwrap_or_default(),
+        workers: workers(s),
+        max_connections: s.number("max_connections", 1..=1_000_000),
+        header_timeout: s.parsed("header_timeout", units::duration),
+        idle_timeout: s.parsed("idle_timeout", units::duration),
+        body_timeout: s.parsed("body_timeout", units::clock),
+        write_timeout: s.parsed("write_timeout", units::duration),
+        drain_delay: s.parsed("drain_delay", units::clock),
+        drain_timeout: s.parsed("drain_timeout", units::duration),
+        admin_token: s.parsed("admin_token", |text| expand::secret(text).map(Secret::new)),
+        max_header_size: s.parsed("max_header_size", units::size),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected ADDRESS:PORT, such as \"0.0.0.0:8080\", \"127.0.0.1:9090\" or \"[::]:8080\"".to_owned())
+}
+
+fn addresses(s: &mut Section<'_, '_>, list: Vec<At<String>>) -> Vec<At<SocketAddr>> {
+    let mut found = Vec::new();
+    for item in list {
+        match address(&item.value) {
+            Ok(value) => found.push(At { value, span: item.span }),
+            Err(help) => s.problems.add(item.span, "not a listen address", help),
+        }
+    }
+    found
+}
+
+fn networks(s: &mut Section<'_, '_>, list: Vec<At<String>>) -> Vec<IpNet> {
+    let mut found = Vec::new();
+    for item in list {
+        match item.value.parse::<IpNet>().or_else(|_| item.value.parse::<IpAddr>().map(IpNet::from)) {
+            Ok(net) => found.push(net),
+            Err(_) => s.problems.add(item.span, "not a network", "expected CIDR or an address, such as \"10.0.0.0/8\" or \"::1\""),
+        }
+    }
+    found
+}
+
+/// `"auto"` or a number of worker threads.
+fn workers(s: &mut Section<'_, '_>) -> Option<u64> {
+    match s.value("workers").map(Spanned::get_ref) {
+        Some(DeValue::String(word)) if word == "auto" => None,
+        Some(_) => s.number("workers", 1..=1024),
+        None => None,
+    }
+}
+
+/// The keys that defaults, backends and routes share.
+fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
+    s.not_yet(&["buffer_request"]);
+    PolicyKeys {
+        connect_timeout: s.parsed("connect_timeout", units::clock),
+        response_timeout: s.parsed("response_timeout", units::clock),
+        idle_timeout: s.parsed("idle_timeout", units::clock),
+        total_timeout: s.parsed("total_timeout", units::clock),
+        request_body_limit: s.parsed("request_body_limit", units::bound),
+        normalize_client_errors: s.choice("client_errors", &[("normalize", Some(true)), ("pass", Some(false))]),
+        rewrite_server_errors: server_errors(s),
+        allow_leaks: s.boolean("allow_leaks"),
+        request_headers: s.table("request_headers", edits),
+        response_headers: s.table("response_headers", edits),
+        limits: s.strings("limits", false),
+        rate_limit_headers: s.boolean("rate_limit_headers"),
+    }
+}
+
+fn server_errors(s: &mut Section<'_, '_>) -> Option<At<bool>> {
+    let span = s.value("server_errors")?.span();
+    let value = s.choice("server_errors", &[("rewrite", Some(true)), ("pass", Some(false))])?;
+    Some(At { value, span })
+}
+
+fn edits(s: &mut Section<'_, '_>) -> EditKeys {
+    let set = s.table("set", |s| {
+        s.any_name();
+        let mut set = Vec::new();
+        for name in s.names() {
+            let Some(header) = header_name(s, &name) else { continue };
+            let text = s.named(&name.value).and_then(|value| s.text_of(&name.value, value));
+            let Some(text) = text else { continue };
+            match HeaderValue::from_str(&text.value) {
+                Ok(value) => set.push((header, value)),
+                Err(_) => s.problems.add(text.span, "not a header value", "visible characters, spaces and tabs only"),
+            }
+        }
+        set
+    });
+    let remove = s.strings("remove", false).unwrap_or_default();
+    let remove = remove.iter().filter_map(|name| header_name(s, name)).collect();
+    EditKeys { set: set.unwrap_or_default(), remove }
+}
+
+/// A header an operator may edit: any but those that frame the message.
+fn header_name(s: &mut Section<'_, '_>, name: &At<String>) -> Option<HeaderName> {
+    let Ok(header) = HeaderName::from_bytes(name.value.as_bytes()) else {
+        s.problems.add(name.span.clone(), "not a header name", "letters, digits and `-`");
+        return None;
+    };
+    const FRAMING: &[&str] =
+        &["connection", "content-length", "transfer-encoding", "trailer", "upgrade", "te", "host", "x-request-id", "proxy-status"];
+    if FRAMING.contains(&header.as_str()) {
+        let title = format!("`{header}` belongs to the gateway and cannot be edited");
+        s.problems.add(
+            name.span.clone(),
+            title,
+            if header == "host" { "see `host_header` of the backend" } else { "remove it from the list" },
+        );
+        return None;
+    }
+    Some(header)
+}
+
+fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
+    s.not_yet(&["balance", "dns_refresh", "health", "breaker"]);
+    s.choice("protocol", &[("auto", Some(())), ("h1", Some(())), ("h2", None)]);
+    Backend {
+        name,
+        endpoints: endpoints(s),
+        max_in_flight: s.number("max_in_flight", 1..=1_000_000),
+        host_header: s.string("host_header"),
+        pool: s.table("pool", pool).unwrap_or_default(),
+        tls: s.table("tls", tls),
+        policy: policy(s),
+    }
+}
+
+/// URLs, or tables with a `url` (weights come with balancing).
+fn endpoints(s: &mut Section<'_, '_>) -> Vec<At<String>> {
+    let span = s.span.clone();
+    let Some(list) = s.list("endpoints") else {
+        s.problems.add(span, "the backend has no `endpoints`", "add: endpoints = [\"http://127.0.0.1:8000\"]");
+        return Vec::new();
+    };
+    if list.is_empty() {
+        s.problems.add(span, "`endpoints` is empty", "add: endpoints = [\"http://127.0.0.1:8000\"]");
+    }
+    let mut found = Vec::new();
+    for item in list {
+        found.extend(match item.get_ref() {
+            DeValue::Table(_) => s
+                .table_in("endpoints", item, |s| {
+                    s.not_yet(&["weight"]);
+                    s.string("url")
+                })
+                .flatten(),
+            _ => s.text_of("endpoints", item),
+        });
+    }
+    found
+}
+
+fn pool(s: &mut Section<'_, '_>) -> PoolKeys {
+    PoolKeys {
+        max_connections: s.number("max_connections", 1..=100_000),
+        max_idle: s.number("max_idle", 0..=100_000),
+        idle_timeout: s.parsed("idle_timeout", units::duration).map(|at| at.value),
+    }
+}
+
+fn tls(s: &mut Section<'_, '_>) -> TlsKeys {
+    TlsKeys { ca: s.string("ca"), server_name: s.string("server_name"), cert: s.string("cert"), key: s.string("key") }
+}
+
+fn limit(s: &mut Section<'_, '_>, name: At<String>) -> Limit {
+    let span = s.span.clone();
+    let rate = s.parsed("rate", units::rate);
+    if rate.is_none() && s.named("rate").is_none() {
+        s.problems.add(span, format!("the limit `{}` has no `rate`", name.value), "add: rate = \"100/s\"");
+    }
+    s.choice("store", &[("local", Some(())), ("shared", None)]);
+    Limit {
+        name,
+        rate: rate.map(|at| at.value),
+        burst: s.number("burst", 1..=u64::from(u32::MAX)).and_then(|n| NonZeroU32::new(n as u32)),
+        key: s.parsed("key", key_source).map_or(KeySource::ClientIp, |at| at.value),
+        max_keys: s.number("max_keys", 1..=100_000_000),
+    }
+}
+
+fn key_source(text: &str) -> Result<KeySource, String> {
+    match text {
+        "client-ip" => Ok(KeySource::ClientIp),
+        "route" => Ok(KeySource::Route),
+        "global" => Ok(KeySource::Global),
+        _ => text
+            .strip_prefix("header:")
+            .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+            .map(KeySource::Header)
+            .ok_or_else(|| "expected \"client-ip\", \"header:NAME\", \"route\" or \"global\"".to_owned()),
+    }
+}
+
+fn routes(root: &mut Section<'_, '_>) -> Vec<Route> {
+    let list = root.list("routes").unwrap_or_default();
+    list.into_iter().filter_map(|item| root.table_in("routes", item, route)).collect()
+}
+
+fn route(s: &mut Section<'_, '_>) -> Route {
+    s.not_yet(&["leak_guard", "maintenance", "retry"]);
+    let span = s.span.clone();
+    let backend = s.string("backend");
+    if backend.is_none() && s.named("backend").is_none() {
+        s.problems.add(span.clone(), "the route has no `backend`", "add: backend = \"NAME\" of a [backends.NAME]");
+    }
+    let path = s.string("path");
+    if path.is_none() && s.named("path").is_none() {
+        s.problems.add(span.clone(), "the route has no `path`", "add: path = \"/*\" for everything");
+    }
+    Route {
+        span,
+        name: s.string("name"),
+        host: s.string("host"),
+        path,
+        methods: s.strings("methods", false),
+        backend,
+        strip_prefix: s.string("strip_prefix"),
+        errors: s.table("errors", errors).unwrap_or_default(),
+        cors: s.table("cors", cors),
+        policy: policy(s),
+    }
+}
+
+fn cors(s: &mut Section<'_, '_>) -> CorsKeys {
+    CorsKeys {
+        origins: s.strings("origins", true).unwrap_or_default(),
+        credentials: s.boolean("credentials").unwrap_or(false),
+        methods: s.strings("methods", false),
+        headers: s.strings("headers", false),
+        max_age: s.parsed("max_age", units::duration).map(|at| at.value),
+        span: s.span.clone(),
+    }
+}
+
+fn errors(s: &mut Section<'_, '_>) -> ErrorKeys {
+    s.not_yet(&["template", "template_type", "messages", "status_map", "database_errors", "redact"]);
+    s.choice("protocol", &[("http", Some(())), ("graphql", None), ("jsonrpc", None)]);
+    let formats =
+        [("envelope", Some(Format::Envelope)), ("problem", Some(Format::Problem)), ("flat", Some(Format::Flat)), ("template", None)];
+    ErrorKeys {
+        format: s.choice("format", &formats),
+        negotiate: s.boolean("negotiate"),
+        languages: s.strings("languages", false),
+        max_body: s.parsed("max_body", units::size),
+        upstream_429: s.choice("upstream_429", &[("pass", Some(Upstream429::Pass)), ("unavailable", Some(Upstream429::Unavailable))]),
+        retry_after: s.parsed("retry_after", units::duration).map(|at| at.value),
+        retry_after_max: s.parsed("retry_after_max", units::duration).map(|at| at.value),
+        errors_in_success: s.list("errors_in_success").map(|list| presets(s, list)),
+        proxy_status: s.boolean("proxy_status"),
+        edge_safe: s.boolean("edge_safe"),
+    }
+}
+
+fn presets(s: &mut Section<'_, '_>, list: Vec<&Spanned<DeValue<'_>>>) -> Vec<SuccessPreset> {
+    let known = [
+        ("graphql", SuccessPreset::Graphql),
+        ("soap", SuccessPreset::Soap),
+        ("jsonrpc", SuccessPreset::Jsonrpc),
+        ("success-flag", SuccessPreset::SuccessFlag),
+    ];
+    let mut found = Vec::new();
+    for item in list {
+        match item.get_ref().as_str().and_then(|word| known.iter().find(|(name, _)| *name == word)) {
+            Some((_, preset)) => found.push(*preset),
+            None if item.get_ref().is_table() => {
+                s.problems.add(item.span(), "pointer rules are not available in this version", "use a preset");
+            }
+            None => s.problems.add(item.span(), "not a preset", "available: \"graphql\", \"soap\", \"jsonrpc\", \"success-flag\""),
+        }
+    }
+    found
+}
+
+fn log(s: &mut Section<'_, '_>) -> Log {
+    let levels = [
+        ("error", Some(LogLevel::Error)),
+        ("warn", Some(LogLevel::Warn)),
+        ("info", Some(LogLevel::Info)),
+        ("debug", Some(LogLevel::Debug)),
+        ("trace", Some(LogLevel::Trace)),
+    ];
+    Log {
+        level: s.choice("level", &levels),
+        format: s
+            .choice("format", &[("json", Some(LogFormat::Json)), ("pretty", Some(LogFormat::Pretty)), ("auto", Some(LogFormat::Auto))]),
+        access: s.boolean("access"),
+    }
+}
