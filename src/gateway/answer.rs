@@ -132,7 +132,7 @@ impl Gateway {
 
     /// A page that may be shown as it is keeps the headers that describe it.
     fn page_as_it_is(&self, page: Bytes, said: Option<&Said>, headers: &mut HeaderMap) -> Bytes {
-        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE] {
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_SECURITY_POLICY] {
             if let Some(value) = said.and_then(|said| said.headers.get(&name)) {
                 headers.insert(name, value.clone());
             }

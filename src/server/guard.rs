@@ -243,10 +243,12 @@ impl Guard {
         })
     }
 
-    /// hyper wrote its own bare refusal for a head that passed the gate: swallow it, the envelope comes instead.
+    /// hyper wrote its own bare refusal for a head that passed the gate: swallow it, the envelope comes instead. Every
+    /// answer of the gateway's has a request id; hyper's has none.
     fn is_bare_refusal(&self, bytes: &[u8]) -> bool {
         let unseen = self.shared.delivered.load(Ordering::Relaxed) != self.shared.called.load(Ordering::Relaxed);
-        self.gate.is_some() && unseen && bytes.starts_with(b"HTTP/1.1 4") && !self.shared.is_refused()
+        let suspect = unseen && self.gate.is_some() && !self.shared.is_refused() && bytes.starts_with(b"HTTP/1.1 4");
+        suspect && bytes.ends_with(b"\r\n\r\n") && !bytes.windows(12).any(|part| part.eq_ignore_ascii_case(b"x-request-id"))
     }
 
     fn note_write<T>(&self, poll: &Poll<T>) {

@@ -104,6 +104,23 @@ fn earlier_pipelined_requests_are_answered_first() {
 }
 
 #[test]
+fn pipelined_errors_are_all_answered() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{}\"]\n[[routes]]\npath = \"/known\"\nbackend = \"o\"\n",
+        origin.address
+    ));
+    let mut client = Client::connect(gateway.address);
+    client.write("GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\nHEAD /c HTTP/1.1\r\nHost: a\r\n\r\nGET /known HTTP/1.1\r\nHost: a\r\n\r\n");
+    for (method, path) in [("GET", "/a"), ("GET", "/b"), ("HEAD", "/c")] {
+        let response = client.response(method);
+        assert_eq!(response.status, 404, "{path}");
+        assert_contract(method, &response);
+    }
+    assert_eq!(client.response("GET").status, 200);
+}
+
+#[test]
 fn a_thousand_pipelined_requests_are_answered_in_order() {
     let (_origin, gateway) = gateway();
     let mut client = Client::connect(gateway.address);

@@ -15,6 +15,7 @@ mod forwarding;
 mod h2c;
 mod limits;
 mod logs;
+mod reading;
 mod routing;
 mod timeouts;
 mod upstream_tls;
