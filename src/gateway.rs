@@ -153,7 +153,7 @@ impl Gateway {
     /// An upstream's response head.
     async fn ask(&self, client: &Client, route: &Route, outgoing: Outgoing, trip: &mut Trip) -> Result<Reply, Failure> {
         trip.visit.backend = Some((Arc::clone(&route.backend.name), route.backend_metrics.clone()));
-        let deadline = route.policy.timeouts.total.map(|total| trip.context.arrival + total);
+        let deadline = route.policy.timeouts.total.map(|total| trip.context().arrival + total);
         let means = Means { upstreams: &self.upstreams, timeouts: &route.policy.timeouts, deadline, private: &client.private };
         let mut trail = Trail::default();
         let reply = dispatch(&route.backend, outgoing, means, &mut trail).await;

@@ -45,7 +45,7 @@ pub(super) fn enter(route: &Route, headers: &HeaderMap, trip: &mut Trip) -> Resu
 
 fn decide(applied: &AppliedLimit, route: &Route, headers: &HeaderMap, trip: &Trip) -> Decision {
     match &applied.key {
-        KeySource::ClientIp => applied.limit.check(limit::of_address(trip.context.client)),
+        KeySource::ClientIp => applied.limit.check(limit::of_address(trip.context().client)),
         KeySource::Global => applied.limit.check(Key::Global),
         KeySource::Route => applied.limit.check(limit::of_value(route.metrics.name.as_bytes())),
         KeySource::Header(name) => applied.limit.check(limit::of_value(headers.get(name).map_or(b"", HeaderValue::as_bytes))),

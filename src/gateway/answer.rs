@@ -10,7 +10,7 @@ use http::{Method, Response, StatusCode};
 
 use super::admit::{Quota, whole_seconds};
 use super::arrive::{Early, Trip};
-use super::inspect::{Passage, bytes_in};
+use super::inspect::{Content, Passage, bytes_in};
 use super::tail::{Recorded, Rest};
 use super::{Gateway, Said, Trouble, cors};
 use crate::body::{Body, Witness};
@@ -36,24 +36,22 @@ const MAX_SHOWN: usize = 16 * 1024;
 impl Gateway {
     /// A good answer goes to the client.
     pub(super) fn pass(&self, passage: Passage, mut trip: Trip) -> Response<Body> {
-        let status = match &passage {
-            Passage::Stream { status, .. } | Passage::Ready { status, .. } => *status,
-        };
-        trip.visit.status = status.as_u16();
-        let (mut headers, body) = match passage {
-            Passage::Stream { headers, body, lease, clocks, .. } => {
-                let rest = Rest { visit: trip.visit, lease: Some(lease), permit: trip.permit.take(), progress: trip.progress.take() };
-                (headers, Body::Stream(Box::new(Relay::new(body, rest, clocks))))
-            }
-            Passage::Ready { headers, body, .. } => {
-                trip.visit.bytes_in = trip.progress.as_ref().map_or(0, |progress| progress.bytes());
-                (headers, Body::ready(body, Some(Box::new(Recorded(trip.visit)) as Box<dyn Witness>)))
-            }
-        };
+        let Passage { status, mut headers, content } = passage;
         let policy = trip.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
-        finish_headers(&mut headers, policy, &trip.context.wanted.origin, &trip.quota);
-        headers.insert(names::X_REQUEST_ID, trip.context.id.header().clone());
+        finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
+        headers.insert(names::X_REQUEST_ID, trip.context().id.header().clone());
         headers.append(header::VIA, self.via.clone());
+        trip.visit.status = status.as_u16();
+        let body = match content {
+            Content::Stream { body, lease, clocks } => {
+                let rest = Rest { visit: trip.visit, lease: Some(lease), permit: trip.permit, progress: trip.progress };
+                Body::Stream(Box::new(Relay::new(body, rest, clocks)))
+            }
+            Content::Ready(bytes) => {
+                trip.visit.bytes_in = bytes_in(&trip);
+                Body::ready(bytes, Some(Box::new(Recorded(trip.visit)) as Box<dyn Witness>))
+            }
+        };
         respond(status, headers, body)
     }
 
@@ -69,13 +67,13 @@ impl Gateway {
             Some(page) => self.page_as_it_is(page, said.as_deref(), &mut headers),
             None => write_body(&envelope, policy, &trip, &mut headers),
         };
-        finish_headers(&mut headers, policy, &trip.context.wanted.origin, &trip.quota);
+        finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
         self.error_headers(&mut headers, &envelope, &failure, said.as_deref(), policy);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         trip.visit.status = envelope.status.as_u16();
         trip.visit.bytes_in = bytes_in(&trip);
+        let sent = if trip.context().method == Method::HEAD { Bytes::new() } else { body };
         let witness: Box<dyn Witness> = Box::new(Recorded(trip.visit));
-        let sent = if trip.context.method == Method::HEAD { Bytes::new() } else { body };
         respond(envelope.status, headers, Body::ready(sent, Some(witness)))
     }
 
@@ -98,7 +96,7 @@ impl Gateway {
     /// What will be told.
     fn envelope(&self, failure: &Failure, said: Option<&Said>, policy: &Policy, trip: &Trip) -> Envelope {
         let status = status(failure, said, policy);
-        let wanted = &trip.context.wanted;
+        let wanted = &trip.context().wanted;
         let text = |value: &Option<HeaderValue>| value.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned);
         let language = message::negotiate(text(&wanted.language).as_deref(), &policy.errors.languages).to_owned();
         let development = self.plan.mode == Mode::Development;
@@ -122,9 +120,9 @@ impl Gateway {
             violated: failure.violated.clone(),
             problem_type: said.filter(|_| client_error).and_then(problem_type),
             timestamp: SystemTime::now(),
-            request_id: trip.context.id.clone(),
-            method: trip.context.method.clone(),
-            path: trip.context.path().to_owned(),
+            request_id: trip.context().id.clone(),
+            method: trip.context().method.clone(),
+            path: trip.context().path().to_owned(),
             debug: development.then(|| Box::new(debug(failure, said, trip))),
             code,
         }
@@ -222,7 +220,7 @@ fn kept_headers(said: &Said, status: StatusCode) -> HeaderMap {
 }
 
 fn write_body(envelope: &Envelope, policy: &Policy, trip: &Trip, headers: &mut HeaderMap) -> Bytes {
-    let accept = trip.context.wanted.accept.as_ref().and_then(|value| value.to_str().ok());
+    let accept = trip.context().wanted.accept.as_ref().and_then(|value| value.to_str().ok());
     let shape = negotiate::shape(accept, policy.errors.format, policy.errors.negotiate);
     let language = envelope.language.as_deref().unwrap_or("en");
     let words = PageWords { request_id: message::of_page("request_id", language), help: message::of_page("help", language) };

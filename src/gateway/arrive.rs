@@ -28,7 +28,6 @@ const MAX_FIELDS: usize = 100;
 /// One request on its way through the spine.
 #[derive(Debug)]
 pub(super) struct Trip {
-    pub(super) context: RequestContext,
     pub(super) seen: Seen,
     pub(super) visit: Box<Visit>,
     pub(super) route: Option<Arc<Route>>,
@@ -54,8 +53,8 @@ impl Trip {
             client: seen.client(peer, &gateway.plan.trusted),
             wanted: std::mem::take(&mut seen.wanted),
         };
-        let visit = Visit::begin(Arc::clone(&gateway.recorder), &context);
-        Self { context, seen, visit, route: None, quota: Vec::new(), permit: None, progress: None }
+        let visit = Visit::begin(Arc::clone(&gateway.recorder), context);
+        Self { seen, visit, route: None, quota: Vec::new(), permit: None, progress: None }
     }
 
     /// A trip of a request that never became one.
@@ -70,8 +69,13 @@ impl Trip {
             client: peer.address.ip().to_canonical(),
             wanted: early.wanted.clone(),
         };
-        let visit = Visit::begin(Arc::clone(&gateway.recorder), &context);
-        Self { context, seen: Seen::default(), visit, route: None, quota: Vec::new(), permit: None, progress: None }
+        let visit = Visit::begin(Arc::clone(&gateway.recorder), context);
+        Self { seen: Seen::default(), visit, route: None, quota: Vec::new(), permit: None, progress: None }
+    }
+
+    /// Who asked what.
+    pub(super) fn context(&self) -> &RequestContext {
+        &self.visit.context
     }
 
     pub(super) fn note_trail(&mut self, trail: &Trail) {
@@ -81,13 +85,13 @@ impl Trip {
 
     /// The same as a header value; without a copy where it came as one.
     fn host_header(&self) -> Option<HeaderValue> {
-        let authority = self.context.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        let authority = self.context().uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
         authority.or_else(|| self.seen.host.clone())
     }
 
     /// Host as the client named it: `:authority` or absolute form first (RFC 9112 3.2.2).
     fn host(&self) -> Option<&str> {
-        let authority = self.context.uri.authority().map(http::uri::Authority::as_str);
+        let authority = self.context().uri.authority().map(http::uri::Authority::as_str);
         authority.or_else(|| self.seen.host.as_ref().and_then(|host| host.to_str().ok()))
     }
 }
@@ -127,7 +131,7 @@ pub(super) fn check(gateway: &Gateway, client: &Client, request: &Request<Incomi
     if bytes > gateway.plan.listen.max_header_size || fields > MAX_FIELDS {
         return Err(Kind::HeadersTooLarge.into());
     }
-    if trip.context.uri.path_and_query().map_or(0, |target| target.as_str().len()) > MAX_TARGET {
+    if trip.context().uri.path_and_query().map_or(0, |target| target.as_str().len()) > MAX_TARGET {
         return Err(Kind::UriTooLong.into());
     }
     match &seen.expect {
@@ -166,9 +170,9 @@ fn is_host(host: &HeaderValue) -> bool {
 
 /// Finds the route, or says why there is none.
 pub(super) fn route(table: &Table<Arc<Route>>, trip: &Trip) -> Result<Arc<Route>, Failure> {
-    let path = trip.context.uri.path();
+    let path = trip.context().uri.path();
     let host = trip.host();
-    let whole_server = path == "*" && trip.context.method == Method::OPTIONS;
+    let whole_server = path == "*" && trip.context().method == Method::OPTIONS;
     if !path.starts_with('/') && !whole_server {
         return Err(Failure::because(Kind::BadRequest, "the target is not a path"));
     }
@@ -177,7 +181,7 @@ pub(super) fn route(table: &Table<Arc<Route>>, trip: &Trip) -> Result<Arc<Route>
     }
     // The method a preflight asks for decides, not OPTIONS itself (Fetch standard 3.2.2).
     let preflight = trip.preflight_method();
-    match table.find(host, path, preflight.as_ref().unwrap_or(&trip.context.method)) {
+    match table.find(host, path, preflight.as_ref().unwrap_or(&trip.context().method)) {
         Found::Target(route) => Ok(Arc::clone(route)),
         Found::Nothing => Err(Kind::RouteNotFound.into()),
         Found::OtherMethods(methods) => {
@@ -194,7 +198,7 @@ impl Trip {
             .seen
             .preflight_method
             .as_ref()
-            .filter(|_| self.context.method == Method::OPTIONS && self.context.wanted.origin.is_some())?;
+            .filter(|_| self.context().method == Method::OPTIONS && self.context().wanted.origin.is_some())?;
         Method::from_bytes(asked.as_bytes()).ok()
     }
 }
@@ -222,7 +226,7 @@ pub(super) fn outgoing(
     }
     let (mut parts, body) = request.into_parts();
     let client_host = trip.host_header();
-    let add = Additions { peer: &client.peer, id: &trip.context.id, via: &gateway.via, host: client_host.as_ref(), scheme: "http" };
+    let add = Additions { peer: &client.peer, id: &trip.context().id, via: &gateway.via, host: client_host.as_ref(), scheme: "http" };
     request_head::prepare(&mut parts.headers, &trip.seen, &add);
     for name in &policy.request_headers.remove {
         parts.headers.remove(name);

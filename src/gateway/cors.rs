@@ -5,14 +5,14 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::arrive::Trip;
-use super::inspect::Passage;
+use super::inspect::{Content, Passage};
 use crate::plan::Route;
 use crate::policy::Cors;
 
 /// Answers a preflight; `None` when the request is none or the route leaves CORS to the upstream.
 pub(super) fn preflight(route: &Route, trip: &Trip) -> Option<Passage> {
     let cors = route.policy.cors.as_ref()?;
-    if trip.context.method != Method::OPTIONS || trip.context.wanted.origin.is_none() {
+    if trip.context().method != Method::OPTIONS || trip.context().wanted.origin.is_none() {
         return None;
     }
     trip.seen.preflight_method.as_ref()?;
@@ -25,7 +25,7 @@ pub(super) fn preflight(route: &Route, trip: &Trip) -> Option<Passage> {
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, age.clone());
     }
     headers.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Method, Access-Control-Request-Headers"));
-    Some(Passage::Ready { status: StatusCode::NO_CONTENT, headers, body: bytes::Bytes::new() })
+    Some(Passage { status: StatusCode::NO_CONTENT, headers, content: Content::Ready(bytes::Bytes::new()) })
 }
 
 /// Puts the route's CORS headers on an answer, in place of the upstream's.

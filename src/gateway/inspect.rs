@@ -21,11 +21,18 @@ use crate::upstream::mapping::Mapping;
 use crate::upstream::response_head;
 
 /// An answer that may go to the client.
-pub(super) enum Passage {
+pub(super) struct Passage {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) content: Content,
+}
+
+/// Its body.
+pub(super) enum Content {
     /// Streams from the upstream.
-    Stream { status: StatusCode, headers: HeaderMap, body: Incoming, lease: Lease, clocks: BodyClocks },
+    Stream { body: Incoming, lease: Lease, clocks: BodyClocks },
     /// Is there already.
-    Ready { status: StatusCode, headers: HeaderMap, body: Bytes },
+    Ready(Bytes),
 }
 
 /// Decides what becomes of a reply.
@@ -34,7 +41,7 @@ pub(super) async fn inspect(reply: Reply, route: &Route, mode: Mode, client: &Cl
     let (mut parts, body) = response.into_parts();
     let status = parts.status.as_u16();
     trip.visit.received = Some(status);
-    trip.visit.upstream_time = Some(Instant::now().saturating_duration_since(trip.context.arrival));
+    trip.visit.upstream_time = Some(Instant::now().saturating_duration_since(trip.context().arrival));
     route.backend_metrics.count(Class::of(status));
     // The gateway asks for no upgrade yet, so a 101 is unasked (RFC 9110 15.2.2); 600 and above is no HTTP status.
     if !(200..600).contains(&status) {
@@ -51,7 +58,7 @@ pub(super) async fn inspect(reply: Reply, route: &Route, mode: Mode, client: &Cl
     let clocks = clocks(policy, trip);
     let reply = Opened { status: parts.status, headers: parts.headers, body, lease, clocks };
     match Kind::of_upstream_status(status) {
-        None if policy.errors.errors_in_success.is_empty() || !parts.status.is_success() || is_bodiless(status, &trip.context.method) => {
+        None if policy.errors.errors_in_success.is_empty() || !parts.status.is_success() || is_bodiless(status, &trip.context().method) => {
             Ok(reply.stream())
         }
         None => look_into_success(reply, policy).await,
@@ -71,12 +78,16 @@ struct Opened {
 
 impl Opened {
     fn stream(self) -> Passage {
-        Passage::Stream { status: self.status, headers: self.headers, body: self.body, lease: self.lease, clocks: self.clocks }
+        Passage {
+            status: self.status,
+            headers: self.headers,
+            content: Content::Stream { body: self.body, lease: self.lease, clocks: self.clocks },
+        }
     }
 }
 
 fn clocks(policy: &Policy, trip: &Trip) -> BodyClocks {
-    BodyClocks { idle: policy.timeouts.idle, deadline: policy.timeouts.total.map(|total| trip.context.arrival + total) }
+    BodyClocks { idle: policy.timeouts.idle, deadline: policy.timeouts.total.map(|total| trip.context().arrival + total) }
 }
 
 /// Clocks of a body that is read into memory: it must arrive within the response clock, or a drip would hold it for ever.
@@ -141,7 +152,7 @@ async fn look_into_success(mut reply: Opened, policy: &Policy) -> Result<Passage
     reply.lease.finish();
     let text = decoded(&reply.headers, &read, policy.errors.max_body).unwrap_or_default();
     let Some(told) = success::status(&text, &policy.errors.errors_in_success) else {
-        return Ok(Passage::Ready { status: reply.status, headers: reply.headers, body: read.bytes.into() });
+        return Ok(Passage { status: reply.status, headers: reply.headers, content: Content::Ready(read.bytes.into()) });
     };
     let kind = Kind::of_upstream_status(told).unwrap_or(Kind::UpstreamError);
     let report: Report = report::read(&text);
@@ -185,7 +196,7 @@ fn page_for_browser(
     mode: Mode,
     trip: &Trip,
 ) -> Option<Bytes> {
-    let wanted = policy.errors.negotiate && prefers_html(trip.context.wanted.accept.as_ref().and_then(|value| value.to_str().ok()));
+    let wanted = policy.errors.negotiate && prefers_html(trip.context().wanted.accept.as_ref().and_then(|value| value.to_str().ok()));
     let is_page = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("html"));
     if kind != Kind::UpstreamClientError || !wanted || !is_page || read.truncated || read.failure.is_some() {
         return None;

@@ -37,7 +37,7 @@ fn level(visit: &Visit) -> &'static str {
 }
 
 fn path(visit: &Visit) -> &str {
-    let path = visit.uri.path();
+    let path = visit.context.path();
     let mut end = path.len().min(MAX_PATH);
     while !path.is_char_boundary(end) {
         end -= 1;
@@ -47,12 +47,12 @@ fn path(visit: &Visit) -> &str {
 
 fn json(out: &mut Vec<u8>, visit: &Visit, route: &str, took: Duration) {
     out.extend_from_slice(b"{\"timestamp\":\"");
-    timestamp(out, visit.wall);
-    let _ = write!(out, "\",\"level\":\"{}\",\"message\":\"request\",\"requestId\":\"{}\"", level(visit), visit.id.as_str());
+    timestamp(out, visit.context.wall);
+    let _ = write!(out, "\",\"level\":\"{}\",\"message\":\"request\",\"requestId\":\"{}\"", level(visit), visit.context.id.as_str());
     if let Some(trace) = visit.trace.as_ref().and_then(|value| value.to_str().ok()?.get(3..35)) {
         let _ = write!(out, ",\"traceId\":\"{trace}\"");
     }
-    let _ = write!(out, ",\"client\":\"{}\",\"method\":\"{}\",\"path\":", visit.client, visit.method);
+    let _ = write!(out, ",\"client\":\"{}\",\"method\":\"{}\",\"path\":", visit.context.client, visit.context.method);
     string(out, path(visit));
     out.extend_from_slice(b",\"route\":");
     string(out, route);
@@ -102,10 +102,17 @@ fn failure_fields(out: &mut Vec<u8>, visit: &Visit) {
 }
 
 fn pretty(out: &mut Vec<u8>, visit: &Visit, route: &str, took: Duration) {
-    timestamp(out, visit.wall);
-    let _ =
-        write!(out, " {:>5} {} {} {} {}ms", level(visit), visit.logged_status(), visit.method, path(visit).escape_debug(), millis(took));
-    let _ = write!(out, " route={route} id={}", visit.id.as_str());
+    timestamp(out, visit.context.wall);
+    let _ = write!(
+        out,
+        " {:>5} {} {} {} {}ms",
+        level(visit),
+        visit.logged_status(),
+        visit.context.method,
+        path(visit).escape_debug(),
+        millis(took)
+    );
+    let _ = write!(out, " route={route} id={}", visit.context.id.as_str());
     if let Some(received) = visit.received {
         let _ = write!(out, " received={received}");
     }

@@ -45,7 +45,7 @@ impl Recorder {
 
     /// Counts a visit and writes its line.
     pub(super) fn record(&self, visit: &Visit) {
-        let took = Instant::now().saturating_duration_since(visit.arrival);
+        let took = Instant::now().saturating_duration_since(visit.context.arrival);
         let metrics = &self.metrics;
         metrics.in_progress.dec();
         metrics.bytes_in.inc_by(visit.bytes_in);

@@ -2,16 +2,14 @@
 //!
 //! A visit that is dropped before an answer was complete is a client that left: 499.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::{HeaderValue, Method, Uri};
-use tokio::time::Instant;
+use http::HeaderValue;
 
 use super::metrics::{ByClass, Class, RouteMetrics};
 use super::recorder::Recorder;
-use crate::context::{RequestContext, RequestId};
+use crate::context::RequestContext;
 use crate::failure::Kind;
 
 /// What the upstream said, kept for the log.
@@ -37,18 +35,8 @@ pub enum End {
 /// One request, from arrival to the last byte.
 pub struct Visit {
     recorder: Arc<Recorder>,
-    /// Identity.
-    pub id: RequestId,
-    /// Monotonic arrival.
-    pub arrival: Instant,
-    /// Wall time of arrival.
-    pub wall: SystemTime,
-    /// As sent.
-    pub method: Method,
-    /// As sent; the log shows its path only.
-    pub uri: Uri,
-    /// The client.
-    pub client: IpAddr,
+    /// Who asked what, and when.
+    pub context: RequestContext,
     /// Trace id, when the request went upstream.
     pub trace: Option<HeaderValue>,
     /// Route handles.
@@ -81,17 +69,12 @@ pub struct Visit {
 
 impl Visit {
     /// Begins: the request is counted as received.
-    pub fn begin(recorder: Arc<Recorder>, context: &RequestContext) -> Box<Self> {
+    pub fn begin(recorder: Arc<Recorder>, context: RequestContext) -> Box<Self> {
         recorder.metrics.received.inc();
         recorder.metrics.in_progress.inc();
         Box::new(Self {
             recorder,
-            id: context.id.clone(),
-            arrival: context.arrival,
-            wall: context.wall,
-            method: context.method.clone(),
-            uri: context.uri.clone(),
-            client: context.client,
+            context,
             trace: None,
             route: None,
             backend: None,
@@ -139,6 +122,6 @@ impl Drop for Visit {
 
 impl std::fmt::Debug for Visit {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Visit({})", self.id.as_str())
+        write!(out, "Visit({})", self.context.id.as_str())
     }
 }
