@@ -28,7 +28,7 @@ use crate::upstream::resolve::Resolver;
 
 /// How often a core hands its log lines over.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
-/// Every so many flushes, idle upstream connections are looked through.
+/// Every so many flushes, idle upstream connections and rate-limit keys are looked through.
 const SWEEP_EVERY: u32 = 5;
 
 /// Why the gateway did not start.
@@ -78,7 +78,7 @@ impl App {
     /// Starts everything. Must be called within a runtime: the admin listener lives there. Log lines go to `sink`.
     ///
     /// # Errors
-    /// When an address or a thread cannot be had; nothing is left running then.
+    /// When an address or a thread cannot be had; what was started ends with the runtime and the process.
     pub fn start(plan: Plan, sink: Sink, lines: LineSettings) -> Result<Self, StartError> {
         let plan = Arc::new(plan);
         let cores = plan.listen.workers;
@@ -160,8 +160,11 @@ impl Worker {
     /// Runs a runtime until the shutdown is over; true when every connection ended by itself.
     fn run(self) -> io::Result<bool> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let recorder = Arc::clone(&self.recorder);
         let drained = runtime.block_on(self.serve());
-        runtime.shutdown_background();
+        // Requests that did not finish in time end here; their lines are written too.
+        drop(runtime);
+        recorder.flush();
         Ok(drained)
     }
 
@@ -191,7 +194,6 @@ impl Worker {
         }
         let drained = tokio::time::timeout(drain_timeout, all_gone.recv()).await.is_ok();
         upkeep.abort();
-        self.recorder.flush();
         drained
     }
 }
@@ -207,6 +209,9 @@ async fn upkeep(recorder: Arc<Recorder>, plan: Arc<Plan>, core: usize) {
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(SWEEP_EVERY) {
             let now = Instant::now();
+            if core == 0 {
+                plan.limits.iter().for_each(|limit| limit.evict_idle());
+            }
             for endpoint in plan.backends.iter().flat_map(|backend| &backend.endpoints) {
                 endpoint.pool.sweep(core, now);
             }

@@ -58,11 +58,6 @@ impl Body {
         Self::Ready { bytes: (!bytes.is_empty()).then_some(bytes), witness }.settled()
     }
 
-    /// No bytes at all.
-    pub fn empty(witness: Option<Box<dyn Witness>>) -> Self {
-        Self::Ready { bytes: None, witness }.settled()
-    }
-
     /// A body without bytes is never polled by hyper: its witness hears of the end now.
     fn settled(mut self) -> Self {
         if let Self::Ready { bytes: None, witness } = &mut self
@@ -140,9 +135,10 @@ pub fn keep_trailer(name: &http::HeaderName) -> bool {
         ))
 }
 
-/// Drops what may not pass; `None` when nothing is left.
-pub fn filter_trailers(mut trailers: HeaderMap) -> Option<HeaderMap> {
-    let dropped: Vec<_> = trailers.keys().filter(|name| !keep_trailer(name)).cloned().collect();
+/// Drops what may not pass, by name or because `leaks` says so of the value; `None` when nothing is left.
+pub fn filter_trailers(mut trailers: HeaderMap, leaks: impl Fn(&str) -> bool) -> Option<HeaderMap> {
+    let bad = |name: &http::HeaderName, value: &http::HeaderValue| !keep_trailer(name) || leaks(&String::from_utf8_lossy(value.as_bytes()));
+    let dropped: Vec<_> = trailers.iter().filter(|(name, value)| bad(name, value)).map(|(name, _)| name.clone()).collect();
     for name in dropped {
         trailers.remove(name);
     }

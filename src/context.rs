@@ -12,6 +12,10 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
+/// The longest request target, in bytes.
+pub const MAX_REQUEST_TARGET: usize = 16 * 1024;
+/// The most header lines of a request.
+pub const MAX_REQUEST_FIELDS: usize = 100;
 /// The longest request id that is taken from a trusted peer, in bytes.
 const MAX_ID: usize = 128;
 

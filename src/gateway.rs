@@ -131,8 +131,10 @@ impl Gateway {
 
     /// The walk, in order.
     async fn walk(&self, client: &Client, request: Request<Incoming>, trip: &mut Trip) -> Result<Passage, Trouble> {
+        // The route first: what is refused below is told in its format and with its CORS headers.
+        let found = self.find(trip);
         arrive::check(self, client, &request, trip)?;
-        let route = self.find(trip)?;
+        let route = found?;
         if let Some(preflight) = cors::preflight(&route, trip) {
             return Ok(preflight);
         }
@@ -142,12 +144,12 @@ impl Gateway {
         inspect::inspect(reply, &route, self.plan.mode, client, trip).await
     }
 
-    /// The route of this request.
+    /// The route of this request. A route that does not allow the method still tells how the refusal is written.
     fn find(&self, trip: &mut Trip) -> Result<Arc<Route>, Failure> {
-        let route = arrive::route(&self.plan.routes, trip)?;
+        let (route, refused) = arrive::route(&self.plan.routes, trip)?;
         trip.visit.route = Some(Arc::clone(&route.metrics));
         trip.route = Some(Arc::clone(&route));
-        Ok(route)
+        refused.map_or(Ok(route), Err)
     }
 
     /// An upstream's response head.

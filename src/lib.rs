@@ -18,7 +18,8 @@
 //! | 3 | [`plan`] | what runs: the configuration, compiled |
 //! | 4 | [`gateway`] | the spine |
 //! | 5 | [`server`], [`admin`] | the listeners |
-//! | 6 | [`app`], [`cli`] | composition and command line |
+//! | 6 | [`app`] | composition |
+//! | 7 | [`cli`] | the command line |
 //!
 //! **The import rule:** a file imports only from lower levels; rooms of one level never import each other, the spine
 //! joins them. Words (level 0) may build on the words before them in the table. `tests/it/architecture.rs` asserts it.

@@ -1,6 +1,6 @@
 //! What one route wants, fully merged: plain data that the plan fills in and the other rooms read.
 //!
-//! No defaults live here (the `config` room has them) and nothing here acts.
+//! No defaults live here (the `plan` room has them) and nothing here acts.
 
 use std::time::Duration;
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::body::{Aborted, Flow, filter_trailers};
 use crate::failure::{Failure, Kind, classify};
+use crate::redact;
 
 /// Who learns what becomes of a body. Dropped without an end: the client left.
 pub trait Tail: Send {
@@ -31,12 +32,20 @@ pub trait Tail: Send {
 pub struct BodyClocks {
     /// Longest silence of the upstream.
     pub idle: Option<Duration>,
-    /// End of everything.
-    pub deadline: Option<Instant>,
+    /// End of everything, and which clock that is.
+    pub deadline: Option<(Instant, Kind)>,
+}
+
+impl BodyClocks {
+    fn elapsed(&self, now: Instant) -> Option<Kind> {
+        self.deadline.filter(|(deadline, _)| *deadline <= now).map(|(_, kind)| kind)
+    }
 }
 
 /// A body on its way through.
 pub struct Relay<T: Tail> {
+    /// What was read of the body before it was clear that it passes.
+    prefix: Option<Bytes>,
     body: Incoming,
     tail: Option<T>,
     watch: Watch,
@@ -44,14 +53,15 @@ pub struct Relay<T: Tail> {
 
 impl<T: Tail> Relay<T> {
     /// Begins. A body that is already over finishes its tail at once.
-    pub fn new(body: Incoming, tail: T, clocks: BodyClocks) -> Self {
-        let mut relay = Self { body, tail: Some(tail), watch: Watch::new(clocks) };
+    pub fn new(prefix: Bytes, body: Incoming, tail: T, clocks: BodyClocks) -> Self {
+        let prefix = (!prefix.is_empty()).then_some(prefix);
+        let mut relay = Self { prefix, body, tail: Some(tail), watch: Watch::new(clocks) };
         relay.finish_at_end();
         relay
     }
 
     fn finish_at_end(&mut self) {
-        if self.body.is_end_stream()
+        if self.is_end_stream()
             && let Some(tail) = self.tail.take()
         {
             tail.finished();
@@ -68,13 +78,19 @@ impl<T: Tail> Relay<T> {
 
 impl<T: Tail> Flow for Relay<T> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        if let (Some(prefix), Some(tail)) = (self.prefix.take(), &mut self.tail) {
+            tail.sent(prefix.len() as u64);
+            return Poll::Ready(Some(Ok(Frame::data(prefix))));
+        }
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             return match self.watch.poll(cx) {
                 Poll::Ready(kind) => self.fail(kind.into()),
                 Poll::Pending => Poll::Pending,
             };
         };
-        self.watch.moved();
+        if let Some(kind) = self.watch.moved() {
+            return self.fail(kind.into());
+        }
         match frame {
             None => {
                 if let Some(tail) = self.tail.take() {
@@ -91,18 +107,22 @@ impl<T: Tail> Flow for Relay<T> {
                 match frame.into_trailers() {
                     Err(frame) => Poll::Ready(Some(Ok(frame))),
                     // Trailers come last: without one that may pass, the body just ends.
-                    Ok(trailers) => Poll::Ready(filter_trailers(trailers).map(|kept| Ok(Frame::trailers(kept)))),
+                    Ok(trailers) => Poll::Ready(filter_trailers(trailers, redact::leaks).map(|kept| Ok(Frame::trailers(kept)))),
                 }
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.prefix.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.prefix {
+            None => self.body.size_hint(),
+            // Only a body of unknown length is read before it passes.
+            Some(_) => SizeHint::default(),
+        }
     }
 }
 
@@ -118,14 +138,18 @@ impl Watch {
         Self { clocks, timer: None, last: None }
     }
 
-    fn moved(&mut self) {
-        if self.timer.is_some() {
-            self.last = Some(Instant::now());
+    /// Something arrived. An upstream that always has more meets the deadline here.
+    fn moved(&mut self) -> Option<Kind> {
+        if self.timer.is_none() && self.clocks.deadline.is_none() {
+            return None;
         }
+        let now = Instant::now();
+        self.last = Some(now);
+        self.clocks.elapsed(now)
     }
 
     fn due(&self, last: Instant) -> Option<Instant> {
-        [self.clocks.idle.map(|idle| last + idle), self.clocks.deadline].into_iter().flatten().min()
+        [self.clocks.idle.map(|idle| last + idle), self.clocks.deadline.map(|(deadline, _)| deadline)].into_iter().flatten().min()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Kind> {
@@ -141,8 +165,8 @@ impl Watch {
             };
             std::task::ready!(timer.as_mut().poll(cx));
             let now = Instant::now();
-            if self.clocks.deadline.is_some_and(|deadline| deadline <= now) {
-                return Poll::Ready(Kind::TotalTimeout);
+            if let Some(kind) = self.clocks.elapsed(now) {
+                return Poll::Ready(kind);
             }
             match self.due(self.last.unwrap_or(now)) {
                 Some(due) if due > now => {
@@ -172,8 +196,17 @@ pub struct Collected {
 /// How much of a body beyond the bound is read and thrown away, so that the connection stays usable.
 const DRAIN: usize = 64 * 1024;
 
-/// Reads at most `max` bytes within the clocks, and at most 64 KiB more to reach the end.
-pub async fn collect(body: &mut Incoming, max: usize, clocks: BodyClocks) -> Collected {
+/// What becomes of the bytes beyond the bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// At most 64 KiB are read and thrown away to reach the end.
+    Drain,
+    /// Reading stops, and what was read is kept whole: the body will pass after all.
+    Keep,
+}
+
+/// Reads at most `max` bytes within the clocks.
+pub async fn collect(body: &mut Incoming, max: usize, clocks: BodyClocks, beyond_bound: Beyond) -> Collected {
     let mut collected = Collected { bytes: Vec::new(), truncated: false, ended: false, failure: None };
     let mut watch = Watch::new(clocks);
     let mut beyond = 0;
@@ -198,9 +231,18 @@ pub async fn collect(body: &mut Incoming, max: usize, clocks: BodyClocks) -> Col
                 return collected;
             }
             Ok(Some(Ok(frame))) => {
-                watch.moved();
+                if let Some(kind) = watch.moved() {
+                    collected.truncated = true;
+                    collected.failure = Some(kind.into());
+                    return collected;
+                }
                 let Some(data) = frame.data_ref() else { continue };
                 let room = max - collected.bytes.len();
+                if data.len() > room && beyond_bound == Beyond::Keep {
+                    collected.bytes.extend_from_slice(data);
+                    collected.truncated = true;
+                    return collected;
+                }
                 collected.bytes.extend_from_slice(&data[..data.len().min(room)]);
                 if data.len() > room {
                     collected.truncated = true;

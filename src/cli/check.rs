@@ -7,7 +7,7 @@ use super::{CheckArgs, EX_CONFIG, output};
 
 pub(super) fn check(args: &CheckArgs) -> ExitCode {
     let sources = match args.files.as_slice() {
-        [] => vec![Source::find(std::env::var_os("LOCKGATE_CONFIG").as_deref().map(std::path::Path::new))],
+        [] => vec![Source::find(None)],
         files => files.iter().map(|file| Source::read(file)).collect(),
     };
     let mut good = true;

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::run::fail;
-use super::source::Source;
+use super::source::{Source, locate};
 use super::{EX_CONFIG, HealthArgs};
+use crate::plan::compile::DEFAULT_ADMIN;
 
 /// For each step of the request.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -15,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) fn healthcheck(args: &HealthArgs) -> ExitCode {
     let address = match args.admin {
         Some(address) => address,
+        // `run --to` needs no file: then the admin listener is where it is by default.
+        None if locate(args.config.as_deref()).is_none() => DEFAULT_ADMIN,
         None => match Source::find(args.config.as_deref()).and_then(|source| source.compile()) {
             Ok(plan) => plan.listen.admin,
             Err(_) => return ExitCode::from(EX_CONFIG),

@@ -52,7 +52,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct RunArgs {
     /// Configuration file
-    #[arg(long, short, value_name = "FILE", env = "LOCKGATE_CONFIG", conflicts_with = "to")]
+    #[arg(long, short, value_name = "FILE", conflicts_with = "to")]
     config: Option<PathBuf>,
     /// Forward everything to this service, without any file
     #[arg(long, value_name = "URL")]
@@ -92,7 +92,7 @@ struct ErrorsArgs {
 #[derive(Debug, clap::Args)]
 struct HealthArgs {
     /// Configuration file that names the admin listener
-    #[arg(long, short, value_name = "FILE", env = "LOCKGATE_CONFIG")]
+    #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Admin address to ask, without reading a file
     #[arg(long, value_name = "ADDRESS:PORT")]

@@ -22,7 +22,9 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         None => Source::find(args.config.as_deref()),
     };
     let Ok(mut plan) = source.and_then(|source| source.compile()) else { return ExitCode::from(EX_CONFIG) };
-    override_addresses(&mut plan, args.listen, args.admin);
+    if override_addresses(&mut plan, args.listen, args.admin).is_err() {
+        return ExitCode::from(EX_CONFIG);
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),

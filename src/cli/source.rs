@@ -10,6 +10,12 @@ use crate::plan::{Plan, compile};
 /// Files that are looked for when none is named.
 const SEARCH: &[&str] = &["lockgate.toml", "config/lockgate.toml", "/etc/lockgate/lockgate.toml"];
 
+/// The file that is read: the named one, the environment's, or the first of the search order that exists.
+pub(super) fn locate(named: Option<&Path>) -> Option<PathBuf> {
+    let environment = || std::env::var_os("LOCKGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    named.map(Path::to_path_buf).or_else(environment).or_else(|| SEARCH.iter().map(PathBuf::from).find(|path| path.exists()))
+}
+
 /// A configuration text with the name it is known by.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -24,8 +30,7 @@ pub(super) struct Told;
 impl Source {
     /// The named file, or the first of the search order.
     pub(super) fn find(named: Option<&Path>) -> Result<Self, Told> {
-        let found = named.map(Path::to_path_buf).or_else(|| SEARCH.iter().map(PathBuf::from).find(|path| path.exists()));
-        let Some(path) = found else {
+        let Some(path) = locate(named) else {
             output::complain(&format!("error: there is no configuration: none of {} exists", SEARCH.join(", ")));
             output::complain("help: name one with --config FILE, or run without a file: lockgate run --to http://127.0.0.1:8000");
             return Err(Told);
@@ -64,12 +69,18 @@ impl Source {
     }
 }
 
-/// Puts addresses of the command line in place of the configuration's.
-pub(super) fn override_addresses(plan: &mut Plan, listen: Option<SocketAddr>, admin: Option<SocketAddr>) {
+/// Puts addresses of the command line in place of the configuration's, under the same rule.
+pub(super) fn override_addresses(plan: &mut Plan, listen: Option<SocketAddr>, admin: Option<SocketAddr>) -> Result<(), Told> {
+    if let Some(address) = admin.filter(|address| !address.ip().is_loopback() && plan.listen.admin_token.is_none()) {
+        output::complain(&format!("error: --admin {address}: an admin listener that others can reach needs `admin_token`"));
+        output::complain("help: set listen.admin_token in a configuration file, or listen on 127.0.0.1");
+        return Err(Told);
+    }
     if let Some(address) = listen {
         plan.listen.http = vec![address];
     }
     if let Some(address) = admin {
         plan.listen.admin = address;
     }
+    Ok(())
 }

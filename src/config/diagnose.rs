@@ -1,6 +1,6 @@
 //! Problems of a configuration: collected all at once, shown with file, line, column, caret and the way out.
 //!
-//! It shows the text of the file, never an expanded value: secrets stay in the environment. Knows nothing of keys.
+//! It shows the text of the file; of expanded values only paths of files that cannot be read. Knows nothing of keys.
 
 use std::ops::Range;
 

@@ -62,9 +62,20 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         write_timeout: s.parsed("write_timeout", units::duration),
         drain_delay: s.parsed("drain_delay", units::clock),
         drain_timeout: s.parsed("drain_timeout", units::duration),
-        admin_token: s.parsed("admin_token", |text| expand::secret(text).map(Secret::new)),
+        admin_token: admin_token(s),
         max_header_size: s.parsed("max_header_size", units::size),
     }
+}
+
+/// A secret never stands in the file itself.
+fn admin_token(s: &mut Section<'_, '_>) -> Option<At<Secret<String>>> {
+    let value = s.value("admin_token")?;
+    let literal = value.get_ref().as_str().is_some_and(|text| !text.contains("${") && !text.starts_with("file:"));
+    if literal {
+        s.problems.add(value.span(), "a secret may not stand in the file", "write \"${NAME}\" or \"file:/path\"");
+        return None;
+    }
+    s.parsed("admin_token", |text| expand::secret(text).map(Secret::new))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

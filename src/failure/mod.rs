@@ -8,7 +8,7 @@ pub mod classify;
 
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 
 /// Everything that can end a request other than the upstream's success. One row of the catalogue each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,11 +152,6 @@ impl Failure {
     /// A failure with its cause in words, for the log.
     pub fn because(kind: Kind, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into().into_boxed_str()), ..Self::new(kind) }
-    }
-
-    /// The status the client gets when the upstream's is not kept.
-    pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.kind.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::redact;
 use crate::relay::Relay;
 use crate::render::{self, PageWords, Rendered, negotiate};
 use crate::text::{Text, Untrusted};
-use crate::upstream::request_head::names;
+use crate::upstream::request_head::{is_connection_auth, names};
 use crate::upstream::response_head::{describes_body, survives_server_error};
 
 /// How much of an upstream's body the log keeps, in bytes.
@@ -43,9 +43,9 @@ impl Gateway {
         headers.append(header::VIA, self.via.clone());
         trip.visit.status = status.as_u16();
         let body = match content {
-            Content::Stream { body, lease, clocks } => {
+            Content::Stream { prefix, body, lease, clocks } => {
                 let rest = Rest { visit: trip.visit, lease: Some(lease), permit: trip.permit, progress: trip.progress };
-                Body::Stream(Box::new(Relay::new(body, rest, clocks)))
+                Body::Stream(Box::new(Relay::new(prefix, body, rest, clocks)))
             }
             Content::Ready(bytes) => {
                 trip.visit.bytes_in = bytes_in(&trip);
@@ -63,11 +63,11 @@ impl Gateway {
         let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         let envelope = self.envelope(&failure, said.as_deref(), policy, &trip);
         let mut headers = said.as_deref().map(|said| kept_headers(said, envelope.status)).unwrap_or_default();
+        finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
         let body = match said.as_deref().and_then(|said| said.page.clone()) {
             Some(page) => self.page_as_it_is(page, said.as_deref(), &mut headers),
             None => write_body(&envelope, policy, &trip, &mut headers),
         };
-        finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
         self.error_headers(&mut headers, &envelope, &failure, said.as_deref(), policy);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         trip.visit.status = envelope.status.as_u16();
@@ -101,7 +101,7 @@ impl Gateway {
         let language = message::negotiate(text(&wanted.language).as_deref(), &policy.errors.languages).to_owned();
         let development = self.plan.mode == Mode::Development;
         // What a client did wrong is told in the upstream's words where they are clean; what a backend did wrong is not.
-        let client_error = failure.kind == Kind::UpstreamClientError;
+        let client_error = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
         let fields = if client_error { said.map(|said| fields(said, development)).unwrap_or_default() } else { Fields::new() };
         let code = code(failure, said, status, !fields.is_empty());
         let own = said.and_then(|said| said.report.message.as_ref()).and_then(|own| match development {
@@ -210,9 +210,14 @@ fn kept_headers(said: &Said, status: StatusCode) -> HeaderMap {
         if describes || (server_error && !survives_server_error(text)) {
             continue;
         }
-        // Cookies and challenges are opaque and addressed to this client; anything else must be clean.
-        let opaque = matches!(*name, header::SET_COOKIE | header::WWW_AUTHENTICATE | header::PROXY_AUTHENTICATE);
-        if opaque || !redact::leaks(&String::from_utf8_lossy(value.as_bytes())) {
+        let shown = String::from_utf8_lossy(value.as_bytes());
+        // A cookie and a challenge carry tokens that are meant for this client.
+        let dirty = match *name {
+            header::SET_COOKIE => redact::cookie_leaks(&shown),
+            header::WWW_AUTHENTICATE | header::PROXY_AUTHENTICATE => !is_connection_auth(value) && redact::leaks(&shown),
+            _ => redact::leaks(&shown),
+        };
+        if !dirty {
             kept.append(name.clone(), value.clone());
         }
     }
@@ -283,10 +288,10 @@ fn problem_type(said: &Said) -> Option<String> {
 /// Seconds for 429 and 503: what the failing part knows, what the upstream said (capped), else the default.
 fn retry_after(failure: &Failure, said: Option<&Said>, status: StatusCode, policy: &Policy) -> Option<u64> {
     let told = said.and_then(|said| said.headers.get(header::RETRY_AFTER)).and_then(parse_retry_after);
-    let asked = failure.retry_after.or(told);
+    let asked = failure.retry_after.or(told.map(|told| told.min(policy.errors.retry_after_max)));
     let needed = matches!(status.as_u16(), 429 | 503);
     let wait = if needed { asked.unwrap_or(policy.errors.retry_after) } else { asked? };
-    Some(whole_seconds(wait.min(policy.errors.retry_after_max)))
+    Some(whole_seconds(wait))
 }
 
 /// Seconds or a date (RFC 9110 10.2.3).

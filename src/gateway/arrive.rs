@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::admit::Quota;
 use super::{Client, Gateway};
-use crate::context::{Peer, RequestContext, RequestId, Wanted};
+use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Peer, RequestContext, RequestId, Wanted};
 use crate::failure::{Failure, Kind};
 use crate::limit::inflight::Permit;
 use crate::observe::visit::Visit;
@@ -19,11 +19,6 @@ use crate::route::{Found, Table, is_ambiguous};
 use crate::upstream::dispatch::{Outgoing, Trail};
 use crate::upstream::request_head::{self, Additions, Seen};
 use crate::upstream::upload::{Progress, Upload};
-
-/// The longest request target, in bytes.
-const MAX_TARGET: usize = 16 * 1024;
-/// The most header lines of a request.
-const MAX_FIELDS: usize = 100;
 
 /// One request on its way through the spine.
 #[derive(Debug)]
@@ -105,7 +100,7 @@ pub struct Early {
     pub method: Method,
     /// Target of the request line, or `/`.
     pub uri: Uri,
-    /// What the client can read, as far as it could say so.
+    /// What the client can read, where that is known.
     pub wanted: Wanted,
 }
 
@@ -128,10 +123,10 @@ pub(super) fn check(gateway: &Gateway, client: &Client, request: &Request<Incomi
         });
     }
     let (bytes, fields) = seen.size();
-    if bytes > gateway.plan.listen.max_header_size || fields > MAX_FIELDS {
+    if bytes > gateway.plan.listen.max_header_size || fields > MAX_REQUEST_FIELDS {
         return Err(Kind::HeadersTooLarge.into());
     }
-    if trip.context().uri.path_and_query().map_or(0, |target| target.as_str().len()) > MAX_TARGET {
+    if trip.context().uri.path_and_query().map_or(0, |target| target.as_str().len()) > MAX_REQUEST_TARGET {
         return Err(Kind::UriTooLong.into());
     }
     match &seen.expect {
@@ -168,8 +163,8 @@ fn is_host(host: &HeaderValue) -> bool {
     !name.is_empty() && port_is_sound && !authority.as_str().contains('@')
 }
 
-/// Finds the route, or says why there is none.
-pub(super) fn route(table: &Table<Arc<Route>>, trip: &Trip) -> Result<Arc<Route>, Failure> {
+/// Finds the route, or says why there is none. With the route comes a refusal when only its methods do not fit.
+pub(super) fn route(table: &Table<Arc<Route>>, trip: &Trip) -> Result<(Arc<Route>, Option<Failure>), Failure> {
     let path = trip.context().uri.path();
     let host = trip.host();
     let whole_server = path == "*" && trip.context().method == Method::OPTIONS;
@@ -182,11 +177,12 @@ pub(super) fn route(table: &Table<Arc<Route>>, trip: &Trip) -> Result<Arc<Route>
     // The method a preflight asks for decides, not OPTIONS itself (Fetch standard 3.2.2).
     let preflight = trip.preflight_method();
     match table.find(host, path, preflight.as_ref().unwrap_or(&trip.context().method)) {
-        Found::Target(route) => Ok(Arc::clone(route)),
+        Found::Target(route) => Ok((Arc::clone(route), None)),
         Found::Nothing => Err(Kind::RouteNotFound.into()),
-        Found::OtherMethods(methods) => {
+        Found::OtherMethods(methods, route) => {
             let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-            Err(Failure { allow: HeaderValue::from_str(&list).ok(), ..Failure::new(Kind::MethodNotAllowed) })
+            let refused = Failure { allow: HeaderValue::from_str(&list).ok(), ..Failure::new(Kind::MethodNotAllowed) };
+            Ok((Arc::clone(route), Some(refused)))
         }
     }
 }
@@ -226,7 +222,14 @@ pub(super) fn outgoing(
     }
     let (mut parts, body) = request.into_parts();
     let client_host = trip.host_header();
-    let add = Additions { peer: &client.peer, id: &trip.context().id, via: &gateway.via, host: client_host.as_ref(), scheme: "http" };
+    let add = Additions {
+        peer: &client.peer,
+        client: trip.context().client,
+        id: &trip.context().id,
+        via: &gateway.via,
+        host: client_host.as_ref(),
+        scheme: "http",
+    };
     request_head::prepare(&mut parts.headers, &trip.seen, &add);
     for name in &policy.request_headers.remove {
         parts.headers.remove(name);

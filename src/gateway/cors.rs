@@ -9,6 +9,9 @@ use super::inspect::{Content, Passage};
 use crate::plan::Route;
 use crate::policy::Cors;
 
+/// Headers that a browser may always read.
+const EXPOSED: &str = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy";
+
 /// Answers a preflight; `None` when the request is none or the route leaves CORS to the upstream.
 pub(super) fn preflight(route: &Route, trip: &Trip) -> Option<Passage> {
     let cors = route.policy.cors.as_ref()?;
@@ -30,7 +33,8 @@ pub(super) fn preflight(route: &Route, trip: &Trip) -> Option<Passage> {
 
 /// Puts the route's CORS headers on an answer, in place of the upstream's.
 pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-    for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, header::ACCESS_CONTROL_EXPOSE_HEADERS] {
+    let exposed = headers.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
+    for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS] {
         headers.remove(name);
     }
     let any = cors.origins.iter().any(|allowed| allowed == "*");
@@ -47,6 +51,7 @@ pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut Hea
     if cors.credentials {
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
-    headers
-        .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("X-Request-Id, Retry-After, RateLimit, RateLimit-Policy"));
+    // What the application exposes of its own stays readable.
+    let all = exposed.and_then(|own| HeaderValue::from_bytes(&[own.as_bytes(), b", ", EXPOSED.as_bytes()].concat()).ok());
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, all.unwrap_or(HeaderValue::from_static(EXPOSED)));
 }

@@ -12,7 +12,7 @@ use crate::observe::metrics::Class;
 use crate::plan::Route;
 use crate::policy::{Mode, Policy};
 use crate::redact;
-use crate::relay::{BodyClocks, Collected, collect};
+use crate::relay::{Beyond, BodyClocks, Collected, collect};
 use crate::render::negotiate::prefers_html;
 use crate::report::{self, Report, decode, success};
 use crate::text::Untrusted;
@@ -30,7 +30,7 @@ pub(super) struct Passage {
 /// Its body.
 pub(super) enum Content {
     /// Streams from the upstream.
-    Stream { body: Incoming, lease: Lease, clocks: BodyClocks },
+    Stream { prefix: Bytes, body: Incoming, lease: Lease, clocks: BodyClocks },
     /// Is there already.
     Ready(Bytes),
 }
@@ -78,27 +78,34 @@ struct Opened {
 
 impl Opened {
     fn stream(self) -> Passage {
+        self.stream_after(Bytes::new())
+    }
+
+    fn stream_after(self, prefix: Bytes) -> Passage {
         Passage {
             status: self.status,
             headers: self.headers,
-            content: Content::Stream { body: self.body, lease: self.lease, clocks: self.clocks },
+            content: Content::Stream { prefix, body: self.body, lease: self.lease, clocks: self.clocks },
         }
     }
 }
 
 fn clocks(policy: &Policy, trip: &Trip) -> BodyClocks {
-    BodyClocks { idle: policy.timeouts.idle, deadline: policy.timeouts.total.map(|total| trip.context().arrival + total) }
+    BodyClocks {
+        idle: policy.timeouts.idle,
+        deadline: policy.timeouts.total.map(|total| (trip.context().arrival + total, Kind::TotalTimeout)),
+    }
 }
 
 /// Clocks of a body that is read into memory: it must arrive within the response clock, or a drip would hold it for ever.
 fn reading_clocks(policy: &Policy, clocks: BodyClocks) -> BodyClocks {
-    let by_response = policy.timeouts.response.map(|response| Instant::now() + response);
-    BodyClocks { idle: clocks.idle, deadline: [clocks.deadline, by_response].into_iter().flatten().min() }
+    let by_response = policy.timeouts.response.map(|response| (Instant::now() + response, Kind::ResponseTimeout));
+    BodyClocks { idle: clocks.idle, deadline: [clocks.deadline, by_response].into_iter().flatten().min_by_key(|(deadline, _)| *deadline) }
 }
 
 const fn passes(kind: Kind, policy: &Policy) -> bool {
     match kind {
-        Kind::UpstreamClientError => !policy.normalize_client_errors,
+        Kind::UpstreamClientError | Kind::UpstreamRateLimited => !policy.normalize_client_errors,
         Kind::UpstreamError | Kind::UpstreamBadGateway | Kind::UpstreamUnavailable | Kind::UpstreamGatewayTimeout => {
             !policy.rewrite_server_errors
         }
@@ -112,7 +119,7 @@ fn is_bodiless(status: u16, method: &Method) -> bool {
 
 /// Reads an error body and what it says.
 async fn read_error(kind: Kind, mut reply: Opened, policy: &Policy, mode: Mode, trip: &Trip) -> Trouble {
-    let read = collect(&mut reply.body, policy.errors.max_body, reading_clocks(policy, reply.clocks)).await;
+    let read = collect(&mut reply.body, policy.errors.max_body, reading_clocks(policy, reply.clocks), Beyond::Drain).await;
     let content_type = header_text(&reply.headers, "content-type");
     let text = decoded(&reply.headers, &read, policy.errors.max_body);
     let page = page_for_browser(kind, &read, text.as_deref(), content_type.as_deref(), policy, mode, trip);
@@ -134,20 +141,14 @@ async fn look_into_success(mut reply: Opened, policy: &Policy) -> Result<Passage
     if !readable || !fits {
         return Ok(reply.stream());
     }
-    let read = collect(&mut reply.body, policy.errors.max_body, reading_clocks(policy, reply.clocks)).await;
+    let read = collect(&mut reply.body, policy.errors.max_body, reading_clocks(policy, reply.clocks), Beyond::Keep).await;
     if let Some(failure) = read.failure {
-        return Err(Failure {
-            kind: if failure.kind == Kind::TotalTimeout { Kind::TotalTimeout } else { Kind::ResponseIncomplete },
-            ..failure
-        }
-        .into());
+        // A clock keeps its row; anything else broke off within a body that a rule had to read.
+        let kind = if failure.kind.row().clock { failure.kind } else { Kind::ResponseIncomplete };
+        return Err(Failure { kind, ..failure }.into());
     }
     if read.truncated {
-        return Err(Failure::because(
-            Kind::ResponseIncomplete,
-            "the body is larger than errors.max_body on a route with errors_in_success",
-        )
-        .into());
+        return Ok(reply.stream_after(read.bytes.into()));
     }
     reply.lease.finish();
     let text = decoded(&reply.headers, &read, policy.errors.max_body).unwrap_or_default();
@@ -203,7 +204,7 @@ fn page_for_browser(
     }
     let text = text?;
     let clean = report::kind_of(text) == report::Kind::Html && !report::is_framework_page(text) && !redact::page_leaks(text);
-    (clean || mode == Mode::Development).then(|| Bytes::copy_from_slice(&read.bytes))
+    (clean && mode == Mode::Production).then(|| Bytes::copy_from_slice(&read.bytes))
 }
 
 /// What a request body left in the record.

@@ -82,7 +82,7 @@ impl RateLimit {
         // Only a keyed hash is kept: bounded memory per key, and nobody can aim at another key's bucket.
         let hash = self.hasher.hash_one(key);
         if self.limiter.len() >= self.settings.max_keys {
-            self.sweep();
+            self.evict_idle();
         }
         match self.limiter.check_key(&hash) {
             Ok(state) => Decision { admitted: true, remaining: state.remaining_burst_capacity(), wait: Duration::ZERO },
@@ -90,8 +90,9 @@ impl RateLimit {
         }
     }
 
-    /// Forgets keys whose bucket is full again: to forget those changes nothing for anybody.
-    fn sweep(&self) {
+    /// Forgets keys whose bucket is full again: to forget those changes nothing for anybody. Called often, works at most
+    /// once a second.
+    pub fn evict_idle(&self) {
         let now = self.started.elapsed().as_millis() as u64;
         let last = self.swept.load(Ordering::Relaxed);
         let due = last == 0 || now.saturating_sub(last) >= SWEEP_EVERY.as_millis() as u64;

@@ -1,6 +1,7 @@
 //! The record of one request: filled in on the way, written exactly once when it is dropped, however the request ended.
 //!
-//! A visit that is dropped before an answer was complete is a client that left: 499.
+//! A visit that is dropped before an answer was complete is a client that left: `CLIENT_CLOSED`, and 499 where no status was
+//! sent yet.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,7 @@ use crate::route::{Match, Table};
 /// Where the data listener is when nothing is written.
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
 /// Where the admin listener is when nothing is written.
-const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
+pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 
 /// Reads and compiles a configuration text.
 ///
@@ -50,6 +50,7 @@ fn compile(file: &File, problems: &mut Problems) -> Plan {
         routes,
         fallback,
         backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
+        limits: limits.into_values().map(|applied| applied.limit).collect(),
         log: Log {
             level: file.log.level.unwrap_or_default(),
             format: file.log.format.unwrap_or_default(),
@@ -70,6 +71,9 @@ fn listen(keys: &file::Listen, problems: &mut Problems) -> Listen {
             "an admin listener that others can reach needs `admin_token`",
             "add: admin_token = \"file:/run/secrets/admin\", or listen on 127.0.0.1",
         );
+    }
+    if keys.http.as_ref().is_some_and(Vec::is_empty) {
+        problems.add(None, "`listen.http` names no address", "leave it out for 0.0.0.0:8080");
     }
     if let Some(at) = keys.http.iter().flatten().find(|at| at.value == admin && at.value.port() != 0) {
         problems.add(at.span.clone(), "the data and the admin listener have the same address", "give `admin` a port of its own");
@@ -133,11 +137,7 @@ impl Builder<'_> {
         if let Some(name) = &keys.name
             && names.insert(name.value.clone(), ()).is_some()
         {
-            self.problems.add(
-                name.span.clone(),
-                format!("the route name `{}` is used twice", name.value),
-                "logs and metrics tell routes apart by name",
-            );
+            self.problems.add(name.span.clone(), "this route name is used twice", "logs and metrics tell routes apart by name");
         }
     }
 
@@ -150,9 +150,9 @@ impl Builder<'_> {
             let known: Vec<&str> = self.targets.keys().copied().collect();
             let help = match nearest(&backend.value, &known) {
                 Some(name) => format!("did you mean \"{name}\"?"),
-                None => format!("add a [backends.{}]", backend.value),
+                None => "add a [backends.NAME] with this name".to_owned(),
             };
-            self.problems.add(backend.span.clone(), format!("there is no backend `{}`", backend.value), help);
+            self.problems.add(backend.span.clone(), "there is no backend of this name", help);
         }
         let of_backend = self.file.backends.iter().find(|b| b.name.value == backend.value).map(|b| &b.policy);
         let policies: Vec<&PolicyKeys> = [Some(&keys.policy), of_backend, Some(&self.file.defaults)].into_iter().flatten().collect();
@@ -163,9 +163,9 @@ impl Builder<'_> {
         policy.cors = keys.cors.as_ref().and_then(|keys| cors(keys, methods.as_deref(), self.problems));
         let limits = self.limits_of(&layers.limits());
         let (backend, gate) = target?.clone()?;
-        let name = keys.name.as_ref().map_or(rule.path.as_str(), |at| at.value.as_str());
+        let name = keys.name.as_ref().map_or_else(|| default_name(&rule), |at| at.value.clone());
         let route = Route {
-            metrics: self.metrics.route(name),
+            metrics: self.metrics.route(&name),
             backend_metrics: self.metrics.backend(&backend.name),
             backend,
             gate,
@@ -183,8 +183,8 @@ impl Builder<'_> {
             } else if !self.file.limits.iter().any(|limit| limit.name.value == name.value) {
                 let known: Vec<&str> = self.file.limits.iter().map(|limit| limit.name.value.as_str()).collect();
                 let help = nearest(&name.value, &known)
-                    .map_or_else(|| format!("add a [limits.{}]", name.value), |known| format!("did you mean \"{known}\"?"));
-                self.problems.add(name.span.clone(), format!("there is no limit `{}`", name.value), help);
+                    .map_or_else(|| "add a [limits.NAME] with this name".to_owned(), |known| format!("did you mean \"{known}\"?"));
+                self.problems.add(name.span.clone(), "there is no limit of this name", help);
             }
         }
         found
@@ -250,12 +250,19 @@ impl Builder<'_> {
             self.problems.add(
                 prefix.span.clone(),
                 "`strip_prefix` must be a prefix of the route's path",
-                format!("the path is \"{path}\""),
+                "it ends where a segment of the path ends",
             );
             return None;
         }
         Some(bare.to_owned())
     }
+}
+
+/// The name of a route that has none: what it matches, so that no two are alike.
+fn default_name(rule: &Match) -> String {
+    let methods = rule.methods.iter().flatten().map(Method::as_str).collect::<Vec<_>>().join(",");
+    let space = if methods.is_empty() { "" } else { " " };
+    format!("{methods}{space}{}{}", rule.host.as_deref().unwrap_or_default(), rule.path)
 }
 
 #[cfg(test)]
@@ -314,7 +321,7 @@ errors = { languages = ["xx"] }
             "must be a prefix",
             "not a method",
             "needs named origins",
-            "the language `xx`",
+            "this language is not available",
         ] {
             assert!(all.contains(part), "{part} in\n{all}");
         }
@@ -328,7 +335,7 @@ errors = { languages = ["xx"] }
 
     #[test]
     fn a_missing_name_has_a_suggestion() {
-        assert!(problems_of(&GOOD.replace("backend = \"a\"", "backend = \"b\"")).contains("no backend `b`"));
+        assert!(problems_of(&GOOD.replace("backend = \"a\"", "backend = \"b\"")).contains("no backend of this name"));
     }
 
     proptest::proptest! {

@@ -35,6 +35,8 @@ pub struct Plan {
     pub routes: Table<Arc<Route>>,
     /// Policy of answers that belong to no route.
     pub fallback: Policy,
+    /// All rate limits.
+    pub limits: Vec<Arc<RateLimit>>,
     /// All backends.
     pub backends: Vec<Arc<Backend>>,
     /// What is logged.

@@ -105,11 +105,7 @@ fn known_languages(list: Vec<At<String>>, problems: &mut Problems) -> Vec<String
         if known.contains(&tag.value.as_str()) {
             found.push(tag.value);
         } else {
-            problems.add(
-                tag.span,
-                format!("the language `{}` is not available in this version", tag.value),
-                format!("available: {}", known.join(", ")),
-            );
+            problems.add(tag.span, "this language is not available in this version", format!("available: {}", known.join(", ")));
         }
     }
     found
@@ -131,16 +127,21 @@ pub(super) fn cors(keys: &CorsKeys, methods: Option<&[Method]>, problems: &mut P
             problems.add(origin.span.clone(), "not an origin", "scheme, host and port, without a path: \"https://app.example.com\"");
         }
     }
-    let listed =
-        |list: &[At<String>]| HeaderValue::from_str(&list.iter().map(|item| item.value.as_str()).collect::<Vec<_>>().join(", ")).ok();
+    let mut listed = |list: &[At<String>]| {
+        for item in list.iter().filter(|item| http::HeaderName::from_bytes(item.value.as_bytes()).is_err()) {
+            problems.add(item.span.clone(), "not a method or header name", "letters, digits and `-`");
+        }
+        HeaderValue::from_str(&list.iter().map(|item| item.value.as_str()).collect::<Vec<_>>().join(", ")).ok()
+    };
     let own = methods.map(|methods| methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "));
     let default = own.unwrap_or_else(|| "GET, HEAD, POST, PUT, PATCH, DELETE".into());
-    let methods = keys.methods.as_deref().and_then(listed).or_else(|| HeaderValue::from_str(&default).ok());
+    let methods = keys.methods.as_deref().and_then(&mut listed).or_else(|| HeaderValue::from_str(&default).ok());
+    let headers = keys.headers.as_deref().and_then(&mut listed);
     Some(Cors {
         origins: keys.origins.iter().map(|origin| origin.value.to_ascii_lowercase()).collect(),
         credentials: keys.credentials,
         methods: methods.unwrap_or(HeaderValue::from_static("GET, HEAD, POST")),
-        headers: keys.headers.as_deref().and_then(listed),
+        headers,
         max_age: keys.max_age.map(|age| HeaderValue::from(age.as_secs())),
     })
 }

@@ -34,6 +34,13 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, problems: &mut Problem
     };
     let urls: Vec<(Uri, &At<String>)> = keys.endpoints.iter().filter_map(|url| Some((endpoint_url(url, problems)?, url))).collect();
     let secure = urls.iter().any(|(uri, _)| uri.scheme_str() == Some("https"));
+    if !secure && keys.tls.is_some() {
+        problems.add(
+            keys.name.span.clone(),
+            format!("the backend `{}` has a [tls] and no https endpoint", keys.name.value),
+            "write https:// in its endpoints, or remove the table",
+        );
+    }
     let config = if secure { client_config(keys, problems)? } else { None };
     let mut endpoints = Vec::new();
     for (uri, url) in urls {

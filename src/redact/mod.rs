@@ -31,7 +31,12 @@ pub fn leaks(text: &str) -> bool {
 
 /// The same for a page: markup itself is no internal there.
 pub fn page_leaks(page: &str) -> bool {
-    patterns::internals().matches(page).iter().any(|index| index != patterns::markup())
+    patterns::internals().matches(page).iter().any(|index| !patterns::is_markup(index))
+}
+
+/// The same for a cookie: tokens are what cookies are for.
+pub fn cookie_leaks(cookie: &str) -> bool {
+    patterns::internals().matches(cookie).iter().any(|index| !patterns::is_credential(index))
 }
 
 /// A machine code that may be shown (contract section 3): `[A-Za-z0-9_.:-]{1,64}` and not a qualified class name.
@@ -41,7 +46,7 @@ pub fn clear_code(code: &str) -> Option<String> {
     sound.then(|| code.to_owned())
 }
 
-/// A name of a field that may be shown: a path of identifiers, not a sentence and not an internal.
+/// A name of a field that may be shown: bounded, without control characters, and not an internal.
 pub fn clear_field(path: &str) -> Option<String> {
     let sound = (1..=128).contains(&path.len()) && !path.chars().any(char::is_control) && !leaks(path);
     sound.then(|| path.to_owned())

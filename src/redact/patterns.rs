@@ -52,9 +52,15 @@ const INTERNALS: &[&str] = &[
     r"(?i)\b(HTTP_|PHP_|AWS_|DB_|DATABASE_|REDIS_|SECRET_|DJANGO_|RAILS_|NODE_|PATH|PWD|HOME)[A-Z_]*\s*=>?\s*\S",
 ];
 
-/// The place of the markup pattern in the set.
-pub(super) fn markup() -> usize {
-    INTERNALS.iter().position(|pattern| pattern.contains("html|head|body")).unwrap_or(usize::MAX)
+/// Is the pattern at this place the one for markup?
+pub(super) fn is_markup(index: usize) -> bool {
+    INTERNALS.get(index).is_some_and(|pattern| pattern.contains("html|head|body"))
+}
+
+/// Is the pattern at this place one for credentials or environment variables?
+pub(super) fn is_credential(index: usize) -> bool {
+    let families = ["passwd", "eyJ", "bearer", "HTTP_|PHP_"];
+    INTERNALS.get(index).is_some_and(|pattern| families.iter().any(|family| pattern.contains(family)))
 }
 
 /// Codes that are class names.

@@ -36,8 +36,8 @@ pub struct Tie {
 pub enum Found<'t, T> {
     /// The rule's target.
     Target(&'t T),
-    /// Path known, method not: the methods that are.
-    OtherMethods(Vec<Method>),
+    /// Path known, method not: the methods that are, and the target of one of them.
+    OtherMethods(Vec<Method>, &'t T),
     /// No rule.
     Nothing,
 }
@@ -199,9 +199,10 @@ impl<T: Clone> Choices<T> {
         if let Some((_, _, target)) = self.by_method.iter().find(|(known, ..)| known == method) {
             return Found::Target(target);
         }
-        match &self.any {
-            Some((_, target)) => Found::Target(target),
-            None => Found::OtherMethods(self.by_method.iter().map(|(method, ..)| method.clone()).collect()),
+        match (&self.any, self.by_method.first()) {
+            (Some((_, target)), _) => Found::Target(target),
+            (None, Some((_, _, target))) => Found::OtherMethods(self.by_method.iter().map(|(method, ..)| method.clone()).collect(), target),
+            (None, None) => Found::Nothing,
         }
     }
 }
@@ -258,8 +259,8 @@ mod tests {
     fn methods_choose_within_a_path_only() {
         let table = table();
         assert_eq!(table.find(None, "/orders/7", &Method::HEAD), Found::Target(&"seven"));
-        assert_eq!(table.find(None, "/orders/7", &Method::PUT), Found::OtherMethods(vec![Method::GET, Method::HEAD]));
-        assert_eq!(table.find(Some("shop.example.com"), "/orders/1", &Method::GET), Found::OtherMethods(vec![Method::POST]));
+        assert_eq!(table.find(None, "/orders/7", &Method::PUT), Found::OtherMethods(vec![Method::GET, Method::HEAD], &"seven"));
+        assert_eq!(table.find(Some("shop.example.com"), "/orders/1", &Method::GET), Found::OtherMethods(vec![Method::POST], &"shop-post"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::gate::Gate;
 use super::guard::{Guard, Shared};
 use super::head::{Limits, Refusal, skip_empty_lines};
 use crate::body::{Aborted, Body};
-use crate::context::Wanted;
+use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Wanted};
 use crate::failure::{Failure, Kind};
 use crate::gateway::{Early, Entry};
 
@@ -33,6 +33,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const MAX_STREAMS: u32 = 100;
 /// Bytes that are read and thrown away after an early end, so that the client can read the answer before a reset.
 const LINGER_BYTES: usize = 256 * 1024;
+/// How long a request may take to arrive on a connection that came too late.
+const LATE: Duration = Duration::from_secs(1);
 /// How long that may take.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -47,7 +49,7 @@ pub(super) struct Settings {
 
 impl Settings {
     fn limits(&self) -> Limits {
-        Limits { head: self.max_header_size, target: (16 * 1024).min(self.max_header_size), fields: 100 }
+        Limits { head: self.max_header_size, target: MAX_REQUEST_TARGET.min(self.max_header_size), fields: MAX_REQUEST_FIELDS }
     }
 }
 
@@ -56,9 +58,10 @@ pub(super) async fn serve(stream: TcpStream, entry: Entry, settings: Settings, m
     let shared = Arc::new(Shared::default());
     let mut guard = Guard::new(stream, Arc::clone(&shared), Gate::new(settings.limits()));
     let sniffed = tokio::select! {
-        sniffed = tokio::time::timeout(settings.header_timeout, guard.sniff(PREFACE)) => sniffed,
-        _ = closing.wait_for(|closing| *closing) => return,
+        sniffed = tokio::time::timeout(settings.header_timeout, guard.sniff(PREFACE)) => Some(sniffed),
+        _ = closing.wait_for(|closing| *closing) => None,
     };
+    let Some(sniffed) = sniffed else { return refuse_late(guard, &entry, settings).await };
     match sniffed {
         Ok(Ok(true)) if guard.held().starts_with(PREFACE) => {
             guard.pass_everything();
@@ -69,6 +72,14 @@ pub(super) async fn serve(stream: TcpStream, entry: Entry, settings: Settings, m
         // Nothing was sent: nobody waits for an answer.
         Err(_) if guard.held().is_empty() => {}
         Err(_) => answer_early(guard, &entry, settings, Refusal { kind: Kind::RequestTimeout, rule: "header_timeout" }).await,
+    }
+}
+
+/// A connection that was queued when the listener closed: its request is told so, if one comes soon.
+async fn refuse_late(mut guard: Guard, entry: &Entry, settings: Settings) {
+    let sniffed = tokio::time::timeout(LATE, guard.sniff(PREFACE)).await;
+    if matches!(sniffed, Ok(Ok(true))) && !guard.held().starts_with(PREFACE) {
+        answer_early(guard, entry, settings, Refusal { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed" }).await;
     }
 }
 
@@ -198,8 +209,8 @@ async fn to_bytes(response: Response<Body>) -> Vec<u8> {
 
 async fn http2(guard: Guard, entry: Entry, settings: Settings, mut closing: watch::Receiver<bool>, shared: Arc<Shared>) {
     let service = Counted { entry, shared: Arc::clone(&shared) };
-    // HPACK lists may be twice the bound: the gateway answers 431 itself, with the envelope.
-    let list = u32::try_from(settings.max_header_size.saturating_mul(2)).unwrap_or(u32::MAX);
+    // HPACK lists may be larger than the bound: the gateway answers 431 itself, with the envelope. Beyond this h2 does.
+    let list = u32::try_from(settings.max_header_size.saturating_mul(8)).unwrap_or(u32::MAX);
     let mut connection = std::pin::pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -297,7 +308,9 @@ impl Clock {
 }
 
 fn now_waiting(shared: &Shared) -> (Wait, u32) {
-    if shared.is_blocked() {
+    if shared.is_stalled() {
+        (Wait::Write, shared.steps())
+    } else if shared.is_blocked() {
         (Wait::Write, shared.written())
     } else if shared.is_busy() || shared.open() > 0 {
         (Wait::Busy, 0)
@@ -327,11 +340,17 @@ impl hyper::service::Service<Request<Incoming>> for Counted {
         let mut entry = self.entry.clone();
         let count = Count(Arc::clone(&self.shared));
         Box::pin(async move {
-            let draining = !entry.gateway.lifecycle.is_ready();
+            let last = !entry.gateway.lifecycle.is_ready() || entry.client.surplus;
             let answered = entry.call(request).await;
             answered.map(|response| {
-                let mut response = response.map(|body| CountedBody { body, close_delimited: version == Version::HTTP_10, count });
-                if draining && version < Version::HTTP_2 {
+                let mut response = response.map(|body| CountedBody {
+                    body,
+                    close_delimited: version == Version::HTTP_10,
+                    stream: version == Version::HTTP_2,
+                    handed: false,
+                    count,
+                });
+                if last && version < Version::HTTP_2 {
                     response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
                 }
                 response
@@ -351,8 +370,28 @@ impl Drop for Count {
 
 struct CountedBody {
     body: Body,
+    /// Only the connection's end shows the client where this body ends.
     close_delimited: bool,
+    /// One of many on its connection.
+    stream: bool,
+    /// A frame was handed over and the next was not asked for: the client takes nothing.
+    handed: bool,
     count: Count,
+}
+
+impl CountedBody {
+    fn set_handed(&mut self, handed: bool) {
+        if self.stream && self.handed != handed {
+            self.handed = handed;
+            self.count.0.stalled(handed);
+        }
+    }
+}
+
+impl Drop for CountedBody {
+    fn drop(&mut self) {
+        self.set_handed(false);
+    }
 }
 
 impl http_body::Body for CountedBody {
@@ -361,7 +400,9 @@ impl http_body::Body for CountedBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let this = self.get_mut();
+        this.set_handed(false);
         let frame = Pin::new(&mut this.body).poll_frame(cx);
+        this.set_handed(matches!(frame, Poll::Ready(Some(Ok(_)))));
         if this.close_delimited && matches!(frame, Poll::Ready(Some(Err(_)))) {
             this.count.0.must_reset();
         }

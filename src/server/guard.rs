@@ -41,6 +41,9 @@ pub(super) struct Shared {
     written: AtomicU32,
     /// Part of a head is there.
     partial: AtomicBool,
+    /// HTTP/2 bodies whose last frame was not taken yet, and steps they made.
+    stalled: AtomicU32,
+    steps: AtomicU32,
     /// An answer was cut whose end only the connection's end shows.
     reset: AtomicBool,
 }
@@ -52,6 +55,26 @@ impl Shared {
 
     pub(super) fn finished(&self) {
         self.finished.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A body begins or ends to wait for the client.
+    pub(super) fn stalled(&self, waits: bool) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        if waits {
+            self.stalled.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.stalled.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Every open stream waits for the client.
+    pub(super) fn is_stalled(&self) -> bool {
+        let stalled = self.stalled.load(Ordering::Relaxed);
+        stalled > 0 && stalled >= self.open()
+    }
+
+    pub(super) fn steps(&self) -> u32 {
+        self.steps.load(Ordering::Relaxed)
     }
 
     pub(super) fn must_reset(&self) {

@@ -88,7 +88,8 @@ pub async fn accept(listener: std::net::TcpListener, gateway: Arc<Gateway>, shar
         }
     }
     // To close a listener resets what is queued: those clients are answered (503 SHUTTING_DOWN) instead.
-    while let Ok(Ok((stream, address))) = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await {
+    for _ in 0..BACKLOG {
+        let Ok(Ok((stream, address))) = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await else { break };
         start(stream, address, &gateway, &shared);
     }
     Ok(())

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use super::backend::Endpoint;
 use super::resolve::Resolver;
@@ -19,6 +21,9 @@ use crate::failure::{Failure, Kind, classify};
 
 /// Header lines of one response that are parsed (RFC 9110 sets no bound; 300 cookies are seen in the wild).
 const MAX_HEADERS: usize = 512;
+
+/// How long an address may keep us waiting before the next is tried too.
+const STAGGER: Duration = Duration::from_millis(250);
 
 /// A connection that was just opened.
 #[derive(Debug)]
@@ -86,23 +91,44 @@ impl tower::Service<(Arc<Endpoint>, Arc<Phase>)> for Connector {
     }
 }
 
-/// Tries each address in turn; the last error counts.
+/// Tries the addresses one after another, the next when one fails or keeps us waiting (RFC 8305 5): the first that answers
+/// wins, else the last error counts.
 async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
+    if let [address] = addresses {
+        return dial_one(*address).await;
+    }
     let mut failure = Failure::because(Kind::DnsError, "no addresses");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) if connected_to_itself(&stream) => {
-                failure = Failure::because(Kind::ConnectionRefused, "the connection reached itself");
-            }
-            Ok(stream) => {
-                // Small requests must not wait for Nagle; a socket that refuses the option still works.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Err(error) => failure = classify::connect(&error),
+    let mut waiting = addresses.iter();
+    let mut tries = JoinSet::new();
+    loop {
+        match waiting.next() {
+            Some(address) => drop(tries.spawn(dial_one(*address))),
+            None if tries.is_empty() => return Err(failure),
+            None => {}
+        }
+        let joined = match waiting.len() {
+            0 => tries.join_next().await,
+            _ => match tokio::time::timeout(STAGGER, tries.join_next()).await {
+                Ok(joined) => joined,
+                Err(_) => continue,
+            },
+        };
+        match joined {
+            Some(Ok(Ok(stream))) => return Ok(stream),
+            Some(Ok(Err(error))) => failure = error,
+            Some(Err(_)) | None => {}
         }
     }
-    Err(failure)
+}
+
+async fn dial_one(address: SocketAddr) -> Result<TcpStream, Failure> {
+    let stream = TcpStream::connect(address).await.map_err(|error| classify::connect(&error))?;
+    if connected_to_itself(&stream) {
+        return Err(Failure::because(Kind::ConnectionRefused, "the connection reached itself"));
+    }
+    // Small requests must not wait for Nagle; a socket that refuses the option still works.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }
 
 /// On loopback a connect to a closed port can meet its own ephemeral port (TCP simultaneous open).

@@ -1,7 +1,7 @@
 //! From a ready request to a response head: pick an endpoint, get a connection, exchange; again on another connection only
 //! when nothing was ever sent.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
@@ -30,20 +30,46 @@ pub struct Upstreams {
     pub core: usize,
 }
 
-/// Connections that belong to one client connection, because they authenticated it (NTLM, Negotiate). One at a time.
+/// Connections that belong to one client connection, because they authenticated it (NTLM, Negotiate). One at a time, and
+/// no longer idle than any other: a place in the pool is not held for nothing.
 #[derive(Debug, Default)]
-pub struct Private(Mutex<Option<(Arc<Endpoint>, Connection)>>);
+pub struct Private(Mutex<Slot>);
+
+#[derive(Debug, Default)]
+struct Slot {
+    kept: Option<(Arc<Endpoint>, Connection)>,
+    /// Counts what was kept, so that a timer knows its own.
+    turn: u64,
+}
 
 impl Private {
-    fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = slot.as_ref().is_some_and(|(kept, _)| backend.endpoints.iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
-        slot.take_if(|_| ours).filter(|(_, connection)| connection.sender.is_ready())
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, endpoint: Arc<Endpoint>, mut connection: Connection) {
+    fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
+        let mut slot = self.slot();
+        let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints.iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
+        slot.kept.take_if(|_| ours).filter(|(_, connection)| connection.sender.is_ready())
+    }
+
+    fn keep(self: &Arc<Self>, endpoint: Arc<Endpoint>, mut connection: Connection) {
         connection.reused = true;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((endpoint, connection));
+        let idle_timeout = endpoint.pool.idle_timeout();
+        let mut slot = self.slot();
+        slot.turn += 1;
+        slot.kept = Some((endpoint, connection));
+        let (owner, turn) = (Arc::downgrade(self), slot.turn);
+        drop(slot);
+        tokio::spawn(async move {
+            tokio::time::sleep(idle_timeout).await;
+            if let Some(owner) = owner.upgrade() {
+                let mut slot = owner.slot();
+                if slot.turn == turn {
+                    slot.kept = None;
+                }
+            }
+        });
     }
 }
 
@@ -84,8 +110,15 @@ pub struct Reply {
 pub struct Trail {
     /// Endpoint of the last attempt.
     pub endpoint: Option<Arc<Endpoint>>,
-    /// Connections on which an exchange was tried.
+    /// Tries against an endpoint, those that got no connection included.
     pub attempts: u32,
+}
+
+impl Trail {
+    fn begin(&mut self, endpoint: &Arc<Endpoint>) {
+        self.endpoint = Some(Arc::clone(endpoint));
+        self.attempts += 1;
+    }
 }
 
 /// Holds a connection until its response was read.
@@ -141,10 +174,13 @@ pub async fn dispatch(backend: &Backend, outgoing: Outgoing, means: Means<'_>, t
     let mut request = into_request(outgoing)?;
     for round in 0..MAX_UNSENT {
         let (endpoint, mut connection) = match ready.take() {
-            Some(kept) => kept,
+            Some((endpoint, connection)) => {
+                trail.begin(&endpoint);
+                (endpoint, connection)
+            }
             None => {
                 let endpoint = Arc::clone(backend.nth(turn.wrapping_add(round as usize)).ok_or(Kind::NoEndpoint)?);
-                trail.endpoint = Some(Arc::clone(&endpoint));
+                trail.begin(&endpoint);
                 match connection(&endpoint, means, round > 0).await {
                     Ok(connection) => (endpoint, connection),
                     // Nothing was sent: another endpoint may be better off.
@@ -153,8 +189,6 @@ pub async fn dispatch(backend: &Backend, outgoing: Outgoing, means: Means<'_>, t
                 }
             }
         };
-        trail.endpoint = Some(Arc::clone(&endpoint));
-        trail.attempts += 1;
         let host = host_header.for_endpoint(&endpoint);
         request.headers_mut().insert(header::HOST, host.clone());
         match attempt::exchange(&mut connection, request, clocks).await {

@@ -201,14 +201,9 @@ impl Pool {
         }
     }
 
-    /// Open connections over all cores.
-    pub fn open(&self) -> usize {
-        self.settings.max_connections - self.places.available_permits()
-    }
-
-    /// Idle connections over all cores.
-    pub fn idle(&self) -> usize {
-        self.idle.load(Ordering::Relaxed)
+    /// How long one may be idle.
+    pub const fn idle_timeout(&self) -> Duration {
+        self.settings.idle_timeout
     }
 }
 

@@ -33,7 +33,6 @@ mod found {
     pub(super) const CONNECTION: u32 = 1;
     pub(super) const HOP: u32 = 1 << 1;
     pub(super) const FORWARDED: u32 = 1 << 2;
-    pub(super) const OURS: u32 = 1 << 3;
     pub(super) const UNDERSCORE: u32 = 1 << 4;
     pub(super) const COOKIE_CRUMBS: u32 = 1 << 5;
 }
@@ -61,7 +60,6 @@ pub struct Seen {
     /// Declared body length.
     pub content_length: Option<u64>,
     id: Option<HeaderValue>,
-    traceparent: Option<HeaderValue>,
     forwarded_for: Vec<HeaderValue>,
     forwarded: Option<HeaderValue>,
     forwarded_proto: bool,
@@ -97,7 +95,7 @@ impl Seen {
             "origin" => self.wanted.origin = Some(value.clone()),
             "content-length" => self.content_length = value.to_str().ok().and_then(|text| text.parse().ok()),
             "cookie" => self.cookies += 1,
-            "authorization" => self.connection_auth = is_connection_auth(value),
+            "authorization" => self.connection_auth |= is_connection_auth(value),
             "connection" => self.bits |= found::CONNECTION | found::HOP,
             "keep-alive"
             | "proxy-connection"
@@ -114,47 +112,26 @@ impl Seen {
                 self.bits |= found::HOP;
                 self.expect = Some(value.clone());
             }
-            "x-request-id" => {
-                self.bits |= found::OURS;
-                self.id = Some(value.clone());
-            }
-            "traceparent" => self.traceparent = Some(value.clone()),
-            "x-forwarded-for" => {
-                self.bits |= found::FORWARDED;
-                self.forwarded_for.push(value.clone());
-            }
-            "x-forwarded-proto" => {
-                self.bits |= found::FORWARDED;
-                self.forwarded_proto = true;
-            }
-            "x-forwarded-host" => {
-                self.bits |= found::FORWARDED;
-                self.forwarded_host = true;
-            }
-            "forwarded" => {
-                self.bits |= found::FORWARDED;
-                self.forwarded = Some(value.clone());
-            }
-            "x-forwarded-port"
-            | "x-forwarded-prefix"
-            | "x-forwarded-server"
-            | "x-forwarded-scheme"
-            | "x-forwarded-ssl"
-            | "x-original-url"
-            | "x-rewrite-url"
-            | "x-real-ip"
-            | "x-client-ip"
-            | "true-client-ip"
-            | "x-cluster-client-ip"
-            | "proxy-status" => self.bits |= found::FORWARDED,
+            "x-request-id" => self.id = Some(value.clone()),
             "via" => self.looped |= mentions(value, via),
             "access-control-request-method" => self.preflight_method = Some(value.clone()),
             "access-control-request-headers" => self.preflight_headers = Some(value.clone()),
-            other => {
-                if other.as_bytes().contains(&b'_') && spoofs(other) {
-                    self.bits |= found::UNDERSCORE;
-                }
-            }
+            other => self.note_forwarding(other, value),
+        }
+    }
+
+    /// Headers by which somebody speaks for somebody else.
+    fn note_forwarding(&mut self, name: &str, value: &HeaderValue) {
+        match name {
+            "x-forwarded-for" => self.forwarded_for.push(value.clone()),
+            "x-forwarded-proto" => self.forwarded_proto = true,
+            "x-forwarded-host" => self.forwarded_host = true,
+            "forwarded" => self.forwarded = Some(value.clone()),
+            _ if name.as_bytes().contains(&b'_') && spoofs(name) => self.bits |= found::UNDERSCORE,
+            _ => {}
+        }
+        if matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'p')) && SPEAKS_FOR_OTHERS.contains(&name) {
+            self.bits |= found::FORWARDED;
         }
     }
 
@@ -225,20 +202,9 @@ pub fn is_connection_auth(value: &HeaderValue) -> bool {
 /// CGI-style servers read `_` as `-`: a second way to write a header that the gateway owns.
 fn spoofs(name: &str) -> bool {
     let dashed = name.replace('_', "-");
-    dashed.starts_with("x-forwarded-")
-        || matches!(
-            dashed.as_str(),
-            "forwarded"
-                | "x-request-id"
-                | "x-real-ip"
-                | "host"
-                | "content-length"
-                | "transfer-encoding"
-                | "authorization"
-                | "proxy"
-                | "via"
-                | "x-client-ip"
-        )
+    SPEAKS_FOR_OTHERS.contains(&dashed.as_str())
+        || dashed.starts_with("x-forwarded-")
+        || matches!(dashed.as_str(), "x-request-id" | "host" | "content-length" | "transfer-encoding" | "authorization" | "proxy" | "via")
 }
 
 fn mentions(via: &HeaderValue, pseudonym: &str) -> bool {
@@ -250,6 +216,8 @@ fn mentions(via: &HeaderValue, pseudonym: &str) -> bool {
 pub struct Additions<'a> {
     /// The peer of the client connection.
     pub peer: &'a Peer,
+    /// The client's address, as far as it can be trusted.
+    pub client: IpAddr,
     /// The request id.
     pub id: &'a RequestId,
     /// `1.1 lockgate-...`
@@ -295,7 +263,8 @@ pub fn prepare(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
     forwarding(headers, seen, add);
     headers.insert(names::X_REQUEST_ID, add.id.header().clone());
     headers.append(header::VIA, add.via.clone());
-    if !seen.traceparent.as_ref().is_some_and(is_traceparent) {
+    let continued = headers.get(names::TRACEPARENT).is_some_and(is_traceparent);
+    if !continued {
         headers.insert(names::TRACEPARENT, new_traceparent());
     }
 }
@@ -343,39 +312,52 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// Headers by which a proxy speaks for its client, or for us: a stranger's are dropped.
+const SPEAKS_FOR_OTHERS: &[&str] = &[
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-server",
+    "x-forwarded-scheme",
+    "x-forwarded-ssl",
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "x-cluster-client-ip",
+    "x-original-url",
+    "x-rewrite-url",
+    "proxy-status",
+];
+
 fn forwarding(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
-    const SPEAKS_FOR_OTHERS: &[&str] = &[
-        "x-forwarded-for",
-        "x-forwarded-proto",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-prefix",
-        "x-forwarded-server",
-        "x-forwarded-scheme",
-        "x-forwarded-ssl",
-        "forwarded",
-        "x-real-ip",
-        "x-client-ip",
-        "true-client-ip",
-        "x-cluster-client-ip",
-        "x-original-url",
-        "x-rewrite-url",
-        "proxy-status",
-    ];
     if seen.bits & found::FORWARDED != 0 && !add.peer.trusted {
         for name in SPEAKS_FOR_OTHERS {
             headers.remove(*name);
         }
     }
     let chain = match seen.forwarded_for.as_slice() {
-        [] => None,
         _ if !add.peer.trusted => None,
+        // A proxy that speaks RFC 7239 only: its client is told in both languages.
+        [] if seen.forwarded.is_some() => HeaderValue::from_str(&format!("{}, {}", add.client, add.peer.address.ip().to_canonical())).ok(),
+        [] => None,
         values => {
             let mut chain: Vec<&[u8]> = values.iter().map(HeaderValue::as_bytes).collect();
             chain.push(add.peer.forwarded_for.as_bytes());
             HeaderValue::from_bytes(&chain.join(&b", "[..])).ok()
         }
     };
+    if let Some(forwarded) = seen.forwarded.as_ref().filter(|_| add.peer.trusted) {
+        let hop = match add.peer.address.ip().to_canonical() {
+            IpAddr::V4(ip) => format!(", for={ip}"),
+            IpAddr::V6(ip) => format!(", for=\"[{ip}]\""),
+        };
+        if let Ok(value) = HeaderValue::from_bytes(&[forwarded.as_bytes(), hop.as_bytes()].concat()) {
+            headers.insert(header::FORWARDED, value);
+        }
+    }
     headers.insert(names::X_FORWARDED_FOR, chain.unwrap_or_else(|| add.peer.forwarded_for.clone()));
     if !(seen.forwarded_proto && add.peer.trusted) {
         headers.insert(names::X_FORWARDED_PROTO, HeaderValue::from_static(add.scheme));
@@ -456,7 +438,11 @@ mod tests {
         let id = RequestId::generate(std::time::SystemTime::now());
         let via = HeaderValue::from_static("1.1 lockgate-x");
         let host = map.get("host").cloned();
-        prepare(&mut map, &seen, &Additions { peer: &peer, id: &id, via: &via, host: host.as_ref(), scheme: "http" });
+        prepare(
+            &mut map,
+            &seen,
+            &Additions { peer: &peer, client: peer.address.ip(), id: &id, via: &via, host: host.as_ref(), scheme: "http" },
+        );
         map
     }
 

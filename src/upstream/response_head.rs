@@ -4,6 +4,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::mapping::Mapping;
 use super::request_head::is_connection_auth;
+use crate::body::keep_trailer;
 use crate::failure::{Failure, Kind};
 
 /// The largest header section that is forwarded, in bytes.
@@ -26,7 +27,7 @@ pub fn prepare(headers: &mut HeaderMap, mapping: &Mapping<'_>, keep_banners: boo
     let mut traits = Traits::default();
     let (mut bytes, mut length, mut coding) = (0, false, false);
     let mut remove: Vec<HeaderName> = Vec::new();
-    let mut map = false;
+    let (mut map, mut announced) = (false, false);
     for (name, value) in headers.iter() {
         let size = name.as_str().len() + value.len() + 4;
         bytes += size;
@@ -43,16 +44,10 @@ pub fn prepare(headers: &mut HeaderMap, mapping: &Mapping<'_>, keep_banners: boo
                 remove.extend(named_by(value));
                 remove.push(name.clone());
             }
-            "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "upgrade"
-            | "x-request-id"
-            | "proxy-status"
-            | "proxy-authentication-info" => {
+            "keep-alive" | "proxy-connection" | "te" | "upgrade" | "x-request-id" | "proxy-status" | "proxy-authentication-info" => {
                 remove.push(name.clone());
             }
+            "trailer" => announced = true,
             "location" | "refresh" | "content-location" | "set-cookie" => map = true,
             "www-authenticate" => traits.connection_auth |= is_connection_auth(value),
             name_text if !keep_banners && is_banner(name_text) => remove.push(name.clone()),
@@ -68,10 +63,28 @@ pub fn prepare(headers: &mut HeaderMap, mapping: &Mapping<'_>, keep_banners: boo
     for name in remove {
         headers.remove(name);
     }
+    if announced {
+        keep_announced_trailers(headers);
+    }
     if map {
         mapping.apply(headers);
     }
     Ok(traits)
+}
+
+/// `Trailer` names only what will pass (RFC 9110 6.6.2); hyper sends no field that it does not name.
+fn keep_announced_trailers(headers: &mut HeaderMap) {
+    let named = headers.get_all(header::TRAILER).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let kept: Vec<String> = named
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .filter(keep_trailer)
+        .map(|name| name.to_string())
+        .take(32)
+        .collect();
+    headers.remove(header::TRAILER);
+    if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_str(&kept.join(", "))) {
+        headers.insert(header::TRAILER, value);
+    }
 }
 
 /// Headers named by `Connection`, but for those that frame the message or belong to the client's view.
@@ -169,8 +182,6 @@ pub fn describes_body(name: &str) -> bool {
             | "content-language"
             | "content-disposition"
             | "content-md5"
-            | "content-location"
-            | "content-security-policy"
             | "accept-ranges"
             | "etag"
             | "last-modified"
@@ -180,8 +191,6 @@ pub fn describes_body(name: &str) -> bool {
             | "want-digest"
             | "trailer"
             | "cache-control"
-            | "expires"
-            | "pragma"
             | "age"
             | "x-content-type-options"
             | "transfer-encoding"

@@ -105,8 +105,13 @@ struct Process {
 
 impl Process {
     fn start(args: &[&str]) -> Self {
-        let mut child =
-            Command::new(env!("CARGO_BIN_EXE_lockgate")).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lockgate"))
+            .args(args)
+            .env_remove("LOCKGATE_CONFIG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let Some(Ok(line)) = lines.next() else {
             let mut told = String::new();
@@ -243,8 +248,8 @@ fn run_documented(line: &str, want: &str) {
     let binary = env!("CARGO_BIN_EXE_lockgate");
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
-        // What needs minutes or a container engine is shown, and has a test of its own.
-        ["scripts/test" | "docker", ..] | ["cargo", "build", "--release"] => {}
+        // This very run.
+        ["scripts/test"] => {}
         ["cargo", "run", "--release", "--", rest @ ..] | ["lockgate" | "target/release/lockgate", rest @ ..] => {
             let mut args: Vec<&str> = rest.to_vec();
             if args == ["demo"] {
@@ -297,4 +302,28 @@ fn the_before_and_after_of_the_readme_are_real() {
 fn the_readme_table_is_the_catalogue() {
     let printed = text(&lockgate(&["errors", "--format", "markdown"]).stdout);
     assert!(readme().contains(printed.trim()), "run `lockgate errors --format markdown` and put its output into README.md:\n{printed}");
+}
+
+#[test]
+fn an_environment_that_names_a_file_does_not_forbid_to_name_a_url() {
+    let origin = Origin::echo();
+    let url = format!("http://{}", origin.address);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lockgate"))
+        .args([&["run", "--to", &url], FREE].concat())
+        .env("LOCKGATE_CONFIG", "/etc/lockgate/lockgate.toml")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains("listening"), "{line}");
+}
+
+#[test]
+fn an_admin_listener_for_others_needs_a_token_wherever_it_is_named() {
+    let output = lockgate(&["run", "--to", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"]);
+    assert_eq!(output.status.code(), Some(78));
+    let file = temp("token", "[listen]\nadmin = \"0.0.0.0:0\"\nadmin_token = \"literal\"\n");
+    assert!(text(&lockgate(&["check", file.to_str().unwrap()]).stderr).contains("a secret may not stand in the file"));
 }

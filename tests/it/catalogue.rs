@@ -17,7 +17,7 @@ use lockgate::upstream::dispatch::Upstreams;
 use lockgate::upstream::resolve::Resolver;
 
 use crate::harness::Response;
-use crate::harness::contract::assert_contract;
+use crate::harness::contract::{assert_contract, assert_shape};
 
 fn gateway(format: &str, mode: &str) -> Gateway {
     let text = format!(
@@ -56,6 +56,7 @@ async fn every_row_keeps_the_contract_in_every_format_and_mode() {
                     for language in ["en", "ko"] {
                         let response = answer(&gateway, *kind, *accept, language).await;
                         check(&response, *kind, mode, language);
+                        assert_eq!(response.header("content-type"), Some(content_type(format, *accept)), "{format} {accept:?}");
                         cells += 1;
                     }
                 }
@@ -67,11 +68,12 @@ async fn every_row_keeps_the_contract_in_every_format_and_mode() {
 
 fn check(response: &Response, kind: Kind, mode: &str, language: &str) {
     let row = kind.row();
-    if mode == "development" {
+    let code = if mode == "development" {
         assert!(response.text().contains("10.20.30.40"), "development shows the cause: {response:?}");
-        return;
-    }
-    let code = assert_contract("GET", response);
+        assert_shape("GET", response)
+    } else {
+        assert_contract("GET", response)
+    };
     let status = if row.status == 0 { 400 } else { row.status };
     assert_eq!(response.status, status, "{kind:?}");
     if !code.is_empty() && !row.code.is_empty() {
@@ -81,6 +83,16 @@ fn check(response: &Response, kind: Kind, mode: &str, language: &str) {
     let told = response.header("proxy-status").unwrap_or_default();
     assert_eq!(told.contains(&format!("error={}", row.reason)), !row.reason.is_empty(), "{kind:?}: {told}");
     assert!(response.all("vary").join(",").contains("Accept-Language"), "{response:?}");
+}
+
+fn content_type(format: &str, accept: Option<&str>) -> &'static str {
+    match accept {
+        Some("text/html,*/*;q=0.8") => "text/html; charset=utf-8",
+        Some("text/plain") => "text/plain; charset=utf-8",
+        Some("application/problem+json") => "application/problem+json",
+        _ if format == "problem" => "application/problem+json",
+        _ => "application/json",
+    }
 }
 
 #[tokio::test]

@@ -311,7 +311,7 @@ fn head_gets_the_head_of_the_envelope() {
 }
 
 #[test]
-fn an_origin_that_restarted_is_no_error() {
+fn an_origin_that_closes_without_a_word_never_mixes_answers_up() {
     // Closes each connection right after its answer, without saying so: the pool holds dead connections.
     let origin = Origin::start(|c| {
         c.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
@@ -329,17 +329,12 @@ fn an_origin_that_restarted_is_no_error() {
 #[test]
 fn upstream_trailers_are_filtered() {
     let origin = says(
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\nX-Debug-Sql: SELECT 1\r\nSet-Cookie: a=leak-me\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Cause, X-Debug-Sql, Set-Cookie\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\nX-Cause: File \"/srv/app/main.py\", line 3\r\nX-Debug-Sql: SELECT 1\r\nSet-Cookie: a=leak-me\r\n\r\n",
     );
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");
     let response = send(gateway.address, "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: close, te\r\n\r\n");
     assert_eq!(response.text(), "ok");
-    assert!(
-        response.complete
-            && !format!("{:?}", response.trailers).contains("leak-me")
-            && !format!("{:?}", response.trailers).contains("SELECT"),
-        "{response:?}"
-    );
+    assert_eq!(response.trailers, [("x-sum".to_owned(), "7".to_owned())]);
 }
 
 #[test]

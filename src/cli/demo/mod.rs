@@ -77,7 +77,7 @@ fn plan(args: &DemoArgs, service: SocketAddr, nobody: SocketAddr) -> Option<Plan
     let text = CONFIG.replace("127.0.0.1:18080", &service.to_string()).replace("127.0.0.1:18081", &nobody.to_string());
     let mut plan = compile::from_text(&text, &|_| None).ok()?;
     plan.listen.http = vec![args.listen];
-    plan.listen.admin = SocketAddr::new(args.listen.ip(), 0);
+    plan.listen.admin = SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), 0);
     Some(plan)
 }
 

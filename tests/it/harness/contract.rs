@@ -6,8 +6,19 @@ use super::Response;
 pub const MARKERS: &[&str] =
     &["com.acme", "OrderDao", "/srv/app", "hunter2", "10.20.30.40", "SELECT ", "leak-me", "Traceback", "db.corp.internal"];
 
-/// Asserts everything that holds for any error response of any format; returns its code.
+/// Asserts everything that holds for any error response of any format in production; returns its code.
 pub fn assert_contract(method: &str, response: &Response) -> String {
+    for marker in MARKERS {
+        assert!(!response.everything().contains(marker), "leaks {marker}: {response:?}");
+    }
+    if response.header("content-type").is_some_and(|value| value.contains("json")) && !response.body.is_empty() {
+        assert!(response.json().get("debug").is_none(), "{response:?}");
+    }
+    assert_shape(method, response)
+}
+
+/// The same for both modes: development shows internals and has a `debug` object.
+pub fn assert_shape(method: &str, response: &Response) -> String {
     let context = format!("{response:?}");
     assert!(response.status >= 400 && response.status < 600, "{context}");
     assert!(response.complete, "not complete: {context}");
@@ -22,9 +33,6 @@ pub fn assert_contract(method: &str, response: &Response) -> String {
         let seconds: u64 =
             response.header("retry-after").and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("no Retry-After: {context}"));
         assert!(seconds >= 1, "{context}");
-    }
-    for marker in MARKERS {
-        assert!(!response.everything().contains(marker), "leaks {marker}: {context}");
     }
     let length: usize = response.header("content-length").and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("no length: {context}"));
     assert!(length > 0, "{context}");
