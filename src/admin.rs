@@ -21,11 +21,11 @@ use tokio::sync::Semaphore;
 use crate::context::RequestId;
 use crate::envelope::{Envelope, Fields};
 use crate::gateway::Lifecycle;
+use crate::header::names;
 use crate::message;
 use crate::plan::Plan;
 use crate::policy::Format;
 use crate::render::{self, PageWords, negotiate::Shape};
-use crate::upstream::request_head::names;
 
 /// Admin connections at the same time.
 const MAX_CONNECTIONS: usize = 64;

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
+use crate::header;
+
 /// The answer was cut on purpose: the protocol must show the client that it is not whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("response aborted")]
@@ -100,44 +102,11 @@ impl http_body::Body for Body {
     }
 }
 
-/// Trailer fields that may pass: none that frames, routes, authenticates or describes the content (RFC 9110 6.5.1), no
-/// field of this gateway, no debug output.
-pub fn keep_trailer(name: &http::HeaderName) -> bool {
-    let name = name.as_str();
-    !(name.starts_with("x-debug")
-        || name.starts_with("access-control-")
-        || name.starts_with("content-")
-        || matches!(
-            name,
-            "transfer-encoding"
-                | "trailer"
-                | "te"
-                | "host"
-                | "connection"
-                | "keep-alive"
-                | "upgrade"
-                | "cache-control"
-                | "expires"
-                | "age"
-                | "date"
-                | "location"
-                | "retry-after"
-                | "vary"
-                | "warning"
-                | "authorization"
-                | "www-authenticate"
-                | "proxy-authenticate"
-                | "set-cookie"
-                | "x-request-id"
-                | "proxy-status"
-                | "server"
-                | "x-powered-by"
-        ))
-}
-
 /// Drops what may not pass, by name or because `leaks` says so of the value; `None` when nothing is left.
 pub fn filter_trailers(mut trailers: HeaderMap, leaks: impl Fn(&str) -> bool) -> Option<HeaderMap> {
-    let bad = |name: &http::HeaderName, value: &http::HeaderValue| !keep_trailer(name) || leaks(&String::from_utf8_lossy(value.as_bytes()));
+    let bad = |name: &http::HeaderName, value: &http::HeaderValue| {
+        !header::keep_trailer(name) || leaks(&String::from_utf8_lossy(value.as_bytes()))
+    };
     let dropped: Vec<_> = trailers.iter().filter(|(name, value)| bad(name, value)).map(|(name, _)| name.clone()).collect();
     for name in dropped {
         trailers.remove(name);

@@ -120,9 +120,23 @@ impl<T: Tail> Flow for Relay<T> {
     fn size_hint(&self) -> SizeHint {
         match &self.prefix {
             None => self.body.size_hint(),
-            // Only a body of unknown length is read before it passes.
+            // Only a body of unknown length is begun before it passes.
             Some(_) => SizeHint::default(),
         }
+    }
+}
+
+/// The bytes of a body that are there already. A body that is broken from its first byte on is still a clean failure here;
+/// once the head was sent it could only be an abort.
+///
+/// # Errors
+/// Why the body cannot be read.
+pub async fn begin(body: &mut Incoming) -> Result<Bytes, Failure> {
+    let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx)));
+    match first.await {
+        Poll::Ready(Some(Err(error))) => Err(classify::response_body(&error)),
+        Poll::Ready(Some(Ok(frame))) => Ok(frame.into_data().unwrap_or_default()),
+        Poll::Ready(None) | Poll::Pending => Ok(Bytes::new()),
     }
 }
 

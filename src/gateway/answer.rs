@@ -18,6 +18,7 @@ use crate::context::Peer;
 use crate::envelope::{Debug, Envelope, Fields};
 use crate::failure::catalog::{VALIDATION_ERROR, code_of_status};
 use crate::failure::{Failure, Kind};
+use crate::header::names;
 use crate::message;
 use crate::observe::visit::Original;
 use crate::policy::{Mode, Policy, Upstream429};
@@ -25,11 +26,13 @@ use crate::redact;
 use crate::relay::Relay;
 use crate::render::{self, PageWords, Rendered, negotiate};
 use crate::text::{Text, Untrusted};
-use crate::upstream::request_head::{is_connection_auth, names};
+use crate::upstream::request_head::is_connection_auth;
 use crate::upstream::response_head::{describes_body, survives_server_error};
 
 /// How much of an upstream's body the log keeps, in bytes.
 const MAX_LOGGED: usize = 4 * 1024;
+/// Field errors that are told.
+const MAX_FIELDS: usize = 200;
 /// How much of it the `debug` object shows, in bytes.
 const MAX_SHOWN: usize = 16 * 1024;
 
@@ -215,7 +218,8 @@ fn kept_headers(said: &Said, status: StatusCode) -> HeaderMap {
         let dirty = match *name {
             header::SET_COOKIE => redact::cookie_leaks(&shown),
             header::WWW_AUTHENTICATE | header::PROXY_AUTHENTICATE => !is_connection_auth(value) && redact::leaks(&shown),
-            _ => redact::leaks(&shown),
+            // What is too long to be looked through is not shown.
+            _ => shown.len() > MAX_LOGGED || redact::leaks(&shown),
         };
         if !dirty {
             kept.append(name.clone(), value.clone());
@@ -269,7 +273,7 @@ fn code(failure: &Failure, said: Option<&Said>, status: StatusCode, has_fields: 
 
 fn fields(said: &Said, development: bool) -> Fields {
     let mut fields = Fields::new();
-    for (path, texts) in &said.report.fields {
+    for (path, texts) in said.report.fields.iter().take(MAX_FIELDS) {
         let clear = |text: &Untrusted| if development { Some(Text::development(text)) } else { redact::clear(text) };
         let texts: Vec<Text> = texts.iter().filter_map(clear).collect();
         if let Some(path) = redact::clear_field(path).filter(|_| !texts.is_empty()) {

@@ -130,7 +130,7 @@ pub(super) fn check(gateway: &Gateway, client: &Client, request: &Request<Incomi
         return Err(Kind::UriTooLong.into());
     }
     match &seen.expect {
-        Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => return Err(Kind::ExpectationFailed.into()),
+        Some(expect) if !request_head::is_continue(expect) => return Err(Kind::ExpectationFailed.into()),
         _ => {}
     }
     check_host(request, trip)

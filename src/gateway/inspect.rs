@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -12,13 +13,16 @@ use crate::observe::metrics::Class;
 use crate::plan::Route;
 use crate::policy::{Mode, Policy};
 use crate::redact;
-use crate::relay::{Beyond, BodyClocks, Collected, collect};
+use crate::relay::{self, Beyond, BodyClocks, Collected, collect};
 use crate::render::negotiate::prefers_html;
 use crate::report::{self, Report, decode, success};
 use crate::text::Untrusted;
 use crate::upstream::dispatch::{Lease, Reply};
 use crate::upstream::mapping::Mapping;
 use crate::upstream::response_head;
+
+/// The largest page that may pass to a browser as it is, in bytes: what is larger is not read for leaks on a core that serves.
+const MAX_PAGE: usize = 16 * 1024;
 
 /// An answer that may go to the client.
 pub(super) struct Passage {
@@ -37,7 +41,7 @@ pub(super) enum Content {
 
 /// Decides what becomes of a reply.
 pub(super) async fn inspect(reply: Reply, route: &Route, mode: Mode, client: &Client, trip: &mut Trip) -> Result<Passage, Trouble> {
-    let Reply { response, endpoint, host, mut lease } = reply;
+    let Reply { response, host, mut lease } = reply;
     let (mut parts, body) = response.into_parts();
     let status = parts.status.as_u16();
     trip.visit.received = Some(status);
@@ -48,9 +52,7 @@ pub(super) async fn inspect(reply: Reply, route: &Route, mode: Mode, client: &Cl
         return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}")).into());
     }
     let policy = &route.policy;
-    let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
-    let (authority, host) = (text(&endpoint.authority), text(&host));
-    let mapping = Mapping { prefix: policy.strip_prefix.as_deref(), authority: &authority, host: &host };
+    let mapping = Mapping { prefix: policy.strip_prefix.as_deref(), endpoints: &route.backend.endpoints, host: host.as_bytes() };
     let traits = response_head::prepare(&mut parts.headers, &mapping, mode == Mode::Development)?;
     if traits.connection_auth {
         lease.make_private(&client.private);
@@ -59,10 +61,10 @@ pub(super) async fn inspect(reply: Reply, route: &Route, mode: Mode, client: &Cl
     let reply = Opened { status: parts.status, headers: parts.headers, body, lease, clocks };
     match Kind::of_upstream_status(status) {
         None if policy.errors.errors_in_success.is_empty() || !parts.status.is_success() || is_bodiless(status, &trip.context().method) => {
-            Ok(reply.stream())
+            reply.begin().await
         }
         None => look_into_success(reply, policy).await,
-        Some(kind) if passes(kind, policy) => Ok(reply.stream()),
+        Some(kind) if passes(kind, policy) => reply.begin().await,
         Some(kind) => Err(read_error(kind, reply, policy, mode, trip).await),
     }
 }
@@ -77,6 +79,15 @@ struct Opened {
 }
 
 impl Opened {
+    /// Streams, unless the body is broken already. A body of known length cannot be: it needs no look.
+    async fn begin(mut self) -> Result<Passage, Trouble> {
+        if self.body.is_end_stream() || self.body.size_hint().exact().is_some() {
+            return Ok(self.stream());
+        }
+        let prefix = relay::begin(&mut self.body).await?;
+        Ok(self.stream_after(prefix))
+    }
+
     fn stream(self) -> Passage {
         self.stream_after(Bytes::new())
     }
@@ -134,7 +145,7 @@ async fn read_error(kind: Kind, mut reply: Opened, policy: &Policy, mode: Mode, 
 
 /// Collects a 2xx body on a route that asked for it, and turns an error inside into what it is.
 async fn look_into_success(mut reply: Opened, policy: &Policy) -> Result<Passage, Trouble> {
-    let declared = http_body::Body::size_hint(&reply.body).exact();
+    let declared = reply.body.size_hint().exact();
     let content_type = header_text(&reply.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     let readable = ["json", "xml", "text/plain", "graphql"].iter().any(|word| content_type.contains(word)) || content_type.is_empty();
     let fits = declared.is_none_or(|length| length <= policy.errors.max_body as u64);
@@ -202,7 +213,7 @@ fn page_for_browser(
     if kind != Kind::UpstreamClientError || !wanted || !is_page || read.truncated || read.failure.is_some() {
         return None;
     }
-    let text = text?;
+    let text = text.filter(|text| text.len() <= MAX_PAGE)?;
     let clean = report::kind_of(text) == report::Kind::Html && !report::is_framework_page(text) && !redact::page_leaks(text);
     (clean && mode == Mode::Production).then(|| Bytes::copy_from_slice(&read.bytes))
 }

@@ -79,9 +79,12 @@ pub(super) async fn serve(stream: TcpStream, entry: Entry, settings: Settings, m
 async fn refuse_late(mut guard: Guard, entry: &Entry, settings: Settings) {
     let sniffed = tokio::time::timeout(LATE, guard.sniff(PREFACE)).await;
     if matches!(sniffed, Ok(Ok(true))) && !guard.held().starts_with(PREFACE) {
-        answer_early(guard, entry, settings, Refusal { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed" }).await;
+        answer_early(guard, entry, settings, TOO_LATE).await;
     }
 }
+
+/// For requests that come too late.
+const TOO_LATE: Refusal = Refusal { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed" };
 
 /// How a connection came to its end.
 enum Ended {
@@ -126,6 +129,9 @@ async fn finish(mut guard: Guard, ended: Ended, entry: &Entry, settings: Setting
         Ended::Hyper(Ok(()) | Err(_)) => guard.refusal.filter(|_| !shared.is_busy() || !shared.has_served()),
         Ended::Clock(_) => None,
     };
+    // The beginning of a request that will not be served: it is told so.
+    let late = || (entry.gateway.lifecycle.is_closing() && !shared.is_busy() && !guard.held().is_empty()).then_some(TOO_LATE);
+    let refusal = refusal.or_else(late).filter(|_| !shared.is_reset());
     if let Some(refusal) = refusal {
         answer_early(guard, entry, settings, refusal).await;
         return;
@@ -335,8 +341,8 @@ impl hyper::service::Service<Request<Incoming>> for Counted {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.shared.called();
         let version = request.version();
+        self.shared.called(version == Version::HTTP_2);
         let mut entry = self.entry.clone();
         let count = Count(Arc::clone(&self.shared));
         Box::pin(async move {

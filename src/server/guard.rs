@@ -49,7 +49,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn called(&self) {
+    /// A request reached the service; `multiplexed` where no gate counts heads.
+    pub(super) fn called(&self, multiplexed: bool) {
+        if multiplexed {
+            self.delivered.fetch_add(1, Ordering::Relaxed);
+        }
         self.called.fetch_add(1, Ordering::Relaxed);
     }
 

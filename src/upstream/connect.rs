@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::backend::Endpoint;
 use super::resolve::Resolver;
@@ -32,6 +32,19 @@ pub struct Opened {
     pub sender: SendRequest<Upload>,
     /// Counts what arrives.
     pub reads: Reads,
+    /// Ends the connection when it is dropped.
+    pub task: Task,
+}
+
+/// The task that drives a connection. Without an owner it ends at once: left to itself it would wait for an upstream that
+/// never takes the rest of a request, socket and buffers in hand.
+#[derive(Debug)]
+pub struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Opens connections. Cheap to clone.
@@ -144,9 +157,9 @@ where
     let wire = Wire::new(TokioIo::new(stream), reads.clone());
     let handshake = http1::Builder::new().max_headers(MAX_HEADERS).handshake(wire).await;
     let (sender, connection) = handshake.map_err(|error| Failure::because(Kind::ConnectionLost, classify::chain(&error)))?;
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         // Its end shows at the request it serves; an idle connection may just end.
         let _ = connection.await;
     });
-    Ok(Opened { sender, reads })
+    Ok(Opened { sender, reads, task: Task(task.abort_handle()) })
 }

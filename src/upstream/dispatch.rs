@@ -97,8 +97,6 @@ pub struct Outgoing {
 pub struct Reply {
     /// The head, and the body that still arrives.
     pub response: Response<Incoming>,
-    /// Who answered.
-    pub endpoint: Arc<Endpoint>,
     /// `Host` that was sent.
     pub host: HeaderValue,
     /// Gives the connection back when the body was read to its end.
@@ -126,7 +124,6 @@ impl Trail {
 pub struct Lease {
     held: Option<Connection>,
     endpoint: Arc<Endpoint>,
-    core: usize,
     private: Option<Arc<Private>>,
 }
 
@@ -136,7 +133,7 @@ impl Lease {
         let Some(connection) = self.held.take() else { return };
         match &self.private {
             Some(private) => private.keep(Arc::clone(&self.endpoint), connection),
-            None => Pool::give_back(&self.endpoint, self.core, connection),
+            None => Pool::give_back(&self.endpoint, connection),
         }
     }
 
@@ -194,8 +191,8 @@ pub async fn dispatch(backend: &Backend, outgoing: Outgoing, means: Means<'_>, t
         match attempt::exchange(&mut connection, request, clocks).await {
             Ok(response) => {
                 let owner = private.then(|| Arc::clone(means.private));
-                let lease = Lease { held: Some(connection), endpoint: Arc::clone(&endpoint), core: means.upstreams.core, private: owner };
-                return Ok(Reply { response, endpoint, host, lease });
+                let lease = Lease { held: Some(connection), endpoint: Arc::clone(&endpoint), private: owner };
+                return Ok(Reply { response, host, lease });
             }
             Err(Missed::NeverSent(back)) => request = *back,
             Err(Missed::Failed(failure)) => return Err(failure),
@@ -256,7 +253,7 @@ async fn connection(endpoint: &Arc<Endpoint>, means: Means<'_>, fresh: bool) -> 
     let phase = Arc::new(Phase::default());
     let mut connector = means.upstreams.connector.clone();
     match within(due, connector.call((Arc::clone(endpoint), Arc::clone(&phase)))).await {
-        Some(Ok(opened)) => Ok(Connection::new(opened, place)),
+        Some(Ok(opened)) => Ok(Connection::new(opened, core, place)),
         Some(Err(failure)) => Err(failure),
         None => Err(elapsed(phase.elapsed()).into()),
     }

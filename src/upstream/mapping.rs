@@ -1,114 +1,151 @@
 //! Maps what an upstream says about addresses back to the client's view: through `strip_prefix`, and away from the
 //! endpoint's own authority, which no client may see.
 
-use http::Uri;
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// How paths and authorities are mapped back.
+use super::backend::Endpoint;
+
+/// How paths and authorities are mapped back. Works on bytes: a reference that no URI parser takes must not pass unseen.
 #[derive(Clone, Copy, Debug)]
 pub struct Mapping<'a> {
     /// Prefix that was removed from the request's path.
     pub prefix: Option<&'a str>,
-    /// Authority of the endpoint (`host:port`).
-    pub authority: &'a str,
+    /// All endpoints of the backend: a redirect to a sibling is inside too.
+    pub endpoints: &'a [Arc<Endpoint>],
     /// `Host` that was sent upstream.
-    pub host: &'a str,
+    pub host: &'a [u8],
 }
 
 impl Mapping<'_> {
     /// A mapping that changes nothing.
     pub const fn none() -> Self {
-        Self { prefix: None, authority: "", host: "" }
+        Self { prefix: None, endpoints: &[], host: b"" }
     }
 
     /// Maps `Location`, `Content-Location`, `Refresh` and `Set-Cookie`.
     pub fn apply(&self, headers: &mut HeaderMap) {
-        for name in [header::LOCATION, header::CONTENT_LOCATION] {
-            self.replace(headers, name, |mapping, value| mapping.reference(value));
-        }
-        self.replace(headers, header::REFRESH, |mapping, value| {
-            let at = value.to_ascii_lowercase().find("url=")? + 4;
-            let quoted = value[at..].trim();
-            let bare = quoted.trim_matches(['"', '\'']);
-            mapping.reference(bare).map(|mapped| format!("{}{mapped}", &value[..at]))
-        });
-        if headers.contains_key(header::SET_COOKIE) {
-            let cookies: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().map(|value| self.cookie(value)).collect();
-            headers.remove(header::SET_COOKIE);
-            for cookie in cookies {
-                headers.append(header::SET_COOKIE, cookie);
-            }
-        }
-    }
-
-    fn replace(&self, headers: &mut HeaderMap, name: HeaderName, map: impl Fn(&Self, &str) -> Option<String>) {
-        let mapped = headers.get(&name).and_then(|value| value.to_str().ok()).and_then(|value| map(self, value));
-        if let Some(value) = mapped.and_then(|text| HeaderValue::from_str(&text).ok()) {
-            headers.insert(name, value);
-        }
+        rebuild(headers, &header::LOCATION, |value| self.reference(value));
+        rebuild(headers, &header::CONTENT_LOCATION, |value| self.reference(value));
+        rebuild(headers, &header::REFRESH, |value| self.refresh(value));
+        rebuild(headers, &header::SET_COOKIE, |value| Some(self.cookie(value)));
     }
 
     /// A URI reference as the client should see it; `None` when it stays as it is.
-    fn reference(&self, value: &str) -> Option<String> {
-        if value.starts_with('/') && !value.starts_with("//") {
-            return self.prefix.map(|prefix| format!("{prefix}{value}"));
-        }
-        let absolute = value.strip_prefix("//").map(|rest| format!("http://{rest}"));
-        let uri: Uri = absolute.as_deref().unwrap_or(value).parse().ok()?;
-        let authority = uri.authority()?;
-        if !self.is_upstream(authority.as_str()) {
+    fn reference(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let prefix = self.prefix.unwrap_or_default().as_bytes();
+        let Some(after_scheme) = authority_start(value) else {
+            return (value.starts_with(b"/") && !prefix.is_empty()).then(|| [prefix, value].concat());
+        };
+        let rest = &value[after_scheme..];
+        let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#' | b'\\')).unwrap_or(rest.len());
+        if !self.is_upstream(&rest[..end]) {
             return None;
         }
         // The upstream named itself: the client stays where it is.
-        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let fragment = value.find('#').map_or("", |at| &value[at..]);
-        Some(format!("{}{path}{fragment}", self.prefix.unwrap_or_default()))
+        let slash: &[u8] = if rest[end..].starts_with(b"/") { b"" } else { b"/" };
+        Some([prefix, slash, &rest[end..]].concat())
     }
 
-    fn is_upstream(&self, authority: &str) -> bool {
-        let without_port = |text: &str| text.rsplit_once(':').map_or(text.to_owned(), |(host, _)| host.to_owned()).to_ascii_lowercase();
-        let host = without_port(authority);
-        authority.eq_ignore_ascii_case(self.authority)
-            || authority.eq_ignore_ascii_case(self.host)
-            || (!self.authority.is_empty() && host == without_port(self.authority))
+    fn refresh(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let at = value.windows(4).position(|part| part.eq_ignore_ascii_case(b"url="))? + 4;
+        let bare = value[at..].trim_ascii();
+        let bare = bare.strip_prefix(b"\"").or(bare.strip_prefix(b"'")).unwrap_or(bare);
+        let bare = bare.strip_suffix(b"\"").or(bare.strip_suffix(b"'")).unwrap_or(bare);
+        self.reference(bare).map(|mapped| [&value[..at], &mapped].concat())
+    }
+
+    /// Does this authority (perhaps with user information) name the upstream?
+    fn is_upstream(&self, authority: &[u8]) -> bool {
+        let authority = authority.rsplit(|b| *b == b'@').next().unwrap_or_default().trim_ascii();
+        let (host, port) = split_port(authority);
+        let own = |name: &[u8], number: Option<u16>| {
+            let address = std::str::from_utf8(name).is_ok_and(|name| name.parse::<IpAddr>().is_ok());
+            host.eq_ignore_ascii_case(name) && (port.is_none() || port == number || address)
+        };
+        authority.eq_ignore_ascii_case(self.host)
+            || self.endpoints.iter().any(|endpoint| own(endpoint.host.as_bytes(), Some(endpoint.port)))
     }
 
     /// `Path` gets the prefix back; a `Domain` that names the endpoint goes, which makes the cookie the client's host's.
-    fn cookie(&self, value: &HeaderValue) -> HeaderValue {
-        let Ok(text) = value.to_str() else { return value.clone() };
-        let mut out = String::with_capacity(text.len() + 16);
-        for (at, part) in text.split(';').enumerate() {
-            let (name, attribute) = part.split_once('=').unwrap_or((part, ""));
-            let attribute = attribute.trim();
-            let name = name.trim();
-            if at > 0 && name.eq_ignore_ascii_case("domain") && self.is_upstream(attribute.trim_start_matches('.')) {
+    fn cookie(&self, value: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(value.len() + 16);
+        for (at, part) in value.split(|b| *b == b';').enumerate() {
+            let equals = part.iter().position(|b| *b == b'=');
+            let (name, attribute) = equals.map_or((part, &b""[..]), |equals| (&part[..equals], &part[equals + 1..]));
+            let (name, attribute) = (name.trim_ascii(), attribute.trim_ascii());
+            let is = |wanted: &[u8]| at > 0 && name.eq_ignore_ascii_case(wanted);
+            if is(b"domain") && self.is_upstream(attribute.strip_prefix(b".").unwrap_or(attribute)) {
                 continue;
             }
             if at > 0 {
-                out.push(';');
+                out.push(b';');
             }
             match self.prefix {
-                Some(prefix) if at > 0 && name.eq_ignore_ascii_case("path") && attribute.starts_with('/') => {
-                    let path = if attribute == "/" { "" } else { attribute };
-                    out.push_str(&format!(" Path={prefix}{path}"));
+                Some(prefix) if is(b"path") && attribute.starts_with(b"/") => {
+                    let path = if attribute == b"/" { b"" } else { attribute };
+                    out.extend_from_slice(&[b" Path=", prefix.as_bytes(), path].concat());
                 }
-                _ => out.push_str(part),
+                _ => out.extend_from_slice(part),
             }
         }
-        HeaderValue::from_str(&out).unwrap_or_else(|_| value.clone())
+        out
     }
+}
+
+/// Maps every value of a header; those that `map` leaves stay as they are.
+fn rebuild(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
+    if values.is_empty() {
+        return;
+    }
+    headers.remove(name);
+    for value in values {
+        match map(value.as_bytes()) {
+            None => drop(headers.append(name, value)),
+            // Bytes of a header value, cut and joined with ASCII, are a header value again.
+            Some(mapped) => drop(HeaderValue::from_bytes(&mapped).map(|mapped| headers.append(name, mapped))),
+        }
+    }
+}
+
+/// Where the authority of an absolute or scheme-relative reference begins.
+fn authority_start(value: &[u8]) -> Option<usize> {
+    let begins = |word: &[u8]| value.len() >= word.len() && value[..word.len()].eq_ignore_ascii_case(word);
+    [&b"http://"[..], b"https://", b"//"].into_iter().find(|word| begins(word)).map(<[u8]>::len)
+}
+
+/// Host without brackets, and the port if there is one.
+fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
+    let inner = authority.strip_prefix(b"[").and_then(|rest| Some((rest, rest.iter().position(|b| *b == b']')?)));
+    let (host, rest) = match inner {
+        Some((rest, end)) => (&rest[..end], &rest[end + 1..]),
+        None => authority.iter().position(|b| *b == b':').map_or((authority, &b""[..]), |colon| authority.split_at(colon)),
+    };
+    let port = rest.strip_prefix(b":").and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    (host, port)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn endpoints() -> Vec<Arc<Endpoint>> {
+        let settings =
+            crate::upstream::pool::PoolSettings { max_connections: 1, max_idle: 1, idle_timeout: std::time::Duration::from_secs(1) };
+        let endpoint = |authority: &str| Arc::new(Endpoint::new("http", &authority.parse().unwrap(), None, settings, 1));
+        vec![endpoint("10.0.0.11:8080"), endpoint("sibling.internal:81")]
+    }
+
     fn mapped(name: &'static str, value: &'static str) -> String {
-        let mapping = Mapping { prefix: Some("/orders"), authority: "10.0.0.11:8080", host: "10.0.0.11:8080" };
+        let endpoints = endpoints();
+        let mapping = Mapping { prefix: Some("/orders"), endpoints: &endpoints, host: b"10.0.0.11:8080" };
         let mut headers = HeaderMap::new();
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
         mapping.apply(&mut headers);
-        headers[name].to_str().unwrap().to_owned()
+        String::from_utf8(headers[name].as_bytes().to_vec()).unwrap()
     }
 
     #[test]
@@ -119,6 +156,10 @@ mod tests {
         assert_eq!(mapped("location", "//10.0.0.11:8080/7"), "/orders/7");
         assert_eq!(mapped("location", "https://elsewhere.example/7"), "https://elsewhere.example/7");
         assert_eq!(mapped("location", "next"), "next");
+        assert_eq!(mapped("location", "http://u:pw@10.0.0.11:8080/a b"), "/orders/a b");
+        assert_eq!(mapped("location", "http://10.0.0.11:9999/café"), "/orders/café");
+        assert_eq!(mapped("location", "http://sibling.internal:81?x"), "/orders/?x");
+        assert_eq!(mapped("location", "https://sibling.internal:444/x"), "https://sibling.internal:444/x");
         assert_eq!(mapped("refresh", "0; url=http://10.0.0.11:8080/a"), "0; url=/orders/a");
     }
 
@@ -132,7 +173,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn nothing_panics(value in "[ -~]{0,60}") {
-            let mapping = Mapping { prefix: Some("/p"), authority: "h:1", host: "h" };
+            let endpoints = endpoints();
+            let mapping = Mapping { prefix: Some("/p"), endpoints: &endpoints, host: b"h" };
             let mut headers = HeaderMap::new();
             for name in ["location", "refresh", "set-cookie"] {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap());

@@ -1,7 +1,7 @@
 //! The connections of one endpoint: a LIFO list of idle ones per core, and one bound over all cores.
 //!
-//! A connection lives and dies on the core that opened it; only the number of open ones is shared. When the bound is
-//! reached a request waits for its core's next returned connection or for a free place, whichever comes first.
+//! A connection is driven by the core that opened it and serves that core's requests first. When the bound is reached, a
+//! request takes another core's idle connection, or waits in one queue for the next that is returned or for a free place.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::backend::Endpoint;
-use super::connect::Opened;
+use super::connect::{Opened, Task};
 use super::upload::Upload;
 use super::wire::Reads;
 
@@ -28,8 +28,8 @@ pub struct PoolSettings {
     pub idle_timeout: Duration,
 }
 
-/// Requests of one core that may wait for a connection of one endpoint.
-const MAX_WAITING: usize = 1024;
+/// Requests that may wait for a connection of one endpoint.
+const MAX_WAITING: usize = 4096;
 
 /// An open connection that serves one request at a time.
 #[derive(Debug)]
@@ -40,13 +40,16 @@ pub struct Connection {
     pub reads: Reads,
     /// Served a request before.
     pub reused: bool,
+    /// The core whose runtime drives it.
+    home: usize,
+    _task: Task,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    /// A connection that was just opened in a free place.
-    pub fn new(opened: Opened, place: OwnedSemaphorePermit) -> Self {
-        Self { sender: opened.sender, reads: opened.reads, reused: false, _place: place }
+    /// A connection that was just opened on `home` in a free place.
+    pub fn new(opened: Opened, home: usize, place: OwnedSemaphorePermit) -> Self {
+        Self { sender: opened.sender, reads: opened.reads, reused: false, home, _task: opened.task, _place: place }
     }
 }
 
@@ -56,22 +59,17 @@ struct Idle {
     since: Instant,
 }
 
-/// What one core holds of one endpoint.
-#[derive(Debug, Default)]
-struct Lane {
-    idle: Vec<Idle>,
-    waiting: VecDeque<oneshot::Sender<Connection>>,
-}
-
 /// The connections of one endpoint.
 #[derive(Debug)]
 pub struct Pool {
     settings: PoolSettings,
     places: Arc<Semaphore>,
-    /// Requests waiting on any core.
-    waiting: AtomicUsize,
+    /// Requests of all cores that wait, in their order: a connection may serve another core, only slower.
+    waiting: Mutex<VecDeque<oneshot::Sender<Connection>>>,
+    /// How many wait: spares the lock where nobody does.
+    waiters: AtomicUsize,
     idle: AtomicUsize,
-    lanes: Vec<Mutex<Lane>>,
+    lanes: Vec<Mutex<Vec<Idle>>>,
 }
 
 /// What a request gets from the pool at once.
@@ -85,38 +83,44 @@ pub enum Checkout {
     Full,
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Pool {
     /// An empty pool with one lane per core.
     pub fn new(settings: PoolSettings, cores: usize) -> Self {
         let lanes = (0..cores.max(1)).map(|_| Mutex::default()).collect();
-        Self {
-            settings,
-            places: Arc::new(Semaphore::new(settings.max_connections)),
-            waiting: AtomicUsize::new(0),
-            idle: AtomicUsize::new(0),
-            lanes,
+        let places = Arc::new(Semaphore::new(settings.max_connections));
+        Self { settings, places, waiting: Mutex::default(), waiters: AtomicUsize::new(0), idle: AtomicUsize::new(0), lanes }
+    }
+
+    /// The connection of this core that was returned last, a place for a new one, or one of another core's.
+    pub fn checkout(&self, core: usize, now: Instant) -> Checkout {
+        let core = core % self.lanes.len();
+        if let Some(connection) = self.pop(core, now) {
+            return Checkout::Ready(connection);
+        }
+        match self.place() {
+            Some(place) => Checkout::Open(place),
+            None => self.steal(core, now).map_or(Checkout::Full, Checkout::Ready),
         }
     }
 
-    fn lane(&self, core: usize) -> MutexGuard<'_, Lane> {
-        self.lanes[core % self.lanes.len()].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The connection that was returned last, or a place for a new one.
-    pub fn checkout(&self, core: usize, now: Instant) -> Checkout {
-        let mut lane = self.lane(core);
-        while let Some(idle) = lane.idle.pop() {
+    fn pop(&self, lane: usize, now: Instant) -> Option<Connection> {
+        let mut lane = lock(&self.lanes[lane]);
+        while let Some(idle) = lane.pop() {
             self.idle.fetch_sub(1, Ordering::Relaxed);
             let fresh = now.saturating_duration_since(idle.since) < self.settings.idle_timeout;
             if fresh && idle.connection.sender.is_ready() {
-                return Checkout::Ready(idle.connection);
+                return Some(idle.connection);
             }
         }
-        drop(lane);
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => Checkout::Open(place),
-            Err(_) => Checkout::Full,
-        }
+        None
+    }
+
+    fn steal(&self, core: usize, now: Instant) -> Option<Connection> {
+        (1..self.lanes.len()).find_map(|step| self.pop((core + step) % self.lanes.len(), now))
     }
 
     /// A place for a new connection, past the idle ones.
@@ -124,19 +128,23 @@ impl Pool {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
-    /// Waits for a connection of this core or a free place. `None` when too many wait already.
+    /// Waits for a returned connection or a free place. `None` when too many wait already.
     pub async fn wait(&self, core: usize) -> Option<Checkout> {
         let returned = {
-            let mut lane = self.lane(core);
-            lane.waiting.retain(|waiting| !waiting.is_closed());
-            if lane.waiting.len() >= MAX_WAITING {
+            let mut waiting = lock(&self.waiting);
+            waiting.retain(|waiter| !waiter.is_closed());
+            if waiting.len() >= MAX_WAITING {
                 return None;
             }
             let (hand_over, returned) = oneshot::channel();
-            lane.waiting.push_back(hand_over);
+            waiting.push_back(hand_over);
             returned
         };
-        let _waiting = Waiting::enter(&self.waiting);
+        let _waiter = Waiter::enter(&self.waiters);
+        // One may have come back between the look and the queue.
+        if let ready @ (Checkout::Ready(_) | Checkout::Open(_)) = self.checkout(core, Instant::now()) {
+            return Some(ready);
+        }
         tokio::select! {
             biased;
             Ok(connection) = returned => Some(Checkout::Ready(connection)),
@@ -145,13 +153,13 @@ impl Pool {
     }
 
     /// Takes a connection back that has served its request.
-    pub fn give_back(endpoint: &Arc<Endpoint>, core: usize, mut connection: Connection) {
+    pub fn give_back(endpoint: &Arc<Endpoint>, mut connection: Connection) {
         connection.reused = true;
-        if connection.sender.is_closed() {
+        if connection.sender.is_closed() || connection.reads.is_deaf() {
             return;
         }
         if connection.sender.is_ready() {
-            endpoint.pool.store(core, connection);
+            endpoint.pool.store(connection);
             return;
         }
         // The connection's task has not come round yet: wait for it, not for longer than an idle one may wait.
@@ -159,45 +167,40 @@ impl Pool {
         tokio::spawn(async move {
             let ready = tokio::time::timeout(endpoint.pool.settings.idle_timeout, connection.sender.ready()).await;
             if matches!(ready, Ok(Ok(()))) {
-                endpoint.pool.store(core, connection);
+                endpoint.pool.store(connection);
             }
         });
     }
 
-    fn store(&self, core: usize, connection: Connection) {
-        let mut lane = self.lane(core);
-        let mut connection = connection;
-        while let Some(waiting) = lane.waiting.pop_front() {
-            match waiting.send(connection) {
-                Ok(()) => return,
-                Err(back) => connection = back,
+    fn store(&self, mut connection: Connection) {
+        if self.waiters.load(Ordering::Acquire) > 0 {
+            let mut waiting = lock(&self.waiting);
+            while let Some(waiter) = waiting.pop_front() {
+                match waiter.send(connection) {
+                    Ok(()) => return,
+                    Err(back) => connection = back,
+                }
             }
         }
-        // Somebody waits on another core: the place moves there.
-        let wanted_elsewhere = self.waiting.load(Ordering::Relaxed) > 0;
-        if wanted_elsewhere || self.idle.load(Ordering::Relaxed) >= self.settings.max_idle {
+        if self.idle.load(Ordering::Relaxed) >= self.settings.max_idle {
             return;
         }
         self.idle.fetch_add(1, Ordering::Relaxed);
-        lane.idle.push(Idle { connection, since: Instant::now() });
+        let home = connection.home % self.lanes.len();
+        lock(&self.lanes[home]).push(Idle { connection, since: Instant::now() });
     }
 
-    /// Drops idle connections of this core whose time is over, or all when another core waits for a place.
+    /// Drops idle connections of this core whose time is over.
     pub fn sweep(&self, core: usize, now: Instant) {
-        let wanted_elsewhere = self.waiting.load(Ordering::Relaxed) > 0;
-        let mut lane = self.lane(core);
-        let before = lane.idle.len();
+        let mut lane = lock(&self.lanes[core % self.lanes.len()]);
+        let before = lane.len();
         if before == 0 {
             return;
         }
-        lane.idle.retain(|idle| {
-            !wanted_elsewhere
-                && now.saturating_duration_since(idle.since) < self.settings.idle_timeout
-                && !idle.connection.sender.is_closed()
-        });
-        self.idle.fetch_sub(before - lane.idle.len(), Ordering::Relaxed);
-        if lane.idle.is_empty() {
-            lane.idle.shrink_to(8);
+        lane.retain(|idle| now.saturating_duration_since(idle.since) < self.settings.idle_timeout && !idle.connection.sender.is_closed());
+        self.idle.fetch_sub(before - lane.len(), Ordering::Relaxed);
+        if lane.is_empty() {
+            lane.shrink_to(8);
         }
     }
 
@@ -208,16 +211,16 @@ impl Pool {
 }
 
 /// Counts a waiting request for as long as it waits.
-struct Waiting<'a>(&'a AtomicUsize);
+struct Waiter<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> Waiter<'a> {
     fn enter(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
+        count.fetch_add(1, Ordering::Release);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

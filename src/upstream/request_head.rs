@@ -10,23 +10,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use crate::context::{Peer, RequestId, Wanted};
-
-/// Names that are not constants of the `http` crate.
-pub mod names {
-    use http::HeaderName;
-    /// The request id, on every request and answer.
-    pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-    /// Chain of client addresses.
-    pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-    /// Scheme the client used.
-    pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-    /// Host the client asked for.
-    pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-    /// W3C trace context.
-    pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-    /// RFC 9209.
-    pub const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
-}
+use crate::header::names;
 
 /// Bits for what must be removed before the request goes on.
 mod found {
@@ -110,7 +94,10 @@ impl Seen {
             }
             "expect" => {
                 self.bits |= found::HOP;
-                self.expect = Some(value.clone());
+                // One that cannot be met counts, whatever stands beside it.
+                if self.expect.as_ref().is_none_or(is_continue) {
+                    self.expect = Some(value.clone());
+                }
             }
             "x-request-id" => self.id = Some(value.clone()),
             "via" => self.looped |= mentions(value, via),
@@ -130,7 +117,7 @@ impl Seen {
             _ if name.as_bytes().contains(&b'_') && spoofs(name) => self.bits |= found::UNDERSCORE,
             _ => {}
         }
-        if matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'p')) && SPEAKS_FOR_OTHERS.contains(&name) {
+        if matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'p' | b'c')) && speaks_for_others(name) {
             self.bits |= found::FORWARDED;
         }
     }
@@ -170,6 +157,11 @@ impl Seen {
     }
 }
 
+/// The one expectation there is (RFC 9110 10.1.1).
+pub fn is_continue(expect: &HeaderValue) -> bool {
+    expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
+}
+
 /// True when the address belongs to one of the networks.
 pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     let address = address.to_canonical();
@@ -194,16 +186,15 @@ fn hop_address(hop: &str) -> Option<IpAddr> {
 
 /// Header values of [MS-NTHT] and RFC 4559: they authenticate the connection, not the request.
 pub fn is_connection_auth(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    let begins = |word: &[u8]| bytes.len() >= word.len() && bytes[..word.len()].eq_ignore_ascii_case(word);
-    begins(b"ntlm") || begins(b"negotiate")
+    let begins = |text: &[u8], word: &[u8]| text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word);
+    // A challenge line may list several schemes (RFC 9110 11.6.1).
+    value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).any(|scheme| begins(scheme, b"ntlm") || begins(scheme, b"negotiate"))
 }
 
 /// CGI-style servers read `_` as `-`: a second way to write a header that the gateway owns.
 fn spoofs(name: &str) -> bool {
     let dashed = name.replace('_', "-");
-    SPEAKS_FOR_OTHERS.contains(&dashed.as_str())
-        || dashed.starts_with("x-forwarded-")
+    speaks_for_others(&dashed)
         || matches!(dashed.as_str(), "x-request-id" | "host" | "content-length" | "transfer-encoding" | "authorization" | "proxy" | "via")
 }
 
@@ -273,11 +264,10 @@ fn remove_named_by_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok())
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .filter(|name| headers.contains_key(name))
         .filter(|name| !PROTECTED.contains(&name.as_str()) && !name.as_str().starts_with("x-forwarded-") && *name != header::FORWARDED)
-        .take(32)
         .collect();
     for name in named {
         headers.remove(name);
@@ -313,29 +303,20 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Headers by which a proxy speaks for its client, or for us: a stranger's are dropped.
-const SPEAKS_FOR_OTHERS: &[&str] = &[
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-server",
-    "x-forwarded-scheme",
-    "x-forwarded-ssl",
-    "forwarded",
-    "x-real-ip",
-    "x-client-ip",
-    "true-client-ip",
-    "x-cluster-client-ip",
-    "x-original-url",
-    "x-rewrite-url",
-    "proxy-status",
-];
+fn speaks_for_others(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("x-") else {
+        return matches!(name, "forwarded" | "true-client-ip" | "cf-connecting-ip" | "fastly-client-ip" | "proxy-status");
+    };
+    rest.starts_with("forwarded")
+        || rest.starts_with("original-")
+        || matches!(rest, "real-ip" | "client-ip" | "cluster-client-ip" | "rewrite-url" | "host" | "envoy-external-address")
+}
 
 fn forwarding(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
     if seen.bits & found::FORWARDED != 0 && !add.peer.trusted {
-        for name in SPEAKS_FOR_OTHERS {
-            headers.remove(*name);
+        let spoken: Vec<_> = headers.keys().filter(|name| speaks_for_others(name.as_str())).cloned().collect();
+        for name in spoken {
+            headers.remove(name);
         }
     }
     let chain = match seen.forwarded_for.as_slice() {

@@ -4,8 +4,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::mapping::Mapping;
 use super::request_head::is_connection_auth;
-use crate::body::keep_trailer;
 use crate::failure::{Failure, Kind};
+use crate::header::{is_banner, keep_trailer};
 
 /// The largest header section that is forwarded, in bytes.
 const MAX_SECTION: usize = 128 * 1024;
@@ -35,11 +35,20 @@ pub fn prepare(headers: &mut HeaderMap, mapping: &Mapping<'_>, keep_banners: boo
             return Err(Failure::because(Kind::ResponseHeaderTooLarge, format!("`{name}` has {size} bytes")));
         }
         match name.as_str() {
-            "content-length" => length = true,
+            "content-length" => {
+                if length || value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit) {
+                    return Err(Failure::because(Kind::ResponseMalformed, "Content-Length is not one number"));
+                }
+                length = true;
+            }
             "transfer-encoding" => {
+                if coding || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                    return Err(Failure::because(Kind::ResponseCoding, "Transfer-Encoding is not `chunked`"));
+                }
                 coding = true;
                 remove.push(name.clone());
             }
+            "x_request_id" | "proxy_status" => remove.push(name.clone()),
             "connection" => {
                 remove.extend(named_by(value));
                 remove.push(name.clone());
@@ -95,52 +104,6 @@ fn named_by(connection: &HeaderValue) -> Vec<HeaderName> {
         .filter(|name| !matches!(*name, header::CONTENT_LENGTH | header::CONTENT_TYPE | header::SET_COOKIE | header::TRANSFER_ENCODING))
         .take(32)
         .collect()
-}
-
-/// Headers that tell what software or host answered.
-pub fn is_banner(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("x-") else {
-        return matches!(name, "server" | "via" | "liferay-portal" | "microsoftsharepointteamservices" | "server-timing" | "sourcemap");
-    };
-    matches!(
-        rest,
-        "powered-by"
-            | "powered-cms"
-            | "aspnet-version"
-            | "aspnetmvc-version"
-            | "runtime"
-            | "generator"
-            | "served-by"
-            | "server"
-            | "server-name"
-            | "host"
-            | "hostname"
-            | "node"
-            | "backend"
-            | "backend-server"
-            | "upstream"
-            | "varnish"
-            | "litespeed-cache"
-            | "owa-version"
-            | "php-version"
-            | "sourcemap"
-            | "application-context"
-            | "version"
-            | "app-version"
-            | "rack-cache"
-            | "turbo-charged-by"
-            | "cf-powered-by"
-            | "envoy-upstream-service-time"
-            | "clacks-overhead"
-    ) || rest.starts_with("debug")
-        || rest.starts_with("php-")
-        || rest.starts_with("drupal-")
-        || rest.starts_with("jenkins")
-        || rest.starts_with("symfony-")
-        || rest.starts_with("error-detail")
-        || rest.starts_with("exception")
-        || rest.starts_with("stack")
-        || rest.starts_with("trace-dump")
 }
 
 /// Headers of an upstream error that survive a rewritten 5xx (contract section 5).

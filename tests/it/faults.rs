@@ -134,6 +134,21 @@ fn malformed_heads() {
 }
 
 #[test]
+fn codings_and_chunks_that_cannot_be_read() {
+    for (head, body) in [
+        ("gzip", "x"),
+        ("gzip, chunked", "0\r\n\r\n"),
+        ("identity", "x"),
+        ("chunked\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
+        ("chunked", "ZZ\r\nleak-me"),
+    ] {
+        let origin = says(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {head}\r\n\r\n{body}"));
+        expect(&origin, 502, "UPSTREAM_PROTOCOL_ERROR", "error=http_response_transfer_coding");
+    }
+    expect(&says("HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nabc"), 502, "UPSTREAM_PROTOCOL_ERROR", "error=http_protocol_error");
+}
+
+#[test]
 fn headers_that_are_too_large() {
     let one = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "a".repeat(70_000));
     expect(&says(one), 502, "UPSTREAM_PROTOCOL_ERROR", "error=http_response_header_size");

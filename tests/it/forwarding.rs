@@ -217,6 +217,21 @@ fn an_upstream_that_answers_before_the_body_is_heard() {
 }
 
 #[test]
+fn an_early_answer_is_heard_also_when_the_upstream_closes_behind_it() {
+    let origin = Origin::start(|c| {
+        c.write("HTTP/1.1 413 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    });
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    for _ in 0..20 {
+        let mut client = Client::connect(gateway.address);
+        client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n");
+        client.write(vec![b'x'; 2_000_000]);
+        let response = client.response("POST");
+        assert_eq!((response.status, assert_contract("POST", &response)), (413, "PAYLOAD_TOO_LARGE".into()));
+    }
+}
+
+#[test]
 fn a_client_that_leaves_is_499_and_frees_the_upstream() {
     let (gone, left) = std::sync::mpsc::channel();
     let gone = std::sync::Mutex::new(gone);

@@ -86,3 +86,33 @@ async fn headers_over_the_bound_are_431_with_the_envelope() {
     assert!(String::from_utf8_lossy(response.body()).contains("HEADERS_TOO_LARGE"));
     assert_eq!(ask(&mut sender, Request::get("http://a/"), "").await.status().as_u16(), 200);
 }
+
+#[tokio::test]
+async fn an_idle_connection_ends() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\nidle_timeout = \"300ms\"\n");
+    let stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    assert_eq!(ask(&mut sender, Request::get("http://a/"), "").await.status().as_u16(), 200);
+    tokio::time::timeout(std::time::Duration::from_secs(10), connection).await.expect("GOAWAY after idle_timeout").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_grants_no_window_is_let_go() {
+    let body = "x".repeat(1_000_000);
+    let origin = Origin::says(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\nwrite_timeout = \"400ms\"\n");
+    let stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1_000).initial_connection_window_size(1_000);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request: Request<Full<Bytes>> = Request::get("http://a/").body(Full::default()).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    // The body is never read: no window is granted.
+    let line = tokio::task::spawn_blocking(move || gateway.log_line(&["CLIENT_CLOSED"])).await.unwrap();
+    assert_eq!(line["status"], 200);
+    drop(response);
+}

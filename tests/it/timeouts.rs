@@ -39,11 +39,16 @@ fn a_slow_body_of_the_client_is_408() {
 }
 
 #[test]
-fn an_upstream_that_does_not_take_the_body_is_504() {
-    // Reads the head and nothing more: the kernel's buffers fill and the upload stands still.
-    let origin = Origin::start(|c| {
-        let _ = c.stream.set_read_timeout(None);
-        std::thread::park_timeout(std::time::Duration::from_secs(15));
+fn an_upstream_that_does_not_take_the_body_is_504_and_its_connection_ends() {
+    // Reads the head and nothing more until it is told to: the kernel's buffers fill and the upload stands still.
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (gone, ended) = std::sync::mpsc::channel();
+    let both = std::sync::Mutex::new((wait, gone));
+    let origin = Origin::start(move |c| {
+        let both = both.lock().unwrap();
+        both.0.recv().unwrap();
+        c.hang();
+        both.1.send(()).unwrap();
     });
     let gateway =
         GatewayUnderTest::in_front_of(origin.address, "[defaults]\nresponse_timeout = \"700ms\"\nrequest_body_limit = \"1GiB\"\n");
@@ -57,6 +62,21 @@ fn an_upstream_that_does_not_take_the_body_is_504() {
     let response = client.response("POST");
     assert_eq!((response.status, assert_contract("POST", &response)), (504, "UPSTREAM_TIMEOUT".into()));
     assert_eq!(response.header("proxy-status"), Some("lockgate; error=connection_write_timeout"));
+    go.send(()).unwrap();
+    ended.recv_timeout(std::time::Duration::from_secs(10)).expect("nobody holds the upstream connection any more");
+}
+
+#[test]
+fn a_request_that_begins_too_late_is_told_so() {
+    let origin = Origin::echo();
+    let mut gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\ndrain_delay = \"off\"\n");
+    let mut client = Client::connect(gateway.address);
+    client.write("GET /first HTTP/1.1\r\nHost: a\r\n\r\nGET /late HTTP/1.1\r\nHo");
+    assert_eq!(client.response("GET").status, 200);
+    gateway.begin_stop();
+    let response = client.response("GET");
+    assert_eq!((response.status, assert_contract("GET", &response)), (503, "SHUTTING_DOWN".into()));
+    assert!(gateway.stopped());
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! Header names that the `http` crate has no constants for, and classes of names that several rooms must agree on.
+
+/// Names that are not constants of the `http` crate.
+pub mod names {
+    use http::HeaderName;
+    /// The request id, on every request and answer.
+    pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    /// Chain of client addresses.
+    pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    /// Scheme the client used.
+    pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    /// Host the client asked for.
+    pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    /// W3C trace context.
+    pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    /// RFC 9209.
+    pub const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+}
+
+/// Headers that tell what software or host answered.
+pub fn is_banner(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("x-") else {
+        return matches!(name, "server" | "via" | "liferay-portal" | "microsoftsharepointteamservices" | "server-timing" | "sourcemap");
+    };
+    matches!(
+        rest,
+        "powered-by"
+            | "powered-cms"
+            | "aspnet-version"
+            | "aspnetmvc-version"
+            | "runtime"
+            | "generator"
+            | "served-by"
+            | "server"
+            | "server-name"
+            | "host"
+            | "hostname"
+            | "node"
+            | "backend"
+            | "backend-server"
+            | "upstream"
+            | "varnish"
+            | "litespeed-cache"
+            | "owa-version"
+            | "php-version"
+            | "sourcemap"
+            | "application-context"
+            | "version"
+            | "app-version"
+            | "rack-cache"
+            | "turbo-charged-by"
+            | "cf-powered-by"
+            | "envoy-upstream-service-time"
+            | "clacks-overhead"
+    ) || rest.starts_with("debug")
+        || rest.starts_with("php-")
+        || rest.starts_with("drupal-")
+        || rest.starts_with("jenkins")
+        || rest.starts_with("symfony-")
+        || rest.starts_with("error-detail")
+        || rest.starts_with("exception")
+        || rest.starts_with("stack")
+        || rest.starts_with("trace-dump")
+}
+
+/// Trailer fields that may pass: none that frames, routes, authenticates or describes the content (RFC 9110 6.5.1), no
+/// field of this gateway, no debug output.
+pub fn keep_trailer(name: &http::HeaderName) -> bool {
+    let name = name.as_str();
+    !(is_banner(name)
+        || name.starts_with("access-control-")
+        || name.starts_with("content-")
+        || matches!(
+            name,
+            "transfer-encoding"
+                | "trailer"
+                | "te"
+                | "host"
+                | "connection"
+                | "keep-alive"
+                | "upgrade"
+                | "cache-control"
+                | "expires"
+                | "age"
+                | "date"
+                | "location"
+                | "retry-after"
+                | "vary"
+                | "warning"
+                | "authorization"
+                | "www-authenticate"
+                | "proxy-authenticate"
+                | "set-cookie"
+                | "x-request-id"
+                | "proxy-status"
+                | "server"
+                | "x-powered-by"
+        ))
+}
