@@ -6,18 +6,24 @@
 //! | file | what it does |
 //! |---|---|
 //! | `listen` | sockets, one per core and address, accept with back-off |
-//! | `connection` | drives one connection: HTTP/1.1 or HTTP/2, clocks, drain, early answers |
+//! | `connection` | drives one connection to its end: HTTP/1.1 or HTTP/2, drain |
+//! | `service` | the gateway's entry, counted |
+//! | `clock` | what a connection waits for, and for how long |
+//! | `early` | the envelope for what never became a request |
 //! | `guard` | the I/O that hyper reads from: releases only validated bytes |
 //! | `gate` | the request stream as a state machine (pure) |
 //! | `head` | one request head: RFC 9112, strictly (pure) |
 //! | `chunks` | chunked framing, strictly (pure) |
 
 mod chunks;
+mod clock;
 mod connection;
+mod early;
 mod gate;
 mod guard;
 pub mod head;
 pub mod listen;
+mod service;
 
 /// Pure parts that fuzz targets and property tests reach.
 pub mod fuzzing {

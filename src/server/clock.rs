@@ -1,0 +1,114 @@
+//! The clocks of a client connection: what it waits for now, and whether that has lasted too long.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use super::connection::Settings;
+use super::guard::Shared;
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The first request's first byte.
+    Begin,
+    /// The next request's first byte.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// The client, to take some of the answer.
+    Write,
+    /// The gateway: its own clocks run.
+    Busy,
+}
+
+/// The clocks of one connection: one timer, moved only when it fires or must fire earlier.
+pub(super) struct Clock {
+    settings: Settings,
+    multiplexed: bool,
+    wait: (Wait, u32),
+    since: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Clock {
+    pub(super) fn new(settings: Settings, multiplexed: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            settings,
+            multiplexed,
+            wait: (Wait::Begin, 0),
+            since: now,
+            timer: Box::pin(tokio::time::sleep_until(now + settings.header_timeout)),
+        }
+    }
+
+    fn limit(&self, wait: Wait) -> Option<Duration> {
+        match wait {
+            Wait::Begin | Wait::Head => Some(self.settings.header_timeout),
+            Wait::Idle => Some(self.settings.idle_timeout),
+            Wait::Write => Some(self.settings.write_timeout),
+            Wait::Busy => None,
+        }
+    }
+
+    /// Ready when the current wait has lasted too long.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<Wait> {
+        let wait = now_waiting(shared);
+        if wait != self.wait {
+            self.wait = wait;
+            self.since = Instant::now();
+        }
+        let Some(limit) = self.limit(wait.0) else {
+            self.look_again(cx);
+            return Poll::Pending;
+        };
+        let due = self.since + limit;
+        if self.timer.deadline() > due {
+            self.timer.as_mut().reset(due);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(wait.0);
+            }
+            self.timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+impl Clock {
+    /// Streams of HTTP/2 run on tasks of their own: that they have come to a stand wakes nobody, so the clock looks itself.
+    fn look_again(&mut self, cx: &mut Context<'_>) {
+        let pause = self.settings.write_timeout / 2;
+        let now = Instant::now();
+        if !self.multiplexed {
+            return;
+        }
+        if self.timer.deadline() > now + pause {
+            self.timer.as_mut().reset(now + pause);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            self.timer.as_mut().reset(Instant::now() + pause);
+        }
+    }
+}
+
+fn now_waiting(shared: &Shared) -> (Wait, u32) {
+    if shared.is_stalled() {
+        (Wait::Write, shared.steps())
+    } else if shared.is_blocked() {
+        (Wait::Write, shared.written())
+    } else if shared.is_busy() || shared.open() > 0 {
+        (Wait::Busy, 0)
+    } else if shared.is_partial() {
+        (Wait::Head, 0)
+    } else if shared.has_served() {
+        (Wait::Idle, 0)
+    } else {
+        (Wait::Begin, 0)
+    }
+}
