@@ -22,7 +22,7 @@ use crate::upstream::mapping::Mapping;
 use crate::upstream::response_head;
 
 /// The largest page that may pass to a browser as it is, in bytes: what is larger is not read for leaks on a core that serves.
-const MAX_PAGE: usize = 16 * 1024;
+const MAX_PAGE: usize = 256 * 1024;
 
 /// An answer that may go to the client.
 pub(super) struct Passage {

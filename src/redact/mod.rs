@@ -26,17 +26,17 @@ pub fn prepare() {
 
 /// True when the text holds something that must not reach a client.
 pub fn leaks(text: &str) -> bool {
-    patterns::internals().is_match(text)
+    patterns::internals().is_match(text.as_bytes())
 }
 
 /// The same for a page: markup itself is no internal there.
 pub fn page_leaks(page: &str) -> bool {
-    patterns::internals().matches(page).iter().any(|index| !patterns::is_markup(index))
+    patterns::internals().matches(page.as_bytes()).iter().any(|index| !patterns::is_markup(index))
 }
 
 /// The same for a cookie: tokens are what cookies are for.
 pub fn cookie_leaks(cookie: &str) -> bool {
-    patterns::internals().matches(cookie).iter().any(|index| !patterns::is_credential(index))
+    patterns::internals().matches(cookie.as_bytes()).iter().any(|index| !patterns::is_credential(index))
 }
 
 /// A machine code that may be shown (contract section 3): `[A-Za-z0-9_.:-]{1,64}` and not a qualified class name.
@@ -58,10 +58,13 @@ pub fn mask(text: &str, max: usize) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    patterns::credentials().iter().fold(text[..end].to_owned(), |text, (pattern, kept)| match pattern.replace_all(&text, *kept) {
-        std::borrow::Cow::Borrowed(_) => text,
-        std::borrow::Cow::Owned(masked) => masked,
-    })
+    let mut masked = std::borrow::Cow::Borrowed(text[..end].as_bytes());
+    for (pattern, kept) in patterns::credentials() {
+        if let std::borrow::Cow::Owned(replaced) = pattern.replace_all(&masked, kept.as_bytes()) {
+            masked = replaced.into();
+        }
+    }
+    String::from_utf8_lossy(&masked).into_owned()
 }
 
 /// One line: runs of white space and control characters become one space.
