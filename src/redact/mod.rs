@@ -58,7 +58,7 @@ pub fn mask(text: &str, max: usize) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let mut masked = std::borrow::Cow::Borrowed(text[..end].as_bytes());
+    let mut masked = std::borrow::Cow::Borrowed(&text.as_bytes()[..end]);
     for (pattern, kept) in patterns::credentials() {
         if let std::borrow::Cow::Owned(replaced) = pattern.replace_all(&masked, kept.as_bytes()) {
             masked = replaced.into();
