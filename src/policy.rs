@@ -80,7 +80,7 @@ pub enum Upstream429 {
 /// Errors that hide in a 2xx body, by preset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SuccessPreset {
-    /// A GraphQL response with `errors` and no data.
+    /// A GraphQL response with `errors`, also a partial one.
     Graphql,
     /// A SOAP fault.
     Soap,

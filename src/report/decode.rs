@@ -22,6 +22,8 @@ pub fn uncode<'b>(body: &'b [u8], content_encoding: Option<&str>, max: usize) ->
             Some(out) => Some(Cow::Owned(out)),
             None => bounded(flate2::read::DeflateDecoder::new(body), max).map(Cow::Owned),
         },
+        Some("br") => bounded(brotli_decompressor::Decompressor::new(body, 4096), max).map(Cow::Owned),
+        Some("zstd") => ruzstd::decoding::StreamingDecoder::new(body).ok().and_then(|decoder| bounded(decoder, max)).map(Cow::Owned),
         Some(_) => None,
     }
 }
@@ -33,11 +35,32 @@ fn bounded(mut from: impl Read, max: usize) -> Option<Vec<u8>> {
     (ended.is_ok() || !out.is_empty()).then_some(out)
 }
 
-/// Bytes to text by byte order mark, then by the charset of `content_type`, then UTF-8.
+/// Bytes to text: by byte order mark, by the charset of `content_type` or of the page, as UTF-8 where they are UTF-8, else by
+/// likeness. A declared charset that the bytes contradict does not count.
 pub fn text(body: &[u8], content_type: Option<&str>) -> String {
-    let declared = content_type.and_then(charset).and_then(|label| Encoding::for_label(label.as_bytes()));
-    let (text, _, _) = declared.unwrap_or(UTF_8).decode(body);
-    text.into_owned()
+    if Encoding::for_bom(body).is_none()
+        && let Ok(text) = std::str::from_utf8(body)
+    {
+        let sixteen = content_type.and_then(charset).is_some_and(|label| label.to_ascii_lowercase().starts_with("utf-16"));
+        if !sixteen {
+            return text.to_owned();
+        }
+    }
+    let by_label = |label: &str| Encoding::for_label(label.as_bytes()).filter(|encoding| *encoding != UTF_8);
+    let declared = content_type.and_then(charset).and_then(by_label).or_else(|| meta_charset(body).and_then(|label| by_label(&label)));
+    let encoding = declared.unwrap_or_else(|| {
+        let mut detector = chardetng::EncodingDetector::new(chardetng::Iso2022JpDetection::Deny);
+        detector.feed(body, true);
+        detector.guess(None, chardetng::Utf8Detection::Allow)
+    });
+    encoding.decode(body).0.into_owned()
+}
+
+/// `<meta charset=x>` or its older form, within the first KiB (HTML standard 4.2.5.4).
+fn meta_charset(body: &[u8]) -> Option<String> {
+    let start = String::from_utf8_lossy(&body[..body.len().min(1024)]).to_ascii_lowercase();
+    let label = start.split("charset=").nth(1)?.trim_start_matches(['"', '\'']);
+    Some(label.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect())
 }
 
 /// The `charset` parameter of a content type.

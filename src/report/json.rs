@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Report, is_status_phrase};
+use super::{Report, fields, is_status_phrase};
 use crate::text::Untrusted;
 
 /// Names under which the sentence stands, best first.
@@ -14,6 +14,11 @@ const MESSAGE: &[&str] = &[
     "errorMessage",
     "error_message",
     "errorDescription",
+    "errmsg",
+    "err_msg",
+    "resultMsg",
+    "resultMessage",
+    "retMsg",
     "detail",
     "details",
     "description",
@@ -28,18 +33,51 @@ const MESSAGE: &[&str] = &[
     "title",
     "error",
     "status_message",
+    "non_field_errors",
+    "__all__",
 ];
 /// Names under which the machine code stands, best first.
-const CODE: &[&str] =
-    &["code", "errorCode", "error_code", "errcode", "err_code", "Code", "ErrorCode", "type", "error", "reason", "name", "key"];
-/// Objects that wrap the error.
-const WRAPPER: &[&str] =
-    &["error", "errors", "Error", "fault", "Fault", "exception", "err", "failure", "response", "data", "result", "meta", "issue"];
+const CODE: &[&str] = &[
+    "code",
+    "errorCode",
+    "error_code",
+    "errcode",
+    "err_code",
+    "resultCode",
+    "Code",
+    "ErrorCode",
+    "faultcode",
+    "type",
+    "error",
+    "reason",
+    "name",
+    "key",
+];
+/// Objects that wrap the error, or what is said about it.
+const WRAPPER: &[&str] = &[
+    "error",
+    "errors",
+    "Error",
+    "fault",
+    "Fault",
+    "exception",
+    "err",
+    "failure",
+    "response",
+    "detail",
+    "extensions",
+    "data",
+    "result",
+    "meta",
+    "issue",
+    "zodError",
+];
 /// Names under which field errors stand.
 const FIELDS: &[&str] = &[
     "fields",
     "fieldErrors",
     "field_errors",
+    "fieldViolations",
     "errors",
     "violations",
     "invalid_params",
@@ -52,28 +90,10 @@ const FIELDS: &[&str] = &[
     "detail",
     "subErrors",
     "messages",
-    "error",
-    "data",
+    "message",
     "params",
     "validation",
     "inner",
-];
-/// Names of a field error's path.
-const PATH: &[&str] = &[
-    "field",
-    "loc",
-    "path",
-    "property",
-    "propertyPath",
-    "pointer",
-    "instancePath",
-    "param",
-    "parameter",
-    "fieldName",
-    "attribute",
-    "name",
-    "location",
-    "source",
 ];
 /// How deep wrappers are followed.
 const MAX_DEPTH: usize = 4;
@@ -83,10 +103,21 @@ pub(super) fn read(text: &str) -> Option<Report> {
     let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}').trim()).ok()?;
     let mut report = Report::default();
     visit(&value, &mut report, 0);
-    if report.fields.is_empty() && report.message.is_none() && report.code.is_none() {
-        report.fields = bare_field_map(&value);
+    if report.fields.is_empty() {
+        report.fields = fields::bare(&value, report.message.is_none() && report.code.is_none());
+    }
+    if report.message.is_none() && report.fields.is_empty() {
+        report.message = only_sentence(&value);
     }
     Some(report)
+}
+
+/// An unknown object by likeness: the one string in it that reads as a sentence, whatever its name and language.
+fn only_sentence(value: &Value) -> Option<Untrusted> {
+    let reads = |text: &&str| text.contains(' ') || !text.is_ascii();
+    let mut sentences = value.as_object()?.values().filter_map(Value::as_str).filter(reads);
+    let first = sentences.next()?;
+    if sentences.next().is_some() { None } else { sentence(first) }
 }
 
 /// Takes what this value says and then what it wraps says; the first found of each wins.
@@ -118,7 +149,8 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize) 
         report.code = CODE.iter().find_map(|name| object.get(*name).and_then(|value| code(name, value)));
     }
     if report.fields.is_empty() {
-        report.fields = FIELDS.iter().filter_map(|name| object.get(*name)).map(fields).find(|found| !found.is_empty()).unwrap_or_default();
+        report.fields =
+            FIELDS.iter().filter_map(|name| object.get(*name)).map(fields::of).find(|found| !found.is_empty()).unwrap_or_default();
     }
     if report.problem_type.is_none() {
         report.problem_type = object.get("type").and_then(Value::as_str).filter(|uri| uri.contains("://")).map(Untrusted::new);
@@ -147,7 +179,9 @@ fn sentence_of(value: &Value) -> Option<Untrusted> {
         Value::String(text) => sentence(text),
         Value::Array(list) => {
             let parts: Vec<_> = list.iter().filter_map(Value::as_str).collect();
-            (!parts.is_empty() && parts.len() == list.len()).then(|| Untrusted::new(parts.join("; ")))
+            // Sentences about fields are told as field errors.
+            let plain = !parts.is_empty() && parts.len() == list.len() && fields::of(value).is_empty();
+            plain.then(|| Untrusted::new(parts.join("; ")))
         }
         _ => None,
     }
@@ -155,6 +189,10 @@ fn sentence_of(value: &Value) -> Option<Untrusted> {
 
 fn sentence(text: &str) -> Option<Untrusted> {
     let text = text.trim();
+    // JSON in a string is data, not a sentence.
+    if text.starts_with(['{', '[']) && serde_json::from_str::<Value>(text).is_ok() {
+        return None;
+    }
     // A lone token is a code, not a sentence.
     let token = !text.contains(' ') && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     (!text.is_empty() && !token && !is_status_phrase(text)).then(|| Untrusted::new(text))
@@ -181,89 +219,6 @@ fn code(name: &str, value: &Value) -> Option<Untrusted> {
 
 fn is_status_number(text: &str) -> bool {
     text.len() == 3 && text.parse::<u16>().is_ok_and(|n| (400..600).contains(&n))
-}
-
-/// Field errors in an object of messages or a list of objects.
-fn fields(value: &Value) -> Vec<(String, Vec<Untrusted>)> {
-    match value {
-        Value::Object(object) => object.iter().filter_map(|(name, value)| Some((name.clone(), messages(value)?))).collect(),
-        Value::Array(list) => {
-            let mut found: Vec<(String, Vec<Untrusted>)> = Vec::new();
-            for (path, text) in list.iter().filter_map(field_error) {
-                match found.iter_mut().find(|(known, _)| *known == path) {
-                    Some((_, texts)) => texts.push(text),
-                    None => found.push((path, vec![text])),
-                }
-            }
-            found
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// One `{field, message}` of a list.
-fn field_error(item: &Value) -> Option<(String, Untrusted)> {
-    let object = item.as_object()?;
-    let path = PATH.iter().find_map(|name| path_of(object.get(*name)?))?;
-    let text = ["message", "msg", "detail", "defaultMessage", "description", "reason", "title", "error", "code"]
-        .iter()
-        .find_map(|name| object.get(*name)?.as_str())
-        .map(str::trim)
-        .filter(|text| !text.is_empty())?;
-    Some((path, Untrusted::new(text)))
-}
-
-/// A path from a name, a list of segments, a JSON pointer, or an object that holds one of these.
-fn path_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if text.starts_with('/') || text.starts_with("#/") => {
-            let segments: Vec<Value> =
-                text.trim_start_matches('#').split('/').skip(1).map(|s| Value::from(s.replace("~1", "/").replace("~0", "~"))).collect();
-            join(&segments)
-        }
-        Value::String(text) => (!text.is_empty() && text.len() <= 128 && !text.contains(' ')).then(|| text.clone()),
-        Value::Array(segments) => join(segments),
-        Value::Object(object) => ["pointer", "parameter", "path"].iter().find_map(|name| path_of(object.get(*name)?)),
-        _ => None,
-    }
-}
-
-/// `["body", "items", 0, "qty"]` -> `items[0].qty`: where the value was sent (body, query) is not part of its name.
-fn join(segments: &[Value]) -> Option<String> {
-    let mut path = String::new();
-    for (at, segment) in segments.iter().enumerate() {
-        match segment {
-            Value::Number(index) => path.push_str(&format!("[{index}]")),
-            Value::String(name)
-                if at == 0 && segments.len() > 1 && matches!(name.as_str(), "body" | "query" | "path" | "header" | "cookie" | "data") => {}
-            Value::String(name) if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) && !path.is_empty() => {
-                path.push_str(&format!("[{name}]"))
-            }
-            Value::String(name) => {
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(name);
-            }
-            _ => return None,
-        }
-    }
-    (!path.is_empty()).then_some(path)
-}
-
-/// The messages of one field: a string or a list of strings.
-fn messages(value: &Value) -> Option<Vec<Untrusted>> {
-    match value {
-        Value::Array(list) if !list.is_empty() => list.iter().map(|item| item.as_str().map(Untrusted::new)).collect(),
-        _ => None,
-    }
-}
-
-/// A whole body that is nothing but field errors (`{"email": ["..."]}`).
-fn bare_field_map(value: &Value) -> Vec<(String, Vec<Untrusted>)> {
-    let Some(object) = value.as_object() else { return Vec::new() };
-    let found = fields(value);
-    if found.len() == object.len() { found } else { Vec::new() }
 }
 
 #[cfg(test)]
@@ -302,9 +257,42 @@ mod tests {
             r#"{"errors":[{"path":"items[0].qty","message":"too small"}]}"#,
             r#"{"errors":{"items[0].qty":["too small"]}}"#,
             r#"{"items[0].qty":["too small"]}"#,
+            r#"{"errors":{"items":{"0":{"qty":["too small"]}}}}"#,
+            r#"{"items":[{"qty":["too small"]}]}"#,
+            r#"{"errors":{"items[0].qty":{"msg":"too small","path":"items[0].qty"}}}"#,
+            r#"{"errors":[{"source":{"pointer":"/data/attributes/items/0/qty"},"detail":"too small"}]}"#,
+            r#"{"details":[{"fieldViolations":[{"field":"items[0].qty","description":"too small"}]}]}"#,
+            r#"[{"path":["items",0,"qty"],"message":"too small"}]"#,
+            r#"{"error":{"message":"[{\"path\":[\"items\",0,\"qty\"],\"message\":\"too small\"}]"}}"#,
+            r#"{"message":[{"property":"items","children":[{"property":"0","children":[{"property":"qty","constraints":{"min":"too small"}}]}]}]}"#,
         ] {
             assert_eq!(told(text).2, want, "{text}");
         }
+    }
+
+    #[test]
+    fn sentences_about_fields_become_field_errors() {
+        let read = told(
+            r#"{"message":["email must be an email","property zzz should not exist","lines.0.qty must not be less than 1"],"error":"Bad Request"}"#,
+        );
+        let paths: Vec<_> = read.2.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!((read.0, paths), (None, vec!["email", "zzz", "lines.0.qty"]));
+        assert_eq!(
+            told(r#"{"message":["The shop is closed","Come back tomorrow"]}"#).0.as_deref(),
+            Some("The shop is closed; Come back tomorrow")
+        );
+    }
+
+    #[test]
+    fn graphql_errors_are_no_field_errors() {
+        let read =
+            told(r#"{"errors":[{"message":"Order not found","path":["order"],"extensions":{"code":"ORDER_NOT_FOUND"}}],"data":null}"#);
+        assert_eq!(read, (Some("Order not found".into()), Some("ORDER_NOT_FOUND".into()), vec![]));
+    }
+
+    #[test]
+    fn unknown_names_are_read_by_likeness() {
+        assert_eq!(told(r#"{"erreur":"Le stock est vide","n":1}"#).0.as_deref(), Some("Le stock est vide"));
     }
 
     #[test]

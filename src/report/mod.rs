@@ -4,9 +4,12 @@
 //! body it is given.
 
 pub mod decode;
+mod fields;
+mod html;
 mod json;
 mod plain;
 pub mod success;
+mod xml;
 
 use crate::text::Untrusted;
 
@@ -69,7 +72,9 @@ pub fn read(text: &str) -> Report {
     match kind_of(text) {
         Kind::Json => json::read(text).unwrap_or_default(),
         Kind::Text => plain::read(text),
-        Kind::Empty | Kind::Html | Kind::Xml | Kind::Binary => Report::default(),
+        Kind::Html => html::read(text),
+        Kind::Xml => xml::read(text),
+        Kind::Empty | Kind::Binary => Report::default(),
     }
 }
 
@@ -91,13 +96,42 @@ pub fn is_framework_page(text: &str) -> bool {
     })
 }
 
-/// True for a bare status phrase ("Not Found", "Bad Request"): it says no more than the status does.
-pub(crate) fn is_status_phrase(text: &str) -> bool {
-    let text = text.trim().trim_end_matches(['.', '!']);
-    let text = text.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches([':', ' ', '-']);
-    let squash = |s: &str| s.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect::<String>();
+/// A text without the status in front of it: `404 Not here`, `Error 404: Not here`, `HTTP Status 404 - Not here`.
+fn without_status(text: &str) -> &str {
+    let text = text.trim();
+    let mut rest = text;
+    for word in ["HTTP Status", "HTTP Error", "HTTP", "Error:", "Error", "Status"] {
+        if let Some(behind) = rest.strip_prefix(word).filter(|behind| behind.starts_with([' ', ':'])) {
+            rest = behind.trim_start_matches([' ', ':']);
+            break;
+        }
+    }
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    if digits != 3 {
+        return if rest.len() < text.len() && is_phrase(rest) { rest } else { text };
+    }
+    let behind = rest[3..].trim_start_matches([' ', ':', '-', '.', '\u{2013}', '\u{2014}', '|']);
+    if behind.is_empty() { text } else { behind }
+}
+
+/// True for a bare status phrase ("Not Found", "404 Bad Request", "Forbidden (403)"): it says no more than the status does.
+fn is_status_phrase(text: &str) -> bool {
+    is_phrase(without_status(text))
+}
+
+fn is_phrase(text: &str) -> bool {
+    let squash = |s: &str| s.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect::<String>();
+    if !text.is_ascii() || text.len() > 48 {
+        return false;
+    }
     let wanted = squash(text);
-    (400..600u16).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()).any(|phrase| squash(phrase) == wanted)
+    let named =
+        (400..600u16).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()).any(|phrase| squash(phrase) == wanted);
+    named
+        || matches!(
+            wanted.as_str(),
+            "error" | "pagenotfound" | "accessdenied" | "unprocessableentity" | "servererror" | "oops" | "errorpage"
+        )
 }
 
 #[cfg(test)]

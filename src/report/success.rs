@@ -29,15 +29,11 @@ fn json(object: &Map<String, Value>, preset: SuccessPreset) -> Option<u16> {
     }
 }
 
-/// `errors` without data (<https://spec.graphql.org/October2021/#sec-Errors>): a partial answer stays a success.
+/// A response with `errors` (<https://spec.graphql.org/October2021/#sec-Errors>), also a partial one: the route asked for it.
 fn graphql(object: &Map<String, Value>) -> Option<u16> {
     let first = object.get("errors")?.as_array()?.first()?.as_object()?;
-    let data = object.get("data");
-    let no_data =
-        data.is_none_or(|data| data.is_null() || data.as_object().is_some_and(|d| !d.is_empty() && d.values().all(Value::is_null)));
     let code = first.get("extensions").and_then(|e| e.get("code")).and_then(Value::as_str);
-    let executed = first.contains_key("path");
-    no_data.then(|| code.map_or(if executed { 502 } else { 400 }, of_word))
+    Some(code.map_or(if first.contains_key("path") { 502 } else { 400 }, of_word))
 }
 
 /// JSON-RPC 2.0 section 5.1: the reserved codes of a caller's fault are -32700, -32600, -32601, -32602.
@@ -58,10 +54,34 @@ fn success_flag(object: &Map<String, Value>) -> Option<u16> {
     let failed = ["success", "ok", "succeeded", "isSuccess", "Success"].iter().any(|name| is(name, &Value::Bool(false)))
         || ["error", "isError", "hasError"].iter().any(|name| is(name, &Value::Bool(true)))
         || word("status").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"))
-        || word("result").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"));
+        || word("result").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"))
+        || has_result_code(object);
     let told = |name: &str| object.get(name).and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok()).filter(|n| (400..600).contains(n));
     let code = ["code", "errorCode", "error_code"].iter().find_map(|name| object.get(*name).and_then(Value::as_str));
     failed.then(|| ["status", "statusCode", "code"].iter().find_map(|name| told(name)).or(code.map(of_word)).unwrap_or(502))
+}
+
+/// `{"code": 10023, "msg": "...", "data": null}`: a result code that is none of success, beside a sentence and without data.
+fn has_result_code(object: &Map<String, Value>) -> bool {
+    let code =
+        ["resultCode", "result_code", "errcode", "errCode", "errno", "retcode", "ret", "code"].iter().find_map(|name| object.get(*name));
+    let failed = match code {
+        Some(Value::Number(number)) => !matches!(number.as_i64(), Some(0 | 1 | 200..=299)),
+        Some(Value::String(text)) => {
+            !matches!(text.to_ascii_uppercase().as_str(), "" | "0" | "00" | "000" | "0000" | "1" | "200" | "OK" | "SUCCESS" | "SUCCEEDED")
+        }
+        _ => false,
+    };
+    let told = ["msg", "message", "resultMsg", "result_msg", "errmsg", "errMsg", "retMsg"]
+        .iter()
+        .any(|name| object.get(*name).is_some_and(|text| text.as_str().is_some_and(|text| !text.is_empty())));
+    let empty = ["data", "result", "payload"].iter().find_map(|name| object.get(*name)).is_none_or(|data| match data {
+        Value::Null => true,
+        Value::Object(inner) => inner.is_empty(),
+        Value::Array(inner) => inner.is_empty(),
+        _ => false,
+    });
+    failed && told && empty
 }
 
 /// SOAP 1.1 4.4.1 and 1.2 5.4.6: a Client or Sender fault is the caller's.
@@ -102,19 +122,15 @@ mod tests {
         assert_eq!(status(r#"{"errors":[{"message":"m","extensions":{"code":"UNAUTHENTICATED"}}],"data":null}"#, ALL), Some(401));
         assert_eq!(status(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"m"}}"#, ALL), Some(404));
         assert_eq!(status(r#"{"success":false,"message":"m"}"#, ALL), Some(502));
+        assert_eq!(status(r#"{"code":10023,"msg":"Coupon already used","data":null}"#, ALL), Some(502));
+        assert_eq!(status(r#"{"code":0,"msg":"ok","data":null}"#, ALL), None);
+        assert_eq!(status(r#"{"code":7,"msg":"a product","data":{"n":1}}"#, ALL), None);
         assert_eq!(status("<s:Envelope><s:Body><s:Fault><faultcode>s:Client</faultcode></s:Fault></s:Body></s:Envelope>", ALL), Some(400));
     }
 
     #[test]
     fn successes_stay_successes() {
-        for text in [
-            r#"{"data":{"a":1},"errors":[{"message":"partial"}]}"#,
-            r#"{"success":true}"#,
-            r#"{"jsonrpc":"2.0","id":1,"result":1}"#,
-            "<a/>",
-            "ok",
-            "[]",
-        ] {
+        for text in [r#"{"success":true}"#, r#"{"jsonrpc":"2.0","id":1,"result":1}"#, "<a/>", "ok", "[]"] {
             assert_eq!(status(text, ALL), None, "{text}");
         }
     }

@@ -1,0 +1,239 @@
+//! HTML errors: the page as a list of blocks, and the one sentence among them that a person is meant to read.
+//!
+//! No framework is named here. A page tells its message beside a label ("Message ..."), in the preformatted line, in the first
+//! sentence below a heading that only repeats the status, or in the heading itself.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use lol_html::html_content::TextType;
+use lol_html::{HtmlRewriter, MemorySettings, Settings, doc_text, element, end_tag};
+
+use super::{Report, is_status_phrase, without_status};
+use crate::text::Untrusted;
+
+/// Bytes of a page that are read; errors say what they say at the top.
+const MAX_PAGE: usize = 64 * 1024;
+/// Memory of the parser, in bytes.
+const MAX_MEMORY: usize = 1 << 20;
+/// Longest message, in bytes.
+const MAX_MESSAGE: usize = 600;
+
+/// What a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Title,
+    Heading,
+    Preformatted,
+    Text,
+}
+
+#[derive(Debug)]
+struct Block {
+    role: Role,
+    text: String,
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    blocks: Vec<Block>,
+    role: Option<Role>,
+}
+
+impl Page {
+    fn begin(&mut self, role: Role) {
+        self.role = Some(role);
+        self.blocks.push(Block { role, text: String::new() });
+    }
+
+    fn push(&mut self, text: &str) {
+        if self.blocks.is_empty() {
+            self.begin(Role::Text);
+        }
+        if let Some(block) = self.blocks.last_mut() {
+            block.text.push_str(text);
+        }
+    }
+}
+
+/// Reads a page.
+pub(super) fn read(text: &str) -> Report {
+    let blocks = blocks(text);
+    Report { message: message(&blocks).map(Untrusted::new), stack: stack(&blocks), ..Report::default() }
+}
+
+/// The role an element gives its text; `None` for elements within a line.
+fn role_of(tag: &str) -> Option<Role> {
+    match tag {
+        "title" => Some(Role::Title),
+        "h1" | "h2" | "h3" | "h4" => Some(Role::Heading),
+        "pre" | "code-block" | "textarea" => Some(Role::Preformatted),
+        "p" | "div" | "li" | "td" | "th" | "tr" | "dt" | "dd" | "center" | "body" | "section" | "main" | "article" | "header"
+        | "footer" | "blockquote" | "ul" | "ol" | "table" | "hr" | "form" | "head" => Some(Role::Text),
+        _ => None,
+    }
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut end = text.len().min(MAX_PAGE);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let page = Rc::new(RefCell::new(Page::default()));
+    let (at_element, at_text) = (Rc::clone(&page), Rc::clone(&page));
+    let on_element = element!("*", move |element| {
+        let tag = element.tag_name();
+        if tag == "br" {
+            at_element.borrow_mut().push("\n");
+        }
+        if let Some(role) = role_of(&tag) {
+            at_element.borrow_mut().begin(role);
+            let at_end = Rc::clone(&at_element);
+            if let Some(handlers) = element.end_tag_handlers() {
+                // Text behind the end belongs to whatever is around, not to this block.
+                handlers.push(end_tag!(move |_end| {
+                    at_end.borrow_mut().begin(Role::Text);
+                    Ok(())
+                }));
+            }
+        }
+        Ok(())
+    });
+    let on_text = doc_text!(move |chunk| {
+        if matches!(chunk.text_type(), TextType::Data | TextType::RCData | TextType::PlainText) {
+            at_text.borrow_mut().push(chunk.as_str());
+        }
+        Ok(())
+    });
+    let memory = MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY);
+    let settings = Settings::new()
+        .append_element_content_handler(on_element)
+        .append_document_content_handler(on_text)
+        .with_memory_settings(memory)
+        .with_strict(false);
+    let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
+    // A page that breaks the parser's bounds has told what it had told so far.
+    let _ = rewriter.write(&text.as_bytes()[..end]).and_then(|()| rewriter.end());
+    let page = std::mem::take(&mut *page.borrow_mut());
+    page.blocks.into_iter().map(tidy).filter(|block| !block.text.is_empty()).collect()
+}
+
+/// Entities decoded; white space folded, line ends kept where they mean something.
+fn tidy(block: Block) -> Block {
+    let decoded = html_escape::decode_html_entities(&block.text);
+    let fold = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = match block.role {
+        Role::Preformatted => decoded.lines().map(fold).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"),
+        _ => fold(&decoded),
+    };
+    Block { role: block.role, text }
+}
+
+fn message(blocks: &[Block]) -> Option<String> {
+    let labelled = blocks.iter().filter(|block| block.role == Role::Text).find_map(|block| labelled(&block.text));
+    let preformatted = || blocks.iter().filter(|block| block.role == Role::Preformatted).find_map(|block| first_line(&block.text));
+    let plain = || blocks.iter().filter(|block| block.role == Role::Text).find_map(|block| sentence(&block.text));
+    let heading =
+        || blocks.iter().filter(|block| matches!(block.role, Role::Heading | Role::Title)).find_map(|block| sentence(&block.text));
+    // A sentence above the preformatted text that ends in a colon only announces it.
+    labelled.or_else(preformatted).or_else(plain).or_else(heading)
+}
+
+/// `Message Order 5 is paid`, `Reason: no stock`: what stands behind a label.
+fn labelled(text: &str) -> Option<String> {
+    const LABELS: &[&str] = &["message", "error message", "reason", "detail", "details", "error"];
+    let lower = text.to_ascii_lowercase();
+    let label = LABELS.iter().filter(|label| lower.starts_with(**label)).max_by_key(|label| label.len())?;
+    let rest = text.get(label.len()..)?;
+    // "Message" is a label only as a word of its own, written as one: with a colon, or capitalised before a capital or quote.
+    let behind = rest.strip_prefix(':').or_else(|| rest.strip_prefix(' ').filter(|_| *label == "message" && text.starts_with('M')))?;
+    usable(behind.trim())
+}
+
+/// The first line of preformatted text, without the name of the error before it.
+fn first_line(text: &str) -> Option<String> {
+    let line = text.lines().next()?;
+    let bare = ["Error: ", "error: "].iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
+    usable(bare)
+}
+
+/// A text that says something: more than one word, not an announcement, a signature or a list of links.
+fn sentence(text: &str) -> Option<String> {
+    let words = text.split_whitespace().count();
+    let announces = text.ends_with(':');
+    (words >= 2 && !announces && !is_signature(text)).then(|| usable(text)).flatten()
+}
+
+/// The name of a server and its version, or thanks to it.
+fn is_signature(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let versioned = |word: &str| {
+        word.split_once('/').is_some_and(|(name, version)| !name.is_empty() && version.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    lower.starts_with("powered by") || lower.contains(" server at ") || lower.ends_with(" server") || text.split_whitespace().any(versioned)
+}
+
+fn usable(text: &str) -> Option<String> {
+    let bare = without_status(text);
+    let letters = bare.chars().any(char::is_alphabetic);
+    (letters && bare.len() <= MAX_MESSAGE && !is_status_phrase(bare)).then(|| bare.to_owned())
+}
+
+/// Preformatted text of several lines, for development mode.
+fn stack(blocks: &[Block]) -> Option<Untrusted> {
+    let block = blocks.iter().find(|block| block.role == Role::Preformatted && block.text.lines().count() > 1)?;
+    Some(Untrusted::new(block.text.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(page: &str) -> Option<String> {
+        read(page).message.map(|message| message.raw().to_owned())
+    }
+
+    #[test]
+    fn pages_tell_one_sentence() {
+        for (page, message) in [
+            ("<html><body><h1>403 Forbidden</h1>\nNo entry on Sundays.\n</body></html>", "No entry on Sundays."),
+            ("<title>410 Gone</title><h1>Gone</h1><p>Order archived.</p>", "Order archived."),
+            ("<title>Error</title><pre>Cannot GET /nope</pre>", "Cannot GET /nope"),
+            (
+                "<h1>Error: 401 Unauthorized</h1><p>Sorry, this <tt>/x</tt> caused an error:</p><pre>Sorry, access denied.</pre>",
+                "Sorry, access denied.",
+            ),
+            (
+                "<h1>HTTP Status 409 – Conflict</h1><p><b>Type</b> Report</p><p><b>Message</b> Order 5 is paid.</p><p><b>Description</b> Long.</p>",
+                "Order 5 is paid.",
+            ),
+            ("<html><title>409: Order Already Paid</title><body>409: Order Already Paid</body></html>", "Order Already Paid"),
+            ("<pre>Error: You cannot edit this<br> &nbsp; at /srv/app.js:7:42</pre>", "You cannot edit this"),
+            ("<div><div>403</div><div>Not for your plan &amp; you.</div></div>", "Not for your plan & you."),
+            (
+                "<center><h1>400 Bad Request</h1></center><center>Header Too Large</center><hr><center>srv/1.22.1</center>",
+                "Header Too Large",
+            ),
+        ] {
+            assert_eq!(told(page).as_deref(), Some(message), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_repeats_its_status_tells_nothing() {
+        assert_eq!(
+            told(
+                "<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1><hr><address>Apache/2.4 Server at x Port 80</address></body></html>"
+            ),
+            None
+        );
+        assert_eq!(told("<script>alert('hello you')</script><style>p { color: red }</style>"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_page_is_read(page in "[<>/a-z =\"&;pre1h\\n]{0,200}") {
+            read(&page);
+        }
+    }
+}
