@@ -112,6 +112,8 @@ mod tests {
         "password=hunter2",
         "<html><body>boom</body></html>",
         "KeyError: 'user_id'",
+        "No query results for model [App\\Models\\Order] 77",
+        "Key (email)=(kim@example.test) already exists.",
     ];
 
     const CLEAN: &[&str] = &[

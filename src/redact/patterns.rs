@@ -27,7 +27,9 @@ const INTERNALS: &[&str] = &[
     r"\\\\[\w.-]+\\[\w$.-]+",
     // class names of exceptions
     r"\b([a-z_][\w$]*\.){2,}[A-Z][\w$]*",
-    r"\b([A-Z]\w*(\.|::|\\))+[A-Z]\w*(Exception|Error)\b",
+    r"\b([A-Z]\w*(\.|::|\\)){2,}[A-Z]\w*(Exception|Error)\b|\b[A-Z]\w*(::|\\)+[A-Z]\w*(Exception|Error)\b",
+    // a class of a namespaced language
+    r"\b[A-Z]\w+(\\{1,2}[A-Z]\w+)+",
     r"\b[A-Z]\w*Exception\b",
     r"\b(Key|Type|Value|Attribute|Name|Index|Runtime|Reference|Syntax|Range|Import|Module|OS|IO|NoMethod|Argument|Operational|Integrity|Programming|Data|Zero\w*|Null\w*|Assertion|Unicode\w*|Recursion|System)Error\b",
     r"(?i)\bunhandled (exception|rejection)|uncaught (exception|error|typeerror)|fatal error:",
@@ -36,7 +38,7 @@ const INTERNALS: &[&str] = &[
     r"(?i)\bselect\s+(\*|count\(|[\w.`\x22]+\s*,)",
     r"(?i)\b(insert\s+into\s+\S+\s*(\(|values|select)|update\s+\S+\s+set\s+\S+\s*=|delete\s+from\s+\S+\s+where|(create|alter|drop)\s+table\s)",
     r"(?i)sqlstate|\bORA-\d{4,5}|\bPLS-\d{4}|sql syntax|\bER_[A-Z_]{3,}|\bPG::|\bP20\d\d\b",
-    r"(?i)duplicate (key value|entry '|key error)|violates [\w -]*constraint|constraint failed|constraint `|unique constraint|foreign key constraint|syntax error at or near|relation \x22[^\x22]+\x22 does not exist|no such (table|column)|unknown column '|deadlock (found|detected)",
+    r"(?i)\bkey \([^)]+\)\s*=\s*\(|duplicate (key value|entry '|key error)|violates [\w -]*constraint|constraint failed|constraint `|unique constraint|foreign key constraint|syntax error at or near|relation \x22[^\x22]+\x22 does not exist|no such (table|column)|unknown column '|deadlock (found|detected)",
     r"(?i)\b(psycopg|sqlite3?|pymysql|mysqli?|pdo|jdbc|odbc|hibernate|sequelize|prisma|typeorm|sqlalchemy|activerecord|eloquent|doctrine|knex|mongoose|entityframework)\b[.:_(]",
     // connection strings and credentials
     r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/@:]*:[^\s/@]+@",
@@ -68,7 +70,7 @@ pub(super) fn is_credential(index: usize) -> bool {
 }
 
 /// Codes that are class names.
-const CLASS_NAMES: &str = r"^([A-Za-z_]\w*\.){2,}[A-Z]\w*$|(Exception|Throwable)$|^([A-Z]\w*(::|\.))+[A-Z]\w*Error$";
+const CLASS_NAMES: &str = r"^([A-Za-z_]\w*\.){2,}[A-Z]\w*$|(Exception|Throwable)$|^([A-Z]\w*::)+[A-Z]\w*Error$";
 
 /// Credentials, and what is kept around them.
 const CREDENTIALS: &[(&str, &str)] = &[

@@ -32,20 +32,41 @@ const MAX_DEPTH: usize = 8;
 /// Field errors of one report.
 const MAX_FIELDS: usize = 500;
 
+/// Which strings in a map are messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Texts {
+    /// All.
+    Any,
+    /// Those that read as sentences: the others may be the values that were sent.
+    SentencesOnly,
+    /// None: only lists and objects tell.
+    None,
+}
+
+impl Texts {
+    fn takes(self, text: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::SentencesOnly => text.contains(' '),
+            Self::None => false,
+        }
+    }
+}
+
 /// The field errors that a value under a telling name holds.
-pub(super) fn of(value: &Value) -> Vec<Field> {
+pub(super) fn of(value: &Value, texts: Texts) -> Vec<Field> {
     let mut found = Vec::new();
-    collect(value, "", 0, true, &mut found);
+    collect(value, "", 0, texts, &mut found);
     found
 }
 
 /// Field errors of a whole body that has no other names: `{"email": ["..."]}`. Strings count only when nothing else was said.
 pub(super) fn bare(value: &Value, nothing_else: bool) -> Vec<Field> {
     match value {
-        Value::Array(_) => of(value),
+        Value::Array(_) => of(value, Texts::Any),
         Value::Object(object) if nothing_else => {
             let mut found = Vec::new();
-            collect(value, "", 0, false, &mut found);
+            collect(value, "", 0, Texts::None, &mut found);
             let whole = object.values().all(|value| value.is_array() || value.is_object());
             if whole { found } else { Vec::new() }
         }
@@ -53,21 +74,21 @@ pub(super) fn bare(value: &Value, nothing_else: bool) -> Vec<Field> {
     }
 }
 
-fn collect(value: &Value, path: &str, depth: usize, strings: bool, found: &mut Vec<Field>) {
+fn collect(value: &Value, path: &str, depth: usize, texts: Texts, found: &mut Vec<Field>) {
     if depth > MAX_DEPTH || found.len() >= MAX_FIELDS {
         return;
     }
     match value {
         Value::Object(object) if depth == 0 && object.contains_key("@type") => {}
-        Value::Object(object) => map(object, path, depth, strings, found),
+        Value::Object(object) => map(object, path, depth, texts, found),
         Value::Array(list) => list_of(list, path, depth, found),
         // JSON in JSON: validators put their list into the message.
         Value::String(text) if depth == 0 && text.trim_start().starts_with('[') => {
             if let Ok(inner) = serde_json::from_str::<Value>(text) {
-                collect(&inner, path, depth + 1, strings, found);
+                collect(&inner, path, depth + 1, texts, found);
             }
         }
-        Value::String(text) if depth > 0 && strings && !path.is_empty() => add(found, path.to_owned(), text),
+        Value::String(text) if depth > 0 && !path.is_empty() && texts.takes(text) => add(found, path.to_owned(), text),
         _ => {}
     }
 }
@@ -84,7 +105,7 @@ fn add(found: &mut Vec<Field>, path: String, text: &str) {
 }
 
 /// A map of names to messages, to objects that hold one, or to further maps.
-fn map(object: &Map<String, Value>, path: &str, depth: usize, strings: bool, found: &mut Vec<Field>) {
+fn map(object: &Map<String, Value>, path: &str, depth: usize, texts: Texts, found: &mut Vec<Field>) {
     // An object that says what it is about is one field error, not a map of them.
     if !path.is_empty()
         && let Some(text) = TEXT.iter().find_map(|name| object.get(*name)?.as_str())
@@ -95,7 +116,7 @@ fn map(object: &Map<String, Value>, path: &str, depth: usize, strings: bool, fou
         if matches!(name.as_str(), "non_field_errors" | "__all__" | "formErrors") {
             continue;
         }
-        collect(value, &joined(path, name), depth + 1, strings, found);
+        collect(value, &joined(path, name), depth + 1, texts, found);
     }
 }
 
@@ -124,7 +145,7 @@ fn is_graphql(object: &Map<String, Value>) -> bool {
 
 fn object_of(object: &Map<String, Value>, path: &str, index: usize, depth: usize, found: &mut Vec<Field>) {
     if let Some(violations) = ["fieldViolations", "field_violations"].iter().find_map(|name| object.get(*name)) {
-        return collect(violations, path, depth + 1, true, found);
+        return collect(violations, path, depth + 1, Texts::Any, found);
     }
     let own = PATH.iter().find_map(|name| path_of(object.get(*name)?));
     let constraints = object.get("constraints").and_then(Value::as_object);
@@ -132,7 +153,7 @@ fn object_of(object: &Map<String, Value>, path: &str, index: usize, depth: usize
         let here = joined(path, own);
         constraints.into_iter().flat_map(Map::values).filter_map(Value::as_str).for_each(|text| add(found, here.clone(), text));
         if let Some(children) = object.get("children") {
-            collect(children, &here, depth + 1, true, found);
+            collect(children, &here, depth + 1, Texts::Any, found);
         }
         return;
     }
@@ -140,7 +161,7 @@ fn object_of(object: &Map<String, Value>, path: &str, index: usize, depth: usize
     match (own, text) {
         (Some(own), Some(text)) => add(found, joined(path, &own), text),
         // Errors of the items of a list, each a map of its own.
-        (None, None) if !path.is_empty() => map(object, &format!("{path}[{index}]"), depth + 1, false, found),
+        (None, None) if !path.is_empty() => map(object, &format!("{path}[{index}]"), depth + 1, Texts::None, found),
         _ => {}
     }
 }

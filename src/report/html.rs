@@ -175,6 +175,10 @@ fn is_signature(text: &str) -> bool {
 
 fn usable(text: &str) -> Option<String> {
     let bare = without_status(text);
+    // A comment, a shell prompt or a snippet is code, not a sentence.
+    if bare.starts_with(['#', '$', '{', '<', '/', '@', '>']) || bare.starts_with("at ") {
+        return None;
+    }
     let letters = bare.chars().any(char::is_alphabetic);
     (letters && bare.len() <= MAX_MESSAGE && !is_status_phrase(bare)).then(|| bare.to_owned())
 }

@@ -94,6 +94,9 @@ const FIELDS: &[&str] = &[
     "params",
     "validation",
     "inner",
+    "error",
+    "data",
+    "result",
 ];
 /// How deep wrappers are followed.
 const MAX_DEPTH: usize = 4;
@@ -149,8 +152,12 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize) 
         report.code = CODE.iter().find_map(|name| object.get(*name).and_then(|value| code(name, value)));
     }
     if report.fields.is_empty() {
-        report.fields =
-            FIELDS.iter().filter_map(|name| object.get(*name)).map(fields::of).find(|found| !found.is_empty()).unwrap_or_default();
+        report.fields = FIELDS
+            .iter()
+            .filter_map(|name| Some((*name, object.get(*name)?)))
+            .map(found_under)
+            .find(|found| !found.is_empty())
+            .unwrap_or_default();
     }
     if report.problem_type.is_none() {
         report.problem_type = object.get("type").and_then(Value::as_str).filter(|uri| uri.contains("://")).map(Untrusted::new);
@@ -173,6 +180,15 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize) 
     }
 }
 
+/// Field errors under one of the names; some of the names hold them only as a list, and some hold values as often as texts.
+fn found_under((name, value): (&str, &Value)) -> Vec<fields::Field> {
+    match name {
+        "data" | "error" | "result" if !value.is_array() => Vec::new(),
+        "fields" | "params" => fields::of(value, fields::Texts::SentencesOnly),
+        _ => fields::of(value, fields::Texts::Any),
+    }
+}
+
 /// A sentence: a string that says more than a status phrase, or a list of such strings.
 fn sentence_of(value: &Value) -> Option<Untrusted> {
     match value {
@@ -180,7 +196,7 @@ fn sentence_of(value: &Value) -> Option<Untrusted> {
         Value::Array(list) => {
             let parts: Vec<_> = list.iter().filter_map(Value::as_str).collect();
             // Sentences about fields are told as field errors.
-            let plain = !parts.is_empty() && parts.len() == list.len() && fields::of(value).is_empty();
+            let plain = !parts.is_empty() && parts.len() == list.len() && fields::of(value, fields::Texts::Any).is_empty();
             plain.then(|| Untrusted::new(parts.join("; ")))
         }
         _ => None,

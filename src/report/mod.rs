@@ -55,8 +55,7 @@ pub fn kind_of(text: &str) -> Kind {
         Kind::Empty
     } else if start.starts_with(['{', '[']) {
         Kind::Json
-    } else if lower.starts_with("<!doctype html") || lower.starts_with("<html") || lower.starts_with("<head") || lower.starts_with("<body")
-    {
+    } else if ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| lower.starts_with(tag)) || is_html_fragment(&lower) {
         Kind::Html
     } else if lower.starts_with("<?xml") || (start.starts_with('<') && start.trim_end().ends_with('>')) {
         if lower.contains("<html") || start.contains("<html") || start.contains("</html>") { Kind::Html } else { Kind::Xml }
@@ -65,6 +64,16 @@ pub fn kind_of(text: &str) -> Kind {
     } else {
         Kind::Text
     }
+}
+
+/// A page without `<html>`: it begins with an element that only HTML has.
+fn is_html_fragment(lower: &str) -> bool {
+    const TAGS: &[&str] = &[
+        "title", "meta", "h1", "h2", "h3", "p", "div", "pre", "center", "br", "b", "hr", "style", "script", "span", "table", "font", "!--",
+    ];
+    let Some(rest) = lower.strip_prefix('<') else { return false };
+    TAGS.iter()
+        .any(|tag| rest.strip_prefix(tag).is_some_and(|behind| *tag == "!--" || behind.starts_with(['>', ' ', '/', '\n', '\r', '\t'])))
 }
 
 /// Reads a decoded error body.
@@ -127,11 +136,7 @@ fn is_phrase(text: &str) -> bool {
     let wanted = squash(text);
     let named =
         (400..600u16).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()).any(|phrase| squash(phrase) == wanted);
-    named
-        || matches!(
-            wanted.as_str(),
-            "error" | "pagenotfound" | "accessdenied" | "unprocessableentity" | "servererror" | "oops" | "errorpage"
-        )
+    named || matches!(wanted.as_str(), "error" | "accessdenied" | "unprocessableentity" | "servererror" | "oops" | "errorpage")
 }
 
 #[cfg(test)]
@@ -143,6 +148,8 @@ mod tests {
         assert_eq!(kind_of(" {\"a\":1}"), Kind::Json);
         assert_eq!(kind_of("<!DOCTYPE html><p>"), Kind::Html);
         assert_eq!(kind_of("<?xml version=\"1.0\"?><Error/>"), Kind::Xml);
+        assert_eq!(kind_of("<h1>Erreur</h1><p>x</p>"), Kind::Html);
+        assert_eq!(kind_of("<problem><title>x</title></problem>"), Kind::Xml);
         assert_eq!(kind_of("oops"), Kind::Text);
         assert_eq!(kind_of("\u{0}\u{1}"), Kind::Binary);
         assert_eq!(kind_of("  "), Kind::Empty);

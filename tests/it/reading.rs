@@ -89,7 +89,43 @@ fn a_browser_gets_our_page_instead_of_a_frameworks_or_a_leaking_one() {
     ] {
         let response = asked(&says(404, "text/html", page), BROWSER, "");
         assert_contract("GET", &response);
-        assert!(response.text().contains("<main>") && !response.text().contains("Oops"), "{}", response.text());
+        assert!(response.text().contains("<main>"), "{}", response.text());
+    }
+}
+
+#[test]
+fn pages_and_documents_tell_their_sentence() {
+    for (content_type, body, code, message) in [
+        ("text/html", "<title>Error 409</title><h1>Conflict</h1><p>Order 5 is already paid.</p>", "CONFLICT", "Order 5 is already paid."),
+        (
+            "application/xml",
+            "<Error><Code>OrderPaid</Code><Message>Order 5 is already paid.</Message></Error>",
+            "OrderPaid",
+            "Order 5 is already paid.",
+        ),
+        (
+            "text/xml",
+            "<f:Fault xmlns:f=\"x\"><faultcode>f:Client.Paid</faultcode><faultstring>Order 5 is already paid.</faultstring></f:Fault>",
+            "Client.Paid",
+            "Order 5 is already paid.",
+        ),
+    ] {
+        let response = asked(&says(409, content_type, body), "", "");
+        assert_eq!((response.status, assert_contract("GET", &response)), (409, code.to_owned()), "{body}");
+        assert_eq!(response.json()["error"]["message"], message, "{body}");
+    }
+}
+
+#[test]
+fn legacy_charsets_are_read() {
+    // "재고가 부족합니다." in EUC-KR, once declared and once not.
+    let words = b"\xc0\xe7\xb0\xed\xb0\xa1 \xba\xce\xc1\xb7\xc7\xd5\xb4\xcf\xb4\xd9.";
+    for content_type in ["text/plain; charset=euc-kr", "text/plain"] {
+        let mut bytes = format!("HTTP/1.1 409 X\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n", words.len()).into_bytes();
+        bytes.extend_from_slice(words);
+        let response = asked(&Origin::says(bytes), "", "");
+        assert_contract("GET", &response);
+        assert_eq!(response.json()["error"]["message"], "재고가 부족합니다.", "{content_type}");
     }
 }
 
