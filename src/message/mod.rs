@@ -9,7 +9,12 @@ use crate::context::quality;
 use crate::text::Text;
 
 /// The languages that are built in, and complete.
-const BUILT_IN: &[(&str, &str)] = &[("en", include_str!("languages/en.toml")), ("ko", include_str!("languages/ko.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("en", include_str!("languages/en.toml")),
+    ("ko", include_str!("languages/ko.toml")),
+    ("ja", include_str!("languages/ja.toml")),
+    ("zh", include_str!("languages/zh.toml")),
+];
 
 struct Language {
     codes: HashMap<String, String>,
