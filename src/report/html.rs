@@ -67,7 +67,7 @@ fn role_of(tag: &str) -> Option<Role> {
     match tag {
         "title" => Some(Role::Title),
         "h1" | "h2" | "h3" | "h4" => Some(Role::Heading),
-        "pre" | "code-block" | "textarea" => Some(Role::Preformatted),
+        "pre" | "textarea" => Some(Role::Preformatted),
         "p" | "div" | "li" | "td" | "th" | "tr" | "dt" | "dd" | "center" | "body" | "section" | "main" | "article" | "header"
         | "footer" | "blockquote" | "ul" | "ol" | "table" | "hr" | "form" | "head" => Some(Role::Text),
         _ => None,

@@ -15,7 +15,7 @@ enum Phase {
 
 /// What may be done with the bytes at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// So many bytes from the front may pass. `head` says that they are a whole head.
     Pass {
         /// Number of bytes, at least 1.
@@ -31,7 +31,7 @@ pub enum Step {
 
 /// Watches one connection.
 #[derive(Debug)]
-pub struct Gate {
+pub(super) struct Gate {
     phase: Phase,
     limits: Limits,
     /// Bytes of an incomplete head that were searched for its end already.
@@ -40,17 +40,17 @@ pub struct Gate {
 
 impl Gate {
     /// Before the first byte.
-    pub const fn new(limits: Limits) -> Self {
+    pub(super) const fn new(limits: Limits) -> Self {
         Self { phase: Phase::Head, limits, searched: 0 }
     }
 
     /// Between two requests: nothing of a next one has passed.
-    pub const fn at_head(&self) -> bool {
+    pub(super) const fn at_head(&self) -> bool {
         matches!(self.phase, Phase::Head)
     }
 
     /// Looks at the bytes that come next. After `NeedMore` the next input begins with the same bytes.
-    pub fn inspect(&mut self, input: &[u8]) -> Step {
+    pub(super) fn inspect(&mut self, input: &[u8]) -> Step {
         if input.is_empty() {
             return Step::NeedMore;
         }

@@ -24,8 +24,3 @@ mod guard;
 pub mod head;
 pub mod listen;
 mod service;
-
-/// Pure parts that fuzz targets and property tests reach.
-pub mod fuzzing {
-    pub use super::gate::{Gate, Step};
-}
