@@ -7,6 +7,7 @@ mod demo;
 mod errors;
 mod healthcheck;
 mod output;
+mod redact;
 mod run;
 mod source;
 
@@ -45,6 +46,9 @@ enum Command {
     Demo(DemoArgs),
     /// Print the catalogue of errors
     Errors(ErrorsArgs),
+    /// Take stack traces, paths, SQL, credentials and addresses out of a text
+    #[command(after_help = redact::AFTER)]
+    Redact(RedactArgs),
     /// Ask a running gateway whether it is ready (for containers)
     Healthcheck(HealthArgs),
 }
@@ -90,6 +94,22 @@ struct ErrorsArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct RedactArgs {
+    /// Text, JSON or HTML; without one, or with `-`, standard input
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Print what was found where, not the text; exit code 1 when there was something
+    #[arg(long)]
+    check: bool,
+    /// Judge as the message of an error: any sign of an internal counts
+    #[arg(long)]
+    strict: bool,
+    /// Use the patterns and exceptions of this configuration's [errors.redact]
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 struct HealthArgs {
     /// Configuration file that names the admin listener
     #[arg(long, short, value_name = "FILE")]
@@ -106,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Errors(args) => errors::print(args.format),
+        Command::Redact(args) => redact::redact(&args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&args),
     }
 }

@@ -21,10 +21,12 @@ use crate::failure::{Failure, Kind};
 use crate::header::names;
 use crate::message;
 use crate::observe::visit::Original;
+use crate::plan::Voice;
 use crate::policy::{Mode, Policy, Upstream429};
-use crate::redact;
+use crate::redact::{self, Redactor};
 use crate::relay::Relay;
 use crate::render::{self, PageWords, Rendered, negotiate};
+use crate::report::Report;
 use crate::text::{Text, Untrusted};
 use crate::upstream::request_head::is_connection_auth;
 use crate::upstream::response_head::{describes_body, survives_server_error};
@@ -64,8 +66,9 @@ impl Gateway {
         self.record(&failure, said.as_deref(), &mut trip);
         let route = trip.route.clone();
         let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
-        let envelope = self.envelope(&failure, said.as_deref(), policy, &trip);
-        let mut headers = said.as_deref().map(|said| kept_headers(said, envelope.status)).unwrap_or_default();
+        let voice = route.as_ref().map_or(&self.plan.fallback_voice, |route| &route.voice);
+        let envelope = self.envelope(&failure, said.as_deref(), policy, voice, &trip);
+        let mut headers = said.as_deref().map(|said| kept_headers(said, envelope.status, &voice.redactor)).unwrap_or_default();
         finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
         let body = match said.as_deref().and_then(|said| said.page.clone()) {
             Some(page) => self.page_as_it_is(page, said.as_deref(), &mut headers),
@@ -97,7 +100,7 @@ impl Gateway {
     }
 
     /// What will be told.
-    fn envelope(&self, failure: &Failure, said: Option<&Said>, policy: &Policy, trip: &Trip) -> Envelope {
+    fn envelope(&self, failure: &Failure, said: Option<&Said>, policy: &Policy, voice: &Voice, trip: &Trip) -> Envelope {
         let status = status(failure, said, policy);
         let wanted = &trip.context().wanted;
         let text = |value: &Option<HeaderValue>| value.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -105,12 +108,10 @@ impl Gateway {
         let development = self.plan.mode == Mode::Development;
         // What a client did wrong is told in the upstream's words where they are clean; what a backend did wrong is not.
         let client_error = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
-        let fields = if client_error { said.map(|said| fields(said, development)).unwrap_or_default() } else { Fields::new() };
-        let code = code(failure, said, status, !fields.is_empty());
-        let own = said.and_then(|said| said.report.message.as_ref()).and_then(|own| match development {
-            true => Some(Text::development(own)),
-            false => redact::clear(own).filter(|_| client_error),
-        });
+        let fields =
+            if client_error { said.map(|said| fields(said, development, &voice.redactor)).unwrap_or_default() } else { Fields::new() };
+        let code = code(failure, said, status, !fields.is_empty(), &voice.redactor);
+        let own = said.and_then(|said| own_message(&said.report, development, client_error, &voice.redactor));
         let told_by_catalogue = own.is_none();
         let key = if message::knows(&code) { code.as_str() } else { catalogue_code(failure, status, !fields.is_empty()) };
         let message = own.unwrap_or_else(|| message::of_code(key, &language));
@@ -203,7 +204,7 @@ fn quoted(name: &str) -> String {
 }
 
 /// Headers of the upstream's answer that go on with ours.
-fn kept_headers(said: &Said, status: StatusCode) -> HeaderMap {
+fn kept_headers(said: &Said, status: StatusCode, redactor: &Redactor) -> HeaderMap {
     let server_error = status.is_server_error();
     let mut kept = HeaderMap::new();
     for (name, value) in &said.headers {
@@ -216,10 +217,10 @@ fn kept_headers(said: &Said, status: StatusCode) -> HeaderMap {
         let shown = String::from_utf8_lossy(value.as_bytes());
         // A cookie and a challenge carry tokens that are meant for this client.
         let dirty = match *name {
-            header::SET_COOKIE => redact::cookie_leaks(&shown),
-            header::WWW_AUTHENTICATE | header::PROXY_AUTHENTICATE => !is_connection_auth(value) && redact::leaks(&shown),
+            header::SET_COOKIE => redactor.cookie_leaks(&shown),
+            header::WWW_AUTHENTICATE | header::PROXY_AUTHENTICATE => !is_connection_auth(value) && redactor.leaks(&shown),
             // What is too long to be looked through is not shown.
-            _ => shown.len() > MAX_LOGGED || redact::leaks(&shown),
+            _ => shown.len() > MAX_LOGGED || redactor.leaks(&shown),
         };
         if !dirty {
             kept.append(name.clone(), value.clone());
@@ -263,20 +264,42 @@ fn catalogue_code(failure: &Failure, status: StatusCode, has_fields: bool) -> &'
     }
 }
 
-/// A client error keeps the upstream's own code when it is safe and stands beside no trace.
-fn code(failure: &Failure, said: Option<&Said>, status: StatusCode, has_fields: bool) -> String {
-    let own = said
-        .filter(|said| failure.kind == Kind::UpstreamClientError && said.report.stack.is_none())
-        .and_then(|said| said.report.code.as_ref());
-    own.and_then(|code| redact::clear_code(code.raw())).unwrap_or_else(|| catalogue_code(failure, status, has_fields).to_owned())
+/// The upstream's words: all in development, else the first of its sentences that is clean, and only for what a client did
+/// wrong. Where it named one field and nothing else, what is wrong with that field is the message.
+fn own_message(report: &Report, development: bool, client_error: bool, redactor: &Redactor) -> Option<Text> {
+    if development {
+        return report.message.as_ref().map(Text::development);
+    }
+    if !client_error {
+        return None;
+    }
+    let only_field = match report.fields.as_slice() {
+        [(_, texts)] if report.message.is_none() && texts.len() == 1 && texts[0].raw().contains(' ') => texts.first(),
+        _ => None,
+    };
+    report.message.iter().chain(&report.alternatives).chain(only_field).find_map(|own| redactor.clear(own))
 }
 
-fn fields(said: &Said, development: bool) -> Fields {
+/// A client error keeps the upstream's own code when it is safe, and tells more than what was thrown where a trace or another
+/// internal stands beside it. A code of ours that promises something (`RATE_LIMITED`: nothing was processed) stays ours.
+fn code(failure: &Failure, said: Option<&Said>, status: StatusCode, has_fields: bool, redactor: &Redactor) -> String {
+    let client = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
+    let own = said.filter(|_| client).and_then(|said| {
+        let code = redactor.clear_code(said.report.code.as_ref()?.raw())?;
+        let promises = matches!(code.as_str(), "RATE_LIMITED" | "OVERLOADED" | "SHUTTING_DOWN");
+        let dirty = || said.report.stack.is_some() || said.report.message.as_ref().is_some_and(|message| redactor.leaks(message.raw()));
+        let unfit = promises || (redact::is_thrown(&code) && dirty());
+        (!unfit).then_some(code)
+    });
+    own.unwrap_or_else(|| catalogue_code(failure, status, has_fields).to_owned())
+}
+
+fn fields(said: &Said, development: bool, redactor: &Redactor) -> Fields {
     let mut fields = Fields::new();
     for (path, texts) in said.report.fields.iter().take(MAX_FIELDS) {
-        let clear = |text: &Untrusted| if development { Some(Text::development(text)) } else { redact::clear(text) };
+        let clear = |text: &Untrusted| if development { Some(Text::development(text)) } else { redactor.clear(text) };
         let texts: Vec<Text> = texts.iter().filter_map(clear).collect();
-        if let Some(path) = redact::clear_field(path).filter(|_| !texts.is_empty()) {
+        if let Some(path) = redactor.clear_field(path).filter(|_| !texts.is_empty()) {
             fields.insert(path, texts);
         }
     }

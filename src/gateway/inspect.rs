@@ -12,7 +12,6 @@ use crate::failure::{Failure, Kind};
 use crate::observe::metrics::Class;
 use crate::plan::Route;
 use crate::policy::{Mode, Policy};
-use crate::redact;
 use crate::relay::{self, Beyond, BodyClocks, Collected, collect};
 use crate::render::negotiate::prefers_html;
 use crate::report::{self, Report, decode, success};
@@ -65,7 +64,7 @@ pub(super) async fn inspect(reply: Reply, route: &Route, mode: Mode, client: &Cl
         }
         None => look_into_success(reply, policy).await,
         Some(kind) if passes(kind, policy) => reply.begin().await,
-        Some(kind) => Err(read_error(kind, reply, policy, mode, trip).await),
+        Some(kind) => Err(read_error(kind, reply, route, mode, trip).await),
     }
 }
 
@@ -129,11 +128,12 @@ fn is_bodiless(status: u16, method: &Method) -> bool {
 }
 
 /// Reads an error body and what it says.
-async fn read_error(kind: Kind, mut reply: Opened, policy: &Policy, mode: Mode, trip: &Trip) -> Trouble {
+async fn read_error(kind: Kind, mut reply: Opened, route: &Route, mode: Mode, trip: &Trip) -> Trouble {
+    let policy = &route.policy;
     let read = collect(&mut reply.body, policy.errors.max_body, reading_clocks(policy, reply.clocks), Beyond::Drain).await;
     let content_type = header_text(&reply.headers, "content-type");
     let text = decoded(&reply.headers, &read, policy.errors.max_body);
-    let page = page_for_browser(kind, &read, text.as_deref(), content_type.as_deref(), policy, mode, trip);
+    let page = page_for_browser(kind, &read, text.as_deref(), content_type.as_deref(), route, mode, trip);
     let report = text.as_deref().map(report::read).unwrap_or_default();
     if read.ended {
         reply.lease.finish();
@@ -204,17 +204,18 @@ fn page_for_browser(
     read: &Collected,
     text: Option<&str>,
     content_type: Option<&str>,
-    policy: &Policy,
+    route: &Route,
     mode: Mode,
     trip: &Trip,
 ) -> Option<Bytes> {
+    let (policy, redactor) = (&route.policy, &route.voice.redactor);
     let wanted = policy.errors.negotiate && prefers_html(trip.context().wanted.accept.as_ref().and_then(|value| value.to_str().ok()));
     let is_page = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("html"));
     if kind != Kind::UpstreamClientError || !wanted || !is_page || read.truncated || read.failure.is_some() {
         return None;
     }
     let text = text.filter(|text| text.len() <= MAX_PAGE)?;
-    let clean = report::kind_of(text) == report::Kind::Html && !report::is_framework_page(text) && !redact::page_leaks(text);
+    let clean = report::kind_of(text) == report::Kind::Html && !report::is_framework_page(text) && !redactor.document_leaks(text);
     (clean && mode == Mode::Production).then(|| Bytes::copy_from_slice(&read.bytes))
 }
 

@@ -9,7 +9,7 @@ use http::Method;
 
 use super::policies::{Layers, cors};
 use super::targets::{self, Target};
-use super::{AppliedLimit, Listen, Log, Plan, Route};
+use super::{AppliedLimit, Listen, Log, Plan, Route, Voice};
 use crate::config::diagnose::{Problem, Problems};
 use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
 use crate::config::section::{At, nearest};
@@ -49,6 +49,7 @@ fn compile(file: &File, problems: &mut Problems) -> Plan {
         trusted: file.listen.trusted_proxies.clone(),
         routes,
         fallback,
+        fallback_voice: Voice::default(),
         backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
         limits: limits.into_values().map(|applied| applied.limit).collect(),
         log: Log {
@@ -170,6 +171,7 @@ impl Builder<'_> {
             backend,
             gate,
             policy,
+            voice: Voice::default(),
             limits,
         };
         Some((rule, Arc::new(route)))

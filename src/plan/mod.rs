@@ -18,6 +18,7 @@ use crate::limit::RateLimit;
 use crate::limit::inflight::InFlight;
 use crate::observe::metrics::{ByClass, Metrics, RouteMetrics};
 use crate::policy::{Mode, Policy};
+use crate::redact::Redactor;
 use crate::route::Table;
 use crate::text::Secret;
 use crate::upstream::backend::Backend;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub routes: Table<Arc<Route>>,
     /// Policy of answers that belong to no route.
     pub fallback: Policy,
+    /// How they are told.
+    pub fallback_voice: Voice,
     /// All rate limits.
     pub limits: Vec<Arc<RateLimit>>,
     /// All backends.
@@ -98,8 +101,17 @@ pub struct Route {
     pub gate: Option<Arc<InFlight>>,
     /// What it wants.
     pub policy: Policy,
+    /// How it tells its errors.
+    pub voice: Voice,
     /// Its rate limits, in the order written.
     pub limits: Vec<AppliedLimit>,
+}
+
+/// How a route tells its errors: the compiled half of its [`crate::policy::ErrorPolicy`].
+#[derive(Clone, Debug, Default)]
+pub struct Voice {
+    /// What must not leave.
+    pub redactor: Arc<Redactor>,
 }
 
 /// A rate limit as one route applies it.

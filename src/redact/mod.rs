@@ -1,70 +1,176 @@
-//! What must not leave: decides whether foreign text is clean, and masks credentials in what the log keeps.
+//! What must not leave: decides whether foreign text is clean, keeps the part of it that is, takes leaks out of documents,
+//! and masks credentials in what the log keeps.
 //!
-//! Linear-time patterns for *families* of internals (stack frames, paths, SQL, class names, credentials, addresses), never
-//! for one framework's sentence. Pure; the only room that makes [`Text`] out of [`Untrusted`].
+//! Rules are linear-time patterns for *families* of internals (`rules`), searched in every view that a reader could have of
+//! a text (`view`). Pure; the only room that makes [`Text`] out of [`Untrusted`].
+//!
+//! | text | one sign of an internal is enough | where |
+//! |---|---|---|
+//! | message, field, header of an error | any | [`Redactor::clear`], [`Redactor::leaks`] |
+//! | document (a page, a success of a guarded route, a file) | what only a failing program writes | [`Redactor::document`] |
 
-mod patterns;
+mod blocks;
+mod credentials;
+mod document;
+mod engine;
+mod rules;
+mod sentence;
+mod view;
+
+use std::borrow::Cow;
+
+use regex::bytes::{RegexSet, RegexSetBuilder};
+
+pub use credentials::mask;
+pub use document::Finding;
+pub use rules::{Family, Weight};
 
 use crate::text::{Text, Untrusted};
+use engine::Hit;
+use view::View;
 
 /// The longest message that is passed on, in characters. A longer one is no sentence for a client.
-const MAX_MESSAGE: usize = 600;
+const MAX_MESSAGE: usize = 2_000;
+/// How much of a message is looked at, in bytes.
+const MAX_LOOK: usize = 16 * 1024;
 
-/// The text, if nothing in it looks like an internal of the upstream. Control characters become spaces.
-pub fn clear(text: &Untrusted) -> Option<Text> {
-    let flat = flatten(text.raw());
-    let sound = !flat.is_empty() && flat.chars().count() <= MAX_MESSAGE && !leaks(&flat);
-    sound.then(|| Text::cleared(flat))
+/// The rules of this room with those of an operator. One is made per `[errors.redact]` when the plan is compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Redactor {
+    /// More patterns; empty when there are none.
+    extra: RegexSet,
+    each: Vec<regex::bytes::Regex>,
+    /// Texts that are harmless wherever they stand.
+    allow: Vec<String>,
 }
 
-/// Compiles the patterns now, so that the first error need not wait for it.
+/// Bytes that an operator's patterns may take.
+const MAX_EXTRA: usize = 8 << 20;
+
+impl Redactor {
+    /// Adds an operator's patterns and exceptions.
+    ///
+    /// # Errors
+    /// The index of the pattern that is not valid, and why.
+    pub fn new(extra: &[String], allow: &[String]) -> Result<Self, (usize, String)> {
+        let compile = |(at, pattern): (usize, &String)| {
+            let built = regex::bytes::RegexBuilder::new(pattern).size_limit(MAX_EXTRA).build();
+            built.map_err(|error| (at, error.to_string()))
+        };
+        let each = extra.iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
+        if let Some(at) = each.iter().position(|pattern| pattern.is_match(b"")) {
+            return Err((at, "it matches the empty text, so everything would be dirty".into()));
+        }
+        let set = RegexSetBuilder::new(extra).size_limit(MAX_EXTRA).build().map_err(|error| (0, error.to_string()))?;
+        Ok(Self { extra: set, each, allow: allow.iter().filter(|text| !text.is_empty()).cloned().collect() })
+    }
+
+    /// The text, if nothing in it looks like an internal of the upstream, or the sentences before the first that does.
+    /// Control characters become spaces.
+    pub fn clear(&self, text: &Untrusted) -> Option<Text> {
+        let raw = bounded(text.raw().trim(), MAX_LOOK);
+        let kept = if self.leaks(raw) { sentence::clean_lead(raw, |sentence| self.leaks(sentence))? } else { raw };
+        let flat = flatten(kept);
+        let sound = !flat.is_empty() && flat.len() <= 4 * MAX_MESSAGE && flat.chars().count() <= MAX_MESSAGE;
+        sound.then(|| Text::cleared(flat))
+    }
+
+    /// True when the text holds something that must not reach a client.
+    pub fn leaks(&self, text: &str) -> bool {
+        let text = self.without_allowed(text);
+        let hidden = |view: View<'_>| self.any(&view.text);
+        if self.any(text.as_bytes()) {
+            return true;
+        }
+        let raw = View::of(text.as_bytes());
+        let escaped = raw.has_escapes();
+        (escaped && hidden(raw.unescaped()))
+            || (raw.has_markup() && hidden(if escaped { raw.unescaped().visible() } else { raw.visible() }))
+    }
+
+    /// The same for a cookie: tokens are what cookies are for.
+    pub fn cookie_leaks(&self, cookie: &str) -> bool {
+        engine::any_but(cookie.as_bytes(), &[Family::Secret, Family::Environment]) || self.extra.is_match(cookie.as_bytes())
+    }
+
+    /// A machine code that may be shown (contract section 3): `[A-Za-z0-9_.:-]{1,64}` and not a qualified class name.
+    pub fn clear_code(&self, code: &str) -> Option<String> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
+        let sound = (1..=64).contains(&code.len())
+            && code.bytes().all(allowed)
+            && !is_class_name(code)
+            && !engine::any_but(code.as_bytes(), &[Family::Class])
+            && !self.extra.is_match(code.as_bytes());
+        sound.then(|| code.to_owned())
+    }
+
+    /// A name of a field that may be shown: bounded, without control characters, and not an internal.
+    pub fn clear_field(&self, path: &str) -> Option<String> {
+        let sound = (1..=128).contains(&path.len()) && !path.chars().any(char::is_control) && !self.leaks(path);
+        sound.then(|| path.to_owned())
+    }
+
+    fn any(&self, text: &[u8]) -> bool {
+        engine::any(text) || (!self.each.is_empty() && self.extra.is_match(text))
+    }
+
+    fn hits(&self, text: &[u8]) -> Vec<Hit> {
+        let mut hits = engine::hits(text);
+        for pattern in &self.each {
+            hits.extend(pattern.find_iter(text).map(|hit| Hit { family: Family::Extra, weight: Weight::Sure, span: hit.range() }));
+        }
+        hits
+    }
+
+    /// The text with blanks in the place of what is known to be harmless; the length stays.
+    fn without_allowed<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut blanked = Cow::Borrowed(text);
+        for allowed in self.allow.iter().filter(|allowed| text.contains(allowed.as_str())) {
+            blanked = Cow::Owned(blanked.replace(allowed.as_str(), &" ".repeat(allowed.len())));
+        }
+        blanked
+    }
+}
+
+/// Compiles the rules now, so that the first error need not wait for it.
 pub fn prepare() {
-    leaks("");
+    engine::any(b"");
     mask("", 0);
-    let _ = clear_code("E1");
 }
 
-/// True when the text holds something that must not reach a client.
+/// True when a text holds something that must not reach a client, by the rules that every operator has.
 pub fn leaks(text: &str) -> bool {
-    patterns::internals().is_match(text.as_bytes())
+    static RULES: std::sync::LazyLock<Redactor> = std::sync::LazyLock::new(Redactor::default);
+    RULES.leaks(text)
 }
 
-/// The same for a page: markup itself is no internal there.
-pub fn page_leaks(page: &str) -> bool {
-    patterns::internals().matches(page.as_bytes()).iter().any(|index| !patterns::is_markup(index))
+/// A code that is the qualified name of a class: `com.acme.LockedException`, `Acme::LockedError`.
+fn is_class_name(code: &str) -> bool {
+    let last = code.rsplit(['.', ':']).next().unwrap_or_default();
+    let parts = code.split(['.', ':']).filter(|part| !part.is_empty()).count();
+    let class = last.starts_with(|c: char| c.is_ascii_uppercase()) && last.contains(|c: char| c.is_ascii_lowercase());
+    let package = code.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    (class && package && parts > 2) || (code.contains("::") && class)
 }
 
-/// The same for a cookie: tokens are what cookies are for.
-pub fn cookie_leaks(cookie: &str) -> bool {
-    patterns::internals().matches(cookie.as_bytes()).iter().any(|index| !patterns::is_credential(index))
+/// A code that only names what was thrown: fit where nothing else was found, not beside an internal.
+pub fn is_thrown(code: &str) -> bool {
+    let errno = code.len() > 3 && code.starts_with('E') && code.bytes().all(|b| b.is_ascii_uppercase());
+    let state = code.len() == 5
+        && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && (SQL_STATES.contains(&&code[..2]) || matches!(code, "40001" | "40P01"));
+    errno || state || code.ends_with("Error") || code.ends_with("Exception") || code.ends_with("Throwable")
 }
 
-/// A machine code that may be shown (contract section 3): `[A-Za-z0-9_.:-]{1,64}` and not a qualified class name.
-pub fn clear_code(code: &str) -> Option<String> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
-    let sound = (1..=64).contains(&code.len()) && code.bytes().all(allowed) && !patterns::class_names().is_match(code) && !leaks(code);
-    sound.then(|| code.to_owned())
-}
+/// Classes of SQLSTATE that tell of a failure (ISO 9075-2 24.1).
+const SQL_STATES: &[&str] = &["08", "0A", "21", "22", "23", "25", "28", "3D", "3F", "42", "53", "54", "55", "57", "58", "HY", "P0", "XX"];
 
-/// A name of a field that may be shown: bounded, without control characters, and not an internal.
-pub fn clear_field(path: &str) -> Option<String> {
-    let sound = (1..=128).contains(&path.len()) && !path.chars().any(char::is_control) && !leaks(path);
-    sound.then(|| path.to_owned())
-}
-
-/// For the log: at most `max` bytes, credentials masked, line ends kept as text (the log writer escapes them).
-pub fn mask(text: &str, max: usize) -> String {
+fn bounded(text: &str, max: usize) -> &str {
     let mut end = text.len().min(max);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let mut masked = std::borrow::Cow::Borrowed(&text.as_bytes()[..end]);
-    for (pattern, kept) in patterns::credentials() {
-        if let std::borrow::Cow::Owned(replaced) = pattern.replace_all(&masked, kept.as_bytes()) {
-            masked = replaced.into();
-        }
-    }
-    String::from_utf8_lossy(&masked).into_owned()
+    &text[..end]
 }
 
 /// One line: runs of white space and control characters become one space.
@@ -134,19 +240,20 @@ mod tests {
     #[test]
     fn internals_are_found() {
         for text in DIRTY {
-            assert!(clear(&Untrusted::new(*text)).is_none(), "{text}");
+            assert!(Redactor::default().clear(&Untrusted::new(*text)).is_none(), "{text}");
         }
     }
 
     #[test]
     fn human_sentences_pass() {
         for text in CLEAN {
-            assert_eq!(clear(&Untrusted::new(*text)).map(|t| t.as_str().to_owned()).as_deref(), Some(*text));
+            assert_eq!(Redactor::default().clear(&Untrusted::new(*text)).map(|t| t.as_str().to_owned()).as_deref(), Some(*text));
         }
     }
 
     #[test]
     fn codes_are_tokens() {
+        let clear_code = |code| Redactor::default().clear_code(code);
         assert_eq!(clear_code("E1042").as_deref(), Some("E1042"));
         assert_eq!(clear_code("order.locked").as_deref(), Some("order.locked"));
         assert!(clear_code("com.acme.orders.LockedException").is_none());
@@ -154,22 +261,14 @@ mod tests {
         assert!(clear_code("").is_none());
     }
 
-    #[test]
-    fn masks_credentials_and_keeps_the_rest() {
-        let masked = mask("postgres://app:s3cr3t@db/x password=hunter2 Authorization: Bearer abcdefghijklmnop\ndone", 4096);
-        for secret in ["s3cr3t", "hunter2", "abcdefghijklmnop"] {
-            assert!(!masked.contains(secret), "{masked}");
-        }
-        assert!(masked.contains("@db/x") && masked.ends_with("done"), "{masked}");
-        assert_eq!(mask("äöü", 3), "ä");
-    }
-
     proptest::proptest! {
         #[test]
         fn nothing_panics_and_bounds_hold(text in "\\PC{0,200}", max in 0usize..64) {
-            let _ = clear(&Untrusted::new(text.clone()));
+            let redactor = Redactor::default();
+            let _ = redactor.clear(&Untrusted::new(text.clone()));
             mask(&text, max);
-            let _ = clear_code(&text);
+            let _ = redactor.clear_code(&text);
+            let _ = redactor.document(&text);
         }
     }
 }

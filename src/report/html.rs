@@ -3,19 +3,22 @@
 //! No framework is named here. A page tells its message beside a label ("Message ..."), in the preformatted line, in the first
 //! sentence below a heading that only repeats the status, or in the heading itself.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use lol_html::html_content::TextType;
 use lol_html::{HtmlRewriter, MemorySettings, Settings, doc_text, element, end_tag};
 
-use super::{Report, is_status_phrase, without_status};
+use super::{LABELS, Report, is_status_phrase, labelled, without_status};
 use crate::text::Untrusted;
 
 /// Bytes of a page that are read; errors say what they say at the top.
 const MAX_PAGE: usize = 64 * 1024;
 /// Memory of the parser, in bytes.
 const MAX_MEMORY: usize = 1 << 20;
+/// Sentences of one page that are offered beside the best.
+const MAX_ALTERNATIVES: usize = 3;
 /// Longest message, in bytes.
 const MAX_MESSAGE: usize = 600;
 
@@ -26,6 +29,10 @@ enum Role {
     Heading,
     Preformatted,
     Text,
+    /// A cell or an item of a list: rarely the sentence.
+    Item,
+    /// A signature, navigation.
+    Aside,
 }
 
 #[derive(Debug)]
@@ -59,7 +66,13 @@ impl Page {
 /// Reads a page.
 pub(super) fn read(text: &str) -> Report {
     let blocks = blocks(text);
-    Report { message: message(&blocks).map(Untrusted::new), stack: stack(&blocks), ..Report::default() }
+    let mut candidates = candidates(&blocks).into_iter().map(Untrusted::new);
+    Report {
+        message: candidates.next(),
+        alternatives: candidates.take(MAX_ALTERNATIVES).collect(),
+        stack: stack(&blocks),
+        ..Report::default()
+    }
 }
 
 /// The role an element gives its text; `None` for elements within a line.
@@ -68,13 +81,43 @@ fn role_of(tag: &str) -> Option<Role> {
         "title" => Some(Role::Title),
         "h1" | "h2" | "h3" | "h4" => Some(Role::Heading),
         "pre" | "textarea" => Some(Role::Preformatted),
-        "p" | "div" | "li" | "td" | "th" | "tr" | "dt" | "dd" | "center" | "body" | "section" | "main" | "article" | "header"
-        | "footer" | "blockquote" | "ul" | "ol" | "table" | "hr" | "form" | "head" => Some(Role::Text),
+        "li" | "td" | "th" | "dt" | "dd" | "option" | "button" | "label" => Some(Role::Item),
+        "address" | "nav" => Some(Role::Aside),
+        "p" | "div" | "tr" | "center" | "body" | "section" | "main" | "article" | "header" | "footer" | "blockquote" | "ul" | "ol"
+        | "table" | "hr" | "form" | "head" => Some(Role::Text),
         _ => None,
     }
 }
 
+/// The page without its styles and scripts, which nobody reads and which may be longer than the page.
+fn without_code(text: &str) -> Cow<'_, str> {
+    let lower =
+        |at: usize, tag: &str| text.as_bytes().get(at..at + tag.len()).is_some_and(|part| part.eq_ignore_ascii_case(tag.as_bytes()));
+    let mut kept = String::new();
+    let mut from = 0;
+    let mut at = 0;
+    while let Some(next) = text.get(at..).and_then(|rest| rest.find('<')).map(|found| at + found) {
+        at = next + 1;
+        let Some((_, end)) = [("<style", "</style"), ("<script", "</script")].into_iter().find(|(open, _)| lower(next, open)) else {
+            continue;
+        };
+        let closes = text[at..].match_indices("</").map(|(found, _)| at + found).find(|close| lower(*close, end));
+        kept.push_str(&text[from..next]);
+        from = closes.unwrap_or(text.len());
+        at = from.max(at);
+        if kept.len() > MAX_PAGE {
+            return Cow::Owned(kept);
+        }
+    }
+    if from == 0 {
+        return Cow::Borrowed(text);
+    }
+    kept.push_str(&text[from..]);
+    Cow::Owned(kept)
+}
+
 fn blocks(text: &str) -> Vec<Block> {
+    let text = without_code(text);
     let mut end = text.len().min(MAX_PAGE);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -129,25 +172,34 @@ fn tidy(block: Block) -> Block {
     Block { role: block.role, text }
 }
 
-fn message(blocks: &[Block]) -> Option<String> {
-    let labelled = blocks.iter().filter(|block| block.role == Role::Text).find_map(|block| labelled(&block.text));
-    let preformatted = || blocks.iter().filter(|block| block.role == Role::Preformatted).find_map(|block| first_line(&block.text));
-    let plain = || blocks.iter().filter(|block| block.role == Role::Text).find_map(|block| sentence(&block.text));
-    let heading =
-        || blocks.iter().filter(|block| matches!(block.role, Role::Heading | Role::Title)).find_map(|block| sentence(&block.text));
-    // A sentence above the preformatted text that ends in a colon only announces it.
-    labelled.or_else(preformatted).or_else(plain).or_else(heading)
+/// Sentences that may be the message, best first: behind a label, a heading that is a sentence, the preformatted line, the
+/// first sentence, any heading, a cell.
+fn candidates(blocks: &[Block]) -> Vec<String> {
+    let of = |roles: &'static [Role]| blocks.iter().filter(move |block| roles.contains(&block.role)).map(|block| block.text.as_str());
+    let body: &[Role] = &[Role::Text, Role::Preformatted, Role::Item];
+    let mut found: Vec<String> = Vec::new();
+    let labels = LABELS.iter().filter_map(|label| of(body).flat_map(str::lines).find_map(|line| usable(labelled(line, label)?)));
+    let strong = of(&[Role::Heading]).filter(|text| is_full_sentence(text)).filter_map(sentence);
+    let preformatted = of(&[Role::Preformatted]).filter_map(first_line);
+    let plain = of(&[Role::Text]).filter_map(sentence);
+    let heading = of(&[Role::Heading, Role::Title]).filter_map(sentence);
+    let items = of(&[Role::Item]).filter(|text| is_full_sentence(text)).filter_map(sentence);
+    for candidate in labels.chain(strong).chain(preformatted).chain(plain).chain(heading).chain(items) {
+        if !found.contains(&candidate) {
+            found.push(candidate);
+        }
+        if found.len() > MAX_ALTERNATIVES {
+            break;
+        }
+    }
+    found
 }
 
-/// `Message Order 5 is paid`, `Reason: no stock`: what stands behind a label.
-fn labelled(text: &str) -> Option<String> {
-    const LABELS: &[&str] = &["message", "error message", "reason", "detail", "details", "error"];
-    let lower = text.to_ascii_lowercase();
-    let label = LABELS.iter().filter(|label| lower.starts_with(**label)).max_by_key(|label| label.len())?;
-    let rest = text.get(label.len()..)?;
-    // "Message" is a label only as a word of its own, written as one: with a colon, or capitalised before a capital or quote.
-    let behind = rest.strip_prefix(':').or_else(|| rest.strip_prefix(' ').filter(|_| *label == "message" && text.starts_with('M')))?;
-    usable(behind.trim())
+/// A heading that speaks to a person: several words, written as a sentence.
+fn is_full_sentence(text: &str) -> bool {
+    let bare = without_status(text);
+    let small = bare.split_whitespace().filter(|word| word.starts_with(|c: char| c.is_lowercase())).count();
+    bare.split_whitespace().count() >= 4 && small >= 2
 }
 
 /// The first line of preformatted text, without the name of the error before it.
@@ -160,8 +212,12 @@ fn first_line(text: &str) -> Option<String> {
 /// A text that says something: more than one word, not an announcement, a signature or a list of links.
 fn sentence(text: &str) -> Option<String> {
     let words = text.split_whitespace().count();
-    let announces = text.ends_with(':');
-    (words >= 2 && !announces && !is_signature(text)).then(|| usable(text)).flatten()
+    let announces = text.ends_with(':')
+        || text.to_ascii_lowercase().contains("the following")
+        || text.split_whitespace().next_back().is_some_and(|last| last.contains("://"));
+    // `code: ORDER_PAID` is a label for the machine.
+    let pair = words == 2 && text.split_whitespace().next().is_some_and(|first| first.ends_with(':'));
+    (words >= 2 && !announces && !pair && !is_signature(text)).then(|| usable(text)).flatten()
 }
 
 /// The name of a server and its version, or thanks to it.
@@ -170,17 +226,52 @@ fn is_signature(text: &str) -> bool {
     let versioned = |word: &str| {
         word.split_once('/').is_some_and(|(name, version)| !name.is_empty() && version.starts_with(|c: char| c.is_ascii_digit()))
     };
-    lower.starts_with("powered by") || lower.contains(" server at ") || lower.ends_with(" server") || text.split_whitespace().any(versioned)
+    let numbered = |word: &str| word.bytes().filter(|b| *b == b'.').count() > 1 && word.bytes().any(|b| b.is_ascii_digit());
+    let version = lower.contains("version") && lower.split([' ', ':']).any(numbered);
+    version
+        || lower.starts_with("powered by")
+        || lower.contains(" server at ")
+        || lower.contains("httpd at ")
+        || lower.starts_with("generated ")
+        || lower.starts_with("(generated")
+        || (lower.ends_with(" server") && text.split_whitespace().count() < 5)
+        || text.split_whitespace().any(versioned)
 }
 
 fn usable(text: &str) -> Option<String> {
     let bare = without_status(text);
     // A comment, a shell prompt or a snippet is code, not a sentence.
-    if bare.starts_with(['#', '$', '{', '<', '/', '@', '>']) || bare.starts_with("at ") {
+    let code = ["def ", "class ", "function ", "import ", "from ", "return ", "raise ", "throw ", "at ", "use ", "var ", "let ", "const "];
+    if bare.starts_with(['#', '$', '{', '<', '/', '@', '>', '[', '(', '|', '*']) || code.iter().any(|word| bare.starts_with(word)) {
         return None;
     }
-    let letters = bare.chars().any(char::is_alphabetic);
+    if [" << ", " => ", " = ", "::", "->", "();", " {"].iter().any(|sign| bare.contains(sign))
+        || bare.ends_with([';', '{', '}'])
+        || bare.starts_with("Traceback")
+    {
+        return None;
+    }
+    let letters = bare.chars().any(char::is_alphabetic) && !is_headline(bare);
     (letters && bare.len() <= MAX_MESSAGE && !is_status_phrase(bare)).then(|| bare.to_owned())
+}
+
+/// A headline that says no more than that it is a page of an error.
+fn is_headline(text: &str) -> bool {
+    const HEADLINES: &[&str] = &[
+        "page not found",
+        "resource not found",
+        "the resource cannot be found",
+        "the requested url could not be retrieved",
+        "error: the requested url could not be retrieved",
+        "error processing request",
+        "application error",
+        "exception",
+        "something went wrong",
+        "whitelabel error page",
+        "issue context",
+    ];
+    let bare = text.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '(' | ')' | '.' | '!' | ' '));
+    HEADLINES.iter().any(|headline| bare.eq_ignore_ascii_case(headline))
 }
 
 /// Preformatted text of several lines, for development mode.

@@ -4,7 +4,6 @@
 //! body it is given.
 
 pub mod decode;
-mod fields;
 mod html;
 mod json;
 mod plain;
@@ -18,6 +17,8 @@ use crate::text::Untrusted;
 pub struct Report {
     /// The sentence for people.
     pub message: Option<Untrusted>,
+    /// Other sentences that may be it, best first: the reader of a page cannot be sure.
+    pub alternatives: Vec<Untrusted>,
     /// The machine code.
     pub code: Option<Untrusted>,
     /// Field path and its messages, in the order found.
@@ -104,6 +105,17 @@ pub fn is_framework_page(text: &str) -> bool {
             || heading.to_ascii_lowercase().starts_with("error")
     })
 }
+
+/// What stands behind a label: `Message Order 5 is paid`, `Reason: no stock`.
+fn labelled<'t>(text: &'t str, label: &str) -> Option<&'t str> {
+    let head = text.get(..label.len()).filter(|head| head.eq_ignore_ascii_case(label))?;
+    let rest = text.get(label.len()..)?;
+    // "Message" is a label only as a word of its own, written as one: with a colon, or capitalised.
+    rest.strip_prefix(':').or_else(|| rest.strip_prefix(' ').filter(|_| label == "message" && head.starts_with('M'))).map(str::trim)
+}
+
+/// Labels of the sentence, best first.
+const LABELS: &[&str] = &["message", "error message", "error description", "error_description", "reason", "detail", "details", "error"];
 
 /// A text without the status in front of it: `404 Not here`, `Error 404: Not here`, `HTTP Status 404 - Not here`.
 fn without_status(text: &str) -> &str {

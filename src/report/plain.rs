@@ -1,19 +1,36 @@
 //! Plain-text errors: a short sentence is the message; a trace is not.
 
-use super::{Report, is_status_phrase};
+use super::{LABELS, Report, is_status_phrase, labelled};
 use crate::text::Untrusted;
 
 /// Longest first paragraph that is taken for a message, in bytes.
-const MAX_PARAGRAPH: usize = 600;
+const MAX_PARAGRAPH: usize = 2_000;
 
-/// Reads a plain body: its first paragraph.
+/// Reads a plain body: what stands behind a label where there are several, else its first paragraph.
 pub(super) fn read(text: &str) -> Report {
     let text = text.trim_start_matches('\u{feff}').trim();
+    if let Some(message) = in_list(text) {
+        return Report { message: Some(Untrusted::new(message)), ..Report::default() };
+    }
     let paragraph = text.split("\n\n").next().unwrap_or(text).trim();
     let usable = !paragraph.is_empty() && paragraph.len() <= MAX_PARAGRAPH && !is_status_phrase(paragraph);
     // A second paragraph may hold what the first one only announces (a trace): the redactor must see it all.
     let whole = if text.len() <= 2 * MAX_PARAGRAPH { text } else { paragraph };
     Report { message: usable.then(|| Untrusted::new(if whole == text { text } else { paragraph })), ..Report::default() }
+}
+
+/// The message in a list of `LABEL: value` lines.
+fn in_list(text: &str) -> Option<&str> {
+    let lines = || text.lines().take(40).map(str::trim);
+    let is_pair =
+        |line: &str| line.split_once(':').is_some_and(|(label, value)| !label.contains(' ') && !label.is_empty() && value.starts_with(' '));
+    if lines().filter(|line| is_pair(line)).count() < 3 {
+        return None;
+    }
+    LABELS
+        .iter()
+        .find_map(|label| lines().find_map(|line| labelled(line, label)))
+        .filter(|message| !message.is_empty() && !is_status_phrase(message))
 }
 
 #[cfg(test)]
@@ -24,6 +41,6 @@ mod tests {
     fn sentences_are_messages_and_phrases_are_not() {
         assert_eq!(read("Order 7 is locked\n").message, Some(Untrusted::new("Order 7 is locked")));
         assert_eq!(read("Not Found").message, None);
-        assert_eq!(read(&"x".repeat(2_000)).message, None);
+        assert_eq!(read(&"x".repeat(5_000)).message, None);
     }
 }

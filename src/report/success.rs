@@ -38,8 +38,10 @@ fn graphql(object: &Map<String, Value>) -> Option<u16> {
 
 /// JSON-RPC 2.0 section 5.1: the reserved codes of a caller's fault are -32700, -32600, -32601, -32602.
 fn jsonrpc(object: &Map<String, Value>) -> Option<u16> {
-    object.get("jsonrpc")?;
     let code = object.get("error")?.as_object()?.get("code")?.as_i64()?;
+    if !object.contains_key("jsonrpc") && !(-32_768..=-32_000).contains(&code) {
+        return None;
+    }
     Some(match code {
         -32700 | -32600 | -32602 => 400,
         -32601 => 404,
@@ -51,10 +53,12 @@ fn jsonrpc(object: &Map<String, Value>) -> Option<u16> {
 fn success_flag(object: &Map<String, Value>) -> Option<u16> {
     let is = |name: &str, wanted: &Value| object.get(name).is_some_and(|value| value == wanted);
     let word = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_ascii_lowercase);
+    // A resource that has a state of its own is no failed call.
+    let resource = object.contains_key("id") && !object.contains_key("error") && !object.contains_key("code");
     let failed = ["success", "ok", "succeeded", "isSuccess", "Success"].iter().any(|name| is(name, &Value::Bool(false)))
         || ["error", "isError", "hasError"].iter().any(|name| is(name, &Value::Bool(true)))
-        || word("status").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"))
-        || word("result").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"))
+        || !resource && word("status").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"))
+        || !resource && word("result").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"))
         || has_result_code(object);
     let told = |name: &str| object.get(name).and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok()).filter(|n| (400..600).contains(n));
     let code = ["code", "errorCode", "error_code"].iter().find_map(|name| object.get(*name).and_then(Value::as_str));

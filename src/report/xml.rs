@@ -27,7 +27,12 @@ struct Leaf {
 pub(super) fn read(text: &str) -> Report {
     let leaves = leaves(text);
     let find = |names: &[&str], usable: &dyn Fn(&str) -> bool| {
-        names.iter().find_map(|name| leaves.iter().find(|leaf| leaf.name == *name && usable(&leaf.text)).map(|leaf| leaf.text.clone()))
+        names.iter().find_map(|name| {
+            leaves
+                .iter()
+                .find(|leaf| leaf.name == *name && !leaf.around.iter().any(|outer| outer == "link") && usable(&leaf.text))
+                .map(|leaf| leaf.text.clone())
+        })
     };
     let message = find(MESSAGE, &|text| !is_status_phrase(text) && text.chars().any(char::is_alphabetic));
     let soap_code =

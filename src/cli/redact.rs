@@ -1,0 +1,84 @@
+//! `lockgate redact`: the redactor by itself, for logs, tickets and pipelines, and to see what the gateway would take out.
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::source::Source;
+use super::{EX_CONFIG, RedactArgs, output};
+use crate::redact::Redactor;
+use crate::report::decode;
+use crate::text::Untrusted;
+
+pub(super) const AFTER: &str = "\
+A document is left alone unless it holds what only a failing program writes: a stack trace, a
+database's complaint, a token. Then every path, class, statement, credential and address goes too.
+JSON stays JSON. With --strict the text is judged as the message of an error answer is: any sign
+counts, and the clean sentences in front of it stay.
+
+  kubectl logs shop | lockgate redact
+  lockgate redact --check page.html && echo clean";
+
+/// The largest text that is read, in bytes.
+const MAX_INPUT: u64 = 256 << 20;
+
+pub(super) fn redact(args: &RedactArgs) -> ExitCode {
+    let redactor = match redactor(args) {
+        Ok(redactor) => redactor,
+        Err(code) => return code,
+    };
+    let bytes = match read(args) {
+        Ok(bytes) => bytes,
+        Err(complaint) => {
+            output::complain(&complaint);
+            return ExitCode::FAILURE;
+        }
+    };
+    let text = decode::text(&bytes, None);
+    if args.check {
+        return check(&redactor, &text, args.strict);
+    }
+    let kept = match args.strict {
+        true => {
+            redactor.clear(&Untrusted::new(text.as_str())).map(|clean| format!("{}\n", clean.as_str()).into_bytes()).unwrap_or_default()
+        }
+        false => redactor.document(&text).map_or(bytes, String::into_bytes),
+    };
+    // A reader that has gone (`| head`) wants no more.
+    let _ = std::io::stdout().write_all(&kept);
+    ExitCode::SUCCESS
+}
+
+fn redactor(args: &RedactArgs) -> Result<Arc<Redactor>, ExitCode> {
+    let Some(file) = &args.config else { return Ok(Arc::default()) };
+    let plan = Source::read(file).and_then(|source| source.compile()).map_err(|_| ExitCode::from(EX_CONFIG))?;
+    Ok(plan.fallback_voice.redactor)
+}
+
+fn read(args: &RedactArgs) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = match args.file.as_deref().filter(|file| file.as_os_str() != "-") {
+        Some(file) => std::fs::File::open(file)
+            .and_then(|opened| opened.take(MAX_INPUT + 1).read_to_end(&mut bytes))
+            .map_err(|error| format!("{}: {error}", file.display())),
+        None => std::io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut bytes).map_err(|error| format!("standard input: {error}")),
+    };
+    read?;
+    if bytes.len() as u64 > MAX_INPUT { Err("larger than 256 MiB".into()) } else { Ok(bytes) }
+}
+
+/// One line a finding: line, column, kind. What was found is not repeated.
+fn check(redactor: &Redactor, text: &str, strict: bool) -> ExitCode {
+    let findings = redactor.findings(text);
+    for finding in &findings {
+        let before = text.get(..finding.span.start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        output::say(&format!("{line}:{column}: {} {} ({} bytes)", finding.weight.word(), finding.family.word(), finding.span.len()));
+    }
+    let dirty = !findings.is_empty() || (strict && redactor.leaks(text));
+    if dirty && findings.is_empty() {
+        output::say("not fit for the message of an error");
+    }
+    if dirty { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

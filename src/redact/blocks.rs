@@ -1,0 +1,135 @@
+//! Lines that belong together: a trace is its header, its frames, and what stands between and around them.
+//!
+//! Knows lines and which of them hold a frame; knows no runtime.
+
+use std::ops::Range;
+
+/// Lines without a frame that a trace may hold between two frames: excerpts of code, messages of a chained cause.
+const MAX_GAP: usize = 5;
+/// Lines of code or message behind the last frame.
+const MAX_TAIL: usize = 3;
+/// Lines above the first frame that may be its header.
+const MAX_HEAD: usize = 2;
+
+/// Grows frames (sorted ranges of `text`) to whole blocks of lines.
+pub(super) fn grow(text: &[u8], frames: &[Range<usize>]) -> Vec<Range<usize>> {
+    let lines = lines(text);
+    let mut framed = vec![false; lines.len()];
+    let mut at = 0;
+    for frame in frames {
+        while at + 1 < lines.len() && lines[at].end < frame.start {
+            at += 1;
+        }
+        let mut line = at;
+        while line < lines.len() && lines[line].start < frame.end {
+            framed[line] = true;
+            line += 1;
+        }
+    }
+    let mut blocks: Vec<Range<usize>> = Vec::new();
+    for line in (0..lines.len()).filter(|line| framed[*line]) {
+        match blocks.last_mut() {
+            Some(block) if line - block.end <= MAX_GAP => block.end = line + 1,
+            _ => blocks.push(line..line + 1),
+        }
+    }
+    let of = |line: usize| &text[lines[line].clone()];
+    blocks
+        .into_iter()
+        .map(|block| {
+            let (mut first, mut end) = (block.start, block.end);
+            let floor = first.saturating_sub(MAX_HEAD);
+            while first > floor && (is_header(of(first - 1)) || (is_blank(of(first - 1)) && first - 1 > floor && is_header(of(first - 2))))
+            {
+                first -= 1;
+            }
+            let ceiling = (end + MAX_TAIL).min(lines.len());
+            while end < ceiling && (is_continuation(of(end)) || is_header(of(end))) {
+                end += 1;
+            }
+            lines[first].start..lines[end - 1].end
+        })
+        .collect()
+}
+
+fn lines(text: &[u8]) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let mut lines = Vec::new();
+    for (at, _) in text.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+        lines.push(start..at);
+        start = at + 1;
+    }
+    lines.push(start..text.len());
+    lines
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
+}
+
+/// A line that names the failure: `Name: text`, or one with a word for it.
+fn is_header(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    let lower: Vec<u8> = line.iter().take(400).map(u8::to_ascii_lowercase).collect();
+    let names = [
+        b"exception".as_slice(),
+        b"error",
+        b"panic",
+        b"fatal",
+        b"fault",
+        b"abort",
+        b"warning",
+        b"uncaught",
+        b"trace",
+        b"failure",
+        b"caused by",
+    ];
+    let word = names.iter().any(|name| lower.windows(name.len()).any(|part| part == *name));
+    let label = line.iter().position(|b| *b == b':').is_some_and(|colon| {
+        colon > 2
+            && line[..colon].iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'$' | b'\\'))
+            && line[0].is_ascii_uppercase()
+    });
+    word || label
+}
+
+/// A line of code below a frame: indented, or marked.
+fn is_continuation(line: &[u8]) -> bool {
+    (line.first().is_some_and(u8::is_ascii_whitespace) && !is_blank(line))
+        || line.trim_ascii().iter().all(|b| matches!(b, b'^' | b'~' | b'-' | b'|')) && !is_blank(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grown(text: &str) -> Vec<&str> {
+        let frames: Vec<_> = text.match_indices("FRAME").map(|(at, found)| at..at + found.len()).collect();
+        grow(text.as_bytes(), &frames).into_iter().map(|range| &text[range]).collect()
+    }
+
+    #[test]
+    fn headers_excerpts_and_last_lines_belong_to_the_trace() {
+        assert_eq!(
+            grown("Hello\nTraceback FRAME\n  FRAME one\n    code()\n  FRAME two\n    more()\nKeyError: 'x'\nBye"),
+            ["Traceback FRAME\n  FRAME one\n    code()\n  FRAME two\n    more()\nKeyError: 'x'"]
+        );
+        assert_eq!(
+            grown("a\njava.lang.IllegalStateException: boom\n\tFRAME\n\tFRAME\nb"),
+            ["java.lang.IllegalStateException: boom\n\tFRAME\n\tFRAME"]
+        );
+        assert_eq!(grown("panic: x\n\nFRAME\n\nThe end."), ["panic: x\n\nFRAME"]);
+        assert_eq!(grown("nothing here"), Vec::<&str>::new());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn blocks_hold_their_frames(text in "(FRAME|a|:|E| |\\n){0,60}") {
+            let frames: Vec<_> = text.match_indices("FRAME").map(|(at, found)| at..at + found.len()).collect();
+            let blocks = grow(text.as_bytes(), &frames);
+            for frame in &frames {
+                proptest::prop_assert!(blocks.iter().any(|block| block.start <= frame.start && frame.end <= block.end));
+            }
+        }
+    }
+}

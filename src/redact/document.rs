@@ -1,0 +1,300 @@
+//! A whole document: does it leak, and what is left of it when that is taken out.
+//!
+//! A document may speak *of* exceptions, paths and addresses: one mention proves nothing. What only a failing program
+//! writes does; and once that is found, every lesser sign counts too.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::Redactor;
+use super::blocks;
+use super::engine::Hit;
+use super::rules::{Family, Weight};
+use super::view::View;
+
+/// Bytes of text that may go with one likely sign: a text this short is about little else.
+const SHORT: usize = 1_500;
+/// Values that are told by their names to be traces, in lower case without `_` and `-`.
+const TRACE_KEYS: &[&str] = &[
+    "stack",
+    "stacktrace",
+    "trace",
+    "traceback",
+    "backtrace",
+    "exception",
+    "exceptions",
+    "stackframes",
+    "frames",
+    "exceptiontrace",
+    "stacktracestring",
+    "exceptiondetails",
+    "innerexception",
+    "debug",
+    "debuginfo",
+    "debugmessage",
+    "developermessage",
+    "file",
+    "filename",
+    "classname",
+    "declaringclass",
+    "methodname",
+    "sql",
+    "query",
+    "bindings",
+    "cause",
+    "suppressed",
+    "rootcause",
+    "exceptiontype",
+    "exceptionclass",
+    "exceptionmessage",
+    "innererror",
+];
+
+/// One thing that was found in a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind.
+    pub family: Family,
+    /// How much it proves.
+    pub weight: Weight,
+    /// Bytes of the document.
+    pub span: Range<usize>,
+}
+
+/// What the views of one document show.
+struct Seen<'t> {
+    views: Vec<(View<'t>, Vec<Hit>)>,
+    leaks: bool,
+    is_json: bool,
+}
+
+impl Redactor {
+    /// True when the document holds what only a failing program writes.
+    pub fn document_leaks(&self, text: &str) -> bool {
+        self.look(&self.without_allowed(text)).leaks
+    }
+
+    /// What must be taken out of a document, in its order and without overlaps; empty when it does not leak.
+    pub fn findings(&self, text: &str) -> Vec<Finding> {
+        let masked = self.without_allowed(text);
+        let seen = self.look(&masked);
+        if !seen.leaks {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        let last = seen.views.len() - 1;
+        // A hit in JSON itself may span its syntax; its strings have a view of their own.
+        let first = usize::from(seen.is_json);
+        for (at, (view, hits)) in seen.views.iter().enumerate().skip(first) {
+            let grows = at == last;
+            let traces: Vec<Range<usize>> = hits
+                .iter()
+                .filter(|hit| grows && hit.family == Family::Trace && hit.weight > Weight::Hint)
+                .map(|hit| hit.span.clone())
+                .collect();
+            let blocks = blocks::grow(&view.text, &traces);
+            found.extend(blocks.into_iter().flat_map(|block| view.sources(block)).map(|span| Finding {
+                family: Family::Trace,
+                weight: Weight::Hint,
+                span,
+            }));
+            for hit in hits.iter().filter(|hit| hit.family != Family::Markup) {
+                let span = widened(&view.text, hit);
+                found.extend(view.sources(span).into_iter().map(|span| Finding { family: hit.family, weight: hit.weight, span }));
+            }
+        }
+        merged(text, found)
+    }
+
+    /// The document without what leaks; `None` when nothing does. JSON stays JSON.
+    pub fn document(&self, text: &str) -> Option<String> {
+        if !self.document_leaks(text) {
+            return None;
+        }
+        if let Ok(mut value) = serde_json::from_str::<Value>(text)
+            && (value.is_object() || value.is_array())
+        {
+            self.prune(&mut value, 0);
+            return Some(value.to_string());
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut kept = 0;
+        for finding in self.findings(text) {
+            out.push_str(text.get(kept..finding.span.start).unwrap_or_default());
+            // Pieces of one finding that tags divide are told once.
+            let placeholder = placeholder(finding.family);
+            if !out.trim_end_matches(|c: char| c == '>' || c.is_whitespace()).ends_with(&placeholder) {
+                out.push_str(&placeholder);
+            }
+            kept = finding.span.end;
+        }
+        out.push_str(text.get(kept..).unwrap_or_default());
+        Some(out)
+    }
+
+    fn look<'t>(&self, text: &'t str) -> Seen<'t> {
+        let raw = View::of(text.as_bytes());
+        let mut views = vec![raw];
+        let starts = text.trim_start_matches('\u{feff}').trim_start();
+        let is_json = starts.starts_with(['{', '[']) && text.contains('"') && is_json(starts);
+        if is_json {
+            views.push(views[0].strings());
+        }
+        if views.last().is_some_and(View::has_escapes) {
+            let next = views[views.len() - 1].unescaped();
+            views.push(next);
+        }
+        if views.last().is_some_and(View::has_markup) {
+            let next = views[views.len() - 1].visible();
+            views.push(next);
+        }
+        let views: Vec<_> = views.into_iter().map(|view| (self.hits(&view.text), view)).map(|(hits, view)| (view, hits)).collect();
+        let visible = views.last().map_or(0, |(view, _)| view.text.len());
+        let leaks = views.iter().any(|(view, hits)| proves(&view.text, hits, visible, is_json));
+        Seen { leaks, is_json, views }
+    }
+
+    /// Takes out of a leaking JSON value what leaks: what is told by its name to be a trace, frames, and findings in strings.
+    fn prune(&self, value: &mut Value, depth: usize) {
+        match value {
+            Value::String(text) => {
+                if let Some(clean) = self.pruned_string(text) {
+                    *text = clean;
+                }
+            }
+            Value::Array(list) if depth < MAX_DEPTH => list.iter_mut().for_each(|item| self.prune(item, depth + 1)),
+            Value::Object(object) if depth < MAX_DEPTH => {
+                let is_frame = is_frame(object);
+                for (name, inner) in object.iter_mut() {
+                    let squashed: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+                    let told = TRACE_KEYS.contains(&squashed.as_str()) && !inner.is_number() && !inner.is_boolean() && !inner.is_null();
+                    if told || (is_frame && inner.is_string()) {
+                        *inner = Value::from(placeholder(Family::Trace));
+                    } else {
+                        self.prune(inner, depth + 1);
+                    }
+                }
+            }
+            Value::Array(_) | Value::Object(_) => *value = Value::from(placeholder(Family::Trace)),
+            _ => {}
+        }
+    }
+
+    /// A string of a leaking document, with every sign counted.
+    fn pruned_string(&self, text: &str) -> Option<String> {
+        if !self.leaks(text) {
+            return None;
+        }
+        self.document(text).or_else(|| {
+            let mut out = String::with_capacity(text.len());
+            let mut kept = 0;
+            let hits = self.hits(text.as_bytes()).into_iter().filter(|hit| hit.family != Family::Markup);
+            let spans = hits.map(|hit| Finding { family: hit.family, weight: hit.weight, span: widened(text.as_bytes(), &hit) }).collect();
+            for finding in merged(text, spans) {
+                out.push_str(text.get(kept..finding.span.start).unwrap_or_default());
+                out.push_str(&placeholder(finding.family));
+                kept = finding.span.end;
+            }
+            out.push_str(text.get(kept..).unwrap_or_default());
+            Some(out)
+        })
+    }
+}
+
+/// JSON, whole or cut.
+fn is_json(text: &str) -> bool {
+    match serde_json::from_str::<serde::de::IgnoredAny>(text.trim_end()) {
+        Ok(_) => true,
+        Err(error) => error.is_eof(),
+    }
+}
+
+/// Do these hits prove that a program has failed, in so much text?
+fn proves(text: &[u8], hits: &[Hit], visible: usize, is_json: bool) -> bool {
+    let (mut frames, mut likely) = (0, 0);
+    let (mut frame_end, mut likely_end) = (0, 0);
+    // Two rules may see the same thing: what overlaps counts once, and as the stronger.
+    let strongest = |hit: &&Hit| hit.weight >= Weight::Frame;
+    for hit in hits.iter().filter(strongest) {
+        if hit.weight == Weight::Sure {
+            return true;
+        }
+        frames += usize::from(hit.span.start >= frame_end);
+        frame_end = frame_end.max(hit.span.end);
+    }
+    let within_frame =
+        |hit: &Hit| hits.iter().filter(strongest).any(|frame| frame.span.start <= hit.span.end && hit.span.start <= frame.span.end);
+    for hit in hits.iter().filter(|hit| hit.weight == Weight::Likely && (frames > 1 || !within_frame(hit))) {
+        likely += usize::from(hit.span.start >= likely_end);
+        likely_end = likely_end.max(hit.span.end);
+    }
+    // One frame is enough of a text that hardly holds anything else.
+    // A mere `x.js:7` may be the line of a test's report.
+    let telling = |hit: &Hit| text[hit.span.clone()].iter().any(|b| matches!(b, b'(' | b'\'' | b'"' | b'#' | b'=' | b'$'));
+    let lone = frames == 1 && !is_json && visible <= SHORT / 3 && hits.iter().filter(strongest).any(telling);
+    frames >= 2 || lone || (frames > 0 && likely > 0) || (likely > 0 && likely * SHORT >= visible)
+}
+
+/// How deep JSON is followed; what is deeper is taken out whole.
+const MAX_DEPTH: usize = 64;
+
+/// What stands in the place of a finding.
+pub(super) fn placeholder(family: Family) -> String {
+    format!("[redacted:{}]", family.word())
+}
+
+/// An object that is one frame of a trace: a file and a line, or a class and a method.
+fn is_frame(object: &serde_json::Map<String, Value>) -> bool {
+    let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
+    (has(&["file", "fileName", "filename", "path", "source"]) && has(&["line", "lineNumber", "lineno", "line_number", "lineNo"]))
+        || (has(&["className", "declaringClass", "class"]) && has(&["methodName", "method", "function"]))
+}
+
+/// A hit with what belongs to it: a statement or a fault reaches to the end of its line, a path or host to the end of its word.
+fn widened(text: &[u8], hit: &Hit) -> Range<usize> {
+    let line_end = || text[hit.span.end..].iter().position(|b| *b == b'\n').map_or(text.len(), |at| hit.span.end + at);
+    let ends_word = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'<' | b'>' | b',' | b')' | b']' | b'}' | b';');
+    let word_end = || text[hit.span.end..].iter().position(ends_word).map_or(text.len(), |at| hit.span.end + at);
+    let word_start = || text[..hit.span.start].iter().rposition(ends_word).map_or(0, |at| at + 1);
+    match hit.family {
+        Family::Sql | Family::Environment => hit.span.start..line_end().max(hit.span.end),
+        Family::Fault if hit.weight == Weight::Likely => hit.span.start..line_end().max(hit.span.end),
+        Family::Path => {
+            // The rule may begin with the character before the path.
+            let skip = text[hit.span.clone()]
+                .iter()
+                .take(1)
+                .filter(|b| ends_word(b) || matches!(b, b'(' | b'=' | b':' | b'[' | b'`' | b'@' | b'|'))
+                .count();
+            hit.span.start + skip..word_end().max(hit.span.end)
+        }
+        Family::Secret | Family::Address => word_start().min(hit.span.start)..word_end().max(hit.span.end),
+        Family::Trace | Family::Class | Family::Fault | Family::Markup | Family::Extra => hit.span.clone(),
+    }
+}
+
+/// Sorted, without overlaps; of two that overlap the first keeps its family.
+fn merged(text: &str, mut found: Vec<Finding>) -> Vec<Finding> {
+    for finding in &mut found {
+        // Rules see bytes; nothing is cut within a character.
+        while !text.is_char_boundary(finding.span.start) {
+            finding.span.start -= 1;
+        }
+        while !text.is_char_boundary(finding.span.end) {
+            finding.span.end += 1;
+        }
+    }
+    found.sort_by_key(|finding| (finding.span.start, finding.span.end, finding.family));
+    let mut merged: Vec<Finding> = Vec::new();
+    for finding in found {
+        match merged.last_mut() {
+            Some(last) if finding.span.start <= last.span.end => {
+                last.span.end = last.span.end.max(finding.span.end);
+                last.weight = last.weight.max(finding.weight);
+            }
+            _ => merged.push(finding),
+        }
+    }
+    merged
+}

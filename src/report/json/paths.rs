@@ -1,0 +1,145 @@
+//! Paths of fields, as the many libraries write them, to one spelling: `items[0].qty`.
+
+use serde_json::Value;
+
+use super::names::{Named, PATH, PLACES, squash};
+
+/// The paths that an object names: one, or several that share a message.
+pub(super) fn own(named: &Named<'_>) -> Vec<String> {
+    let missing = ["params", "info"].iter().find_map(|name| {
+        let params = Named::new(named.get(name)?.as_object()?);
+        ["missingproperty", "additionalproperty", "unevaluatedproperty"].iter().find_map(|name| params.text(name))
+    });
+    let path = named.first(PATH, |name, value| match value {
+        // Empty at the root; the missing property completes it.
+        Value::String(text) if text.is_empty() && missing.is_some() => Some(vec![String::new()]),
+        Value::String(text)
+            if matches!(name, "location" | "source" | "in" | "path" | "target") && PLACES.contains(&squash(text).as_str()) =>
+        {
+            None
+        }
+        Value::Array(list) if matches!(name, "fields" | "membernames" | "members" | "expression") && list.iter().all(Value::is_string) => {
+            Some(list.iter().filter_map(path_of).collect::<Vec<_>>()).filter(|paths| !paths.is_empty())
+        }
+        Value::Array(list) if name == "fields" => {
+            let paths = list.iter().filter_map(Value::as_object).flat_map(|item| own(&Named::new(item)));
+            Some(paths.collect::<Vec<_>>()).filter(|paths| !paths.is_empty())
+        }
+        _ => path_of(value).map(|path| vec![path]),
+    });
+    match (path, missing) {
+        (Some(paths), Some(missing)) => paths.iter().map(|path| joined(path, missing)).collect(),
+        (None, Some(missing)) => vec![missing.to_owned()],
+        (paths, None) => paths.unwrap_or_default(),
+    }
+}
+
+/// A path from a name, a list of segments, a JSON pointer or path, or an object that holds one of these.
+fn path_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if text.starts_with('/') || text.starts_with("#/") => {
+            let segment = |s: &str| Value::from(s.replace("~1", "/").replace("~0", "~"));
+            let segments: Vec<Value> = text.trim_start_matches('#').split('/').skip(1).map(segment).collect();
+            // JSON:API: where attributes stand in the document is not part of their names.
+            let document =
+                segments.first().is_some_and(|s| s == "data") && segments.get(1).is_some_and(|s| s == "attributes" || s == "relationships");
+            let place = segments.len() == 1 && segments[0].as_str().is_some_and(|name| PLACES.contains(&name));
+            if place { None } else { join(if document { &segments[2..] } else { &segments }) }
+        }
+        Value::String(text) => (!text.is_empty() && text.len() <= 128 && !text.contains([' ', '(', '"'])).then(|| text.clone()),
+        Value::Array(segments) => join(segments),
+        Value::Object(object) => ["pointer", "parameter", "path", "name"].iter().find_map(|name| path_of(object.get(*name)?)),
+        _ => None,
+    }
+}
+
+/// `["body", "items", 0, "qty"]` -> `items[0].qty`.
+fn join(segments: &[Value]) -> Option<String> {
+    let mut path = String::new();
+    for (at, segment) in segments.iter().enumerate() {
+        match segment {
+            Value::Number(index) => path.push_str(&format!("[{index}]")),
+            Value::String(name) if at == 0 && segments.len() > 1 && PLACES.contains(&squash(name).as_str()) => {}
+            Value::String(name) => path = joined(&path, name),
+            Value::Object(segment) => match segment.get("key").or_else(|| segment.get("name")).or_else(|| segment.get("property")) {
+                Some(Value::String(name)) => path = joined(&path, name),
+                Some(Value::Number(index)) => path.push_str(&format!("[{index}]")),
+                _ => return None,
+            },
+            _ => return None,
+        }
+    }
+    (!path.is_empty()).then_some(path)
+}
+
+/// A name below a path; a number is an index.
+pub(super) fn joined(path: &str, name: &str) -> String {
+    let index = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
+    match (path.is_empty(), index, name.starts_with('[')) {
+        (true, ..) => name.to_owned(),
+        (false, true, _) => format!("{path}[{name}]"),
+        (false, false, true) => format!("{path}{name}"),
+        (false, false, false) => format!("{path}.{name}"),
+    }
+}
+
+/// A path without the document (`$.`, `obj.`) or the place of the request (`body.`) in front.
+pub(super) fn clean(path: &str) -> String {
+    let mut bare = path.trim();
+    for root in ["$.", "obj.", "#.", "request.body.", "req.body.", "$body.", "requestBody."] {
+        bare = bare.strip_prefix(root).unwrap_or(bare);
+    }
+    if let Some((place, rest)) = bare.split_once('.')
+        && matches!(place, "body" | "query" | "querystring" | "params" | "headers" | "json" | "payload")
+        && !rest.is_empty()
+    {
+        bare = rest;
+    }
+    bare.trim_matches(['\'', '"']).to_owned()
+}
+
+/// The field that a sentence begins with: `email must be an email`, `property zzz should not exist`.
+pub(super) fn named_in(text: &str) -> Option<&str> {
+    const VERBS: &[&str] =
+        &["must", "should", "is", "are", "has", "have", "cannot", "can", "may", "needs", "contains", "does", "each", "length"];
+    let mut words = text.split_whitespace();
+    let first = words.next()?.trim_matches(['"', '\'', '`']);
+    if matches!(first, "property" | "field" | "Field" | "attribute") {
+        return words.next().map(|name| name.trim_matches(['"', '\'', '`', ':']));
+    }
+    let verb = words.next()?;
+    let name = first.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']' | '$'));
+    // A sentence of prose begins with a capital; a field is written as in the request.
+    let prose = !first.starts_with(|c: char| c.is_lowercase() || matches!(c, '_' | '$')) && !first.contains(['.', '_']);
+    (name && !prose && VERBS.contains(&verb)).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn all_spellings_are_one() {
+        for value in [
+            json!("/items/0/qty"),
+            json!("#/items/0/qty"),
+            json!(["items", 0, "qty"]),
+            json!(["body", "items", 0, "qty"]),
+            json!([{"key": "items"}, {"key": 0}, {"key": "qty"}]),
+            json!({"pointer": "/data/attributes/items/0/qty"}),
+        ] {
+            assert_eq!(path_of(&value).as_deref(), Some("items[0].qty"), "{value}");
+        }
+        assert_eq!(clean("$.items[0].qty"), "items[0].qty");
+        assert_eq!(clean("body.items[0].qty"), "items[0].qty");
+        assert_eq!(path_of(&json!("/body")), None);
+    }
+
+    #[test]
+    fn fields_are_named_by_sentences_that_begin_with_them() {
+        assert_eq!(named_in("email must be an email"), Some("email"));
+        assert_eq!(named_in("Order must be paid"), None);
+    }
+}

@@ -1,0 +1,25 @@
+//! Kubernetes `Status`: `reason` is the code, `details.causes` name fields.
+
+use serde_json::{Map, Value};
+
+use super::text;
+use crate::report::Report;
+use crate::text::Untrusted;
+
+pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
+    if text(object, "kind") != Some("Status") || !object.contains_key("apiVersion") {
+        return None;
+    }
+    let causes = object.get("details").and_then(|details| details.get("causes")).and_then(Value::as_array);
+    let fields = causes
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .filter_map(|cause| Some((text(cause, "field")?.to_owned(), vec![Untrusted::new(text(cause, "message")?)])));
+    Some(Report {
+        message: text(object, "message").map(Untrusted::new),
+        code: text(object, "reason").map(Untrusted::new),
+        fields: fields.collect(),
+        ..Report::default()
+    })
+}

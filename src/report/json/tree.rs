@@ -1,0 +1,147 @@
+//! JSON text to a tree, bounded in size, and as far as it goes: a body that was cut tells what it had told so far.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// Values of one body that are kept; an error has few, and what is beyond is skipped without being built.
+const MAX_VALUES: usize = 4_000;
+/// Bytes of one string that are kept.
+const MAX_STRING: usize = 64 * 1024;
+
+/// Reads a JSON object or array; `None` when the text is not one from its first byte on.
+pub(super) fn read(text: &str) -> Option<Value> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if !text.starts_with(['{', '[']) {
+        return None;
+    }
+    let mut root = Value::Null;
+    let budget = Cell::new(MAX_VALUES);
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let read = Slot { value: &mut root, budget: &budget }.deserialize(&mut reader);
+    let told = match &root {
+        Value::Object(object) => !object.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => false,
+    };
+    (read.is_ok() || told).then_some(root)
+}
+
+/// Where a value is put while it is read, so that a later error does not lose it.
+struct Slot<'a> {
+    value: &'a mut Value,
+    budget: &'a Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for Slot<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.budget.get().checked_sub(1) {
+            Some(rest) => {
+                self.budget.set(rest);
+                deserializer.deserialize_any(self)
+            }
+            None => deserializer.deserialize_ignored_any(IgnoredAny).map(drop),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Slot<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        *self.value = Value::Bool(value);
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        *self.value = value.into();
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        *self.value = value.into();
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        *self.value = Number::from_f64(value).map_or(Value::Null, Value::Number);
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        let mut end = text.len().min(MAX_STRING);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        *self.value = Value::String(text[..end].to_owned());
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        *self.value = Value::Array(Vec::new());
+        let Value::Array(list) = self.value else { return Ok(()) };
+        loop {
+            if self.budget.get() == 0 {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(());
+            }
+            list.push(Value::Null);
+            let Some(last) = list.last_mut() else { return Ok(()) };
+            if items.next_element_seed(Slot { value: last, budget: self.budget })?.is_none() {
+                list.pop();
+                return Ok(());
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        *self.value = Value::Object(Map::new());
+        let Value::Object(object) = self.value else { return Ok(()) };
+        while self.budget.get() > 0 {
+            let Some(name) = entries.next_key::<String>()? else { return Ok(()) };
+            entries.next_value_seed(Slot { value: object.entry(name).or_insert(Value::Null), budget: self.budget })?;
+        }
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_texts_are_read_as_serde_reads_them() {
+        for text in [r#"{"a":[1,-2,0.5,true,null,"x\n"],"b":{"c":{}}}"#, "[]", "{}"] {
+            assert_eq!(read(text), serde_json::from_str(text).ok(), "{text}");
+        }
+        assert_eq!(read("\"text\""), None);
+        assert_eq!(read("{oops"), None);
+    }
+
+    #[test]
+    fn cut_texts_tell_what_they_told() {
+        let value = read(r#"{"code":"E1","message":"The order is locked.","trace":"at x"#).unwrap();
+        assert_eq!((value["code"].as_str(), value["message"].as_str()), (Some("E1"), Some("The order is locked.")));
+    }
+
+    #[test]
+    fn endless_and_deep_texts_are_bounded() {
+        let wide = format!("[{}1]", "1,".repeat(500_000));
+        assert!(read(&wide).unwrap().as_array().unwrap().len() <= MAX_VALUES);
+        let deep = "[".repeat(100_000);
+        assert!(read(&deep).is_some());
+    }
+}
