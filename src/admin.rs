@@ -22,7 +22,7 @@ use crate::context::RequestId;
 use crate::envelope::{Envelope, Fields};
 use crate::gateway::Lifecycle;
 use crate::header::names;
-use crate::message;
+use crate::message::Messages;
 use crate::plan::Plan;
 use crate::policy::Format;
 use crate::render::{self, PageWords, negotiate::Shape};
@@ -122,7 +122,7 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
     let envelope = Envelope {
         status,
         code: code.to_owned(),
-        message: message::of_code(code, "en"),
+        message: Messages::default().of_code(code, "en"),
         language: None,
         fields: Fields::new(),
         retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
@@ -132,10 +132,12 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
         request_id: RequestId::generate(now),
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
+        grpc: 2,
+        rpc_id: None,
         debug: None,
     };
-    let rendered = render::render(&envelope, Shape::Json(Format::Envelope), PageWords { request_id: "", help: "" });
-    let mut response = text(rendered.content_type, String::from_utf8_lossy(&rendered.body).into_owned());
+    let rendered = render::render(&envelope, Shape::Json(Format::Envelope), PageWords { request_id: "", help: "" }, None);
+    let mut response = text("application/json", String::from_utf8_lossy(&rendered.body).into_owned());
     *response.status_mut() = status;
     response.headers_mut().insert(names::X_REQUEST_ID, envelope.request_id.header().clone());
     response

@@ -80,6 +80,37 @@ pub struct Wanted {
     pub language: Option<HeaderValue>,
     /// `Origin`, for CORS.
     pub origin: Option<HeaderValue>,
+    /// The protocol that the request itself is written in.
+    pub dialect: Option<Dialect>,
+}
+
+/// Protocols over HTTP whose clients read errors in one shape only; told by the request's headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `SOAPAction` (SOAP 1.1 section 6.1.1).
+    Soap11,
+    /// `application/soap+xml` (RFC 3902).
+    Soap12,
+    /// `application/grpc` (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+    Grpc,
+    /// `application/grpc-web`, binary or text (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>).
+    GrpcWeb,
+}
+
+impl Dialect {
+    /// What a content type tells.
+    pub fn of_content_type(value: &[u8]) -> Option<Self> {
+        let begins = |prefix: &[u8]| value.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+        if begins(b"application/grpc-web") {
+            Some(Self::GrpcWeb)
+        } else if begins(b"application/grpc") {
+            Some(Self::Grpc)
+        } else if begins(b"application/soap+xml") {
+            Some(Self::Soap12)
+        } else {
+            None
+        }
+    }
 }
 
 /// One request, as it arrived.
@@ -126,6 +157,14 @@ mod tests {
         assert_eq!(text.len(), 36);
         assert!(matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{text}");
         assert_ne!(id, RequestId::generate(SystemTime::now()));
+    }
+
+    #[test]
+    fn dialects_are_told_by_content_types() {
+        assert_eq!(Dialect::of_content_type(b"application/grpc+proto"), Some(Dialect::Grpc));
+        assert_eq!(Dialect::of_content_type(b"application/grpc-web-text"), Some(Dialect::GrpcWeb));
+        assert_eq!(Dialect::of_content_type(b"Application/SOAP+xml; charset=utf-8"), Some(Dialect::Soap12));
+        assert_eq!(Dialect::of_content_type(b"application/json"), None);
     }
 
     #[test]

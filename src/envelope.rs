@@ -41,6 +41,10 @@ pub struct Envelope {
     pub method: Method,
     /// Path without query.
     pub path: String,
+    /// For gRPC clients: the upstream's own, or the one of this status.
+    pub grpc: u8,
+    /// `id` of the JSON-RPC call, as JSON; `None` when nobody repeated it.
+    pub rpc_id: Option<String>,
     /// Development mode only.
     pub debug: Option<Box<Debug>>,
 }

@@ -7,9 +7,14 @@ mod admit;
 mod answer;
 mod arrive;
 mod cors;
+mod grpc;
+mod guard;
+mod heads;
 mod inspect;
+mod read;
 mod rescue;
 mod tail;
+mod tell;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -105,6 +110,8 @@ struct Said {
     /// Status of the report where it is another than that of the response (errors inside 2xx).
     told: u16,
     headers: http::HeaderMap,
+    /// The code that an operator's rule gives.
+    code: Option<String>,
     report: Report,
     body: Untrusted,
     truncated: bool,

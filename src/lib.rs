@@ -12,7 +12,7 @@
 //!
 //! | level | rooms | what they are |
 //! |---|---|---|
-//! | 0 | [`text`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`body`] | words: plain data that everybody speaks |
+//! | 0 | [`text`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`] | words: plain data that everybody speaks |
 //! | 1 | [`config`], [`report`], [`redact`], [`message`], [`render`] | pure: no I/O, no clock |
 //! | 2 | [`route`], [`limit`], [`upstream`], [`relay`], [`observe`] | parts with state |
 //! | 3 | [`plan`] | what runs: the configuration, compiled |
@@ -44,6 +44,7 @@ pub mod relay;
 pub mod render;
 pub mod report;
 pub mod route;
+pub mod rpc;
 pub mod server;
 pub mod text;
 pub mod upstream;

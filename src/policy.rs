@@ -26,6 +26,20 @@ pub enum Format {
     Problem,
     /// One flat JSON object.
     Flat,
+    /// The operator's own template.
+    Template,
+}
+
+/// What the clients of a route speak: the shape of an error when they ask for nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Plain HTTP: the [`Format`].
+    #[default]
+    Http,
+    /// GraphQL over HTTP.
+    Graphql,
+    /// JSON-RPC 2.0.
+    Jsonrpc,
 }
 
 /// Clocks of one exchange. `None` means the operator wrote `"off"`.
@@ -90,6 +104,52 @@ pub enum SuccessPreset {
     SuccessFlag,
 }
 
+/// When a value in a 2xx body means an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// It is one of these.
+    Is(Vec<String>),
+    /// It is there and none of these.
+    Not(Vec<String>),
+    /// It is there, and neither null, false, zero nor empty.
+    Exists,
+}
+
+/// An error inside a 2xx JSON body, by JSON pointers (RFC 6901).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PointerRule {
+    /// The value that tells.
+    pub pointer: String,
+    /// What it tells.
+    pub trigger: Trigger,
+    /// Where the machine code stands.
+    pub code: Option<String>,
+    /// Where the sentence stands.
+    pub message: Option<String>,
+    /// Status by code; `*` for any other.
+    pub status: Vec<(String, u16)>,
+}
+
+/// One way in which a 2xx body reports an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SuccessRule {
+    /// A shape that is known.
+    Preset(SuccessPreset),
+    /// The operator's own.
+    Pointer(PointerRule),
+}
+
+/// What an upstream error becomes, by its own code or its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusRule {
+    /// The upstream's machine code, or its status.
+    pub when: String,
+    /// The status that is told.
+    pub status: Option<u16>,
+    /// The code that is told.
+    pub code: Option<String>,
+}
+
 /// How errors are read and told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorPolicy {
@@ -97,6 +157,12 @@ pub struct ErrorPolicy {
     pub format: Format,
     /// Let the client choose by `Accept`.
     pub negotiate: bool,
+    /// What the clients speak.
+    pub protocol: Protocol,
+    /// What particular upstream errors become; the first that matches decides.
+    pub status_map: Vec<StatusRule>,
+    /// A failed constraint in an upstream's 5xx is the client's error.
+    pub database_errors: bool,
     /// Language tags in order of preference; the first is the fallback. Never empty.
     pub languages: Vec<String>,
     /// Bytes of an upstream error body that are read.
@@ -108,7 +174,7 @@ pub struct ErrorPolicy {
     /// Upper bound of any `Retry-After`.
     pub retry_after_max: Duration,
     /// Errors reported inside 2xx bodies that count as errors.
-    pub errors_in_success: Vec<SuccessPreset>,
+    pub errors_in_success: Vec<SuccessRule>,
     /// Send `Proxy-Status` (RFC 9209).
     pub proxy_status: bool,
     /// 502 and 504 become 503, for CDNs that replace those bodies.
@@ -136,6 +202,8 @@ pub struct Policy {
     pub cors: Option<Cors>,
     /// Error reading and telling.
     pub errors: ErrorPolicy,
+    /// Watch 2xx bodies for traces, and take them out.
+    pub leak_guard: bool,
     /// Tell the remaining quota on successes too.
     pub rate_limit_headers: bool,
 }

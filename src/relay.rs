@@ -3,24 +3,30 @@
 //!
 //! Knows neither connections nor logs: its [`Tail`] does.
 
+mod guarded;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use crate::body::{Aborted, Flow, filter_trailers};
+use crate::body::{Aborted, Flow};
 use crate::failure::{Failure, Kind, classify};
-use crate::redact;
+
+pub use guarded::Guarded;
 
 /// Who learns what becomes of a body. Dropped without an end: the client left.
 pub trait Tail: Send {
     /// So many bytes were handed to the client's connection.
     fn sent(&mut self, bytes: u64);
+    /// What may pass of the trailers.
+    fn trailers(&self, trailers: HeaderMap) -> Option<HeaderMap>;
     /// The upstream's body came to its end.
     fn finished(self);
     /// It did not.
@@ -42,10 +48,25 @@ impl BodyClocks {
     }
 }
 
+/// What was read of a body before it was clear that it passes: bytes, or trailers where there are none.
+#[derive(Clone, Debug, Default)]
+pub struct Prefix {
+    /// Data.
+    pub data: Bytes,
+    /// They end the body; rare, so they do not weigh on every body.
+    pub trailers: Option<Box<HeaderMap>>,
+}
+
+impl From<Bytes> for Prefix {
+    fn from(data: Bytes) -> Self {
+        Self { data, trailers: None }
+    }
+}
+
 /// A body on its way through.
 pub struct Relay<T: Tail> {
-    /// What was read of the body before it was clear that it passes.
     prefix: Option<Bytes>,
+    trailers: Option<Box<HeaderMap>>,
     body: Incoming,
     tail: Option<T>,
     watch: Watch,
@@ -53,9 +74,9 @@ pub struct Relay<T: Tail> {
 
 impl<T: Tail> Relay<T> {
     /// Begins. A body that is already over finishes its tail at once.
-    pub fn new(prefix: Bytes, body: Incoming, tail: T, clocks: BodyClocks) -> Self {
-        let prefix = (!prefix.is_empty()).then_some(prefix);
-        let mut relay = Self { prefix, body, tail: Some(tail), watch: Watch::new(clocks) };
+    pub fn new(prefix: Prefix, body: Incoming, tail: T, clocks: BodyClocks) -> Self {
+        let Prefix { data, trailers } = prefix;
+        let mut relay = Self { prefix: (!data.is_empty()).then_some(data), trailers, body, tail: Some(tail), watch: Watch::new(clocks) };
         relay.finish_at_end();
         relay
     }
@@ -66,6 +87,15 @@ impl<T: Tail> Relay<T> {
         {
             tail.finished();
         }
+    }
+
+    /// Trailers come last: without one that may pass, the body just ends.
+    fn end_with(&mut self, trailers: HeaderMap) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        let kept = self.tail.as_ref().and_then(|tail| tail.trailers(trailers));
+        if let Some(tail) = self.tail.take() {
+            tail.finished();
+        }
+        Poll::Ready(kept.map(|kept| Ok(Frame::trailers(kept))))
     }
 
     fn fail(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
@@ -81,6 +111,9 @@ impl<T: Tail> Flow for Relay<T> {
         if let (Some(prefix), Some(tail)) = (self.prefix.take(), &mut self.tail) {
             tail.sent(prefix.len() as u64);
             return Poll::Ready(Some(Ok(Frame::data(prefix))));
+        }
+        if let Some(trailers) = self.trailers.take() {
+            return self.end_with(*trailers);
         }
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             return match self.watch.poll(cx) {
@@ -103,18 +136,19 @@ impl<T: Tail> Flow for Relay<T> {
                 if let (Some(data), Some(tail)) = (frame.data_ref(), &mut self.tail) {
                     tail.sent(data.len() as u64);
                 }
-                self.finish_at_end();
                 match frame.into_trailers() {
-                    Err(frame) => Poll::Ready(Some(Ok(frame))),
-                    // Trailers come last: without one that may pass, the body just ends.
-                    Ok(trailers) => Poll::Ready(filter_trailers(trailers, redact::leaks).map(|kept| Ok(Frame::trailers(kept)))),
+                    Err(frame) => {
+                        self.finish_at_end();
+                        Poll::Ready(Some(Ok(frame)))
+                    }
+                    Ok(trailers) => self.end_with(trailers),
                 }
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.prefix.is_none() && self.body.is_end_stream()
+        self.prefix.is_none() && self.trailers.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -131,12 +165,15 @@ impl<T: Tail> Flow for Relay<T> {
 ///
 /// # Errors
 /// Why the body cannot be read.
-pub async fn begin(body: &mut Incoming) -> Result<Bytes, Failure> {
+pub async fn begin(body: &mut Incoming) -> Result<Prefix, Failure> {
     let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx)));
     match first.await {
         Poll::Ready(Some(Err(error))) => Err(classify::response_body(&error)),
-        Poll::Ready(Some(Ok(frame))) => Ok(frame.into_data().unwrap_or_default()),
-        Poll::Ready(None) | Poll::Pending => Ok(Bytes::new()),
+        Poll::Ready(Some(Ok(frame))) => Ok(match frame.into_data() {
+            Ok(data) => data.into(),
+            Err(frame) => Prefix { data: Bytes::new(), trailers: frame.into_trailers().ok().map(Box::new) },
+        }),
+        Poll::Ready(None) | Poll::Pending => Ok(Prefix::default()),
     }
 }
 

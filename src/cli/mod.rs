@@ -5,7 +5,9 @@
 mod check;
 mod demo;
 mod errors;
+mod explain;
 mod healthcheck;
+mod openapi;
 mod output;
 mod redact;
 mod run;
@@ -46,6 +48,14 @@ enum Command {
     Demo(DemoArgs),
     /// Print the catalogue of errors
     Errors(ErrorsArgs),
+    /// Say what a code, a status or a reason means
+    Explain {
+        /// Such as UPSTREAM_ERROR, 502 or connection_refused
+        #[arg(value_name = "CODE")]
+        code: String,
+    },
+    /// Print the errors as OpenAPI 3.1 components
+    Openapi,
     /// Take stack traces, paths, SQL, credentials and addresses out of a text
     #[command(after_help = redact::AFTER)]
     Redact(RedactArgs),
@@ -126,6 +136,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Errors(args) => errors::print(args.format),
+        Command::Explain { code } => explain::explain(&code),
+        Command::Openapi => openapi::print(),
         Command::Redact(args) => redact::redact(&args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&args),
     }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::section::At;
 use super::units::Rate;
-use crate::policy::{Format, Mode, SuccessPreset, Upstream429};
+use crate::policy::{Format, Mode, Protocol, StatusRule, SuccessRule, Upstream429};
 use crate::text::Secret;
 
 /// A clock that may be off, where it was written.
@@ -86,6 +86,7 @@ pub struct Backend {
     pub host_header: Option<At<String>>,
     pub pool: PoolKeys,
     pub tls: Option<TlsKeys>,
+    pub errors: ErrorKeys,
     pub policy: PolicyKeys,
 }
 
@@ -144,6 +145,7 @@ pub struct Route {
     pub backend: Option<At<String>>,
     pub strip_prefix: Option<At<String>>,
     pub errors: ErrorKeys,
+    pub leak_guard: Option<bool>,
     pub cors: Option<CorsKeys>,
     pub policy: PolicyKeys,
 }
@@ -160,7 +162,7 @@ pub struct CorsKeys {
     pub span: std::ops::Range<usize>,
 }
 
-/// `[errors]` and `errors = {...}` of a route.
+/// `[errors]` and `errors = {...}` of a backend or a route.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct ErrorKeys {
@@ -171,9 +173,24 @@ pub struct ErrorKeys {
     pub upstream_429: Option<Upstream429>,
     pub retry_after: Option<Duration>,
     pub retry_after_max: Option<Duration>,
-    pub errors_in_success: Option<Vec<SuccessPreset>>,
+    pub protocol: Option<Protocol>,
+    pub template: Option<At<String>>,
+    pub template_type: Option<At<String>>,
+    pub messages: Option<At<String>>,
+    pub status_map: Option<Vec<StatusRule>>,
+    pub database_errors: Option<bool>,
+    pub redact: Option<RedactKeys>,
+    pub errors_in_success: Option<Vec<SuccessRule>>,
     pub proxy_status: Option<bool>,
     pub edge_safe: Option<bool>,
+}
+
+/// `[errors.redact]`
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct RedactKeys {
+    pub extra: Vec<At<String>>,
+    pub allow: Vec<At<String>>,
 }
 
 /// `[log]`

@@ -8,13 +8,14 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::errors::errors;
 use super::expand;
 use super::file::{
-    Backend, CorsKeys, EditKeys, ErrorKeys, File, KeySource, Limit, Listen, Log, LogFormat, LogLevel, PolicyKeys, PoolKeys, Route, TlsKeys,
+    Backend, CorsKeys, EditKeys, File, KeySource, Limit, Listen, Log, LogFormat, LogLevel, PolicyKeys, PoolKeys, Route, TlsKeys,
 };
 use super::section::{At, Section};
 use super::units;
-use crate::policy::{Format, Mode, SuccessPreset, Upstream429};
+use crate::policy::Mode;
 use crate::text::Secret;
 
 /// Reads the root table.
@@ -188,6 +189,7 @@ fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
         host_header: s.string("host_header"),
         pool: s.table("pool", pool).unwrap_or_default(),
         tls: s.table("tls", tls),
+        errors: s.table("errors", errors).unwrap_or_default(),
         policy: policy(s),
     }
 }
@@ -264,7 +266,7 @@ fn routes(root: &mut Section<'_, '_>) -> Vec<Route> {
 }
 
 fn route(s: &mut Section<'_, '_>) -> Route {
-    s.not_yet(&["leak_guard", "maintenance", "retry"]);
+    s.not_yet(&["maintenance", "retry"]);
     let span = s.span.clone();
     let backend = s.string("backend");
     if backend.is_none() && s.named("backend").is_none() {
@@ -283,6 +285,7 @@ fn route(s: &mut Section<'_, '_>) -> Route {
         backend,
         strip_prefix: s.string("strip_prefix"),
         errors: s.table("errors", errors).unwrap_or_default(),
+        leak_guard: s.boolean("leak_guard"),
         cors: s.table("cors", cors),
         policy: policy(s),
     }
@@ -297,45 +300,6 @@ fn cors(s: &mut Section<'_, '_>) -> CorsKeys {
         max_age: s.parsed("max_age", units::duration).map(|at| at.value),
         span: s.span.clone(),
     }
-}
-
-fn errors(s: &mut Section<'_, '_>) -> ErrorKeys {
-    s.not_yet(&["template", "template_type", "messages", "status_map", "database_errors", "redact"]);
-    s.choice("protocol", &[("http", Some(())), ("graphql", None), ("jsonrpc", None)]);
-    let formats =
-        [("envelope", Some(Format::Envelope)), ("problem", Some(Format::Problem)), ("flat", Some(Format::Flat)), ("template", None)];
-    ErrorKeys {
-        format: s.choice("format", &formats),
-        negotiate: s.boolean("negotiate"),
-        languages: s.strings("languages", false),
-        max_body: s.parsed("max_body", units::size),
-        upstream_429: s.choice("upstream_429", &[("pass", Some(Upstream429::Pass)), ("unavailable", Some(Upstream429::Unavailable))]),
-        retry_after: s.parsed("retry_after", units::duration).map(|at| at.value),
-        retry_after_max: s.parsed("retry_after_max", units::duration).map(|at| at.value),
-        errors_in_success: s.list("errors_in_success").map(|list| presets(s, list)),
-        proxy_status: s.boolean("proxy_status"),
-        edge_safe: s.boolean("edge_safe"),
-    }
-}
-
-fn presets(s: &mut Section<'_, '_>, list: Vec<&Spanned<DeValue<'_>>>) -> Vec<SuccessPreset> {
-    let known = [
-        ("graphql", SuccessPreset::Graphql),
-        ("soap", SuccessPreset::Soap),
-        ("jsonrpc", SuccessPreset::Jsonrpc),
-        ("success-flag", SuccessPreset::SuccessFlag),
-    ];
-    let mut found = Vec::new();
-    for item in list {
-        match item.get_ref().as_str().and_then(|word| known.iter().find(|(name, _)| *name == word)) {
-            Some((_, preset)) => found.push(*preset),
-            None if item.get_ref().is_table() => {
-                s.problems.add(item.span(), "pointer rules are not available in this version", "use a preset");
-            }
-            None => s.problems.add(item.span(), "not a preset", "available: \"graphql\", \"soap\", \"jsonrpc\", \"success-flag\""),
-        }
-    }
-    found
 }
 
 fn log(s: &mut Section<'_, '_>) -> Log {

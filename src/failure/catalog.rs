@@ -57,6 +57,21 @@ pub enum Grpc {
     Unauthenticated,
 }
 
+impl Grpc {
+    /// The number on the wire.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Unknown => 2,
+            Self::DeadlineExceeded => 4,
+            Self::PermissionDenied => 7,
+            Self::Unimplemented => 12,
+            Self::Internal => 13,
+            Self::Unavailable => 14,
+            Self::Unauthenticated => 16,
+        }
+    }
+}
+
 /// One row of the catalogue.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
@@ -141,6 +156,12 @@ impl Kind {
             Self::UpstreamGatewayTimeout => backend(504, "UPSTREAM_TIMEOUT", "", "the backend answered 504"),
             Self::UpstreamRateLimited => {
                 row(429, "UPSTREAM_RATE_LIMITED", "", Retry::IfIdempotent, Severity::Info, "the backend answered 429")
+            }
+            Self::Duplicate => {
+                row(409, "DUPLICATE_ERROR", "", Retry::No, Severity::Info, "the backend's database refused a duplicate (database_errors)")
+            }
+            Self::Reference => {
+                row(400, "REFERENCE_ERROR", "", Retry::No, Severity::Info, "the backend's database refused a reference (database_errors)")
             }
             Self::UpstreamClientError => row(0, "", "", Retry::No, Severity::Info, "the backend answered another 4xx"),
             Self::NoEndpoint => row(

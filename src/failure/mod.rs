@@ -38,6 +38,10 @@ pub enum Kind {
     UpstreamGatewayTimeout,
     UpstreamRateLimited,
     UpstreamClientError,
+    /// A database refused a duplicate, and the route asked to tell.
+    Duplicate,
+    /// A database refused a reference, and the route asked to tell.
+    Reference,
     NoEndpoint,
     Overloaded,
     ShuttingDown,
@@ -83,6 +87,8 @@ impl Kind {
         Self::UpstreamGatewayTimeout,
         Self::UpstreamRateLimited,
         Self::UpstreamClientError,
+        Self::Duplicate,
+        Self::Reference,
         Self::NoEndpoint,
         Self::Overloaded,
         Self::ShuttingDown,

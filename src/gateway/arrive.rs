@@ -15,6 +15,7 @@ use crate::failure::{Failure, Kind};
 use crate::limit::inflight::Permit;
 use crate::observe::visit::Visit;
 use crate::plan::Route;
+use crate::render::negotiate::Asked;
 use crate::route::{Found, Table, is_ambiguous};
 use crate::upstream::dispatch::{Outgoing, Trail};
 use crate::upstream::request_head::{self, Additions, Seen};
@@ -71,6 +72,12 @@ impl Trip {
     /// Who asked what.
     pub(super) fn context(&self) -> &RequestContext {
         &self.visit.context
+    }
+
+    /// What the client can read.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        let wanted = &self.context().wanted;
+        Asked { accept: wanted.accept.as_ref().and_then(|value| value.to_str().ok()), dialect: wanted.dialect }
     }
 
     pub(super) fn note_trail(&mut self, trail: &Trail) {
@@ -231,6 +238,10 @@ pub(super) fn outgoing(
         scheme: "http",
     };
     request_head::prepare(&mut parts.headers, &trip.seen, &add);
+    if policy.leak_guard {
+        // What is watched must be readable as it passes.
+        parts.headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     for name in &policy.request_headers.remove {
         parts.headers.remove(name);
     }

@@ -2,11 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::body::Witness;
+use http::HeaderMap;
+
+use super::grpc;
+use crate::body::{Witness, filter_trailers};
 use crate::failure::Failure;
 use crate::limit::inflight::Permit;
 use crate::observe::visit::{End, Visit};
+use crate::plan::Route;
+use crate::policy::Mode;
+use crate::redact;
 use crate::relay::Tail;
+use crate::rpc;
 use crate::upstream::dispatch::Lease;
 use crate::upstream::upload::Progress;
 
@@ -16,11 +23,26 @@ pub(super) struct Rest {
     pub(super) lease: Option<Lease>,
     pub(super) permit: Option<Permit>,
     pub(super) progress: Option<Arc<Progress>>,
+    pub(super) route: Option<Arc<Route>>,
+    pub(super) mode: Mode,
 }
 
 impl Tail for Rest {
     fn sent(&mut self, bytes: u64) {
         self.visit.bytes_out += bytes;
+    }
+
+    fn trailers(&self, mut trailers: HeaderMap) -> Option<HeaderMap> {
+        let Some(route) = &self.route else { return filter_trailers(trailers, redact::leaks) };
+        let redactor = &route.voice.redactor;
+        grpc::tidy(&mut trailers, redactor, self.mode);
+        // Details are base64: they were looked through before.
+        let details = trailers.remove(rpc::GRPC_DETAILS);
+        let mut kept = filter_trailers(trailers, |value| redactor.leaks(value));
+        if let (Some(details), Some(kept)) = (details, &mut kept) {
+            kept.insert(rpc::GRPC_DETAILS, details);
+        }
+        kept
     }
 
     fn finished(mut self) {

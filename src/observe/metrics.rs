@@ -77,9 +77,15 @@ pub struct RouteMetrics {
     pub name: Arc<str>,
     requests: ByClass,
     duration: Durations,
+    masked: Counter,
 }
 
 impl RouteMetrics {
+    /// Counts a success out of which leaks were taken.
+    pub fn masked(&self) {
+        self.masked.inc();
+    }
+
     /// Counts the end of one request.
     pub fn ended(&self, class: Class, took: Duration) {
         self.requests.count(class);
@@ -96,6 +102,7 @@ pub struct Metrics {
     failures: Family<Labels, Counter>,
     upstream: Family<Labels, Counter>,
     rate_limited: Family<Labels, Counter>,
+    masked: Family<Labels, Counter>,
     /// Requests that arrived.
     pub received: Counter,
     /// Requests in progress.
@@ -124,6 +131,7 @@ impl Default for Metrics {
             failures: Family::default(),
             upstream: Family::default(),
             rate_limited: Family::default(),
+            masked: Family::default(),
             received: Counter::default(),
             in_progress: Gauge::default(),
             accepted: Counter::default(),
@@ -146,6 +154,7 @@ impl Metrics {
         registry.register(names::FAILURES, "Failures by code and reason", self.failures.clone());
         registry.register(names::UPSTREAM, "Answers of backends by class", self.upstream.clone());
         registry.register(names::RATE_LIMITED, "Requests refused by a rate limit", self.rate_limited.clone());
+        registry.register(names::MASKED, "Successes of guarded routes out of which leaks were taken", self.masked.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());
         registry.register(names::CONNECTIONS, "Client connections open", self.connections.clone());
         registry.register(names::IN_PROGRESS, "Requests in progress", self.in_progress.clone());
@@ -159,7 +168,8 @@ impl Metrics {
     /// Handles of a route.
     pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
         let duration = self.durations.get_or_create_owned(&vec![("route", name.to_owned())]);
-        Arc::new(RouteMetrics { name: name.into(), requests: ByClass::resolve(&self.requests, "route", name), duration })
+        let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
+        Arc::new(RouteMetrics { name: name.into(), requests: ByClass::resolve(&self.requests, "route", name), duration, masked })
     }
 
     /// Handles of a backend.

@@ -12,6 +12,8 @@ pub const FAILURES: &str = "lockgate_failures";
 pub const UPSTREAM: &str = "lockgate_upstream_responses";
 /// Requests refused by a rate limit.
 pub const RATE_LIMITED: &str = "lockgate_rate_limited";
+/// Successes of guarded routes out of which leaks were taken.
+pub const MASKED: &str = "lockgate_masked_responses";
 /// Client connections accepted.
 pub const ACCEPTED: &str = "lockgate_connections_accepted";
 /// Client connections open now.

@@ -9,7 +9,8 @@ use http::Method;
 
 use super::policies::{Layers, cors};
 use super::targets::{self, Target};
-use super::{AppliedLimit, Listen, Log, Plan, Route, Voice};
+use super::voices::Voices;
+use super::{AppliedLimit, Listen, Log, Plan, Route};
 use crate::config::diagnose::{Problem, Problems};
 use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
 use crate::config::section::{At, nearest};
@@ -40,8 +41,12 @@ fn compile(file: &File, problems: &mut Problems) -> Plan {
     let targets: HashMap<&str, Option<Target>> =
         file.backends.iter().map(|keys| (keys.name.value.as_str(), targets::backend(keys, listen.workers, problems))).collect();
     let limits = targets::limits(&file.limits, &metrics);
-    let fallback = Layers { keys: vec![&file.defaults], errors: vec![&file.errors], body_timeout, mode: file.mode }.policy(problems);
-    let mut builder = Builder { file, problems, targets: &targets, limits: &limits, metrics: &metrics, body_timeout };
+    let mut voices = Voices::default();
+    let layers = Layers { keys: vec![&file.defaults], errors: vec![&file.errors], body_timeout, mode: file.mode };
+    let mut fallback = layers.policy(problems);
+    let (fallback_voice, languages) = voices.compile(&layers, problems);
+    fallback.errors.languages = languages;
+    let mut builder = Builder { file, problems, targets: &targets, limits: &limits, metrics: &metrics, body_timeout, voices };
     let routes = builder.routes();
     Plan {
         mode: file.mode,
@@ -49,7 +54,7 @@ fn compile(file: &File, problems: &mut Problems) -> Plan {
         trusted: file.listen.trusted_proxies.clone(),
         routes,
         fallback,
-        fallback_voice: Voice::default(),
+        fallback_voice,
         backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
         limits: limits.into_values().map(|applied| applied.limit).collect(),
         log: Log {
@@ -105,6 +110,7 @@ struct Builder<'a> {
     limits: &'a HashMap<String, AppliedLimit>,
     metrics: &'a Metrics,
     body_timeout: Option<Duration>,
+    voices: Voices,
 }
 
 impl Builder<'_> {
@@ -155,11 +161,16 @@ impl Builder<'_> {
             };
             self.problems.add(backend.span.clone(), "there is no backend of this name", help);
         }
-        let of_backend = self.file.backends.iter().find(|b| b.name.value == backend.value).map(|b| &b.policy);
-        let policies: Vec<&PolicyKeys> = [Some(&keys.policy), of_backend, Some(&self.file.defaults)].into_iter().flatten().collect();
-        let errors: Vec<&ErrorKeys> = vec![&keys.errors, &self.file.errors];
+        let of_backend = self.file.backends.iter().find(|b| b.name.value == backend.value);
+        let policies: Vec<&PolicyKeys> =
+            [Some(&keys.policy), of_backend.map(|b| &b.policy), Some(&self.file.defaults)].into_iter().flatten().collect();
+        let errors: Vec<&ErrorKeys> =
+            [Some(&keys.errors), of_backend.map(|b| &b.errors), Some(&self.file.errors)].into_iter().flatten().collect();
         let layers = Layers { keys: policies, errors, body_timeout: self.body_timeout, mode: self.file.mode };
         let mut policy = layers.policy(self.problems);
+        let (voice, languages) = self.voices.compile(&layers, self.problems);
+        policy.errors.languages = languages;
+        policy.leak_guard = keys.leak_guard.unwrap_or(false);
         policy.strip_prefix = keys.strip_prefix.as_ref().and_then(|prefix| self.strip_prefix(prefix, &rule.path));
         policy.cors = keys.cors.as_ref().and_then(|keys| cors(keys, methods.as_deref(), self.problems));
         let limits = self.limits_of(&layers.limits());
@@ -171,7 +182,7 @@ impl Builder<'_> {
             backend,
             gate,
             policy,
-            voice: Voice::default(),
+            voice,
             limits,
         };
         Some((rule, Arc::new(route)))

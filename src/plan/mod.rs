@@ -5,6 +5,7 @@
 pub mod compile;
 mod policies;
 mod targets;
+mod voices;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use prometheus_client::metrics::counter::Counter;
 use crate::config::file::{KeySource, LogFormat, LogLevel};
 use crate::limit::RateLimit;
 use crate::limit::inflight::InFlight;
+use crate::message::Messages;
 use crate::observe::metrics::{ByClass, Metrics, RouteMetrics};
 use crate::policy::{Mode, Policy};
 use crate::redact::Redactor;
+use crate::render::Template;
 use crate::route::Table;
 use crate::text::Secret;
 use crate::upstream::backend::Backend;
@@ -112,6 +115,10 @@ pub struct Route {
 pub struct Voice {
     /// What must not leave.
     pub redactor: Arc<Redactor>,
+    /// In whose words.
+    pub messages: Arc<Messages>,
+    /// The operator's own shape.
+    pub template: Option<Arc<Template>>,
 }
 
 /// A rate limit as one route applies it.

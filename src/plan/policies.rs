@@ -7,7 +7,6 @@ use http::{HeaderValue, Method};
 use crate::config::diagnose::Problems;
 use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, PolicyKeys};
 use crate::config::section::At;
-use crate::message;
 use crate::policy::{Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Timeouts};
 
 /// Everything one policy is merged from, most specific first.
@@ -30,7 +29,7 @@ impl<'f> Layers<'f> {
         self.first(key).map_or(default, |at| at.value)
     }
 
-    fn error<T: Clone>(&self, key: impl Fn(&ErrorKeys) -> &Option<T>) -> Option<T> {
+    pub(super) fn error<T: Clone>(&self, key: impl Fn(&ErrorKeys) -> &Option<T>) -> Option<T> {
         self.errors.iter().find_map(|keys| key(keys).clone())
     }
 
@@ -67,6 +66,7 @@ impl<'f> Layers<'f> {
             strip_prefix: None,
             cors: None,
             errors: self.errors(problems),
+            leak_guard: false,
             rate_limit_headers: self.first(|keys| &keys.rate_limit_headers).unwrap_or(false),
         }
     }
@@ -76,13 +76,14 @@ impl<'f> Layers<'f> {
         if let Some(at) = max_body.as_ref().filter(|at| at.value > MAX_BODY) {
             problems.add(at.span.clone(), "`max_body` is at most 16MiB", "error bodies are held in memory while they are read");
         }
-        let languages = self.error(|keys| &keys.languages).map(|list| known_languages(list, problems));
         ErrorPolicy {
             format: self.error(|keys| &keys.format).unwrap_or_default(),
             negotiate: self.error(|keys| &keys.negotiate).unwrap_or(true),
-            languages: languages
-                .filter(|list| !list.is_empty())
-                .unwrap_or_else(|| message::tags().into_iter().map(str::to_owned).collect()),
+            protocol: self.error(|keys| &keys.protocol).unwrap_or_default(),
+            status_map: self.error(|keys| &keys.status_map).unwrap_or_default(),
+            database_errors: self.error(|keys| &keys.database_errors).unwrap_or(false),
+            // The voice knows which languages there are.
+            languages: Vec::new(),
             max_body: max_body.map_or(256 << 10, |at| at.value.min(MAX_BODY)) as usize,
             upstream_429: self.error(|keys| &keys.upstream_429).unwrap_or_default(),
             retry_after: self.error(|keys| &keys.retry_after).unwrap_or(Duration::from_secs(5)),
@@ -96,19 +97,6 @@ impl<'f> Layers<'f> {
 
 fn edits(keys: EditKeys) -> HeaderEdits {
     HeaderEdits { set: keys.set, remove: keys.remove }
-}
-
-fn known_languages(list: Vec<At<String>>, problems: &mut Problems) -> Vec<String> {
-    let known = message::tags();
-    let mut found = Vec::new();
-    for tag in list {
-        if known.contains(&tag.value.as_str()) {
-            found.push(tag.value);
-        } else {
-            problems.add(tag.span, "this language is not available in this version", format!("available: {}", known.join(", ")));
-        }
-    }
-    found
 }
 
 /// The cross-origin rules of a route.

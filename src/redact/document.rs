@@ -72,14 +72,33 @@ struct Seen<'t> {
 impl Redactor {
     /// True when the document holds what only a failing program writes.
     pub fn document_leaks(&self, text: &str) -> bool {
-        self.look(&self.without_allowed(text)).leaks
+        self.look(&self.without_allowed(text.as_bytes())).leaks
     }
 
     /// What must be taken out of a document, in its order and without overlaps; empty when it does not leak.
     pub fn findings(&self, text: &str) -> Vec<Finding> {
-        let masked = self.without_allowed(text);
+        let mut found = self.all_findings(text.as_bytes(), false);
+        for finding in &mut found {
+            // Rules see bytes; nothing is cut within a character.
+            while !text.is_char_boundary(finding.span.start) {
+                finding.span.start -= 1;
+            }
+            while !text.is_char_boundary(finding.span.end) {
+                finding.span.end += 1;
+            }
+        }
+        merged(found)
+    }
+
+    /// Ranges to overwrite in a part of a document. Once it has been seen to leak, every sign counts.
+    pub(super) fn leaks_in(&self, bytes: &[u8], leaked_before: bool) -> Vec<Range<usize>> {
+        self.all_findings(bytes, leaked_before).into_iter().map(|finding| finding.span).collect()
+    }
+
+    fn all_findings(&self, bytes: &[u8], leaked_before: bool) -> Vec<Finding> {
+        let masked = self.without_allowed(bytes);
         let seen = self.look(&masked);
-        if !seen.leaks {
+        if !seen.leaks && !leaked_before {
             return Vec::new();
         }
         let mut found = Vec::new();
@@ -87,24 +106,19 @@ impl Redactor {
         // A hit in JSON itself may span its syntax; its strings have a view of their own.
         let first = usize::from(seen.is_json);
         for (at, (view, hits)) in seen.views.iter().enumerate().skip(first) {
-            let grows = at == last;
             let traces: Vec<Range<usize>> = hits
                 .iter()
-                .filter(|hit| grows && hit.family == Family::Trace && hit.weight > Weight::Hint)
+                .filter(|hit| at == last && hit.family == Family::Trace && hit.weight > Weight::Hint)
                 .map(|hit| hit.span.clone())
                 .collect();
-            let blocks = blocks::grow(&view.text, &traces);
-            found.extend(blocks.into_iter().flat_map(|block| view.sources(block)).map(|span| Finding {
-                family: Family::Trace,
-                weight: Weight::Hint,
-                span,
-            }));
+            let grown = blocks::grow(&view.text, &traces).into_iter().flat_map(|block| view.sources(block));
+            found.extend(grown.map(|span| Finding { family: Family::Trace, weight: Weight::Hint, span }));
             for hit in hits.iter().filter(|hit| hit.family != Family::Markup) {
-                let span = widened(&view.text, hit);
-                found.extend(view.sources(span).into_iter().map(|span| Finding { family: hit.family, weight: hit.weight, span }));
+                let spans = view.sources(widened(&view.text, hit)).into_iter();
+                found.extend(spans.map(|span| Finding { family: hit.family, weight: hit.weight, span }));
             }
         }
-        merged(text, found)
+        merged(found)
     }
 
     /// The document without what leaks; `None` when nothing does. JSON stays JSON.
@@ -133,11 +147,11 @@ impl Redactor {
         Some(out)
     }
 
-    fn look<'t>(&self, text: &'t str) -> Seen<'t> {
-        let raw = View::of(text.as_bytes());
+    fn look<'t>(&self, text: &'t [u8]) -> Seen<'t> {
+        let raw = View::of(text);
         let mut views = vec![raw];
-        let starts = text.trim_start_matches('\u{feff}').trim_start();
-        let is_json = starts.starts_with(['{', '[']) && text.contains('"') && is_json(starts);
+        let starts = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii();
+        let is_json = matches!(starts.first(), Some(b'{' | b'[')) && starts.contains(&b'"') && is_json(starts);
         if is_json {
             views.push(views[0].strings());
         }
@@ -191,7 +205,7 @@ impl Redactor {
             let mut kept = 0;
             let hits = self.hits(text.as_bytes()).into_iter().filter(|hit| hit.family != Family::Markup);
             let spans = hits.map(|hit| Finding { family: hit.family, weight: hit.weight, span: widened(text.as_bytes(), &hit) }).collect();
-            for finding in merged(text, spans) {
+            for finding in merged(spans) {
                 out.push_str(text.get(kept..finding.span.start).unwrap_or_default());
                 out.push_str(&placeholder(finding.family));
                 kept = finding.span.end;
@@ -203,8 +217,8 @@ impl Redactor {
 }
 
 /// JSON, whole or cut.
-fn is_json(text: &str) -> bool {
-    match serde_json::from_str::<serde::de::IgnoredAny>(text.trim_end()) {
+fn is_json(text: &[u8]) -> bool {
+    match serde_json::from_slice::<serde::de::IgnoredAny>(text) {
         Ok(_) => true,
         Err(error) => error.is_eof(),
     }
@@ -275,16 +289,7 @@ fn widened(text: &[u8], hit: &Hit) -> Range<usize> {
 }
 
 /// Sorted, without overlaps; of two that overlap the first keeps its family.
-fn merged(text: &str, mut found: Vec<Finding>) -> Vec<Finding> {
-    for finding in &mut found {
-        // Rules see bytes; nothing is cut within a character.
-        while !text.is_char_boundary(finding.span.start) {
-            finding.span.start -= 1;
-        }
-        while !text.is_char_boundary(finding.span.end) {
-            finding.span.end += 1;
-        }
-    }
+fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
     found.sort_by_key(|finding| (finding.span.start, finding.span.end, finding.family));
     let mut merged: Vec<Finding> = Vec::new();
     for finding in found {

@@ -13,6 +13,7 @@ mod blocks;
 mod credentials;
 mod document;
 mod engine;
+mod guard;
 mod rules;
 mod sentence;
 mod view;
@@ -23,6 +24,7 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 
 pub use credentials::mask;
 pub use document::Finding;
+pub use guard::Guard;
 pub use rules::{Family, Weight};
 
 use crate::text::{Text, Untrusted};
@@ -77,12 +79,12 @@ impl Redactor {
 
     /// True when the text holds something that must not reach a client.
     pub fn leaks(&self, text: &str) -> bool {
-        let text = self.without_allowed(text);
+        let text = self.without_allowed(text.as_bytes());
         let hidden = |view: View<'_>| self.any(&view.text);
-        if self.any(text.as_bytes()) {
+        if self.any(&text) {
             return true;
         }
-        let raw = View::of(text.as_bytes());
+        let raw = View::of(&text);
         let escaped = raw.has_escapes();
         (escaped && hidden(raw.unescaped()))
             || (raw.has_markup() && hidden(if escaped { raw.unescaped().visible() } else { raw.visible() }))
@@ -123,10 +125,17 @@ impl Redactor {
     }
 
     /// The text with blanks in the place of what is known to be harmless; the length stays.
-    fn without_allowed<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    fn without_allowed<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let mut blanked = Cow::Borrowed(text);
-        for allowed in self.allow.iter().filter(|allowed| text.contains(allowed.as_str())) {
-            blanked = Cow::Owned(blanked.replace(allowed.as_str(), &" ".repeat(allowed.len())));
+        for allowed in &self.allow {
+            let mut from = 0;
+            while let Some(at) =
+                blanked.get(from..).and_then(|rest| rest.windows(allowed.len()).position(|part| part == allowed.as_bytes()))
+            {
+                let start = from + at;
+                from = start + allowed.len();
+                blanked.to_mut()[start..from].fill(b' ');
+            }
         }
         blanked
     }

@@ -4,7 +4,7 @@ use crate::envelope::Envelope;
 use crate::render::PageWords;
 
 /// The page of an error.
-pub(super) fn page(e: &Envelope, words: PageWords) -> Vec<u8> {
+pub(super) fn page(e: &Envelope, words: PageWords<'_>) -> Vec<u8> {
     let status = e.status.as_u16();
     let title = e.status.canonical_reason().unwrap_or("Error");
     let lang = e.language.as_deref().unwrap_or("en");

@@ -1,16 +1,17 @@
 //! The JSON shapes: envelope, problem (RFC 9457), flat. Keys come in a fixed order; strings are escaped by serde_json.
 
+use super::phrase;
 use crate::envelope::{Debug, Envelope};
 use crate::failure::ViolatedPolicy;
 
 /// Writes one JSON object, comma by comma.
-struct Object {
+pub(super) struct Object {
     out: Vec<u8>,
     first: bool,
 }
 
 impl Object {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { out: vec![b'{'], first: true }
     }
 
@@ -24,20 +25,20 @@ impl Object {
         &mut self.out
     }
 
-    fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &str, value: &str) {
         string(self.key(name), value);
     }
 
-    fn number(&mut self, name: &str, value: u64) {
+    pub(super) fn number(&mut self, name: &str, value: u64) {
         let out = self.key(name);
         out.extend_from_slice(value.to_string().as_bytes());
     }
 
-    fn raw(&mut self, name: &str, value: &[u8]) {
+    pub(super) fn raw(&mut self, name: &str, value: &[u8]) {
         self.key(name).extend_from_slice(value);
     }
 
-    fn end(mut self) -> Vec<u8> {
+    pub(super) fn end(mut self) -> Vec<u8> {
         self.out.push(b'}');
         self.out
     }
@@ -60,10 +61,15 @@ fn list(items: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
     out
 }
 
-fn quoted(value: &str) -> Vec<u8> {
+pub(super) fn quoted(value: &str) -> Vec<u8> {
     let mut out = Vec::new();
     string(&mut out, value);
     out
+}
+
+/// A list of values that are written already.
+pub(super) fn string_list(items: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    list(items.into_iter())
 }
 
 /// Contract section 3.
@@ -150,19 +156,11 @@ fn is_uuid(id: &str) -> bool {
     id.len() == 36 && id.bytes().enumerate().all(|(at, b)| if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
 }
 
-fn phrase(e: &Envelope) -> &'static str {
-    e.status.canonical_reason().unwrap_or("Error")
-}
-
 /// The `details` object, if there is anything to say.
-fn details(e: &Envelope) -> Option<Vec<u8>> {
+pub(super) fn details(e: &Envelope) -> Option<Vec<u8>> {
     let mut details = Object::new();
     if !e.fields.is_empty() {
-        let mut fields = Object::new();
-        for (path, texts) in &e.fields {
-            fields.raw(path, &list(texts.iter().map(|text| quoted(text.as_str()))));
-        }
-        details.raw("fields", &fields.end());
+        details.raw("fields", &fields(e));
     }
     if let Some(seconds) = e.retry_after {
         details.number("retryAfterSeconds", seconds);
@@ -171,6 +169,15 @@ fn details(e: &Envelope) -> Option<Vec<u8>> {
         details.raw("violatedPolicies", &violated(&e.violated));
     }
     (!details.first).then(|| details.end())
+}
+
+/// Field path to its messages.
+pub(super) fn fields(e: &Envelope) -> Vec<u8> {
+    let mut fields = Object::new();
+    for (path, texts) in &e.fields {
+        fields.raw(path, &list(texts.iter().map(|text| quoted(text.as_str()))));
+    }
+    fields.end()
 }
 
 fn violated(policies: &[ViolatedPolicy]) -> Vec<u8> {
@@ -183,13 +190,13 @@ fn violated(policies: &[ViolatedPolicy]) -> Vec<u8> {
     }))
 }
 
-fn debug_into(whole: &mut Object, e: &Envelope) {
+pub(super) fn debug_into(whole: &mut Object, e: &Envelope) {
     if let Some(debug) = &e.debug {
         whole.raw("debug", &debug_object(debug));
     }
 }
 
-fn debug_object(d: &Debug) -> Vec<u8> {
+pub(super) fn debug_object(d: &Debug) -> Vec<u8> {
     let mut debug = Object::new();
     debug.text("reason", &d.reason);
     if let Some(status) = d.upstream_status {

@@ -3,6 +3,7 @@
 //! It reads and never judges: everything in a report is [`Untrusted`] until the redactor has seen it. Pure, bounded by the
 //! body it is given.
 
+pub mod database;
 pub mod decode;
 mod html;
 mod json;
@@ -25,6 +26,8 @@ pub struct Report {
     pub fields: Vec<(String, Vec<Untrusted>)>,
     /// RFC 9457 `type`.
     pub problem_type: Option<Untrusted>,
+    /// `id` of the JSON-RPC call that failed, as JSON.
+    pub rpc_id: Option<String>,
     /// Class of the exception.
     pub exception: Option<Untrusted>,
     /// Stack trace.
@@ -121,7 +124,7 @@ const LABELS: &[&str] = &["message", "error message", "error description", "erro
 fn without_status(text: &str) -> &str {
     let text = text.trim();
     let mut rest = text;
-    for word in ["HTTP Status", "HTTP Error", "HTTP", "Error:", "Error", "Status"] {
+    for word in ["HTTP Status", "HTTP Error", "HTTP ERROR", "HTTP", "Error:", "Error", "Status"] {
         if let Some(behind) = rest.strip_prefix(word).filter(|behind| behind.starts_with([' ', ':'])) {
             rest = behind.trim_start_matches([' ', ':']);
             break;

@@ -4,20 +4,66 @@
 
 use serde_json::{Map, Value};
 
-use super::{Kind, kind_of};
-use crate::policy::SuccessPreset;
+use super::{Kind, Report, kind_of};
+use crate::policy::{PointerRule, SuccessPreset, SuccessRule, Trigger};
+use crate::text::Untrusted;
 
-/// The status of the error that a success body reports, by the presets in force; `None` when it reports none.
-pub fn status(text: &str, presets: &[SuccessPreset]) -> Option<u16> {
+/// The error that a success body reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// With which status it should be told.
+    pub status: u16,
+    /// What it says.
+    pub report: Report,
+}
+
+/// The error that a success body reports, by the rules in force; `None` when it reports none.
+pub fn read(text: &str, rules: &[SuccessRule]) -> Option<Told> {
+    let presets = || rules.iter().filter_map(|rule| if let SuccessRule::Preset(preset) = rule { Some(*preset) } else { None });
+    let by_shape = |status| Told { status, report: super::read(text) };
     match kind_of(text) {
         Kind::Json => {
-            let value: Value = serde_json::from_str(text.trim()).ok()?;
-            let object = value.as_object()?;
-            presets.iter().find_map(|preset| json(object, *preset))
+            let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}').trim()).ok()?;
+            let pointed =
+                rules.iter().find_map(|rule| if let SuccessRule::Pointer(rule) = rule { pointed(&value, rule, text) } else { None });
+            pointed.or_else(|| presets().find_map(|preset| json(value.as_object()?, preset)).map(by_shape))
         }
-        Kind::Xml if presets.contains(&SuccessPreset::Soap) => soap(text),
+        Kind::Xml if presets().any(|preset| preset == SuccessPreset::Soap) => soap(text).map(by_shape),
         _ => None,
     }
+}
+
+/// An operator's rule.
+fn pointed(value: &Value, rule: &PointerRule, text: &str) -> Option<Told> {
+    let word = plain(value.pointer(&rule.pointer)?);
+    let is_error = match &rule.trigger {
+        Trigger::Is(words) => words.contains(&word),
+        Trigger::Not(words) => !words.contains(&word),
+        Trigger::Exists => !matches!(word.as_str(), "" | "null" | "false" | "0" | "[]" | "{}"),
+    };
+    if !is_error {
+        return None;
+    }
+    let at = |pointer: &Option<String>| {
+        let found = pointer.as_deref().and_then(|pointer| value.pointer(pointer)).map(plain);
+        found.filter(|text| !text.is_empty() && text != "null")
+    };
+    let code = at(&rule.code);
+    let of = |wanted: &str| rule.status.iter().find(|(known, _)| known == wanted).map(|(_, status)| *status);
+    let status = code.as_deref().and_then(of).or_else(|| of(&word)).or_else(|| of("*")).unwrap_or(502);
+    let mut report = super::read(text);
+    if rule.code.is_some() {
+        report.code = code.map(Untrusted::new);
+    }
+    if rule.message.is_some() {
+        report.message = at(&rule.message).map(Untrusted::new);
+    }
+    Some(Told { status, report })
+}
+
+/// A value as an operator would write it.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn json(object: &Map<String, Value>, preset: SuccessPreset) -> Option<u16> {
@@ -119,7 +165,36 @@ fn of_word(code: &str) -> u16 {
 mod tests {
     use super::*;
 
-    const ALL: &[SuccessPreset] = &[SuccessPreset::Graphql, SuccessPreset::Soap, SuccessPreset::Jsonrpc, SuccessPreset::SuccessFlag];
+    fn status(text: &str, rules: &[SuccessRule]) -> Option<u16> {
+        read(text, rules).map(|told| told.status)
+    }
+
+    const ALL: &[SuccessRule] = &[
+        SuccessRule::Preset(SuccessPreset::Graphql),
+        SuccessRule::Preset(SuccessPreset::Soap),
+        SuccessRule::Preset(SuccessPreset::Jsonrpc),
+        SuccessRule::Preset(SuccessPreset::SuccessFlag),
+    ];
+
+    #[test]
+    fn pointers_tell_status_code_and_message() {
+        let rule = SuccessRule::Pointer(PointerRule {
+            pointer: "/header/resultCode".into(),
+            trigger: Trigger::Not(vec!["OK".into(), "0".into()]),
+            code: Some("/header/resultCode".into()),
+            message: Some("/header/resultMsg".into()),
+            status: vec![("E404".into(), 404), ("*".into(), 409)],
+        });
+        let told = read(r#"{"header":{"resultCode":"E404","resultMsg":"There is no such order."}}"#, std::slice::from_ref(&rule)).unwrap();
+        assert_eq!(
+            (told.status, told.report.code, told.report.message),
+            (404, Some(Untrusted::new("E404")), Some(Untrusted::new("There is no such order.")))
+        );
+        assert_eq!(status(r#"{"header":{"resultCode":7}}"#, std::slice::from_ref(&rule)), Some(409));
+        for text in [r#"{"header":{"resultCode":"OK"}}"#, r#"{"header":{"resultCode":0}}"#, "{}", "[]"] {
+            assert_eq!(status(text, std::slice::from_ref(&rule)), None, "{text}");
+        }
+    }
 
     #[test]
     fn hidden_errors_are_found() {

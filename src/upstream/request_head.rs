@@ -9,7 +9,7 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::context::{Peer, RequestId, Wanted};
+use crate::context::{Dialect, Peer, RequestId, Wanted};
 use crate::header::names;
 
 /// Bits for what must be removed before the request goes on.
@@ -75,6 +75,9 @@ impl Seen {
                 self.host = Some(value.clone());
             }
             "accept" => self.wanted.accept = Some(value.clone()),
+            // A content type says more than a `SOAPAction` that stands beside it.
+            "content-type" => self.wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(self.wanted.dialect),
+            "soapaction" => self.wanted.dialect = self.wanted.dialect.or(Some(Dialect::Soap11)),
             "accept-language" => self.wanted.language = Some(value.clone()),
             "origin" => self.wanted.origin = Some(value.clone()),
             "content-length" => self.content_length = value.to_str().ok().and_then(|text| text.parse().ok()),

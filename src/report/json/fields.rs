@@ -50,7 +50,7 @@ pub(super) fn of(value: &Value, texts: Texts) -> Vec<Field> {
 pub(super) fn bare(value: &Value, nothing_else: bool) -> Vec<Field> {
     match value {
         Value::Array(_) => of(value, Texts::Any),
-        Value::Object(object) if !Named::new(object).has_any(names::RESERVED) => {
+        Value::Object(object) if !object.keys().any(|name| !name.starts_with('_') && names::RESERVED.contains(&squash(name).as_str())) => {
             let listed = |value: &Value| value.is_array() || value.is_object();
             let told = object.values().all(listed) && (nothing_else || object.len() > 1);
             // Every leaf a sentence, and more than one of them.
@@ -102,7 +102,8 @@ impl Found {
     fn map(&mut self, object: &Map<String, Value>, path: &str, depth: usize) {
         let named = Named::new(object);
         // `{"source": "body", "keys": [...]}` says where it looked, not what is wrong.
-        if named.has("keys") && named.has("source") {
+        // So does a text with its language.
+        if (named.has("keys") && named.has("source")) || (named.has("lang") && named.has("value")) {
             return;
         }
         // An object that says what it is about is one field error, not a map of them.
@@ -128,7 +129,7 @@ impl Found {
         for (name, value) in object {
             match squash(name).as_str() {
                 // A validator's tree: its own errors, and those of its parts.
-                "errors" if !path.is_empty() || tree => self.strings(value, path),
+                "errors" if !path.is_empty() || tree || name.starts_with('_') => self.strings(value, path),
                 "properties" | "items" if tree => self.parts(value, path, depth),
                 "children" if value.is_object() => self.parts(value, path, depth),
                 "base" if path.is_empty() && object.len() > 1 => self.under(value, "base", name, depth),

@@ -221,7 +221,7 @@ fn code(name: &str, value: &Value) -> Option<Untrusted> {
     match value {
         Value::String(text) => {
             // `namespace#Code`, as typed protocols write it.
-            let text = text.rsplit('#').next().unwrap_or(text);
+            let text = if text.contains("://") { text } else { text.rsplit('#').next().unwrap_or(text) };
             let token =
                 (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'));
             let weak = matches!(name, "error" | "reason" | "name" | "key" | "status" | "id" | "slug" | "title");

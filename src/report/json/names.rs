@@ -306,11 +306,6 @@ impl<'v> Named<'v> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 
-    /// Has any of the names?
-    pub(super) fn has_any(&self, names: &[&str]) -> bool {
-        self.0.iter().any(|(known, _)| names.contains(&known.as_str()))
-    }
-
     pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }

@@ -17,6 +17,18 @@ pub fn assert_contract(method: &str, response: &Response) -> String {
     assert_shape(method, response)
 }
 
+/// What holds for shapes that this file cannot read: nothing leaks, and the headers of every error are there.
+pub fn assert_headers(response: &Response) {
+    for marker in MARKERS {
+        assert!(!response.everything().contains(marker), "leaks {marker}: {response:?}");
+    }
+    let context = format!("{response:?}");
+    assert!(response.complete && response.all("x-request-id").len() == 1, "{context}");
+    assert_eq!(response.header("cache-control"), Some("no-store"), "{context}");
+    assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{context}");
+    assert_eq!(response.header("content-length"), Some(response.body.len().to_string().as_str()), "{context}");
+}
+
 /// The same for both modes: development shows internals and has a `debug` object.
 pub fn assert_shape(method: &str, response: &Response) -> String {
     let context = format!("{response:?}");

@@ -6,13 +6,38 @@ use super::text;
 use crate::report::Report;
 use crate::text::Untrusted;
 
+/// Names of gRPC's status codes, by number.
+const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
-    let error = object.get("error")?.as_object()?;
+    // The gateway from gRPC to JSON writes the same without a wrapper, and the code as a number.
+    let wrapped = object.get("error").and_then(Value::as_object);
+    let error = wrapped.unwrap_or(object);
     let details: Vec<&Map<String, Value>> =
         error.get("details").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object).collect();
     let typed = details.iter().any(|detail| detail.contains_key("@type"));
-    let status = text(error, "status").filter(|status| status.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
-    if !typed && status.is_none() {
+    let number = error.get("code").and_then(Value::as_u64).and_then(|code| CODES.get(usize::try_from(code).ok()?).copied());
+    let status =
+        text(error, "status").or(number.filter(|_| typed)).filter(|status| status.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
+    if !typed && (status.is_none() || wrapped.is_none()) {
         return None;
     }
     let localized = details

@@ -6,20 +6,22 @@ use super::text;
 use crate::report::Report;
 use crate::text::Untrusted;
 
+/// The longest id that is repeated, in bytes.
+const MAX_ID: usize = 128;
+
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     let error = object.get("error")?.as_object()?;
-    let code = error.get("code")?.as_i64()?;
+    let number = error.get("code")?.as_i64()?;
     // The reserved range tells where the version was left out.
-    if !object.contains_key("jsonrpc") && !(-32_768..=-32_000).contains(&code) {
+    if !object.contains_key("jsonrpc") && !(-32_768..=-32_000).contains(&number) {
         return None;
     }
     // Some calls name the code beside the number.
-    if let Some(named) = error.get("data").and_then(Value::as_object).and_then(|data| text(data, "code")) {
-        return Some(Report {
-            message: text(error, "message").map(Untrusted::new),
-            code: Some(Untrusted::new(named)),
-            ..Report::default()
-        });
-    }
-    Some(Report { message: text(error, "message").map(Untrusted::new), code: Some(Untrusted::new(code.to_string())), ..Report::default() })
+    let named = error.get("data").and_then(Value::as_object).and_then(|data| text(data, "code")).map(str::to_owned);
+    Some(Report {
+        message: text(error, "message").map(Untrusted::new),
+        code: Some(Untrusted::new(named.unwrap_or_else(|| number.to_string()))),
+        rpc_id: object.get("id").filter(|id| id.is_number() || id.as_str().is_some_and(|text| text.len() <= MAX_ID)).map(Value::to_string),
+        ..Report::default()
+    })
 }

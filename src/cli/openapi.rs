@@ -1,0 +1,242 @@
+//! `lockgate openapi`: the errors as OpenAPI 3.1 components, made from the catalogue and the renderer themselves, to be
+//! referenced from the document of the service behind the gateway.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::output;
+use crate::context::RequestId;
+use crate::envelope::{Envelope, Fields};
+use crate::failure::Kind;
+use crate::failure::catalog::{CLIENT_STATUSES, Row, VALIDATION_ERROR, code_of_status};
+use crate::message::Messages;
+use crate::policy::Format;
+use crate::render::negotiate::Shape;
+use crate::render::{PageWords, render};
+use crate::text::Text;
+
+pub(super) fn print() -> ExitCode {
+    match serde_json::to_string_pretty(&document()) {
+        Ok(text) => {
+            output::say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            output::complain(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn document() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Errors of Lockgate",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Components for the errors that any operation behind the gateway may answer with. Reference them, such as: \"502\": { \"$ref\": \"#/components/responses/UpstreamError\" }.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "paths": {},
+        "components": { "schemas": schemas(), "headers": headers(), "responses": responses() },
+    })
+}
+
+fn codes() -> Vec<&'static str> {
+    let mut codes: Vec<&str> =
+        Kind::ALL.iter().filter(|kind| **kind != Kind::ClientClosed).map(|kind| kind.row().code).filter(|code| !code.is_empty()).collect();
+    codes.extend(CLIENT_STATUSES.iter().map(|status| code_of_status(*status)));
+    codes.push(VALIDATION_ERROR);
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+fn schemas() -> Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let status = json!({ "type": "integer", "minimum": 400, "maximum": 599 });
+    let id = text("The same as in X-Request-Id: tell it to whoever runs the service.");
+    let fields = json!({
+        "type": "object",
+        "description": "Field path (address.zip, items[0].qty) to its messages.",
+        "additionalProperties": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+    });
+    let policy = json!({
+        "type": "object",
+        "required": ["name", "limit", "windowSeconds"],
+        "properties": { "name": { "type": "string" }, "limit": { "type": "integer" }, "windowSeconds": { "type": "integer" } },
+    });
+    let wait = json!({ "type": "integer", "minimum": 1, "description": "The same as Retry-After." });
+    json!({
+        "ErrorCode": {
+            "description": "Stable and never translated. One of these, or the backend's own.",
+            "anyOf": [{ "type": "string", "enum": codes() }, { "type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,64}$" }],
+        },
+        "ErrorDetails": {
+            "type": "object",
+            "properties": { "fields": fields, "retryAfterSeconds": wait, "violatedPolicies": { "type": "array", "items": policy.clone() } },
+        },
+        "Envelope": {
+            "type": "object",
+            "required": ["error", "statusCode", "timestamp", "requestId", "method", "path"],
+            "properties": {
+                "error": {
+                    "type": "object",
+                    "required": ["code", "message"],
+                    "properties": {
+                        "code": { "$ref": "#/components/schemas/ErrorCode" },
+                        "message": { "type": "string", "minLength": 1, "description": "For people, in the language of Content-Language where that is set." },
+                        "details": { "$ref": "#/components/schemas/ErrorDetails" },
+                    },
+                },
+                "statusCode": status.clone(),
+                "timestamp": { "type": "string", "format": "date-time" },
+                "requestId": id.clone(),
+                "method": { "type": "string" },
+                "path": text("Without its query."),
+            },
+        },
+        "Problem": problem(status, id, policy),
+    })
+}
+
+/// RFC 9457 with the extensions of the contract.
+fn problem(status: Value, id: Value, policy: Value) -> Value {
+    json!({
+        "type": "object",
+        "description": "RFC 9457.",
+        "required": ["type", "title", "status", "detail", "code", "requestId"],
+        "properties": {
+            "type": { "type": "string", "format": "uri-reference" },
+            "title": { "type": "string" },
+            "status": status,
+            "detail": { "type": "string", "minLength": 1 },
+            "instance": { "type": "string", "format": "uri-reference" },
+            "code": { "$ref": "#/components/schemas/ErrorCode" },
+            "requestId": id,
+            "errors": {
+                "type": "array",
+                "items": { "type": "object", "required": ["detail", "pointer"], "properties": { "detail": { "type": "string" }, "pointer": { "type": "string" } } },
+            },
+            "retryAfterSeconds": { "type": "integer", "minimum": 1 },
+            "violatedPolicies": { "type": "array", "items": policy },
+        },
+    })
+}
+
+fn headers() -> Value {
+    let text = |description: &str| json!({ "description": description, "schema": { "type": "string" } });
+    json!({
+        "X-Request-Id": { "description": "The id of the request, also in the body.", "required": true, "schema": { "type": "string" } },
+        "Retry-After": { "description": "Seconds; always on 429 and 503.", "schema": { "type": "integer", "minimum": 1 } },
+        "Proxy-Status": text("RFC 9209: what happened."),
+        "Content-Language": text("Language of the message, where it is the gateway's."),
+    })
+}
+
+/// One response for every code and status of the catalogue, `UpstreamError` for UPSTREAM_ERROR.
+fn responses() -> Value {
+    let mut rows: BTreeMap<(u16, &str), Vec<Row>> = BTreeMap::new();
+    for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::ClientClosed) {
+        let row = kind.row();
+        if row.status != 0 {
+            rows.entry((row.status, row.code)).or_default().push(row);
+        }
+    }
+    for status in CLIENT_STATUSES.iter().filter(|status| **status != 499) {
+        rows.entry((*status, code_of_status(*status))).or_default();
+    }
+    rows.entry((422, VALIDATION_ERROR)).or_default();
+    let mut found = Map::new();
+    for ((status, code), rows) in rows {
+        let mut name = pascal(code);
+        if found.contains_key(&name) {
+            name = format!("{name}{status}");
+        }
+        found.insert(name, response(status, code, &rows));
+    }
+    Value::Object(found)
+}
+
+fn response(status: u16, code: &str, rows: &[Row]) -> Value {
+    let causes: Vec<&str> = rows.iter().map(|row| row.cause).collect();
+    let retry = rows.first().map(|row| format!(" Retry: {}.", row.retry.word())).unwrap_or_default();
+    let description = match causes.as_slice() {
+        [] => format!("{status} {code}: the backend's own error, with its own code where it has one."),
+        causes => format!("{status} {code}: {}.{retry}", causes.join("; ")),
+    };
+    let example = example(status, code);
+    let shown = |format| {
+        let rendered = render(&example, Shape::Json(format), PageWords { request_id: "", help: "" }, None);
+        serde_json::from_slice::<Value>(&rendered.body).unwrap_or_default()
+    };
+    let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
+    let mut headers = json!({ "X-Request-Id": reference("X-Request-Id"), "Proxy-Status": reference("Proxy-Status"), "Content-Language": reference("Content-Language") });
+    if matches!(status, 429 | 503) {
+        headers["Retry-After"] = reference("Retry-After");
+    }
+    json!({
+        "description": description,
+        "headers": headers,
+        "content": {
+            "application/json": { "schema": { "$ref": "#/components/schemas/Envelope" }, "example": shown(Format::Envelope) },
+            "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" }, "example": shown(Format::Problem) },
+        },
+    })
+}
+
+/// An answer that the renderer itself writes; time and id are those of the contract's example.
+fn example(status: u16, code: &str) -> Envelope {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_339_800_123);
+    let fields =
+        if code == VALIDATION_ERROR { Fields::from([("email".to_owned(), vec![Text::own("must be an email")])]) } else { Fields::new() };
+    Envelope {
+        status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+        code: code.to_owned(),
+        message: Messages::default().of_code(code, "en"),
+        language: Some("en".into()),
+        fields,
+        retry_after: matches!(status, 429 | 503).then_some(5),
+        violated: Vec::new(),
+        problem_type: None,
+        timestamp: now,
+        request_id: RequestId::accept(&http::HeaderValue::from_static("01938c6e-6f7a-7c3e-9d0a-2b7f3a1c4d5e"))
+            .unwrap_or_else(|| RequestId::generate(now)),
+        method: Method::GET,
+        path: "/orders/7".into(),
+        grpc: 2,
+        rpc_id: None,
+        debug: None,
+    }
+}
+
+/// `UPSTREAM_ERROR` -> `UpstreamError`.
+fn pascal(code: &str) -> String {
+    let word = |word: &str| {
+        let mut chars = word.chars();
+        chars.next().map(|first| first.to_string() + &chars.as_str().to_ascii_lowercase()).unwrap_or_default()
+    };
+    code.split('_').map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_response_and_every_reference_leads_somewhere() {
+        let document = document();
+        let responses = document["components"]["responses"].as_object().unwrap();
+        for code in codes().into_iter().filter(|code| *code != "REQUEST_REFUSED") {
+            assert!(responses.contains_key(&pascal(code)), "{code}");
+        }
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+    }
+}

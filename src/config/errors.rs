@@ -1,0 +1,156 @@
+//! Reads `[errors]`, and `errors = {...}` of a backend or a route: how errors are read and told.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::file::{ErrorKeys, RedactKeys};
+use super::section::{At, Section};
+use super::units;
+use crate::policy::{Format, PointerRule, Protocol, StatusRule, SuccessPreset, SuccessRule, Trigger, Upstream429};
+
+/// Statuses that an upstream error may be mapped to.
+const SERVER: [u16; 3] = [502, 503, 504];
+
+/// Reads the table.
+pub(super) fn errors(s: &mut Section<'_, '_>) -> ErrorKeys {
+    let formats = [
+        ("envelope", Some(Format::Envelope)),
+        ("problem", Some(Format::Problem)),
+        ("flat", Some(Format::Flat)),
+        ("template", Some(Format::Template)),
+    ];
+    let protocols = [("http", Some(Protocol::Http)), ("graphql", Some(Protocol::Graphql)), ("jsonrpc", Some(Protocol::Jsonrpc))];
+    ErrorKeys {
+        format: s.choice("format", &formats),
+        negotiate: s.boolean("negotiate"),
+        protocol: s.choice("protocol", &protocols),
+        template: s.string("template"),
+        template_type: s.string("template_type"),
+        languages: s.strings("languages", false),
+        messages: s.string("messages"),
+        max_body: s.parsed("max_body", units::size),
+        upstream_429: s.choice("upstream_429", &[("pass", Some(Upstream429::Pass)), ("unavailable", Some(Upstream429::Unavailable))]),
+        retry_after: s.parsed("retry_after", units::duration).map(|at| at.value),
+        retry_after_max: s.parsed("retry_after_max", units::duration).map(|at| at.value),
+        status_map: s.table("status_map", status_map),
+        database_errors: s.boolean("database_errors"),
+        redact: s.table("redact", redact),
+        errors_in_success: s.list("errors_in_success").map(|list| success_rules(s, list)),
+        proxy_status: s.boolean("proxy_status"),
+        edge_safe: s.boolean("edge_safe"),
+    }
+}
+
+fn redact(s: &mut Section<'_, '_>) -> RedactKeys {
+    RedactKeys { extra: s.strings("extra", false).unwrap_or_default(), allow: s.strings("allow", false).unwrap_or_default() }
+}
+
+/// Names are the upstream's codes or statuses.
+fn status_map(s: &mut Section<'_, '_>) -> Vec<StatusRule> {
+    s.any_name();
+    let mut rules = Vec::new();
+    for name in s.names() {
+        let Some(value) = s.named(&name.value) else { continue };
+        let key = name.value.clone();
+        let rule = s.table_in(&key, value, |s| {
+            let (span, when) = (s.span.clone(), name.value);
+            let status = s.number("status", 400..=599).and_then(|status| u16::try_from(status).ok());
+            let code = s.string("code");
+            if status.is_none() && code.is_none() {
+                s.problems.add(span, "the rule changes nothing", "write: { status = 409, code = \"ORDER_LOCKED\" }");
+            }
+            StatusRule { when, status: status.and_then(|status| sound_status(s, status)), code: code.and_then(|code| sound_code(s, code)) }
+        });
+        rules.extend(rule);
+    }
+    rules
+}
+
+/// A server error is told as one that says who failed.
+fn sound_status(s: &mut Section<'_, '_>, status: u16) -> Option<u16> {
+    let sound = status < 500 || SERVER.contains(&status);
+    if !sound {
+        s.problems.add(s.span.clone(), format!("an upstream error is never told as {status}"), "400 to 499, 502, 503 or 504");
+    }
+    sound.then_some(status)
+}
+
+fn sound_code(s: &mut Section<'_, '_>, code: At<String>) -> Option<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
+    let sound = (1..=64).contains(&code.value.len()) && code.value.bytes().all(allowed);
+    if !sound {
+        s.problems.add(code.span, "not a code", "1 to 64 of A-Z a-z 0-9 _ . : -");
+    }
+    sound.then_some(code.value)
+}
+
+fn success_rules<'t>(s: &mut Section<'t, '_>, list: Vec<&'t Spanned<DeValue<'t>>>) -> Vec<SuccessRule> {
+    let known = [
+        ("graphql", SuccessPreset::Graphql),
+        ("soap", SuccessPreset::Soap),
+        ("jsonrpc", SuccessPreset::Jsonrpc),
+        ("success-flag", SuccessPreset::SuccessFlag),
+    ];
+    let mut found = Vec::new();
+    for item in list {
+        match item.get_ref().as_str().and_then(|word| known.iter().find(|(name, _)| *name == word)) {
+            Some((_, preset)) => found.push(SuccessRule::Preset(*preset)),
+            None if item.get_ref().is_table() => found.extend(pointer_rule(s, item).map(SuccessRule::Pointer)),
+            None => s.problems.add(
+                item.span(),
+                "not a preset",
+                "available: \"graphql\", \"soap\", \"jsonrpc\", \"success-flag\", or a rule: { pointer = \"/resultCode\", not = \"OK\" }",
+            ),
+        }
+    }
+    found
+}
+
+fn pointer_rule<'t>(s: &mut Section<'t, '_>, item: &'t Spanned<DeValue<'t>>) -> Option<PointerRule> {
+    s.table_in("errors_in_success", item, |s| {
+        let span = s.span.clone();
+        let pointer = pointer(s, "pointer");
+        if pointer.is_none() && s.named("pointer").is_none() {
+            s.problems.add(span.clone(), "the rule has no `pointer`", "add: pointer = \"/resultCode\"");
+        }
+        let words = |list: Option<Vec<At<String>>>| list.map(|list| list.into_iter().map(|word| word.value).collect::<Vec<_>>());
+        let trigger = match (words(s.strings("is", true)), words(s.strings("not", true))) {
+            (Some(_), Some(_)) => {
+                s.problems.add(span, "`is` and `not` exclude each other", "keep one");
+                Trigger::Exists
+            }
+            (Some(words), None) => Trigger::Is(words),
+            (None, Some(words)) => Trigger::Not(words),
+            (None, None) => Trigger::Exists,
+        };
+        let (code, message) = (self::pointer(s, "code"), self::pointer(s, "message"));
+        let status = s.table("status", statuses).unwrap_or_default();
+        Some(PointerRule { pointer: pointer?, trigger, code, message, status })
+    })
+    .flatten()
+}
+
+/// RFC 6901 3.
+fn pointer(s: &mut Section<'_, '_>, key: &'static str) -> Option<String> {
+    let at = s.string(key)?;
+    let sound = at.value.starts_with('/') && at.value.len() <= 256;
+    if !sound {
+        s.problems.add(at.span, format!("`{key}` is not a JSON pointer"), "it begins with `/`, such as \"/header/resultCode\" (RFC 6901)");
+    }
+    sound.then_some(at.value)
+}
+
+/// Statuses by code; `*` for any other.
+fn statuses(s: &mut Section<'_, '_>) -> Vec<(String, u16)> {
+    s.any_name();
+    let mut found = Vec::new();
+    for name in s.names() {
+        let Some(value) = s.named(&name.value) else { continue };
+        let number = value.get_ref().as_integer().and_then(|number| u16::from_str_radix(number.as_str(), number.radix()).ok());
+        match number.filter(|status| (400..500).contains(status) || SERVER.contains(status)) {
+            Some(status) => found.push((name.value, status)),
+            None => s.problems.add(value.span(), "not a status of an error", "400 to 499, 502, 503 or 504"),
+        }
+    }
+    found
+}

@@ -1,0 +1,101 @@
+//! Guarded routes (`leak_guard`): successes are looked through for what only a failing program writes, and it is taken out.
+//!
+//! A body that ends early enough is cleaned whole: JSON stays JSON, and errors inside are found too. A longer one streams
+//! through a window of bounded size, where leaks are overwritten: nothing else moves, so its length stays true.
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderValue};
+use http_body::Body as _;
+
+use super::Trouble;
+use super::heads::guard_headers;
+use super::inspect::{Content, Opened, Passage};
+use super::read::{broken_off, decoded, header_text, inside, reading_clocks};
+use crate::failure::{Failure, Kind};
+use crate::plan::Route;
+use crate::relay::{Beyond, Collected, collect};
+use crate::upstream::response_head::describes_body;
+
+/// A body up to this size is cleaned whole, in bytes.
+const WHOLE: usize = 64 * 1024;
+
+/// Begins to watch a success.
+pub(super) async fn watch(mut reply: Opened, route: &Route) -> Result<Passage, Trouble> {
+    guard_headers(&mut reply.headers, &route.voice.redactor);
+    let content_type = header_text(&reply.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+    let texts = ["json", "xml", "html", "text/", "javascript", "graphql", "yaml", "x-www-form"];
+    if !content_type.is_empty() && !texts.iter().any(|word| content_type.contains(word)) {
+        return reply.begin().await;
+    }
+    // A coded body can only be looked through whole.
+    let coded = reply.headers.contains_key(header::CONTENT_ENCODING);
+    let bound = if coded || !route.policy.errors.errors_in_success.is_empty() { route.policy.errors.max_body.max(WHOLE) } else { WHOLE };
+    let declared = reply.body.size_hint().exact();
+    if !coded && declared.is_some_and(|length| length > bound as u64) {
+        return Ok(guarded(reply.stream()));
+    }
+    let read = collect(&mut reply.body, bound, reading_clocks(&route.policy, reply.clocks), Beyond::Keep).await;
+    if let Some(failure) = read.failure {
+        return Err(broken_off(failure).into());
+    }
+    if read.truncated && coded {
+        return Err(Failure::because(Kind::UpstreamError, "a coded body over errors.max_body cannot be guarded").into());
+    }
+    if read.truncated {
+        return Ok(guarded(reply.stream_after(Bytes::from(read.bytes).into())));
+    }
+    let Opened { status, headers, lease, .. } = reply;
+    lease.finish();
+    whole(status, headers, &read, route)
+}
+
+fn guarded(mut passage: Passage) -> Passage {
+    if let Content::Stream { guarded, .. } = &mut passage.content {
+        *guarded = true;
+    }
+    passage
+}
+
+/// All of the body is there.
+fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &Route) -> Result<Passage, Trouble> {
+    let policy = &route.policy;
+    let Some(text) = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
+        return Err(Failure::because(Kind::UpstreamError, "a coding that cannot be undone cannot be guarded").into());
+    };
+    if let Some(trouble) = inside(&text, status.as_u16(), &mut headers, policy) {
+        return Err(trouble);
+    }
+    let bytes = match route.voice.redactor.document(&text) {
+        Some(clean) => {
+            route.metrics.masked();
+            replaced(&mut headers, clean)
+        }
+        None => Bytes::copy_from_slice(&read.bytes),
+    };
+    Ok(Passage { status, headers, content: Content::Ready(bytes) })
+}
+
+/// Headers of a body that was rewritten as UTF-8.
+fn replaced(headers: &mut HeaderMap, text: String) -> Bytes {
+    let kept = [
+        header::CONTENT_TYPE,
+        header::CACHE_CONTROL,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_DISPOSITION,
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::AGE,
+    ];
+    let gone: Vec<_> = headers.keys().filter(|name| describes_body(name.as_str()) && !kept.contains(name)).cloned().collect();
+    gone.into_iter().for_each(|name| drop(headers.remove(name)));
+    let media = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or("text/plain");
+    if let Ok(value) = HeaderValue::from_str(&format!("{}; charset=utf-8", media.trim())) {
+        headers.insert(header::CONTENT_TYPE, value);
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+    text.into()
+}

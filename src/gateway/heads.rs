@@ -1,0 +1,128 @@
+//! Headers of an answer: what every answer of a route carries, what is kept of an upstream's error, what an error adds
+//! (contract section 5).
+
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderValue};
+
+use super::admit::Quota;
+use super::{Said, cors};
+use crate::envelope::Envelope;
+use crate::failure::Failure;
+use crate::header::names;
+use crate::policy::Policy;
+use crate::redact::Redactor;
+use crate::upstream::request_head::is_connection_auth;
+use crate::upstream::response_head::{describes_body, survives_server_error};
+
+/// The longest value that is looked through, in bytes; what is longer is not shown.
+const MAX_VALUE: usize = 4 * 1024;
+
+/// What every answer of a route carries: its header edits, its CORS, its quota.
+pub(super) fn finish_headers(headers: &mut HeaderMap, policy: &Policy, origin: &Option<HeaderValue>, quota: &[Quota]) {
+    for name in &policy.response_headers.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &policy.response_headers.set {
+        headers.insert(name.clone(), value.clone());
+    }
+    if let Some(cors) = &policy.cors {
+        cors::apply(cors, origin.as_ref(), headers);
+    }
+    if !quota.is_empty() {
+        quota_headers(headers, quota);
+    }
+}
+
+/// Structured fields: `"name";q=100;w=60` and `"name";r=7;t=60`.
+fn quota_headers(headers: &mut HeaderMap, quota: &[Quota]) {
+    let list = |item: &dyn Fn(&Quota) -> String| HeaderValue::from_str(&quota.iter().map(item).collect::<Vec<_>>().join(", ")).ok();
+    let policy = list(&|q| format!("\"{}\";q={};w={}", quoted(&q.name), q.limit, q.window));
+    let state = list(&|q| format!("\"{}\";r={};t={}", quoted(&q.name), q.remaining, q.reset));
+    for (name, value) in [("ratelimit-policy", policy), ("ratelimit", state)] {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// Takes values that leak out of the headers of a success on a route that is guarded.
+pub(super) fn guard_headers(headers: &mut HeaderMap, redactor: &Redactor) {
+    let dirty = |(name, value): (&header::HeaderName, &HeaderValue)| leaks(name, value, redactor).then(|| name.clone());
+    let dirty: Vec<_> = headers.iter().filter_map(dirty).collect();
+    dirty.into_iter().for_each(|name| drop(headers.remove(name)));
+}
+
+/// A cookie and a challenge carry tokens that are meant for this client.
+fn leaks(name: &header::HeaderName, value: &HeaderValue, redactor: &Redactor) -> bool {
+    let shown = String::from_utf8_lossy(value.as_bytes());
+    match *name {
+        header::SET_COOKIE => redactor.cookie_leaks(&shown),
+        header::WWW_AUTHENTICATE | header::PROXY_AUTHENTICATE => !is_connection_auth(value) && redactor.leaks(&shown),
+        _ => shown.len() > MAX_VALUE || redactor.leaks(&shown),
+    }
+}
+
+/// A string of RFC 9651 3.3.3: printable ASCII with `\` and `"` escaped.
+fn quoted(name: &str) -> String {
+    name.chars().filter(|c| (' '..='~').contains(c)).flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] }).collect()
+}
+
+/// Headers of the upstream's answer that go on with ours.
+pub(super) fn kept_headers(said: &Said, status: StatusCode, redactor: &Redactor) -> HeaderMap {
+    let server_error = status.is_server_error();
+    let mut kept = HeaderMap::new();
+    for (name, value) in &said.headers {
+        let text = name.as_str();
+        let range = status == StatusCode::RANGE_NOT_SATISFIABLE && *name == header::CONTENT_RANGE;
+        let describes = describes_body(text) || (*name == header::CONTENT_RANGE && !range);
+        if describes || (server_error && !survives_server_error(text)) {
+            continue;
+        }
+        if !leaks(name, value, redactor) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
+}
+
+/// Headers of every error answer.
+pub(super) fn error_headers(headers: &mut HeaderMap, envelope: &Envelope, failure: &Failure, said: Option<&Said>, policy: &Policy) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(names::X_REQUEST_ID, envelope.request_id.header().clone());
+    if let Some(seconds) = envelope.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(allow) = &failure.allow {
+        headers.insert(header::ALLOW, allow.clone());
+    }
+    if policy.errors.proxy_status
+        && let Some(value) = proxy_status(failure, said)
+    {
+        headers.insert(names::PROXY_STATUS, value);
+    }
+}
+
+/// RFC 9209 2.1 and 2.3: our name, the token, the status we got.
+fn proxy_status(failure: &Failure, said: Option<&Said>) -> Option<HeaderValue> {
+    let reason = failure.kind.row().reason;
+    let mut value = String::from("lockgate");
+    if !reason.is_empty() {
+        value.push_str("; error=");
+        value.push_str(reason);
+    }
+    if let Some(said) = said {
+        value.push_str(&format!("; received-status={}", said.status));
+    }
+    HeaderValue::from_str(&value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quota_names_are_structured_strings() {
+        assert_eq!(quoted("a\"b\\c"), "a\\\"b\\\\c");
+    }
+}

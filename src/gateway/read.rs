@@ -1,0 +1,163 @@
+//! An upstream's error is collected, decoded, read, and becomes what it is: by its status, by an operator's rule, or by the
+//! constraint that a database refused.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Body as _;
+use tokio::time::Instant;
+
+use super::arrive::Trip;
+use super::inspect::{Content, Opened, Passage};
+use super::{Said, Trouble};
+use crate::failure::{Failure, Kind};
+use crate::plan::Route;
+use crate::policy::{ErrorPolicy, Mode, Policy};
+use crate::relay::{Beyond, BodyClocks, Collected, collect};
+use crate::render::negotiate::prefers_html;
+use crate::report::database::Constraint;
+use crate::report::{self, Report, database, decode, success};
+use crate::text::Untrusted;
+
+/// The largest page that may pass to a browser as it is, in bytes: what is larger is not read for leaks on a core that serves.
+const MAX_PAGE: usize = 256 * 1024;
+
+/// Clocks of a body that is read into memory: it must arrive within the response clock, or a drip would hold it for ever.
+pub(super) fn reading_clocks(policy: &Policy, clocks: BodyClocks) -> BodyClocks {
+    let by_response = policy.timeouts.response.map(|response| (Instant::now() + response, Kind::ResponseTimeout));
+    BodyClocks { idle: clocks.idle, deadline: [clocks.deadline, by_response].into_iter().flatten().min_by_key(|(deadline, _)| *deadline) }
+}
+
+/// Reads an error body and what it says.
+pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mode, trip: &Trip) -> Trouble {
+    let policy = &route.policy.errors;
+    let read = collect(&mut reply.body, policy.max_body, reading_clocks(&route.policy, reply.clocks), Beyond::Drain).await;
+    let content_type = header_text(&reply.headers, "content-type");
+    let text = decoded(&reply.headers, &read, policy.max_body);
+    let page = page_for_browser(kind, &read, text.as_deref(), content_type.as_deref(), route, mode, trip);
+    let report = text.as_deref().map(report::read).unwrap_or_default();
+    if read.ended {
+        reply.lease.finish();
+    }
+    let status = reply.status.as_u16();
+    let verdict = Verdict::of(kind, status, &report, text.as_deref(), policy);
+    let said = Said {
+        status,
+        told: verdict.status,
+        code: verdict.code,
+        headers: reply.headers,
+        report,
+        body: Untrusted::new(text.unwrap_or_default()),
+        truncated: read.truncated,
+        page: page.filter(|_| verdict.kind == kind),
+    };
+    trouble(verdict.kind, said, read.failure)
+}
+
+/// Which error it is.
+struct Verdict {
+    kind: Kind,
+    status: u16,
+    code: Option<String>,
+}
+
+impl Verdict {
+    fn of(kind: Kind, status: u16, report: &Report, text: Option<&str>, policy: &ErrorPolicy) -> Self {
+        let by_status = status.to_string();
+        let own = report.code.as_ref().map(Untrusted::raw);
+        if let Some(rule) = policy.status_map.iter().find(|rule| Some(rule.when.as_str()) == own || rule.when == by_status) {
+            let told = rule.status.unwrap_or(status);
+            return Self { kind: Kind::of_upstream_status(told).unwrap_or(kind), status: told, code: rule.code.clone() };
+        }
+        let kind = match text.filter(|_| policy.database_errors && status >= 500).and_then(database::constraint) {
+            Some(Constraint::Duplicate) => Kind::Duplicate,
+            Some(Constraint::Reference) => Kind::Reference,
+            None => kind,
+        };
+        Self { kind, status, code: None }
+    }
+}
+
+/// Collects a 2xx body on a route that asked for it, and turns an error inside into what it is.
+pub(super) async fn success(mut reply: Opened, policy: &Policy) -> Result<Passage, Trouble> {
+    let declared = reply.body.size_hint().exact();
+    let content_type = header_text(&reply.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+    let readable = ["json", "xml", "text/plain", "graphql"].iter().any(|word| content_type.contains(word)) || content_type.is_empty();
+    let fits = declared.is_none_or(|length| length <= policy.errors.max_body as u64);
+    if !readable || !fits {
+        return Ok(reply.stream());
+    }
+    let read = collect(&mut reply.body, policy.errors.max_body, reading_clocks(policy, reply.clocks), Beyond::Keep).await;
+    if let Some(failure) = read.failure {
+        return Err(broken_off(failure).into());
+    }
+    if read.truncated {
+        return Ok(reply.stream_after(Bytes::from(read.bytes).into()));
+    }
+    reply.lease.finish();
+    let text = decoded(&reply.headers, &read, policy.errors.max_body).unwrap_or_default();
+    match inside(&text, reply.status.as_u16(), &mut reply.headers, policy) {
+        Some(trouble) => Err(trouble),
+        None => Ok(Passage { status: reply.status, headers: reply.headers, content: Content::Ready(read.bytes.into()) }),
+    }
+}
+
+/// The error that a success body reports, if the route's rules see one.
+pub(super) fn inside(text: &str, status: u16, headers: &mut HeaderMap, policy: &Policy) -> Option<Trouble> {
+    let success::Told { status: told, report } = success::read(text, &policy.errors.errors_in_success)?;
+    let kind = Kind::of_upstream_status(told).unwrap_or(Kind::UpstreamError);
+    let verdict = Verdict::of(kind, told, &report, Some(text), &policy.errors);
+    let said = Said {
+        status,
+        told: verdict.status,
+        code: verdict.code,
+        headers: std::mem::take(headers),
+        report,
+        body: Untrusted::new(text),
+        truncated: false,
+        page: None,
+    };
+    Some(trouble(verdict.kind, said, None))
+}
+
+/// A success that broke off within a body that a rule had to read: a clock keeps its row.
+pub(super) fn broken_off(failure: Failure) -> Failure {
+    let kind = if failure.kind.row().clock { failure.kind } else { Kind::ResponseIncomplete };
+    Failure { kind, ..failure }
+}
+
+fn trouble(kind: Kind, said: Said, failure: Option<Failure>) -> Trouble {
+    let detail = failure.and_then(|failure| failure.detail);
+    Trouble { failure: Failure { detail, ..Failure::new(kind) }, said: Some(Box::new(said)) }
+}
+
+pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// The text of a body; `None` for a coding that is not known or broken.
+pub(super) fn decoded(headers: &HeaderMap, read: &Collected, max: usize) -> Option<String> {
+    let coding = header_text(headers, "content-encoding");
+    let bytes = decode::uncode(&read.bytes, coding.as_deref(), max)?;
+    Some(decode::text(&bytes, header_text(headers, "content-type").as_deref()))
+}
+
+/// A 4xx page that a browser asked for passes, unless it is a framework's or shows internals (contract section 1).
+fn page_for_browser(
+    kind: Kind,
+    read: &Collected,
+    text: Option<&str>,
+    content_type: Option<&str>,
+    route: &Route,
+    mode: Mode,
+    trip: &Trip,
+) -> Option<Bytes> {
+    let wanted = route.policy.errors.negotiate && prefers_html(trip.asked());
+    let is_page = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("html"));
+    if kind != Kind::UpstreamClientError || !wanted || !is_page || read.truncated || read.failure.is_some() {
+        return None;
+    }
+    let text = text.filter(|text| text.len() <= MAX_PAGE)?;
+    let clean =
+        report::kind_of(text) == report::Kind::Html && !report::is_framework_page(text) && !route.voice.redactor.document_leaks(text);
+    (clean && mode == Mode::Production).then(|| Bytes::copy_from_slice(&read.bytes))
+}

@@ -1,0 +1,187 @@
+//! What will be told: a failure and what the upstream said of it become an [`Envelope`]. Nothing here writes bytes.
+
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use http::header::{self, HeaderValue};
+
+use super::admit::whole_seconds;
+use super::arrive::Trip;
+use super::{Gateway, Said};
+use crate::envelope::{Debug, Envelope, Fields};
+use crate::failure::catalog::{VALIDATION_ERROR, code_of_status, grpc_status};
+use crate::failure::{Failure, Kind};
+use crate::message;
+use crate::plan::Voice;
+use crate::policy::{Mode, Policy, Upstream429};
+use crate::redact::{self, Redactor};
+use crate::report::Report;
+use crate::rpc;
+use crate::text::{Text, Untrusted};
+
+/// Field errors that are told.
+const MAX_FIELDS: usize = 200;
+/// How much of a text the `debug` object shows, in characters.
+const MAX_SHOWN: usize = 16 * 1024;
+
+impl Gateway {
+    /// What will be told.
+    pub(super) fn envelope(&self, failure: &Failure, said: Option<&Said>, policy: &Policy, voice: &Voice, trip: &Trip) -> Envelope {
+        let status = status(failure, said, policy);
+        let accept = trip.context().wanted.language.as_ref().and_then(|value| value.to_str().ok());
+        let language = message::negotiate(accept, &policy.errors.languages).to_owned();
+        let development = self.plan.mode == Mode::Development;
+        // What a client did wrong is told in the upstream's words where they are clean; what a backend did wrong is not.
+        let client_error = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
+        let fields = match said {
+            Some(said) if client_error => fields(said, development, &voice.redactor),
+            _ => Fields::new(),
+        };
+        let code = code(failure, said, status, !fields.is_empty(), &voice.redactor);
+        let own = said.and_then(|said| own_message(&said.report, development, client_error, &voice.redactor));
+        let told_by_catalogue = own.is_none();
+        let key = if voice.messages.knows(&code) { code.as_str() } else { catalogue_code(failure, status, !fields.is_empty()) };
+        let message = own.unwrap_or_else(|| voice.messages.of_code(key, &language));
+        Envelope {
+            status,
+            message,
+            language: told_by_catalogue.then_some(language),
+            fields,
+            retry_after: retry_after(failure, said, status, policy),
+            violated: failure.violated.clone(),
+            problem_type: said.filter(|_| client_error).and_then(|said| problem_type(said, &voice.redactor)),
+            timestamp: SystemTime::now(),
+            request_id: trip.context().id.clone(),
+            method: trip.context().method.clone(),
+            path: trip.context().path().to_owned(),
+            grpc: said.and_then(own_grpc_status).unwrap_or_else(|| grpc_status(status.as_u16(), failure.kind.row().clock).number()),
+            rpc_id: said.and_then(|said| said.report.rpc_id.clone()),
+            debug: development.then(|| Box::new(debug(failure, said, trip))),
+            code,
+        }
+    }
+}
+
+/// `grpc-status` of the upstream's own answer, when it tells of a failure.
+fn own_grpc_status(said: &Said) -> Option<u8> {
+    said.headers.get(rpc::GRPC_STATUS)?.to_str().ok()?.parse().ok().filter(|status| (1..=16).contains(status))
+}
+
+fn status(failure: &Failure, said: Option<&Said>, policy: &Policy) -> StatusCode {
+    let status = match failure.kind {
+        Kind::UpstreamClientError => said.map_or(400, |said| said.told),
+        Kind::UpstreamRateLimited if policy.errors.upstream_429 == Upstream429::Unavailable => 503,
+        kind => kind.row().status,
+    };
+    let status = if policy.errors.edge_safe && matches!(status, 502 | 504) { 503 } else { status };
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn catalogue_code(failure: &Failure, status: StatusCode, has_fields: bool) -> &'static str {
+    match failure.kind.row().code {
+        "" if has_fields => VALIDATION_ERROR,
+        "" => code_of_status(status.as_u16()),
+        code => code,
+    }
+}
+
+/// The upstream's words: all in development, else the first of its sentences that is clean, and only for what a client did
+/// wrong. Where it named one field and nothing else, what is wrong with that field is the message.
+fn own_message(report: &Report, development: bool, client_error: bool, redactor: &Redactor) -> Option<Text> {
+    if development {
+        return report.message.as_ref().map(Text::development);
+    }
+    if !client_error {
+        return None;
+    }
+    let only_field = match report.fields.as_slice() {
+        [(_, texts)] if report.message.is_none() && texts.len() == 1 && texts[0].raw().contains(' ') => texts.first(),
+        _ => None,
+    };
+    report.message.iter().chain(&report.alternatives).chain(only_field).find_map(|own| redactor.clear(own))
+}
+
+/// An operator's rule decides. A client error keeps the upstream's own code when it is safe, and tells more than what was thrown where a trace or another
+/// internal stands beside it. A code of ours that promises something (`RATE_LIMITED`: nothing was processed) stays ours.
+fn code(failure: &Failure, said: Option<&Said>, status: StatusCode, has_fields: bool, redactor: &Redactor) -> String {
+    if let Some(code) = said.and_then(|said| said.code.clone()) {
+        return code;
+    }
+    let client = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
+    let own = said.filter(|_| client).and_then(|said| {
+        let code = redactor.clear_code(said.report.code.as_ref()?.raw())?;
+        let promises = matches!(code.as_str(), "RATE_LIMITED" | "OVERLOADED" | "SHUTTING_DOWN");
+        let dirty = || said.report.stack.is_some() || said.report.message.as_ref().is_some_and(|message| redactor.leaks(message.raw()));
+        let unfit = promises || (redact::is_thrown(&code) && dirty());
+        (!unfit).then_some(code)
+    });
+    own.unwrap_or_else(|| catalogue_code(failure, status, has_fields).to_owned())
+}
+
+fn fields(said: &Said, development: bool, redactor: &Redactor) -> Fields {
+    let mut fields = Fields::new();
+    for (path, texts) in said.report.fields.iter().take(MAX_FIELDS) {
+        let clear = |text: &Untrusted| if development { Some(Text::development(text)) } else { redactor.clear(text) };
+        let texts: Vec<Text> = texts.iter().filter_map(clear).collect();
+        if let Some(path) = redactor.clear_field(path).filter(|_| !texts.is_empty()) {
+            fields.insert(path, texts);
+        }
+    }
+    fields
+}
+
+fn problem_type(said: &Said, redactor: &Redactor) -> Option<String> {
+    let uri = said.report.problem_type.as_ref()?.raw();
+    let sound = uri.len() <= 256 && uri.parse::<http::Uri>().is_ok() && !redactor.leaks(uri);
+    sound.then(|| uri.to_owned())
+}
+
+/// Seconds for 429 and 503: what the failing part knows, what the upstream said (capped), else the default.
+fn retry_after(failure: &Failure, said: Option<&Said>, status: StatusCode, policy: &Policy) -> Option<u64> {
+    let told = said.and_then(|said| said.headers.get(header::RETRY_AFTER)).and_then(parse_retry_after);
+    let asked = failure.retry_after.or(told.map(|told| told.min(policy.errors.retry_after_max)));
+    let needed = matches!(status.as_u16(), 429 | 503);
+    let wait = if needed { asked.unwrap_or(policy.errors.retry_after) } else { asked? };
+    Some(whole_seconds(wait))
+}
+
+/// Seconds or a date (RFC 9110 10.2.3).
+fn parse_retry_after(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    let at = httpdate::parse_http_date(text).ok()?;
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// The inside view, development mode only.
+fn debug(failure: &Failure, said: Option<&Said>, trip: &Trip) -> Debug {
+    let row = failure.kind.row();
+    let reason = if row.reason.is_empty() { row.cause } else { row.reason };
+    let shown = |text: &Untrusted| Text::development(&Untrusted::new(text.raw().chars().take(MAX_SHOWN).collect::<String>()));
+    let exception = said.and_then(|said| said.report.exception.as_ref()).map(shown);
+    Debug {
+        upstream_status: said.map(|said| said.status),
+        backend: trip.visit.backend.as_ref().map(|(name, _)| name.to_string()),
+        endpoint: trip.visit.endpoint.as_ref().map(ToString::to_string),
+        attempts: trip.visit.attempts,
+        reason: reason.to_owned(),
+        exception: exception.or_else(|| failure.detail.as_deref().map(|detail| Text::own(detail.to_owned()))),
+        stack: said.and_then(|said| said.report.stack.as_ref()).map(shown),
+        body: said.filter(|said| !said.body.is_blank()).map(|said| shown(&said.body)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_reads_seconds_and_dates() {
+        assert_eq!(parse_retry_after(&HeaderValue::from_static("7")), Some(Duration::from_secs(7)));
+        assert_eq!(parse_retry_after(&HeaderValue::from_static("99999999999999999999999")), Some(Duration::from_secs(u64::from(u32::MAX))));
+        assert_eq!(parse_retry_after(&HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT")), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after(&HeaderValue::from_static("soon")), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! Compiles how a route tells its errors: languages and their files, the redactor with the operator's patterns, the template.
+//! Routes that say the same share the same.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Voice;
+use super::policies::Layers;
+use crate::config::diagnose::Problems;
+use crate::config::section::At;
+use crate::message::Messages;
+use crate::policy::Format;
+use crate::redact::Redactor;
+use crate::render::Template;
+
+/// The largest language file, in bytes.
+const MAX_FILE: u64 = 256 * 1024;
+/// Language files of one directory.
+const MAX_FILES: usize = 100;
+
+/// What was compiled before.
+#[derive(Default)]
+pub(super) struct Voices {
+    messages: HashMap<String, Arc<Messages>>,
+    redactors: HashMap<(Vec<String>, Vec<String>), Arc<Redactor>>,
+    templates: HashMap<(String, String), Arc<Template>>,
+}
+
+impl Voices {
+    /// The voice of these layers, and the languages it has: those that were asked for, or all.
+    pub(super) fn compile(&mut self, layers: &Layers<'_>, problems: &mut Problems) -> (Voice, Vec<String>) {
+        let messages = self.messages(layers.error(|keys| &keys.messages), problems);
+        let languages = layers.error(|keys| &keys.languages).map(|list| known(list, &messages, problems)).filter(|list| !list.is_empty());
+        let languages = languages.unwrap_or_else(|| all_of(&messages));
+        let redactor = self.redactor(layers, problems);
+        let template = self.template(layers, problems);
+        (Voice { redactor, messages, template }, languages)
+    }
+
+    fn messages(&mut self, directory: Option<At<String>>, problems: &mut Problems) -> Arc<Messages> {
+        let Some(directory) = directory else { return self.messages.entry(String::new()).or_default().clone() };
+        if let Some(known) = self.messages.get(&directory.value) {
+            return Arc::clone(known);
+        }
+        let mut messages = Messages::default();
+        if let Err(complaint) = read_directory(&directory.value, &mut messages) {
+            for (title, help) in complaint {
+                problems.add(directory.span.clone(), title, help);
+            }
+        }
+        let messages = Arc::new(messages);
+        self.messages.insert(directory.value, Arc::clone(&messages));
+        messages
+    }
+
+    fn redactor(&mut self, layers: &Layers<'_>, problems: &mut Problems) -> Arc<Redactor> {
+        let keys = layers.error(|keys| &keys.redact).unwrap_or_default();
+        let texts = |list: &[At<String>]| list.iter().map(|at| at.value.clone()).collect::<Vec<_>>();
+        let (extra, allow) = (texts(&keys.extra), texts(&keys.allow));
+        if let Some(known) = self.redactors.get(&(extra.clone(), allow.clone())) {
+            return Arc::clone(known);
+        }
+        let made = Redactor::new(&extra, &allow).map(Arc::new).unwrap_or_else(|(at, why)| {
+            if let Some(pattern) = keys.extra.get(at) {
+                problems.add(pattern.span.clone(), "not a usable pattern", why.lines().last().unwrap_or_default().trim().to_owned());
+            }
+            Arc::default()
+        });
+        self.redactors.insert((extra, allow), Arc::clone(&made));
+        made
+    }
+
+    fn template(&mut self, layers: &Layers<'_>, problems: &mut Problems) -> Option<Arc<Template>> {
+        let wanted = layers.error(|keys| &keys.format) == Some(Format::Template);
+        let text = layers.error(|keys| &keys.template).filter(|at| !at.value.is_empty());
+        let media = layers.error(|keys| &keys.template_type);
+        let media_name = media.as_ref().map_or("application/json", |at| at.value.as_str());
+        if let Some(at) = media.as_ref().filter(|at| !is_media_type(&at.value)) {
+            problems.add(at.span.clone(), "not a content type", "such as \"application/json\" or \"text/html; charset=utf-8\"");
+            return None;
+        }
+        let Some(text) = text else {
+            if wanted {
+                problems.add(
+                    None,
+                    "`format = \"template\"` needs a `template`",
+                    "add: template = '{\"code\": {{code}}, \"message\": {{message}}}'",
+                );
+            }
+            return None;
+        };
+        let key = (text.value.clone(), media_name.to_owned());
+        if let Some(known) = self.templates.get(&key) {
+            return Some(Arc::clone(known));
+        }
+        match Template::compile(&text.value, media_name) {
+            Ok(template) => {
+                let template = Arc::new(template);
+                self.templates.insert(key, Arc::clone(&template));
+                Some(template)
+            }
+            Err(wrong) => {
+                let title = format!("the template is not valid at its line {}, column {}", wrong.line, wrong.column);
+                problems.add(text.span, title, wrong.what);
+                None
+            }
+        }
+    }
+}
+
+/// English first, where nobody asked for another order.
+fn all_of(messages: &Messages) -> Vec<String> {
+    let mut tags: Vec<String> = messages.tags().into_iter().map(str::to_owned).collect();
+    tags.sort_by_key(|tag| (tag != "en", tag.clone()));
+    tags
+}
+
+fn known(list: Vec<At<String>>, messages: &Messages, problems: &mut Problems) -> Vec<String> {
+    let mut found = Vec::new();
+    for tag in list {
+        if messages.tags().contains(&tag.value.as_str()) {
+            found.push(tag.value);
+        } else {
+            let help = format!("available: {}; more by files in `errors.messages`", messages.tags().join(", "));
+            problems.add(tag.span, "this language is not available", help);
+        }
+    }
+    found
+}
+
+fn is_media_type(text: &str) -> bool {
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
+    text.bytes().all(|b| (b' '..=b'~').contains(&b)) && essence.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub))
+}
+
+/// Titles and helps of what is wrong.
+type Complaints = Vec<(String, String)>;
+
+/// Adds every `LANG.toml` of a directory.
+fn read_directory(directory: &str, messages: &mut Messages) -> Result<(), Complaints> {
+    let unreadable = |path: &Path, error: &std::io::Error| vec![(format!("cannot read `{}`: {error}", path.display()), String::new())];
+    let entries = std::fs::read_dir(directory).map_err(|error| unreadable(Path::new(directory), &error))?;
+    let mut paths: Vec<_> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+    paths.sort();
+    let mut complaints = Complaints::new();
+    for path in paths.iter().take(MAX_FILES) {
+        let tag = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if !is_language_tag(tag) {
+            complaints
+                .push((format!("`{}` is not named after a language", path.display()), "such as de.toml or pt-BR.toml (RFC 5646)".into()));
+            continue;
+        }
+        match std::fs::metadata(path).and_then(|data| {
+            if data.len() > MAX_FILE { Err(std::io::ErrorKind::FileTooLarge.into()) } else { std::fs::read_to_string(path) }
+        }) {
+            Ok(text) => {
+                for (span, what, help) in messages.add_file(tag, &text).err().unwrap_or_default() {
+                    let (line, column) = place(&text, span.start);
+                    complaints.push((format!("{}:{line}:{column}: {what}", path.display()), help));
+                }
+            }
+            Err(error) => complaints.extend(unreadable(path, &error)),
+        }
+    }
+    if complaints.is_empty() { Ok(()) } else { Err(complaints) }
+}
+
+/// `de`, `pt-BR`, `zh-Hant` (RFC 5646 2.1, the forms that are used).
+fn is_language_tag(tag: &str) -> bool {
+    let mut parts = tag.split('-');
+    let primary = parts.next().is_some_and(|part| (2..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase()));
+    primary && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or_default();
+    (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+}

@@ -1,0 +1,104 @@
+//! Shapes of protocols over HTTP: GraphQL (<https://spec.graphql.org/October2021/#sec-Errors>), JSON-RPC 2.0 section 5.1, and
+//! gRPC's headers-only answer (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, "Trailers-Only").
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use http::{HeaderName, HeaderValue};
+use prost::Message as _;
+
+use super::json::{Object, details, string_list};
+use crate::envelope::Envelope;
+use crate::rpc::{self, BadRequest, Details, ErrorInfo, FieldViolation, RequestInfo, RetryInfo, Status};
+
+/// The largest details that are sent: peers bound their headers at 8 KiB.
+const MAX_DETAILS: usize = 4 * 1024;
+
+/// A GraphQL response with one error and no data.
+pub(super) fn graphql(e: &Envelope) -> Vec<u8> {
+    let mut extensions = Object::new();
+    extensions.text("code", &e.code);
+    extensions.number("statusCode", u64::from(e.status.as_u16()));
+    extensions.text("requestId", e.request_id.as_str());
+    extensions.text("timestamp", &super::timestamp(e.timestamp));
+    if let Some(details) = details(e) {
+        extensions.raw("details", &details);
+    }
+    super::json::debug_into(&mut extensions, e);
+    let mut error = Object::new();
+    error.text("message", e.message.as_str());
+    error.raw("extensions", &extensions.end());
+    let mut whole = Object::new();
+    whole.raw("errors", &string_list([error.end()]));
+    whole.end()
+}
+
+/// A JSON-RPC error response.
+pub(super) fn jsonrpc(e: &Envelope) -> Vec<u8> {
+    let mut data = Object::new();
+    data.text("code", &e.code);
+    data.number("statusCode", u64::from(e.status.as_u16()));
+    data.text("requestId", e.request_id.as_str());
+    data.text("timestamp", &super::timestamp(e.timestamp));
+    if let Some(details) = details(e) {
+        data.raw("details", &details);
+    }
+    super::json::debug_into(&mut data, e);
+    let mut error = Object::new();
+    error.raw("code", jsonrpc_code(e).to_string().as_bytes());
+    error.text("message", e.message.as_str());
+    error.raw("data", &data.end());
+    let mut whole = Object::new();
+    whole.text("jsonrpc", "2.0");
+    whole.raw("error", &error.end());
+    // Section 5: null when the id could not be told.
+    whole.raw("id", e.rpc_id.as_deref().unwrap_or("null").as_bytes());
+    whole.end()
+}
+
+/// The upstream's own number, else the reserved one of this status.
+fn jsonrpc_code(e: &Envelope) -> i64 {
+    if let Ok(own) = e.code.parse::<i64>() {
+        return own;
+    }
+    match e.status.as_u16() {
+        _ if !e.fields.is_empty() => -32_602,
+        400 => -32_600,
+        404 => -32_601,
+        500..=599 => -32_603,
+        _ => -32_000,
+    }
+}
+
+/// Headers of a gRPC answer; there is no body.
+pub(super) fn grpc(e: &Envelope) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = vec![(rpc::GRPC_STATUS, HeaderValue::from(u16::from(e.grpc)))];
+    if let Ok(message) = HeaderValue::from_str(&rpc::percent_encode(e.message.as_str())) {
+        headers.push((rpc::GRPC_MESSAGE, message));
+    }
+    let details = STANDARD_NO_PAD.encode(status(e).encode_to_vec());
+    if let (true, Ok(details)) = (details.len() <= MAX_DETAILS, HeaderValue::from_str(&details)) {
+        headers.push((rpc::GRPC_DETAILS, details));
+    }
+    headers
+}
+
+/// `google.rpc.Status` with what a machine may use.
+fn status(e: &Envelope) -> Status {
+    let mut details = Details::default();
+    details.add(&ErrorInfo { reason: e.code.clone(), domain: "lockgate".into(), ..ErrorInfo::default() });
+    details.add(&RequestInfo { request_id: e.request_id.as_str().to_owned(), serving_data: String::new() });
+    if !e.fields.is_empty() {
+        let violations = e.fields.iter().flat_map(|(path, texts)| {
+            texts.iter().map(|text| FieldViolation {
+                field: path.clone(),
+                description: text.as_str().to_owned(),
+                ..FieldViolation::default()
+            })
+        });
+        details.add(&BadRequest { field_violations: violations.collect() });
+    }
+    if let Some(seconds) = e.retry_after {
+        details.add(&RetryInfo::after(seconds));
+    }
+    Status { code: i32::from(e.grpc), message: e.message.as_str().to_owned(), details: details.0 }
+}

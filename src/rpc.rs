@@ -1,0 +1,201 @@
+//! Words of gRPC: its header names, its message coding, and the `google.rpc` types of its error details
+//! (<https://cloud.google.com/apis/design/errors#error_model>). Plain data; reading and writing them is others' business.
+
+use http::HeaderName;
+use prost::{Message, Name};
+
+/// Status code of a call.
+pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// Its message, percent-encoded.
+pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// Its details: a `google.rpc.Status`, base64.
+pub const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// `google.rpc.Status`
+#[derive(Clone, PartialEq, Message)]
+pub struct Status {
+    /// The same as `grpc-status`.
+    #[prost(int32, tag = "1")]
+    pub code: i32,
+    /// The same as `grpc-message`.
+    #[prost(string, tag = "2")]
+    pub message: String,
+    /// Typed details.
+    #[prost(message, repeated, tag = "3")]
+    pub details: Vec<Any>,
+}
+
+/// `google.protobuf.Any`
+#[derive(Clone, PartialEq, Message)]
+pub struct Any {
+    /// `type.googleapis.com/PACKAGE.NAME`
+    #[prost(string, tag = "1")]
+    pub type_url: String,
+    /// The message.
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: Vec<u8>,
+}
+
+/// `google.rpc.ErrorInfo`
+#[derive(Clone, PartialEq, Message)]
+pub struct ErrorInfo {
+    /// The machine code.
+    #[prost(string, tag = "1")]
+    pub reason: String,
+    /// Who gives the code its meaning.
+    #[prost(string, tag = "2")]
+    pub domain: String,
+    /// More, by name.
+    #[prost(map = "string, string", tag = "3")]
+    pub metadata: std::collections::HashMap<String, String>,
+}
+
+/// `google.rpc.RequestInfo`
+#[derive(Clone, PartialEq, Message)]
+pub struct RequestInfo {
+    /// The id of the request.
+    #[prost(string, tag = "1")]
+    pub request_id: String,
+    /// Opaque.
+    #[prost(string, tag = "2")]
+    pub serving_data: String,
+}
+
+/// `google.rpc.BadRequest`
+#[derive(Clone, PartialEq, Message)]
+pub struct BadRequest {
+    /// Field errors.
+    #[prost(message, repeated, tag = "1")]
+    pub field_violations: Vec<FieldViolation>,
+}
+
+/// `google.rpc.BadRequest.FieldViolation`
+#[derive(Clone, PartialEq, Message)]
+pub struct FieldViolation {
+    /// Path of the field.
+    #[prost(string, tag = "1")]
+    pub field: String,
+    /// What is wrong.
+    #[prost(string, tag = "2")]
+    pub description: String,
+    /// A machine's word for it.
+    #[prost(string, tag = "3")]
+    pub reason: String,
+}
+
+/// `google.rpc.RetryInfo`
+#[derive(Clone, PartialEq, Message)]
+pub struct RetryInfo {
+    /// How long to wait.
+    #[prost(message, optional, tag = "1")]
+    pub retry_delay: Option<Duration>,
+}
+
+/// `google.protobuf.Duration`
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Duration {
+    /// Whole seconds.
+    #[prost(int64, tag = "1")]
+    pub seconds: i64,
+    /// The rest.
+    #[prost(int32, tag = "2")]
+    pub nanos: i32,
+}
+
+impl RetryInfo {
+    /// So many seconds.
+    pub fn after(seconds: u64) -> Self {
+        Self { retry_delay: Some(Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 }) }
+    }
+}
+
+macro_rules! named {
+    ($($type:ident),*) => {
+        $(impl Name for $type {
+            const NAME: &'static str = stringify!($type);
+            const PACKAGE: &'static str = "google.rpc";
+
+            fn type_url() -> String {
+                format!("type.googleapis.com/{}.{}", Self::PACKAGE, Self::NAME)
+            }
+        })*
+    };
+}
+
+named!(ErrorInfo, RequestInfo, BadRequest, RetryInfo);
+
+impl Any {
+    /// The message, if it is one of this type.
+    pub fn unpack<T: Message + Name + Default>(&self) -> Option<T> {
+        let local = self.type_url.rsplit('/').next()?;
+        (local == T::full_name()).then(|| T::decode(self.value.as_slice()).ok()).flatten()
+    }
+}
+
+/// Details in the making.
+#[derive(Debug, Default)]
+pub struct Details(pub Vec<Any>);
+
+impl Details {
+    /// Adds one.
+    pub fn add<T: Message + Name>(&mut self, detail: &T) {
+        self.0.push(Any { type_url: T::type_url(), value: detail.encode_to_vec() });
+    }
+}
+
+/// `grpc-message`: printable ASCII but `%`, everything else percent-encoded UTF-8.
+pub fn percent_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// The text of a `grpc-message`; what is not valid stays as it is.
+pub fn percent_decode(value: &[u8]) -> String {
+    let hex = |at: usize| {
+        value.get(at..at + 2).and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|pair| u8::from_str_radix(pair, 16).ok())
+    };
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut at = 0;
+    while at < value.len() {
+        match (value[at], hex(at + 1)) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                at += 3;
+            }
+            (byte, _) => {
+                bytes.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_go_there_and_back() {
+        let mut details = Details::default();
+        details.add(&ErrorInfo { reason: "E1".into(), ..ErrorInfo::default() });
+        assert_eq!(details.0[0].type_url, "type.googleapis.com/google.rpc.ErrorInfo");
+        assert_eq!(details.0[0].unpack::<ErrorInfo>().map(|info| info.reason).as_deref(), Some("E1"));
+        assert_eq!(details.0[0].unpack::<BadRequest>(), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn messages_go_there_and_back(text in "\\PC{0,60}") {
+            let encoded = percent_encode(&text);
+            proptest::prop_assert!(encoded.bytes().all(|b| (b' '..=b'~').contains(&b)));
+            proptest::prop_assert_eq!(percent_decode(encoded.as_bytes()), text);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What a route, a backend or everybody may decide about errors.
+
+use crate::harness::contract::assert_contract;
+use crate::harness::{GatewayUnderTest, Origin, Response, get, send};
+
+fn says(status: u16, body: &str) -> Origin {
+    Origin::says(format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+}
+
+fn asked(origin: &Origin, more: &str) -> Response {
+    get(GatewayUnderTest::in_front_of(origin.address, more).address, "/")
+}
+
+#[test]
+fn the_route_before_the_backend_before_all() {
+    let origin = says(409, r#"{"message":"Locked."}"#);
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{0}\"]\nerrors = {{ format = \"flat\" }}\n[backends.p]\nendpoints = [\"http://{0}\"]\n[errors]\nformat = \"problem\"\n\
+         [[routes]]\npath = \"/backend/*\"\nbackend = \"o\"\n[[routes]]\npath = \"/route/*\"\nbackend = \"o\"\nerrors = {{ format = \"envelope\" }}\n[[routes]]\npath = \"/all/*\"\nbackend = \"p\"\n",
+        origin.address
+    ));
+    assert_eq!(get(gateway.address, "/backend/x").json()["error"], "Conflict");
+    assert_eq!(get(gateway.address, "/route/x").json()["error"]["code"], "CONFLICT");
+    assert_eq!(get(gateway.address, "/all/x").header("content-type"), Some("application/problem+json"));
+}
+
+#[test]
+fn codes_and_statuses_are_mapped() {
+    let map = "[errors]\nstatus_map = { \"E1042\" = { status = 409, code = \"ORDER_LOCKED\" }, \"503\" = { status = 503, code = \"SHOP_CLOSED\" }, \"404\" = { code = \"GONE_FISHING\" } }\n";
+    let locked = asked(&says(500, r#"{"code":"E1042","message":"The order is locked."}"#), map);
+    assert_eq!((locked.status, assert_contract("GET", &locked)), (409, "ORDER_LOCKED".into()));
+    assert_eq!(locked.json()["error"]["message"], "The order is locked.", "what a client did is told in the upstream's words");
+    let closed = asked(&says(503, "{}"), map);
+    assert_eq!((closed.status, assert_contract("GET", &closed)), (503, "SHOP_CLOSED".into()));
+    let gone = asked(&says(404, r#"{"code":"X1"}"#), map);
+    assert_eq!((gone.status, assert_contract("GET", &gone)), (404, "GONE_FISHING".into()));
+    let other = asked(&says(500, r#"{"code":"E7","message":"boom"}"#), map);
+    assert_eq!((other.status, assert_contract("GET", &other)), (502, "UPSTREAM_ERROR".into()));
+}
+
+#[test]
+fn a_refused_constraint_is_the_clients_error_where_a_route_asks() {
+    let on = "[errors]\ndatabase_errors = true\n";
+    let duplicate = says(500, r#"{"message":"duplicate key value violates unique constraint \"leak-me\""}"#);
+    let response = asked(&duplicate, on);
+    assert_eq!((response.status, assert_contract("GET", &response)), (409, "DUPLICATE_ERROR".into()));
+    let reference = says(500, r#"{"message":"insert on table violates foreign key constraint \"leak-me\""}"#);
+    let response = asked(&reference, on);
+    assert_eq!((response.status, assert_contract("GET", &response)), (400, "REFERENCE_ERROR".into()));
+    let off = asked(&duplicate, "");
+    assert_eq!((off.status, assert_contract("GET", &off)), (502, "UPSTREAM_ERROR".into()));
+}
+
+#[test]
+fn pointer_rules_find_errors_in_successes() {
+    let rule = "[errors]\nerrors_in_success = [{ pointer = \"/header/resultCode\", not = [\"00\", \"OK\"], code = \"/header/resultCode\", message = \"/header/resultMsg\", status = { \"E404\" = 404, \"*\" = 409 } }]\n";
+    let missing = asked(&says(200, r#"{"header":{"resultCode":"E404","resultMsg":"There is no such order."}}"#), rule);
+    assert_eq!((missing.status, assert_contract("GET", &missing)), (404, "E404".into()));
+    assert_eq!(missing.json()["error"]["message"], "There is no such order.");
+    let other = asked(&says(200, r#"{"header":{"resultCode":"E1","resultMsg":"at com.acme.OrderDao.find(OrderDao.java:3)"}}"#), rule);
+    assert_eq!((other.status, assert_contract("GET", &other)), (409, "E1".into()));
+    let fine = asked(&says(200, r#"{"header":{"resultCode":"00"},"body":{"n":1}}"#), rule);
+    assert_eq!((fine.status, fine.text().as_str()), (200, r#"{"header":{"resultCode":"00"},"body":{"n":1}}"#));
+}
+
+#[test]
+fn languages_come_from_files_too() {
+    let folder = std::env::temp_dir().join(format!("lockgate-messages-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("de.toml"),
+        "[codes]\nUPSTREAM_ERROR = \"Der Dienst hat ein Problem.\"\n[page]\nhelp = \"Bitte angeben.\"\n",
+    )
+    .unwrap();
+    std::fs::write(folder.join("en.toml"), "[codes]\nSHOP_CLOSED = \"The shop is closed.\"\n").unwrap();
+    let more = format!(
+        "[errors]\nlanguages = [\"en\", \"de\"]\nmessages = {:?}\nstatus_map = {{ \"503\" = {{ code = \"SHOP_CLOSED\" }} }}\n",
+        folder.display().to_string()
+    );
+    let broken = says(500, "{}");
+    let gateway = GatewayUnderTest::in_front_of(broken.address, &more);
+    let german = send(gateway.address, "GET / HTTP/1.1\r\nHost: a\r\nAccept-Language: de-AT, en;q=0.5\r\nConnection: close\r\n\r\n");
+    assert_contract("GET", &german);
+    assert_eq!(german.json()["error"]["message"], "Der Dienst hat ein Problem.");
+    assert_eq!(german.header("content-language"), Some("de"));
+    let closed = asked(&says(503, "{}"), &more);
+    assert_eq!(
+        (closed.json()["error"]["message"].as_str(), assert_contract("GET", &closed)),
+        (Some("The shop is closed."), "SHOP_CLOSED".into())
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn an_operators_own_patterns_and_exceptions() {
+    let more = "[errors.redact]\nextra = ['(?i)ticket-\\d+']\nallow = [\"docs.internal\"]\n";
+    let own = asked(&says(409, r#"{"message":"See TICKET-42 for more of it."}"#), more);
+    assert_eq!(own.json()["error"]["message"], "The request conflicts with the current state.");
+    let allowed = asked(&says(409, r#"{"message":"It is locked, see docs.internal for more."}"#), more);
+    assert_eq!(allowed.json()["error"]["message"], "It is locked, see docs.internal for more.");
+}
+
+#[test]
+fn the_clean_sentence_in_front_of_a_trace_stays() {
+    let response = asked(
+        &says(
+            403,
+            r#"{"message":"You may not see this order.\n    at OrderDao.find (/srv/app/orders.js:3:9)\n    at next (/srv/app/x.js:1:1)"}"#,
+        ),
+        "",
+    );
+    assert_contract("GET", &response);
+    assert_eq!(response.json()["error"]["message"], "You may not see this order.");
+}
+
+#[test]
+fn a_cut_json_body_tells_what_it_told() {
+    let origin = Origin::says(
+        "HTTP/1.1 409 X\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"code\":\"ORDER_LOCKED\",\"message\":\"The order is locked.\",\"trace\":\"at com.acme.OrderDao",
+    );
+    let response = asked(&origin, "");
+    assert_eq!((response.status, assert_contract("GET", &response)), (409, "ORDER_LOCKED".into()));
+    assert_eq!(response.json()["error"]["message"], "The order is locked.");
+}
