@@ -9,12 +9,14 @@ use serde_json::Value;
 
 use super::Redactor;
 use super::blocks;
-use super::engine::Hit;
+use super::engine::{self, Glance, Hit};
 use super::rules::{Family, Weight};
 use super::view::View;
 
 /// Bytes of text that may go with one likely sign: a text this short is about little else.
 const SHORT: usize = 1_500;
+/// Matches of one rule that are counted to decide.
+const ENOUGH: usize = 1_024;
 /// Values that are told by their names to be traces, in lower case without `_` and `-`.
 const TRACE_KEYS: &[&str] = &[
     "stack",
@@ -65,14 +67,13 @@ pub struct Finding {
 /// What the views of one document show.
 struct Seen<'t> {
     views: Vec<(View<'t>, Vec<Hit>)>,
-    leaks: bool,
     is_json: bool,
 }
 
 impl Redactor {
     /// True when the document holds what only a failing program writes.
     pub fn document_leaks(&self, text: &str) -> bool {
-        self.look(&self.without_allowed(text.as_bytes())).leaks
+        self.proven(&self.without_allowed(text.as_bytes()))
     }
 
     /// What must be taken out of a document, in its order and without overlaps; empty when it does not leak.
@@ -97,10 +98,10 @@ impl Redactor {
 
     fn all_findings(&self, bytes: &[u8], leaked_before: bool) -> Vec<Finding> {
         let masked = self.without_allowed(bytes);
-        let seen = self.look(&masked);
-        if !seen.leaks && !leaked_before {
+        if !leaked_before && !self.proven(&masked) {
             return Vec::new();
         }
+        let seen = self.look(&masked);
         let mut found = Vec::new();
         let last = seen.views.len() - 1;
         // A hit in JSON itself may span its syntax; its strings have a view of their own.
@@ -113,7 +114,7 @@ impl Redactor {
                 .collect();
             let grown = blocks::grow(&view.text, &traces).into_iter().flat_map(|block| view.sources(block));
             found.extend(grown.map(|span| Finding { family: Family::Trace, weight: Weight::Hint, span }));
-            for hit in hits.iter().filter(|hit| hit.family != Family::Markup) {
+            for hit in hits {
                 let spans = view.sources(widened(&view.text, hit)).into_iter();
                 found.extend(spans.map(|span| Finding { family: hit.family, weight: hit.weight, span }));
             }
@@ -147,26 +148,42 @@ impl Redactor {
         Some(out)
     }
 
-    fn look<'t>(&self, text: &'t [u8]) -> Seen<'t> {
-        let raw = View::of(text);
+    /// The views that a text has.
+    fn views<'t>(raw: View<'t>) -> (Vec<View<'t>>, bool) {
+        let starts = raw.text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&raw.text).trim_ascii();
+        let is_json = matches!(starts.first(), Some(b'{' | b'[')) && memchr::memchr(b'"', starts).is_some() && is_json(starts);
         let mut views = vec![raw];
-        let starts = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii();
-        let is_json = matches!(starts.first(), Some(b'{' | b'[')) && starts.contains(&b'"') && is_json(starts);
         if is_json {
             views.push(views[0].strings());
         }
-        if views.last().is_some_and(View::has_escapes) {
-            let next = views[views.len() - 1].unescaped();
+        // In this order: JSON may hold HTML, and HTML no JSON that matters.
+        if let Some(next) = views.last().filter(|view| view.has_escapes()).map(View::unescaped) {
             views.push(next);
         }
-        if views.last().is_some_and(View::has_markup) {
-            let next = views[views.len() - 1].visible();
+        if let Some(next) = views.last().filter(|view| view.has_markup()).map(View::visible) {
             views.push(next);
         }
-        let views: Vec<_> = views.into_iter().map(|view| (self.hits(&view.text), view)).map(|(hits, view)| (view, hits)).collect();
-        let visible = views.last().map_or(0, |(view, _)| view.text.len());
-        let leaks = views.iter().any(|(view, hits)| proves(&view.text, hits, visible, is_json));
-        Seen { leaks, is_json, views }
+        (views, is_json)
+    }
+
+    /// Does any view prove a failure? The cheap question first.
+    fn proven(&self, text: &[u8]) -> bool {
+        let (views, is_json) = Self::views(View::of(text));
+        let visible = views.last().map_or(0, |view| view.text.len());
+        views.iter().any(|view| match engine::glance(&view.text) {
+            Glance::Proven => true,
+            Glance::Clean if self.each.is_empty() => false,
+            Glance::Clean | Glance::Unclear => proves(&view.text, &self.hits(&view.text, ENOUGH), visible, is_json),
+        })
+    }
+
+    /// Everything that is seen, with its places.
+    fn look<'t>(&self, text: &'t [u8]) -> Seen<'t> {
+        let (views, is_json) = Self::views(View::mapped(text));
+        Seen {
+            is_json,
+            views: views.into_iter().map(|view| (self.hits(&view.text, usize::MAX), view)).map(|(hits, view)| (view, hits)).collect(),
+        }
     }
 
     /// Takes out of a leaking JSON value what leaks: what is told by its name to be a trace, frames, and findings in strings.
@@ -203,7 +220,7 @@ impl Redactor {
         self.document(text).or_else(|| {
             let mut out = String::with_capacity(text.len());
             let mut kept = 0;
-            let hits = self.hits(text.as_bytes()).into_iter().filter(|hit| hit.family != Family::Markup);
+            let hits = self.hits(text.as_bytes(), usize::MAX).into_iter();
             let spans = hits.map(|hit| Finding { family: hit.family, weight: hit.weight, span: widened(text.as_bytes(), &hit) }).collect();
             for finding in merged(spans) {
                 out.push_str(text.get(kept..finding.span.start).unwrap_or_default());

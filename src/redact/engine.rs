@@ -62,13 +62,36 @@ pub(super) fn any_but(text: &[u8], families: &[Family]) -> bool {
     all.set.matches(text).iter().any(|at| !families.contains(&all.rules[at].family))
 }
 
-/// Every match of every rule, in the order of the text.
-pub(super) fn hits(text: &[u8]) -> Vec<Hit> {
+/// What may be known of a text without its places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Glance {
+    /// No rule that counts in a document matches.
+    Clean,
+    /// One rule that is enough does.
+    Proven,
+    /// It depends on how many there are, and where.
+    Unclear,
+}
+
+/// One look at a text of a document.
+pub(super) fn glance(text: &[u8]) -> Glance {
+    let all = compiled();
+    match all.set.matches(text).iter().map(|at| all.rules[at].weight).max() {
+        None | Some(Weight::Hint) => Glance::Clean,
+        Some(Weight::Sure) => Glance::Proven,
+        Some(Weight::Likely | Weight::Frame) => Glance::Unclear,
+    }
+}
+
+/// The first `most` matches of every rule but those for markup, in the order of the text.
+pub(super) fn hits(text: &[u8], most: usize) -> Vec<Hit> {
     let all = compiled();
     let mut found = Vec::new();
     for at in &all.set.matches(text) {
         let rule = all.rules[at];
-        found.extend(one(at).find_iter(text).map(|hit| Hit { family: rule.family, weight: rule.weight, span: hit.range() }));
+        if rule.family != Family::Markup {
+            found.extend(one(at).find_iter(text).take(most).map(|hit| Hit { family: rule.family, weight: rule.weight, span: hit.range() }));
+        }
     }
     found.sort_by_key(|hit| (hit.span.start, hit.span.end));
     found

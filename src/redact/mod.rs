@@ -116,8 +116,8 @@ impl Redactor {
         engine::any(text) || (!self.each.is_empty() && self.extra.is_match(text))
     }
 
-    fn hits(&self, text: &[u8]) -> Vec<Hit> {
-        let mut hits = engine::hits(text);
+    fn hits(&self, text: &[u8], most: usize) -> Vec<Hit> {
+        let mut hits = engine::hits(text, most);
         for pattern in &self.each {
             hits.extend(pattern.find_iter(text).map(|hit| Hit { family: Family::Extra, weight: Weight::Sure, span: hit.range() }));
         }

@@ -7,57 +7,90 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::{memchr, memchr2};
+
 /// The longest thing between `<` and `>` that is taken for a tag, in bytes.
 const MAX_TAG: usize = 8 * 1024;
 /// The longest entity, in bytes.
 const MAX_ENTITY: usize = 12;
 
-/// A text with the place of every byte.
+/// A text, and where each of its bytes stood.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View<'t> {
     pub(super) text: Cow<'t, [u8]>,
-    /// Source bytes of each byte; empty when they are the same. A byte of no source (a line end put in) has none.
-    from: Vec<(u32, u32)>,
+    places: Places,
+}
+
+/// Source bytes of each byte of a view.
+#[derive(Clone, Debug, Default)]
+enum Places {
+    /// Nobody will ask.
+    #[default]
+    Unknown,
+    /// They are the same.
+    Same,
+    /// One by one. A byte of no source (a line end put in) has none.
+    Each(Vec<(u32, u32)>),
 }
 
 impl<'t> View<'t> {
-    /// The source itself. Sources beyond 4 GiB are cut there.
+    /// The source itself, to be searched only. Sources beyond 4 GiB are cut there.
     pub(super) fn of(source: &'t [u8]) -> Self {
-        Self { text: Cow::Borrowed(&source[..source.len().min(u32::MAX as usize)]), from: Vec::new() }
+        Self { text: Cow::Borrowed(&source[..source.len().min(u32::MAX as usize)]), places: Places::Unknown }
     }
 
-    fn empty(capacity: usize) -> View<'static> {
-        View { text: Cow::Owned(Vec::with_capacity(capacity)), from: Vec::with_capacity(capacity) }
+    /// The source itself; views made of it know the places of their bytes, at a cost.
+    pub(super) fn mapped(source: &'t [u8]) -> Self {
+        Self { places: Places::Same, ..Self::of(source) }
+    }
+
+    fn derived(&self) -> View<'static> {
+        let places = match &self.places {
+            Places::Unknown => Places::Unknown,
+            Places::Same | Places::Each(_) => Places::Each(Vec::with_capacity(self.text.len())),
+        };
+        View { text: Cow::Owned(Vec::with_capacity(self.text.len())), places }
     }
 
     fn place(&self, at: usize) -> (u32, u32) {
-        if self.from.is_empty() { (at as u32, at as u32 + 1) } else { self.from.get(at).copied().unwrap_or_default() }
+        match &self.places {
+            Places::Each(places) => places.get(at).copied().unwrap_or_default(),
+            Places::Unknown | Places::Same => (at as u32, at as u32 + 1),
+        }
+    }
+
+    /// Adds bytes of another view as they are.
+    fn push_run(&mut self, source: &View<'_>, range: Range<usize>) {
+        if let Places::Each(places) = &mut self.places {
+            places.extend(range.clone().map(|at| source.place(at)));
+        }
+        self.text.to_mut().extend_from_slice(&source.text[range]);
     }
 
     /// Adds text that stands for `range` of another view.
     fn push(&mut self, bytes: &[u8], source: &View<'_>, range: Range<usize>) {
-        let place = (source.place(range.start).0, source.place(range.end.saturating_sub(1)).1);
-        for byte in bytes {
-            self.text.to_mut().push(*byte);
-            self.from.push(place);
+        if let Places::Each(places) = &mut self.places {
+            let place = (source.place(range.start).0, source.place(range.end.saturating_sub(1)).1);
+            places.extend(bytes.iter().map(|_| place));
         }
+        self.text.to_mut().extend_from_slice(bytes);
     }
 
     /// Adds a line end that stands nowhere.
     fn break_line(&mut self) {
         if self.text.last().is_some_and(|last| *last != b'\n') {
             self.text.to_mut().push(b'\n');
-            self.from.push((0, 0));
+            if let Places::Each(places) = &mut self.places {
+                places.push((0, 0));
+            }
         }
     }
 
     /// Source ranges of a range of this view, in order and merged; what markup stood between stays out of them.
     pub(super) fn sources(&self, range: Range<usize>) -> Vec<Range<usize>> {
-        if self.from.is_empty() {
-            return if range.is_empty() { Vec::new() } else { vec![range] };
-        }
+        let Places::Each(places) = &self.places else { return if range.is_empty() { Vec::new() } else { vec![range] } };
         let mut found: Vec<Range<usize>> = Vec::new();
-        for (start, end) in self.from[range].iter().filter(|(start, end)| end > start) {
+        for (start, end) in places[range].iter().filter(|(start, end)| end > start) {
             let (start, end) = (*start as usize, *end as usize);
             match found.last_mut() {
                 Some(last) if start <= last.end => last.end = last.end.max(end),
@@ -69,70 +102,72 @@ impl<'t> View<'t> {
 
     /// The contents of strings in double quotes, one a line.
     pub(super) fn strings(&self) -> View<'static> {
-        let mut out = View::empty(self.text.len());
+        let mut out = self.derived();
         let (mut at, mut inside) = (0, false);
-        while at < self.text.len() {
-            match self.text[at] {
-                b'"' => {
-                    inside = !inside;
-                    out.break_line();
-                }
-                b'\\' if inside => {
-                    let (bytes, length) = escape(&self.text[at..]);
-                    out.push(bytes.as_slice(), self, at..at + length);
-                    at += length;
-                    continue;
-                }
-                byte if inside => out.push(&[byte], self, at..at + 1),
-                _ => {}
+        while let Some(found) = memchr2(b'"', b'\\', &self.text[at..]).map(|found| at + found) {
+            if inside {
+                out.push_run(self, at..found);
             }
-            at += 1;
+            at = found + 1;
+            if self.text[found] == b'"' {
+                inside = !inside;
+                out.break_line();
+            } else if inside {
+                let (bytes, length) = escape(&self.text[found..]);
+                out.push(bytes.as_slice(), self, found..found + length);
+                at = found + length;
+            }
+        }
+        if inside {
+            out.push_run(self, at..self.text.len());
         }
         out
     }
 
     /// Backslash escapes undone wherever they stand.
     pub(super) fn unescaped(&self) -> View<'static> {
-        let mut out = View::empty(self.text.len());
+        let mut out = self.derived();
         let mut at = 0;
-        while at < self.text.len() {
-            let (bytes, length) = if self.text[at] == b'\\' { escape(&self.text[at..]) } else { (Escaped::one(self.text[at]), 1) };
-            out.push(bytes.as_slice(), self, at..at + length);
-            at += length;
+        while let Some(found) = memchr(b'\\', &self.text[at..]).map(|found| at + found) {
+            out.push_run(self, at..found);
+            let (bytes, length) = escape(&self.text[found..]);
+            out.push(bytes.as_slice(), self, found..found + length);
+            at = found + length;
         }
+        out.push_run(self, at..self.text.len());
         out
     }
 
     /// Tags gone (those that end a line become one) and entities undone.
     pub(super) fn visible(&self) -> View<'static> {
-        let mut out = View::empty(self.text.len());
+        let mut out = self.derived();
         let mut at = 0;
-        while at < self.text.len() {
-            let rest = &self.text[at..];
-            match rest[0] {
-                b'<' => {
-                    if let Some(length) = tag(rest) {
-                        if ends_line(&rest[1..length]) {
-                            out.break_line();
-                        }
-                        at += length;
-                        continue;
-                    }
-                    out.push(b"<", self, at..at + 1);
-                }
-                b'&' => {
-                    if let Some((character, length)) = entity(rest) {
+        while let Some(found) = memchr2(b'<', b'&', &self.text[at..]).map(|found| at + found) {
+            out.push_run(self, at..found);
+            at = found + 1;
+            let rest = &self.text[found..];
+            if rest[0] == b'&' {
+                match entity(rest) {
+                    Some((character, length)) => {
                         let mut buffer = [0; 4];
-                        out.push(character.encode_utf8(&mut buffer).as_bytes(), self, at..at + length);
-                        at += length;
-                        continue;
+                        out.push(character.encode_utf8(&mut buffer).as_bytes(), self, found..found + length);
+                        at = found + length;
                     }
-                    out.push(b"&", self, at..at + 1);
+                    None => out.push_run(self, found..at),
                 }
-                byte => out.push(&[byte], self, at..at + 1),
+                continue;
             }
-            at += 1;
+            match tag(rest) {
+                Some((length, element)) => {
+                    if element == Element::Block {
+                        out.break_line();
+                    }
+                    at = found + length;
+                }
+                None => out.push_run(self, found..at),
+            }
         }
+        out.push_run(self, at..self.text.len());
         out
     }
 
@@ -190,84 +225,69 @@ fn escape(text: &[u8]) -> (Escaped, usize) {
     }
 }
 
-/// Length of the tag or comment opening at the start.
-fn tag(text: &[u8]) -> Option<usize> {
-    let opens = text.get(1).is_some_and(|next| next.is_ascii_alphabetic() || *next == b'/');
+/// Length of the tag or comment opening at the start, and what it does.
+fn tag(text: &[u8]) -> Option<(usize, Element)> {
+    let opens = text.get(1).is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, b'/' | b'!'));
     if text.starts_with(b"<!--") {
-        return Some(4);
+        return Some((4, Element::Block));
     }
-    if !opens && !text.starts_with(b"<!") {
-        return None;
-    }
-    let name = text[1..].iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'/' | b'!' | b'-' | b':')))? + 1;
-    // `<module>`, `<anonymous>` and generics are text that nobody escaped.
-    let known = is_element(&text[1..name]);
-    let end = text.iter().take(MAX_TAG).position(|b| *b == b'>')?;
-    known.then_some(end + 1)
+    let name = text[1..].iter().take(MAX_NAME + 3).position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'/' | b'!')));
+    let element = element(&text[1..=name.filter(|_| opens)?])?;
+    let end = memchr(b'>', &text[..text.len().min(MAX_TAG)])?;
+    Some((end + 1, element))
 }
 
-/// Elements that are taken for markup, in order.
-#[rustfmt::skip]
-const ELEMENTS: &[&str] = &[
-    "a", "abbr", "address", "article", "aside", "b", "base", "big", "blockquote", "body", "br", "button", "caption", "center",
-    "cite", "code", "col", "dd", "del", "details", "dfn", "div", "dl", "dt", "em", "fieldset", "figure", "font", "footer",
-    "form", "frame", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hr", "html", "i", "iframe", "img", "input", "ins",
-    "kbd", "label", "legend", "li", "link", "main", "mark", "meta", "nav", "nobr", "noscript", "ol", "option", "p", "path",
-    "pre", "q", "s", "samp", "script", "section", "select", "small", "span", "strong", "style", "sub", "summary", "sup", "svg",
-    "table", "tbody", "td", "textarea", "tfoot", "th", "thead", "time", "title", "tr", "tt", "u", "ul", "var", "video", "wbr",
-];
+/// How an element changes what a reader sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Element {
+    /// Within a line.
+    Inline,
+    /// It ends a line.
+    Block,
+}
 
-fn is_element(name: &[u8]) -> bool {
+/// The longest name of an element that is known, in bytes.
+const MAX_NAME: usize = 10;
+
+/// The element of this name; `None` for what HTML does not have: `<module>`, `<anonymous>` and generics are text that nobody
+/// escaped.
+fn element(name: &[u8]) -> Option<Element> {
     let bare = name.strip_prefix(b"/").unwrap_or(name);
-    let Ok(bare) = std::str::from_utf8(bare) else { return false };
-    let bare = bare.trim_end_matches('/').to_ascii_lowercase();
-    bare == "!doctype" || ELEMENTS.binary_search(&bare.as_str()).is_ok()
-}
-
-/// Does what stands in this tag end a line?
-fn ends_line(inner: &[u8]) -> bool {
-    let name: Vec<u8> =
-        inner.iter().skip_while(|b| **b == b'/').take_while(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
-    !matches!(
-        name.as_slice(),
-        b"a" | b"abbr"
-            | b"b"
-            | b"big"
-            | b"cite"
-            | b"code"
-            | b"del"
-            | b"dfn"
-            | b"em"
-            | b"font"
-            | b"i"
-            | b"ins"
-            | b"kbd"
-            | b"label"
-            | b"mark"
-            | b"nobr"
-            | b"q"
-            | b"s"
-            | b"samp"
-            | b"small"
-            | b"span"
-            | b"strong"
-            | b"sub"
-            | b"sup"
-            | b"tt"
-            | b"u"
-            | b"var"
-            | b"wbr"
-            | b"time"
-    )
+    let bare = bare.strip_suffix(b"/").unwrap_or(bare);
+    let mut buffer = [0; MAX_NAME];
+    let lower = buffer.get_mut(..bare.len())?;
+    lower.copy_from_slice(bare);
+    lower.make_ascii_lowercase();
+    match &*lower {
+        b"a" | b"abbr" | b"b" | b"big" | b"cite" | b"code" | b"del" | b"dfn" | b"em" | b"font" | b"i" | b"ins" | b"kbd" | b"label"
+        | b"mark" | b"nobr" | b"q" | b"s" | b"samp" | b"small" | b"span" | b"strong" | b"sub" | b"sup" | b"time" | b"tt" | b"u"
+        | b"var" | b"wbr" => Some(Element::Inline),
+        b"address" | b"article" | b"aside" | b"base" | b"blockquote" | b"body" | b"br" | b"button" | b"caption" | b"center" | b"col"
+        | b"dd" | b"details" | b"div" | b"dl" | b"dt" | b"fieldset" | b"figure" | b"footer" | b"form" | b"frame" | b"h1" | b"h2"
+        | b"h3" | b"h4" | b"h5" | b"h6" | b"head" | b"header" | b"hr" | b"html" | b"iframe" | b"img" | b"input" | b"legend" | b"li"
+        | b"link" | b"main" | b"meta" | b"nav" | b"noscript" | b"ol" | b"option" | b"p" | b"path" | b"pre" | b"script" | b"section"
+        | b"select" | b"style" | b"summary" | b"svg" | b"table" | b"tbody" | b"td" | b"textarea" | b"tfoot" | b"th" | b"thead"
+        | b"title" | b"tr" | b"ul" | b"video" | b"!doctype" => Some(Element::Block),
+        _ => None,
+    }
 }
 
 /// The character that the entity at the start stands for, and its length.
 fn entity(text: &[u8]) -> Option<(char, usize)> {
     let end = text.iter().take(MAX_ENTITY).position(|b| *b == b';')?;
-    let name = std::str::from_utf8(&text[..=end]).ok()?;
-    if name == "&nbsp;" || name == "&#160;" {
-        return Some((' ', end + 1));
+    let known = match &text[1..end] {
+        b"lt" => '<',
+        b"gt" => '>',
+        b"amp" => '&',
+        b"quot" | b"#34" => '"',
+        b"apos" | b"#39" | b"#x27" => '\'',
+        b"nbsp" | b"#160" => ' ',
+        _ => '\0',
+    };
+    if known != '\0' {
+        return Some((known, end + 1));
     }
+    let name = std::str::from_utf8(&text[..=end]).ok()?;
     let decoded = html_escape::decode_html_entities(name);
     let mut characters = decoded.chars();
     let first = characters.next().filter(|_| characters.next().is_none() && decoded != name)?;
@@ -285,38 +305,38 @@ mod tests {
     #[test]
     fn strings_and_nested_strings_are_seen_through() {
         let source = br#"{"a":"x\n\tat b","c":"{\"d\":\"e\\n f\"}"}"#;
-        let view = View::of(source).strings();
+        let view = View::mapped(source).strings();
         assert_eq!(text(&view), "a\nx\n\tat b\nc\n{\"d\":\"e\\n f\"}\n");
         assert!(text(&view.unescaped()).contains("e\n f"));
     }
 
     #[test]
     fn tags_and_entities_are_seen_through() {
-        let view = View::of(b"<p>File &quot;<b>a.py</b>&quot;, line 3<br>in &lt;module&gt; &#x27;x&#39; a < b ~ <module>");
+        let view = View::mapped(b"<p>File &quot;<b>a.py</b>&quot;, line 3<br>in &lt;module&gt; &#x27;x&#39; a < b ~ <module>");
         assert_eq!(text(&view.visible()), "File \"a.py\", line 3\nin <module> 'x' a < b ~ <module>");
     }
 
     #[test]
     fn every_part_knows_its_source() {
         let source = b"<p>a&amp;<i>b</i></p>";
-        let view = View::of(source).visible();
+        let view = View::mapped(source).visible();
         assert_eq!(text(&view), "a&b\n");
         let pieces: Vec<&[u8]> = view.sources(0..3).into_iter().map(|range| &source[range]).collect();
         assert_eq!(pieces, [b"a&amp;".as_slice(), b"b"]);
     }
 
     #[test]
-    fn names_of_elements_are_sorted() {
-        for name in ["a", "wbr", "h6", "textarea", "BODY"] {
-            assert!(is_element(name.as_bytes()), "{name}");
+    fn only_elements_are_markup() {
+        for name in ["a", "wbr", "h6", "textarea", "BODY", "/p", "br/", "!DOCTYPE"] {
+            assert!(element(name.as_bytes()).is_some(), "{name}");
         }
-        assert!(!is_element(b"module"));
+        assert_eq!((element(b"module"), element(b"string"), element(b"")), (None, None, None));
     }
 
     proptest::proptest! {
         #[test]
         fn places_stay_within_the_source(source in "[<>a-z/&;\\\\\"nu0-9 \u{e4}]{0,80}") {
-            let raw = View::of(source.as_bytes());
+            let raw = View::mapped(source.as_bytes());
             for view in [raw.strings(), raw.unescaped(), raw.visible(), raw.strings().unescaped().visible()] {
                 for range in view.sources(0..view.text.len()) {
                     proptest::prop_assert!(range.start < range.end && range.end <= source.len());

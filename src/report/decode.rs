@@ -9,6 +9,9 @@ use encoding_rs::{Encoding, UTF_8};
 /// How much larger than its coded form a body may become.
 const MAX_RATIO: usize = 200;
 
+/// How much of a body is looked at for its likeness to a charset, in bytes.
+const MAX_GUESS: usize = 16 * 1024;
+
 /// Undoes `content_encoding` (RFC 9110 8.4) with at most `max` bytes of output; `None` for codings that are not known, and
 /// for what is broken from the first byte on.
 pub fn uncode<'b>(body: &'b [u8], content_encoding: Option<&str>, max: usize) -> Option<std::borrow::Cow<'b, [u8]>> {
@@ -50,7 +53,7 @@ pub fn text(body: &[u8], content_type: Option<&str>) -> String {
     let declared = content_type.and_then(charset).and_then(by_label).or_else(|| meta_charset(body).and_then(|label| by_label(&label)));
     let encoding = declared.unwrap_or_else(|| {
         let mut detector = chardetng::EncodingDetector::new(chardetng::Iso2022JpDetection::Deny);
-        detector.feed(body, true);
+        detector.feed(&body[..body.len().min(MAX_GUESS)], true);
         detector.guess(None, chardetng::Utf8Detection::Allow)
     });
     encoding.decode(body).0.into_owned()

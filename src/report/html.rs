@@ -4,19 +4,17 @@
 //! sentence below a heading that only repeats the status, or in the heading itself.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::rc::Rc;
 
-use lol_html::html_content::TextType;
-use lol_html::{HtmlRewriter, MemorySettings, Settings, doc_text, element, end_tag};
+use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
+use html5gum::{Span, Tokenizer};
 
 use super::{LABELS, Report, is_status_phrase, labelled, without_status};
 use crate::text::Untrusted;
 
 /// Bytes of a page that are read; errors say what they say at the top.
 const MAX_PAGE: usize = 64 * 1024;
-/// Memory of the parser, in bytes.
-const MAX_MEMORY: usize = 1 << 20;
+/// Blocks of a page that are kept.
+const MAX_BLOCKS: usize = 2_000;
 /// Sentences of one page that are offered beside the best.
 const MAX_ALTERNATIVES: usize = 3;
 /// Longest message, in bytes.
@@ -33,6 +31,8 @@ enum Role {
     Item,
     /// A signature, navigation.
     Aside,
+    /// What nobody reads.
+    Code,
 }
 
 #[derive(Debug)]
@@ -44,22 +44,37 @@ struct Block {
 #[derive(Debug, Default)]
 struct Page {
     blocks: Vec<Block>,
-    role: Option<Role>,
 }
 
 impl Page {
     fn begin(&mut self, role: Role) {
-        self.role = Some(role);
-        self.blocks.push(Block { role, text: String::new() });
+        // A block in which nothing was said yet is the new one.
+        match self.blocks.last_mut().filter(|last| last.text.is_empty()) {
+            Some(last) => last.role = role,
+            None => self.blocks.push(Block { role, text: String::new() }),
+        }
     }
 
     fn push(&mut self, text: &str) {
         if self.blocks.is_empty() {
             self.begin(Role::Text);
         }
-        if let Some(block) = self.blocks.last_mut() {
+        if let Some(block) = self.blocks.last_mut().filter(|block| block.role != Role::Code) {
             block.text.push_str(text);
         }
+    }
+
+    /// Takes one event; something when enough was seen.
+    fn take(&mut self, event: &CallbackEvent<'_>) -> Option<()> {
+        match event {
+            CallbackEvent::OpenStartTag { name: b"br" } => self.push("\n"),
+            CallbackEvent::OpenStartTag { name } => role_of(name).into_iter().for_each(|role| self.begin(role)),
+            // Text behind the end belongs to whatever is around, not to this block.
+            CallbackEvent::EndTag { name } if role_of(name).is_some() => self.begin(Role::Text),
+            CallbackEvent::String { value } => self.push(&String::from_utf8_lossy(value)),
+            _ => {}
+        }
+        (self.blocks.len() > MAX_BLOCKS).then_some(())
     }
 }
 
@@ -75,16 +90,17 @@ pub(super) fn read(text: &str) -> Report {
     }
 }
 
-/// The role an element gives its text; `None` for elements within a line.
-fn role_of(tag: &str) -> Option<Role> {
-    match tag {
-        "title" => Some(Role::Title),
-        "h1" | "h2" | "h3" | "h4" => Some(Role::Heading),
-        "pre" | "textarea" => Some(Role::Preformatted),
-        "li" | "td" | "th" | "dt" | "dd" | "option" | "button" | "label" => Some(Role::Item),
-        "address" | "nav" => Some(Role::Aside),
-        "p" | "div" | "tr" | "center" | "body" | "section" | "main" | "article" | "header" | "footer" | "blockquote" | "ul" | "ol"
-        | "table" | "hr" | "form" | "head" => Some(Role::Text),
+/// The role that an element gives its text; `None` for one within a line.
+fn role_of(name: &[u8]) -> Option<Role> {
+    match name {
+        b"title" => Some(Role::Title),
+        b"h1" | b"h2" | b"h3" | b"h4" => Some(Role::Heading),
+        b"pre" | b"textarea" => Some(Role::Preformatted),
+        b"li" | b"td" | b"th" | b"dt" | b"dd" | b"option" | b"button" | b"label" => Some(Role::Item),
+        b"address" | b"nav" => Some(Role::Aside),
+        b"script" | b"style" | b"template" => Some(Role::Code),
+        b"p" | b"div" | b"tr" | b"center" | b"body" | b"section" | b"main" | b"article" | b"header" | b"footer" | b"blockquote" | b"ul"
+        | b"ol" | b"table" | b"hr" | b"form" | b"head" | b"html" => Some(Role::Text),
         _ => None,
     }
 }
@@ -122,52 +138,29 @@ fn blocks(text: &str) -> Vec<Block> {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let page = Rc::new(RefCell::new(Page::default()));
-    let (at_element, at_text) = (Rc::clone(&page), Rc::clone(&page));
-    let on_element = element!("*", move |element| {
-        let tag = element.tag_name();
-        if tag == "br" {
-            at_element.borrow_mut().push("\n");
-        }
-        if let Some(role) = role_of(&tag) {
-            at_element.borrow_mut().begin(role);
-            let at_end = Rc::clone(&at_element);
-            if let Some(handlers) = element.end_tag_handlers() {
-                // Text behind the end belongs to whatever is around, not to this block.
-                handlers.push(end_tag!(move |_end| {
-                    at_end.borrow_mut().begin(Role::Text);
-                    Ok(())
-                }));
-            }
-        }
-        Ok(())
-    });
-    let on_text = doc_text!(move |chunk| {
-        if matches!(chunk.text_type(), TextType::Data | TextType::RCData | TextType::PlainText) {
-            at_text.borrow_mut().push(chunk.as_str());
-        }
-        Ok(())
-    });
-    let memory = MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY);
-    let settings = Settings::new()
-        .append_element_content_handler(on_element)
-        .append_document_content_handler(on_text)
-        .with_memory_settings(memory)
-        .with_strict(false);
-    let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
-    // A page that breaks the parser's bounds has told what it had told so far.
-    let _ = rewriter.write(&text.as_bytes()[..end]).and_then(|()| rewriter.end());
-    let page = std::mem::take(&mut *page.borrow_mut());
+    let mut page = Page::default();
+    let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _: Span<()>| page.take(&event));
+    emitter.naively_switch_states(true);
+    // It ends with the page, or when enough was seen.
+    let _ = Tokenizer::new_with_emitter(&text[..end], emitter).next();
     page.blocks.into_iter().map(tidy).filter(|block| !block.text.is_empty()).collect()
 }
 
-/// Entities decoded; white space folded, line ends kept where they mean something.
+/// White space folded, line ends kept where they mean something.
 fn tidy(block: Block) -> Block {
-    let decoded = html_escape::decode_html_entities(&block.text);
-    let fold = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fold = |line: &str| {
+        let mut folded = String::with_capacity(line.len());
+        for word in line.split_whitespace() {
+            if !folded.is_empty() {
+                folded.push(' ');
+            }
+            folded.push_str(word);
+        }
+        folded
+    };
     let text = match block.role {
-        Role::Preformatted => decoded.lines().map(fold).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"),
-        _ => fold(&decoded),
+        Role::Preformatted => block.text.lines().map(fold).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"),
+        _ => fold(&block.text),
     };
     Block { role: block.role, text }
 }
@@ -211,6 +204,9 @@ fn first_line(text: &str) -> Option<String> {
 
 /// A text that says something: more than one word, not an announcement, a signature or a list of links.
 fn sentence(text: &str) -> Option<String> {
+    if text.len() > 2 * MAX_MESSAGE {
+        return None;
+    }
     let words = text.split_whitespace().count();
     let announces = text.ends_with(':')
         || text.to_ascii_lowercase().contains("the following")
@@ -239,6 +235,9 @@ fn is_signature(text: &str) -> bool {
 }
 
 fn usable(text: &str) -> Option<String> {
+    if text.len() > 2 * MAX_MESSAGE {
+        return None;
+    }
     let bare = without_status(text);
     // A comment, a shell prompt or a snippet is code, not a sentence.
     let code = ["def ", "class ", "function ", "import ", "from ", "return ", "raise ", "throw ", "at ", "use ", "var ", "let ", "const "];
