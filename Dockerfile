@@ -4,10 +4,11 @@ FROM docker.io/library/rust:1.95-trixie AS build
 WORKDIR /build
 # The image is the toolchain: rust-toolchain.toml would make rustup look for another one.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it config \
+RUN mkdir -p src tests/it tests/bench config \
  && printf '//! placeholder\n' > src/lib.rs \
  && printf '//! placeholder\nfn main() {}\n' > src/main.rs \
  && printf '//! placeholder\nfn main() {}\n' > tests/it/main.rs \
+ && printf '//! placeholder\nfn main() {}\n' > tests/bench/reading.rs \
  && cargo build --release --locked --bin lockgate \
  && rm -rf src target/release/deps/lockgate-* target/release/deps/liblockgate-* target/release/.fingerprint/lockgate-*
 COPY src ./src

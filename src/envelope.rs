@@ -66,6 +66,10 @@ pub struct Debug {
     pub exception: Option<Text>,
     /// Stack trace.
     pub stack: Option<Text>,
+    /// What the upstream named as the cause.
+    pub cause: Option<Text>,
+    /// How sure the reader of the upstream's body is: `known`, `likeness`, `guess`.
+    pub certainty: Option<&'static str>,
     /// Beginning of the upstream's body.
     pub body: Option<Text>,
 }

@@ -34,7 +34,7 @@ pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mo
     let content_type = header_text(&reply.headers, "content-type");
     let text = decoded(&reply.headers, &read, policy.max_body);
     let page = page_for_browser(kind, &read, text.as_deref(), content_type.as_deref(), route, mode, trip);
-    let report = text.as_deref().map(report::read).unwrap_or_default();
+    let report = text.as_deref().map(|text| report::read_as(text, content_type.as_deref())).unwrap_or_default();
     if read.ended {
         reply.lease.finish();
     }

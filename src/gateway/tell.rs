@@ -169,6 +169,8 @@ fn debug(failure: &Failure, said: Option<&Said>, trip: &Trip) -> Debug {
         reason: reason.to_owned(),
         exception: exception.or_else(|| failure.detail.as_deref().map(|detail| Text::own(detail.to_owned()))),
         stack: said.and_then(|said| said.report.stack.as_ref()).map(shown),
+        cause: said.and_then(|said| said.report.cause.as_ref()).map(shown),
+        certainty: said.filter(|said| !said.body.is_blank()).map(|said| said.report.certainty.word()),
         body: said.filter(|said| !said.body.is_blank()).map(|said| shown(&said.body)),
     }
 }

@@ -207,7 +207,10 @@ pub(super) fn debug_object(d: &Debug) -> Vec<u8> {
         debug.text(name, value);
     }
     debug.number("attempts", u64::from(d.attempts));
-    let foreign = [("exception", &d.exception), ("stack", &d.stack), ("body", &d.body)];
+    if let Some(certainty) = d.certainty {
+        debug.text("certainty", certainty);
+    }
+    let foreign = [("exception", &d.exception), ("cause", &d.cause), ("stack", &d.stack), ("body", &d.body)];
     for (name, value) in foreign.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
         debug.text(name, value.as_str());
     }

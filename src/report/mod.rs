@@ -32,6 +32,33 @@ pub struct Report {
     pub exception: Option<Untrusted>,
     /// Stack trace.
     pub stack: Option<Untrusted>,
+    /// What the upstream named as the cause.
+    pub cause: Option<Untrusted>,
+    /// How sure the reader is.
+    pub certainty: Certainty,
+}
+
+/// How sure a reader is of what it found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certainty {
+    /// The one text that could be it.
+    #[default]
+    Guess,
+    /// It stands under a name that is used for it.
+    Likeness,
+    /// The shape is known.
+    Known,
+}
+
+impl Certainty {
+    /// The word in the `debug` object.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Guess => "guess",
+            Self::Likeness => "likeness",
+            Self::Known => "known",
+        }
+    }
 }
 
 /// What kind of text a body is.
@@ -78,6 +105,17 @@ fn is_html_fragment(lower: &str) -> bool {
     let Some(rest) = lower.strip_prefix('<') else { return false };
     TAGS.iter()
         .any(|tag| rest.strip_prefix(tag).is_some_and(|behind| *tag == "!--" || behind.starts_with(['>', ' ', '/', '\n', '\r', '\t'])))
+}
+
+/// Reads a decoded error body that was sent as this type. What is declared to be no text is read only where it is a document
+/// all the same.
+pub fn read_as(text: &str, content_type: Option<&str>) -> Report {
+    let declared = content_type.unwrap_or_default().trim_start().to_ascii_lowercase();
+    let other = ["multipart/", "image/", "audio/", "video/", "font/", "application/octet-stream", "application/pdf", "application/zip"];
+    if other.iter().any(|prefix| declared.starts_with(prefix)) && kind_of(text) == Kind::Text {
+        return Report::default();
+    }
+    read(text)
 }
 
 /// Reads a decoded error body.

@@ -4,7 +4,7 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::{Report, is_status_phrase};
+use super::{Certainty, Report, is_status_phrase};
 use crate::text::Untrusted;
 
 /// Leaves that are looked at; an error has few.
@@ -44,6 +44,8 @@ pub(super) fn read(text: &str) -> Report {
         // `soap:Client.OrderLocked`: the prefix belongs to the document, not to the code.
         code: code.map(|code| Untrusted::new(code.rsplit(':').next().unwrap_or_default())),
         stack: find(&["stacktrace", "stack", "trace"], &|_| true).map(Untrusted::new),
+        cause: find(&["cause", "rootcause", "innerexception"], &|_| true).map(Untrusted::new),
+        certainty: Certainty::Likeness,
         exception: find(&["exception", "exceptiontype"], &|_| true).map(Untrusted::new),
         ..Report::default()
     }

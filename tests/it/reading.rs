@@ -145,6 +145,23 @@ fn compressed_errors_are_read_and_sent_plain() {
 }
 
 #[test]
+fn what_is_no_text_is_left_alone() {
+    for (content_type, body, message) in [
+        (
+            "multipart/mixed; boundary=x",
+            "--x\r\nContent-Type: text/plain\r\n\r\nThe order is locked.\r\n--x--\r\n",
+            "The request conflicts with the current state.",
+        ),
+        ("image/png", "The order is locked.", "The request conflicts with the current state."),
+        ("application/octet-stream", r#"{"message":"The order is locked."}"#, "The order is locked."),
+    ] {
+        let response = asked(&says(409, content_type, body), "", "");
+        assert_contract("GET", &response);
+        assert_eq!(response.json()["error"]["message"], message, "{content_type}");
+    }
+}
+
+#[test]
 fn policies_of_a_route_are_kept() {
     let pass = asked(&says(404, "text/plain", "gone fishing"), "", "[defaults]\nclient_errors = \"pass\"\n");
     assert_eq!((pass.status, pass.text().as_str()), (404, "gone fishing"));

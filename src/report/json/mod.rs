@@ -9,9 +9,9 @@ mod tree;
 
 use serde_json::{Map, Value};
 
-use super::{Report, is_status_phrase};
+use super::{Certainty, Report, is_status_phrase};
 use crate::text::Untrusted;
-use names::{CODE, CONTEXT, EXCEPTION, FIELDS, MESSAGE, Named, STACK, WHOLE, WRAPPER};
+use names::{CAUSE, CODE, CONTEXT, EXCEPTION, FIELDS, MESSAGE, Named, STACK, WHOLE, WRAPPER};
 
 /// How deep wrappers are followed.
 const MAX_DEPTH: usize = 8;
@@ -19,12 +19,15 @@ const MAX_DEPTH: usize = 8;
 /// Reads a JSON error; `None` when the text is not JSON.
 pub(super) fn read(text: &str) -> Option<Report> {
     let value = tree::read(text)?;
-    let mut report = value.as_object().and_then(shapes::read).unwrap_or_default();
+    let mut report =
+        value.as_object().and_then(shapes::read).map(|known| Report { certainty: Certainty::Known, ..known }).unwrap_or_default();
     visit(&value, &mut report, 0);
     if report.fields.is_empty() {
         report.fields = fields::bare(&value, report.message.is_none() && report.code.is_none());
     }
-    if report.message.is_none() && report.fields.is_empty() {
+    if report.message.is_some() || !report.fields.is_empty() {
+        report.certainty = report.certainty.max(Certainty::Likeness);
+    } else {
         report.message = only_sentence(&value);
     }
     Some(report)
@@ -89,6 +92,9 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize) 
     }
     if report.stack.is_none() {
         report.stack = named.first(STACK, |_, value| stack(value));
+    }
+    if report.cause.is_none() {
+        report.cause = named.first(CAUSE, |_, value| value.as_str().filter(|text| !text.is_empty())).map(own);
     }
     visit_context(object, &named, report, depth);
 }

@@ -284,6 +284,9 @@ pub(super) const STACK: &[&str] =
 /// Names of the exception's class.
 pub(super) const EXCEPTION: &[&str] = &["exception", "exceptiontype", "exceptionclass", "exceptionname", "errorclass"];
 
+/// Names of what caused the failure.
+pub(super) const CAUSE: &[&str] = &["cause", "causedby", "rootcause", "innerexception", "innermessage", "exceptioncause"];
+
 /// A name as it is compared.
 pub(super) fn squash(name: &str) -> String {
     // `hydra:description`: the prefix belongs to the document.
