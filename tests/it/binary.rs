@@ -327,3 +327,78 @@ fn an_admin_listener_for_others_needs_a_token_wherever_it_is_named() {
     let file = temp("token", "[listen]\nadmin = \"0.0.0.0:0\"\nadmin_token = \"literal\"\n");
     assert!(text(&lockgate(&["check", file.to_str().unwrap()]).stderr).contains("a secret may not stand in the file"));
 }
+
+#[test]
+fn mistakes_in_how_errors_are_told_are_shown_with_their_place() {
+    let folder = std::env::temp_dir().join(format!("lockgate-broken-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("de.toml"), "[codes]\nNOT_FOUND = \"Nichts.\"\nFORBIDDEN = 7\n[page]\nhlep = \"x\"\n").unwrap();
+    let file = temp(
+        "broken-errors",
+        &format!(
+            r#"[backends.a]
+endpoints = ["http://127.0.0.1:1"]
+errors = {{ fromat = "flat" }}
+[[routes]]
+path = "/*"
+backend = "a"
+[errors]
+format = "template"
+template = '{{"a": {{{{mesage}}}}}}'
+messages = {:?}
+languages = ["xx"]
+errors_in_success = [{{ pointer = "resultCode", is = "1", not = "2" }}, {{ code = "/a" }}, "gaphql"]
+[errors.status_map]
+"E1" = {{ status = 500 }}
+"E2" = {{ }}
+"E3" = {{ code = "two words" }}
+[errors.redact]
+extra = ["a(b", "x*"]
+"#,
+            folder.display().to_string()
+        ),
+    );
+    let output = lockgate(&["check", file.to_str().unwrap()]);
+    let shown = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(78));
+    for part in [
+        "unknown key `backends.a.errors.fromat`",
+        "did you mean `format`?",
+        "its line 1, column 9",
+        "there is no value `mesage`",
+        "de.toml:3:13: `FORBIDDEN` must be a string",
+        "de.toml:5:8: unknown word `hlep`",
+        "this language is not available",
+        "`pointer` is not a JSON pointer",
+        "`is` and `not` exclude each other",
+        "the rule has no `pointer`",
+        "not a preset",
+        "an upstream error is never told as 500",
+        "the rule changes nothing",
+        "not a code",
+        "not a usable pattern",
+        "unclosed group",
+    ] {
+        assert!(shown.contains(part), "{part} in\n{shown}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn redact_is_a_filter_and_a_check() {
+    let dirty = temp(
+        "dirty",
+        "ok\nTraceback (most recent call last):\n  File \"/srv/app/a.py\", line 3, in f\n  File \"/srv/app/b.py\", line 9, in g\nKeyError: 'x'\nbye\n",
+    );
+    let clean = temp("clean", "An exception at line 3 of the poem.\n");
+    let of = |args: &[&str]| {
+        let output = lockgate(args);
+        (text(&output.stdout), output.status.code())
+    };
+    assert_eq!(of(&["redact", dirty.to_str().unwrap()]), ("ok\n[redacted:trace]\nbye\n".into(), Some(0)));
+    assert_eq!(of(&["redact", clean.to_str().unwrap()]), ("An exception at line 3 of the poem.\n".into(), Some(0)));
+    let (report, code) = of(&["redact", "--check", dirty.to_str().unwrap()]);
+    assert!(report.starts_with("2:1: ") && code == Some(1), "{report}");
+    assert_eq!(of(&["redact", "--check", clean.to_str().unwrap()]), (String::new(), Some(0)));
+    assert_eq!(of(&["redact", "/nowhere/at/all"]).1, Some(1));
+}
