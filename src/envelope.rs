@@ -25,6 +25,8 @@ pub struct Envelope {
     pub message: Text,
     /// Language of `message` when it is the catalogue's; `None` when it is the upstream's.
     pub language: Option<String>,
+    /// Language that was negotiated: of the words around the message.
+    pub spoken: String,
     /// Field errors.
     pub fields: Fields,
     /// Seconds, at least 1.

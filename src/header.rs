@@ -20,7 +20,10 @@ pub mod names {
 /// Headers that tell what software or host answered.
 pub fn is_banner(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("x-") else {
-        return matches!(name, "server" | "via" | "liferay-portal" | "microsoftsharepointteamservices" | "server-timing" | "sourcemap");
+        return matches!(
+            name,
+            "server" | "via" | "powered-by" | "liferay-portal" | "microsoftsharepointteamservices" | "server-timing" | "sourcemap"
+        );
     };
     matches!(
         rest,
@@ -36,6 +39,17 @@ pub fn is_banner(name: &str) -> bool {
             | "host"
             | "hostname"
             | "node"
+            | "pod"
+            | "pod-name"
+            | "instance"
+            | "instance-id"
+            | "container-id"
+            | "upstream-addr"
+            | "upstream-address"
+            | "rails-version"
+            | "framework"
+            | "application"
+            | "mod-pagespeed"
             | "backend"
             | "backend-server"
             | "upstream"

@@ -11,11 +11,15 @@ use crate::message::Messages;
 pub(super) fn explain(word: &str) -> ExitCode {
     let rows: Vec<(Kind, Row)> = Kind::ALL.iter().map(|kind| (*kind, kind.row())).collect();
     let wanted = word.trim();
+    if wanted.is_empty() {
+        return unknown(wanted, &rows);
+    }
     let found: Vec<&(Kind, Row)> = rows.iter().filter(|(_, row)| matches(row, wanted)).collect();
     let by_status: Vec<u16> = CLIENT_STATUSES
         .iter()
         .copied()
         .filter(|status| code_of_status(*status).eq_ignore_ascii_case(wanted) || (wanted == status.to_string() && *status != 499))
+        .chain(wanted.parse().ok().filter(|status| (400..499).contains(status) && !CLIENT_STATUSES.contains(status)))
         .collect();
     let validation = VALIDATION_ERROR.eq_ignore_ascii_case(wanted);
     if found.is_empty() && by_status.is_empty() && !validation {

@@ -51,7 +51,10 @@ impl Gateway {
                 match watched {
                     None => Body::Stream(Box::new(relay)),
                     Some(route) => {
-                        let guard = Guard::new(Arc::clone(&route.voice.redactor));
+                        let events =
+                            headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+                        let begin = if events { Guard::live } else { Guard::new };
+                        let guard = begin(Arc::clone(&route.voice.redactor));
                         Body::Stream(Box::new(Guarded::new(relay, guard, move || route.metrics.masked())))
                     }
                 }
@@ -126,7 +129,7 @@ fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body>
 /// Writes the body and the headers that belong to it; the status is HTTP's own (a gRPC answer succeeds).
 fn write_body(envelope: &Envelope, policy: &Policy, voice: &Voice, trip: &Trip, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
     let shape = negotiate::shape(trip.asked(), Terms::of(&policy.errors));
-    let language = envelope.language.as_deref().unwrap_or("en");
+    let language = envelope.spoken.as_str();
     let words = PageWords { request_id: voice.messages.of_page("request_id", language), help: voice.messages.of_page("help", language) };
     let Rendered { body, content_type, headers: own, succeeds } = render::render(envelope, shape, words, voice.template.as_deref());
     if let Ok(value) = HeaderValue::from_str(&content_type) {
@@ -135,8 +138,10 @@ fn write_body(envelope: &Envelope, policy: &Policy, voice: &Voice, trip: &Trip, 
     if policy.errors.negotiate {
         headers.append(header::VARY, HeaderValue::from_static("Accept"));
     }
-    if let Some(language) = envelope.language.as_deref().and_then(|tag| HeaderValue::from_str(tag).ok()) {
+    if shape == Shape::Html || envelope.language.is_some() {
         headers.append(header::VARY, HeaderValue::from_static("Accept-Language"));
+    }
+    if let Some(language) = envelope.language.as_deref().and_then(|tag| HeaderValue::from_str(tag).ok()) {
         headers.insert(header::CONTENT_LANGUAGE, language);
     }
     let exposed = headers.get(header::ACCESS_CONTROL_EXPOSE_HEADERS).cloned();

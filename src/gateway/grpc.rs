@@ -5,29 +5,70 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use http::HeaderName;
 use http::header::{HeaderMap, HeaderValue};
 use prost::Message as _;
 
+use super::heads::guard_headers;
 use crate::policy::Mode;
 use crate::redact::Redactor;
 use crate::rpc::{self, Any, BadRequest, Details, ErrorInfo, FieldViolation, GRPC_DETAILS, GRPC_MESSAGE, GRPC_STATUS, RetryInfo, Status};
 use crate::text::Untrusted;
 
-/// Makes a failed status fit to be seen. A status of 0, and a block without one, stay as they are.
+/// Makes what is said of a call fit to be seen: a failed status keeps its number, one that is no number becomes UNKNOWN, and
+/// a block without a failure keeps no words that leak.
 pub(super) fn tidy(headers: &mut HeaderMap, redactor: &Redactor, mode: Mode) {
-    let status = headers.get(GRPC_STATUS).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse::<u8>().ok());
-    let Some(status) = status.filter(|status| *status != 0 && mode == Mode::Production) else { return };
-    let blames_client = !matches!(status, 2 | 4 | 13 | 14 | 15) && status <= 16;
+    if mode != Mode::Production {
+        return;
+    }
+    let told: Vec<Option<u8>> = headers.get_all(GRPC_STATUS).iter().map(|value| value.to_str().ok()?.trim().parse().ok()).collect();
+    let failed = told.iter().find(|status| **status != Some(0)).copied();
     let said = headers.get(GRPC_MESSAGE).map(|value| Untrusted::new(rpc::percent_decode(value.as_bytes())));
+    let Some(status) = failed.map(|status| status.filter(|status| *status <= 16).unwrap_or(2)) else {
+        if said.is_some_and(|said| redactor.leaks(said.raw())) {
+            headers.remove(GRPC_MESSAGE);
+        }
+        headers.remove(GRPC_DETAILS);
+        return;
+    };
+    headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(status)));
+    let blames_client = !matches!(status, 2 | 4 | 13 | 14 | 15);
     let clean = said.as_ref().filter(|_| blames_client).and_then(|said| redactor.clear(said));
     let message = clean.map_or_else(|| word(status).to_owned(), |text| text.as_str().to_owned());
     let details = headers.remove(GRPC_DETAILS).filter(|_| blames_client).and_then(|value| kept_details(&value, status, &message, redactor));
+    // Binary metadata of a failure has no reader here that could tell what it holds.
+    let binary: Vec<_> = headers.keys().filter(|name| name.as_str().ends_with("-bin")).cloned().collect();
+    binary.into_iter().for_each(|name| drop(headers.remove(name)));
+    guard_headers(headers, redactor);
     if let Ok(value) = HeaderValue::from_str(&rpc::percent_encode(&message)) {
         headers.insert(GRPC_MESSAGE, value);
     }
     if let Some(value) = details {
         headers.insert(GRPC_DETAILS, value);
     }
+}
+
+/// Trailers that a gRPC-Web server sent as its only message, made fit to be seen; `None` when these bytes are no such body
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>: a frame with the highest bit set, then lines).
+pub(super) fn tidy_web(body: &[u8], redactor: &Redactor, mode: Mode) -> Option<Vec<u8>> {
+    let (head, rest) = body.split_at_checked(5)?;
+    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    let lines = std::str::from_utf8(rest).ok().filter(|_| head[0] & 0x80 != 0 && length == rest.len())?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines.lines().filter_map(|line| line.split_once(':')) {
+        let name = HeaderName::from_bytes(name.trim().to_ascii_lowercase().as_bytes()).ok()?;
+        headers.append(name, HeaderValue::from_str(value.trim()).ok()?);
+    }
+    tidy(&mut headers, redactor, mode);
+    let mut out = Vec::with_capacity(body.len());
+    for (name, value) in &headers {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b":");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    let length = u32::try_from(out.len()).ok()?.to_be_bytes();
+    Some([&[head[0]], length.as_slice(), out.as_slice()].concat())
 }
 
 /// What a status says by itself.
@@ -131,11 +172,40 @@ mod tests {
     }
 
     #[test]
-    fn success_is_left_alone() {
-        let mut headers = HeaderMap::new();
-        headers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
-        headers.insert(GRPC_MESSAGE, HeaderValue::from_static("/srv/app"));
-        tidy(&mut headers, &Redactor::default(), Mode::Production);
-        assert_eq!(headers[GRPC_MESSAGE], "/srv/app");
+    fn what_is_no_status_is_a_failure_and_success_keeps_no_leaks() {
+        for status in ["300", "-1", "13.0", "x", ""] {
+            let mut headers = HeaderMap::new();
+            headers.insert(GRPC_STATUS, HeaderValue::from_str(status).unwrap());
+            headers.insert(GRPC_MESSAGE, HeaderValue::from_static("at com.acme.Order.find(Order.java:3)"));
+            headers.insert("x-err-bin", HeaderValue::from_static("YWJj"));
+            tidy(&mut headers, &Redactor::default(), Mode::Production);
+            assert_eq!(
+                (headers[GRPC_STATUS].to_str().unwrap(), message(&headers).as_str()),
+                ("2", "The service had a problem."),
+                "{status}"
+            );
+            assert!(!headers.contains_key("x-err-bin"));
+        }
+        let mut twice = HeaderMap::new();
+        twice.append(GRPC_STATUS, HeaderValue::from_static("0"));
+        twice.append(GRPC_STATUS, HeaderValue::from_static("13"));
+        tidy(&mut twice, &Redactor::default(), Mode::Production);
+        assert_eq!(twice.get_all(GRPC_STATUS).iter().collect::<Vec<_>>(), ["13"]);
+        let mut fine = HeaderMap::new();
+        fine.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+        fine.insert(GRPC_MESSAGE, HeaderValue::from_static("OK"));
+        tidy(&mut fine, &Redactor::default(), Mode::Production);
+        assert_eq!((&fine[GRPC_STATUS], &fine[GRPC_MESSAGE]), (&HeaderValue::from_static("0"), &HeaderValue::from_static("OK")));
+    }
+
+    #[test]
+    fn trailers_in_a_web_body_are_read() {
+        let lines = b"grpc-status:13\r\ngrpc-message:at com.acme.Order.find(Order.java:3)\r\n";
+        let body = [&[0x80, 0, 0, 0, lines.len() as u8], lines.as_slice()].concat();
+        let clean = tidy_web(&body, &Redactor::default(), Mode::Production).unwrap();
+        assert_eq!(usize::from(clean[4]), clean.len() - 5);
+        let text = String::from_utf8_lossy(&clean[5..]).into_owned();
+        assert!(text.contains("grpc-status:13\r\n") && text.contains("The service had a problem.") && !text.contains("acme"), "{text}");
+        assert_eq!(tidy_web(b"\0\0\0\0\x01a", &Redactor::default(), Mode::Production), None);
     }
 }

@@ -5,13 +5,13 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
 
 use super::Trouble;
 use super::heads::guard_headers;
 use super::inspect::{Content, Opened, Passage};
-use super::read::{broken_off, decoded, header_text, inside, reading_clocks};
+use super::read::{Decoded, broken_off, decoded, header_text, inside, reading_clocks};
 use crate::failure::{Failure, Kind};
 use crate::plan::Route;
 use crate::relay::{Beyond, Collected, collect};
@@ -28,19 +28,22 @@ pub(super) async fn watch(mut reply: Opened, route: &Route) -> Result<Passage, T
     if !content_type.is_empty() && !texts.iter().any(|word| content_type.contains(word)) {
         return reply.begin().await;
     }
-    // A coded body can only be looked through whole.
+    // A coded body can only be looked through whole; so can one in which errors are looked for.
     let coded = reply.headers.contains_key(header::CONTENT_ENCODING);
-    let bound = if coded || !route.policy.errors.errors_in_success.is_empty() { route.policy.errors.max_body.max(WHOLE) } else { WHOLE };
-    let declared = reply.body.size_hint().exact();
-    if !coded && declared.is_some_and(|length| length > bound as u64) {
-        return Ok(guarded(reply.stream()));
+    let must = coded || !route.policy.errors.errors_in_success.is_empty();
+    let bound = if must { route.policy.errors.max_body.max(WHOLE) } else { WHOLE };
+    let events = content_type.contains("event-stream");
+    // Only a body that says that it is short is waited for: any other may flow for hours.
+    let short = reply.body.size_hint().exact().is_some_and(|length| length <= bound as u64);
+    if events || !(short || must) {
+        return Ok(guarded(reply.begin().await?));
     }
     let read = collect(&mut reply.body, bound, reading_clocks(&route.policy, reply.clocks), Beyond::Keep).await;
     if let Some(failure) = read.failure {
         return Err(broken_off(failure).into());
     }
     if read.truncated && coded {
-        return Err(Failure::because(Kind::UpstreamError, "a coded body over errors.max_body cannot be guarded").into());
+        return Err(unguardable("a coded body over errors.max_body cannot be guarded"));
     }
     if read.truncated {
         return Ok(guarded(reply.stream_after(Bytes::from(read.bytes).into())));
@@ -50,9 +53,20 @@ pub(super) async fn watch(mut reply: Opened, route: &Route) -> Result<Passage, T
     whole(status, headers, &read, route)
 }
 
+/// Digests of a body that may not stay as it is.
+const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
+
+fn unguardable(why: &str) -> Trouble {
+    Failure::because(Kind::UpstreamError, why).into()
+}
+
 fn guarded(mut passage: Passage) -> Passage {
     if let Content::Stream { guarded, .. } = &mut passage.content {
         *guarded = true;
+        // They would describe a body that may not stay as it is.
+        for name in [header::ETAG].into_iter().chain(DIGESTS.map(HeaderName::from_static)) {
+            passage.headers.remove(name);
+        }
     }
     passage
 }
@@ -60,8 +74,8 @@ fn guarded(mut passage: Passage) -> Passage {
 /// All of the body is there.
 fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &Route) -> Result<Passage, Trouble> {
     let policy = &route.policy;
-    let Some(text) = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
-        return Err(Failure::because(Kind::UpstreamError, "a coding that cannot be undone cannot be guarded").into());
+    let Some(Decoded { text, whole: true }) = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
+        return Err(unguardable("a coding that cannot be undone to its end cannot be guarded"));
     };
     if let Some(trouble) = inside(&text, status.as_u16(), &mut headers, policy) {
         return Err(trouble);
@@ -86,7 +100,11 @@ fn replaced(headers: &mut HeaderMap, text: String) -> Bytes {
         header::X_CONTENT_TYPE_OPTIONS,
         header::AGE,
     ];
-    let gone: Vec<_> = headers.keys().filter(|name| describes_body(name.as_str()) && !kept.contains(name)).cloned().collect();
+    let gone: Vec<_> = headers
+        .keys()
+        .filter(|name| (describes_body(name.as_str()) || **name == header::CONTENT_RANGE) && !kept.contains(name))
+        .cloned()
+        .collect();
     gone.into_iter().for_each(|name| drop(headers.remove(name)));
     let media = headers
         .get(header::CONTENT_TYPE)

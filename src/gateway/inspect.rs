@@ -14,6 +14,7 @@ use crate::observe::metrics::Class;
 use crate::plan::Route;
 use crate::policy::{Mode, Policy};
 use crate::relay::{self, BodyClocks, Prefix};
+use crate::rpc;
 use crate::upstream::dispatch::{Lease, Reply};
 use crate::upstream::mapping::Mapping;
 use crate::upstream::response_head;
@@ -51,7 +52,9 @@ pub(super) async fn inspect(reply: Reply, route: &Route, mode: Mode, client: &Cl
     if traits.connection_auth {
         lease.make_private(&client.private);
     }
-    if is_grpc(&parts.headers) {
+    let dialect = parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| Dialect::of_content_type(value.as_bytes()));
+    let grpc = matches!(dialect, Some(Dialect::Grpc | Dialect::GrpcWeb));
+    if grpc || parts.headers.contains_key(rpc::GRPC_STATUS) {
         grpc::tidy(&mut parts.headers, &route.voice.redactor, mode);
     }
     let clocks = clocks(policy, trip);
@@ -60,16 +63,11 @@ pub(super) async fn inspect(reply: Reply, route: &Route, mode: Mode, client: &Cl
     match Kind::of_upstream_status(status) {
         None if readable && policy.leak_guard => guard::watch(reply, route).await,
         None if readable && !policy.errors.errors_in_success.is_empty() => read::success(reply, policy).await,
+        None if dialect == Some(Dialect::GrpcWeb) => web_trailers(reply, route, mode).await,
         None => reply.begin().await,
         Some(kind) if passes(kind, policy) => reply.begin().await,
         Some(kind) => Err(read::error(kind, reply, route, mode, trip).await),
     }
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(http::header::CONTENT_TYPE)
-        .is_some_and(|value| matches!(Dialect::of_content_type(value.as_bytes()), Some(Dialect::Grpc | Dialect::GrpcWeb)))
 }
 
 /// A reply whose head is clean.
@@ -83,10 +81,15 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Streams, unless the body is broken already. A body of known length cannot be: it needs no look.
-    pub(super) async fn begin(mut self) -> Result<Passage, Trouble> {
+    pub(super) async fn begin(self) -> Result<Passage, Trouble> {
         if self.body.is_end_stream() || self.body.size_hint().exact().is_some() {
             return Ok(self.stream());
         }
+        self.begin_reading().await
+    }
+
+    /// Reads what is there already.
+    async fn begin_reading(mut self) -> Result<Passage, Trouble> {
         let prefix = relay::begin(&mut self.body).await?;
         Ok(self.stream_after(prefix))
     }
@@ -124,6 +127,25 @@ const fn passes(kind: Kind, policy: &Policy) -> bool {
 fn is_bodiless(status: u16, method: &Method) -> bool {
     matches!(status, 204 | 205 | 304) || *method == Method::HEAD
 }
+
+/// A gRPC-Web answer that begins with its trailers is a failure told in the body.
+async fn web_trailers(reply: Opened, route: &Route, mode: Mode) -> Result<Passage, Trouble> {
+    let mut passage = match reply.body.size_hint().exact() {
+        Some(length) if length > MAX_WEB_TRAILERS => reply.stream(),
+        _ => reply.begin_reading().await?,
+    };
+    if let Content::Stream { prefix, body, .. } = &mut passage.content
+        && body.is_end_stream()
+        && let Some(clean) = grpc::tidy_web(&prefix.data, &route.voice.redactor, mode)
+    {
+        passage.headers.insert(http::header::CONTENT_LENGTH, clean.len().into());
+        prefix.data = clean.into();
+    }
+    Ok(passage)
+}
+
+/// The longest trailers in a body that are looked at, in bytes.
+const MAX_WEB_TRAILERS: u64 = 16 * 1024;
 
 /// What a request body left in the record.
 pub(super) fn bytes_in(trip: &Trip) -> u64 {

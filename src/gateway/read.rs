@@ -32,8 +32,9 @@ pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mo
     let policy = &route.policy.errors;
     let read = collect(&mut reply.body, policy.max_body, reading_clocks(&route.policy, reply.clocks), Beyond::Drain).await;
     let content_type = header_text(&reply.headers, "content-type");
-    let text = decoded(&reply.headers, &read, policy.max_body);
-    let page = page_for_browser(kind, &read, text.as_deref(), content_type.as_deref(), route, mode, trip);
+    let decoded = decoded(&reply.headers, &read, policy.max_body);
+    let page = page_for_browser(kind, &read, decoded.as_ref(), content_type.as_deref(), route, mode, trip);
+    let text = decoded.map(|decoded| decoded.text);
     let report = text.as_deref().map(|text| report::read_as(text, content_type.as_deref())).unwrap_or_default();
     if read.ended {
         reply.lease.finish();
@@ -94,7 +95,7 @@ pub(super) async fn success(mut reply: Opened, policy: &Policy) -> Result<Passag
         return Ok(reply.stream_after(Bytes::from(read.bytes).into()));
     }
     reply.lease.finish();
-    let text = decoded(&reply.headers, &read, policy.errors.max_body).unwrap_or_default();
+    let text = decoded(&reply.headers, &read, policy.errors.max_body).map(|decoded| decoded.text).unwrap_or_default();
     match inside(&text, reply.status.as_u16(), &mut reply.headers, policy) {
         Some(trouble) => Err(trouble),
         None => Ok(Passage { status: reply.status, headers: reply.headers, content: Content::Ready(read.bytes.into()) }),
@@ -130,22 +131,31 @@ fn trouble(kind: Kind, said: Said, failure: Option<Failure>) -> Trouble {
     Trouble { failure: Failure { detail, ..Failure::new(kind) }, said: Some(Box::new(said)) }
 }
 
+/// A header's values, as one list (RFC 9110 5.3).
 pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+/// The text of a body, and whether that is all of it.
+pub(super) struct Decoded {
+    pub(super) text: String,
+    pub(super) whole: bool,
 }
 
 /// The text of a body; `None` for a coding that is not known or broken.
-pub(super) fn decoded(headers: &HeaderMap, read: &Collected, max: usize) -> Option<String> {
+pub(super) fn decoded(headers: &HeaderMap, read: &Collected, max: usize) -> Option<Decoded> {
     let coding = header_text(headers, "content-encoding");
-    let bytes = decode::uncode(&read.bytes, coding.as_deref(), max)?;
-    Some(decode::text(&bytes, header_text(headers, "content-type").as_deref()))
+    let plain = decode::uncode(&read.bytes, coding.as_deref(), max)?;
+    let text = decode::text(&plain.bytes, header_text(headers, "content-type").as_deref());
+    Some(Decoded { text, whole: plain.whole && !read.truncated })
 }
 
 /// A 4xx page that a browser asked for passes, unless it is a framework's or shows internals (contract section 1).
 fn page_for_browser(
     kind: Kind,
     read: &Collected,
-    text: Option<&str>,
+    decoded: Option<&Decoded>,
     content_type: Option<&str>,
     route: &Route,
     mode: Mode,
@@ -156,8 +166,12 @@ fn page_for_browser(
     if kind != Kind::UpstreamClientError || !wanted || !is_page || read.truncated || read.failure.is_some() {
         return None;
     }
-    let text = text.filter(|text| text.len() <= MAX_PAGE)?;
-    let clean =
-        report::kind_of(text) == report::Kind::Html && !report::is_framework_page(text) && !route.voice.redactor.document_leaks(text);
+    // A part of a page says nothing of the rest, and an escape sequence may turn letters into others.
+    let text = decoded.filter(|decoded| decoded.whole).map(|decoded| decoded.text.as_str())?;
+    let readable = text.len() <= MAX_PAGE && !text.contains('\u{1b}');
+    let clean = readable
+        && report::kind_of(text) == report::Kind::Html
+        && !report::is_framework_page(text)
+        && !route.voice.redactor.page_leaks(text);
     (clean && mode == Mode::Production).then(|| Bytes::copy_from_slice(&read.bytes))
 }

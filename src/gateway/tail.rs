@@ -35,9 +35,12 @@ impl Tail for Rest {
     fn trailers(&self, mut trailers: HeaderMap) -> Option<HeaderMap> {
         let Some(route) = &self.route else { return filter_trailers(trailers, redact::leaks) };
         let redactor = &route.voice.redactor;
-        grpc::tidy(&mut trailers, redactor, self.mode);
-        // Details are base64: they were looked through before.
-        let details = trailers.remove(rpc::GRPC_DETAILS);
+        let grpc = trailers.contains_key(rpc::GRPC_STATUS);
+        if grpc {
+            grpc::tidy(&mut trailers, redactor, self.mode);
+        }
+        // Details are base64: they were looked through before, and only a call that failed has them.
+        let details = trailers.remove(rpc::GRPC_DETAILS).filter(|_| grpc);
         let mut kept = filter_trailers(trailers, |value| redactor.leaks(value));
         if let (Some(details), Some(kept)) = (details, &mut kept) {
             kept.insert(rpc::GRPC_DETAILS, details);

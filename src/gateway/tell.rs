@@ -45,7 +45,8 @@ impl Gateway {
         Envelope {
             status,
             message,
-            language: told_by_catalogue.then_some(language),
+            language: told_by_catalogue.then(|| language.clone()),
+            spoken: language,
             fields,
             retry_after: retry_after(failure, said, status, policy),
             violated: failure.violated.clone(),
@@ -55,11 +56,16 @@ impl Gateway {
             method: trip.context().method.clone(),
             path: trip.context().path().to_owned(),
             grpc: said.and_then(own_grpc_status).unwrap_or_else(|| grpc_status(status.as_u16(), failure.kind.row().clock).number()),
-            rpc_id: said.and_then(|said| said.report.rpc_id.clone()),
+            rpc_id: said.and_then(|said| said.report.rpc_id.clone()).filter(|id| is_safe_id(id, &voice.redactor)),
             debug: development.then(|| Box::new(debug(failure, said, trip))),
             code,
         }
     }
+}
+
+/// An id of a call that may be repeated: a number, or a token that is no internal.
+fn is_safe_id(id: &str, redactor: &Redactor) -> bool {
+    id.bytes().all(|b| b.is_ascii_digit() || b == b'-') || redactor.clear_code(id.trim_matches('"')).is_some()
 }
 
 /// `grpc-status` of the upstream's own answer, when it tells of a failure.

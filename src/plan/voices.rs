@@ -31,6 +31,9 @@ impl Voices {
     /// The voice of these layers, and the languages it has: those that were asked for, or all.
     pub(super) fn compile(&mut self, layers: &Layers<'_>, problems: &mut Problems) -> (Voice, Vec<String>) {
         let messages = self.messages(layers.error(|keys| &keys.messages), problems);
+        if layers.error(|keys| &keys.languages).is_some_and(|list| list.is_empty()) {
+            problems.add(None, "`languages` names no language", "leave it out for all that there are");
+        }
         let languages = layers.error(|keys| &keys.languages).map(|list| known(list, &messages, problems)).filter(|list| !list.is_empty());
         let languages = languages.unwrap_or_else(|| all_of(&messages));
         let redactor = self.redactor(layers, problems);
@@ -56,6 +59,13 @@ impl Voices {
 
     fn redactor(&mut self, layers: &Layers<'_>, problems: &mut Problems) -> Arc<Redactor> {
         let keys = layers.error(|keys| &keys.redact).unwrap_or_default();
+        for at in keys.allow.iter().filter(|at| at.value.trim().len() < 3) {
+            problems.add(
+                at.span.clone(),
+                "too short to be known as harmless",
+                "at least three characters: every place where it stands is left out",
+            );
+        }
         let texts = |list: &[At<String>]| list.iter().map(|at| at.value.clone()).collect::<Vec<_>>();
         let (extra, allow) = (texts(&keys.extra), texts(&keys.allow));
         if let Some(known) = self.redactors.get(&(extra.clone(), allow.clone())) {

@@ -78,17 +78,8 @@ impl Redactor {
 
     /// What must be taken out of a document, in its order and without overlaps; empty when it does not leak.
     pub fn findings(&self, text: &str) -> Vec<Finding> {
-        let mut found = self.all_findings(text.as_bytes(), false);
-        for finding in &mut found {
-            // Rules see bytes; nothing is cut within a character.
-            while !text.is_char_boundary(finding.span.start) {
-                finding.span.start -= 1;
-            }
-            while !text.is_char_boundary(finding.span.end) {
-                finding.span.end += 1;
-            }
-        }
-        merged(found)
+        let found = self.all_findings(text.as_bytes(), false).into_iter();
+        merged(found.map(|finding| Finding { span: aligned(text, finding.span), ..finding }).collect())
     }
 
     /// Ranges to overwrite in a part of a document. Once it has been seen to leak, every sign counts.
@@ -114,8 +105,8 @@ impl Redactor {
                 .collect();
             let grown = blocks::grow(&view.text, &traces).into_iter().flat_map(|block| view.sources(block));
             found.extend(grown.map(|span| Finding { family: Family::Trace, weight: Weight::Hint, span }));
-            for hit in hits {
-                let spans = view.sources(widened(&view.text, hit)).into_iter();
+            for (span, hit) in widened_all(&view.text, hits) {
+                let spans = view.sources(span).into_iter();
                 found.extend(spans.map(|span| Finding { family: hit.family, weight: hit.weight, span }));
             }
         }
@@ -220,8 +211,10 @@ impl Redactor {
         self.document(text).or_else(|| {
             let mut out = String::with_capacity(text.len());
             let mut kept = 0;
-            let hits = self.hits(text.as_bytes(), usize::MAX).into_iter();
-            let spans = hits.map(|hit| Finding { family: hit.family, weight: hit.weight, span: widened(text.as_bytes(), &hit) }).collect();
+            let hits = self.hits(text.as_bytes(), usize::MAX);
+            let spans = widened_all(text.as_bytes(), &hits)
+                .map(|(span, hit)| Finding { family: hit.family, weight: hit.weight, span: aligned(text, span) })
+                .collect();
             for finding in merged(spans) {
                 out.push_str(text.get(kept..finding.span.start).unwrap_or_default());
                 out.push_str(&placeholder(finding.family));
@@ -282,12 +275,38 @@ fn is_frame(object: &serde_json::Map<String, Value>) -> bool {
         || (has(&["className", "declaringClass", "class"]) && has(&["methodName", "method", "function"]))
 }
 
+/// Rules see bytes; nothing is cut within a character.
+fn aligned(text: &str, span: Range<usize>) -> Range<usize> {
+    let (mut start, mut end) = (span.start.min(text.len()), span.end.min(text.len()));
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    start..end
+}
+
+/// Hits (in order) with what belongs to them. What an earlier one covers is not looked at again, so that this stays linear.
+fn widened_all<'h>(text: &'h [u8], hits: &'h [Hit]) -> impl Iterator<Item = (Range<usize>, &'h Hit)> {
+    let mut covered = 0;
+    hits.iter().filter_map(move |hit| {
+        if hit.span.end <= covered {
+            return None;
+        }
+        let span = widened(text, hit, covered);
+        covered = covered.max(span.end);
+        Some((span, hit))
+    })
+}
+
 /// A hit with what belongs to it: a statement or a fault reaches to the end of its line, a path or host to the end of its word.
-fn widened(text: &[u8], hit: &Hit) -> Range<usize> {
+fn widened(text: &[u8], hit: &Hit, covered: usize) -> Range<usize> {
     let line_end = || text[hit.span.end..].iter().position(|b| *b == b'\n').map_or(text.len(), |at| hit.span.end + at);
     let ends_word = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'<' | b'>' | b',' | b')' | b']' | b'}' | b';');
     let word_end = || text[hit.span.end..].iter().position(ends_word).map_or(text.len(), |at| hit.span.end + at);
-    let word_start = || text[..hit.span.start].iter().rposition(ends_word).map_or(0, |at| at + 1);
+    let floor = covered.min(hit.span.start);
+    let word_start = || text[floor..hit.span.start].iter().rposition(ends_word).map_or(floor, |at| floor + at + 1);
     match hit.family {
         Family::Sql | Family::Environment => hit.span.start..line_end().max(hit.span.end),
         Family::Fault if hit.weight == Weight::Likely => hit.span.start..line_end().max(hit.span.end),

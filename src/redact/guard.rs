@@ -15,23 +15,36 @@ pub struct Guard {
     redactor: Arc<Redactor>,
     held: Vec<u8>,
     masked: bool,
+    /// Whole lines pass at once: an event must not wait for the next.
+    live: bool,
 }
 
 impl Guard {
     /// Begins at the first byte.
     pub const fn new(redactor: Arc<Redactor>) -> Self {
-        Self { redactor, held: Vec::new(), masked: false }
+        Self { redactor, held: Vec::new(), masked: false, live: false }
+    }
+
+    /// Begins at the first byte of a flow of events, whose lines pass as they come.
+    pub const fn live(redactor: Arc<Redactor>) -> Self {
+        Self { redactor, held: Vec::new(), masked: false, live: true }
     }
 
     /// Takes bytes; gives those that are safe to pass, which may be none.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.held.extend_from_slice(bytes);
-        if self.held.len() < WINDOW + OVERLAP {
-            return Vec::new();
+        let mut out = Vec::new();
+        for piece in bytes.chunks(WINDOW) {
+            self.held.extend_from_slice(piece);
+            let unended = self.held.iter().rev().take(OVERLAP).take_while(|byte| **byte != b'\n').count();
+            let (keep, full) = if self.live { (unended, unended + 1) } else { (OVERLAP, WINDOW + OVERLAP) };
+            if self.held.len() >= full {
+                self.look();
+                let rest = self.held.split_off(self.held.len() - keep);
+                out.append(&mut self.held);
+                self.held = rest;
+            }
         }
-        self.look();
-        let rest = self.held.split_off(self.held.len() - OVERLAP);
-        std::mem::replace(&mut self.held, rest)
+        out
     }
 
     /// The end: everything that was held back.

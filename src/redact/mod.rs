@@ -46,6 +46,8 @@ pub struct Redactor {
     allow: Vec<String>,
 }
 
+/// Texts that no pattern may match.
+const HARMLESS: [&[u8]; 4] = [b"", b" ", b"a", b"The request is not valid."];
 /// Bytes that an operator's patterns may take.
 const MAX_EXTRA: usize = 8 << 20;
 
@@ -60,8 +62,8 @@ impl Redactor {
             built.map_err(|error| (at, error.to_string()))
         };
         let each = extra.iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
-        if let Some(at) = each.iter().position(|pattern| pattern.is_match(b"")) {
-            return Err((at, "it matches the empty text, so everything would be dirty".into()));
+        if let Some(at) = each.iter().position(|pattern| HARMLESS.iter().any(|text| pattern.is_match(text))) {
+            return Err((at, "it matches harmless text too, so everything would be dirty".into()));
         }
         let set = RegexSetBuilder::new(extra).size_limit(MAX_EXTRA).build().map_err(|error| (0, error.to_string()))?;
         Ok(Self { extra: set, each, allow: allow.iter().filter(|text| !text.is_empty()).cloned().collect() })
@@ -73,12 +75,26 @@ impl Redactor {
         let raw = bounded(text.raw().trim(), MAX_LOOK);
         let kept = if self.leaks(raw) { sentence::clean_lead(raw, |sentence| self.leaks(sentence))? } else { raw };
         let flat = flatten(kept);
+        // What is shown is one line: lines that say nothing by themselves may say it together.
+        if flat != raw && self.leaks(&flat) {
+            return None;
+        }
         let sound = !flat.is_empty() && flat.len() <= 4 * MAX_MESSAGE && flat.chars().count() <= MAX_MESSAGE;
         sound.then(|| Text::cleared(flat))
     }
 
     /// True when the text holds something that must not reach a client.
     pub fn leaks(&self, text: &str) -> bool {
+        self.leaks_as_written(text) || unmasked(text).is_some_and(|plain| self.leaks_as_written(&plain))
+    }
+
+    /// True when a page shows a reader something that must not reach a client, or holds what only a failing program writes.
+    pub fn page_leaks(&self, page: &str) -> bool {
+        let visible = View::of(page.as_bytes()).visible();
+        engine::any_but(&visible.text, &[Family::Markup]) || self.extra.is_match(&visible.text) || self.document_leaks(page)
+    }
+
+    fn leaks_as_written(&self, text: &str) -> bool {
         let text = self.without_allowed(text.as_bytes());
         let hidden = |view: View<'_>| self.any(&view.text);
         if self.any(&text) {
@@ -98,7 +114,9 @@ impl Redactor {
     /// A machine code that may be shown (contract section 3): `[A-Za-z0-9_.:-]{1,64}` and not a qualified class name.
     pub fn clear_code(&self, code: &str) -> Option<String> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
-        let sound = (1..=64).contains(&code.len())
+        let speaks = code.bytes().any(|b| b.is_ascii_alphanumeric());
+        let sound = speaks
+            && (1..=64).contains(&code.len())
             && code.bytes().all(allowed)
             && !is_class_name(code)
             && !engine::any_but(code.as_bytes(), &[Family::Class])
@@ -153,13 +171,40 @@ pub fn leaks(text: &str) -> bool {
     RULES.leaks(text)
 }
 
+/// A text as a reader sees it, where letters are dressed up: full-width forms, unusual spaces and characters without width
+/// (Unicode 17 chapter 6.2 and 23.2), percent escapes. `None` when it is plain already.
+fn unmasked(text: &str) -> Option<String> {
+    let percent = text.as_bytes().windows(3).any(|part| part[0] == b'%' && part[1].is_ascii_hexdigit() && part[2].is_ascii_hexdigit());
+    if text.is_ascii() && !percent {
+        return None;
+    }
+    let decoded = if percent { Cow::Owned(crate::rpc::percent_decode(text.as_bytes())) } else { Cow::Borrowed(text) };
+    let plain = |c: char| match c {
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => None,
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
+        c if c.is_whitespace() && c != '\n' => Some(' '),
+        c => Some(c),
+    };
+    Some(decoded.chars().filter_map(plain).collect())
+}
+
 /// A code that is the qualified name of a class: `com.acme.LockedException`, `Acme::LockedError`.
 fn is_class_name(code: &str) -> bool {
-    let last = code.rsplit(['.', ':']).next().unwrap_or_default();
-    let parts = code.split(['.', ':']).filter(|part| !part.is_empty()).count();
-    let class = last.starts_with(|c: char| c.is_ascii_uppercase()) && last.contains(|c: char| c.is_ascii_lowercase());
-    let package = code.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    (class && package && parts > 2) || (code.contains("::") && class)
+    let parts: Vec<&str> = code.split(['.', ':']).filter(|part| !part.is_empty()).collect();
+    let camel = |part: &str| part.starts_with(|c: char| c.is_ascii_uppercase()) && part.contains(|c: char| c.is_ascii_lowercase());
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return false };
+    if parts.len() < 2 {
+        return false;
+    }
+    // SOAP's own prefixes say whose fault it was.
+    let soap = matches!(*first, "Client" | "Server" | "Sender" | "Receiver" | "soap" | "env");
+    let thrown = last.ends_with("Exception") || last.ends_with("Throwable") || (last.ends_with("Error") && camel(last));
+    let package = first.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && parts.len() > 2;
+    let domain =
+        matches!(*first, "com" | "org" | "net" | "io" | "java" | "javax" | "jakarta" | "kotlin" | "scala" | "dev" | "de" | "kr" | "jp");
+    let digits = (2..=5).contains(&last.len()) && last.bytes().all(|b| b.is_ascii_digit()) && !last.starts_with('0');
+    let port = digits && code.contains(':') && first.starts_with(|c: char| c.is_ascii_lowercase());
+    (thrown && !soap) || (package && (domain || parts.iter().any(|part| camel(part)))) || (code.contains("::") && camel(last)) || port
 }
 
 /// A code that only names what was thrown: fit where nothing else was found, not beside an internal.
@@ -229,6 +274,12 @@ mod tests {
         "KeyError: 'user_id'",
         "No query results for model [App\\Models\\Order] 77",
         "Key (email)=(kim@example.test) already exists.",
+        "SELECT\u{a0}*\u{a0}FROM\u{a0}users\u{a0}WHERE\u{a0}id=1",
+        "SELECT u.id,\n  u.email,\n  u.pw\nFROM users u\nWHERE u.id = 7",
+        "\u{ff43}\u{ff4f}\u{ff4d}.acme.orders.\u{ff2f}rderDao",
+        "Not valid here. password\n= hunter2secret\nat com.acme.Foo.bar(Foo.java:3)",
+        "see %2Fsrv%2Fapp%2Fdao.py",
+        "POST http://orders-service:8080/api failed",
     ];
 
     const CLEAN: &[&str] = &[
@@ -265,6 +316,13 @@ mod tests {
         let clear_code = |code| Redactor::default().clear_code(code);
         assert_eq!(clear_code("E1042").as_deref(), Some("E1042"));
         assert_eq!(clear_code("order.locked").as_deref(), Some("order.locked"));
+        for code in ["Shop:010046", "Client.ValidationError", "AWS.SimpleQueueService.NonExistentQueue", "ConditionalCheckFailedException"]
+        {
+            assert_eq!(clear_code(code).as_deref(), Some(code));
+        }
+        for code in ["com.acme.LOCKED.ORDERDAO", "System.NullReferenceException", "Acme.OrderNotFoundException", "orders:8080", "..", "-"] {
+            assert_eq!(clear_code(code), None, "{code}");
+        }
         assert!(clear_code("com.acme.orders.LockedException").is_none());
         assert!(clear_code("two words").is_none());
         assert!(clear_code("").is_none());

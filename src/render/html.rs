@@ -7,7 +7,7 @@ use crate::render::PageWords;
 pub(super) fn page(e: &Envelope, words: PageWords<'_>) -> Vec<u8> {
     let status = e.status.as_u16();
     let title = e.status.canonical_reason().unwrap_or("Error");
-    let lang = e.language.as_deref().unwrap_or("en");
+    let lang = &e.spoken;
     let mut page = format!(
         "<!doctype html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <meta name=\"robots\" content=\"noindex\">\n<title>{status} {title}</title>\n\

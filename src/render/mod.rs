@@ -94,6 +94,7 @@ fn sample(full: bool) -> Envelope {
         code: "E1".into(),
         message: Text::own("a \"b\" <c>\\"),
         language: full.then(|| "en".to_owned()),
+        spoken: "en".into(),
         fields: fields.into_iter().collect(),
         retry_after: full.then_some(7),
         violated: Vec::new(),

@@ -2,6 +2,7 @@
 //!
 //! Never fails loudly: what cannot be decoded is `None`, and the catalogue speaks instead.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use encoding_rs::{Encoding, UTF_8};
@@ -12,30 +13,69 @@ const MAX_RATIO: usize = 200;
 /// How much of a body is looked at for its likeness to a charset, in bytes.
 const MAX_GUESS: usize = 16 * 1024;
 
-/// Undoes `content_encoding` (RFC 9110 8.4) with at most `max` bytes of output; `None` for codings that are not known, and
-/// for what is broken from the first byte on.
-pub fn uncode<'b>(body: &'b [u8], content_encoding: Option<&str>, max: usize) -> Option<std::borrow::Cow<'b, [u8]>> {
-    use std::borrow::Cow;
+/// A body without its content codings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncoded<'b> {
+    /// At most the bound.
+    pub bytes: Cow<'b, [u8]>,
+    /// Nothing was left out: neither bound nor broken coding ended it.
+    pub whole: bool,
+}
+
+/// The most codings of one body that are undone.
+const MAX_CODINGS: usize = 3;
+
+/// Undoes `content_encoding` (RFC 9110 8.4: a list, the last applied last) with at most `max` bytes of output; `None` for
+/// codings that are not known, and for what is broken from the first byte on.
+pub fn uncode<'b>(body: &'b [u8], content_encoding: Option<&str>, max: usize) -> Option<Uncoded<'b>> {
     let max = max.min(body.len().saturating_mul(MAX_RATIO).max(1024));
-    match content_encoding.map(|c| c.trim().to_ascii_lowercase()).as_deref() {
-        None | Some("" | "identity") => Some(Cow::Borrowed(body)),
-        Some("gzip" | "x-gzip") => bounded(flate2::read::MultiGzDecoder::new(body), max).map(Cow::Owned),
+    let mut out = Uncoded { bytes: Cow::Borrowed(body), whole: true };
+    let codings = content_encoding.unwrap_or_default().split(',').map(|coding| coding.trim().to_ascii_lowercase());
+    let codings: Vec<String> = codings.filter(|coding| !coding.is_empty() && coding != "identity").collect();
+    if codings.len() > MAX_CODINGS {
+        return None;
+    }
+    for coding in codings.iter().rev() {
+        let (bytes, whole) = one(&out.bytes, coding, max)?;
+        out = Uncoded { bytes: Cow::Owned(bytes), whole: out.whole && whole };
+    }
+    Some(out)
+}
+
+/// Undoes one coding; with it whether all of it came out.
+fn one(body: &[u8], coding: &str, max: usize) -> Option<(Vec<u8>, bool)> {
+    match coding {
+        "gzip" | "x-gzip" => bounded(flate2::read::MultiGzDecoder::new(body), max),
         // RFC 9110 8.4.1.2 means zlib, but servers of a generation send raw deflate under that name.
-        Some("deflate") => match bounded(flate2::read::ZlibDecoder::new(body), max) {
-            Some(out) => Some(Cow::Owned(out)),
-            None => bounded(flate2::read::DeflateDecoder::new(body), max).map(Cow::Owned),
-        },
-        Some("br") => bounded(brotli_decompressor::Decompressor::new(body, 4096), max).map(Cow::Owned),
-        Some("zstd") => ruzstd::decoding::StreamingDecoder::new(body).ok().and_then(|decoder| bounded(decoder, max)).map(Cow::Owned),
-        Some(_) => None,
+        "deflate" => bounded(flate2::read::ZlibDecoder::new(body), max).or_else(|| bounded(flate2::read::DeflateDecoder::new(body), max)),
+        "br" => bounded(brotli_decompressor::Decompressor::new(body, 4096), max),
+        "zstd" => zstd(body, max),
+        _ => None,
     }
 }
 
-/// Reads until the end, an error or the bound; something read counts.
-fn bounded(mut from: impl Read, max: usize) -> Option<Vec<u8>> {
+/// Every frame of a zstd body (RFC 8878 3).
+fn zstd(mut body: &[u8], max: usize) -> Option<(Vec<u8>, bool)> {
     let mut out = Vec::new();
-    let ended = from.by_ref().take(max as u64).read_to_end(&mut out);
-    (ended.is_ok() || !out.is_empty()).then_some(out)
+    while !body.is_empty() {
+        let Ok(decoder) = ruzstd::decoding::StreamingDecoder::new(&mut body) else {
+            return (!out.is_empty()).then_some((out, false));
+        };
+        let (frame, whole) = bounded(decoder, max - out.len())?;
+        out.extend_from_slice(&frame);
+        if !whole || out.len() >= max {
+            return Some((out, whole && body.is_empty()));
+        }
+    }
+    Some((out, true))
+}
+
+/// Reads until the end, an error or the bound; something read counts.
+fn bounded(mut from: impl Read, max: usize) -> Option<(Vec<u8>, bool)> {
+    let mut out = Vec::new();
+    let ended = from.by_ref().take(max as u64).read_to_end(&mut out).is_ok();
+    let more = ended && out.len() == max && from.read(&mut [0]).is_ok_and(|read| read > 0);
+    (ended || !out.is_empty()).then_some((out, ended && !more))
 }
 
 /// Bytes to text: by byte order mark, by the charset of `content_type` or of the page, as UTF-8 where they are UTF-8, else by
@@ -88,11 +128,15 @@ mod tests {
 
     #[test]
     fn gzip_is_undone_and_bombs_are_bounded() {
-        assert_eq!(uncode(&gzip(b"hello"), Some("gzip"), 1 << 20).unwrap().as_ref(), b"hello");
+        let plain = |body: &[u8], coding| uncode(body, Some(coding), 1 << 20).map(|out| (out.bytes.into_owned(), out.whole));
+        assert_eq!(plain(&gzip(b"hello"), "gzip"), Some((b"hello".to_vec(), true)));
+        assert_eq!(plain(&gzip(&gzip(b"hello")), "gzip, identity, gzip"), Some((b"hello".to_vec(), true)));
         let bomb = gzip(&vec![0; 50 << 20]);
-        assert!(uncode(&bomb, Some("gzip"), 256 << 10).unwrap().len() <= 256 << 10);
-        assert_eq!(uncode(b"garbage", Some("gzip"), 1024), None);
-        assert_eq!(uncode(b"x", Some("compress"), 1024), None);
+        let cut = uncode(&bomb, Some("gzip"), 256 << 10).unwrap();
+        assert!(cut.bytes.len() <= 256 << 10 && !cut.whole);
+        assert!(!plain(&gzip(b"hello hello hello")[..20], "gzip").is_some_and(|(_, whole)| whole));
+        assert_eq!(plain(b"garbage", "gzip"), None);
+        assert_eq!(plain(b"x", "compress"), None);
     }
 
     #[test]
@@ -107,7 +151,7 @@ mod tests {
         fn any_bytes_decode(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             for coding in ["gzip", "deflate"] {
                 if let Some(out) = uncode(&bytes, Some(coding), 4096) {
-                    proptest::prop_assert!(out.len() <= 40_000);
+                    proptest::prop_assert!(out.bytes.len() <= 40_000);
                 }
             }
             text(&bytes, Some("text/html; charset=shift_jis"));

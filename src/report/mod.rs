@@ -143,6 +143,9 @@ pub fn is_framework_page(text: &str) -> bool {
         is_status_phrase(heading)
             || heading.starts_with(|c: char| c.is_ascii_digit())
             || heading.contains("HTTP Status")
+            || ["error report", "server error in", "detailed error", "runtime error", "error page"]
+                .iter()
+                .any(|words| heading.to_ascii_lowercase().contains(words))
             || heading.to_ascii_lowercase().starts_with("error")
     })
 }

@@ -26,11 +26,27 @@ pub fn read(text: &str, rules: &[SuccessRule]) -> Option<Told> {
             let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}').trim()).ok()?;
             let pointed =
                 rules.iter().find_map(|rule| if let SuccessRule::Pointer(rule) = rule { pointed(&value, rule, text) } else { None });
-            pointed.or_else(|| presets().find_map(|preset| json(value.as_object()?, preset)).map(by_shape))
+            // A batch is as good as the first of its answers that failed.
+            let answers: Vec<&Value> = value.as_array().map_or_else(|| vec![&value], |list| list.iter().take(MAX_BATCH).collect());
+            let first = answers.into_iter().find_map(|answer| {
+                let status = presets()
+                    .filter(|preset| value.is_object() || is_batched(*preset))
+                    .find_map(|preset| json(answer.as_object()?, preset))?;
+                Some(if value.is_object() { by_shape(status) } else { Told { status, report: super::read(&answer.to_string()) } })
+            });
+            pointed.or(first)
         }
         Kind::Xml if presets().any(|preset| preset == SuccessPreset::Soap) => soap(text).map(by_shape),
         _ => None,
     }
+}
+
+/// Answers of one batch that are looked at.
+const MAX_BATCH: usize = 100;
+
+/// Does the protocol know batches?
+const fn is_batched(preset: SuccessPreset) -> bool {
+    matches!(preset, SuccessPreset::Graphql | SuccessPreset::Jsonrpc)
 }
 
 /// An operator's rule.

@@ -9,6 +9,8 @@ use crate::text::Untrusted;
 
 /// Leaves that are looked at; an error has few.
 const MAX_LEAVES: usize = 200;
+/// Characters of an element's name that are looked at.
+const MAX_NAME: usize = 64;
 /// Names of the sentence, best first, in lower case and without prefix.
 const MESSAGE: &[&str] =
     &["message", "faultstring", "text", "detail", "description", "errormessage", "error_message", "msg", "reason", "title", "error"];
@@ -18,8 +20,12 @@ const CODE: &[&str] = &["code", "errorcode", "error_code", "faultcode", "subcode
 struct Leaf {
     /// Name in lower case without prefix.
     name: String,
-    /// Names of the elements around it, the same way.
-    around: Vec<String>,
+    /// Number of the element around it.
+    parent: usize,
+    /// Stands within a `code`.
+    in_code: bool,
+    /// Stands within a `link`.
+    in_link: bool,
     text: String,
 }
 
@@ -28,15 +34,11 @@ pub(super) fn read(text: &str) -> Report {
     let leaves = leaves(text);
     let find = |names: &[&str], usable: &dyn Fn(&str) -> bool| {
         names.iter().find_map(|name| {
-            leaves
-                .iter()
-                .find(|leaf| leaf.name == *name && !leaf.around.iter().any(|outer| outer == "link") && usable(&leaf.text))
-                .map(|leaf| leaf.text.clone())
+            leaves.iter().find(|leaf| leaf.name == *name && !leaf.in_link && usable(&leaf.text)).map(|leaf| leaf.text.clone())
         })
     };
     let message = find(MESSAGE, &|text| !is_status_phrase(text) && text.chars().any(char::is_alphabetic));
-    let soap_code =
-        leaves.iter().rfind(|leaf| leaf.name == "value" && leaf.around.iter().any(|outer| outer == "code")).map(|leaf| leaf.text.clone());
+    let soap_code = leaves.iter().rfind(|leaf| leaf.name == "value" && leaf.in_code).map(|leaf| leaf.text.clone());
     let code = find(CODE, &|text| !text.contains(' ') && !text.contains("://") && !is_status(text)).or(soap_code);
     Report {
         fields: fields(&leaves, message.as_deref()),
@@ -63,7 +65,7 @@ fn fields(leaves: &[Leaf], message: Option<&str>) -> Vec<(String, Vec<Untrusted>
         .enumerate()
         .filter(|(_, leaf)| matches!(leaf.name.as_str(), "field" | "property" | "propertypath" | "parameter" | "path"))
     {
-        let siblings = leaves.iter().enumerate().filter(|(other, sibling)| *other != at && sibling.around == leaf.around);
+        let siblings = leaves.iter().enumerate().filter(|(other, sibling)| *other != at && sibling.parent == leaf.parent);
         let text =
             siblings.filter(|(_, sibling)| MESSAGE.contains(&sibling.name.as_str())).map(|(_, sibling)| sibling.text.as_str()).next();
         if let Some(text) = text.or(message).filter(|_| !leaf.text.contains(' ') && !leaf.text.starts_with('/')) {
@@ -77,14 +79,18 @@ fn leaves(text: &str) -> Vec<Leaf> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_end_names = false;
     let mut leaves = Vec::new();
-    let mut path: Vec<String> = Vec::new();
+    let mut path: Vec<(String, usize)> = Vec::new();
+    let mut elements = 0;
     let mut content = String::new();
     // A document that is not well-formed has told what it had told so far.
     while let Ok(event) = reader.read_event() {
         match event {
             Event::Start(start) => {
                 content.clear();
-                path.push(start.local_name().as_ref().to_lowercase());
+                elements += 1;
+                let name = start.local_name();
+                let name: &str = name.as_ref();
+                path.push((name.chars().take(MAX_NAME).collect::<String>().to_lowercase(), elements));
             }
             Event::Text(text) => content.push_str(text.as_ref()),
             Event::CData(text) => content.push_str(text.as_ref()),
@@ -95,8 +101,10 @@ fn leaves(text: &str) -> Vec<Leaf> {
             Event::End(_) => {
                 let text = content.split_whitespace().collect::<Vec<_>>().join(" ");
                 content.clear();
-                if let Some(name) = path.pop().filter(|_| !text.is_empty()) {
-                    leaves.push(Leaf { name, around: path.clone(), text });
+                if let Some((name, _)) = path.pop().filter(|_| !text.is_empty()) {
+                    let within = |outer: &str| path.iter().any(|(name, _)| name == outer);
+                    let (in_code, in_link) = (within("code"), within("link"));
+                    leaves.push(Leaf { name, parent: path.last().map_or(0, |(_, number)| *number), in_code, in_link, text });
                 }
             }
             Event::Eof => break,

@@ -126,7 +126,6 @@ pub fn survives_server_error(name: &str) -> bool {
             | "sec-websocket-version"
             | "traceparent"
             | "tracestate"
-            | "baggage"
             | "b3"
             | "date"
     ) || name.starts_with("access-control-")

@@ -19,6 +19,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     hint(Address, r"(?i)\blocalhost(?::\d+)?\b|\bhost\.docker\b|\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b"),
     likely(Address, r"\barn:aws[\w-]*:[\w-]*:|\bprojects/[\w-]+/(?:locations|instances|secrets|topics)/|/subscriptions/[0-9a-f-]{36}/"),
+    hint(Address, r"\bhttps?://[\w-]+(?::\d+)?(?:[/\s\x22'<)]|$)"),
     hint(
         Address,
         r"\b[A-Za-z][\w.-]*:(?:5432|3306|6379|27017|1433|1521|9200|9300|5672|15672|9092|11211|2181|8500|2379|50051|9042|7687|8086|26257|6432|5433|26379)\b",

@@ -24,6 +24,11 @@ pub(super) const RULES: &[Rule] = &[
         r"\b[A-Z][a-z]\w*(?:Controller|Service|Repository|Dao|DAO|Handler|Middleware|Resolver|Entity|Dto|DTO|Factory|Provider|Interceptor|Servlet|Impl|Bean|Serializer|Deserializer)(?:[.#@$]|::|->)\w+",
     ),
     hint(Class, r"\b[A-Z]\w*[a-z][A-Z][a-z]+(?:Error|Exception)\b|\b[A-Z]\w+(?:\.[A-Z]\w+){2,}\b"),
+    // what answered, with its version
+    hint(
+        Class,
+        r"(?i)\b(?:nginx|apache|httpd|openresty|tomcat|jetty|undertow|php|openssl|python|gunicorn|uvicorn|werkzeug|microsoft-iis|kestrel|express|puma|passenger|haproxy|varnish|squid|envoy)/\d+\.\d",
+    ),
     // scripting runtimes
     likely(
         Fault,

@@ -15,6 +15,7 @@ pub(super) const RULES: &[Rule] = &[
         r"(?i)\b(?:insert\s+(?:ignore\s+)?into\s+\S+\s*(?:\(|values|select|default)|replace\s+into\s+\S+\s*\(|update\s+\S+\s+(?:as\s+\w+\s+)?set\s+\S+\s*=|delete\s+from\s+\S+\s+(?:where|using)|(?:create|alter|drop|truncate)\s+(?:table|index|database|view)\s|merge\s+into\s|exec(?:ute)?\s+(?:sp_|dbo\.)|call\s+\w+\.\w+\()",
     ),
     // error codes and their sentences
+    likely(Sql, r"\bERROR \d{4} \([0-9A-Z]{5}\)|\bMsg \d+, Level \d+"),
     likely(
         Sql,
         r"(?i)\bsqlstate\b|\bsqlcode\b|sql syntax|\bER_[A-Z_]{3,}|\bSQLITE_[A-Z]+\b|\bPG::|\bPQ[a-z]+\b.*error|\bpq: |(?:^|[\s:\x22])sql: [a-z]|\b(?:in|from|into|on) table [`'\x22]|\bcolumn \w+\.\w+ does not|\bP[1-6]\d{3}\b[^\w].*(?:prisma|constraint)|\bsql(?:error|exception|grammar)",

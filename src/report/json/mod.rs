@@ -15,13 +15,20 @@ use names::{CAUSE, CODE, CONTEXT, EXCEPTION, FIELDS, MESSAGE, Named, STACK, WHOL
 
 /// How deep wrappers are followed.
 const MAX_DEPTH: usize = 8;
+/// Objects and lists of one body that are looked into for its sentence.
+const MAX_VISITS: usize = 24;
+/// Bytes of a message after which nothing more is filled in.
+const MAX_FILLED: usize = 4 * 1024;
+/// Characters of a value that is filled in.
+const MAX_VALUE: usize = 200;
 
 /// Reads a JSON error; `None` when the text is not JSON.
 pub(super) fn read(text: &str) -> Option<Report> {
     let value = tree::read(text)?;
     let mut report =
         value.as_object().and_then(shapes::read).map(|known| Report { certainty: Certainty::Known, ..known }).unwrap_or_default();
-    visit(&value, &mut report, 0);
+    let mut visits = MAX_VISITS;
+    visit(&value, &mut report, 0, &mut visits);
     if report.fields.is_empty() {
         report.fields = fields::bare(&value, report.message.is_none() && report.code.is_none());
     }
@@ -42,16 +49,18 @@ fn only_sentence(value: &Value) -> Option<Untrusted> {
 }
 
 /// Takes what this value says and then what it wraps says; the first found of each wins.
-fn visit(value: &Value, report: &mut Report, depth: usize) {
+fn visit(value: &Value, report: &mut Report, depth: usize, visits: &mut usize) {
+    let Some(left) = visits.checked_sub(1) else { return };
+    *visits = left;
     match value {
-        Value::Object(object) if depth < MAX_DEPTH => visit_object(object, report, depth),
-        Value::Array(list) if depth < MAX_DEPTH => visit_list(value, list, report, depth),
+        Value::Object(object) if depth < MAX_DEPTH => visit_object(object, report, depth, visits),
+        Value::Array(list) if depth < MAX_DEPTH => visit_list(value, list, report, depth, visits),
         Value::String(text) if report.message.is_none() => report.message = sentence(text),
         _ => {}
     }
 }
 
-fn visit_list(value: &Value, list: &[Value], report: &mut Report, depth: usize) {
+fn visit_list(value: &Value, list: &[Value], report: &mut Report, depth: usize, visits: &mut usize) {
     let Some(first) = list.iter().find(|item| item.is_object()) else {
         if report.message.is_none() {
             report.message = sentence_of(value);
@@ -59,7 +68,7 @@ fn visit_list(value: &Value, list: &[Value], report: &mut Report, depth: usize) 
         return;
     };
     if fields::of(value, fields::Texts::Any).is_empty() {
-        visit(first, report, depth + 1);
+        visit(first, report, depth + 1, visits);
     } else if let ([Value::Object(only)], None) = (list, &report.code) {
         // What a list of field errors says is about its fields; only a code that is written like one is about the whole.
         let named = Named::new(only);
@@ -68,11 +77,12 @@ fn visit_list(value: &Value, list: &[Value], report: &mut Report, depth: usize) 
     }
 }
 
-fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize) {
+fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, visits: &mut usize) {
     let named = Named::new(object);
     // An inner error object knows better than the wrapper around it.
-    if let Some(inner) = named.first(WRAPPER, |_, inner| inner.is_object().then_some(inner)) {
-        visit(inner, report, depth + 1);
+    let wrapped = named.first(WRAPPER, |_, inner| inner.is_object().then_some(inner));
+    if let Some(inner) = wrapped {
+        visit(inner, report, depth + 1, visits);
     }
     if report.message.is_none() {
         report.message = named.first(MESSAGE, message).map(|text| filled(text, &named));
@@ -96,7 +106,7 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize) 
     if report.cause.is_none() {
         report.cause = named.first(CAUSE, |_, value| value.as_str().filter(|text| !text.is_empty())).map(own);
     }
-    visit_context(object, &named, report, depth);
+    visit_context(object, &named, wrapped, report, depth, visits);
 }
 
 /// Field errors that an object holds, or the one that it is: a message beside the name of a field.
@@ -117,35 +127,55 @@ fn own_fields(named: &Named<'_>, report: &Report) -> Vec<fields::Field> {
 }
 
 /// What was not said here may be said by what is around it, or by the only object there is.
-fn visit_context(object: &Map<String, Value>, named: &Named<'_>, report: &mut Report, depth: usize) {
-    for inner in CONTEXT.iter().filter_map(|name| named.get(name)) {
+fn visit_context(
+    object: &Map<String, Value>,
+    named: &Named<'_>,
+    wrapped: Option<&Value>,
+    report: &mut Report,
+    depth: usize,
+    visits: &mut usize,
+) {
+    let seen = |value: &Value| wrapped.is_some_and(|wrapped| std::ptr::eq(wrapped, value));
+    for inner in CONTEXT.iter().filter_map(|name| named.get(name)).filter(|value| !seen(value)) {
         match inner {
-            Value::Object(_) if report.fields.is_empty() => visit(inner, report, depth + 1),
-            Value::Array(_) if report.message.is_none() && report.fields.is_empty() => visit(inner, report, depth + 1),
+            Value::Object(_) if report.fields.is_empty() => visit(inner, report, depth + 1, visits),
+            Value::Array(_) if report.message.is_none() && report.fields.is_empty() => visit(inner, report, depth + 1, visits),
             _ => {}
         }
     }
     if report.message.is_none() && report.fields.is_empty() {
         let mut inner = object.values().filter(|value| value.is_object());
-        if let (Some(only), None) = (inner.next(), inner.next()) {
-            visit(only, report, depth + 1);
+        if let (Some(only), None) = (inner.next().filter(|value| !seen(value)), inner.next()) {
+            visit(only, report, depth + 1, visits);
         }
     }
 }
 
-/// `%1`, `%name` in a message filled from the parameters beside it.
+/// `%1`, `%name` in a message filled from the parameters beside it, once and within bounds: what is filled in is not looked
+/// at again.
 fn filled(message: Untrusted, named: &Named<'_>) -> Untrusted {
     let Some(parameters) = named.get("parameters").filter(|_| message.raw().contains('%')) else { return message };
-    let mut text = message.raw().to_owned();
-    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match parameters {
-        Value::Object(values) => values.iter().take(20).for_each(|(name, value)| text = text.replace(&format!("%{name}"), &shown(value))),
-        Value::Array(values) => {
-            values.iter().take(9).enumerate().for_each(|(at, value)| text = text.replace(&format!("%{}", at + 1), &shown(value)))
+    let mut out = String::new();
+    let mut rest = message.raw();
+    while let Some(at) = rest.find('%').filter(|_| out.len() < MAX_FILLED) {
+        out.push_str(&rest[..at]);
+        let name: &str = rest[at + 1..].split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+        let value = match parameters {
+            Value::Object(values) => values.get(name),
+            Value::Array(values) => name.parse::<usize>().ok().and_then(|number| values.get(number.checked_sub(1)?)),
+            _ => None,
+        };
+        match value.filter(|value| value.is_string() || value.is_number()) {
+            Some(value) => {
+                let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                out.extend(shown.chars().take(MAX_VALUE));
+            }
+            None => out.push_str(&rest[at..=at + name.len()]),
         }
-        _ => {}
+        rest = &rest[at + 1 + name.len()..];
     }
-    Untrusted::new(text)
+    out.push_str(rest);
+    Untrusted::new(out)
 }
 
 /// A trace as one text.
@@ -356,6 +386,21 @@ mod tests {
     #[test]
     fn unknown_names_are_read_by_likeness() {
         assert_eq!(told(r#"{"erreur":"Le stock est vide","n":1}"#).0.as_deref(), Some("Le stock est vide"));
+    }
+
+    #[test]
+    fn what_is_filled_in_is_bounded_and_not_filled_again() {
+        let body =
+            serde_json::json!({ "message": format!("{}x y", "%1 ".repeat(2_000)), "parameters": ["%2".repeat(200), "%1".repeat(200)] });
+        let message = told(&body.to_string()).0.unwrap();
+        assert!(message.len() < 12_000 && message.contains("%2"), "{}", message.len());
+    }
+
+    #[test]
+    fn nested_wrappers_are_looked_into_a_bounded_number_of_times() {
+        let many: String = (0..2_000).map(|n| format!("\"k{n}\":0,")).collect();
+        let body = format!("{}{{{many}\"z\":1}}{}", "{\"errors\":".repeat(7), "}".repeat(7));
+        assert_eq!(told(&body), (None, None, vec![]));
     }
 
     #[test]

@@ -287,11 +287,14 @@ pub(super) const EXCEPTION: &[&str] = &["exception", "exceptiontype", "exception
 /// Names of what caused the failure.
 pub(super) const CAUSE: &[&str] = &["cause", "causedby", "rootcause", "innerexception", "innermessage", "exceptioncause"];
 
+/// Names of one object that are looked at.
+const MAX_NAMES: usize = 300;
+
 /// A name as it is compared.
 pub(super) fn squash(name: &str) -> String {
     // `hydra:description`: the prefix belongs to the document.
     let name = name.rsplit_once(':').map_or(name, |(_, local)| local);
-    name.chars().filter(|c| !matches!(c, '_' | '-' | '@' | '$' | ' ' | '.')).map(|c| c.to_ascii_lowercase()).collect()
+    name.chars().take(64).filter(|c| !matches!(c, '_' | '-' | '@' | '$' | ' ' | '.')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// An object with its names as they are compared.
@@ -299,7 +302,7 @@ pub(super) struct Named<'v>(Vec<(String, &'v Value)>);
 
 impl<'v> Named<'v> {
     pub(super) fn new(object: &'v Map<String, Value>) -> Self {
-        let mut all: Vec<_> = object.iter().map(|(name, value)| (squash(name), value, name.starts_with('_'))).collect();
+        let mut all: Vec<_> = object.iter().take(MAX_NAMES).map(|(name, value)| (squash(name), value, name.starts_with('_'))).collect();
         // `message` before `_message`.
         all.sort_by_key(|(_, _, private)| *private);
         Self(all.into_iter().map(|(name, value, _)| (name, value)).collect())

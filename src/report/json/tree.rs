@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::{Map, Number, Value};
 
 /// Values of one body that are kept; an error has few, and what is beyond is skipped without being built.
-const MAX_VALUES: usize = 4_000;
+const MAX_VALUES: usize = 3_000;
 /// Bytes of one string that are kept.
 const MAX_STRING: usize = 64 * 1024;
 

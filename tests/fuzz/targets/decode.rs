@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((choice, body)) = bytes.split_first() else { return };
     let choice = usize::from(*choice);
     if let Some(plain) = decode::uncode(body, CODINGS[choice % 6], MAX) {
-        assert!(plain.len() <= MAX.max(body.len()));
-        decode::text(&plain, TYPES[choice / 6 % 6]);
+        assert!(plain.bytes.len() <= MAX.max(body.len()));
+        decode::text(&plain.bytes, TYPES[choice / 6 % 6]);
     }
 });
