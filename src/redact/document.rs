@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
-
 use super::Redactor;
 use super::blocks;
 use super::engine::{self, Glance, Hit};
@@ -17,42 +15,6 @@ use super::view::View;
 const SHORT: usize = 1_500;
 /// Matches of one rule that are counted to decide.
 const ENOUGH: usize = 1_024;
-/// Values that are told by their names to be traces, in lower case without `_` and `-`.
-const TRACE_KEYS: &[&str] = &[
-    "stack",
-    "stacktrace",
-    "trace",
-    "traceback",
-    "backtrace",
-    "exception",
-    "exceptions",
-    "stackframes",
-    "frames",
-    "exceptiontrace",
-    "stacktracestring",
-    "exceptiondetails",
-    "innerexception",
-    "debug",
-    "debuginfo",
-    "debugmessage",
-    "developermessage",
-    "file",
-    "filename",
-    "classname",
-    "declaringclass",
-    "methodname",
-    "sql",
-    "query",
-    "bindings",
-    "cause",
-    "suppressed",
-    "rootcause",
-    "exceptiontype",
-    "exceptionclass",
-    "exceptionmessage",
-    "innererror",
-];
-
 /// One thing that was found in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -118,11 +80,8 @@ impl Redactor {
         if !self.document_leaks(text) {
             return None;
         }
-        if let Ok(mut value) = serde_json::from_str::<Value>(text)
-            && (value.is_object() || value.is_array())
-        {
-            self.prune(&mut value, 0);
-            return Some(value.to_string());
+        if let Some(pruned) = self.json(text) {
+            return Some(pruned);
         }
         let mut out = String::with_capacity(text.len());
         let mut kept = 0;
@@ -177,34 +136,8 @@ impl Redactor {
         }
     }
 
-    /// Takes out of a leaking JSON value what leaks: what is told by its name to be a trace, frames, and findings in strings.
-    fn prune(&self, value: &mut Value, depth: usize) {
-        match value {
-            Value::String(text) => {
-                if let Some(clean) = self.pruned_string(text) {
-                    *text = clean;
-                }
-            }
-            Value::Array(list) if depth < MAX_DEPTH => list.iter_mut().for_each(|item| self.prune(item, depth + 1)),
-            Value::Object(object) if depth < MAX_DEPTH => {
-                let is_frame = is_frame(object);
-                for (name, inner) in object.iter_mut() {
-                    let squashed: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-                    let told = TRACE_KEYS.contains(&squashed.as_str()) && !inner.is_number() && !inner.is_boolean() && !inner.is_null();
-                    if told || (is_frame && inner.is_string()) {
-                        *inner = Value::from(placeholder(Family::Trace));
-                    } else {
-                        self.prune(inner, depth + 1);
-                    }
-                }
-            }
-            Value::Array(_) | Value::Object(_) => *value = Value::from(placeholder(Family::Trace)),
-            _ => {}
-        }
-    }
-
     /// A string of a leaking document, with every sign counted.
-    fn pruned_string(&self, text: &str) -> Option<String> {
+    pub(super) fn pruned_string(&self, text: &str) -> Option<String> {
         if !self.leaks(text) {
             return None;
         }
@@ -260,19 +193,9 @@ fn proves(text: &[u8], hits: &[Hit], visible: usize, is_json: bool) -> bool {
     frames >= 2 || lone || (frames > 0 && likely > 0) || (likely > 0 && likely * SHORT >= visible)
 }
 
-/// How deep JSON is followed; what is deeper is taken out whole.
-const MAX_DEPTH: usize = 64;
-
 /// What stands in the place of a finding.
 pub(super) fn placeholder(family: Family) -> String {
     format!("[redacted:{}]", family.word())
-}
-
-/// An object that is one frame of a trace: a file and a line, or a class and a method.
-fn is_frame(object: &serde_json::Map<String, Value>) -> bool {
-    let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
-    (has(&["file", "fileName", "filename", "path", "source"]) && has(&["line", "lineNumber", "lineno", "line_number", "lineNo"]))
-        || (has(&["className", "declaringClass", "class"]) && has(&["methodName", "method", "function"]))
 }
 
 /// Rules see bytes; nothing is cut within a character.

@@ -14,6 +14,7 @@ mod credentials;
 mod document;
 mod engine;
 mod guard;
+mod json;
 mod rules;
 mod sentence;
 mod view;

@@ -213,7 +213,8 @@ fn sentence(text: &str) -> Option<String> {
         || text.split_whitespace().next_back().is_some_and(|last| last.contains("://"));
     // `code: ORDER_PAID` is a label for the machine.
     let pair = words == 2 && text.split_whitespace().next().is_some_and(|first| first.ends_with(':'));
-    (words >= 2 && !announces && !pair && !is_signature(text)).then(|| usable(text)).flatten()
+    let says = words >= 2 || (!text.is_ascii() && text.chars().count() >= 5);
+    (says && !announces && !pair && !is_signature(text)).then(|| usable(text)).flatten()
 }
 
 /// The name of a server and its version, or thanks to it.

@@ -7,6 +7,7 @@ pub mod database;
 pub mod decode;
 mod html;
 mod json;
+mod names;
 mod plain;
 pub mod success;
 mod xml;
@@ -121,7 +122,8 @@ pub fn read_as(text: &str, content_type: Option<&str>) -> Report {
 /// Reads a decoded error body.
 pub fn read(text: &str) -> Report {
     match kind_of(text) {
-        Kind::Json => json::read(text).unwrap_or_default(),
+        // `[error]` begins an INI file, not a list.
+        Kind::Json => json::read(text).unwrap_or_else(|| plain::read(text)),
         Kind::Text => plain::read(text),
         Kind::Html => html::read(text),
         Kind::Xml => xml::read(text),

@@ -1,6 +1,7 @@
 //! Plain-text errors: a short sentence is the message; a trace is not.
 
-use super::{LABELS, Report, is_status_phrase, labelled};
+use super::names::{self, squash};
+use super::{Certainty, LABELS, Report, is_status_phrase, labelled};
 use crate::text::Untrusted;
 
 /// Longest first paragraph that is taken for a message, in bytes.
@@ -12,11 +13,51 @@ pub(super) fn read(text: &str) -> Report {
     if let Some(message) = in_list(text) {
         return Report { message: Some(Untrusted::new(message)), ..Report::default() };
     }
+    if let Some(report) = in_pairs(text) {
+        return report;
+    }
     let paragraph = text.split("\n\n").next().unwrap_or(text).trim();
     let usable = !paragraph.is_empty() && paragraph.len() <= MAX_PARAGRAPH && !is_status_phrase(paragraph);
     // A second paragraph may hold what the first one only announces (a trace): the redactor must see it all.
     let whole = if text.len() <= 2 * MAX_PARAGRAPH { text } else { paragraph };
     Report { message: usable.then(|| Untrusted::new(if whole == text { text } else { paragraph })), ..Report::default() }
+}
+
+/// Lines of `name = value` or `name: value` (INI, YAML, properties), or a form (`a=b&c=d`), that name a message and a code.
+fn in_pairs(text: &str) -> Option<Report> {
+    let form = !text.contains(['\n', ' ']) && text.contains('&') && text.contains('=');
+    let pieces: Vec<&str> = if form {
+        text.split('&').take(40).collect()
+    } else {
+        text.lines().take(40).map(str::trim).filter(|line| !line.is_empty()).collect()
+    };
+    let pair = |piece: &&str| {
+        let (name, value) = piece.split_once(['=', ':'])?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        let value = if form { percent(&value.replace('+', " ")) } else { value.to_owned() };
+        let sound = !name.is_empty() && name.len() <= 64 && !name.trim().contains(' ') && !value.is_empty();
+        sound.then(|| (squash(name.trim()), value))
+    };
+    let pairs: Vec<(String, String)> = pieces.iter().filter_map(pair).collect();
+    if pairs.len() < 2 || pairs.len() * 2 < pieces.len() {
+        return None;
+    }
+    let find = |wanted: &dyn Fn(&str) -> bool| pairs.iter().find(|(name, _)| wanted(name)).map(|(_, value)| value.as_str());
+    let message = find(&|name| name == "message" || name == "msg")
+        .or_else(|| find(&names::is_message))
+        .or_else(|| find(&|name| matches!(name, "detail" | "description" | "reason" | "text")))?;
+    let code = find(&|name| name == "code" || name == "errorcode").or_else(|| find(&names::is_code)).filter(|code| !code.contains(' '));
+    let status = |code: &&str| !(code.len() == 3 && code.parse::<u16>().is_ok());
+    Some(Report {
+        message: Some(Untrusted::new(message)).filter(|_| !is_status_phrase(message)),
+        code: code.filter(status).map(Untrusted::new),
+        certainty: Certainty::Likeness,
+        ..Report::default()
+    })
+}
+
+fn percent(text: &str) -> String {
+    crate::rpc::percent_decode(text.as_bytes())
 }
 
 /// The message in a list of `LABEL: value` lines.

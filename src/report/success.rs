@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use super::names::{self, Named};
 use super::{Kind, Report, kind_of};
 use crate::policy::{PointerRule, SuccessPreset, SuccessRule, Trigger};
 use crate::text::Untrusted;
@@ -117,11 +118,13 @@ fn success_flag(object: &Map<String, Value>) -> Option<u16> {
     let word = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_ascii_lowercase);
     // A resource that has a state of its own is no failed call.
     let resource = object.contains_key("id") && !object.contains_key("error") && !object.contains_key("code");
-    let failed = ["success", "ok", "succeeded", "isSuccess", "Success"].iter().any(|name| is(name, &Value::Bool(false)))
-        || ["error", "isError", "hasError"].iter().any(|name| is(name, &Value::Bool(true)))
-        || !resource && word("status").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"))
-        || !resource && word("result").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"))
-        || has_result_code(object);
+    let no = |name: &str| is(name, &Value::Bool(false)) || word(name).is_some_and(|w| w == "false");
+    let failed =
+        ["success", "ok", "succeeded", "isSuccess", "Success", "exito", "éxito", "sucesso", "succes", "erfolg"].iter().any(|name| no(name))
+            || ["error", "isError", "hasError"].iter().any(|name| is(name, &Value::Bool(true)))
+            || !resource && word("status").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"))
+            || !resource && word("result").is_some_and(|w| matches!(w.as_str(), "error" | "fail" | "failed" | "failure"))
+            || has_result_code(object);
     let told = |name: &str| object.get(name).and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok()).filter(|n| (400..600).contains(n));
     let code = ["code", "errorCode", "error_code"].iter().find_map(|name| object.get(*name).and_then(Value::as_str));
     failed.then(|| ["status", "statusCode", "code"].iter().find_map(|name| told(name)).or(code.map(of_word)).unwrap_or(502))
@@ -129,18 +132,24 @@ fn success_flag(object: &Map<String, Value>) -> Option<u16> {
 
 /// `{"code": 10023, "msg": "...", "data": null}`: a result code that is none of success, beside a sentence and without data.
 fn has_result_code(object: &Map<String, Value>) -> bool {
-    let code =
-        ["resultCode", "result_code", "errcode", "errCode", "errno", "retcode", "ret", "code"].iter().find_map(|name| object.get(*name));
+    let named = Named::new(object);
+    let code = named
+        .iter()
+        .find(|(name, _)| names::is_code(name) || matches!(*name, "errno" | "ret" | "rtcd" | "rspcd" | "msgcd"))
+        .map(|(_, code)| code);
     let failed = match code {
         Some(Value::Number(number)) => !matches!(number.as_i64(), Some(0 | 1 | 200..=299)),
         Some(Value::String(text)) => {
-            !matches!(text.to_ascii_uppercase().as_str(), "" | "0" | "00" | "000" | "0000" | "1" | "200" | "OK" | "SUCCESS" | "SUCCEEDED")
+            let word = text.to_ascii_uppercase();
+            !word.bytes().all(|b| b == b'0')
+                && !matches!(word.as_str(), "" | "200" | "OK" | "SUCCESS" | "SUCCEEDED" | "SUCCESSFUL")
+                && (named.has("rtcd") || word != "1")
         }
         _ => false,
     };
-    let told = ["msg", "message", "resultMsg", "result_msg", "errmsg", "errMsg", "retMsg"]
-        .iter()
-        .any(|name| object.get(*name).is_some_and(|text| text.as_str().is_some_and(|text| !text.is_empty())));
+    let told = named.iter().any(|(name, text)| {
+        (names::is_message(name) || matches!(name, "msg1" | "reason")) && text.as_str().is_some_and(|text| !text.is_empty())
+    });
     let empty = ["data", "result", "payload"].iter().find_map(|name| object.get(*name)).is_none_or(|data| match data {
         Value::Null => true,
         Value::Object(inner) => inner.is_empty(),

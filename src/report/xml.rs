@@ -2,20 +2,16 @@
 //! write by hand under the same few names.
 
 use quick_xml::Reader;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
 
+use super::names::{self, squash};
 use super::{Certainty, Report, is_status_phrase};
 use crate::text::Untrusted;
 
 /// Leaves that are looked at; an error has few.
 const MAX_LEAVES: usize = 200;
-/// Characters of an element's name that are looked at.
-const MAX_NAME: usize = 64;
-/// Names of the sentence, best first, in lower case and without prefix.
-const MESSAGE: &[&str] =
-    &["message", "faultstring", "text", "detail", "description", "errormessage", "error_message", "msg", "reason", "title", "error"];
-/// Names of the code, best first.
-const CODE: &[&str] = &["code", "errorcode", "error_code", "faultcode", "subcode", "type"];
+/// Names of the sentence beyond those of JSON, best first.
+const MESSAGE: &[&str] = &["faultstring", "text", "string"];
 
 struct Leaf {
     /// Name in lower case without prefix.
@@ -33,13 +29,34 @@ struct Leaf {
 pub(super) fn read(text: &str) -> Report {
     let leaves = leaves(text);
     let find = |names: &[&str], usable: &dyn Fn(&str) -> bool| {
-        names.iter().find_map(|name| {
-            leaves.iter().find(|leaf| leaf.name == *name && !leaf.in_link && usable(&leaf.text)).map(|leaf| leaf.text.clone())
-        })
+        let of = |name: &&str| {
+            leaves.iter().find(|leaf| leaf.name == **name && !leaf.in_link && usable(&leaf.text)).map(|leaf| leaf.text.clone())
+        };
+        names.iter().find_map(of)
     };
-    let message = find(MESSAGE, &|text| !is_status_phrase(text) && text.chars().any(char::is_alphabetic));
+    let like = |wanted: fn(&str) -> bool, usable: &dyn Fn(&str) -> bool| {
+        leaves.iter().find(|leaf| wanted(&leaf.name) && !leaf.in_link && usable(&leaf.text)).map(|leaf| leaf.text.clone())
+    };
+    let says = |text: &str| !is_status_phrase(text) && text.chars().any(char::is_alphabetic);
+    let sentence = |text: &str| says(text) && (text.contains(' ') || !text.is_ascii());
+    // XML-RPC names what the next leaf holds.
+    let member = |name: &str| {
+        leaves.windows(2).find(|pair| pair[0].name == "name" && pair[0].text.eq_ignore_ascii_case(name)).map(|pair| pair[1].text.clone())
+    };
+    let message = member("faultString")
+        .or_else(|| find(names::MESSAGE, &sentence))
+        .or_else(|| find(names::MESSAGE, &says))
+        .or_else(|| find(MESSAGE, &says))
+        .or_else(|| like(names::is_message, &says))
+        .or_else(|| like(|name| name.ends_with("text") || name.ends_with("exception"), &sentence))
+        .or_else(|| leaves.first().filter(|only| leaves.len() == 1 && sentence(&only.text)).map(|only| only.text.clone()));
     let soap_code = leaves.iter().rfind(|leaf| leaf.name == "value" && leaf.in_code).map(|leaf| leaf.text.clone());
-    let code = find(CODE, &|text| !text.contains(' ') && !text.contains("://") && !is_status(text)).or(soap_code);
+    let token = |text: &str| !text.contains(' ') && !text.contains("://") && !is_status(text);
+    let code = member("faultCode")
+        .or_else(|| find(&["code", "errorcode", "subcode", "faultcode"], &token))
+        .or(soap_code)
+        .or_else(|| like(names::is_code, &token))
+        .or_else(|| find(&["errortag", "number", "type"], &token));
     Report {
         fields: fields(&leaves, message.as_deref()),
         message: message.map(Untrusted::new),
@@ -66,8 +83,10 @@ fn fields(leaves: &[Leaf], message: Option<&str>) -> Vec<(String, Vec<Untrusted>
         .filter(|(_, leaf)| matches!(leaf.name.as_str(), "field" | "property" | "propertypath" | "parameter" | "path"))
     {
         let siblings = leaves.iter().enumerate().filter(|(other, sibling)| *other != at && sibling.parent == leaf.parent);
-        let text =
-            siblings.filter(|(_, sibling)| MESSAGE.contains(&sibling.name.as_str())).map(|(_, sibling)| sibling.text.as_str()).next();
+        let text = siblings
+            .filter(|(_, sibling)| names::MESSAGE.contains(&sibling.name.as_str()))
+            .map(|(_, sibling)| sibling.text.as_str())
+            .next();
         if let Some(text) = text.or(message).filter(|_| !leaf.text.contains(' ') && !leaf.text.starts_with('/')) {
             found.push((leaf.text.clone(), vec![Untrusted::new(text)]));
         }
@@ -89,8 +108,13 @@ fn leaves(text: &str) -> Vec<Leaf> {
                 content.clear();
                 elements += 1;
                 let name = start.local_name();
-                let name: &str = name.as_ref();
-                path.push((name.chars().take(MAX_NAME).collect::<String>().to_lowercase(), elements));
+                let parent = path.last().map_or(0, |(_, number)| *number);
+                path.push((squash(name.as_ref()), elements));
+                attributes(&start, parent, elements, &mut leaves);
+            }
+            Event::Empty(empty) => {
+                elements += 1;
+                attributes(&empty, path.last().map_or(0, |(_, number)| *number), elements, &mut leaves);
             }
             Event::Text(text) => content.push_str(text.as_ref()),
             Event::CData(text) => content.push_str(text.as_ref()),
@@ -115,6 +139,18 @@ fn leaves(text: &str) -> Vec<Leaf> {
         }
     }
     leaves
+}
+
+/// A code or a text in an attribute is as good as in an element.
+fn attributes(start: &BytesStart<'_>, parent: usize, own: usize, leaves: &mut Vec<Leaf>) {
+    for attribute in start.attributes().with_checks(false).flatten().take(16) {
+        let name = squash(attribute.key.local_name().as_ref());
+        let text = html_escape::decode_html_entities(AsRef::<str>::as_ref(&attribute.value)).into_owned();
+        let telling = names::is_code(&name) || names::is_message(&name) || matches!(name.as_str(), "text" | "reason");
+        if telling && !text.is_empty() {
+            leaves.push(Leaf { name, parent: if own == 0 { parent } else { own }, in_code: false, in_link: false, text });
+        }
+    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub(super) const RULES: &[Rule] = &[
         Class,
         r"(?i)\b(?:nginx|apache|httpd|openresty|tomcat|jetty|undertow|php|openssl|python|gunicorn|uvicorn|werkzeug|microsoft-iis|kestrel|express|puma|passenger|haproxy|varnish|squid|envoy)/\d+\.\d",
     ),
+    likely(Fault, r"\bLDAP: error code \d+|\bLdapErr\b|\bDSID-[0-9A-F]+|\bKDC_ERR_\w+"),
     // scripting runtimes
     likely(
         Fault,

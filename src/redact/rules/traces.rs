@@ -181,7 +181,7 @@ pub(super) const RULES: &[Rule] = &[
     // structured traces in JSON
     sure(
         Trace,
-        r#""(?:file|fileName|filename|source|path)\\?"\s*:\s*\\?"[^"\n]*[\\/.][^"\n]*"\s*,\s*\\?"(?:line|lineNumber|lineno|lineNo|line_number)\\?"\s*:\s*"?\d+"#,
+        r#""(?:file|fileName|filename)\\?"\s*:\s*\\?"[^"\n]*[\\/.][^"\n]*"\s*,\s*\\?"(?:line|lineNumber|lineno|lineNo|line_number)\\?"\s*:\s*"?\d+"#,
     ),
     sure(
         Trace,
@@ -197,7 +197,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     sure(
         Trace,
-        r"\bCall history:|\binit terminating in do_boot|\bCrash dump is being written|\bfailed_to_start_child\b|\{'EXIT',|(?m)^\[/[^\]\s]+:\d+\] !\?",
+        r"\bCall history:|\binit terminating in do_boot|\bCrash dump is being written|\bsegfault at [0-9a-f]+ ip|\blibcob: |(?m)^ERROR: LoadError: |^Stacktrace:$|\bExecution error \(|\bfailed_to_start_child\b|\{'EXIT',|(?m)^\[/[^\]\s]+:\d+\] !\?",
     ),
     frame(Trace, r"(?m)\bexception occurred at \$[0-9A-F]{6,}|^\s*\$[0-9A-F]{6,}\b"),
     sure(Trace, r"<(?:[\w.]+ )+(?:object )?at 0x[0-9a-f]+[,>]|\bConsider defining a bean of type|\bAPPLICATION FAILED TO START"),

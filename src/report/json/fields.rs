@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::names::{self, Named, PLACES, TEXT, WHOLE, squash};
+use super::super::names::{self, Named, PLACES, TEXT, WHOLE, squash};
 use super::paths::{clean, joined, named_in, own};
 use crate::text::Untrusted;
 
@@ -51,6 +51,14 @@ pub(super) fn bare(value: &Value, nothing_else: bool) -> Vec<Field> {
     match value {
         Value::Array(_) => of(value, Texts::Any),
         Value::Object(object) if !object.keys().any(|name| !name.starts_with('_') && names::RESERVED.contains(&squash(name).as_str())) => {
+            // An object with a code or a message of its own is an error, not the error of a field.
+            let inner = object.values().filter_map(Value::as_object).flat_map(|inner| inner.keys());
+            if inner
+                .map(|name| squash(name))
+                .any(|name| names::is_code(&name) || names::CODE.contains(&name.as_str()) && name != "type" && name != "name")
+            {
+                return Vec::new();
+            }
             let listed = |value: &Value| value.is_array() || value.is_object();
             let told = object.values().all(listed) && (nothing_else || object.len() > 1);
             // Every leaf a sentence, and more than one of them.
@@ -134,7 +142,9 @@ impl Found {
                 "children" if value.is_object() => self.parts(value, path, depth),
                 "base" if path.is_empty() && object.len() > 1 => self.under(value, "base", name, depth),
                 whole if path.is_empty() && WHOLE.contains(&whole) => {}
-                says if path.is_empty() && names::SAYS.contains(&says) && value.is_string() => {}
+                says if path.is_empty()
+                    && (names::SAYS.contains(&says) || names::is_code(says))
+                    && (value.is_string() || value.is_number() || is_list_of_objects(value)) => {}
                 place if path.is_empty() && PLACES.contains(&place) && (value.is_object() || is_list_of_objects(value)) => {
                     self.collect(value, "", depth + 1)
                 }
@@ -214,6 +224,14 @@ impl Found {
             self.collect(violations, path, depth + 1);
             return true;
         }
+        // What a list of errors says is about its own lists, where these name fields.
+        for inner in ["data", "errors", "details"].iter().filter_map(|name| named.get(name)).filter(|inner| is_list_of_objects(inner)) {
+            let before = self.fields.len();
+            self.collect(inner, path, depth + 1);
+            if self.fields.len() > before {
+                return true;
+            }
+        }
         let own = own(&named);
         let constraints = named.get("constraints").and_then(Value::as_object);
         if let (Some(own), true) = (own.first(), constraints.is_some() || named.has("children")) {
@@ -249,6 +267,17 @@ fn texts_of<'v>(named: &Named<'v>) -> Option<Texted<'v>> {
         }
         _ => None,
     })
+}
+
+/// A map of fields to their errors under a name that rarely holds one: every value an object that says what is wrong, or
+/// every one a sentence.
+pub(super) fn is_map_of_errors(value: &Value) -> bool {
+    let Some(object) = value.as_object().filter(|object| !object.is_empty()) else { return false };
+    let named = Named::new(object);
+    let told = |value: &Value| value.as_object().is_some_and(|inner| texts_of(&Named::new(inner)).is_some());
+    let sentences = object.len() > 1 && object.values().all(|value| value.as_str().is_some_and(|text| text.contains(' ')));
+    let own = named.iter().any(|(name, _)| names::RESERVED.contains(&name) || names::MESSAGE.contains(&name) || names::is_code(name));
+    !own && (object.values().all(told) || sentences)
 }
 
 /// Names of what holds field errors, one level down.

@@ -2,16 +2,15 @@
 //! names, at the top or one wrapper down.
 
 mod fields;
-mod names;
 mod paths;
 mod shapes;
 mod tree;
 
 use serde_json::{Map, Value};
 
+use super::names::{self, CAUSE, CODE, CONTEXT, EXCEPTION, FIELDS, LATE_CODE, MESSAGE, Named, STACK, WHOLE, WRAPPER};
 use super::{Certainty, Report, is_status_phrase};
 use crate::text::Untrusted;
-use names::{CAUSE, CODE, CONTEXT, EXCEPTION, FIELDS, MESSAGE, Named, STACK, WHOLE, WRAPPER};
 
 /// How deep wrappers are followed.
 const MAX_DEPTH: usize = 8;
@@ -85,10 +84,14 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
         visit(inner, report, depth + 1, visits);
     }
     if report.message.is_none() {
-        report.message = named.first(MESSAGE, message).map(|text| filled(text, &named));
+        let told = named
+            .first(MESSAGE, message)
+            .or_else(|| named.iter().filter(|(name, _)| names::is_message(name)).find_map(|(name, value)| message(name, value)));
+        report.message = told.map(|text| filled(text, &named));
     }
     if report.code.is_none() {
-        report.code = named.first(CODE, code);
+        let by_likeness = || named.iter().filter(|(name, _)| names::is_code(name)).find_map(|(name, value)| code(name, value));
+        report.code = named.first(CODE, code).or_else(by_likeness);
     }
     if report.fields.is_empty() {
         report.fields = own_fields(&named, report);
@@ -107,6 +110,9 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
         report.cause = named.first(CAUSE, |_, value| value.as_str().filter(|text| !text.is_empty())).map(own);
     }
     visit_context(object, &named, wrapped, report, depth, visits);
+    if report.code.is_none() {
+        report.code = named.first(LATE_CODE, code);
+    }
 }
 
 /// Field errors that an object holds, or the one that it is: a message beside the name of a field.
@@ -193,8 +199,9 @@ fn stack(value: &Value) -> Option<Untrusted> {
 /// Field errors under one of the names; some of the names hold them only as a list, and some hold values as often as texts.
 fn found_under(name: &str, value: &Value) -> Vec<fields::Field> {
     match name {
-        "data" | "error" | "result" | "issue" if !value.is_array() => Vec::new(),
-        "properties" if !value.is_object() => Vec::new(),
+        "data" | "error" | "result" | "issue" if !value.is_array() && !fields::is_map_of_errors(value) => Vec::new(),
+        // The name of an error in a language where one is called as many are.
+        name if name != "errors" && WRAPPER.contains(&name) && !value.is_array() && !fields::is_map_of_errors(value) => Vec::new(),
         "properties" => Vec::new(),
         "fields" | "params" | "parameters" | "detail" | "details" | "data" | "extra" | "message" => {
             fields::of(value, fields::Texts::SentencesOnly)
@@ -260,17 +267,22 @@ fn code(name: &str, value: &Value) -> Option<Untrusted> {
             let text = if text.contains("://") { text } else { text.rsplit('#').next().unwrap_or(text) };
             let token =
                 (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'));
-            let weak = matches!(name, "error" | "reason" | "name" | "key" | "status" | "id" | "slug" | "title");
+            let weak = is_weak(name);
             let uri = text.starts_with("about:") || text.starts_with("urn:");
             (token && !uri && (!weak || is_telling(name, text)) && !is_status_number(text) && !is_status_phrase_token(name, text))
                 .then(|| Untrusted::new(text))
         }
-        Value::Number(number) if name.ends_with("code") || name == "errno" => {
+        Value::Number(number) if names::is_code(name) || (CODE.contains(&name) && !is_weak(name)) => {
             let text = number.to_string();
             (!is_status_number(&text) && text != "0").then(|| Untrusted::new(text))
         }
         _ => None,
     }
+}
+
+/// Does this name hold words, classes or ids as often as codes?
+fn is_weak(name: &str) -> bool {
+    matches!(name, "error" | "reason" | "name" | "key" | "status" | "id" | "slug" | "title" | "type" | "errortype")
 }
 
 /// Under a name that also holds words: only what looks like a code (`invalid_grant`, `E42`), never a word, a class or an id.
@@ -279,6 +291,7 @@ fn is_telling(name: &str, text: &str) -> bool {
     match name {
         "id" => upper && text.contains('_'),
         "status" => upper && text.contains('_'),
+        "type" | "errortype" => text.contains(['_', '-']) || upper || (humps(text) > 1 && !text.ends_with("Exception")),
         // `AlreadyExists`, where a machine is told the reason.
         "reason" => text.contains('_') || upper || humps(text) > 1,
         // `order-locked`, `RecordInvalid`; what is thrown (`TypeError`) is no code.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::names::{Named, PATH, PLACES, squash};
+use super::super::names::{Named, PATH, PLACES, squash};
 
 /// The paths that an object names: one, or several that share a message.
 pub(super) fn own(named: &Named<'_>) -> Vec<String> {
@@ -25,6 +25,8 @@ pub(super) fn own(named: &Named<'_>) -> Vec<String> {
             let paths = list.iter().filter_map(Value::as_object).flat_map(|item| own(&Named::new(item)));
             Some(paths.collect::<Vec<_>>()).filter(|paths| !paths.is_empty())
         }
+        // `name: "ValidationError"` names the error, not a field.
+        Value::String(text) if matches!(name, "name" | "key" | "item") && (text.ends_with("Error") || text.ends_with("Exception")) => None,
         _ => path_of(value).map(|path| vec![path]),
     });
     match (path, missing) {

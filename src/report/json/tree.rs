@@ -23,7 +23,7 @@ pub(super) fn read(text: &str) -> Option<Value> {
     let read = Slot { value: &mut root, budget: &budget }.deserialize(&mut reader);
     let told = match &root {
         Value::Object(object) => !object.is_empty(),
-        Value::Array(list) => !list.is_empty(),
+        Value::Array(list) => list.iter().any(|item| !item.is_null()),
         _ => false,
     };
     (read.is_ok() || told).then_some(root)

@@ -1,0 +1,203 @@
+//! Names under which errors say things, whatever the framework and the language: compared without case, `_`, `-`, `@` and `$`, so that
+//! `errorMessage`, `error_message` and `ErrorMessage` are one name.
+
+use serde_json::{Map, Value};
+
+/// Names of the sentence, best first.
+#[rustfmt::skip]
+pub(super) const MESSAGE: &[&str] = &[
+    "message", "msg", "errordescription", "errormessage", "errordesc", "errmsg", "resultmsg", "resultmessage",
+    "retmsg", "returnmsg", "returnmessage", "usermessage", "displaymessage", "clientmessage", "localizedmessage",
+    "detail", "details", "description", "reason", "errorsummary", "errordetail", "errordetails", "errortext",
+    "errorreason", "developermessage", "exceptionmessage", "faultstring", "text", "diagnostics", "explanation",
+    "summary", "error", "errors", "errormessages", "title", "statusmessage", "statusdescription", "nonfielderrors",
+    "all", "schema", "formerrors", "base", "globalerrors", "general", "longmessage", "info", "failurereason",
+    "failure", "problem", "fault", "statustext", "content", "status", "err", "errmessage", "messagetext",
+    "helpmessage", "submsg", "rspmsg", "msg1", "exceptiontext", "serviceexception", "mensaje", "mensagem",
+    "nachricht", "meldung", "fehlertext", "fehlermeldung", "beschreibung", "descripcion", "descricao", "messaggio",
+    "descrizione", "foutmelding", "bericht", "omschrijving", "komunikat", "wiadomosc", "opis", "mesaj", "hatamesaji",
+    "aciklama", "libelle", "messageerreur", "erreur", "motivo", "motif", "grund", "메시지", "오류메시지", "에러메시지", "결과메시지",
+    "내용", "メッセージ", "エラーメッセージ", "結果メッセージ", "消息", "错误信息", "错误消息", "错误描述", "描述", "訊息",
+];
+/// Names of the machine code, best first.
+#[rustfmt::skip]
+pub(super) const CODE: &[&str] = &[
+    "code", "errorcode", "errcode", "resultcode", "retcode", "returncode", "faultcode", "messagecode", "errorkey",
+    "messagekey", "subcode", "error", "reason", "status", "name", "key", "errno", "slug", "id",
+    "title", "errorid", "errornum", "errortag", "scimtype", "codigo", "codigoerror", "codigoerro", "codeerreur",
+    "coderetour", "fehlercode", "fehlernummer", "codiceerrore", "codice", "foutcode", "kod", "kodbledu", "hatakodu",
+    "rspcd", "rtcd", "rsltcd", "errcd", "msgcd", "resultcd", "코드", "오류코드", "에러코드", "결과코드", "コード", "エラーコード", "結果コード",
+    "错误码", "错误代码", "代码",
+];
+/// Names of the code where nothing else gives one.
+pub(super) const LATE_CODE: &[&str] = &["errortype", "type"];
+/// Objects that are the error, wrapped: they know better than what is around them.
+#[rustfmt::skip]
+pub(super) const WRAPPER: &[&str] = &[
+    "error", "errors", "fault", "exception", "err", "failure", "response", "responsestatus", "status", "problem",
+    "apierror", "errorresponse", "servicefault", "zoderror", "header", "head", "dataheader", "detailederror",
+    "errorinfo", "info", "fehler", "erreur", "erro", "fout", "errore", "blad", "hata", "오류", "에러", "エラー", "错误",
+    "apifault", "requesterror", "serviceexception", "responseerror",
+];
+/// Objects and lists that say more about the error: they fill in what was not said.
+#[rustfmt::skip]
+pub(super) const CONTEXT: &[&str] = &[
+    "detail", "details", "extensions", "data", "result", "meta", "issue", "issues", "extra", "embedded", "body",
+    "payload", "messages", "message", "errors", "errorlist", "reasons", "contextinfo", "extendederror", "tppmessages",
+];
+/// Names that no map of field errors by itself would have.
+#[rustfmt::skip]
+pub(super) const RESERVED: &[&str] = &[
+    "message", "messages", "msg", "error", "errors", "errormessage", "errormessages", "detail", "details", "code",
+    "statuscode", "data", "result", "results", "meta", "links", "trace", "stack", "warnings", "exception", "success",
+    "ok", "jsonrpc", "timestamp",
+];
+/// Names that are never a field when a string stands under them.
+#[rustfmt::skip]
+pub(super) const SAYS: &[&str] = &[
+    "message", "msg", "detail", "error", "code", "errorcode", "status", "statuscode", "errortype",
+];
+/// Names of field errors.
+#[rustfmt::skip]
+pub(super) const FIELDS: &[&str] = &[
+    "fields", "fielderrors", "fieldviolations", "modelstate", "errors", "violations", "constraintviolations",
+    "invalidparams", "validationerrors", "validationmessages", "parameterviolations", "propertyviolations", "issues",
+    "failures", "details", "detail", "suberrors", "invalidfields", "errordetails", "errormessages", "messages",
+    "message", "params", "parameters", "validation", "extra", "errorcauses", "causes", "problems", "humanized",
+    "formerrors", "errorlist", "paramerrors", "inner", "issue", "error", "data", "result", "properties",
+    "contextinfo", "fieldlist", "fielderrorlist", "errores", "erros", "erreurs", "fehler", "feldfehler",
+    "fehlerliste", "errori", "fouten", "bledy", "violacoes", "violaciones", "verletzungen", "오류목록", "필드오류", "項目エラー",
+    "字段错误", "tppmessages",
+];
+/// Names of a field error's path, best first.
+#[rustfmt::skip]
+pub(super) const PATH: &[&str] = &[
+    "field", "fieldname", "loc", "path", "property", "propertypath", "propertyname", "pointer", "instancepath",
+    "jsonpath", "jsonpointer", "datapath", "param", "parameter", "paramname", "parametername", "attribute", "member",
+    "membername", "membernames", "members", "attr", "argument", "location", "source", "name", "key", "target",
+    "expression", "element", "column", "fields", "in", "fieldpath", "argumentname", "errorpath", "champ", "campo",
+    "feld", "veld", "pole", "alan", "item", "propriedade", "propiedad", "필드", "항목", "項目", "フィールド", "字段",
+];
+/// Names of a field error's text, best first.
+#[rustfmt::skip]
+pub(super) const TEXT: &[&str] = &[
+    "message", "msg", "detail", "defaultmessage", "description", "errormessage", "reason", "text", "errorsummary",
+    "title", "error", "errors", "messages", "summary", "diagnostics", "constraint", "helpmessage", "issue", "details",
+    "messagetext", "mensaje", "mensagem", "meldung", "fehlermeldung", "nachricht", "razao", "motivo", "libelle",
+    "messaggio", "melding", "komunikat", "mesaj", "메시지", "メッセージ", "消息", "内容", "grund",
+];
+/// Names in a map of field errors that speak of the whole.
+#[rustfmt::skip]
+pub(super) const WHOLE: &[&str] = &[
+    "nonfielderrors", "all", "schema", "formerrors", "base", "globalerrors", "general", "root", "global", "form",
+];
+/// Places of a request: where a value was sent is not part of its name.
+#[rustfmt::skip]
+pub(super) const PLACES: &[&str] = &[
+    "body", "json", "query", "querystring", "path", "header", "headers", "cookie", "cookies", "params", "form",
+    "payload", "data", "files", "formdata", "requestbody", "request", "bodyparams", "queryparams", "pathparams",
+    "formparams", "validationerror",
+];
+/// Names of stack traces.
+#[rustfmt::skip]
+pub(super) const STACK: &[&str] = &[
+    "stack", "stacktrace", "trace", "traceback", "backtrace", "exceptiontrace", "stacktracestring", "debugtrace",
+];
+/// Names of the exception's class.
+#[rustfmt::skip]
+pub(super) const EXCEPTION: &[&str] = &[
+    "exception", "exceptiontype", "exceptionclass", "exceptionname", "errorclass",
+];
+
+/// Names of what caused the failure.
+#[rustfmt::skip]
+pub(super) const CAUSE: &[&str] = &[
+    "cause", "causedby", "rootcause", "innerexception", "innermessage", "exceptioncause",
+];
+
+/// Words in the name of a code, in the languages that services are written in.
+const CODE_WORDS: &[&str] = &["code", "cd", "codigo", "codice", "kodu", "코드", "コード", "码", "代码"];
+/// Codes that tell of something else: of the answer as such, of places and of money.
+const OTHER_CODES: &[&str] = &[
+    "statuscode",
+    "httpcode",
+    "httpstatuscode",
+    "httpstatus",
+    "zipcode",
+    "postalcode",
+    "postcode",
+    "countrycode",
+    "currencycode",
+    "languagecode",
+    "statecode",
+    "areacode",
+    "barcode",
+    "promocode",
+];
+
+/// Is this the name of a machine code, whoever chose it?
+pub(super) fn is_code(name: &str) -> bool {
+    CODE_WORDS.iter().any(|word| name.ends_with(word)) && !OTHER_CODES.contains(&name)
+}
+
+/// Is this the name of a sentence for people, whoever chose it?
+pub(super) fn is_message(name: &str) -> bool {
+    const WORDS: &[&str] = &["message", "msg", "mensaje", "mensagem", "meldung", "messaggio", "메시지", "メッセージ", "信息", "消息"];
+    WORDS.iter().any(|word| name.ends_with(word))
+}
+
+/// Names of one object that are looked at.
+const MAX_NAMES: usize = 300;
+
+/// A name as it is compared.
+pub(super) fn squash(name: &str) -> String {
+    // `hydra:description`: the prefix belongs to the document.
+    let name = name.rsplit_once(':').map_or(name, |(_, local)| local);
+    let plain = |c: char| match c {
+        '_' | '-' | '@' | '$' | ' ' | '.' => None,
+        'á' | 'à' | 'â' | 'ã' | 'ä' => Some('a'),
+        'é' | 'è' | 'ê' | 'É' => Some('e'),
+        'í' | 'ì' => Some('i'),
+        'ó' | 'ò' | 'ô' | 'õ' | 'ö' => Some('o'),
+        'ú' | 'ù' | 'ü' => Some('u'),
+        'ç' => Some('c'),
+        'ñ' => Some('n'),
+        'ł' => Some('l'),
+        c => Some(c.to_ascii_lowercase()),
+    };
+    name.chars().take(64).filter_map(plain).collect()
+}
+
+/// An object with its names as they are compared.
+pub(super) struct Named<'v>(Vec<(String, &'v Value)>);
+
+impl<'v> Named<'v> {
+    pub(super) fn new(object: &'v Map<String, Value>) -> Self {
+        let mut all: Vec<_> = object.iter().take(MAX_NAMES).map(|(name, value)| (squash(name), value, name.starts_with('_'))).collect();
+        // `message` before `_message`.
+        all.sort_by_key(|(_, _, private)| *private);
+        Self(all.into_iter().map(|(name, value, _)| (name, value)).collect())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&'v Value> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    /// Names and values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'v Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// What the first of the names that `take` accepts stands for.
+    pub(super) fn first<T>(&self, names: &[&'static str], take: impl Fn(&'static str, &'v Value) -> Option<T>) -> Option<T> {
+        names.iter().find_map(|name| take(name, self.get(name)?))
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&'v str> {
+        self.get(name)?.as_str()
+    }
+}
