@@ -66,7 +66,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         Fault,
-        r"unexpectedly found nil|Null check operator|is not a subtype of|type '\w+' is not a|lateinit property|must not be null$|Parameter specified as non-null is null",
+        r"unexpectedly found nil|Null check operator|is not a subtype of|type '\w+' is not a|lateinit property|Parameter specified as non-null is null",
     ),
     // native and functional runtimes
     likely(

@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         Sql,
-        r"(?i)\bkey \([^)\n]+\)\s*=\s*\(|\bduplicate (?:key value|entry '|key error|key violates)|violates [\w -]*constraint|constraint (?:failed|violation|`|\[)|(?:unique|foreign key|check|not-null|primary key) constraint (?:failed|violat\w+|`|\x22|')|violation of (?:unique|primary|foreign)|conflicted with the|cannot insert (?:duplicate|the value null|null)|cannot add or update a (?:child|parent) row|E11000 |\bdup key\b",
+        r"(?i)\bkey \([^)\n]+\)\s*=\s*\(|\bduplicate (?:key value|entry '|key error|key violates)|violates [\w -]*constraint|constraint (?:failed|`|\[)|(?:unique|foreign key|check|not-null|primary key) constraint (?:failed|violat\w+|`|\x22|')|violation of (?:unique|primary|foreign)|conflicted with the|cannot insert (?:duplicate|the value null|null)|cannot add or update a (?:child|parent) row|E11000 |\bdup key\b",
     ),
     hint(Sql, r"(?i)\b(?:unique|foreign key|check|not-null|primary key) constraint\b"),
     likely(

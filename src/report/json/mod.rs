@@ -142,7 +142,7 @@ fn visit_context(
     visits: &mut usize,
 ) {
     let seen = |value: &Value| wrapped.is_some_and(|wrapped| std::ptr::eq(wrapped, value));
-    for inner in CONTEXT.iter().filter_map(|name| named.get(name)).filter(|value| !seen(value)) {
+    for inner in WRAPPER.iter().chain(CONTEXT).filter_map(|name| named.get(name)).filter(|value| !seen(value)) {
         match inner {
             Value::Object(_) if report.fields.is_empty() => visit(inner, report, depth + 1, visits),
             Value::Array(_) if report.message.is_none() && report.fields.is_empty() => visit(inner, report, depth + 1, visits),
