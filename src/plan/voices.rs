@@ -71,12 +71,14 @@ impl Voices {
         if let Some(known) = self.redactors.get(&(extra.clone(), allow.clone())) {
             return Arc::clone(known);
         }
-        let made = Redactor::new(&extra, &allow).map(Arc::new).unwrap_or_else(|(at, why)| {
-            if let Some(pattern) = keys.extra.get(at) {
-                problems.add(pattern.span.clone(), "not a usable pattern", why.lines().last().unwrap_or_default().trim().to_owned());
+        for (text, at) in extra.iter().zip(&keys.extra) {
+            if let Err((_, why)) = Redactor::new(std::slice::from_ref(text), &[]) {
+                let why = why.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
+                problems.add(at.span.clone(), "not a usable pattern", why);
             }
-            Arc::default()
-        });
+        }
+        // What could not be compiled was told above.
+        let made = Redactor::new(&extra, &allow).map(Arc::new).unwrap_or_default();
         self.redactors.insert((extra, allow), Arc::clone(&made));
         made
     }

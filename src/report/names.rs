@@ -27,7 +27,7 @@ pub(super) const CODE: &[&str] = &[
     "title", "errorid", "errornum", "errortag", "scimtype", "codigo", "codigoerror", "codigoerro", "codeerreur",
     "coderetour", "fehlercode", "fehlernummer", "codiceerrore", "codice", "foutcode", "kod", "kodbledu", "hatakodu",
     "rspcd", "rtcd", "rsltcd", "errcd", "msgcd", "resultcd", "코드", "오류코드", "에러코드", "결과코드", "コード", "エラーコード", "結果コード",
-    "错误码", "错误代码", "代码",
+    "错误码", "错误代码", "代码", "canonicalname",
 ];
 /// Names of the code where nothing else gives one.
 pub(super) const LATE_CODE: &[&str] = &["errortype", "type"];
@@ -76,7 +76,7 @@ pub(super) const PATH: &[&str] = &[
     "jsonpath", "jsonpointer", "datapath", "param", "parameter", "paramname", "parametername", "attribute", "member",
     "membername", "membernames", "members", "attr", "argument", "location", "source", "name", "key", "target",
     "expression", "element", "column", "fields", "in", "fieldpath", "argumentname", "errorpath", "champ", "campo",
-    "feld", "veld", "pole", "alan", "item", "propriedade", "propiedad", "필드", "항목", "項目", "フィールド", "字段",
+    "feld", "veld", "pole", "alan", "item", "propriedade", "propiedad", "필드", "항목", "項目", "フィールド", "字段", "params",
 ];
 /// Names of a field error's text, best first.
 #[rustfmt::skip]

@@ -24,6 +24,8 @@ pub(super) const RULES: &[Rule] = &[
         r"\b[A-Z][a-z]\w*(?:Controller|Service|Repository|Dao|DAO|Handler|Middleware|Resolver|Entity|Dto|DTO|Factory|Provider|Interceptor|Servlet|Impl|Bean|Serializer|Deserializer)(?:[.#@$]|::|->)\w+",
     ),
     hint(Class, r"\b[A-Z]\w*[a-z][A-Z][a-z]+(?:Error|Exception)\b|\b[A-Z]\w+(?:\.[A-Z]\w+){2,}\b"),
+    // what runtimes print of a value: `Order(id=7, ...)`, `{:id 7}`
+    hint(Class, r"\b[A-Z]\w*[a-z]\w*\(\w+=|\{:[a-z][\w/.-]* "),
     // what answered, with its version
     hint(
         Class,

@@ -198,8 +198,8 @@ impl Found {
                 Value::String(text) if !path.is_empty() => self.add(path, text),
                 Value::String(text) if all_strings => {
                     // One sentence that names no field makes the whole list a list of sentences.
-                    let Some(field) = named_in(text) else { return self.fields.clear() };
-                    self.add(field, text);
+                    let Some((field, told)) = named_in(text) else { return self.fields.clear() };
+                    self.add(field, told);
                 }
                 Value::Object(object) if is_graphql(object) => {}
                 Value::Object(object) if !path.is_empty() && wraps(object) => self.map(object, path, depth + 1),
@@ -245,6 +245,11 @@ impl Found {
         match (own.is_empty(), texts_of(&named)) {
             (false, Some(texts)) => own.iter().for_each(|own| self.add_all(&joined(path, own), &texts)),
             (true, Some(texts)) if !path.is_empty() => self.add_all(path, &texts),
+            // A message that is null leaves the rule that was broken.
+            (true, None) if !path.is_empty() && named.get("message").is_some_and(Value::is_null) => match named.text("code") {
+                Some(code) => self.add(path, code),
+                None => return false,
+            },
             // A code says at least which rule was broken.
             (false, None) => match named.text("code").or_else(|| named.text("rule")).or_else(|| named.text("type")) {
                 Some(code) => own.iter().for_each(|own| self.add(&joined(path, own), code)),
@@ -274,7 +279,8 @@ fn texts_of<'v>(named: &Named<'v>) -> Option<Texted<'v>> {
 pub(super) fn is_map_of_errors(value: &Value) -> bool {
     let Some(object) = value.as_object().filter(|object| !object.is_empty()) else { return false };
     let named = Named::new(object);
-    let told = |value: &Value| value.as_object().is_some_and(|inner| texts_of(&Named::new(inner)).is_some());
+    let list = |value: &Value| value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_string));
+    let told = |value: &Value| list(value) || value.as_object().is_some_and(|inner| texts_of(&Named::new(inner)).is_some());
     let sentences = object.len() > 1 && object.values().all(|value| value.as_str().is_some_and(|text| text.contains(' ')));
     let own = named.iter().any(|(name, _)| names::RESERVED.contains(&name) || names::MESSAGE.contains(&name) || names::is_code(name));
     !own && (object.values().all(told) || sentences)

@@ -292,6 +292,7 @@ fn is_telling(name: &str, text: &str) -> bool {
         "id" => upper && text.contains('_'),
         "status" => upper && text.contains('_'),
         "type" | "errortype" => text.contains(['_', '-']) || upper || (humps(text) > 1 && !text.ends_with("Exception")),
+        "name" => text.contains('_') || upper || (humps(text) > 1 && !text.ends_with("Error") && !text.ends_with("Exception")),
         // `AlreadyExists`, where a machine is told the reason.
         "reason" => text.contains('_') || upper || humps(text) > 1,
         // `order-locked`, `RecordInvalid`; what is thrown (`TypeError`) is no code.

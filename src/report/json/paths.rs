@@ -18,7 +18,10 @@ pub(super) fn own(named: &Named<'_>) -> Vec<String> {
         {
             None
         }
-        Value::Array(list) if matches!(name, "fields" | "membernames" | "members" | "expression") && list.iter().all(Value::is_string) => {
+        _ if name == "params" && !value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_string)) => None,
+        Value::Array(list)
+            if matches!(name, "params" | "fields" | "membernames" | "members" | "expression") && list.iter().all(Value::is_string) =>
+        {
             Some(list.iter().filter_map(path_of).collect::<Vec<_>>()).filter(|paths| !paths.is_empty())
         }
         Value::Array(list) if name == "fields" => {
@@ -97,23 +100,33 @@ pub(super) fn clean(path: &str) -> String {
     {
         bare = rest;
     }
-    bare.trim_matches(['\'', '"']).to_owned()
+    // `lines.$0.qty`
+    let plain = bare.trim_matches(['\'', '"']);
+    match plain.contains(".$") {
+        true => plain.split('.').fold(String::new(), |path, part| joined(&path, part.strip_prefix('$').unwrap_or(part))),
+        false => plain.to_owned(),
+    }
 }
 
-/// The field that a sentence begins with: `email must be an email`, `property zzz should not exist`.
-pub(super) fn named_in(text: &str) -> Option<&str> {
+/// The field that a sentence begins with, and what is said of it: `email must be an email`, `property zzz should not exist`,
+/// `qty: must be positive`.
+pub(super) fn named_in(text: &str) -> Option<(&str, &str)> {
     const VERBS: &[&str] =
         &["must", "should", "is", "are", "has", "have", "cannot", "can", "may", "needs", "contains", "does", "each", "length"];
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']' | '$'));
+    // A sentence of prose begins with a capital; a field is written as in the request.
+    let is_prose = |name: &str| !name.starts_with(|c: char| c.is_lowercase() || matches!(c, '_' | '$')) && !name.contains(['.', '_']);
+    if let Some((name, told)) = text.split_once(": ").filter(|(name, _)| is_name(name) && !is_prose(name)) {
+        return Some((name, told));
+    }
     let mut words = text.split_whitespace();
     let first = words.next()?.trim_matches(['"', '\'', '`']);
     if matches!(first, "property" | "field" | "Field" | "attribute") {
-        return words.next().map(|name| name.trim_matches(['"', '\'', '`', ':']));
+        return words.next().map(|name| (name.trim_matches(['"', '\'', '`', ':']), text));
     }
     let verb = words.next()?;
-    let name = first.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']' | '$'));
-    // A sentence of prose begins with a capital; a field is written as in the request.
-    let prose = !first.starts_with(|c: char| c.is_lowercase() || matches!(c, '_' | '$')) && !first.contains(['.', '_']);
-    (name && !prose && VERBS.contains(&verb)).then_some(first)
+    (is_name(first) && !is_prose(first) && VERBS.contains(&verb)).then_some((first, text))
 }
 
 #[cfg(test)]
@@ -141,7 +154,9 @@ mod tests {
 
     #[test]
     fn fields_are_named_by_sentences_that_begin_with_them() {
-        assert_eq!(named_in("email must be an email"), Some("email"));
+        assert_eq!(named_in("email must be an email"), Some(("email", "email must be an email")));
+        assert_eq!(named_in("qty: must be positive"), Some(("qty", "must be positive")));
+        assert_eq!(named_in("Note: come back tomorrow"), None);
         assert_eq!(named_in("Order must be paid"), None);
     }
 }
