@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         Sql,
-        r"\b(?:ORA|PLS|TNS|IMP|RMAN|DRG|LRM|KUP)-\d{4,5}\b|\b\w+ \d{2,5}, \w+ \d{1,2}, \w+ \d{1,3},? |\bSQL\d{4,5}[NWC]\b|\bDSN[A-Z]\d{3}|\bSQL Server\b.*\berror\b|\[(?:Microsoft|MySQL|unixODBC|FreeTDS|IBM|Oracle|PostgreSQL|SQLite)\]\[",
+        r"\b(?:ORA|PLS|TNS|IMP|RMAN|DRG|LRM|KUP)-\d{4,5}\b|\b\w+ \d{2,5}, \w+ \d{1,2}, \w+ \d{1,3}, (?:\w+ [\w.\\-]+, )*\w+ \d+\b|\bSQL\d{4,5}[NWC]\b|\bDSN[A-Z]\d{3}|\bSQL Server\b.*\berror\b|\[(?:Microsoft|MySQL|unixODBC|FreeTDS|IBM|Oracle|PostgreSQL|SQLite)\]\[",
     ),
     likely(
         Sql,

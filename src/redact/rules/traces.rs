@@ -67,7 +67,10 @@ pub(super) const RULES: &[Rule] = &[
         Trace,
         r"\bin (?:phar://)?[^\s:()\x22'<>]+\.(?:php\d?|phtml|inc|module|tpl|twig|theme|install)(?::\d+\b|\(\d+\)| (?:on|at) line \d+)",
     ),
-    sure(Trace, r"[\\/][^\s:\x22'<>]+ on line \d+|: eval\(\)'d code|\bthrown in (?:[\\/]|[A-Za-z]:|\w+[\\/.]\w)"),
+    sure(
+        Trace,
+        r"(?m)(?:^|[\s\x22'(>=])(?:[A-Za-z]:)?[\\/][^\s:\x22'<>]+ on line \d+|: eval\(\)'d code|\bthrown in (?:[\\/]|[A-Za-z]:|\w+[\\/.]\w)",
+    ),
     likely(Trace, r"\b(?:PHP )?(?:Fatal|Parse|Recoverable fatal|Catchable fatal) error: "),
     // Go
     sure(Trace, r"\bgoroutine \d+ (?:gp=\S+ )?(?:m=\S+ )?(?:mp=\S+ )?\[[^\]\n]*\]:"),
@@ -116,7 +119,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     // C, C++, gdb, sanitizers, valgrind, glibc
     sure(Trace, r"#\d+\s+0x[0-9a-fA-F]+(?: in)? |(?m)^#\d+\s+[\w:~<>$.@*& -]+ ?\([^\n]*\) (?:at|from) \S|^#\d+\s+<signal handler called>"),
-    sure(Trace, r"==\d+==|\b(?:Address|Memory|Thread|Leak|UndefinedBehavior)Sanitizer\b|\b(?:at|by) 0x[0-9A-Fa-f]{4,}: "),
+    sure(Trace, r"==\d{3,}==|\b(?:Address|Memory|Thread|Leak|UndefinedBehavior)Sanitizer\b|\b(?:at|by) 0x[0-9A-Fa-f]{4,}: "),
     sure(Trace, r":\d+:\d+: runtime error: |\[0x[0-9a-fA-F]{6,}\]|\(\+0x[0-9a-f]+\)|\+0x[0-9a-f]+[)\]/]"),
     sure(
         Trace,
@@ -149,22 +152,25 @@ pub(super) const RULES: &[Rule] = &[
     ),
     sure(
         Trace,
-        r"\b(?:SAPL|LSAP|SAPM|LZ|SAPS)[A-Z0-9_]{2,}|\b(?:DBIF_|SAPSQL_|GETWA_|ITAB_|CONVT_|TSV_TNEW|OBJECTS_OBJREF|UNCAUGHT_EXCEPTION)\w*",
+        r"\b(?:SAPL|LSAP|SAPM|SAPS)[A-Z0-9_]{2,}|\bLZ[A-Z0-9_]+(?:[UFIO]\d\d|TOP|UXX)\b|\b(?:DBIF_|SAPSQL_|GETWA_|ITAB_|CONVT_|TSV_TNEW|OBJECTS_OBJREF|UNCAUGHT_EXCEPTION)\w*",
     ),
     sure(
         Trace,
         r"(?i)\bmicrosoft (?:vbscript|jscript)\b|\bmicrosoft ole db|\b(?:odbc|ado) error|\berror '8[0-9a-f]{7}'|\.asp, line \d+|\brun-time error '-?\d+'",
     ),
-    sure(Trace, r"\bABEND(?:ED)?\b|\b(?:DFH|IGZ|CEE|IEC|IEA|DSN|SQL)[A-Z]{0,2}\d{4,5}[A-Z]?\b|\bS0C[0-9A-F]\b"),
+    sure(
+        Trace,
+        r"\bABEND(?:ED)?\b|\bDFH[A-Z]{2}\d{4}\b|\b(?:IGZ|CEE|IEC|IEA)\d{3,4}[ACDEISW]\b|\bDSN[A-Z]\d{3}[ACDEISW]\b|\bS0C[0-9A-F]\b",
+    ),
     // Ada, Fortran, Julia, Nim, Zig, Crystal, D, Lisps, PowerShell, shells
     sure(Trace, r"\braised [A-Z_]+(?:\.[A-Z_]+)* : |\bAt line \d+ of file |\bFortran runtime error|\bError termination\. Backtrace"),
     sure(
         Trace,
-        r"@ \w+ \S+:\d+$|(?m)^\s*\[\d+\] \S.*\(.*\)$|\S+\.nim\(\d+|\bunhandled exception: |\w@\S+\.d\(\d+\)|\S+\.cr:\d+:\d+ in '|\.zig:\d+:\d+: 0x",
+        r"@ \w+ \S+:\d+$|(?m)^\s*\[\d+\] (?:[\w.!#$&]+\([^\n]*\)|top-level scope)$|\S+\.nim\(\d+|\bunhandled exception: |\w@\S+\.d\(\d+\)|\S+\.cr:\d+:\d+ in '|\.zig:\d+:\d+: 0x",
     ),
     sure(
         Trace,
-        r"(?m)^In [\w./-]+\.scm:$|^\s+\d+:\d+\s+\d+ \(|\bUnhandled [\w:-]+ in thread #<|\bdebugger invoked on |^\d+: \(\(?(?:FLET|LAMBDA|LABELS|SB-|[A-Z][A-Z0-9:*%-]{2,} )",
+        r"(?m)^In [\w./-]+\.scm:$|^\s+\d+:\d+\s+\d+ \(|\bUnhandled [\w:-]+ in thread #<|\bdebugger invoked on |^\d+: \(\(?(?:FLET|LAMBDA|LABELS|SB-|[A-Z][A-Z0-9]*[:*%-][A-Z0-9:*%-]+ )",
     ),
     sure(Trace, r"\bIn procedure [\w-]+:|\bUnbound variable: |\bBacktrace:\s*$"),
     sure(Trace, r"\bAt (?:[A-Za-z]:\\|/|line:)[^\n]*\bchar:\d+|\bFullyQualifiedErrorId|\+ CategoryInfo"),

@@ -109,9 +109,15 @@ impl Found {
     /// A map of names to messages, to objects that hold one, or to further maps.
     fn map(&mut self, object: &Map<String, Value>, path: &str, depth: usize) {
         let named = Named::new(object);
-        // `{"source": "body", "keys": [...]}` says where it looked, not what is wrong.
-        // So does a text with its language.
-        if (named.has("keys") && named.has("source")) || (named.has("lang") && named.has("value")) {
+        // `{"source": "body", "keys": [...]}` says where it looked; what is wrong only beside a sentence about its one key.
+        if let (Some(keys), true) = (named.get("keys").and_then(Value::as_array), named.has("source")) {
+            if let ([Value::String(key)], Some(text)) = (keys.as_slice(), named.text("message")) {
+                self.add(key, text);
+            }
+            return;
+        }
+        // A text with its language is no map.
+        if named.has("lang") && named.has("value") {
             return;
         }
         // An object that says what it is about is one field error, not a map of them.
