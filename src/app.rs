@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::admin;
+use crate::context::WallClock;
 use crate::gateway::{Gateway, Lifecycle};
 use crate::limit::inflight::InFlight;
 use crate::observe::recorder::{LineSettings, Recorder};
@@ -177,11 +178,12 @@ impl Worker {
             recorder: Arc::clone(&self.recorder),
             via: self.via,
             lifecycle: self.lifecycle,
+            wall: WallClock::default(),
         });
         let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
         let shared =
             listen::Shared { connections: self.connections, max: self.plan.listen.max_connections, closing: self.closing.clone(), alive };
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&self.recorder), Arc::clone(&self.plan), self.core));
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&gateway)));
         let mut accepting = tokio::task::JoinSet::new();
         for listener in self.listeners {
             accepting.spawn(listen::accept(listener, Arc::clone(&gateway), shared.clone()));
@@ -198,14 +200,16 @@ impl Worker {
     }
 }
 
-/// The core's regular work: log lines go out, idle upstream connections whose time is over go away.
-async fn upkeep(recorder: Arc<Recorder>, plan: Arc<Plan>, core: usize) {
+/// The core's regular work: log lines go out, the wall clock is set, idle upstream connections whose time is over go away.
+async fn upkeep(gateway: Arc<Gateway>) {
+    let (plan, core) = (&gateway.plan, gateway.upstreams.core);
     let mut tick = tokio::time::interval(FLUSH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ticks = 0u32;
     loop {
         tick.tick().await;
-        recorder.flush();
+        gateway.recorder.flush();
+        gateway.wall.set();
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(SWEEP_EVERY) {
             let now = Instant::now();

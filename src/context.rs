@@ -3,10 +3,14 @@
 //! Immutable once made. It knows nothing of routes, plans or answers.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, Uri};
 use tokio::time::Instant;
+
+use crate::header::{hex, mint};
 
 /// An id that is safe in a header, a log line and a JSON string: 1-128 of `[A-Za-z0-9._~-]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,18 +30,14 @@ impl RequestId {
         let random = fastrand::u128(..);
         let high = (millis << 16) | 0x7000 | (random as u64 & 0x0fff);
         let low = ((random >> 64) as u64 & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
+        let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
         let mut text = [b'-'; 36];
-        let mut at = 0;
-        for (index, byte) in high.to_be_bytes().into_iter().chain(low.to_be_bytes()).enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                at += 1;
-            }
-            text[at] = HEX[usize::from(byte >> 4)];
-            text[at + 1] = HEX[usize::from(byte & 15)];
-            at += 2;
+        let groups = [(0..4, 0), (4..6, 9), (6..8, 14), (8..10, 19), (10..16, 24)];
+        for (group, at) in groups {
+            hex(&bytes[group], &mut text[at..]);
         }
         // Hex digits and dashes are always a valid header value.
-        Self(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("invalid")))
+        Self(mint(&text).unwrap_or(HeaderValue::from_static("invalid")))
     }
 
     /// The id a trusted peer sent, if it is safe to repeat.
@@ -58,7 +58,42 @@ impl RequestId {
     }
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// Wall time from the monotonic clock: one reading of a clock gives both. Set right again every so often, as the wall clock
+/// may be moved.
+#[derive(Debug)]
+pub struct WallClock {
+    base: Instant,
+    /// Nanoseconds of wall time at `base`.
+    at_base: AtomicU64,
+}
+
+impl WallClock {
+    /// A clock that is right now.
+    pub fn new() -> Self {
+        let clock = Self { base: Instant::now(), at_base: AtomicU64::new(0) };
+        clock.set();
+        clock
+    }
+
+    /// Sets it by the system's clock.
+    pub fn set(&self) {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let at_base = wall.saturating_sub(self.base.elapsed());
+        self.at_base.store(u64::try_from(at_base.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The wall time at an instant.
+    pub fn at(&self, instant: Instant) -> SystemTime {
+        let at_base = Duration::from_nanos(self.at_base.load(Ordering::Relaxed));
+        SystemTime::UNIX_EPOCH + at_base + instant.saturating_duration_since(self.base)
+    }
+}
+
+impl Default for WallClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// The other side of a client connection.
 #[derive(Clone, Debug)]
@@ -140,6 +175,15 @@ impl RequestContext {
     }
 }
 
+/// Where a request went: written by the dispatch as it goes, read by the record even if the client has left.
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    /// URL of the endpoint of the last attempt, as configured.
+    pub endpoint: Option<Arc<str>>,
+    /// Tries against an endpoint, those that got no connection included.
+    pub attempts: u32,
+}
+
 /// The thousandths of a quality value (RFC 9110 12.4.2): `0.8` is 800, anything that is none is 0.
 pub fn quality(text: &str) -> u32 {
     text.trim().parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).map_or(0, |q| (q * 1000.0).round() as u32)
@@ -157,6 +201,15 @@ mod tests {
         assert_eq!(text.len(), 36);
         assert!(matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{text}");
         assert_ne!(id, RequestId::generate(SystemTime::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wall_time_follows_the_monotonic_clock() {
+        let clock = WallClock::new();
+        let now = Instant::now();
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert_eq!(clock.at(Instant::now()).duration_since(clock.at(now)).unwrap(), Duration::from_secs(7));
+        assert!(SystemTime::now().duration_since(clock.at(now)).unwrap() < Duration::from_secs(60));
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod tell;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
@@ -28,16 +28,16 @@ use hyper::body::Incoming;
 
 pub use arrive::Early;
 use arrive::Trip;
-use inspect::Passage;
+use inspect::{Passage, Verdict};
 
 use crate::body::Body;
-use crate::context::Peer;
+use crate::context::{Peer, WallClock};
 use crate::failure::{Failure, Kind};
 use crate::observe::recorder::Recorder;
 use crate::plan::{Plan, Route};
 use crate::report::Report;
 use crate::text::Untrusted;
-use crate::upstream::dispatch::{Means, Outgoing, Private, Reply, Trail, Upstreams, dispatch};
+use crate::upstream::dispatch::{Means, Outgoing, Private, Reply, Upstreams, dispatch};
 
 /// One core's gateway: everything a request of this core may use.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub struct Gateway {
     pub via: HeaderValue,
     /// How far the shutdown is.
     pub lifecycle: Arc<Lifecycle>,
+    /// Wall time; the core's upkeep sets it.
+    pub wall: WallClock,
 }
 
 /// How far a shutdown is; shared by all cores and the admin listener.
@@ -127,9 +129,9 @@ impl<F: Into<Failure>> From<F> for Trouble {
 
 impl Gateway {
     /// Serves one request. Never fails: every trouble becomes an answer.
-    pub async fn serve(self: Arc<Self>, client: Arc<Client>, request: Request<Incoming>) -> Response<Body> {
-        let mut trip = Trip::begin(&self, &client.peer, &request);
-        match rescue::catching(self.walk(&client, request, &mut trip)).await {
+    async fn serve(&self, client: &Client, mut trip: Box<Trip>) -> Response<Body> {
+        let walked = rescue::catching(pin!(self.walk(client, &mut trip))).await;
+        match walked {
             Ok(Ok(passage)) => self.pass(passage, trip),
             Ok(Err(trouble)) => self.answer(trouble, trip),
             Err(rescue::Panicked) => self.answer(Kind::Internal.into(), trip),
@@ -137,37 +139,51 @@ impl Gateway {
     }
 
     /// The walk, in order.
-    async fn walk(&self, client: &Client, request: Request<Incoming>, trip: &mut Trip) -> Result<Passage, Trouble> {
+    async fn walk(&self, client: &Client, trip: &mut Trip) -> Result<Passage, Trouble> {
         // The route first: what is refused below is told in its format and with its CORS headers.
         let found = self.find(trip);
-        arrive::check(self, client, &request, trip)?;
+        arrive::check(self, client, trip)?;
         let route = found?;
-        if let Some(preflight) = cors::preflight(&route, trip) {
+        if let Some(preflight) = cors::preflight(route, trip) {
             return Ok(preflight);
         }
-        admit::enter(&route, request.headers(), trip)?;
-        let outgoing = arrive::outgoing(self, client, &route, request, trip)?;
-        let reply = self.ask(client, &route, outgoing, trip).await?;
-        inspect::inspect(reply, &route, self.plan.mode, client, trip).await
+        admit::enter(route, trip)?;
+        let mut outgoing = arrive::outgoing(self, client, route, trip)?;
+        let reply = self.ask(client, route, &mut outgoing, trip).await?;
+        let opened = inspect::open(reply, route, self.plan.mode, client, trip)?;
+        match inspect::judge(&opened, route, trip) {
+            Verdict::Streams => Ok(opened.stream()),
+            // On the heap: what few answers need makes no request larger.
+            verdict => Box::pin(inspect::read(verdict, opened, route, self.plan.mode, trip)).await,
+        }
     }
 
     /// The route of this request. A route that does not allow the method still tells how the refusal is written.
-    fn find(&self, trip: &mut Trip) -> Result<Arc<Route>, Failure> {
+    fn find(&self, trip: &mut Trip) -> Result<&Arc<Route>, Failure> {
         let (route, refused) = arrive::route(&self.plan.routes, trip)?;
         trip.visit.route = Some(Arc::clone(&route.metrics));
-        trip.route = Some(Arc::clone(&route));
+        trip.route = Some(Arc::clone(route));
         refused.map_or(Ok(route), Err)
     }
 
     /// An upstream's response head.
-    async fn ask(&self, client: &Client, route: &Route, outgoing: Outgoing, trip: &mut Trip) -> Result<Reply, Failure> {
-        trip.visit.backend = Some((Arc::clone(&route.backend.name), route.backend_metrics.clone()));
-        let deadline = route.policy.timeouts.total.map(|total| trip.context().arrival + total);
-        let means = Means { upstreams: &self.upstreams, timeouts: &route.policy.timeouts, deadline, private: &client.private };
-        let mut trail = Trail::default();
-        let reply = dispatch(&route.backend, outgoing, means, &mut trail).await;
-        trip.note_trail(&trail);
-        reply
+    fn ask<'a>(
+        &'a self,
+        client: &'a Client,
+        route: &'a Route,
+        outgoing: &'a mut Outgoing,
+        trip: &'a mut Trip,
+    ) -> impl Future<Output = Result<Reply, Failure>> + 'a {
+        trip.visit.dispatched = true;
+        let (now, timeouts) = (trip.context().arrival, &route.policy.timeouts);
+        let deadline = timeouts.total.map(|total| now + total);
+        let means = Means { upstreams: &self.upstreams, timeouts, now, deadline, private: &client.private };
+        dispatch(&route.backend, outgoing, means, &mut trip.visit.trail)
+    }
+
+    /// The name alone of `via`.
+    fn pseudonym(&self) -> &str {
+        self.via.to_str().unwrap_or_default().strip_prefix("1.1 ").unwrap_or_default()
     }
 }
 
@@ -180,17 +196,28 @@ pub struct Entry {
     pub client: Arc<Client>,
 }
 
+/// An answer on its way: the one boxed future of a request.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl Entry {
+    /// Serves one request; the tower service below, without the exclusive reference that nothing here needs.
+    pub fn answer(&self, request: Request<Incoming>) -> Answering {
+        let (gateway, client) = (Arc::clone(&self.gateway), Arc::clone(&self.client));
+        let trip = Trip::begin(&gateway, &client.peer, request);
+        Box::pin(async move { Ok(gateway.serve(&client, trip).await) })
+    }
+}
+
 impl tower::Service<Request<Incoming>> for Entry {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let (gateway, client) = (Arc::clone(&self.gateway), Arc::clone(&self.client));
-        Box::pin(async move { Ok(gateway.serve(client, request).await) })
+        self.answer(request)
     }
 }

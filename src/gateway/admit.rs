@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
 use super::arrive::Trip;
 use crate::config::file::KeySource;
@@ -23,9 +23,9 @@ pub(super) struct Quota {
 }
 
 /// Lets the request in, or says which limit refused it.
-pub(super) fn enter(route: &Route, headers: &HeaderMap, trip: &mut Trip) -> Result<(), Failure> {
+pub(super) fn enter(route: &Route, trip: &mut Trip) -> Result<(), Failure> {
     for applied in &route.limits {
-        let decision = decide(applied, route, headers, trip);
+        let decision = decide(applied, route, trip);
         let settings = applied.limit.settings();
         if !decision.admitted {
             applied.refused.inc();
@@ -43,12 +43,12 @@ pub(super) fn enter(route: &Route, headers: &HeaderMap, trip: &mut Trip) -> Resu
     Ok(())
 }
 
-fn decide(applied: &AppliedLimit, route: &Route, headers: &HeaderMap, trip: &Trip) -> Decision {
+fn decide(applied: &AppliedLimit, route: &Route, trip: &Trip) -> Decision {
     match &applied.key {
         KeySource::ClientIp => applied.limit.check(limit::of_address(trip.context().client)),
         KeySource::Global => applied.limit.check(Key::Global),
         KeySource::Route => applied.limit.check(limit::of_value(route.metrics.name.as_bytes())),
-        KeySource::Header(name) => applied.limit.check(limit::of_value(headers.get(name).map_or(b"", HeaderValue::as_bytes))),
+        KeySource::Header(name) => applied.limit.check(limit::of_value(trip.headers.get(name).map_or(b"", HeaderValue::as_bytes))),
     }
 }
 

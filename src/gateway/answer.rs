@@ -29,7 +29,7 @@ use crate::render::{self, PageWords, Rendered};
 const MAX_LOGGED: usize = 4 * 1024;
 impl Gateway {
     /// A good answer goes to the client.
-    pub(super) fn pass(&self, passage: Passage, mut trip: Trip) -> Response<Body> {
+    pub(super) fn pass(&self, passage: Passage, mut trip: Box<Trip>) -> Response<Body> {
         let Passage { status, mut headers, content } = passage;
         let policy = trip.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
@@ -38,15 +38,8 @@ impl Gateway {
         trip.visit.status = status.as_u16();
         let body = match content {
             Content::Stream { prefix, body, lease, clocks, guarded } => {
-                let watched = trip.route.clone().filter(|_| guarded);
-                let rest = Rest {
-                    visit: trip.visit,
-                    lease: Some(lease),
-                    permit: trip.permit,
-                    progress: trip.progress,
-                    route: trip.route,
-                    mode: self.plan.mode,
-                };
+                let watched = trip.route.as_ref().filter(|_| guarded).cloned();
+                let rest = Rest { trip, lease: Some(lease), mode: self.plan.mode };
                 let relay = Relay::new(prefix, body, rest, clocks);
                 match watched {
                     None => Body::Stream(Box::new(relay)),
@@ -61,15 +54,17 @@ impl Gateway {
             }
             Content::Ready(bytes) => {
                 trip.visit.bytes_in = bytes_in(&trip);
-                Body::ready(bytes, Some(Box::new(Recorded(trip.visit)) as Box<dyn Witness>))
+                Body::ready(bytes, Some(Box::new(Recorded(trip)) as Box<dyn Witness>))
             }
         };
         respond(status, headers, body)
     }
 
     /// Any trouble becomes an answer.
-    pub(super) fn answer(&self, trouble: Trouble, mut trip: Trip) -> Response<Body> {
+    pub(super) fn answer(&self, trouble: Trouble, mut trip: Box<Trip>) -> Response<Body> {
         let Trouble { failure, said } = trouble;
+        // What was not read of the request is the server's to drain or to refuse.
+        trip.body = None;
         self.record(&failure, said.as_deref(), &mut trip);
         let route = trip.route.clone();
         let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
@@ -87,7 +82,7 @@ impl Gateway {
         trip.visit.status = envelope.status.as_u16();
         trip.visit.bytes_in = bytes_in(&trip);
         let sent = if trip.context().method == Method::HEAD { Bytes::new() } else { body };
-        let witness: Box<dyn Witness> = Box::new(Recorded(trip.visit));
+        let witness: Box<dyn Witness> = Box::new(Recorded(trip));
         respond(status, headers, Body::ready(sent, Some(witness)))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -17,15 +17,20 @@ use crate::observe::visit::Visit;
 use crate::plan::Route;
 use crate::render::negotiate::Asked;
 use crate::route::{Found, Table, is_ambiguous};
-use crate::upstream::dispatch::{Outgoing, Trail};
+use crate::upstream::dispatch::Outgoing;
 use crate::upstream::request_head::{self, Additions, Seen};
 use crate::upstream::upload::{Progress, Upload};
 
 /// One request on its way through the spine.
 #[derive(Debug)]
 pub(super) struct Trip {
+    pub(super) visit: Visit,
     pub(super) seen: Seen,
-    pub(super) visit: Box<Visit>,
+    pub(super) version: Version,
+    /// The request's headers, until they go upstream.
+    pub(super) headers: HeaderMap,
+    /// The request's body, until it goes upstream.
+    pub(super) body: Option<Incoming>,
     pub(super) route: Option<Arc<Route>>,
     /// Quota to tell on the answer.
     pub(super) quota: Vec<Quota>,
@@ -36,25 +41,26 @@ pub(super) struct Trip {
 }
 
 impl Trip {
-    /// Begins: one scan of the headers, one record.
-    pub(super) fn begin(gateway: &Gateway, peer: &Peer, request: &Request<Incoming>) -> Self {
-        let wall = SystemTime::now();
-        let mut seen = request_head::scan(request.headers(), gateway.via_name());
+    /// Begins: one scan of the headers, one record. On the heap, as it lives until the last byte is sent.
+    pub(super) fn begin(gateway: &Gateway, peer: &Peer, request: Request<Incoming>) -> Box<Self> {
+        let (parts, body) = request.into_parts();
+        let arrival = Instant::now();
+        let wall = gateway.wall.at(arrival);
+        let (seen, wanted) = request_head::scan(&parts.headers, gateway.pseudonym());
         let context = RequestContext {
             id: seen.accepted_id(peer).unwrap_or_else(|| RequestId::generate(wall)),
-            arrival: Instant::now(),
+            arrival,
             wall,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
+            method: parts.method,
+            uri: parts.uri,
             client: seen.client(peer, &gateway.plan.trusted),
-            wanted: std::mem::take(&mut seen.wanted),
+            wanted,
         };
-        let visit = Visit::begin(Arc::clone(&gateway.recorder), context);
-        Self { seen, visit, route: None, quota: Vec::new(), permit: None, progress: None }
+        Self::new(gateway, context, seen, parts.version, parts.headers, Some(body))
     }
 
     /// A trip of a request that never became one.
-    pub(super) fn early(gateway: &Gateway, peer: &Peer, early: &Early) -> Self {
+    pub(super) fn early(gateway: &Gateway, peer: &Peer, early: &Early) -> Box<Self> {
         let wall = SystemTime::now();
         let context = RequestContext {
             id: RequestId::generate(wall),
@@ -65,8 +71,19 @@ impl Trip {
             client: peer.address.ip().to_canonical(),
             wanted: early.wanted.clone(),
         };
+        Self::new(gateway, context, Seen::default(), Version::HTTP_11, HeaderMap::new(), None)
+    }
+
+    fn new(
+        gateway: &Gateway,
+        context: RequestContext,
+        seen: Seen,
+        version: Version,
+        headers: HeaderMap,
+        body: Option<Incoming>,
+    ) -> Box<Self> {
         let visit = Visit::begin(Arc::clone(&gateway.recorder), context);
-        Self { seen: Seen::default(), visit, route: None, quota: Vec::new(), permit: None, progress: None }
+        Box::new(Self { visit, seen, version, headers, body, route: None, quota: Vec::new(), permit: None, progress: None })
     }
 
     /// Who asked what.
@@ -80,13 +97,8 @@ impl Trip {
         Asked { accept: wanted.accept.as_ref().and_then(|value| value.to_str().ok()), dialect: wanted.dialect }
     }
 
-    pub(super) fn note_trail(&mut self, trail: &Trail) {
-        self.visit.attempts = trail.attempts;
-        self.visit.endpoint = trail.endpoint.as_ref().map(|endpoint| Arc::clone(&endpoint.url));
-    }
-
     /// The same as a header value; without a copy where it came as one.
-    fn host_header(&self) -> Option<HeaderValue> {
+    pub(super) fn host_header(&self) -> Option<HeaderValue> {
         let authority = self.context().uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
         authority.or_else(|| self.seen.host.clone())
     }
@@ -112,7 +124,7 @@ pub struct Early {
 }
 
 /// Refuses what no route may get.
-pub(super) fn check(gateway: &Gateway, client: &Client, request: &Request<Incoming>, trip: &Trip) -> Result<(), Failure> {
+pub(super) fn check(gateway: &Gateway, client: &Client, trip: &Trip) -> Result<(), Failure> {
     let seen = &trip.seen;
     if gateway.lifecycle.is_closing() {
         return Err(Kind::ShuttingDown.into());
@@ -123,7 +135,7 @@ pub(super) fn check(gateway: &Gateway, client: &Client, request: &Request<Incomi
     if seen.looped {
         return Err(Kind::LoopDetected.into());
     }
-    if request_head::is_forbidden(request.method()) {
+    if request_head::is_forbidden(&trip.context().method) {
         return Err(Failure {
             allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
             ..Failure::new(Kind::MethodNotAllowed)
@@ -136,22 +148,22 @@ pub(super) fn check(gateway: &Gateway, client: &Client, request: &Request<Incomi
     if trip.context().uri.path_and_query().map_or(0, |target| target.as_str().len()) > MAX_REQUEST_TARGET {
         return Err(Kind::UriTooLong.into());
     }
-    match &seen.expect {
+    match &seen.rare().expect {
         Some(expect) if !request_head::is_continue(expect) => return Err(Kind::ExpectationFailed.into()),
         _ => {}
     }
-    check_host(request, trip)
+    check_host(trip)
 }
 
 /// Exactly one valid host (RFC 9112 3.2); an absolute form or `:authority` must agree with it.
-fn check_host(request: &Request<Incoming>, trip: &Trip) -> Result<(), Failure> {
+fn check_host(trip: &Trip) -> Result<(), Failure> {
     let bad = |why: &str| Err(Failure::because(Kind::BadRequest, why));
-    let authority = request.uri().authority();
+    let authority = trip.context().uri.authority();
     if authority.is_some_and(|authority| authority.as_str().contains('@')) {
         return bad("user information in the authority");
     }
     match (trip.seen.hosts, authority, &trip.seen.host) {
-        (0, None, _) if request.version() == Version::HTTP_10 => Ok(()),
+        (0, None, _) if trip.version == Version::HTTP_10 => Ok(()),
         (0, None, _) => bad("no Host"),
         (0, Some(_), _) => Ok(()),
         (1, None, Some(host)) if is_host(host) => Ok(()),
@@ -161,8 +173,23 @@ fn check_host(request: &Request<Incoming>, trip: &Trip) -> Result<(), Failure> {
     }
 }
 
+/// A valid host, perhaps with a port (RFC 9110 7.2).
 fn is_host(host: &HeaderValue) -> bool {
-    let Some(authority) = host.to_str().ok().and_then(|text| text.parse::<http::uri::Authority>().ok()) else { return false };
+    is_plain_host(host.as_bytes()) || host.to_str().is_ok_and(is_authority)
+}
+
+/// What nearly every host is: letters, digits, dots and dashes, then perhaps a port.
+fn is_plain_host(host: &[u8]) -> bool {
+    let name = host.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')).count();
+    match &host[name..] {
+        [] => name > 0,
+        [b':', digits @ ..] => name > 0 && digits.len() < 6 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+fn is_authority(text: &str) -> bool {
+    let Ok(authority) = text.parse::<http::uri::Authority>() else { return false };
     let name = authority.host();
     let port = authority.as_str().get(name.len()..).unwrap_or_default();
     // `http` takes anything behind the colon; RFC 3986 3.2.3 digits only.
@@ -171,7 +198,7 @@ fn is_host(host: &HeaderValue) -> bool {
 }
 
 /// Finds the route, or says why there is none. With the route comes a refusal when only its methods do not fit.
-pub(super) fn route(table: &Table<Arc<Route>>, trip: &Trip) -> Result<(Arc<Route>, Option<Failure>), Failure> {
+pub(super) fn route<'p>(table: &'p Table<Arc<Route>>, trip: &Trip) -> Result<(&'p Arc<Route>, Option<Failure>), Failure> {
     let path = trip.context().uri.path();
     let host = trip.host();
     let whole_server = path == "*" && trip.context().method == Method::OPTIONS;
@@ -184,12 +211,12 @@ pub(super) fn route(table: &Table<Arc<Route>>, trip: &Trip) -> Result<(Arc<Route
     // The method a preflight asks for decides, not OPTIONS itself (Fetch standard 3.2.2).
     let preflight = trip.preflight_method();
     match table.find(host, path, preflight.as_ref().unwrap_or(&trip.context().method)) {
-        Found::Target(route) => Ok((Arc::clone(route), None)),
+        Found::Target(route) => Ok((route, None)),
         Found::Nothing => Err(Kind::RouteNotFound.into()),
         Found::OtherMethods(methods, route) => {
             let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
             let refused = Failure { allow: HeaderValue::from_str(&list).ok(), ..Failure::new(Kind::MethodNotAllowed) };
-            Ok((Arc::clone(route), Some(refused)))
+            Ok((route, Some(refused)))
         }
     }
 }
@@ -199,6 +226,7 @@ impl Trip {
     pub(super) fn preflight_method(&self) -> Option<Method> {
         let asked = self
             .seen
+            .rare()
             .preflight_method
             .as_ref()
             .filter(|_| self.context().method == Method::OPTIONS && self.context().wanted.origin.is_some())?;
@@ -206,65 +234,47 @@ impl Trip {
     }
 }
 
-impl Gateway {
-    /// The pseudonym alone.
-    fn via_name(&self) -> &str {
-        self.via.to_str().unwrap_or_default().trim_start_matches("1.1 ")
-    }
-}
-
 /// Makes the request ready for the upstream.
-pub(super) fn outgoing(
-    gateway: &Gateway,
-    client: &Client,
-    route: &Route,
-    request: Request<Incoming>,
-    trip: &mut Trip,
-) -> Result<Outgoing, Failure> {
+pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: &mut Trip) -> Result<Outgoing, Failure> {
     let policy = &route.policy;
     if let (Some(length), Some(limit)) = (trip.seen.content_length, policy.request_body_limit)
         && length > limit
     {
         return Err(Failure::because(Kind::PayloadTooLarge, format!("Content-Length {length} is over request_body_limit {limit}")));
     }
-    let (mut parts, body) = request.into_parts();
     let client_host = trip.host_header();
+    let mut headers = std::mem::take(&mut trip.headers);
+    let context = &trip.visit.context;
     let add = Additions {
         peer: &client.peer,
-        client: trip.context().client,
-        id: &trip.context().id,
+        client: context.client,
+        id: &context.id,
         via: &gateway.via,
         host: client_host.as_ref(),
         scheme: "http",
     };
-    request_head::prepare(&mut parts.headers, &trip.seen, &add);
+    trip.visit.trace = Some(request_head::prepare(&mut headers, &trip.seen, &add));
     if policy.leak_guard {
         // What is watched must be readable as it passes.
-        parts.headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     for name in &policy.request_headers.remove {
-        parts.headers.remove(name);
+        headers.remove(name);
     }
     for (name, value) in &policy.request_headers.set {
-        parts.headers.insert(name.clone(), value.clone());
+        headers.insert(name.clone(), value.clone());
     }
-    trip.visit.trace = request_head::trace_id(&parts.headers);
-    let (body, progress) = if http_body::Body::is_end_stream(&body) {
-        (Upload::empty(), None)
-    } else {
-        let (body, progress) = Upload::stream(body, policy.request_body_limit, policy.timeouts.request_body);
-        (body, Some(progress))
+    let body = match trip.body.take().filter(|body| !http_body::Body::is_end_stream(body)) {
+        None => Upload::empty(),
+        Some(body) => {
+            let (body, progress) = Upload::stream(body, policy.request_body_limit, policy.timeouts.request_body);
+            trip.progress = Some(progress);
+            body
+        }
     };
-    trip.progress.clone_from(&progress);
-    Ok(Outgoing {
-        method: parts.method,
-        target: target(&parts.uri, policy.strip_prefix.as_deref())?,
-        headers: parts.headers,
-        client_host,
-        body,
-        progress,
-        connection_auth: trip.seen.connection_auth,
-    })
+    let request = Outgoing::request(context.method.clone(), target(&context.uri, policy.strip_prefix.as_deref())?, headers, body)?;
+    let connection_auth = trip.seen.connection_auth;
+    Ok(Outgoing { request: Some(request), client_host, progress: trip.progress.clone(), connection_auth })
 }
 
 /// Path and query for the upstream: the bytes that were decided on, less the prefix.
@@ -291,7 +301,14 @@ mod tests {
     #[test]
     fn hosts_are_validated() {
         let host = |text: &'static str| is_host(&HeaderValue::from_static(text));
-        assert!(host("shop.example.com:8080") && host("[::1]:80") && host("a_b"));
-        assert!(!host("") && !host("a b") && !host("a/b") && !host("u@h") && !host("h:x"));
+        assert!(host("shop.example.com:8080") && host("[::1]:80") && host("a_b") && host("h:"));
+        assert!(!host("") && !host("a b") && !host("a/b") && !host("u@h") && !host("h:x") && !host(":80") && !host("h:123456"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_plain_host_is_an_authority(text in "[a-zA-Z0-9.:@_-]{0,12}") {
+            proptest::prop_assert!(!is_plain_host(text.as_bytes()) || is_authority(&text));
+        }
     }
 }

@@ -18,10 +18,10 @@ pub(super) fn preflight(route: &Route, trip: &Trip) -> Option<Passage> {
     if trip.context().method != Method::OPTIONS || trip.context().wanted.origin.is_none() {
         return None;
     }
-    trip.seen.preflight_method.as_ref()?;
+    trip.seen.rare().preflight_method.as_ref()?;
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, cors.methods.clone());
-    if let Some(allowed) = cors.headers.as_ref().or(trip.seen.preflight_headers.as_ref()) {
+    if let Some(allowed) = cors.headers.as_ref().or(trip.seen.rare().preflight_headers.as_ref()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed.clone());
     }
     if let Some(age) = &cors.max_age {

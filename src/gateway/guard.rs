@@ -49,7 +49,7 @@ pub(super) async fn watch(mut reply: Opened, route: &Route) -> Result<Passage, T
         return Ok(guarded(reply.stream_after(Bytes::from(read.bytes).into())));
     }
     let Opened { status, headers, lease, .. } = reply;
-    lease.finish();
+    lease.finish(tokio::time::Instant::now());
     whole(status, headers, &read, route)
 }
 

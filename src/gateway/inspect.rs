@@ -14,7 +14,6 @@ use crate::observe::metrics::Class;
 use crate::plan::Route;
 use crate::policy::{Mode, Policy};
 use crate::relay::{self, BodyClocks, Prefix};
-use crate::rpc;
 use crate::upstream::dispatch::{Lease, Reply};
 use crate::upstream::mapping::Mapping;
 use crate::upstream::response_head;
@@ -34,9 +33,12 @@ pub(super) enum Content {
     Ready(Bytes),
 }
 
-/// Decides what becomes of a reply.
-pub(super) async fn inspect(reply: Reply, route: &Route, mode: Mode, client: &Client, trip: &mut Trip) -> Result<Passage, Trouble> {
-    let Reply { response, host, mut lease } = reply;
+/// Cleans the head of a reply.
+///
+/// # Errors
+/// A head that no client may see is a failure of the upstream.
+pub(super) fn open(reply: Reply, route: &Route, mode: Mode, client: &Client, trip: &mut Trip) -> Result<Opened, Failure> {
+    let Reply { response, mut lease } = reply;
     let (mut parts, body) = response.into_parts();
     let status = parts.status.as_u16();
     trip.visit.received = Some(status);
@@ -44,29 +46,64 @@ pub(super) async fn inspect(reply: Reply, route: &Route, mode: Mode, client: &Cl
     route.backend_metrics.count(Class::of(status));
     // The gateway asks for no upgrade yet, so a 101 is unasked (RFC 9110 15.2.2); 600 and above is no HTTP status.
     if !(200..600).contains(&status) {
-        return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}")).into());
+        return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}")));
     }
     let policy = &route.policy;
-    let mapping = Mapping { prefix: policy.strip_prefix.as_deref(), endpoints: &route.backend.endpoints, host: host.as_bytes() };
-    let traits = response_head::prepare(&mut parts.headers, &mapping, mode == Mode::Development)?;
+    let traits = response_head::prepare(&mut parts.headers, mode == Mode::Development)?;
+    if traits.refers {
+        let client_host = trip.host_header();
+        let host = route.backend.host_for(lease.endpoint(), client_host.as_ref()).as_bytes();
+        Mapping { prefix: policy.strip_prefix.as_deref(), endpoints: &route.backend.endpoints, host }.apply(&mut parts.headers);
+    }
     if traits.connection_auth {
         lease.make_private(&client.private);
     }
-    let dialect = parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| Dialect::of_content_type(value.as_bytes()));
-    let grpc = matches!(dialect, Some(Dialect::Grpc | Dialect::GrpcWeb));
-    if grpc || parts.headers.contains_key(rpc::GRPC_STATUS) {
+    if traits.grpc_status || matches!(traits.dialect, Some(Dialect::Grpc | Dialect::GrpcWeb)) {
         grpc::tidy(&mut parts.headers, &route.voice.redactor, mode);
     }
-    let clocks = clocks(policy, trip);
-    let reply = Opened { status: parts.status, headers: parts.headers, body, lease, clocks };
-    let readable = parts.status.is_success() && !is_bodiless(status, &trip.context().method);
+    Ok(Opened { status: parts.status, headers: parts.headers, body, lease, clocks: clocks(policy, trip), dialect: traits.dialect })
+}
+
+/// What is done with a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Passes, and cannot be broken before its first byte: its length is known.
+    Streams,
+    /// Passes, if it is not broken from its first byte on.
+    Begins,
+    /// A success that is watched for leaks.
+    Watched,
+    /// A success in which a rule looks for an error.
+    Searched,
+    /// A gRPC-Web answer, whose trailers may be its body.
+    Web,
+    /// An error.
+    Failed(Kind),
+}
+
+/// Judges by the head.
+pub(super) fn judge(opened: &Opened, route: &Route, trip: &Trip) -> Verdict {
+    let (policy, status) = (&route.policy, opened.status.as_u16());
+    let readable = opened.status.is_success() && !is_bodiless(status, &trip.context().method);
     match Kind::of_upstream_status(status) {
-        None if readable && policy.leak_guard => guard::watch(reply, route).await,
-        None if readable && !policy.errors.errors_in_success.is_empty() => read::success(reply, policy).await,
-        None if dialect == Some(Dialect::GrpcWeb) => web_trailers(reply, route, mode).await,
-        None => reply.begin().await,
-        Some(kind) if passes(kind, policy) => reply.begin().await,
-        Some(kind) => Err(read::error(kind, reply, route, mode, trip).await),
+        Some(kind) if !passes(kind, policy) => Verdict::Failed(kind),
+        None if readable && policy.leak_guard => Verdict::Watched,
+        None if readable && !policy.errors.errors_in_success.is_empty() => Verdict::Searched,
+        None if opened.dialect == Some(Dialect::GrpcWeb) => Verdict::Web,
+        _ if opened.body.is_end_stream() || opened.body.size_hint().exact().is_some() => Verdict::Streams,
+        _ => Verdict::Begins,
+    }
+}
+
+/// Reads of a reply what its verdict asks for.
+pub(super) async fn read(verdict: Verdict, opened: Opened, route: &Route, mode: Mode, trip: &Trip) -> Result<Passage, Trouble> {
+    match verdict {
+        Verdict::Streams => Ok(opened.stream()),
+        Verdict::Begins => opened.begin().await,
+        Verdict::Watched => guard::watch(opened, route).await,
+        Verdict::Searched => read::success(opened, &route.policy).await,
+        Verdict::Web => web_trailers(opened, route, mode).await,
+        Verdict::Failed(kind) => Err(read::error(kind, opened, route, mode, trip).await),
     }
 }
 
@@ -77,19 +114,13 @@ pub(super) struct Opened {
     pub(super) body: Incoming,
     pub(super) lease: Lease,
     pub(super) clocks: BodyClocks,
+    /// The protocol of the body.
+    pub(super) dialect: Option<Dialect>,
 }
 
 impl Opened {
-    /// Streams, unless the body is broken already. A body of known length cannot be: it needs no look.
-    pub(super) async fn begin(self) -> Result<Passage, Trouble> {
-        if self.body.is_end_stream() || self.body.size_hint().exact().is_some() {
-            return Ok(self.stream());
-        }
-        self.begin_reading().await
-    }
-
-    /// Reads what is there already.
-    async fn begin_reading(mut self) -> Result<Passage, Trouble> {
+    /// Reads what is there already, so that a body that is broken from its first byte on is an error and no abort.
+    pub(super) async fn begin(mut self) -> Result<Passage, Trouble> {
         let prefix = relay::begin(&mut self.body).await?;
         Ok(self.stream_after(prefix))
     }
@@ -132,7 +163,7 @@ fn is_bodiless(status: u16, method: &Method) -> bool {
 async fn web_trailers(reply: Opened, route: &Route, mode: Mode) -> Result<Passage, Trouble> {
     let mut passage = match reply.body.size_hint().exact() {
         Some(length) if length > MAX_WEB_TRAILERS => reply.stream(),
-        _ => reply.begin_reading().await?,
+        _ => reply.begin().await?,
     };
     if let Content::Stream { prefix, body, .. } = &mut passage.content
         && body.is_end_stream()

@@ -37,7 +37,7 @@ pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mo
     let text = decoded.map(|decoded| decoded.text);
     let report = text.as_deref().map(|text| report::read_as(text, content_type.as_deref())).unwrap_or_default();
     if read.ended {
-        reply.lease.finish();
+        reply.lease.finish(Instant::now());
     }
     let status = reply.status.as_u16();
     let verdict = Verdict::of(kind, status, &report, text.as_deref(), policy);
@@ -94,7 +94,7 @@ pub(super) async fn success(mut reply: Opened, policy: &Policy) -> Result<Passag
     if read.truncated {
         return Ok(reply.stream_after(Bytes::from(read.bytes).into()));
     }
-    reply.lease.finish();
+    reply.lease.finish(Instant::now());
     let text = decoded(&reply.headers, &read, policy.errors.max_body).map(|decoded| decoded.text).unwrap_or_default();
     match inside(&text, reply.status.as_u16(), &mut reply.headers, policy) {
         Some(trouble) => Err(trouble),

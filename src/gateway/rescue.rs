@@ -2,29 +2,31 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::Poll;
 
 /// The work panicked; the panic hook has logged where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Panicked;
 
-/// Runs the work to its end or to its panic.
-pub(super) async fn catching<F: Future>(work: F) -> Result<F::Output, Panicked> {
-    let mut work = std::pin::pin!(work);
-    // After a panic the work is only dropped, never polled again: what it left half done is not looked at.
+/// Runs the work to its end or to its panic. After a panic the work is only dropped, never polled again: what it left half
+/// done is not looked at. Pinned by the caller: to take the work itself would hold it twice.
+pub(super) fn catching<F: Future>(mut work: Pin<&mut F>) -> impl Future<Output = Result<F::Output, Panicked>> {
     std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Ok),
-        Err(_) => std::task::Poll::Ready(Err(Panicked)),
+        Err(_) => Poll::Ready(Err(Panicked)),
     })
-    .await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
     async fn panics_are_caught_and_results_pass() {
-        assert_eq!(catching(async { 7 }).await, Ok(7));
-        assert_eq!(catching(async { if true { panic!("a test") } else { 7 } }).await, Err(Panicked));
+        assert_eq!(catching(pin!(async { 7 })).await, Ok(7));
+        assert_eq!(catching(pin!(async { if true { panic!("a test") } else { 7 } })).await, Err(Panicked));
     }
 }

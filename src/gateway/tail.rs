@@ -1,39 +1,34 @@
 //! The end of a visit: when the last byte went out, the connection goes back, the place is free, the record is written.
 
-use std::sync::Arc;
-
 use http::HeaderMap;
+use tokio::time::Instant;
 
+use super::arrive::Trip;
 use super::grpc;
+use super::inspect::bytes_in;
 use crate::body::{Witness, filter_trailers};
 use crate::failure::Failure;
-use crate::limit::inflight::Permit;
-use crate::observe::visit::{End, Visit};
-use crate::plan::Route;
+use crate::observe::visit::End;
 use crate::policy::Mode;
 use crate::redact;
 use crate::relay::Tail;
 use crate::rpc;
 use crate::upstream::dispatch::Lease;
-use crate::upstream::upload::Progress;
 
 /// What a streamed answer still holds.
 pub(super) struct Rest {
-    pub(super) visit: Box<Visit>,
+    pub(super) trip: Box<Trip>,
     pub(super) lease: Option<Lease>,
-    pub(super) permit: Option<Permit>,
-    pub(super) progress: Option<Arc<Progress>>,
-    pub(super) route: Option<Arc<Route>>,
     pub(super) mode: Mode,
 }
 
 impl Tail for Rest {
     fn sent(&mut self, bytes: u64) {
-        self.visit.bytes_out += bytes;
+        self.trip.visit.bytes_out += bytes;
     }
 
     fn trailers(&self, mut trailers: HeaderMap) -> Option<HeaderMap> {
-        let Some(route) = &self.route else { return filter_trailers(trailers, redact::leaks) };
+        let Some(route) = &self.trip.route else { return filter_trailers(trailers, redact::leaks) };
         let redactor = &route.voice.redactor;
         let grpc = trailers.contains_key(rpc::GRPC_STATUS);
         if grpc {
@@ -49,34 +44,34 @@ impl Tail for Rest {
     }
 
     fn finished(mut self) {
-        self.visit.end = End::Complete;
+        let now = Instant::now();
+        self.trip.visit.end = End::Complete;
+        self.trip.visit.ended = Some(now);
         if let Some(lease) = self.lease.take() {
-            lease.finish();
+            lease.finish(now);
         }
-        drop(self.permit.take());
     }
 
     fn failed(mut self, failure: Failure) {
-        self.visit.end = End::Aborted;
-        self.visit.kind = Some(failure.kind);
-        self.visit.cause = failure.detail;
+        let visit = &mut self.trip.visit;
+        visit.end = End::Aborted;
+        visit.kind = Some(failure.kind);
+        visit.cause = failure.detail;
     }
 }
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        if let Some(progress) = &self.progress {
-            self.visit.bytes_in = progress.bytes();
-        }
+        self.trip.visit.bytes_in = bytes_in(&self.trip);
     }
 }
 
 /// Holds the record of an answer that is ready.
-pub(super) struct Recorded(pub(super) Box<Visit>);
+pub(super) struct Recorded(pub(super) Box<Trip>);
 
 impl Witness for Recorded {
     fn sent(&mut self, bytes: u64) {
-        self.0.bytes_out = bytes;
-        self.0.end = End::Complete;
+        self.0.visit.bytes_out = bytes;
+        self.0.visit.end = End::Complete;
     }
 }

@@ -169,9 +169,9 @@ fn debug(failure: &Failure, said: Option<&Said>, trip: &Trip) -> Debug {
     let exception = said.and_then(|said| said.report.exception.as_ref()).map(shown);
     Debug {
         upstream_status: said.map(|said| said.status),
-        backend: trip.visit.backend.as_ref().map(|(name, _)| name.to_string()),
-        endpoint: trip.visit.endpoint.as_ref().map(ToString::to_string),
-        attempts: trip.visit.attempts,
+        backend: trip.route.as_ref().filter(|_| trip.visit.dispatched).map(|route| route.backend.name.to_string()),
+        endpoint: trip.visit.trail.endpoint.as_ref().map(ToString::to_string),
+        attempts: trip.visit.trail.attempts,
         reason: reason.to_owned(),
         exception: exception.or_else(|| failure.detail.as_deref().map(|detail| Text::own(detail.to_owned()))),
         stack: said.and_then(|said| said.report.stack.as_ref()).map(shown),

@@ -5,6 +5,8 @@
 use std::io::Write;
 use std::time::Duration;
 
+use super::line::{self, Calendar};
+use super::metrics::RouteMetrics;
 use super::visit::{End, Visit};
 use crate::failure::catalog::Severity;
 
@@ -21,10 +23,10 @@ pub enum Style {
 const MAX_PATH: usize = 1024;
 
 /// Appends the line of a visit. Writing to memory cannot fail, so results are not looked at.
-pub(super) fn line(out: &mut Vec<u8>, visit: &Visit, route: &str, took: Duration, style: Style) {
+pub(super) fn append(out: &mut Vec<u8>, calendar: &mut Calendar, visit: &Visit, route: &RouteMetrics, took: Duration, style: Style) {
     match style {
-        Style::Json => json(out, visit, route, took),
-        Style::Pretty => pretty(out, visit, route, took),
+        Style::Json => json(out, calendar, visit, route, took),
+        Style::Pretty => pretty(out, calendar, visit, route, took),
     }
 }
 
@@ -45,38 +47,59 @@ fn path(visit: &Visit) -> &str {
     &path[..end]
 }
 
-fn json(out: &mut Vec<u8>, visit: &Visit, route: &str, took: Duration) {
+fn json(out: &mut Vec<u8>, calendar: &mut Calendar, visit: &Visit, route: &RouteMetrics, took: Duration) {
+    let context = &visit.context;
     out.extend_from_slice(b"{\"timestamp\":\"");
-    timestamp(out, visit.context.wall);
-    let _ = write!(out, "\",\"level\":\"{}\",\"message\":\"request\",\"requestId\":\"{}\"", level(visit), visit.context.id.as_str());
+    calendar.append(out, context.wall);
+    text(out, "\",\"level\":\"", level(visit));
+    text(out, "\",\"message\":\"request\",\"requestId\":\"", context.id.as_str());
     if let Some(trace) = visit.trace.as_ref().and_then(|value| value.to_str().ok()?.get(3..35)) {
-        let _ = write!(out, ",\"traceId\":\"{trace}\"");
+        text(out, "\",\"traceId\":\"", trace);
     }
-    let _ = write!(out, ",\"client\":\"{}\",\"method\":\"{}\",\"path\":", visit.context.client, visit.context.method);
-    string(out, path(visit));
+    out.extend_from_slice(b"\",\"client\":\"");
+    line::address(out, context.client);
+    text(out, "\",\"method\":\"", context.method.as_str());
+    out.extend_from_slice(b"\",\"path\":");
+    line::string(out, path(visit));
     out.extend_from_slice(b",\"route\":");
-    string(out, route);
-    if let Some((backend, _)) = &visit.backend {
+    line::string(out, &route.name);
+    if visit.dispatched {
         out.extend_from_slice(b",\"backend\":");
-        string(out, backend);
+        line::string(out, &route.backend);
     }
-    if let Some(endpoint) = &visit.endpoint {
+    if let Some(endpoint) = &visit.trail.endpoint {
         out.extend_from_slice(b",\"endpoint\":");
-        string(out, endpoint);
+        line::string(out, endpoint);
     }
-    let _ = write!(out, ",\"status\":{}", visit.logged_status());
+    number(out, ",\"status\":", u64::from(visit.logged_status()));
     if let Some(received) = visit.received {
-        let _ = write!(out, ",\"received\":{received}");
+        number(out, ",\"received\":", u64::from(received));
     }
     if visit.end == End::Aborted {
         out.extend_from_slice(b",\"aborted\":true");
     }
     failure_fields(out, visit);
-    let _ = write!(out, ",\"attempts\":{},\"durationMs\":{}", visit.attempts, millis(took));
+    number(out, ",\"attempts\":", u64::from(visit.trail.attempts));
+    out.extend_from_slice(b",\"durationMs\":");
+    line::millis(out, took);
     if let Some(upstream) = visit.upstream_time {
-        let _ = write!(out, ",\"upstreamMs\":{}", millis(upstream));
+        out.extend_from_slice(b",\"upstreamMs\":");
+        line::millis(out, upstream);
     }
-    let _ = writeln!(out, ",\"bytesIn\":{},\"bytesOut\":{}}}", visit.bytes_in, visit.bytes_out);
+    number(out, ",\"bytesIn\":", visit.bytes_in);
+    number(out, ",\"bytesOut\":", visit.bytes_out);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends what stands before a text, and the text as it is.
+fn text(out: &mut Vec<u8>, before: &str, text: &str) {
+    out.extend_from_slice(before.as_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn number(out: &mut Vec<u8>, before: &str, value: u64) {
+    out.extend_from_slice(before.as_bytes());
+    line::number(out, value);
 }
 
 fn failure_fields(out: &mut Vec<u8>, visit: &Visit) {
@@ -90,29 +113,23 @@ fn failure_fields(out: &mut Vec<u8>, visit: &Visit) {
     }
     if let Some(cause) = &visit.cause {
         out.extend_from_slice(b",\"cause\":");
-        string(out, cause);
+        line::string(out, cause);
     }
     if let Some(original) = &visit.original {
         out.extend_from_slice(b",\"original\":");
-        string(out, &original.text);
+        line::string(out, &original.text);
         if original.truncated {
             out.extend_from_slice(b",\"truncated\":true");
         }
     }
 }
 
-fn pretty(out: &mut Vec<u8>, visit: &Visit, route: &str, took: Duration) {
-    timestamp(out, visit.context.wall);
-    let _ = write!(
-        out,
-        " {:>5} {} {} {} {}ms",
-        level(visit),
-        visit.logged_status(),
-        visit.context.method,
-        path(visit).escape_debug(),
-        millis(took)
-    );
-    let _ = write!(out, " route={route} id={}", visit.context.id.as_str());
+fn pretty(out: &mut Vec<u8>, calendar: &mut Calendar, visit: &Visit, route: &RouteMetrics, took: Duration) {
+    calendar.append(out, visit.context.wall);
+    let (level, status, method) = (level(visit), visit.logged_status(), &visit.context.method);
+    let _ = write!(out, " {level:>5} {status} {method} {} ", path(visit).escape_debug());
+    line::millis(out, took);
+    let _ = write!(out, "ms route={} id={}", route.name, visit.context.id.as_str());
     if let Some(received) = visit.received {
         let _ = write!(out, " received={received}");
     }
@@ -130,26 +147,4 @@ fn pretty(out: &mut Vec<u8>, visit: &Visit, route: &str, took: Duration) {
         let _ = write!(out, " original=\"{}\"", original.text.escape_debug());
     }
     out.push(b'\n');
-}
-
-fn string(out: &mut Vec<u8>, text: &str) {
-    let _ = serde_json::to_writer(out, text);
-}
-
-/// Milliseconds with microseconds behind the point, without a float's digits.
-fn millis(duration: Duration) -> impl std::fmt::Display {
-    struct Millis(u128);
-    impl std::fmt::Display for Millis {
-        fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            write!(out, "{}.{:03}", self.0 / 1000, self.0 % 1000)
-        }
-    }
-    Millis(duration.as_micros())
-}
-
-/// RFC 3339 in UTC with milliseconds.
-fn timestamp(out: &mut Vec<u8>, at: std::time::SystemTime) {
-    if let Ok(at) = jiff::Timestamp::try_from(at) {
-        let _ = write!(out, "{at:.3}");
-    }
 }

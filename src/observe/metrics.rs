@@ -75,6 +75,8 @@ impl ByClass {
 pub struct RouteMetrics {
     /// The route's name.
     pub name: Arc<str>,
+    /// Where it leads, for the log.
+    pub backend: Arc<str>,
     requests: ByClass,
     duration: Durations,
     masked: Counter,
@@ -166,10 +168,11 @@ impl Metrics {
     }
 
     /// Handles of a route.
-    pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
+    pub fn route(&self, name: &str, backend: Arc<str>) -> Arc<RouteMetrics> {
         let duration = self.durations.get_or_create_owned(&vec![("route", name.to_owned())]);
         let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
-        Arc::new(RouteMetrics { name: name.into(), requests: ByClass::resolve(&self.requests, "route", name), duration, masked })
+        let requests = ByClass::resolve(&self.requests, "route", name);
+        Arc::new(RouteMetrics { name: name.into(), backend, requests, duration, masked })
     }
 
     /// Handles of a backend.

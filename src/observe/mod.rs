@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod histogram;
+mod line;
 pub mod metrics;
 pub mod names;
 pub mod recorder;

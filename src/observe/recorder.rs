@@ -7,13 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::access_log::{self, Style};
+use super::line::Calendar;
 use super::metrics::{Metrics, RouteMetrics};
 use super::visit::Visit;
 use super::writer::Sink;
 use crate::failure::catalog::Severity;
 
-/// A core's buffer is handed to the writer at this size, in bytes.
-const HAND_OVER: usize = 16 * 1024;
+/// A core's buffer is handed to the writer at this size, in bytes: to wake the writer costs as much as dozens of lines.
+const HAND_OVER: usize = 64 * 1024;
+
+/// Room for the line that fills a buffer, in bytes: most lines are shorter.
+const ROOM: usize = 4 * 1024;
 
 /// What lines are written, and how.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,13 @@ pub struct LineSettings {
     pub style: Style,
 }
 
+/// Lines that were not handed over yet.
+#[derive(Debug, Default)]
+struct Lines {
+    buffer: Vec<u8>,
+    calendar: Calendar,
+}
+
 /// Records the visits of one core.
 #[derive(Debug)]
 pub struct Recorder {
@@ -34,18 +45,18 @@ pub struct Recorder {
     no_route: Arc<RouteMetrics>,
     settings: LineSettings,
     sink: Sink,
-    buffer: Mutex<Vec<u8>>,
+    lines: Mutex<Lines>,
 }
 
 impl Recorder {
     /// A recorder for one core.
     pub fn new(metrics: Arc<Metrics>, no_route: Arc<RouteMetrics>, settings: LineSettings, sink: Sink) -> Self {
-        Self { metrics, no_route, settings, sink, buffer: Mutex::default() }
+        Self { metrics, no_route, settings, sink, lines: Mutex::default() }
     }
 
     /// Counts a visit and writes its line.
     pub(super) fn record(&self, visit: &Visit) {
-        let took = Instant::now().saturating_duration_since(visit.context.arrival);
+        let took = visit.ended.unwrap_or_else(Instant::now).saturating_duration_since(visit.context.arrival);
         let metrics = &self.metrics;
         metrics.in_progress.dec();
         metrics.bytes_in.inc_by(visit.bytes_in);
@@ -62,19 +73,23 @@ impl Recorder {
         }
         let severe = visit.kind.is_some_and(|kind| kind.row().severity <= self.settings.failures);
         if self.settings.access || severe {
-            let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-            access_log::line(&mut buffer, visit, &route.name, took, self.settings.style);
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let Lines { buffer, calendar } = &mut *lines;
+            if buffer.capacity() == 0 {
+                buffer.reserve_exact(HAND_OVER + ROOM);
+            }
+            access_log::append(buffer, calendar, visit, route, took, self.settings.style);
             if buffer.len() >= HAND_OVER {
-                self.sink.send(std::mem::take(&mut *buffer));
+                self.sink.send(std::mem::take(buffer));
             }
         }
     }
 
     /// Hands over what is there; called by the core's timer and at the end.
     pub fn flush(&self) {
-        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        if !buffer.is_empty() {
-            self.sink.send(std::mem::take(&mut *buffer));
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lines.buffer.is_empty() {
+            self.sink.send(std::mem::take(&mut lines.buffer));
         }
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokio::time::Instant;
 
-use super::metrics::{ByClass, Class, RouteMetrics};
+use super::metrics::{Class, RouteMetrics};
 use super::recorder::Recorder;
-use crate::context::RequestContext;
+use crate::context::{RequestContext, Trail};
 use crate::failure::Kind;
 
 /// What the upstream said, kept for the log.
@@ -42,12 +43,10 @@ pub struct Visit {
     pub trace: Option<HeaderValue>,
     /// Route handles.
     pub route: Option<Arc<RouteMetrics>>,
-    /// Backend name and handles.
-    pub backend: Option<(Arc<str>, ByClass)>,
-    /// URL of the endpoint of the last attempt.
-    pub endpoint: Option<Arc<str>>,
-    /// Connections on which an exchange was tried.
-    pub attempts: u32,
+    /// Its backend was asked.
+    pub dispatched: bool,
+    /// Where it went.
+    pub trail: Trail,
     /// Status of the answer, 0 while there is none.
     pub status: u16,
     /// Status the upstream sent.
@@ -64,23 +63,24 @@ pub struct Visit {
     pub bytes_in: u64,
     /// Bytes of the answer's body.
     pub bytes_out: u64,
+    /// When it ended, where that was looked up already.
+    pub ended: Option<Instant>,
     /// How it ended.
     pub end: End,
 }
 
 impl Visit {
     /// Begins: the request is counted as received.
-    pub fn begin(recorder: Arc<Recorder>, context: RequestContext) -> Box<Self> {
+    pub fn begin(recorder: Arc<Recorder>, context: RequestContext) -> Self {
         recorder.metrics.received.inc();
         recorder.metrics.in_progress.inc();
-        Box::new(Self {
+        Self {
             recorder,
             context,
             trace: None,
             route: None,
-            backend: None,
-            endpoint: None,
-            attempts: 0,
+            dispatched: false,
+            trail: Trail::default(),
             status: 0,
             received: None,
             kind: None,
@@ -89,8 +89,9 @@ impl Visit {
             upstream_time: None,
             bytes_in: 0,
             bytes_out: 0,
+            ended: None,
             end: End::Open,
-        })
+        }
     }
 
     /// The class of its end.
@@ -116,8 +117,7 @@ impl Drop for Visit {
         if matches!(self.end, End::Open) {
             self.kind = Some(Kind::ClientClosed);
         }
-        let recorder = Arc::clone(&self.recorder);
-        recorder.record(self);
+        self.recorder.record(self);
     }
 }
 

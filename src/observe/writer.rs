@@ -3,12 +3,14 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-/// Chunks that may wait for the sink. A chunk is one event or up to 16 KiB of access lines: at most some 16 MiB.
+/// Chunks that may wait for the sink: one event or some access lines each.
 const QUEUE: usize = 1024;
+/// Bytes that may wait for the sink.
+const MAX_QUEUED: usize = 16 * 1024 * 1024;
 
 enum Message {
     Lines(Vec<u8>),
@@ -19,6 +21,7 @@ enum Message {
 #[derive(Clone, Debug)]
 pub struct Sink {
     queue: SyncSender<Message>,
+    queued: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -29,18 +32,29 @@ impl Sink {
     /// When no thread can be started.
     pub fn start(out: impl Write + Send + 'static, dropped: Arc<AtomicU64>) -> io::Result<Self> {
         let (queue, lines) = sync_channel(QUEUE);
-        std::thread::Builder::new().name("log".into()).spawn(move || write_all(out, &lines))?;
-        Ok(Self { queue, dropped })
+        let queued = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::clone(&queued);
+        std::thread::Builder::new().name("log".into()).spawn(move || write_all(out, &lines, &waiting))?;
+        Ok(Self { queue, queued, dropped })
     }
 
     /// Queues lines, or drops them.
     pub fn send(&self, lines: Vec<u8>) {
+        let size = lines.len();
+        if self.queued.fetch_add(size, Ordering::Relaxed) + size > MAX_QUEUED {
+            return self.lose(&lines);
+        }
         if let Err(TrySendError::Full(Message::Lines(lost)) | TrySendError::Disconnected(Message::Lines(lost))) =
             self.queue.try_send(Message::Lines(lines))
         {
-            let count = lost.iter().filter(|byte| **byte == b'\n').count() as u64;
-            self.dropped.fetch_add(count.max(1), Ordering::Relaxed);
+            self.lose(&lost);
         }
+    }
+
+    fn lose(&self, lines: &[u8]) {
+        self.queued.fetch_sub(lines.len(), Ordering::Relaxed);
+        let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.dropped.fetch_add(count.max(1), Ordering::Relaxed);
     }
 
     /// Waits until everything queued was written, at most `patience`.
@@ -52,11 +66,14 @@ impl Sink {
     }
 }
 
-fn write_all(mut out: impl Write, lines: &Receiver<Message>) {
+fn write_all(mut out: impl Write, lines: &Receiver<Message>, queued: &AtomicUsize) {
     while let Ok(message) = lines.recv() {
         match message {
-            // A sink that is gone loses lines; the gateway lives on.
-            Message::Lines(lines) => drop(out.write_all(&lines).and_then(|()| out.flush())),
+            Message::Lines(lines) => {
+                // A sink that is gone loses lines; the gateway lives on.
+                drop(out.write_all(&lines).and_then(|()| out.flush()));
+                queued.fetch_sub(lines.len(), Ordering::Relaxed);
+            }
             Message::Flush(done) => drop(done.send(())),
         }
     }
@@ -132,6 +149,9 @@ mod tests {
             sink.send(b"a\nb\n".to_vec());
         }
         assert!(dropped.load(Ordering::Relaxed) >= 2 * 9);
+        let few = dropped.load(Ordering::Relaxed);
+        sink.send(vec![b'\n'; MAX_QUEUED]);
+        assert!(dropped.load(Ordering::Relaxed) >= few + MAX_QUEUED as u64, "bytes are bounded too");
         *gate.0.lock().unwrap() = true;
         gate.1.notify_all();
         sink.flush(Duration::from_secs(5));

@@ -62,7 +62,7 @@ fn compile(file: &File, problems: &mut Problems) -> Plan {
             format: file.log.format.unwrap_or_default(),
             access: file.log.access.unwrap_or(true),
         },
-        no_route: metrics.route(NO_ROUTE),
+        no_route: metrics.route(NO_ROUTE, NO_ROUTE.into()),
         metrics,
     }
 }
@@ -177,7 +177,7 @@ impl Builder<'_> {
         let (backend, gate) = target?.clone()?;
         let name = keys.name.as_ref().map_or_else(|| default_name(&rule), |at| at.value.clone());
         let route = Route {
-            metrics: self.metrics.route(&name),
+            metrics: self.metrics.route(&name, Arc::clone(&backend.name)),
             backend_metrics: self.metrics.backend(&backend.name),
             backend,
             gate,

@@ -32,6 +32,8 @@ pub(super) struct Clock {
     wait: (Wait, u32),
     since: Instant,
     timer: Pin<Box<Sleep>>,
+    /// The timer was asked once: it knows whom to wake.
+    armed: bool,
 }
 
 impl Clock {
@@ -43,6 +45,7 @@ impl Clock {
             wait: (Wait::Begin, 0),
             since: now,
             timer: Box::pin(tokio::time::sleep_until(now + settings.header_timeout)),
+            armed: false,
         }
     }
 
@@ -58,18 +61,23 @@ impl Clock {
     /// Ready when the current wait has lasted too long.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<Wait> {
         let wait = now_waiting(shared);
-        if wait != self.wait {
-            self.wait = wait;
-            self.since = Instant::now();
-        }
+        let begins = wait != self.wait;
+        self.wait = wait;
         let Some(limit) = self.limit(wait.0) else {
             self.look_again(cx);
             return Poll::Pending;
         };
+        if begins {
+            self.since = Instant::now();
+        }
         let due = self.since + limit;
         if self.timer.deadline() > due {
             self.timer.as_mut().reset(due);
+        } else if begins && self.armed && self.timer.deadline() > self.since {
+            // It knows this task and wakes it; a wait that just began cannot be over.
+            return Poll::Pending;
         }
+        self.armed = true;
         while self.timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= due {
                 return Poll::Ready(wait.0);
@@ -83,11 +91,11 @@ impl Clock {
 impl Clock {
     /// Streams of HTTP/2 run on tasks of their own: that they have come to a stand wakes nobody, so the clock looks itself.
     fn look_again(&mut self, cx: &mut Context<'_>) {
-        let pause = self.settings.write_timeout / 2;
-        let now = Instant::now();
         if !self.multiplexed {
             return;
         }
+        let pause = self.settings.write_timeout / 2;
+        let now = Instant::now();
         if self.timer.deadline() > now + pause {
             self.timer.as_mut().reset(now + pause);
         }

@@ -45,7 +45,8 @@ impl Settings {
     }
 }
 
-/// Serves until the connection ends. `closing` turns true when no new request is wanted.
+/// Serves until the connection ends. What happens once in a connection's life is on the heap while it happens: an idle one
+/// costs what this function holds. `closing` turns true when no new request is wanted.
 pub(super) async fn serve(stream: TcpStream, entry: Entry, settings: Settings, mut closing: watch::Receiver<bool>) {
     let shared = Arc::new(Shared::default());
     let mut guard = Guard::new(stream, Arc::clone(&shared), Gate::new(settings.limits()));
@@ -53,17 +54,20 @@ pub(super) async fn serve(stream: TcpStream, entry: Entry, settings: Settings, m
         sniffed = tokio::time::timeout(settings.header_timeout, guard.sniff(PREFACE)) => Some(sniffed),
         _ = closing.wait_for(|closing| *closing) => None,
     };
-    let Some(sniffed) = sniffed else { return refuse_late(guard, &entry, settings).await };
+    let Some(sniffed) = sniffed else { return Box::pin(refuse_late(guard, &entry, settings)).await };
     match sniffed {
         Ok(Ok(true)) if guard.held().starts_with(PREFACE) => {
             guard.pass_everything();
-            http2(guard, entry, settings, closing, shared).await;
+            Box::pin(http2(guard, entry, settings, closing, shared)).await;
         }
         Ok(Ok(true)) => http1(guard, entry, settings, closing, shared).await,
         Ok(Ok(false) | Err(_)) => {}
         // Nothing was sent: nobody waits for an answer.
         Err(_) if guard.held().is_empty() => {}
-        Err(_) => answer_early(guard, &entry, settings, Refusal { kind: Kind::RequestTimeout, rule: "header_timeout" }).await,
+        Err(_) => {
+            let refusal = Refusal { kind: Kind::RequestTimeout, rule: "header_timeout" };
+            Box::pin(answer_early(guard, &entry, settings, refusal)).await;
+        }
     }
 }
 
@@ -90,11 +94,15 @@ async fn http1(guard: Guard, entry: Entry, settings: Settings, mut closing: watc
     let mut watch = Clock::new(settings, false);
     let ended = {
         let mut closing = std::pin::pin!(closing.wait_for(|closing| *closing));
-        let mut closed = false;
+        let (mut closed, mut listening) = (false, false);
         std::future::poll_fn(|cx| {
-            if !closed && closing.as_mut().poll(cx).is_ready() {
-                closed = true;
-                Pin::new(&mut connection).graceful_shutdown();
+            // Once it knows this task it wakes it; to ask it again before the time has come would only cost.
+            if !closed && (!listening || entry.gateway.lifecycle.is_closing()) {
+                listening = true;
+                closed = closing.as_mut().poll(cx).is_ready();
+                if closed {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
             }
             for _ in 0..2 {
                 if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
@@ -110,7 +118,7 @@ async fn http1(guard: Guard, entry: Entry, settings: Settings, mut closing: watc
         .await
     };
     let guard = connection.into_parts().io;
-    finish(guard, ended, &entry, settings, &shared).await;
+    Box::pin(finish(guard, ended, &entry, settings, &shared)).await;
 }
 
 /// The last words of an HTTP/1 connection.

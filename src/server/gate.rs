@@ -99,7 +99,7 @@ impl Gate {
     fn end_of_head(&mut self, input: &[u8]) -> Option<usize> {
         let content = input.len() - head::skip_empty_lines(input).len();
         let mut at = self.searched.saturating_sub(3).max(content);
-        while let Some(lf) = input[at..].iter().position(|b| *b == b'\n') {
+        while let Some(lf) = memchr::memchr(b'\n', &input[at..]) {
             let after = at + lf + 1;
             match &input[after..] {
                 [b'\n', ..] => return Some(after + 1),

@@ -24,7 +24,8 @@ thread_local! {
     static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
 }
 
-/// What connection, guard and service know of each other.
+/// What connection, guard and service know of each other. One thread drives a connection and all its streams: atomics only
+/// because the task is `Send`, so a step is a load and a store and no locked instruction.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     /// Heads that passed to hyper.
@@ -48,26 +49,31 @@ pub(super) struct Shared {
     reset: AtomicBool,
 }
 
+/// Counts one step.
+fn step(counter: &AtomicU32) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
 impl Shared {
     /// A request reached the service; `multiplexed` where no gate counts heads.
     pub(super) fn called(&self, multiplexed: bool) {
         if multiplexed {
-            self.delivered.fetch_add(1, Ordering::Relaxed);
+            step(&self.delivered);
         }
-        self.called.fetch_add(1, Ordering::Relaxed);
+        step(&self.called);
     }
 
     pub(super) fn finished(&self) {
-        self.finished.fetch_add(1, Ordering::Relaxed);
+        step(&self.finished);
     }
 
     /// A body begins or ends to wait for the client.
     pub(super) fn stalled(&self, waits: bool) {
-        self.steps.fetch_add(1, Ordering::Relaxed);
+        step(&self.steps);
         if waits {
-            self.stalled.fetch_add(1, Ordering::Relaxed);
+            step(&self.stalled);
         } else {
-            self.stalled.fetch_sub(1, Ordering::Relaxed);
+            self.stalled.store(self.stalled.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
         }
     }
 
@@ -219,7 +225,7 @@ impl Guard {
 
     fn note_pass(&self, head: bool) {
         if head {
-            self.shared.delivered.fetch_add(1, Ordering::Relaxed);
+            step(&self.shared.delivered);
             self.shared.partial.store(false, Ordering::Relaxed);
         }
     }
@@ -281,7 +287,7 @@ impl Guard {
     fn note_write<T>(&self, poll: &Poll<T>) {
         self.shared.blocked.store(poll.is_pending(), Ordering::Relaxed);
         if poll.is_ready() {
-            self.shared.written.fetch_add(1, Ordering::Relaxed);
+            step(&self.shared.written);
         }
     }
 }

@@ -71,14 +71,11 @@ pub(super) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
     head
 }
 
-/// A line without its CRLF. A bare CR or LF anywhere is a refusal.
+/// A line without its CRLF. A bare LF is a refusal; a bare CR is none of the bytes that a line may have.
 fn take_line<'h>(rest: &mut &'h [u8]) -> Result<&'h [u8], Refusal> {
-    let end = rest.iter().position(|b| matches!(b, b'\r' | b'\n')).ok_or(Refusal::bad("no end of line"))?;
-    if rest[end] != b'\r' || rest.get(end + 1) != Some(&b'\n') {
-        return Err(Refusal::bad("bare CR or LF"));
-    }
-    let line = &rest[..end];
-    *rest = &rest[end + 2..];
+    let end = memchr::memchr(b'\n', rest).ok_or(Refusal::bad("no end of line"))?;
+    let line = rest[..end].strip_suffix(b"\r").ok_or(Refusal::bad("bare CR or LF"))?;
+    *rest = &rest[end + 1..];
     Ok(line)
 }
 
@@ -90,12 +87,15 @@ enum Version {
 
 /// `METHOD SP target SP HTTP/1.x`, single spaces (RFC 9112 3).
 fn request_line(line: &[u8], limits: Limits) -> Result<Version, Refusal> {
-    let mut parts = line.split(|b| *b == b' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(Refusal::bad("the request line has not three parts"));
-    };
+    let three = memchr::memchr(b' ', line).zip(memchr::memrchr(b' ', line)).filter(|(first, last)| first < last);
+    let (first, last) = three.ok_or(Refusal::bad("the request line has not three parts"))?;
+    // More blanks would stand in the target, where none may be.
+    let (method, target, version) = (&line[..first], &line[first + 1..last], &line[last + 1..]);
     if method.is_empty() || !method.iter().all(|b| is_token(*b)) {
         return Err(Refusal::bad("the method is no token"));
+    }
+    if target.is_empty() {
+        return Err(Refusal::bad("the request line has no target"));
     }
     if target.len() > limits.target {
         return Err(Refusal { kind: Kind::UriTooLong, rule: "the target is too long" });
@@ -110,8 +110,11 @@ fn request_line(line: &[u8], limits: Limits) -> Result<Version, Refusal> {
 
 /// One of the four forms (RFC 9112 3.2), in visible ASCII or UTF-8, without a fragment.
 fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
+    if target[..1] == *b"/" && target.iter().all(|b| is(*b, PLAIN)) {
+        return Ok(());
+    }
     let visible = |b: &u8| *b > b' ' && *b != 0x7f && *b != b'#' && *b != b'<' && *b != b'>' && *b != b'"' && *b != b'`' && *b != b'^';
-    if target.is_empty() || !target.iter().all(visible) {
+    if !target.iter().all(visible) {
         return Err(Refusal::bad("the target has forbidden bytes"));
     }
     let form = target[0] == b'/' || (target == b"*" && method == b"OPTIONS") || method == b"CONNECT" || absolute(target);
@@ -138,13 +141,12 @@ struct Fields {
 
 impl Fields {
     fn note(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        let colon = line.iter().position(|b| *b == b':').ok_or(Refusal::bad("a header line without a colon"))?;
-        let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
         // A blank before the colon, a folded line and an empty name all fail here.
-        if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
-            return Err(Refusal::bad("a header name is no token"));
-        }
-        if value.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f) {
+        let colon = line.iter().position(|b| !is_token(*b)).filter(|at| *at > 0 && line[*at] == b':');
+        let colon = colon.ok_or(Refusal::bad("a header line without a colon, or its name is no token"))?;
+        let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+        // Without a branch for each byte, so that it runs over many at a time.
+        if value.iter().fold(false, |bad, b| bad | ((*b < b' ') & (*b != b'\t')) | (*b == 0x7f)) {
             return Err(Refusal::bad("a control character in a header value"));
         }
         match name.len() {
@@ -212,8 +214,37 @@ impl Fields {
 
 /// RFC 9110 5.6.2.
 pub(super) const fn is_token(byte: u8) -> bool {
-    matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+    is(byte, TOKEN)
 }
+
+/// May stand in a token.
+const TOKEN: u8 = 1;
+/// May stand in a path or query, whatever stands around it (RFC 3986 3.3 and 3.4).
+const PLAIN: u8 = 2;
+
+const fn is(byte: u8, class: u8) -> bool {
+    CLASSES[byte as usize] & class != 0
+}
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let letter = (byte as u8).is_ascii_alphanumeric();
+        if letter
+            || matches!(byte as u8, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+        {
+            classes[byte] |= TOKEN;
+        }
+        let plain =
+            matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+        if letter || plain || matches!(byte as u8, b'/' | b'?' | b':' | b'@' | b'%') {
+            classes[byte] |= PLAIN;
+        }
+        byte += 1;
+    }
+    classes
+};
 
 /// Without spaces and tabs around.
 fn trim(mut value: &[u8]) -> &[u8] {
@@ -308,6 +339,20 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn a_plain_target_is_a_uri(target in "/[!-~]{0,30}") {
+            if target.bytes().all(|b| is(b, PLAIN)) {
+                proptest::prop_assert!(http::Uri::try_from(target.as_str()).is_ok());
+            }
+        }
+
+        #[test]
+        fn a_bare_cr_is_refused_everywhere(at in 0usize..36) {
+            let mut head = b"GET /path HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec();
+            head.insert(at, b'\r');
+            proptest::prop_assert!(validate(&head, LIMITS).is_err());
+        }
+
         #[test]
         fn any_bytes_are_judged(head in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
             let _ = validate(&head, LIMITS);

@@ -9,11 +9,10 @@ use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use tower::Service as _;
 
 use super::guard::Shared;
 use crate::body::{Aborted, Body};
-use crate::gateway::Entry;
+use crate::gateway::{Answering, Entry};
 
 /// The gateway's entry, counting requests and answers for the guard.
 pub(super) struct Counted {
@@ -24,30 +23,40 @@ pub(super) struct Counted {
 impl hyper::service::Service<Request<Incoming>> for Counted {
     type Response = Response<CountedBody>;
     type Error = std::convert::Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = Counting;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
         self.shared.called(version == Version::HTTP_2);
-        let mut entry = self.entry.clone();
-        let count = Count(Arc::clone(&self.shared));
-        Box::pin(async move {
-            let last = !entry.gateway.lifecycle.is_ready() || entry.client.surplus;
-            let answered = entry.call(request).await;
-            answered.map(|response| {
-                let mut response = response.map(|body| CountedBody {
-                    body,
-                    close_delimited: version == Version::HTTP_10,
-                    stream: version == Version::HTTP_2,
-                    handed: false,
-                    count,
-                });
-                if last && version < Version::HTTP_2 {
-                    response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-                }
-                response
-            })
-        })
+        let last = !self.entry.gateway.lifecycle.is_ready() || self.entry.client.surplus;
+        let answer = self.entry.answer(request);
+        Counting { answer, version, last, count: Some(Count(Arc::clone(&self.shared))) }
+    }
+}
+
+/// An answer on its way, counted.
+pub(super) struct Counting {
+    answer: Answering,
+    version: Version,
+    /// The connection ends after it.
+    last: bool,
+    /// Goes on with the body.
+    count: Option<Count>,
+}
+
+impl Future for Counting {
+    type Output = Result<Response<CountedBody>, std::convert::Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Ok(response) = std::task::ready!(this.answer.as_mut().poll(cx));
+        let (close_delimited, stream) = (this.version == Version::HTTP_10, this.version == Version::HTTP_2);
+        let count = this.count.take();
+        let mut response = response.map(|body| CountedBody { body, close_delimited, stream, handed: false, count });
+        if this.last && !stream {
+            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        }
+        Poll::Ready(Ok(response))
     }
 }
 
@@ -68,14 +77,17 @@ pub(super) struct CountedBody {
     stream: bool,
     /// A frame was handed over and the next was not asked for: the client takes nothing.
     handed: bool,
-    count: Count,
+    count: Option<Count>,
 }
 
 impl CountedBody {
     fn set_handed(&mut self, handed: bool) {
-        if self.stream && self.handed != handed {
+        if self.stream
+            && self.handed != handed
+            && let Some(count) = &self.count
+        {
             self.handed = handed;
-            self.count.0.stalled(handed);
+            count.0.stalled(handed);
         }
     }
 }
@@ -95,8 +107,8 @@ impl http_body::Body for CountedBody {
         this.set_handed(false);
         let frame = Pin::new(&mut this.body).poll_frame(cx);
         this.set_handed(matches!(frame, Poll::Ready(Some(Ok(_)))));
-        if this.close_delimited && matches!(frame, Poll::Ready(Some(Err(_)))) {
-            this.count.0.must_reset();
+        if let (true, Poll::Ready(Some(Err(_))), Some(count)) = (this.close_delimited, &frame, &this.count) {
+            count.0.must_reset();
         }
         frame
     }

@@ -15,8 +15,8 @@ use crate::policy::Timeouts;
 /// How an attempt ended without a response.
 #[derive(Debug)]
 pub enum Missed {
-    /// Nothing was written: the same request may go elsewhere, whatever its method.
-    NeverSent(Box<Request<Upload>>),
+    /// Nothing was written and the request is back: it may go elsewhere, whatever its method.
+    NeverSent,
     /// The upstream may have seen it.
     Failed(Failure),
 }
@@ -28,6 +28,8 @@ pub struct Clocks<'a> {
     pub timeouts: &'a Timeouts,
     /// The end of everything, when the route has one.
     pub deadline: Option<Instant>,
+    /// When the exchange begins.
+    pub begin: Instant,
     /// The upload, when there is a body.
     pub progress: Option<&'a Arc<Progress>>,
 }
@@ -35,12 +37,17 @@ pub struct Clocks<'a> {
 /// Sends and waits for the head.
 ///
 /// # Errors
-/// [`Missed`] says whether the request may be sent again as it is.
-pub async fn exchange(connection: &mut Connection, request: Request<Upload>, clocks: Clocks<'_>) -> Result<Response<Incoming>, Missed> {
-    let reads = connection.reads.clone();
-    reads.reset();
-    let mut response = std::pin::pin!(connection.sender.try_send_request(request));
-    let mut since = Instant::now();
+/// [`Missed`] says whether the request may be sent again as it is; then it is put back.
+pub async fn exchange(
+    connection: &mut Connection,
+    request: &mut Option<Request<Upload>>,
+    clocks: Clocks<'_>,
+) -> Result<Response<Incoming>, Missed> {
+    let Some(sending) = request.take() else { return Err(Missed::Failed(Kind::Internal.into())) };
+    connection.reads.reset();
+    let Connection { sender, reads, .. } = connection;
+    let mut response = std::pin::pin!(sender.try_send_request(sending));
+    let mut since = clocks.begin;
     loop {
         let outcome = match clocks.due(since) {
             None => response.as_mut().await,
@@ -57,8 +64,11 @@ pub async fn exchange(connection: &mut Connection, request: Request<Upload>, clo
             },
         };
         return outcome.map_err(|mut error| match error.take_message() {
-            Some(request) => Missed::NeverSent(Box::new(request)),
-            None => Missed::Failed(lost(classify::exchange(error.error()), error.error().is_incomplete_message(), &reads)),
+            Some(back) => {
+                *request = Some(back);
+                Missed::NeverSent
+            }
+            None => Missed::Failed(lost(classify::exchange(error.error()), error.error().is_incomplete_message(), reads)),
         });
     }
 }

@@ -68,6 +68,15 @@ impl Backend {
         if self.endpoints.len() == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) }
     }
 
+    /// What `Host` an endpoint gets, given what the client sent.
+    pub fn host_for<'a>(&'a self, endpoint: &'a Endpoint, client: Option<&'a HeaderValue>) -> &'a HeaderValue {
+        match (&self.host_header, client) {
+            (HostHeader::Literal(value), _) => value,
+            (HostHeader::Client, Some(client)) => client,
+            (HostHeader::Client | HostHeader::Upstream, _) => &endpoint.authority,
+        }
+    }
+
     /// The endpoint at a turn.
     pub fn nth(&self, turn: usize) -> Option<&Arc<Endpoint>> {
         self.endpoints.get(turn % self.endpoints.len().max(1))

@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Uri, Version};
+use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower::Service;
 
 use super::attempt::{self, Clocks, Missed};
-use super::backend::{Backend, Endpoint, HostHeader};
+use super::backend::{Backend, Endpoint};
 use super::connect::{Connector, Phase};
 use super::pool::{Checkout, Connection, Pool};
 use super::upload::{Progress, Upload};
+use crate::context::Trail;
 use crate::failure::{Failure, Kind};
 use crate::policy::Timeouts;
 
@@ -76,20 +77,30 @@ impl Private {
 /// A request that is ready to go, but for what depends on the endpoint.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// As sent by the client.
-    pub method: Method,
-    /// Path and query for the upstream.
-    pub target: PathAndQuery,
-    /// Prepared headers, without `Host`.
-    pub headers: HeaderMap,
+    /// The request, without `Host`; absent once it was sent.
+    pub request: Option<Request<Upload>>,
     /// `Host` as the client sent it.
     pub client_host: Option<HeaderValue>,
-    /// The body.
-    pub body: Upload,
     /// Progress of the body.
     pub progress: Option<Arc<Progress>>,
     /// It carries connection authentication.
     pub connection_auth: bool,
+}
+
+impl Outgoing {
+    /// A request in origin form (RFC 9112 3.2.1).
+    ///
+    /// # Errors
+    /// When the parts make no request.
+    pub fn request(method: Method, target: PathAndQuery, headers: HeaderMap, body: Upload) -> Result<Request<Upload>, Failure> {
+        let mut uri = http::uri::Parts::default();
+        uri.path_and_query = Some(target);
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|error| Failure::because(Kind::BadRequest, error.to_string()))?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
 }
 
 /// A response head with its connection.
@@ -97,26 +108,14 @@ pub struct Outgoing {
 pub struct Reply {
     /// The head, and the body that still arrives.
     pub response: Response<Incoming>,
-    /// `Host` that was sent.
-    pub host: HeaderValue,
     /// Gives the connection back when the body was read to its end.
     pub lease: Lease,
 }
 
-/// What is known of a dispatch while it runs and after it failed.
-#[derive(Clone, Debug, Default)]
-pub struct Trail {
-    /// Endpoint of the last attempt.
-    pub endpoint: Option<Arc<Endpoint>>,
-    /// Tries against an endpoint, those that got no connection included.
-    pub attempts: u32,
-}
-
-impl Trail {
-    fn begin(&mut self, endpoint: &Arc<Endpoint>) {
-        self.endpoint = Some(Arc::clone(endpoint));
-        self.attempts += 1;
-    }
+/// An attempt begins.
+fn note(trail: &mut Trail, endpoint: &Endpoint) {
+    trail.endpoint = Some(Arc::clone(&endpoint.url));
+    trail.attempts += 1;
 }
 
 /// Holds a connection until its response was read.
@@ -128,12 +127,17 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The response was read to its end: the connection may serve again.
-    pub fn finish(mut self) {
+    /// Whose connection it is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The response was read to its end, at `now`: the connection may serve again.
+    pub fn finish(mut self, now: Instant) {
         let Some(connection) = self.held.take() else { return };
         match &self.private {
             Some(private) => private.keep(Arc::clone(&self.endpoint), connection),
-            None => Pool::give_back(&self.endpoint, connection),
+            None => Pool::give_back(&self.endpoint, connection, now),
         }
     }
 
@@ -150,6 +154,8 @@ pub struct Means<'a> {
     pub upstreams: &'a Upstreams,
     /// The route's clocks.
     pub timeouts: &'a Timeouts,
+    /// When the dispatch begins.
+    pub now: Instant,
     /// End of everything.
     pub deadline: Option<Instant>,
     /// Private connections of the client connection.
@@ -160,90 +166,67 @@ pub struct Means<'a> {
 ///
 /// # Errors
 /// The failure of the last attempt; `trail` tells where it was made.
-pub async fn dispatch(backend: &Backend, outgoing: Outgoing, means: Means<'_>, trail: &mut Trail) -> Result<Reply, Failure> {
+pub async fn dispatch(backend: &Backend, outgoing: &mut Outgoing, means: Means<'_>, trail: &mut Trail) -> Result<Reply, Failure> {
     let turn = backend.next();
-    let progress = outgoing.progress.clone();
-    let clocks = Clocks { timeouts: means.timeouts, deadline: means.deadline, progress: progress.as_ref() };
-    let kept = means.private.take(backend);
+    let mut kept = means.private.take(backend);
     let private = kept.is_some() || outgoing.connection_auth;
-    let mut ready = kept;
-    let host_header = HostChoice { backend, client: outgoing.client_host.clone() };
-    let mut request = into_request(outgoing)?;
     for round in 0..MAX_UNSENT {
-        let (endpoint, mut connection) = match ready.take() {
-            Some((endpoint, connection)) => {
-                trail.begin(&endpoint);
-                (endpoint, connection)
+        let (endpoint, mut connection) = match kept.take() {
+            Some(kept) => {
+                note(trail, &kept.0);
+                kept
             }
             None => {
-                let endpoint = Arc::clone(backend.nth(turn.wrapping_add(round as usize)).ok_or(Kind::NoEndpoint)?);
-                trail.begin(&endpoint);
-                match connection(&endpoint, means, round > 0).await {
-                    Ok(connection) => (endpoint, connection),
+                let endpoint = backend.nth(turn.wrapping_add(round as usize)).ok_or(Kind::NoEndpoint)?;
+                note(trail, endpoint);
+                let connected = match checkout(endpoint, means, round > 0) {
+                    Checkout::Ready(connection) => Ok(connection),
+                    // On the heap: most requests find an idle connection.
+                    other => Box::pin(connect(endpoint, means, other)).await,
+                };
+                match connected {
+                    Ok(connection) => (Arc::clone(endpoint), connection),
                     // Nothing was sent: another endpoint may be better off.
                     Err(_) if backend.endpoints.len() > round as usize + 1 && round + 1 < MAX_UNSENT => continue,
                     Err(failure) => return Err(failure),
                 }
             }
         };
-        let host = host_header.for_endpoint(&endpoint);
-        request.headers_mut().insert(header::HOST, host.clone());
-        match attempt::exchange(&mut connection, request, clocks).await {
+        if let Some(request) = &mut outgoing.request {
+            let host = backend.host_for(&endpoint, outgoing.client_host.as_ref());
+            request.headers_mut().insert(header::HOST, host.clone());
+        }
+        let begin = if trail.attempts > 1 || !connection.reused { Instant::now() } else { means.now };
+        let clocks = Clocks { timeouts: means.timeouts, deadline: means.deadline, begin, progress: outgoing.progress.as_ref() };
+        match attempt::exchange(&mut connection, &mut outgoing.request, clocks).await {
             Ok(response) => {
                 let owner = private.then(|| Arc::clone(means.private));
-                let lease = Lease { held: Some(connection), endpoint: Arc::clone(&endpoint), private: owner };
-                return Ok(Reply { response, host, lease });
+                return Ok(Reply { response, lease: Lease { held: Some(connection), endpoint, private: owner } });
             }
-            Err(Missed::NeverSent(back)) => request = *back,
+            Err(Missed::NeverSent) => {}
             Err(Missed::Failed(failure)) => return Err(failure),
         }
     }
     Err(Failure::because(Kind::ConnectionLost, "every connection was closed before the request could be sent"))
 }
 
-/// Which `Host` an endpoint gets.
-struct HostChoice<'a> {
-    backend: &'a Backend,
-    client: Option<HeaderValue>,
-}
-
-impl HostChoice<'_> {
-    fn for_endpoint(&self, endpoint: &Endpoint) -> HeaderValue {
-        match (&self.backend.host_header, &self.client) {
-            (HostHeader::Literal(value), _) => value.clone(),
-            (HostHeader::Client, Some(client)) => client.clone(),
-            (HostHeader::Client | HostHeader::Upstream, _) => endpoint.authority.clone(),
-        }
-    }
-}
-
-fn into_request(outgoing: Outgoing) -> Result<Request<Upload>, Failure> {
-    let mut uri = http::uri::Parts::default();
-    uri.path_and_query = Some(outgoing.target);
-    let mut request = Request::new(outgoing.body);
-    *request.method_mut() = outgoing.method;
-    *request.version_mut() = Version::HTTP_11;
-    *request.uri_mut() = Uri::from_parts(uri).map_err(|error| Failure::because(Kind::BadRequest, error.to_string()))?;
-    *request.headers_mut() = outgoing.headers;
-    Ok(request)
-}
-
-/// An idle connection, a new one, or a wait for either; all within the connect clock.
-async fn connection(endpoint: &Arc<Endpoint>, means: Means<'_>, fresh: bool) -> Result<Connection, Failure> {
-    let now = Instant::now();
-    let core = means.upstreams.core;
-    let first = match fresh {
+/// An idle connection, a place for a new one, or neither.
+fn checkout(endpoint: &Endpoint, means: Means<'_>, fresh: bool) -> Checkout {
+    match fresh {
         true => endpoint.pool.place().map_or(Checkout::Full, Checkout::Open),
-        false => endpoint.pool.checkout(core, now),
-    };
-    if let Checkout::Ready(connection) = first {
-        return Ok(connection);
+        false => endpoint.pool.checkout(means.upstreams.core, means.now),
     }
+}
+
+/// A new connection, or the wait for one; all within the connect clock.
+async fn connect(endpoint: &Arc<Endpoint>, means: Means<'_>, first: Checkout) -> Result<Connection, Failure> {
+    let (now, core) = (Instant::now(), means.upstreams.core);
     let due = [means.timeouts.connect.map(|connect| now + connect), means.deadline].into_iter().flatten().min();
     let elapsed = |kind: Kind| if means.deadline.is_some_and(|deadline| Some(deadline) == due) { Kind::TotalTimeout } else { kind };
     let place = match first {
+        Checkout::Ready(connection) => return Ok(connection),
         Checkout::Open(place) => place,
-        _ => match within(due, endpoint.pool.wait(core)).await {
+        Checkout::Full => match within(due, endpoint.pool.wait(core)).await {
             Some(Some(Checkout::Ready(connection))) => return Ok(connection),
             Some(Some(Checkout::Open(place))) => place,
             Some(Some(Checkout::Full) | None) => return Err(Failure::because(Kind::Overloaded, "too many requests wait for a connection")),

@@ -20,11 +20,6 @@ pub struct Mapping<'a> {
 }
 
 impl Mapping<'_> {
-    /// A mapping that changes nothing.
-    pub const fn none() -> Self {
-        Self { prefix: None, endpoints: &[], host: b"" }
-    }
-
     /// Maps `Location`, `Content-Location`, `Refresh` and `Set-Cookie`.
     pub fn apply(&self, headers: &mut HeaderMap) {
         rebuild(headers, &header::LOCATION, |value| self.reference(value));

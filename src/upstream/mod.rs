@@ -12,6 +12,7 @@
 //! | `tls` | rustls configuration of a backend |
 //! | `upload` | the request body on its way: bound, idle clock, progress |
 //! | `request_head`, `response_head` | what is removed, added and mapped, in one scan each |
+//! | `trace_context` | the trace a request belongs to |
 //! | `wire` | the socket, counting what arrives |
 //! | `mapping` | `Location`, `Refresh` and cookies back through `strip_prefix` |
 //!
@@ -27,5 +28,6 @@ pub mod request_head;
 pub mod resolve;
 pub mod response_head;
 pub mod tls;
+mod trace_context;
 pub mod upload;
 pub mod wire;

@@ -153,13 +153,13 @@ impl Pool {
     }
 
     /// Takes a connection back that has served its request.
-    pub fn give_back(endpoint: &Arc<Endpoint>, mut connection: Connection) {
+    pub fn give_back(endpoint: &Arc<Endpoint>, mut connection: Connection, now: Instant) {
         connection.reused = true;
         if connection.sender.is_closed() || connection.reads.is_deaf() {
             return;
         }
         if connection.sender.is_ready() {
-            endpoint.pool.store(connection);
+            endpoint.pool.store(connection, now);
             return;
         }
         // The connection's task has not come round yet: wait for it, not for longer than an idle one may wait.
@@ -167,12 +167,12 @@ impl Pool {
         tokio::spawn(async move {
             let ready = tokio::time::timeout(endpoint.pool.settings.idle_timeout, connection.sender.ready()).await;
             if matches!(ready, Ok(Ok(()))) {
-                endpoint.pool.store(connection);
+                endpoint.pool.store(connection, Instant::now());
             }
         });
     }
 
-    fn store(&self, mut connection: Connection) {
+    fn store(&self, mut connection: Connection, now: Instant) {
         if self.waiters.load(Ordering::Acquire) > 0 {
             let mut waiting = lock(&self.waiting);
             while let Some(waiter) = waiting.pop_front() {
@@ -187,7 +187,7 @@ impl Pool {
         }
         self.idle.fetch_add(1, Ordering::Relaxed);
         let home = connection.home % self.lanes.len();
-        lock(&self.lanes[home]).push(Idle { connection, since: Instant::now() });
+        lock(&self.lanes[home]).push(Idle { connection, since: now });
     }
 
     /// Drops idle connections of this core whose time is over.

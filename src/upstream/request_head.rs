@@ -9,82 +9,111 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use super::trace_context::{is_traceparent, new_traceparent};
 use crate::context::{Dialect, Peer, RequestId, Wanted};
 use crate::header::names;
 
 /// Bits for what must be removed before the request goes on.
 mod found {
-    pub(super) const CONNECTION: u32 = 1;
-    pub(super) const HOP: u32 = 1 << 1;
-    pub(super) const FORWARDED: u32 = 1 << 2;
-    pub(super) const UNDERSCORE: u32 = 1 << 4;
-    pub(super) const COOKIE_CRUMBS: u32 = 1 << 5;
+    pub(super) const FORWARDED: u32 = 1;
+    pub(super) const UNDERSCORE: u32 = 1 << 1;
+    pub(super) const COOKIE_CRUMBS: u32 = 1 << 2;
 }
 
 /// What one scan of the request's headers found.
 #[derive(Debug, Default)]
 pub struct Seen {
     bits: u32,
+    /// Which of [`HOP`] are there, a bit for each.
+    hop: u32,
     /// `Host`, and how many there were.
     pub host: Option<HeaderValue>,
     /// Number of `Host` lines.
     pub hosts: u32,
+    /// `Authorization` is NTLM or Negotiate: the upstream connection becomes this client's.
+    pub connection_auth: bool,
+    /// `Via` names this instance.
+    pub looped: bool,
+    /// A trace is continued, if it is one.
+    traced: bool,
+    /// Declared body length.
+    pub content_length: Option<u64>,
+    /// What few requests have.
+    rare: Option<Box<Rare>>,
+    cookies: u32,
+    bytes: usize,
+    fields: usize,
+}
+
+/// Headers that few requests have: they do not weigh on all others.
+#[derive(Debug, Default)]
+pub struct Rare {
     /// `Expect`
     pub expect: Option<HeaderValue>,
     /// `Access-Control-Request-Method`: with `OPTIONS` and `Origin` it is a preflight.
     pub preflight_method: Option<HeaderValue>,
     /// `Access-Control-Request-Headers`
     pub preflight_headers: Option<HeaderValue>,
-    /// `Authorization` is NTLM or Negotiate: the upstream connection becomes this client's.
-    pub connection_auth: bool,
-    /// `Via` names this instance.
-    pub looped: bool,
-    /// What the client can read.
-    pub wanted: Wanted,
-    /// Declared body length.
-    pub content_length: Option<u64>,
     id: Option<HeaderValue>,
     forwarded_for: Vec<HeaderValue>,
     forwarded: Option<HeaderValue>,
     forwarded_proto: bool,
     forwarded_host: bool,
-    cookies: u32,
-    bytes: usize,
-    fields: usize,
 }
 
-/// Reads the headers once. `via` is this instance's pseudonym.
-pub fn scan(headers: &HeaderMap, via: &str) -> Seen {
-    let mut seen = Seen::default();
+/// For requests without any.
+static COMMON: Rare = Rare {
+    expect: None,
+    preflight_method: None,
+    preflight_headers: None,
+    id: None,
+    forwarded_for: Vec::new(),
+    forwarded: None,
+    forwarded_proto: false,
+    forwarded_host: false,
+};
+
+/// Reads the headers once: what matters on the way, and what the client can read. `via` is this instance's pseudonym.
+pub fn scan(headers: &HeaderMap, via: &str) -> (Seen, Wanted) {
+    let (mut seen, mut wanted) = (Seen::default(), Wanted::default());
     for (name, value) in headers {
         seen.bytes += name.as_str().len() + value.len() + 4;
         seen.fields += 1;
-        seen.note(name, value, via);
+        seen.note(name, value, via, &mut wanted);
     }
     if seen.cookies > 1 {
         seen.bits |= found::COOKIE_CRUMBS;
     }
-    seen
+    (seen, wanted)
 }
 
 impl Seen {
-    fn note(&mut self, name: &HeaderName, value: &HeaderValue, via: &str) {
+    /// What few requests have.
+    pub fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&COMMON)
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue, via: &str, wanted: &mut Wanted) {
         match name.as_str() {
             "host" => {
                 self.hosts += 1;
                 self.host = Some(value.clone());
             }
-            "accept" => self.wanted.accept = Some(value.clone()),
+            "accept" => wanted.accept = Some(value.clone()),
             // A content type says more than a `SOAPAction` that stands beside it.
-            "content-type" => self.wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(self.wanted.dialect),
-            "soapaction" => self.wanted.dialect = self.wanted.dialect.or(Some(Dialect::Soap11)),
-            "accept-language" => self.wanted.language = Some(value.clone()),
-            "origin" => self.wanted.origin = Some(value.clone()),
+            "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),
+            "soapaction" => wanted.dialect = wanted.dialect.or(Some(Dialect::Soap11)),
+            "accept-language" => wanted.language = Some(value.clone()),
+            "origin" => wanted.origin = Some(value.clone()),
             "content-length" => self.content_length = value.to_str().ok().and_then(|text| text.parse().ok()),
             "cookie" => self.cookies += 1,
             "authorization" => self.connection_auth |= is_connection_auth(value),
-            "connection" => self.bits |= found::CONNECTION | found::HOP,
-            "keep-alive"
+            hop @ ("connection"
+            | "keep-alive"
             | "proxy-connection"
             | "te"
             | "trailer"
@@ -92,31 +121,35 @@ impl Seen {
             | "upgrade"
             | "http2-settings"
             | "proxy"
-            | "proxy-authorization" => {
-                self.bits |= found::HOP;
-            }
+            | "proxy-authorization") => self.note_hop(hop),
             "expect" => {
-                self.bits |= found::HOP;
+                self.note_hop("expect");
                 // One that cannot be met counts, whatever stands beside it.
-                if self.expect.as_ref().is_none_or(is_continue) {
-                    self.expect = Some(value.clone());
+                let rare = self.rare_mut();
+                if rare.expect.as_ref().is_none_or(is_continue) {
+                    rare.expect = Some(value.clone());
                 }
             }
-            "x-request-id" => self.id = Some(value.clone()),
+            "traceparent" => self.traced = true,
+            "x-request-id" => self.rare_mut().id = Some(value.clone()),
             "via" => self.looped |= mentions(value, via),
-            "access-control-request-method" => self.preflight_method = Some(value.clone()),
-            "access-control-request-headers" => self.preflight_headers = Some(value.clone()),
+            "access-control-request-method" => self.rare_mut().preflight_method = Some(value.clone()),
+            "access-control-request-headers" => self.rare_mut().preflight_headers = Some(value.clone()),
             other => self.note_forwarding(other, value),
         }
+    }
+
+    fn note_hop(&mut self, name: &str) {
+        self.hop |= HOP.iter().position(|hop| *hop == name).map_or(0, |at| 1 << at);
     }
 
     /// Headers by which somebody speaks for somebody else.
     fn note_forwarding(&mut self, name: &str, value: &HeaderValue) {
         match name {
-            "x-forwarded-for" => self.forwarded_for.push(value.clone()),
-            "x-forwarded-proto" => self.forwarded_proto = true,
-            "x-forwarded-host" => self.forwarded_host = true,
-            "forwarded" => self.forwarded = Some(value.clone()),
+            "x-forwarded-for" => self.rare_mut().forwarded_for.push(value.clone()),
+            "x-forwarded-proto" => self.rare_mut().forwarded_proto = true,
+            "x-forwarded-host" => self.rare_mut().forwarded_host = true,
+            "forwarded" => self.rare_mut().forwarded = Some(value.clone()),
             _ if name.as_bytes().contains(&b'_') && spoofs(name) => self.bits |= found::UNDERSCORE,
             _ => {}
         }
@@ -132,7 +165,7 @@ impl Seen {
 
     /// The id of this request: a trusted peer's safe one, else `None`.
     pub fn accepted_id(&self, peer: &Peer) -> Option<RequestId> {
-        self.id.as_ref().filter(|_| peer.trusted).and_then(RequestId::accept)
+        self.rare().id.as_ref().filter(|_| peer.trusted).and_then(RequestId::accept)
     }
 
     /// The client's address: the peer, or from a trusted peer the right-most hop that is not trusted itself.
@@ -142,10 +175,10 @@ impl Seen {
             return direct;
         }
         let mut client = direct;
-        let hops = self.forwarded_for.iter().flat_map(|value| value.to_str().unwrap_or("?").split(','));
+        let hops = self.rare().forwarded_for.iter().flat_map(|value| value.to_str().unwrap_or("?").split(','));
         let mut hops: Vec<&str> = hops.collect();
         if hops.is_empty() {
-            let elements = self.forwarded.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let elements = self.rare().forwarded.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
             hops = elements.split(',').filter_map(forwarded_for).collect();
         }
         for hop in hops.iter().rev() {
@@ -237,13 +270,35 @@ const PROTECTED: &[&str] = &[
     "via",
 ];
 
-/// Makes the headers ready for the upstream: hop-by-hop out, identity and forwarding in. `Host` is left to the caller.
-pub fn prepare(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
-    if seen.bits & found::CONNECTION != 0 {
+/// Headers that end at each hop (RFC 9110 7.6.1); `Connection` first, as its bit says that it names others. `Proxy`: httpoxy, CGI
+/// turns it into HTTP_PROXY.
+const HOP: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "proxy",
+    "proxy-authorization",
+    "expect",
+];
+
+/// How many headers this gateway adds to a request at most.
+const ADDED: usize = 8;
+
+/// Makes the headers ready for the upstream: hop-by-hop out, identity and forwarding in. `Host` is left to the caller. Tells
+/// the trace that the request belongs to.
+pub fn prepare(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) -> HeaderValue {
+    if seen.hop & 1 != 0 {
         remove_named_by_connection(headers);
     }
-    if seen.bits & found::HOP != 0 {
-        remove_hop_by_hop(headers);
+    for (at, name) in HOP.iter().enumerate() {
+        if seen.hop & 1 << at != 0 {
+            headers.remove(*name);
+        }
     }
     if seen.bits & found::UNDERSCORE != 0 {
         let spoofed: Vec<_> = headers.keys().filter(|name| name.as_str().contains('_') && spoofs(name.as_str())).cloned().collect();
@@ -254,13 +309,18 @@ pub fn prepare(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
     if seen.bits & found::COOKIE_CRUMBS != 0 {
         join_cookies(headers);
     }
+    headers.reserve(ADDED);
     forwarding(headers, seen, add);
     headers.insert(names::X_REQUEST_ID, add.id.header().clone());
     headers.append(header::VIA, add.via.clone());
-    let continued = headers.get(names::TRACEPARENT).is_some_and(is_traceparent);
-    if !continued {
-        headers.insert(names::TRACEPARENT, new_traceparent());
+    if seen.traced
+        && let Some(continued) = headers.get(names::TRACEPARENT).filter(|value| is_traceparent(value))
+    {
+        return continued.clone();
     }
+    let begun = new_traceparent();
+    headers.insert(names::TRACEPARENT, begun.clone());
+    begun
 }
 
 fn remove_named_by_connection(headers: &mut HeaderMap) {
@@ -268,32 +328,14 @@ fn remove_named_by_connection(headers: &mut HeaderMap) {
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| headers.contains_key(name))
         .filter(|name| !PROTECTED.contains(&name.as_str()) && !name.as_str().starts_with("x-forwarded-") && *name != header::FORWARDED)
         .collect();
     for name in named {
         headers.remove(name);
-    }
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    // Proxy: httpoxy, CGI turns it into HTTP_PROXY.
-    const HOP: &[&str] = &[
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "http2-settings",
-        "proxy",
-        "proxy-authorization",
-        "expect",
-    ];
-    for name in HOP {
-        headers.remove(*name);
     }
 }
 
@@ -322,10 +364,11 @@ fn forwarding(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
             headers.remove(name);
         }
     }
-    let chain = match seen.forwarded_for.as_slice() {
+    let rare = seen.rare();
+    let chain = match rare.forwarded_for.as_slice() {
         _ if !add.peer.trusted => None,
         // A proxy that speaks RFC 7239 only: its client is told in both languages.
-        [] if seen.forwarded.is_some() => HeaderValue::from_str(&format!("{}, {}", add.client, add.peer.address.ip().to_canonical())).ok(),
+        [] if rare.forwarded.is_some() => HeaderValue::from_str(&format!("{}, {}", add.client, add.peer.address.ip().to_canonical())).ok(),
         [] => None,
         values => {
             let mut chain: Vec<&[u8]> = values.iter().map(HeaderValue::as_bytes).collect();
@@ -333,7 +376,7 @@ fn forwarding(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
             HeaderValue::from_bytes(&chain.join(&b", "[..])).ok()
         }
     };
-    if let Some(forwarded) = seen.forwarded.as_ref().filter(|_| add.peer.trusted) {
+    if let Some(forwarded) = rare.forwarded.as_ref().filter(|_| add.peer.trusted) {
         let hop = match add.peer.address.ip().to_canonical() {
             IpAddr::V4(ip) => format!(", for={ip}"),
             IpAddr::V6(ip) => format!(", for=\"[{ip}]\""),
@@ -343,54 +386,14 @@ fn forwarding(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
         }
     }
     headers.insert(names::X_FORWARDED_FOR, chain.unwrap_or_else(|| add.peer.forwarded_for.clone()));
-    if !(seen.forwarded_proto && add.peer.trusted) {
+    if !(rare.forwarded_proto && add.peer.trusted) {
         headers.insert(names::X_FORWARDED_PROTO, HeaderValue::from_static(add.scheme));
     }
-    if !(seen.forwarded_host && add.peer.trusted)
+    if !(rare.forwarded_host && add.peer.trusted)
         && let Some(host) = add.host
     {
         headers.insert(names::X_FORWARDED_HOST, host.clone());
     }
-}
-
-/// <https://www.w3.org/TR/trace-context/#traceparent-header>: `00-<32 hex>-<16 hex>-<2 hex>`, neither id all zero.
-fn is_traceparent(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    let hex = |part: &[u8]| part.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b));
-    let nonzero = |part: &[u8]| part.iter().any(|b| *b != b'0');
-    bytes.len() >= 55
-        && bytes[2] == b'-'
-        && bytes[35] == b'-'
-        && bytes[52] == b'-'
-        && hex(&bytes[..2])
-        && &bytes[..2] != b"ff"
-        && (bytes.len() == 55 || &bytes[..2] != b"00")
-        && hex(&bytes[3..35])
-        && nonzero(&bytes[3..35])
-        && hex(&bytes[36..52])
-        && nonzero(&bytes[36..52])
-        && hex(&bytes[53..55])
-}
-
-fn new_traceparent() -> HeaderValue {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    let mut fill = |range: std::ops::Range<usize>| {
-        let mut random = fastrand::u128(1..);
-        for byte in &mut text[range] {
-            *byte = HEX[(random & 15) as usize];
-            random >>= 4;
-        }
-    };
-    fill(3..35);
-    fill(36..52);
-    // Hex digits and dashes are always a valid header value.
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("invalid"))
-}
-
-/// The trace id of a request that was made ready, for the log.
-pub fn trace_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers.get(names::TRACEPARENT).cloned()
 }
 
 /// Methods that are never forwarded: a tunnel, and an echo of the request's secrets (RFC 9110 9.3.6, 9.3.8).
@@ -417,7 +420,7 @@ mod tests {
 
     fn prepared(pairs: &[(&str, &str)], trusted: bool) -> HeaderMap {
         let mut map = headers(pairs);
-        let seen = scan(&map, "lockgate-x");
+        let (seen, _) = scan(&map, "lockgate-x");
         let peer = peer("192.0.2.1:5", trusted);
         let id = RequestId::generate(std::time::SystemTime::now());
         let via = HeaderValue::from_static("1.1 lockgate-x");
@@ -481,21 +484,21 @@ mod tests {
     fn the_right_most_untrusted_hop_is_the_client() {
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
         let client =
-            |value: &str| scan(&headers(&[("x-forwarded-for", value)]), "x").client(&peer("10.0.0.1:1", true), &trusted).to_string();
+            |value: &str| scan(&headers(&[("x-forwarded-for", value)]), "x").0.client(&peer("10.0.0.1:1", true), &trusted).to_string();
         assert_eq!(client("6.6.6.6, 198.51.100.7, 10.1.1.1"), "198.51.100.7");
         assert_eq!(client("6.6.6.6, garbage, 10.1.1.1"), "10.1.1.1");
         assert_eq!(client("[2001:db8::1]:443"), "2001:db8::1");
-        let forwarded = scan(&headers(&[("forwarded", "for=6.6.6.6, for=\"[2001:db8::2]:1\";proto=https")]), "x");
+        let forwarded = scan(&headers(&[("forwarded", "for=6.6.6.6, for=\"[2001:db8::2]:1\";proto=https")]), "x").0;
         assert_eq!(forwarded.client(&peer("10.0.0.1:1", true), &trusted).to_string(), "2001:db8::2");
         assert_eq!(
-            scan(&headers(&[("x-forwarded-for", "6.6.6.6")]), "x").client(&peer("192.0.2.9:1", false), &trusted).to_string(),
+            scan(&headers(&[("x-forwarded-for", "6.6.6.6")]), "x").0.client(&peer("192.0.2.9:1", false), &trusted).to_string(),
             "192.0.2.9"
         );
     }
 
     #[test]
     fn loops_and_cookies_and_connection_auth_are_seen() {
-        let seen = scan(&headers(&[("via", "1.1 a, 1.1 lockgate-x"), ("authorization", "NTLM abc")]), "lockgate-x");
+        let (seen, _) = scan(&headers(&[("via", "1.1 a, 1.1 lockgate-x"), ("authorization", "NTLM abc")]), "lockgate-x");
         assert!(seen.looped && seen.connection_auth);
         assert_eq!(prepared(&[("cookie", "a=1"), ("cookie", "b=2")], false)["cookie"], "a=1; b=2");
     }

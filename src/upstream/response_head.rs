@@ -2,8 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::mapping::Mapping;
 use super::request_head::is_connection_auth;
+use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::header::{is_banner, keep_trailer};
 
@@ -17,68 +17,103 @@ const MAX_HEADER: usize = 64 * 1024;
 pub struct Traits {
     /// The connection carries an authentication (NTLM, Negotiate) and belongs to one client now.
     pub connection_auth: bool,
+    /// Addresses or paths of the upstream may be in it: see [`Mapping`](super::mapping::Mapping).
+    pub refers: bool,
+    /// The protocol of the body.
+    pub dialect: Option<Dialect>,
+    /// A gRPC status stands in the head.
+    pub grpc_status: bool,
 }
 
-/// Cleans and maps the headers. `keep_banners` in development mode.
+/// What one scan collects.
+#[derive(Default)]
+struct Scan {
+    traits: Traits,
+    bytes: usize,
+    length: bool,
+    coding: bool,
+    /// `Connection` and `Server` stand in nearly every head: they are removed without being listed.
+    connection: bool,
+    server: bool,
+    announced: bool,
+    remove: Vec<HeaderName>,
+}
+
+/// Cleans the headers. `keep_banners` in development mode.
 ///
 /// # Errors
 /// Conflicting framing (`Content-Length` beside `Transfer-Encoding`) and oversized headers are failures of the upstream.
-pub fn prepare(headers: &mut HeaderMap, mapping: &Mapping<'_>, keep_banners: bool) -> Result<Traits, Failure> {
-    let mut traits = Traits::default();
-    let (mut bytes, mut length, mut coding) = (0, false, false);
-    let mut remove: Vec<HeaderName> = Vec::new();
-    let (mut map, mut announced) = (false, false);
+pub fn prepare(headers: &mut HeaderMap, keep_banners: bool) -> Result<Traits, Failure> {
+    let mut scan = Scan::default();
     for (name, value) in headers.iter() {
+        scan.note(name, value, keep_banners)?;
+    }
+    if scan.length && scan.coding {
+        return Err(Failure::because(Kind::ResponseMalformed, "Content-Length beside Transfer-Encoding"));
+    }
+    if scan.bytes > MAX_SECTION {
+        return Err(Failure::because(Kind::ResponseHeadersTooLarge, format!("{} bytes of headers", scan.bytes)));
+    }
+    if scan.connection {
+        headers.remove(header::CONNECTION);
+    }
+    if scan.server {
+        headers.remove(header::SERVER);
+    }
+    for name in scan.remove {
+        headers.remove(name);
+    }
+    if scan.announced {
+        keep_announced_trailers(headers);
+    }
+    Ok(scan.traits)
+}
+
+impl Scan {
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue, keep_banners: bool) -> Result<(), Failure> {
         let size = name.as_str().len() + value.len() + 4;
-        bytes += size;
+        self.bytes += size;
         if size > MAX_HEADER {
             return Err(Failure::because(Kind::ResponseHeaderTooLarge, format!("`{name}` has {size} bytes")));
         }
         match name.as_str() {
             "content-length" => {
-                if length || value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit) {
+                if self.length || value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit) {
                     return Err(Failure::because(Kind::ResponseMalformed, "Content-Length is not one number"));
                 }
-                length = true;
+                self.length = true;
             }
             "transfer-encoding" => {
-                if coding || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                if self.coding || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
                     return Err(Failure::because(Kind::ResponseCoding, "Transfer-Encoding is not `chunked`"));
                 }
-                coding = true;
-                remove.push(name.clone());
+                self.coding = true;
+                self.remove.push(name.clone());
             }
-            "x_request_id" | "proxy_status" => remove.push(name.clone()),
             "connection" => {
-                remove.extend(named_by(value));
-                remove.push(name.clone());
+                self.remove.extend(named_by(value));
+                self.connection = true;
             }
-            "keep-alive" | "proxy-connection" | "te" | "upgrade" | "x-request-id" | "proxy-status" | "proxy-authentication-info" => {
-                remove.push(name.clone());
-            }
-            "trailer" => announced = true,
-            "location" | "refresh" | "content-location" | "set-cookie" => map = true,
-            "www-authenticate" => traits.connection_auth |= is_connection_auth(value),
-            name_text if !keep_banners && is_banner(name_text) => remove.push(name.clone()),
+            "server" => self.server = !keep_banners,
+            "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "upgrade"
+            | "x-request-id"
+            | "proxy-status"
+            | "proxy-authentication-info"
+            | "x_request_id"
+            | "proxy_status" => self.remove.push(name.clone()),
+            "trailer" => self.announced = true,
+            "content-type" => self.traits.dialect = self.traits.dialect.or_else(|| Dialect::of_content_type(value.as_bytes())),
+            "grpc-status" => self.traits.grpc_status = true,
+            "location" | "refresh" | "content-location" | "set-cookie" => self.traits.refers = true,
+            "www-authenticate" => self.traits.connection_auth |= is_connection_auth(value),
+            other if !keep_banners && is_banner(other) => self.remove.push(name.clone()),
             _ => {}
         }
+        Ok(())
     }
-    if length && coding {
-        return Err(Failure::because(Kind::ResponseMalformed, "Content-Length beside Transfer-Encoding"));
-    }
-    if bytes > MAX_SECTION {
-        return Err(Failure::because(Kind::ResponseHeadersTooLarge, format!("{bytes} bytes of headers")));
-    }
-    for name in remove {
-        headers.remove(name);
-    }
-    if announced {
-        keep_announced_trailers(headers);
-    }
-    if map {
-        mapping.apply(headers);
-    }
-    Ok(traits)
 }
 
 /// `Trailer` names only what will pass (RFC 9110 6.6.2); hyper sends no field that it does not name.
@@ -97,13 +132,13 @@ fn keep_announced_trailers(headers: &mut HeaderMap) {
 }
 
 /// Headers named by `Connection`, but for those that frame the message or belong to the client's view.
-fn named_by(connection: &HeaderValue) -> Vec<HeaderName> {
-    let tokens = connection.to_str().unwrap_or_default().split(',');
-    let names = tokens.filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok());
-    names
+fn named_by(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+    let tokens = connection.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
+    tokens
+        .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| !matches!(*name, header::CONTENT_LENGTH | header::CONTENT_TYPE | header::SET_COOKIE | header::TRANSFER_ENCODING))
         .take(32)
-        .collect()
 }
 
 /// Headers of an upstream error that survive a rewritten 5xx (contract section 5).
@@ -170,7 +205,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("content-length", HeaderValue::from_static("1"));
         headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
-        let failure = prepare(&mut headers, &Mapping::none(), false).unwrap_err();
+        let failure = prepare(&mut headers, false).unwrap_err();
         assert_eq!(failure.kind, Kind::ResponseMalformed);
     }
 
@@ -181,7 +216,7 @@ mod tests {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x-hop"));
         }
         headers.insert("x-useful", HeaderValue::from_static("1"));
-        prepare(&mut headers, &Mapping::none(), false).unwrap();
+        prepare(&mut headers, false).unwrap();
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-useful"]);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use http_body_util::BodyExt;
-use lockgate::context::{Peer, Wanted};
+use lockgate::context::{Peer, WallClock, Wanted};
 use lockgate::failure::{Failure, Kind};
 use lockgate::gateway::{Early, Gateway, Lifecycle};
 use lockgate::observe::access_log::Style;
@@ -28,7 +28,14 @@ fn gateway(format: &str, mode: &str) -> Gateway {
     let lines = LineSettings { access: true, failures: lockgate::failure::catalog::Severity::Info, style: Style::Json };
     let recorder = Arc::new(Recorder::new(Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink));
     let upstreams = Upstreams { connector: Connector::new(Resolver::default()), core: 0 };
-    Gateway { plan, upstreams, recorder, via: HeaderValue::from_static("1.1 lockgate-test"), lifecycle: Arc::new(Lifecycle::default()) }
+    Gateway {
+        plan,
+        upstreams,
+        recorder,
+        via: HeaderValue::from_static("1.1 lockgate-test"),
+        lifecycle: Arc::new(Lifecycle::default()),
+        wall: WallClock::default(),
+    }
 }
 
 async fn answer(gateway: &Gateway, kind: Kind, accept: Option<&'static str>, language: &'static str) -> Response {
