@@ -4,6 +4,7 @@ FROM docker.io/library/rust:1.95-trixie AS build
 WORKDIR /build
 # The image is the toolchain: rust-toolchain.toml would make rustup look for another one.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo ./.cargo
 RUN mkdir -p src tests/it tests/bench config \
  && printf '//! placeholder\n' > src/lib.rs \
  && printf '//! placeholder\nfn main() {}\n' > src/main.rs \
@@ -27,8 +28,7 @@ LABEL org.opencontainers.image.title="Lockgate" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 COPY --from=build /build/target/release/lockgate /usr/local/bin/lockgate
-# An idle process keeps its memory small: pages are committed when they are used.
-ENV LOCKGATE_CONFIG=/etc/lockgate/lockgate.toml MIMALLOC_ARENA_EAGER_COMMIT=0
+ENV LOCKGATE_CONFIG=/etc/lockgate/lockgate.toml
 USER nonroot
 EXPOSE 8080
 STOPSIGNAL SIGTERM

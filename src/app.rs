@@ -19,6 +19,7 @@ use crate::admin;
 use crate::context::WallClock;
 use crate::gateway::{Gateway, Lifecycle};
 use crate::limit::inflight::InFlight;
+use crate::memory::{self, Ebb};
 use crate::observe::recorder::{LineSettings, Recorder};
 use crate::observe::writer::Sink;
 use crate::plan::Plan;
@@ -110,7 +111,11 @@ impl App {
         }
         app.lifecycle.started();
         // Off the cores: a gateway is ready before its patterns are compiled, an error that comes first waits for them.
-        drop(std::thread::Builder::new().name("prepare".into()).spawn(crate::redact::prepare));
+        let prepare = || {
+            crate::redact::prepare();
+            memory::give_back();
+        };
+        drop(std::thread::Builder::new().name("prepare".into()).spawn(prepare));
         Ok(app)
     }
 
@@ -206,6 +211,7 @@ async fn upkeep(gateway: Arc<Gateway>) {
     let mut tick = tokio::time::interval(FLUSH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ticks = 0u32;
+    let mut ebb = Ebb::default();
     loop {
         tick.tick().await;
         gateway.recorder.flush();
@@ -218,6 +224,9 @@ async fn upkeep(gateway: Arc<Gateway>) {
             }
             for endpoint in plan.backends.iter().flat_map(|backend| &backend.endpoints) {
                 endpoint.pool.sweep(core, now);
+            }
+            if ebb.tick(plan.metrics.received.get()) {
+                memory::give_back();
             }
         }
     }

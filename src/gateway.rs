@@ -93,7 +93,7 @@ pub struct Client {
     /// The other side.
     pub peer: Peer,
     /// Upstream connections that belong to it.
-    pub private: Arc<Private>,
+    pub private: Private,
     /// Over the connection limit: its requests are refused.
     pub surplus: bool,
 }

@@ -12,7 +12,7 @@
 //!
 //! | level | rooms | what they are |
 //! |---|---|---|
-//! | 0 | [`text`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`] | words: plain data that everybody speaks |
+//! | 0 | [`text`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`], [`memory`] | words: plain data that everybody speaks |
 //! | 1 | [`config`], [`report`], [`redact`], [`message`], [`render`] | pure: no I/O, no clock |
 //! | 2 | [`route`], [`limit`], [`upstream`], [`relay`], [`observe`] | parts with state |
 //! | 3 | [`plan`] | what runs: the configuration, compiled |
@@ -35,6 +35,7 @@ pub mod failure;
 pub mod gateway;
 pub mod header;
 pub mod limit;
+pub mod memory;
 pub mod message;
 pub mod observe;
 pub mod plan;

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Measured against the system's allocator: see the performance notes.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: mimalloc::MiMalloc = lockgate::memory::ALLOCATOR;
 
 fn main() -> ExitCode {
     lockgate::cli::main()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::connection::Settings;
+use super::connection::{PARK_AFTER, Settings};
 use super::guard::Shared;
 
 /// What a connection waits for.
@@ -52,6 +52,8 @@ impl Clock {
     fn limit(&self, wait: Wait) -> Option<Duration> {
         match wait {
             Wait::Begin | Wait::Head => Some(self.settings.header_timeout),
+            // A parked connection waits for the rest of it.
+            Wait::Idle if !self.multiplexed => Some(self.settings.idle_timeout.min(PARK_AFTER)),
             Wait::Idle => Some(self.settings.idle_timeout),
             Wait::Write => Some(self.settings.write_timeout),
             Wait::Busy => None,

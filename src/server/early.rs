@@ -37,7 +37,7 @@ pub(super) async fn linger(stream: &mut TcpStream) {
 }
 
 /// Writes the envelope for bytes that never became a request, and ends the connection.
-pub(super) async fn answer_early(mut guard: Guard, entry: &Entry, settings: Settings, refusal: Refusal) {
+pub(super) async fn answer_early(guard: &mut Guard, entry: &Entry, settings: Settings, refusal: Refusal) {
     let (method, uri) = request_line(guard.held());
     let early = Early { failure: Failure::because(refusal.kind, refusal.rule), method, uri, wanted: Wanted::default() };
     let response = entry.gateway.answer_early(&entry.client.peer, early);

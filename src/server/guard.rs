@@ -171,6 +171,12 @@ impl Guard {
         &self.held
     }
 
+    /// Takes back what had passed and was not read.
+    pub(super) fn put_back(&mut self, passed: &[u8]) {
+        self.held.splice(..0, passed.iter().copied());
+        self.credit += passed.len();
+    }
+
     /// No gate from now on.
     pub(super) fn pass_everything(&mut self) {
         self.gate = None;

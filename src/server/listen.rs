@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use super::connection::{self, Settings};
+use super::connection::{Held, Session};
 use crate::context::Peer;
 use crate::gateway::{Client, Entry, Gateway};
 use crate::limit::inflight::InFlight;
@@ -109,23 +109,11 @@ fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared:
     let Some(place) = shared.connections.enter() else { return };
     let surplus = shared.connections.now() > shared.max;
     let _ = stream.set_nodelay(true);
-    let listen = &gateway.plan.listen;
-    let settings = Settings {
-        header_timeout: listen.header_timeout,
-        idle_timeout: listen.idle_timeout,
-        write_timeout: listen.write_timeout,
-        max_header_size: listen.max_header_size,
-    };
-    let client = Client { peer: peer(address, gateway), private: Arc::new(Private::default()), surplus };
+    let client = Client { peer: peer(address, gateway), private: Private::default(), surplus };
     let entry = Entry { gateway: Arc::clone(gateway), client: Arc::new(client) };
-    let (closing, alive) = (shared.closing.clone(), shared.alive.clone());
-    metrics.connections.inc();
-    let open = metrics.connections.clone();
-    tokio::spawn(async move {
-        connection::serve(stream, entry, settings, closing).await;
-        open.dec();
-        drop((place, alive));
-    });
+    let held = Held::new(place, &metrics.connections, shared.alive.clone());
+    let mut session = Session::new(stream, entry, shared.closing.clone(), held);
+    tokio::spawn(async move { session.serve().await });
 }
 
 fn peer(address: SocketAddr, gateway: &Gateway) -> Peer {

@@ -1,7 +1,7 @@
 //! From a ready request to a response head: pick an endpoint, get a connection, exchange; again on another connection only
 //! when nothing was ever sent.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
@@ -32,9 +32,9 @@ pub struct Upstreams {
 }
 
 /// Connections that belong to one client connection, because they authenticated it (NTLM, Negotiate). One at a time, and
-/// no longer idle than any other: a place in the pool is not held for nothing.
-#[derive(Debug, Default)]
-pub struct Private(Mutex<Slot>);
+/// no longer idle than any other: a place in the pool is not held for nothing. Empty for nearly every client.
+#[derive(Clone, Debug, Default)]
+pub struct Private(OnceLock<Arc<Mutex<Slot>>>);
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -43,35 +43,41 @@ struct Slot {
     turn: u64,
 }
 
-impl Private {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
+impl Private {
     fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
-        let mut slot = self.slot();
+        let mut slot = lock(self.0.get()?);
         let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints.iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
         slot.kept.take_if(|_| ours).filter(|(_, connection)| connection.sender.is_ready())
     }
 
-    fn keep(self: &Arc<Self>, endpoint: Arc<Endpoint>, mut connection: Connection) {
-        connection.reused = true;
-        let idle_timeout = endpoint.pool.idle_timeout();
-        let mut slot = self.slot();
-        slot.turn += 1;
-        slot.kept = Some((endpoint, connection));
-        let (owner, turn) = (Arc::downgrade(self), slot.turn);
-        drop(slot);
-        tokio::spawn(async move {
-            tokio::time::sleep(idle_timeout).await;
-            if let Some(owner) = owner.upgrade() {
-                let mut slot = owner.slot();
-                if slot.turn == turn {
-                    slot.kept = None;
-                }
-            }
-        });
+    /// The slot, from now on.
+    fn own(&self) -> Arc<Mutex<Slot>> {
+        Arc::clone(self.0.get_or_init(Arc::default))
     }
+}
+
+/// Keeps a connection for its client, for as long as any may be idle.
+fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Connection) {
+    connection.reused = true;
+    let idle_timeout = endpoint.pool.idle_timeout();
+    let mut slot = lock(owner);
+    slot.turn += 1;
+    slot.kept = Some((endpoint, connection));
+    let (owner, turn) = (Arc::downgrade(owner), slot.turn);
+    drop(slot);
+    tokio::spawn(async move {
+        tokio::time::sleep(idle_timeout).await;
+        if let Some(owner) = owner.upgrade() {
+            let mut slot = lock(&owner);
+            if slot.turn == turn {
+                slot.kept = None;
+            }
+        }
+    });
 }
 
 /// A request that is ready to go, but for what depends on the endpoint.
@@ -123,7 +129,7 @@ fn note(trail: &mut Trail, endpoint: &Endpoint) {
 pub struct Lease {
     held: Option<Connection>,
     endpoint: Arc<Endpoint>,
-    private: Option<Arc<Private>>,
+    private: Option<Arc<Mutex<Slot>>>,
 }
 
 impl Lease {
@@ -136,14 +142,14 @@ impl Lease {
     pub fn finish(mut self, now: Instant) {
         let Some(connection) = self.held.take() else { return };
         match &self.private {
-            Some(private) => private.keep(Arc::clone(&self.endpoint), connection),
+            Some(private) => keep(private, Arc::clone(&self.endpoint), connection),
             None => Pool::give_back(&self.endpoint, connection, now),
         }
     }
 
     /// From now on the connection belongs to one client connection.
-    pub fn make_private(&mut self, owner: &Arc<Private>) {
-        self.private = Some(Arc::clone(owner));
+    pub fn make_private(&mut self, owner: &Private) {
+        self.private = Some(owner.own());
     }
 }
 
@@ -159,7 +165,7 @@ pub struct Means<'a> {
     /// End of everything.
     pub deadline: Option<Instant>,
     /// Private connections of the client connection.
-    pub private: &'a Arc<Private>,
+    pub private: &'a Private,
 }
 
 /// Gets a response head.
@@ -200,7 +206,7 @@ pub async fn dispatch(backend: &Backend, outgoing: &mut Outgoing, means: Means<'
         let clocks = Clocks { timeouts: means.timeouts, deadline: means.deadline, begin, progress: outgoing.progress.as_ref() };
         match attempt::exchange(&mut connection, &mut outgoing.request, clocks).await {
             Ok(response) => {
-                let owner = private.then(|| Arc::clone(means.private));
+                let owner = private.then(|| means.private.own());
                 return Ok(Reply { response, lease: Lease { held: Some(connection), endpoint, private: owner } });
             }
             Err(Missed::NeverSent) => {}
