@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, Method, Uri};
 use tokio::time::Instant;
 
-use crate::header::{hex, mint};
+use crate::header::mint;
+use crate::write::hex;
 
 /// An id that is safe in a header, a log line and a JSON string: 1-128 of `[A-Za-z0-9._~-]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,6 +20,11 @@ pub mod names {
     pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
     /// W3C trace context.
     pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    /// What rate limits there are
+    /// (<https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-10.html>).
+    pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+    /// What is left of them.
+    pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
     /// RFC 9209.
     pub const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 }
@@ -117,15 +122,6 @@ pub fn keep_trailer(name: &http::HeaderName) -> bool {
                 | "server"
                 | "x-powered-by"
         ))
-}
-
-/// Writes bytes as lower-case hex into the begin of `out`.
-pub fn hex(bytes: &[u8], out: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
 }
 
 /// Bytes that small values of one thread are cut from: an allocation for dozens of requests instead of two for each. A value

@@ -12,7 +12,7 @@
 //!
 //! | level | rooms | what they are |
 //! |---|---|---|
-//! | 0 | [`text`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`], [`memory`] | words: plain data that everybody speaks |
+//! | 0 | [`text`], [`write`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`], [`memory`] | words: plain data that everybody speaks |
 //! | 1 | [`config`], [`report`], [`redact`], [`message`], [`render`] | pure: no I/O, no clock |
 //! | 2 | [`route`], [`limit`], [`upstream`], [`relay`], [`observe`] | parts with state |
 //! | 3 | [`plan`] | what runs: the configuration, compiled |
@@ -49,3 +49,4 @@ pub mod rpc;
 pub mod server;
 pub mod text;
 pub mod upstream;
+pub mod write;

@@ -1,5 +1,6 @@
 //! Admission: rate limits first, then a place at the backend.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -8,15 +9,12 @@ use super::arrive::Trip;
 use crate::config::file::KeySource;
 use crate::failure::{Failure, Kind, ViolatedPolicy};
 use crate::limit::{self, Decision, Key, Settings};
-use crate::plan::{AppliedLimit, Route};
+use crate::plan::{AppliedLimit, Route, Told};
 
-/// What a limit says of its quota, for the `RateLimit` headers
-/// (<https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-10.html>).
+/// What a limit says of its quota, for the `RateLimit` headers.
 #[derive(Clone, Debug)]
 pub(super) struct Quota {
-    pub(super) name: String,
-    pub(super) limit: u32,
-    pub(super) window: u64,
+    pub(super) told: Arc<Told>,
     pub(super) remaining: u32,
     /// Seconds.
     pub(super) reset: u64,
@@ -29,11 +27,11 @@ pub(super) fn enter(route: &Route, trip: &mut Trip) -> Result<(), Failure> {
         let settings = applied.limit.settings();
         if !decision.admitted {
             applied.refused.inc();
-            trip.quota = vec![quota(settings, decision)];
+            trip.quota = vec![quota(applied, decision)];
             return Err(refusal(settings, decision));
         }
         if route.policy.rate_limit_headers {
-            trip.quota.push(quota(settings, decision));
+            trip.quota.push(quota(applied, decision));
         }
     }
     if let Some(gate) = &route.gate {
@@ -66,14 +64,10 @@ fn refusal(settings: &Settings, decision: Decision) -> Failure {
     }
 }
 
-fn quota(settings: &Settings, decision: Decision) -> Quota {
-    Quota {
-        name: settings.name.clone(),
-        limit: settings.count.get(),
-        window: settings.window.as_secs().max(1),
-        remaining: decision.remaining,
-        reset: if decision.admitted { settings.window.as_secs().max(1) } else { whole_seconds(decision.wait) },
-    }
+fn quota(applied: &AppliedLimit, decision: Decision) -> Quota {
+    let window = applied.limit.settings().window.as_secs().max(1);
+    let reset = if decision.admitted { window } else { whole_seconds(decision.wait) };
+    Quota { told: Arc::clone(&applied.told), remaining: decision.remaining, reset }
 }
 
 /// Rounded up, at least 1: a client that waits this long is never too early.

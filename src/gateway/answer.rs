@@ -25,8 +25,8 @@ use crate::relay::{Guarded, Relay};
 use crate::render::negotiate::{self, Shape, Terms};
 use crate::render::{self, PageWords, Rendered};
 
-/// How much of an upstream's body the log keeps, in bytes.
-const MAX_LOGGED: usize = 4 * 1024;
+/// How much of an upstream's body the log keeps, in bytes: what it says stands at its begin, and a failing backend must not fill a disk.
+const MAX_LOGGED: usize = 2 * 1024;
 impl Gateway {
     /// A good answer goes to the client.
     pub(super) fn pass(&self, passage: Passage, mut trip: Box<Trip>) -> Response<Body> {
@@ -125,7 +125,8 @@ fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body>
 fn write_body(envelope: &Envelope, policy: &Policy, voice: &Voice, trip: &Trip, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
     let shape = negotiate::shape(trip.asked(), Terms::of(&policy.errors));
     let language = envelope.spoken.as_str();
-    let words = PageWords { request_id: voice.messages.of_page("request_id", language), help: voice.messages.of_page("help", language) };
+    let word = |key| if shape == Shape::Html { voice.messages.of_page(key, language) } else { "" };
+    let words = PageWords { request_id: word("request_id"), help: word("help") };
     let Rendered { body, content_type, headers: own, succeeds } = render::render(envelope, shape, words, voice.template.as_deref());
     if let Ok(value) = HeaderValue::from_str(&content_type) {
         headers.insert(header::CONTENT_TYPE, value);

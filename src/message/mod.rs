@@ -3,7 +3,7 @@
 //! Adding a language is one file in `languages/`. Codes are never translated. Knows nothing of formats.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -26,8 +26,8 @@ const MAX_TEXT: usize = 1_000;
 
 #[derive(Clone, Debug, Default)]
 struct Language {
-    codes: HashMap<Cow<'static, str>, Cow<'static, str>>,
-    page: HashMap<Cow<'static, str>, Cow<'static, str>>,
+    codes: BTreeMap<Cow<'static, str>, Cow<'static, str>>,
+    page: BTreeMap<Cow<'static, str>, Cow<'static, str>>,
 }
 
 /// What is wrong in a language file: bytes of the file, what, and what to do.
@@ -35,7 +35,7 @@ pub type Complaint = (Range<usize>, String, String);
 
 /// All words in all languages: the built-in ones and what an operator's files add or replace.
 #[derive(Clone, Debug)]
-pub struct Messages(HashMap<Cow<'static, str>, Language>);
+pub struct Messages(BTreeMap<Cow<'static, str>, Language>);
 
 impl Default for Messages {
     fn default() -> Self {

@@ -9,6 +9,7 @@ use super::line::{self, Calendar};
 use super::metrics::RouteMetrics;
 use super::visit::{End, Visit};
 use crate::failure::catalog::Severity;
+use crate::write::{self, json_string};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,16 +61,16 @@ fn json(out: &mut Vec<u8>, calendar: &mut Calendar, visit: &Visit, route: &Route
     line::address(out, context.client);
     text(out, "\",\"method\":\"", context.method.as_str());
     out.extend_from_slice(b"\",\"path\":");
-    line::string(out, path(visit));
+    json_string(out, path(visit));
     out.extend_from_slice(b",\"route\":");
-    line::string(out, &route.name);
+    json_string(out, &route.name);
     if visit.dispatched {
         out.extend_from_slice(b",\"backend\":");
-        line::string(out, &route.backend);
+        json_string(out, &route.backend);
     }
     if let Some(endpoint) = &visit.trail.endpoint {
         out.extend_from_slice(b",\"endpoint\":");
-        line::string(out, endpoint);
+        json_string(out, endpoint);
     }
     number(out, ",\"status\":", u64::from(visit.logged_status()));
     if let Some(received) = visit.received {
@@ -99,7 +100,7 @@ fn text(out: &mut Vec<u8>, before: &str, text: &str) {
 
 fn number(out: &mut Vec<u8>, before: &str, value: u64) {
     out.extend_from_slice(before.as_bytes());
-    line::number(out, value);
+    write::number(out, value);
 }
 
 fn failure_fields(out: &mut Vec<u8>, visit: &Visit) {
@@ -113,11 +114,11 @@ fn failure_fields(out: &mut Vec<u8>, visit: &Visit) {
     }
     if let Some(cause) = &visit.cause {
         out.extend_from_slice(b",\"cause\":");
-        line::string(out, cause);
+        json_string(out, cause);
     }
     if let Some(original) = &visit.original {
         out.extend_from_slice(b",\"original\":");
-        line::string(out, &original.text);
+        json_string(out, &original.text);
         if original.truncated {
             out.extend_from_slice(b",\"truncated\":true");
         }

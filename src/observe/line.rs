@@ -1,14 +1,11 @@
-//! Pieces of a log line, appended to a buffer without the formatting machinery: numbers, durations, addresses, times and
-//! JSON strings. It knows nothing of what a line is about.
+//! Pieces of a log line, appended to a buffer without the formatting machinery: durations, addresses, times. It knows nothing
+//! of what a line is about.
 
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Appends a number.
-pub(super) fn number(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
+use crate::write::number;
 
 /// Appends milliseconds with microseconds behind the point.
 pub(super) fn millis(out: &mut Vec<u8>, duration: Duration) {
@@ -38,25 +35,6 @@ pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
         // Writing to memory cannot fail.
         IpAddr::V6(v6) => drop(write!(out, "{v6}")),
     }
-}
-
-/// Appends a JSON string (RFC 8259 7) with its quotes.
-pub(super) fn string(out: &mut Vec<u8>, text: &str) {
-    // The usual text has no control character but line ends. The check has no branch for each byte: it runs over many at a time.
-    if text.bytes().fold(false, |exotic, byte| exotic | ((byte < b' ') & (byte != b'\n'))) {
-        let _ = serde_json::to_writer(out, text);
-        return;
-    }
-    let text = text.as_bytes();
-    out.push(b'"');
-    let mut from = 0;
-    for at in memchr::memchr3_iter(b'"', b'\\', b'\n', text) {
-        out.extend_from_slice(&text[from..at]);
-        out.extend_from_slice(&[b'\\', if text[at] == b'\n' { b'n' } else { text[at] }]);
-        from = at + 1;
-    }
-    out.extend_from_slice(&text[from..]);
-    out.push(b'"');
 }
 
 /// Times as RFC 3339 in UTC with milliseconds. Lines come in bursts: the text of the last second is kept.
@@ -112,11 +90,6 @@ mod tests {
     }
 
     proptest::proptest! {
-        #[test]
-        fn strings_are_what_a_json_library_writes(text in "\\PC{0,80}|[\\x00-\\x7f]{0,80}|[a-z\\n]{0,80}") {
-            proptest::prop_assert_eq!(appended(|out| string(out, &text)), serde_json::to_string(&text).unwrap());
-        }
-
         #[test]
         fn addresses_are_as_displayed(bits in proptest::num::u32::ANY, long in proptest::num::u128::ANY) {
             for ip in [IpAddr::V4(bits.into()), IpAddr::V6(long.into())] {

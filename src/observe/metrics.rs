@@ -2,8 +2,8 @@
 //!
 //! Labels are bounded: names from the configuration and words of the catalogue, never anything a client sent.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::histogram::Durations;
 use super::names;
+use crate::failure::Kind;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -80,6 +81,7 @@ pub struct RouteMetrics {
     requests: ByClass,
     duration: Durations,
     masked: Counter,
+    failures: OnceLock<Box<[OnceLock<Counter>]>>,
 }
 
 impl RouteMetrics {
@@ -172,7 +174,7 @@ impl Metrics {
         let duration = self.durations.get_or_create_owned(&vec![("route", name.to_owned())]);
         let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
         let requests = ByClass::resolve(&self.requests, "route", name);
-        Arc::new(RouteMetrics { name: name.into(), backend, requests, duration, masked })
+        Arc::new(RouteMetrics { name: name.into(), backend, requests, duration, masked, failures: OnceLock::new() })
     }
 
     /// Handles of a backend.
@@ -185,9 +187,21 @@ impl Metrics {
         self.rate_limited.get_or_create_owned(&vec![("limit", name.to_owned())])
     }
 
-    /// Counts a failure; only on the error path.
-    pub fn failure(&self, route: &str, code: &'static str, reason: String) {
-        self.failures.get_or_create_owned(&vec![("route", route.to_owned()), ("code", code.to_owned()), ("reason", reason)]).inc();
+    /// Counts a failure. `received` is the upstream's status, the reason where the catalogue has none.
+    pub fn failure(&self, route: &RouteMetrics, kind: Kind, received: Option<u16>) {
+        let row = kind.row();
+        let resolve = |reason: String| {
+            self.failures.get_or_create_owned(&vec![("route", route.name.to_string()), ("code", row.code.to_owned()), ("reason", reason)])
+        };
+        if let Some(status) = received.filter(|_| row.reason.is_empty()) {
+            resolve(format!("received-status={status}")).inc();
+            return;
+        }
+        // Handles of the failures that this route has had: few routes have any.
+        let known = route.failures.get_or_init(|| Kind::ALL.iter().map(|_| OnceLock::new()).collect());
+        if let Some(handle) = known.get(kind as usize) {
+            handle.get_or_init(|| resolve(row.reason.to_owned())).inc();
+        }
     }
 
     /// The text that Prometheus scrapes.

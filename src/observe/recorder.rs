@@ -64,12 +64,7 @@ impl Recorder {
         let route = visit.route.as_ref().unwrap_or(&self.no_route);
         route.ended(visit.class(), took);
         if let Some(kind) = visit.kind {
-            let row = kind.row();
-            let reason = match visit.received {
-                Some(status) if row.reason.is_empty() => format!("received-status={status}"),
-                _ => row.reason.to_owned(),
-            };
-            metrics.failure(&route.name, row.code, reason);
+            metrics.failure(route, kind, visit.received);
         }
         let severe = visit.kind.is_some_and(|kind| kind.row().severity <= self.settings.failures);
         if self.settings.access || severe {

@@ -15,8 +15,8 @@ use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
 use crate::config::file::{KeySource, LogFormat, LogLevel};
-use crate::limit::RateLimit;
 use crate::limit::inflight::InFlight;
+use crate::limit::{RateLimit, Settings};
 use crate::message::Messages;
 use crate::observe::metrics::{ByClass, Metrics, RouteMetrics};
 use crate::policy::{Mode, Policy};
@@ -130,4 +130,45 @@ pub struct AppliedLimit {
     pub key: KeySource,
     /// Counts refusals.
     pub refused: Counter,
+    /// What clients are told of it.
+    pub told: Arc<Told>,
+}
+
+/// A rate limit in the words of its headers.
+#[derive(Debug)]
+pub struct Told {
+    /// Its name, quoted.
+    pub label: String,
+    /// Name, quota and window: `"name";q=100;w=60`.
+    pub policy: String,
+}
+
+impl Told {
+    /// In words.
+    pub fn of(settings: &Settings) -> Self {
+        let label = quoted(&settings.name);
+        Self { policy: format!("{label};q={};w={}", settings.count, settings.window.as_secs().max(1)), label }
+    }
+}
+
+/// A string of RFC 9651 3.3.3: printable ASCII with `\` and `"` escaped, in quotes.
+fn quoted(name: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in name.chars().filter(|c| (' '..='~').contains(c)) {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_limits_are_structured_strings() {
+        assert_eq!(quoted("a\"b\\c\u{e9}"), "\"a\\\"b\\\\c\"");
+    }
 }

@@ -2,7 +2,8 @@
 
 use http::HeaderValue;
 
-use crate::header::{hex, mint};
+use crate::header::mint;
+use crate::write::hex;
 
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>: `00-<32 hex>-<16 hex>-<2 hex>`, neither id all zero.
 pub(super) fn is_traceparent(value: &HeaderValue) -> bool {
