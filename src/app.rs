@@ -103,7 +103,7 @@ impl App {
         let mut app = Self { addresses, admin, plan, lifecycle, closing, workers: Vec::new(), sink };
         for (core, listeners) in per_core.into_iter().enumerate() {
             let plan = Arc::clone(&app.plan);
-            let recorder = Recorder::new(Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, app.sink.clone());
+            let recorder = Recorder::new(core, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, app.sink.clone());
             let (lifecycle, connections) = (Arc::clone(&app.lifecycle), Arc::clone(&connections));
             let (via, resolver, closing) = (via.clone(), resolver.clone(), watching.clone());
             let worker = Worker { core, plan, lifecycle, via, resolver, recorder: Arc::new(recorder), listeners, connections, closing };
@@ -156,10 +156,10 @@ impl App {
     }
 }
 
-/// `1.1 lockgate-<random>`: other gateways in the chain are no loop, this process is.
+/// `1.1 lockgate-<random>`: other gateways in the chain are no loop, this process is. Made once in a process, so it may live for
+/// ever: a value without a count of its owners costs nothing to copy into every request.
 fn pseudonym() -> HeaderValue {
-    let text = format!("1.1 lockgate-{:08x}", fastrand::u32(..));
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("1.1 lockgate"))
+    HeaderValue::from_static(format!("1.1 lockgate-{:08x}", fastrand::u32(..)).leak())
 }
 
 impl Worker {
@@ -225,7 +225,7 @@ async fn upkeep(gateway: Arc<Gateway>) {
             for endpoint in plan.backends.iter().flat_map(|backend| &backend.endpoints) {
                 endpoint.pool.sweep(core, now);
             }
-            if ebb.tick(plan.metrics.received.get()) {
+            if ebb.tick(plan.metrics.all_received()) {
                 memory::give_back();
             }
         }

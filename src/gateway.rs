@@ -90,6 +90,8 @@ impl Lifecycle {
 /// One client connection, as its requests see it.
 #[derive(Debug)]
 pub struct Client {
+    /// The gateway of its core.
+    pub gateway: Arc<Gateway>,
     /// The other side.
     pub peer: Peer,
     /// Upstream connections that belong to it.
@@ -150,7 +152,7 @@ impl Gateway {
         admit::enter(route, trip)?;
         let mut outgoing = arrive::outgoing(self, client, route, trip)?;
         let reply = self.ask(client, route, &mut outgoing, trip).await?;
-        let opened = inspect::open(reply, route, self.plan.mode, client, trip)?;
+        let opened = inspect::open(self, reply, route, client, trip)?;
         match inspect::judge(&opened, route, trip) {
             Verdict::Streams => Ok(opened.stream()),
             // On the heap: what few answers need makes no request larger.
@@ -190,9 +192,7 @@ impl Gateway {
 /// The outermost service of one client connection. It cannot fail, so hyper never closes without an answer.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// This core's gateway.
-    pub gateway: Arc<Gateway>,
-    /// The connection.
+    /// The connection, with this core's gateway.
     pub client: Arc<Client>,
 }
 
@@ -202,9 +202,9 @@ pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallib
 impl Entry {
     /// Serves one request; the tower service below, without the exclusive reference that nothing here needs.
     pub fn answer(&self, request: Request<Incoming>) -> Answering {
-        let (gateway, client) = (Arc::clone(&self.gateway), Arc::clone(&self.client));
-        let trip = Trip::begin(&gateway, &client.peer, request);
-        Box::pin(async move { Ok(gateway.serve(&client, trip).await) })
+        let client = Arc::clone(&self.client);
+        let trip = Trip::begin(&client.gateway, &client.peer, request);
+        Box::pin(async move { Ok(client.gateway.serve(&client, trip).await) })
     }
 }
 

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::arrive::Trip;
-use super::{Client, Trouble, grpc, guard, read};
+use super::{Client, Gateway, Trouble, grpc, guard, read};
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::observe::metrics::Class;
@@ -37,18 +37,18 @@ pub(super) enum Content {
 ///
 /// # Errors
 /// A head that no client may see is a failure of the upstream.
-pub(super) fn open(reply: Reply, route: &Route, mode: Mode, client: &Client, trip: &mut Trip) -> Result<Opened, Failure> {
+pub(super) fn open(gateway: &Gateway, reply: Reply, route: &Route, client: &Client, trip: &mut Trip) -> Result<Opened, Failure> {
     let Reply { response, mut lease } = reply;
     let (mut parts, body) = response.into_parts();
     let status = parts.status.as_u16();
     trip.visit.received = Some(status);
     trip.visit.upstream_time = Some(Instant::now().saturating_duration_since(trip.context().arrival));
-    route.backend_metrics.count(Class::of(status));
+    route.backend_metrics.count(gateway.upstreams.core, Class::of(status));
     // The gateway asks for no upgrade yet, so a 101 is unasked (RFC 9110 15.2.2); 600 and above is no HTTP status.
     if !(200..600).contains(&status) {
         return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}")));
     }
-    let policy = &route.policy;
+    let (policy, mode) = (&route.policy, gateway.plan.mode);
     let traits = response_head::prepare(&mut parts.headers, mode == Mode::Development)?;
     if traits.refers {
         let client_host = trip.host_header();

@@ -53,9 +53,12 @@ fn json(out: &mut Vec<u8>, calendar: &mut Calendar, visit: &Visit, route: &Route
     out.extend_from_slice(b"{\"timestamp\":\"");
     calendar.append(out, context.wall);
     text(out, "\",\"level\":\"", level(visit));
-    text(out, "\",\"message\":\"request\",\"requestId\":\"", context.id.as_str());
-    if let Some(trace) = visit.trace.as_ref().and_then(|value| value.to_str().ok()?.get(3..35)) {
-        text(out, "\",\"traceId\":\"", trace);
+    out.extend_from_slice(b"\",\"message\":\"request\",\"requestId\":\"");
+    // Both are ASCII that needs no escape: a request id by its rule, a trace id as hex.
+    out.extend_from_slice(context.id.header().as_bytes());
+    if let Some(trace) = visit.trace.as_ref().and_then(|value| value.as_bytes().get(3..35)) {
+        out.extend_from_slice(b"\",\"traceId\":\"");
+        out.extend_from_slice(trace);
     }
     out.extend_from_slice(b"\",\"client\":\"");
     line::address(out, context.client);

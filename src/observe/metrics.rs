@@ -1,18 +1,24 @@
-//! All metrics: registered once, handles resolved when the plan is made, so that counting is one atomic addition.
+//! All metrics: registered once, handles resolved when the plan is made. What every request counts is counted per core.
 //!
 //! Labels are bounded: names from the configuration and words of the catalogue, never anything a client sent.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::histogram::Durations;
+use super::histogram::{self, Durations};
 use super::names;
+use super::percore::{Own, PerCore};
 use crate::failure::Kind;
 
 type Labels = Vec<(&'static str, String)>;
@@ -57,29 +63,30 @@ impl Class {
 
 /// Counters by class.
 #[derive(Clone, Debug)]
-pub struct ByClass([Counter; 6]);
+pub struct ByClass(PerCore<[Own; 6]>);
 
 impl ByClass {
-    fn resolve(family: &Family<Labels, Counter>, label: &'static str, name: &str) -> Self {
-        let counter = |(_, class): (Class, &str)| family.get_or_create_owned(&vec![(label, name.to_owned()), ("class", class.to_owned())]);
-        Self(CLASSES.map(counter))
-    }
-
-    /// Counts one.
-    pub fn count(&self, class: Class) {
-        self.0[class as usize].inc();
+    /// Counts one on a core.
+    pub fn count(&self, core: usize, class: Class) {
+        self.0.of(core)[class as usize].add(1);
     }
 }
 
+/// What one core counts of a route.
+#[derive(Debug, Default)]
+struct Ends {
+    classes: [Own; 6],
+    durations: Durations,
+}
+
 /// Handles of one route.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RouteMetrics {
     /// The route's name.
     pub name: Arc<str>,
     /// Where it leads, for the log.
     pub backend: Arc<str>,
-    requests: ByClass,
-    duration: Durations,
+    ends: PerCore<Ends>,
     masked: Counter,
     failures: OnceLock<Box<[OnceLock<Counter>]>>,
 }
@@ -90,35 +97,95 @@ impl RouteMetrics {
         self.masked.inc();
     }
 
-    /// Counts the end of one request.
-    pub fn ended(&self, class: Class, took: Duration) {
-        self.requests.count(class);
-        self.duration.observe(took);
+    /// Counts the end of one request on a core.
+    pub fn ended(&self, core: usize, class: Class, took: Duration) {
+        let ends = self.ends.of(core);
+        ends.classes[class as usize].add(1);
+        ends.durations.observe(took);
     }
+}
+
+/// What one core counts of all requests.
+#[derive(Debug, Default)]
+struct Flow {
+    received: Own,
+    ended: Own,
+    bytes_in: Own,
+    bytes_out: Own,
+}
+
+/// What is counted per core, by name: written when somebody reads the metrics.
+#[derive(Debug)]
+struct Counted {
+    flow: PerCore<Flow>,
+    routes: Mutex<BTreeMap<String, Arc<RouteMetrics>>>,
+    backends: Mutex<BTreeMap<String, ByClass>>,
+}
+
+impl Collector for Counted {
+    fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
+        let flow = |one: fn(&Flow) -> &Own| self.flow.sum(|core| one(core).get());
+        let (received, ended) = (flow(|core| &core.received), flow(|core| &core.ended));
+        let totals = [
+            (names::RECEIVED, "Requests that arrived", received),
+            (names::BYTES_IN, "Bytes of request bodies", flow(|core| &core.bytes_in)),
+            (names::BYTES_OUT, "Bytes of response bodies", flow(|core| &core.bytes_out)),
+        ];
+        for (name, help, value) in totals {
+            out.encode_descriptor(name, help, None, MetricType::Counter)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
+        }
+        let in_progress = received.saturating_sub(ended);
+        out.encode_descriptor(names::IN_PROGRESS, "Requests in progress", None, MetricType::Gauge)?.encode_gauge(&in_progress)?;
+        let routes = lock(&self.routes);
+        let requests =
+            out.encode_descriptor(names::REQUESTS, "Requests that ended, by class of the status sent", None, MetricType::Counter)?;
+        by_class(requests, "route", routes.iter().map(|(name, route)| (name.as_str(), &route.ends)), |ends| &ends.classes)?;
+        let help = "Time from arrival to the last byte of the answer";
+        let mut durations = out.encode_descriptor(names::DURATION, help, None, MetricType::Histogram)?;
+        for (name, route) in routes.iter() {
+            let labels = [("route", name.as_str())];
+            histogram::encode(&route.ends, |ends| &ends.durations, durations.encode_family(&labels)?)?;
+        }
+        let backends = lock(&self.backends);
+        let upstream = out.encode_descriptor(names::UPSTREAM, "Answers of backends by class", None, MetricType::Counter)?;
+        by_class(upstream, "backend", backends.iter().map(|(name, classes)| (name.as_str(), &classes.0)), |classes| classes)
+    }
+}
+
+/// One line per name and class.
+fn by_class<'m, T: Default + 'm>(
+    mut out: MetricEncoder<'_>,
+    label: &str,
+    all: impl Iterator<Item = (&'m str, &'m PerCore<T>)>,
+    classes: impl Fn(&T) -> &[Own; 6],
+) -> fmt::Result {
+    for (name, cores) in all {
+        for (class, word) in CLASSES {
+            let labels = [(label, name), ("class", word)];
+            let value = cores.sum(|core| classes(core)[class as usize].get());
+            out.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: Family<Labels, Counter>,
-    durations: Family<Labels, Durations>,
+    cores: usize,
+    counted: Arc<Counted>,
     failures: Family<Labels, Counter>,
-    upstream: Family<Labels, Counter>,
     rate_limited: Family<Labels, Counter>,
     masked: Family<Labels, Counter>,
-    /// Requests that arrived.
-    pub received: Counter,
-    /// Requests in progress.
-    pub in_progress: Gauge,
     /// Client connections accepted.
     pub accepted: Counter,
     /// Client connections open.
     pub connections: Gauge,
-    /// Request body bytes.
-    pub bytes_in: Counter,
-    /// Response body bytes.
-    pub bytes_out: Counter,
     /// Log lines dropped; the log writer counts into it.
     pub log_dropped: Arc<AtomicU64>,
 }
@@ -126,44 +193,33 @@ pub struct Metrics {
 /// The route label of requests that no route took.
 pub const NO_ROUTE: &str = "-";
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// Nothing counted yet, by so many cores.
+    pub fn new(cores: usize) -> Self {
+        let counted = Counted { flow: PerCore::new(cores), routes: Mutex::default(), backends: Mutex::default() };
         let mut metrics = Self {
             registry: Registry::default(),
-            requests: Family::default(),
-            durations: Family::default(),
+            cores,
+            counted: Arc::new(counted),
             failures: Family::default(),
-            upstream: Family::default(),
             rate_limited: Family::default(),
             masked: Family::default(),
-            received: Counter::default(),
-            in_progress: Gauge::default(),
             accepted: Counter::default(),
             connections: Gauge::default(),
-            bytes_in: Counter::default(),
-            bytes_out: Counter::default(),
             log_dropped: Arc::default(),
         };
         metrics.register();
         metrics
     }
-}
 
-impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
-        registry.register(names::RECEIVED, "Requests that arrived", self.received.clone());
-        registry.register(names::REQUESTS, "Requests that ended, by class of the status sent", self.requests.clone());
-        registry.register(names::DURATION, "Time from arrival to the last byte of the answer", self.durations.clone());
+        registry.register_collector(Box::new(Arc::clone(&self.counted)));
         registry.register(names::FAILURES, "Failures by code and reason", self.failures.clone());
-        registry.register(names::UPSTREAM, "Answers of backends by class", self.upstream.clone());
         registry.register(names::RATE_LIMITED, "Requests refused by a rate limit", self.rate_limited.clone());
         registry.register(names::MASKED, "Successes of guarded routes out of which leaks were taken", self.masked.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());
         registry.register(names::CONNECTIONS, "Client connections open", self.connections.clone());
-        registry.register(names::IN_PROGRESS, "Requests in progress", self.in_progress.clone());
-        registry.register(names::BYTES_IN, "Bytes of request bodies", self.bytes_in.clone());
-        registry.register(names::BYTES_OUT, "Bytes of response bodies", self.bytes_out.clone());
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
         registry.register(names::BUILD, "Version of this gateway", build);
@@ -171,15 +227,34 @@ impl Metrics {
 
     /// Handles of a route.
     pub fn route(&self, name: &str, backend: Arc<str>) -> Arc<RouteMetrics> {
-        let duration = self.durations.get_or_create_owned(&vec![("route", name.to_owned())]);
-        let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
-        let requests = ByClass::resolve(&self.requests, "route", name);
-        Arc::new(RouteMetrics { name: name.into(), backend, requests, duration, masked, failures: OnceLock::new() })
+        let make = || {
+            let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
+            Arc::new(RouteMetrics { name: name.into(), backend, ends: PerCore::new(self.cores), masked, failures: OnceLock::new() })
+        };
+        Arc::clone(lock(&self.counted.routes).entry(name.to_owned()).or_insert_with(make))
     }
 
     /// Handles of a backend.
     pub fn backend(&self, name: &str) -> ByClass {
-        ByClass::resolve(&self.upstream, "backend", name)
+        lock(&self.counted.backends).entry(name.to_owned()).or_insert_with(|| ByClass(PerCore::new(self.cores))).clone()
+    }
+
+    /// Counts the arrival of a request on a core.
+    pub fn received(&self, core: usize) {
+        self.counted.flow.of(core).received.add(1);
+    }
+
+    /// Counts its end.
+    pub fn ended(&self, core: usize, bytes_in: u64, bytes_out: u64) {
+        let flow = self.counted.flow.of(core);
+        flow.ended.add(1);
+        flow.bytes_in.add(bytes_in);
+        flow.bytes_out.add(bytes_out);
+    }
+
+    /// Requests that arrived, over all cores.
+    pub fn all_received(&self) -> u64 {
+        self.counted.flow.sum(|core| core.received.get())
     }
 
     /// Handle of a rate limit.

@@ -5,6 +5,7 @@ pub mod histogram;
 mod line;
 pub mod metrics;
 pub mod names;
+mod percore;
 pub mod recorder;
 pub mod visit;
 pub mod writer;

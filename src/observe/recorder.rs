@@ -42,6 +42,8 @@ struct Lines {
 pub struct Recorder {
     /// Shared by all cores.
     pub metrics: Arc<Metrics>,
+    /// Which of the cores: the only one that counts here.
+    core: usize,
     no_route: Arc<RouteMetrics>,
     settings: LineSettings,
     sink: Sink,
@@ -50,19 +52,22 @@ pub struct Recorder {
 
 impl Recorder {
     /// A recorder for one core.
-    pub fn new(metrics: Arc<Metrics>, no_route: Arc<RouteMetrics>, settings: LineSettings, sink: Sink) -> Self {
-        Self { metrics, no_route, settings, sink, lines: Mutex::default() }
+    pub fn new(core: usize, metrics: Arc<Metrics>, no_route: Arc<RouteMetrics>, settings: LineSettings, sink: Sink) -> Self {
+        Self { metrics, core, no_route, settings, sink, lines: Mutex::default() }
+    }
+
+    /// Counts an arrival.
+    pub(super) fn arrived(&self) {
+        self.metrics.received(self.core);
     }
 
     /// Counts a visit and writes its line.
     pub(super) fn record(&self, visit: &Visit) {
         let took = visit.ended.unwrap_or_else(Instant::now).saturating_duration_since(visit.context.arrival);
         let metrics = &self.metrics;
-        metrics.in_progress.dec();
-        metrics.bytes_in.inc_by(visit.bytes_in);
-        metrics.bytes_out.inc_by(visit.bytes_out);
+        metrics.ended(self.core, visit.bytes_in, visit.bytes_out);
         let route = visit.route.as_ref().unwrap_or(&self.no_route);
-        route.ended(visit.class(), took);
+        route.ended(self.core, visit.class(), took);
         if let Some(kind) = visit.kind {
             metrics.failure(route, kind, visit.received);
         }

@@ -72,8 +72,7 @@ pub struct Visit {
 impl Visit {
     /// Begins: the request is counted as received.
     pub fn begin(recorder: Arc<Recorder>, context: RequestContext) -> Self {
-        recorder.metrics.received.inc();
-        recorder.metrics.in_progress.inc();
+        recorder.arrived();
         Self {
             recorder,
             context,

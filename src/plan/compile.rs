@@ -35,8 +35,8 @@ pub fn from_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
 
 /// Compiles what can be compiled; the plan is usable only when no problem was added.
 fn compile(file: &File, problems: &mut Problems) -> Plan {
-    let metrics = Arc::new(Metrics::default());
     let listen = listen(&file.listen, problems);
+    let metrics = Arc::new(Metrics::new(listen.workers));
     let body_timeout = file.listen.body_timeout.as_ref().map_or(Some(Duration::from_secs(30)), |at| at.value);
     let targets: HashMap<&str, Option<Target>> =
         file.backends.iter().map(|keys| (keys.name.value.as_str(), targets::backend(keys, listen.workers, problems))).collect();

@@ -42,6 +42,9 @@ pub enum Found<'t, T> {
     Nothing,
 }
 
+/// The keys are the operator's: nobody else can make two of them meet, so the hash need not be the careful one.
+type Map<T> = HashMap<String, T, foldhash::fast::RandomState>;
+
 /// The rules of one path.
 #[derive(Debug)]
 struct Choices<T> {
@@ -52,9 +55,9 @@ struct Choices<T> {
 /// The paths of one host.
 #[derive(Debug)]
 struct Paths<T> {
-    exact: HashMap<String, Choices<T>>,
+    exact: Map<Choices<T>>,
     /// Keyed without the trailing `/*`; the empty key is `/*`.
-    prefix: HashMap<String, Choices<T>>,
+    prefix: Map<Choices<T>>,
     /// Slashes of the deepest prefix: deeper paths are not probed further.
     depth: usize,
 }
@@ -62,7 +65,7 @@ struct Paths<T> {
 /// All rules.
 #[derive(Debug)]
 pub struct Table<T> {
-    exact: HashMap<String, Paths<T>>,
+    exact: Map<Paths<T>>,
     /// Suffix with its dot (`.example.com`), longest first.
     wildcard: Vec<(String, Paths<T>)>,
     any: Paths<T>,
@@ -70,14 +73,14 @@ pub struct Table<T> {
 
 impl<T> Default for Paths<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), prefix: HashMap::new(), depth: 0 }
+        Self { exact: Map::default(), prefix: Map::default(), depth: 0 }
     }
 }
 
 impl<T: Clone> Table<T> {
     /// Builds the table; every tie is reported, rules are named by their index.
     pub fn build(rules: Vec<(Match, T)>) -> (Self, Vec<Tie>) {
-        let mut table = Self { exact: HashMap::new(), wildcard: Vec::new(), any: Paths::default() };
+        let mut table = Self { exact: Map::default(), wildcard: Vec::new(), any: Paths::default() };
         let mut ties = Vec::new();
         for (index, (rule, target)) in rules.into_iter().enumerate() {
             let paths = table.paths_for(rule.host.as_deref());

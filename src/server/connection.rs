@@ -95,7 +95,7 @@ impl Drop for Held {
 impl Session {
     pub(super) fn new(stream: TcpStream, entry: Entry, closing: watch::Receiver<bool>, held: Held) -> Self {
         let shared = Arc::new(Shared::default());
-        let limits = Settings::of(&entry.gateway.plan.listen).limits();
+        let limits = Settings::of(&entry.client.gateway.plan.listen).limits();
         Self { guard: Guard::new(stream, Arc::clone(&shared), Gate::new(limits)), shared, entry, closing, _held: held }
     }
 
@@ -115,7 +115,7 @@ impl Session {
     }
 
     fn settings(&self) -> Settings {
-        Settings::of(&self.entry.gateway.plan.listen)
+        Settings::of(&self.entry.client.gateway.plan.listen)
     }
 }
 
@@ -197,7 +197,7 @@ impl Session {
             let (mut closed, mut listening) = (false, false);
             std::future::poll_fn(|cx| {
                 // Once it knows this task it wakes it; to ask it again before the time has come would only cost.
-                if !closed && (!listening || entry.gateway.lifecycle.is_closing()) {
+                if !closed && (!listening || entry.client.gateway.lifecycle.is_closing()) {
                     listening = true;
                     closed = closing.as_mut().poll(cx).is_ready();
                     if closed {
@@ -233,7 +233,7 @@ impl Session {
             Ended::Clock(_) => None,
         };
         // The beginning of a request that will not be served: it is told so.
-        let late = || (entry.gateway.lifecycle.is_closing() && !shared.is_busy() && !guard.held().is_empty()).then_some(TOO_LATE);
+        let late = || (entry.client.gateway.lifecycle.is_closing() && !shared.is_busy() && !guard.held().is_empty()).then_some(TOO_LATE);
         let refusal = refusal.or_else(late).filter(|_| !shared.is_reset());
         if let Some(refusal) = refusal {
             answer_early(guard, entry, settings, refusal).await;

@@ -40,7 +40,7 @@ pub(super) async fn linger(stream: &mut TcpStream) {
 pub(super) async fn answer_early(guard: &mut Guard, entry: &Entry, settings: Settings, refusal: Refusal) {
     let (method, uri) = request_line(guard.held());
     let early = Early { failure: Failure::because(refusal.kind, refusal.rule), method, uri, wanted: Wanted::default() };
-    let response = entry.gateway.answer_early(&entry.client.peer, early);
+    let response = entry.client.gateway.answer_early(&entry.client.peer, early);
     let bytes = to_bytes(response).await;
     let write = async {
         guard.stream.write_all(&bytes).await?;

@@ -109,8 +109,8 @@ fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared:
     let Some(place) = shared.connections.enter() else { return };
     let surplus = shared.connections.now() > shared.max;
     let _ = stream.set_nodelay(true);
-    let client = Client { peer: peer(address, gateway), private: Private::default(), surplus };
-    let entry = Entry { gateway: Arc::clone(gateway), client: Arc::new(client) };
+    let client = Client { gateway: Arc::clone(gateway), peer: peer(address, gateway), private: Private::default(), surplus };
+    let entry = Entry { client: Arc::new(client) };
     let held = Held::new(place, &metrics.connections, shared.alive.clone());
     let mut session = Session::new(stream, entry, shared.closing.clone(), held);
     tokio::spawn(async move { session.serve().await });

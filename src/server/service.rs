@@ -28,7 +28,7 @@ impl hyper::service::Service<Request<Incoming>> for Counted {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
         self.shared.called(version == Version::HTTP_2);
-        let last = !self.entry.gateway.lifecycle.is_ready() || self.entry.client.surplus;
+        let last = !self.entry.client.gateway.lifecycle.is_ready() || self.entry.client.surplus;
         let answer = self.entry.answer(request);
         Counting { answer, version, last, count: Some(Count(Arc::clone(&self.shared))) }
     }

@@ -26,7 +26,7 @@ fn gateway(format: &str, mode: &str) -> Gateway {
     let plan = Arc::new(compile::from_text(&text, &|_| None).unwrap());
     let sink = Sink::start(std::io::sink(), Arc::clone(&plan.metrics.log_dropped)).unwrap();
     let lines = LineSettings { access: true, failures: lockgate::failure::catalog::Severity::Info, style: Style::Json };
-    let recorder = Arc::new(Recorder::new(Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink));
+    let recorder = Arc::new(Recorder::new(0, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink));
     let upstreams = Upstreams { connector: Connector::new(Resolver::default()), core: 0 };
     Gateway {
         plan,
