@@ -28,7 +28,8 @@ LABEL org.opencontainers.image.title="Lockgate" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 COPY --from=build /build/target/release/lockgate /usr/local/bin/lockgate
-ENV LOCKGATE_CONFIG=/etc/lockgate/lockgate.toml
+# The allocator takes memory as it needs it, however it was built.
+ENV LOCKGATE_CONFIG=/etc/lockgate/lockgate.toml MIMALLOC_ARENA_EAGER_COMMIT=0
 USER nonroot
 EXPOSE 8080
 STOPSIGNAL SIGTERM

@@ -30,7 +30,7 @@ use crate::upstream::resolve::Resolver;
 
 /// How often a core hands its log lines over.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
-/// Every so many flushes, idle upstream connections and rate-limit keys are looked through.
+/// Every so many flushes, idle upstream connections and rate-limit keys are looked through, and memory may go back.
 const SWEEP_EVERY: u32 = 5;
 
 /// Why the gateway did not start.
@@ -97,7 +97,7 @@ impl App {
         let (closing, watching) = watch::channel(false);
         let admin = admin::start(Arc::clone(&plan), Arc::clone(&lifecycle))
             .map_err(|source| StartError::Bind { address: plan.listen.admin, source })?;
-        let via = pseudonym();
+        let via = via();
         let resolver = Resolver::default();
         let connections = Arc::new(InFlight::new(plan.listen.max_connections + SURPLUS));
         let mut app = Self { addresses, admin, plan, lifecycle, closing, workers: Vec::new(), sink };
@@ -135,6 +135,7 @@ impl App {
                 () = &mut hurry => hurried = true,
             }
         }
+        // In this order: a connection looks at the channel only once the lifecycle says so.
         self.lifecycle.closing();
         let _ = self.closing.send(true);
         let workers = std::mem::take(&mut self.workers);
@@ -158,7 +159,7 @@ impl App {
 
 /// `1.1 lockgate-<random>`: other gateways in the chain are no loop, this process is. Made once in a process, so it may live for
 /// ever: a value without a count of its owners costs nothing to copy into every request.
-fn pseudonym() -> HeaderValue {
+fn via() -> HeaderValue {
     HeaderValue::from_static(format!("1.1 lockgate-{:08x}", fastrand::u32(..)).leak())
 }
 
@@ -205,7 +206,8 @@ impl Worker {
     }
 }
 
-/// The core's regular work: log lines go out, the wall clock is set, idle upstream connections whose time is over go away.
+/// The core's regular work: log lines go out, the wall clock is set, idle upstream connections whose time
+/// is over go away, and memory that nobody needs goes back.
 async fn upkeep(gateway: Arc<Gateway>) {
     let (plan, core) = (&gateway.plan, gateway.upstreams.core);
     let mut tick = tokio::time::interval(FLUSH_EVERY);

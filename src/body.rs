@@ -4,6 +4,7 @@
 //! or of logs.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -38,6 +39,27 @@ pub trait Flow: Send {
 pub trait Witness: Send {
     /// All bytes were handed to the connection.
     fn sent(&mut self, bytes: u64);
+}
+
+/// Lives as long as a request's body is on its way, whoever has it: the connection may not be taken for idle meanwhile.
+pub struct Hold(Option<Box<dyn Send + Sync>>);
+
+impl Hold {
+    /// Holds something until it is dropped.
+    pub fn new(what: impl Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(what)))
+    }
+
+    /// Holds nothing.
+    pub const fn nothing() -> Self {
+        Self(None)
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Hold").field(&self.0.is_some()).finish()
+    }
 }
 
 /// The response body.

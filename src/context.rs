@@ -1,6 +1,7 @@
 //! What is known about one request from its arrival on: identity, peer, and what the client can read.
 //!
-//! Immutable once made. It knows nothing of routes, plans or answers.
+//! The context is immutable once made; the [`Trail`] is written as the request goes, and stands here because `upstream` writes
+//! it and `observe` reads it. Nothing here knows routes, plans or answers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

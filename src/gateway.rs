@@ -28,9 +28,9 @@ use hyper::body::Incoming;
 
 pub use arrive::Early;
 use arrive::Trip;
-use inspect::{Passage, Verdict};
+use inspect::Passage;
 
-use crate::body::Body;
+use crate::body::{Body, Hold};
 use crate::context::{Peer, WallClock};
 use crate::failure::{Failure, Kind};
 use crate::observe::recorder::Recorder;
@@ -154,9 +154,9 @@ impl Gateway {
         let reply = self.ask(client, route, &mut outgoing, trip).await?;
         let opened = inspect::open(self, reply, route, client, trip)?;
         match inspect::judge(&opened, route, trip) {
-            Verdict::Streams => Ok(opened.stream()),
+            None => Ok(opened.stream()),
             // On the heap: what few answers need makes no request larger.
-            verdict => Box::pin(inspect::read(verdict, opened, route, self.plan.mode, trip)).await,
+            Some(handling) => Box::pin(inspect::handle(handling, opened, route, self.plan.mode, trip)).await,
         }
     }
 
@@ -177,9 +177,9 @@ impl Gateway {
         trip: &'a mut Trip,
     ) -> impl Future<Output = Result<Reply, Failure>> + 'a {
         trip.visit.dispatched = true;
-        let (now, timeouts) = (trip.context().arrival, &route.policy.timeouts);
-        let deadline = timeouts.total.map(|total| now + total);
-        let means = Means { upstreams: &self.upstreams, timeouts, now, deadline, private: &client.private };
+        let (arrival, timeouts) = (trip.context().arrival, &route.policy.timeouts);
+        let deadline = timeouts.total.map(|total| arrival + total);
+        let means = Means { upstreams: &self.upstreams, timeouts, arrival, deadline, private: &client.private };
         dispatch(&route.backend, outgoing, means, &mut trip.visit.trail)
     }
 
@@ -200,10 +200,11 @@ pub struct Entry {
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 impl Entry {
-    /// Serves one request; the tower service below, without the exclusive reference that nothing here needs.
-    pub fn answer(&self, request: Request<Incoming>) -> Answering {
+    /// Serves one request. The server calls this: the tower service below, for whoever stands layers around it, wants an exclusive
+    /// reference that nothing here needs. `hold` is dropped when the request's body is over.
+    pub fn answer(&self, request: Request<Incoming>, hold: Hold) -> Answering {
         let client = Arc::clone(&self.client);
-        let trip = Trip::begin(&client.gateway, &client.peer, request);
+        let trip = Trip::begin(&client.gateway, &client.peer, request, hold);
         Box::pin(async move { Ok(client.gateway.serve(&client, trip).await) })
     }
 }
@@ -218,6 +219,6 @@ impl tower::Service<Request<Incoming>> for Entry {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        self.answer(request)
+        self.answer(request, Hold::nothing())
     }
 }

@@ -12,9 +12,9 @@
 //!
 //! | level | rooms | what they are |
 //! |---|---|---|
-//! | 0 | [`text`], [`write`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`], [`memory`] | words: plain data that everybody speaks |
+//! | 0 | [`text`], [`write`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`] | words: plain data that everybody speaks |
 //! | 1 | [`config`], [`report`], [`redact`], [`message`], [`render`] | pure: no I/O, no clock |
-//! | 2 | [`route`], [`limit`], [`upstream`], [`relay`], [`observe`] | parts with state |
+//! | 2 | [`route`], [`limit`], [`upstream`], [`relay`], [`observe`], [`memory`] | parts with state |
 //! | 3 | [`plan`] | what runs: the configuration, compiled |
 //! | 4 | [`gateway`] | the spine |
 //! | 5 | [`server`], [`admin`] | the listeners |

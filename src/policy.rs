@@ -66,6 +66,13 @@ pub struct HeaderEdits {
     pub remove: Vec<HeaderName>,
 }
 
+impl HeaderEdits {
+    /// Changes nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+}
+
 /// Cross-origin rules of a route (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cors {

@@ -9,12 +9,12 @@ use super::arrive::Trip;
 use crate::config::file::KeySource;
 use crate::failure::{Failure, Kind, ViolatedPolicy};
 use crate::limit::{self, Decision, Key, Settings};
-use crate::plan::{AppliedLimit, Route, Told};
+use crate::plan::{AppliedLimit, QuotaPolicy, Route};
 
 /// What a limit says of its quota, for the `RateLimit` headers.
 #[derive(Clone, Debug)]
 pub(super) struct Quota {
-    pub(super) told: Arc<Told>,
+    pub(super) quota_policy: Arc<QuotaPolicy>,
     pub(super) remaining: u32,
     /// Seconds.
     pub(super) reset: u64,
@@ -67,7 +67,7 @@ fn refusal(settings: &Settings, decision: Decision) -> Failure {
 fn quota(applied: &AppliedLimit, decision: Decision) -> Quota {
     let window = applied.limit.settings().window.as_secs().max(1);
     let reset = if decision.admitted { window } else { whole_seconds(decision.wait) };
-    Quota { told: Arc::clone(&applied.told), remaining: decision.remaining, reset }
+    Quota { quota_policy: Arc::clone(&applied.quota_policy), remaining: decision.remaining, reset }
 }
 
 /// Rounded up, at least 1: a client that waits this long is never too early.

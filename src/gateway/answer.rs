@@ -25,8 +25,10 @@ use crate::relay::{Guarded, Relay};
 use crate::render::negotiate::{self, Shape, Terms};
 use crate::render::{self, PageWords, Rendered};
 
-/// How much of an upstream's body the log keeps, in bytes: what it says stands at its begin, and a failing backend must not fill a disk.
+/// How much of an upstream's body the log keeps, in bytes: what it says stands at its begin, and a backend that fails must not fill
+/// a disk.
 const MAX_LOGGED: usize = 2 * 1024;
+
 impl Gateway {
     /// A good answer goes to the client.
     pub(super) fn pass(&self, passage: Passage, mut trip: Box<Trip>) -> Response<Body> {
@@ -53,6 +55,7 @@ impl Gateway {
                 }
             }
             Content::Ready(bytes) => {
+                trip.permit = None;
                 trip.visit.bytes_in = bytes_in(&trip);
                 Body::ready(bytes, Some(Box::new(Recorded(trip)) as Box<dyn Witness>))
             }
@@ -63,8 +66,8 @@ impl Gateway {
     /// Any trouble becomes an answer.
     pub(super) fn answer(&self, trouble: Trouble, mut trip: Box<Trip>) -> Response<Body> {
         let Trouble { failure, said } = trouble;
-        // What was not read of the request is the server's to drain or to refuse.
-        trip.body = None;
+        // What was not read of the request is the server's to drain or to refuse; the backend has done its part.
+        (trip.body, trip.permit) = (None, None);
         self.record(&failure, said.as_deref(), &mut trip);
         let route = trip.route.clone();
         let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);

@@ -1,7 +1,6 @@
 //! Arrival: the request becomes a trip with identity and record, what no route may get is refused, and the route is found.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
@@ -10,6 +9,7 @@ use tokio::time::Instant;
 
 use super::admit::Quota;
 use super::{Client, Gateway};
+use crate::body::Hold;
 use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Peer, RequestContext, RequestId, Wanted};
 use crate::failure::{Failure, Kind};
 use crate::limit::inflight::Permit;
@@ -24,17 +24,21 @@ use crate::upstream::upload::{Progress, Upload};
 /// One request on its way through the spine.
 #[derive(Debug)]
 pub(super) struct Trip {
+    /// Its record, written when the trip is dropped.
     pub(super) visit: Visit,
+    /// What the scan of the headers found.
     pub(super) seen: Seen,
+    /// Of the request line.
     pub(super) version: Version,
     /// The request's headers, until they go upstream.
     pub(super) headers: HeaderMap,
-    /// The request's body, until it goes upstream.
-    pub(super) body: Option<Incoming>,
+    /// The request's body with what it holds, until it goes upstream.
+    pub(super) body: Option<(Incoming, Hold)>,
+    /// Where it goes, once that is known.
     pub(super) route: Option<Arc<Route>>,
     /// Quota to tell on the answer.
     pub(super) quota: Vec<Quota>,
-    /// Place at the backend.
+    /// Place at the backend, until its answer was streamed or is told by us.
     pub(super) permit: Option<Permit>,
     /// Progress of the upload.
     pub(super) progress: Option<Arc<Progress>>,
@@ -42,7 +46,7 @@ pub(super) struct Trip {
 
 impl Trip {
     /// Begins: one scan of the headers, one record. On the heap, as it lives until the last byte is sent.
-    pub(super) fn begin(gateway: &Gateway, peer: &Peer, request: Request<Incoming>) -> Box<Self> {
+    pub(super) fn begin(gateway: &Gateway, peer: &Peer, request: Request<Incoming>, hold: Hold) -> Box<Self> {
         let (parts, body) = request.into_parts();
         let arrival = Instant::now();
         let wall = gateway.wall.at(arrival);
@@ -56,15 +60,16 @@ impl Trip {
             client: seen.client(peer, &gateway.plan.trusted),
             wanted,
         };
-        Self::new(gateway, context, seen, parts.version, parts.headers, Some(body))
+        Self::new(gateway, context, seen, parts.version, parts.headers, Some((body, hold)))
     }
 
     /// A trip of a request that never became one.
     pub(super) fn early(gateway: &Gateway, peer: &Peer, early: &Early) -> Box<Self> {
-        let wall = SystemTime::now();
+        let arrival = Instant::now();
+        let wall = gateway.wall.at(arrival);
         let context = RequestContext {
             id: RequestId::generate(wall),
-            arrival: Instant::now(),
+            arrival,
             wall,
             method: early.method.clone(),
             uri: early.uri.clone(),
@@ -80,7 +85,7 @@ impl Trip {
         seen: Seen,
         version: Version,
         headers: HeaderMap,
-        body: Option<Incoming>,
+        body: Option<(Incoming, Hold)>,
     ) -> Box<Self> {
         let visit = Visit::begin(Arc::clone(&gateway.recorder), context);
         Box::new(Self { visit, seen, version, headers, body, route: None, quota: Vec::new(), permit: None, progress: None })
@@ -253,7 +258,7 @@ pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: 
         host: client_host.as_ref(),
         scheme: "http",
     };
-    trip.visit.trace = Some(request_head::prepare(&mut headers, &trip.seen, &add));
+    let mut trace = Some(request_head::prepare(&mut headers, &trip.seen, &add));
     if policy.leak_guard {
         // What is watched must be readable as it passes.
         headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -264,15 +269,19 @@ pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: 
     for (name, value) in &policy.request_headers.set {
         headers.insert(name.clone(), value.clone());
     }
-    let body = match trip.body.take().filter(|body| !http_body::Body::is_end_stream(body)) {
+    if !policy.request_headers.is_empty() {
+        trace = request_head::trace(&headers);
+    }
+    trip.visit.trace = trace;
+    let body = match trip.body.take().filter(|(body, _)| !http_body::Body::is_end_stream(body)) {
         None => Upload::empty(),
-        Some(body) => {
-            let (body, progress) = Upload::stream(body, policy.request_body_limit, policy.timeouts.request_body);
+        Some((body, hold)) => {
+            let (body, progress) = Upload::stream(body, hold, policy.request_body_limit, policy.timeouts.request_body);
             trip.progress = Some(progress);
             body
         }
     };
-    let request = Outgoing::request(context.method.clone(), target(&context.uri, policy.strip_prefix.as_deref())?, headers, body)?;
+    let request = Outgoing::origin_form(context.method.clone(), target(&context.uri, policy.strip_prefix.as_deref())?, headers, body)?;
     let connection_auth = trip.seen.connection_auth;
     Ok(Outgoing { request: Some(request), client_host, progress: trip.progress.clone(), connection_auth })
 }

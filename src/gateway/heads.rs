@@ -43,8 +43,8 @@ fn quota_headers(headers: &mut HeaderMap, quota: &[Quota]) {
             policy.extend_from_slice(b", ");
             state.extend_from_slice(b", ");
         }
-        policy.extend_from_slice(one.told.policy.as_bytes());
-        state.extend_from_slice(one.told.label.as_bytes());
+        policy.extend_from_slice(one.quota_policy.policy.as_bytes());
+        state.extend_from_slice(one.quota_policy.label.as_bytes());
         state.extend_from_slice(b";r=");
         write::number(&mut state, u64::from(one.remaining));
         state.extend_from_slice(b";t=");

@@ -33,7 +33,7 @@ pub(super) enum Content {
     Ready(Bytes),
 }
 
-/// Cleans the head of a reply.
+/// Opens a reply: counts it, cleans its head and maps what that refers to, keeps a connection that became private.
 ///
 /// # Errors
 /// A head that no client may see is a failure of the upstream.
@@ -64,11 +64,9 @@ pub(super) fn open(gateway: &Gateway, reply: Reply, route: &Route, client: &Clie
     Ok(Opened { status: parts.status, headers: parts.headers, body, lease, clocks: clocks(policy, trip), dialect: traits.dialect })
 }
 
-/// What is done with a reply.
+/// What is done with a reply that does not just stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Passes, and cannot be broken before its first byte: its length is known.
-    Streams,
+pub(super) enum Handling {
     /// Passes, if it is not broken from its first byte on.
     Begins,
     /// A success that is watched for leaks.
@@ -81,29 +79,28 @@ pub(super) enum Verdict {
     Failed(Kind),
 }
 
-/// Judges by the head.
-pub(super) fn judge(opened: &Opened, route: &Route, trip: &Trip) -> Verdict {
+/// Judges by the head. `None`: it streams, and cannot be broken before its first byte, as its length is known.
+pub(super) fn judge(opened: &Opened, route: &Route, trip: &Trip) -> Option<Handling> {
     let (policy, status) = (&route.policy, opened.status.as_u16());
     let readable = opened.status.is_success() && !is_bodiless(status, &trip.context().method);
-    match Kind::of_upstream_status(status) {
-        Some(kind) if !passes(kind, policy) => Verdict::Failed(kind),
-        None if readable && policy.leak_guard => Verdict::Watched,
-        None if readable && !policy.errors.errors_in_success.is_empty() => Verdict::Searched,
-        None if opened.dialect == Some(Dialect::GrpcWeb) => Verdict::Web,
-        _ if opened.body.is_end_stream() || opened.body.size_hint().exact().is_some() => Verdict::Streams,
-        _ => Verdict::Begins,
-    }
+    Some(match Kind::of_upstream_status(status) {
+        Some(kind) if !passes(kind, policy) => Handling::Failed(kind),
+        None if readable && policy.leak_guard => Handling::Watched,
+        None if readable && !policy.errors.errors_in_success.is_empty() => Handling::Searched,
+        None if opened.dialect == Some(Dialect::GrpcWeb) => Handling::Web,
+        _ if opened.body.is_end_stream() || opened.body.size_hint().exact().is_some() => return None,
+        _ => Handling::Begins,
+    })
 }
 
-/// Reads of a reply what its verdict asks for.
-pub(super) async fn read(verdict: Verdict, opened: Opened, route: &Route, mode: Mode, trip: &Trip) -> Result<Passage, Trouble> {
-    match verdict {
-        Verdict::Streams => Ok(opened.stream()),
-        Verdict::Begins => opened.begin().await,
-        Verdict::Watched => guard::watch(opened, route).await,
-        Verdict::Searched => read::success(opened, &route.policy).await,
-        Verdict::Web => web_trailers(opened, route, mode).await,
-        Verdict::Failed(kind) => Err(read::error(kind, opened, route, mode, trip).await),
+/// Reads of a reply what its handling needs.
+pub(super) async fn handle(handling: Handling, opened: Opened, route: &Route, mode: Mode, trip: &Trip) -> Result<Passage, Trouble> {
+    match handling {
+        Handling::Begins => opened.begin().await,
+        Handling::Watched => guard::watch(opened, route).await,
+        Handling::Searched => read::success(opened, &route.policy).await,
+        Handling::Web => web_trailers(opened, route, mode).await,
+        Handling::Failed(kind) => Err(read::error(kind, opened, route, mode, trip).await),
     }
 }
 

@@ -11,7 +11,7 @@ use super::inspect::{Content, Opened, Passage};
 use super::{Said, Trouble};
 use crate::failure::{Failure, Kind};
 use crate::plan::Route;
-use crate::policy::{ErrorPolicy, Mode, Policy};
+use crate::policy::{ErrorPolicy, Mode, Policy, Protocol};
 use crate::relay::{Beyond, BodyClocks, Collected, collect};
 use crate::render::negotiate::prefers_html;
 use crate::report::database::Constraint;
@@ -35,7 +35,7 @@ pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mo
     let decoded = decoded(&reply.headers, &read, policy.max_body);
     let page = page_for_browser(kind, &read, decoded.as_ref(), content_type.as_deref(), route, mode, trip);
     let text = decoded.map(|decoded| decoded.text);
-    let read_for = text.as_deref().filter(|text| is_worth_reading(kind, text, policy, mode));
+    let read_for = text.as_deref().filter(|_| is_worth_reading(kind, policy, mode));
     let report = read_for.map(|text| report::read_as(text, content_type.as_deref())).unwrap_or_default();
     if read.ended {
         reply.lease.finish(Instant::now());
@@ -55,12 +55,12 @@ pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mo
     trouble(verdict.kind, said, read.failure)
 }
 
-/// Will anything of what the text says be told or decide? What a backend did wrong is told in our words only (contract
+/// Will anything of what the body says be told or decide? What a backend did wrong is told in our words only (contract
 /// section 2): its page is for the log.
-fn is_worth_reading(kind: Kind, text: &str, policy: &ErrorPolicy, mode: Mode) -> bool {
+fn is_worth_reading(kind: Kind, policy: &ErrorPolicy, mode: Mode) -> bool {
     let tells = matches!(kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited) || mode == Mode::Development;
     // The id of a JSON-RPC call is told whatever went wrong.
-    tells || !policy.status_map.is_empty() || (report::kind_of(text) == report::Kind::Json && text.contains("jsonrpc"))
+    tells || !policy.status_map.is_empty() || policy.protocol == Protocol::Jsonrpc
 }
 
 /// Which error it is.

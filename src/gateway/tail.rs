@@ -1,4 +1,4 @@
-//! The end of a visit: when the last byte went out, the connection goes back, the place is free, the record is written.
+//! The end of a visit: when the last byte went out, the connection goes back, the record is written, the place is free.
 
 use http::HeaderMap;
 use tokio::time::Instant;

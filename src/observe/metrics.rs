@@ -1,4 +1,5 @@
-//! All metrics: registered once, handles resolved when the plan is made. What every request counts is counted per core.
+//! All metrics: registered once, handles resolved when the plan is made, those of failures at the first one. What every request
+//! counts is counted per core.
 //!
 //! Labels are bounded: names from the configuration and words of the catalogue, never anything a client sent.
 
@@ -63,7 +64,7 @@ impl Class {
 
 /// Counters by class.
 #[derive(Clone, Debug)]
-pub struct ByClass(PerCore<[Own; 6]>);
+pub struct ByClass(PerCore<[Own; CLASSES.len()]>);
 
 impl ByClass {
     /// Counts one on a core.
@@ -75,7 +76,7 @@ impl ByClass {
 /// What one core counts of a route.
 #[derive(Debug, Default)]
 struct Ends {
-    classes: [Own; 6],
+    classes: [Own; CLASSES.len()],
     durations: Durations,
 }
 
@@ -88,6 +89,7 @@ pub struct RouteMetrics {
     pub backend: Arc<str>,
     ends: PerCore<Ends>,
     masked: Counter,
+    /// By the place of a kind in [`Kind::ALL`].
     failures: OnceLock<Box<[OnceLock<Counter>]>>,
 }
 
@@ -107,7 +109,7 @@ impl RouteMetrics {
 
 /// What one core counts of all requests.
 #[derive(Debug, Default)]
-struct Flow {
+struct Totals {
     received: Own,
     ended: Own,
     bytes_in: Own,
@@ -116,15 +118,15 @@ struct Flow {
 
 /// What is counted per core, by name: written when somebody reads the metrics.
 #[derive(Debug)]
-struct Counted {
-    flow: PerCore<Flow>,
+struct PerCoreMetrics {
+    flow: PerCore<Totals>,
     routes: Mutex<BTreeMap<String, Arc<RouteMetrics>>>,
     backends: Mutex<BTreeMap<String, ByClass>>,
 }
 
-impl Collector for Counted {
+impl Collector for PerCoreMetrics {
     fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
-        let flow = |one: fn(&Flow) -> &Own| self.flow.sum(|core| one(core).get());
+        let flow = |one: fn(&Totals) -> &Own| self.flow.sum(|core| one(core).get());
         let (received, ended) = (flow(|core| &core.received), flow(|core| &core.ended));
         let totals = [
             (names::RECEIVED, "Requests that arrived", received),
@@ -157,7 +159,7 @@ fn by_class<'m, T: Default + 'm>(
     mut out: MetricEncoder<'_>,
     label: &str,
     all: impl Iterator<Item = (&'m str, &'m PerCore<T>)>,
-    classes: impl Fn(&T) -> &[Own; 6],
+    classes: impl Fn(&T) -> &[Own; CLASSES.len()],
 ) -> fmt::Result {
     for (name, cores) in all {
         for (class, word) in CLASSES {
@@ -178,7 +180,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Metrics {
     registry: Registry,
     cores: usize,
-    counted: Arc<Counted>,
+    counted: Arc<PerCoreMetrics>,
     failures: Family<Labels, Counter>,
     rate_limited: Family<Labels, Counter>,
     masked: Family<Labels, Counter>,
@@ -196,7 +198,7 @@ pub const NO_ROUTE: &str = "-";
 impl Metrics {
     /// Nothing counted yet, by so many cores.
     pub fn new(cores: usize) -> Self {
-        let counted = Counted { flow: PerCore::new(cores), routes: Mutex::default(), backends: Mutex::default() };
+        let counted = PerCoreMetrics { flow: PerCore::new(cores), routes: Mutex::default(), backends: Mutex::default() };
         let mut metrics = Self {
             registry: Registry::default(),
             cores,

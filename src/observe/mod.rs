@@ -1,7 +1,7 @@
 //! What we keep: a record of every request, metrics, and events. Nothing here is ever sent to a client.
 
 pub mod access_log;
-pub mod histogram;
+mod histogram;
 mod line;
 pub mod metrics;
 pub mod names;

@@ -21,12 +21,12 @@ impl Own {
 
 /// The same set of counters for every core.
 #[derive(Debug)]
-pub(super) struct PerCore<T>(Arc<[Line<T>]>);
+pub(super) struct PerCore<T>(Arc<[CacheLine<T>]>);
 
 /// Begins on a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Line<T>(T);
+struct CacheLine<T>(T);
 
 impl<T> Clone for PerCore<T> {
     fn clone(&self) -> Self {
@@ -37,11 +37,12 @@ impl<T> Clone for PerCore<T> {
 impl<T: Default> PerCore<T> {
     /// Zero for all; at least one core.
     pub(super) fn new(cores: usize) -> Self {
-        Self((0..cores.max(1)).map(|_| Line::default()).collect())
+        Self((0..cores.max(1)).map(|_| CacheLine::default()).collect())
     }
 
-    /// Those of one core.
+    /// Those of one core, which is below the number given to `new`.
     pub(super) fn of(&self, core: usize) -> &T {
+        debug_assert!(core < self.0.len(), "two cores would write one counter");
         &self.0[core % self.0.len()].0
     }
 

@@ -88,7 +88,14 @@ impl Recorder {
     /// Hands over what is there; called by the core's timer and at the end.
     pub fn flush(&self) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if !lines.buffer.is_empty() {
+        if lines.buffer.is_empty() {
+            return;
+        }
+        // What waits in the queue is counted by what it holds: a few lines do not take the whole buffer with them.
+        if lines.buffer.len() < HAND_OVER / 4 {
+            self.sink.send(lines.buffer.as_slice().to_vec());
+            lines.buffer.clear();
+        } else {
             self.sink.send(std::mem::take(&mut lines.buffer));
         }
     }

@@ -39,7 +39,7 @@ pub struct Visit {
     recorder: Arc<Recorder>,
     /// Who asked what, and when.
     pub context: RequestContext,
-    /// Trace id, when the request went upstream.
+    /// `traceparent` as it went upstream; the log takes the id out of it.
     pub trace: Option<HeaderValue>,
     /// Route handles.
     pub route: Option<Arc<RouteMetrics>>,

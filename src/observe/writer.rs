@@ -40,7 +40,7 @@ impl Sink {
 
     /// Queues lines, or drops them.
     pub fn send(&self, lines: Vec<u8>) {
-        let size = lines.len();
+        let size = lines.capacity();
         if self.queued.fetch_add(size, Ordering::Relaxed) + size > MAX_QUEUED {
             return self.lose(&lines);
         }
@@ -51,8 +51,8 @@ impl Sink {
         }
     }
 
-    fn lose(&self, lines: &[u8]) {
-        self.queued.fetch_sub(lines.len(), Ordering::Relaxed);
+    fn lose(&self, lines: &Vec<u8>) {
+        self.queued.fetch_sub(lines.capacity(), Ordering::Relaxed);
         let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
         self.dropped.fetch_add(count.max(1), Ordering::Relaxed);
     }
@@ -72,7 +72,7 @@ fn write_all(mut out: impl Write, lines: &Receiver<Message>, queued: &AtomicUsiz
             Message::Lines(lines) => {
                 // A sink that is gone loses lines; the gateway lives on.
                 drop(out.write_all(&lines).and_then(|()| out.flush()));
-                queued.fetch_sub(lines.len(), Ordering::Relaxed);
+                queued.fetch_sub(lines.capacity(), Ordering::Relaxed);
             }
             Message::Flush(done) => drop(done.send(())),
         }

@@ -131,19 +131,19 @@ pub struct AppliedLimit {
     /// Counts refusals.
     pub refused: Counter,
     /// What clients are told of it.
-    pub told: Arc<Told>,
+    pub quota_policy: Arc<QuotaPolicy>,
 }
 
 /// A rate limit in the words of its headers.
 #[derive(Debug)]
-pub struct Told {
+pub struct QuotaPolicy {
     /// Its name, quoted.
     pub label: String,
     /// Name, quota and window: `"name";q=100;w=60`.
     pub policy: String,
 }
 
-impl Told {
+impl QuotaPolicy {
     /// In words.
     pub fn of(settings: &Settings) -> Self {
         let label = quoted(&settings.name);

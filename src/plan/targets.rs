@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 
-use super::{AppliedLimit, Told};
+use super::{AppliedLimit, QuotaPolicy};
 use crate::config::diagnose::Problems;
 use crate::config::file;
 use crate::config::section::At;
@@ -134,8 +134,8 @@ pub(super) fn limits(keys: &[file::Limit], metrics: &Metrics) -> HashMap<String,
             burst: limit.burst.unwrap_or(rate.count).max(NonZeroU32::MIN),
             max_keys: limit.max_keys.unwrap_or(100_000) as usize,
         };
-        let (told, refused) = (Arc::new(Told::of(&settings)), metrics.limit(&limit.name.value));
-        let applied = AppliedLimit { limit: Arc::new(RateLimit::new(settings)), key: limit.key.clone(), refused, told };
+        let (quota_policy, refused) = (Arc::new(QuotaPolicy::of(&settings)), metrics.limit(&limit.name.value));
+        let applied = AppliedLimit { limit: Arc::new(RateLimit::new(settings)), key: limit.key.clone(), refused, quota_policy };
         Some((limit.name.value.clone(), applied))
     });
     made.collect()

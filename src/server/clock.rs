@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep};
 
 use super::connection::{PARK_AFTER, Settings};
@@ -52,7 +53,7 @@ impl Clock {
     fn limit(&self, wait: Wait) -> Option<Duration> {
         match wait {
             Wait::Begin | Wait::Head => Some(self.settings.header_timeout),
-            // A parked connection waits for the rest of it.
+            // `Session::parked` waits for the rest of `idle_timeout`.
             Wait::Idle if !self.multiplexed => Some(self.settings.idle_timeout.min(PARK_AFTER)),
             Wait::Idle => Some(self.settings.idle_timeout),
             Wait::Write => Some(self.settings.write_timeout),
@@ -60,7 +61,7 @@ impl Clock {
         }
     }
 
-    /// Ready when the current wait has lasted too long.
+    /// Ready when the current wait has lasted too long; for an idle HTTP/1 connection, long enough to park it.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<Wait> {
         let wait = now_waiting(shared);
         let begins = wait != self.wait;
@@ -79,7 +80,8 @@ impl Clock {
             // It knows this task and wakes it; a wait that just began cannot be over.
             return Poll::Pending;
         }
-        self.armed = true;
+        // Without a budget it would not be asked, and would wake nobody.
+        self.armed = has_budget_remaining();
         while self.timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= due {
                 return Poll::Ready(wait.0);
@@ -112,7 +114,7 @@ fn now_waiting(shared: &Shared) -> (Wait, u32) {
         (Wait::Write, shared.steps())
     } else if shared.is_blocked() {
         (Wait::Write, shared.written())
-    } else if shared.is_busy() || shared.open() > 0 {
+    } else if shared.is_busy() || shared.open() > 0 || shared.has_body() {
         (Wait::Busy, 0)
     } else if shared.is_partial() {
         (Wait::Head, 0)

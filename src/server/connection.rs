@@ -1,5 +1,5 @@
-//! Drives one client connection to its end: HTTP/1.1 or HTTP/2 by its first bytes, the drain,
-//! and what its end has to say.
+//! Drives one client connection to its end: HTTP/1.1 or HTTP/2 by its first bytes, parked while it is idle, the drain, and what
+//! its end has to say.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
+use tokio::task::coop::has_budget_remaining;
 
 use super::clock::{Clock, Wait};
 use super::early::{answer_early, linger};
@@ -163,7 +164,7 @@ impl Session {
     async fn http1(&mut self) {
         loop {
             let mut ended = Box::pin(self.active()).await;
-            if matches!(ended, Ended::Clock(Wait::Idle)) {
+            if matches!(ended, Ended::Clock(Wait::Idle)) && self.guard.is_at_rest() {
                 match self.parked().await {
                     Some(over) => ended = over,
                     None => continue,
@@ -196,9 +197,10 @@ impl Session {
             let mut closing = std::pin::pin!(closing.wait_for(|closing| *closing));
             let (mut closed, mut listening) = (false, false);
             std::future::poll_fn(|cx| {
-                // Once it knows this task it wakes it; to ask it again before the time has come would only cost.
+                // Once it knows this task it wakes it, and the lifecycle says so before it does (see the shutdown): to ask it
+                // again before that would only cost.
                 if !closed && (!listening || entry.client.gateway.lifecycle.is_closing()) {
-                    listening = true;
+                    listening = has_budget_remaining();
                     closed = closing.as_mut().poll(cx).is_ready();
                     if closed {
                         Pin::new(&mut connection).graceful_shutdown();
@@ -218,7 +220,7 @@ impl Session {
             .await
         };
         let unread = connection.into_parts().read_buf;
-        guard.put_back(&unread);
+        guard.note_unread(!unread.is_empty());
         ended
     }
 
@@ -233,7 +235,7 @@ impl Session {
             Ended::Clock(_) => None,
         };
         // The beginning of a request that will not be served: it is told so.
-        let late = || (entry.client.gateway.lifecycle.is_closing() && !shared.is_busy() && !guard.held().is_empty()).then_some(TOO_LATE);
+        let late = || (entry.client.gateway.lifecycle.is_closing() && !shared.is_busy() && guard.holds_a_request()).then_some(TOO_LATE);
         let refusal = refusal.or_else(late).filter(|_| !shared.is_reset());
         if let Some(refusal) = refusal {
             answer_early(guard, entry, settings, refusal).await;

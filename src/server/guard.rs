@@ -47,10 +47,28 @@ pub(super) struct Shared {
     steps: AtomicU32,
     /// An answer was cut whose end only the connection's end shows.
     reset: AtomicBool,
+    /// Request bodies under way. Another core may have one, so this is counted with locked instructions.
+    bodies: AtomicU32,
+}
+
+/// A request body under way.
+pub(super) struct Arriving(Arc<Shared>);
+
+impl Arriving {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        shared.bodies.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.bodies.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// Counts one step.
-fn step(counter: &AtomicU32) {
+fn increment(counter: &AtomicU32) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
@@ -58,20 +76,20 @@ impl Shared {
     /// A request reached the service; `multiplexed` where no gate counts heads.
     pub(super) fn called(&self, multiplexed: bool) {
         if multiplexed {
-            step(&self.delivered);
+            increment(&self.delivered);
         }
-        step(&self.called);
+        increment(&self.called);
     }
 
     pub(super) fn finished(&self) {
-        step(&self.finished);
+        increment(&self.finished);
     }
 
     /// A body begins or ends to wait for the client.
     pub(super) fn stalled(&self, waits: bool) {
-        step(&self.steps);
+        increment(&self.steps);
         if waits {
-            step(&self.stalled);
+            increment(&self.stalled);
         } else {
             self.stalled.store(self.stalled.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
         }
@@ -117,6 +135,11 @@ impl Shared {
         self.partial.load(Ordering::Relaxed)
     }
 
+    /// A request's body is under way, perhaps after its answer.
+    pub(super) fn has_body(&self) -> bool {
+        self.bodies.load(Ordering::Acquire) > 0
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         self.delivered.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
     }
@@ -145,11 +168,13 @@ pub(super) struct Guard {
     pub(super) refusal: Option<Refusal>,
     /// The body under way is framed wrongly: reading it fails, and its request is answered 400.
     broken: bool,
+    /// The parser left bytes that had passed.
+    unread: bool,
 }
 
 impl Guard {
     pub(super) const fn new(stream: TcpStream, shared: Arc<Shared>, gate: Gate) -> Self {
-        Self { stream, shared, gate: Some(gate), held: Vec::new(), credit: 0, refusal: None, broken: false }
+        Self { stream, shared, gate: Some(gate), held: Vec::new(), credit: 0, refusal: None, broken: false, unread: false }
     }
 
     /// Reads until the bytes tell which protocol this is. `Ok(false)` at the end of the stream.
@@ -171,10 +196,21 @@ impl Guard {
         &self.held
     }
 
-    /// Takes back what had passed and was not read.
-    pub(super) fn put_back(&mut self, passed: &[u8]) {
-        self.held.splice(..0, passed.iter().copied());
-        self.credit += passed.len();
+    /// Bytes that had passed were not read by the parser: no other may begin on this connection.
+    pub(super) fn note_unread(&mut self, any: bool) {
+        self.unread |= any;
+    }
+
+    /// Between two requests, with nothing of the next one and nothing left of the last.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let at_head = self.gate.as_ref().is_some_and(Gate::at_head);
+        at_head && self.held.is_empty() && self.credit == 0 && !self.unread && !self.shared.has_body()
+    }
+
+    /// The begin of a request, and nothing that belongs to an earlier one.
+    pub(super) fn holds_a_request(&self) -> bool {
+        let at_head = self.gate.as_ref().is_some_and(Gate::at_head);
+        at_head && !self.held.is_empty() && self.credit == 0 && !self.unread
     }
 
     /// No gate from now on.
@@ -185,7 +221,7 @@ impl Guard {
 
     /// A request's body was not read to its end, or more came behind it.
     pub(super) fn has_unread(&self) -> bool {
-        !self.held.is_empty() || self.gate.as_ref().is_some_and(|gate| !gate.at_head())
+        self.unread || !self.held.is_empty() || self.gate.as_ref().is_some_and(|gate| !gate.at_head())
     }
 
     /// Reads some bytes into `held`.
@@ -231,7 +267,7 @@ impl Guard {
 
     fn note_pass(&self, head: bool) {
         if head {
-            step(&self.shared.delivered);
+            increment(&self.shared.delivered);
             self.shared.partial.store(false, Ordering::Relaxed);
         }
     }
@@ -293,7 +329,7 @@ impl Guard {
     fn note_write<T>(&self, poll: &Poll<T>) {
         self.shared.blocked.store(poll.is_pending(), Ordering::Relaxed);
         if poll.is_ready() {
-            step(&self.shared.written);
+            increment(&self.shared.written);
         }
     }
 }

@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::guard::Shared;
-use crate::body::{Aborted, Body};
+use super::guard::{Arriving, Shared};
+use crate::body::{Aborted, Body, Hold};
 use crate::gateway::{Answering, Entry};
 
 /// The gateway's entry, counting requests and answers for the guard.
@@ -29,7 +29,10 @@ impl hyper::service::Service<Request<Incoming>> for Counted {
         let version = request.version();
         self.shared.called(version == Version::HTTP_2);
         let last = !self.entry.client.gateway.lifecycle.is_ready() || self.entry.client.surplus;
-        let answer = self.entry.answer(request);
+        // A stream of HTTP/2 has its body for itself.
+        let has_body = version < Version::HTTP_2 && !request.body().is_end_stream();
+        let hold = if has_body { Hold::new(Arriving::new(&self.shared)) } else { Hold::nothing() };
+        let answer = self.entry.answer(request, hold);
         Counting { answer, version, last, count: Some(Count(Arc::clone(&self.shared))) }
     }
 }

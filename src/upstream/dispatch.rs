@@ -33,7 +33,7 @@ pub struct Upstreams {
 
 /// Connections that belong to one client connection, because they authenticated it (NTLM, Negotiate). One at a time, and
 /// no longer idle than any other: a place in the pool is not held for nothing. Empty for nearly every client.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Private(OnceLock<Arc<Mutex<Slot>>>);
 
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Private {
     }
 
     /// The slot, from now on.
-    fn own(&self) -> Arc<Mutex<Slot>> {
+    fn slot(&self) -> Arc<Mutex<Slot>> {
         Arc::clone(self.0.get_or_init(Arc::default))
     }
 }
@@ -83,7 +83,7 @@ fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Conne
 /// A request that is ready to go, but for what depends on the endpoint.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// The request, without `Host`; absent once it was sent.
+    /// The request, without `Host`: taken by an exchange, put back when nothing of it was sent.
     pub request: Option<Request<Upload>>,
     /// `Host` as the client sent it.
     pub client_host: Option<HeaderValue>,
@@ -98,7 +98,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// When the parts make no request.
-    pub fn request(method: Method, target: PathAndQuery, headers: HeaderMap, body: Upload) -> Result<Request<Upload>, Failure> {
+    pub fn origin_form(method: Method, target: PathAndQuery, headers: HeaderMap, body: Upload) -> Result<Request<Upload>, Failure> {
         let mut uri = http::uri::Parts::default();
         uri.path_and_query = Some(target);
         let mut request = Request::new(body);
@@ -119,7 +119,7 @@ pub struct Reply {
 }
 
 /// An attempt begins.
-fn note(trail: &mut Trail, endpoint: &Endpoint) {
+fn begin_attempt(trail: &mut Trail, endpoint: &Endpoint) {
     trail.endpoint = Some(Arc::clone(&endpoint.url));
     trail.attempts += 1;
 }
@@ -149,7 +149,7 @@ impl Lease {
 
     /// From now on the connection belongs to one client connection.
     pub fn make_private(&mut self, owner: &Private) {
-        self.private = Some(owner.own());
+        self.private = Some(owner.slot());
     }
 }
 
@@ -160,8 +160,8 @@ pub struct Means<'a> {
     pub upstreams: &'a Upstreams,
     /// The route's clocks.
     pub timeouts: &'a Timeouts,
-    /// When the dispatch begins.
-    pub now: Instant,
+    /// When the request arrived.
+    pub arrival: Instant,
     /// End of everything.
     pub deadline: Option<Instant>,
     /// Private connections of the client connection.
@@ -177,36 +177,37 @@ pub async fn dispatch(backend: &Backend, outgoing: &mut Outgoing, means: Means<'
     let mut kept = means.private.take(backend);
     let private = kept.is_some() || outgoing.connection_auth;
     for round in 0..MAX_UNSENT {
-        let (endpoint, mut connection) = match kept.take() {
-            Some(kept) => {
-                note(trail, &kept.0);
-                kept
+        // Until something was waited for, arrival is now: one reading of the clock less.
+        let (endpoint, mut connection, begin) = match kept.take() {
+            Some((endpoint, connection)) => {
+                begin_attempt(trail, &endpoint);
+                (endpoint, connection, means.arrival)
             }
             None => {
                 let endpoint = backend.nth(turn.wrapping_add(round as usize)).ok_or(Kind::NoEndpoint)?;
-                note(trail, endpoint);
+                begin_attempt(trail, endpoint);
                 let connected = match checkout(endpoint, means, round > 0) {
-                    Checkout::Ready(connection) => Ok(connection),
+                    Checkout::Ready(connection) => Ok((connection, means.arrival)),
                     // On the heap: most requests find an idle connection.
-                    other => Box::pin(connect(endpoint, means, other)).await,
+                    other => Box::pin(connect(endpoint, means, other)).await.map(|connection| (connection, Instant::now())),
                 };
                 match connected {
-                    Ok(connection) => (Arc::clone(endpoint), connection),
+                    Ok((connection, begin)) => (Arc::clone(endpoint), connection, begin),
                     // Nothing was sent: another endpoint may be better off.
                     Err(_) if backend.endpoints.len() > round as usize + 1 && round + 1 < MAX_UNSENT => continue,
                     Err(failure) => return Err(failure),
                 }
             }
         };
+        let begin = if round == 0 { begin } else { Instant::now() };
         if let Some(request) = &mut outgoing.request {
             let host = backend.host_for(&endpoint, outgoing.client_host.as_ref());
             request.headers_mut().insert(header::HOST, host.clone());
         }
-        let begin = if trail.attempts > 1 || !connection.reused { Instant::now() } else { means.now };
         let clocks = Clocks { timeouts: means.timeouts, deadline: means.deadline, begin, progress: outgoing.progress.as_ref() };
         match attempt::exchange(&mut connection, &mut outgoing.request, clocks).await {
             Ok(response) => {
-                let owner = private.then(|| means.private.own());
+                let owner = private.then(|| means.private.slot());
                 return Ok(Reply { response, lease: Lease { held: Some(connection), endpoint, private: owner } });
             }
             Err(Missed::NeverSent) => {}
@@ -220,7 +221,7 @@ pub async fn dispatch(backend: &Backend, outgoing: &mut Outgoing, means: Means<'
 fn checkout(endpoint: &Endpoint, means: Means<'_>, fresh: bool) -> Checkout {
     match fresh {
         true => endpoint.pool.place().map_or(Checkout::Full, Checkout::Open),
-        false => endpoint.pool.checkout(means.upstreams.core, means.now),
+        false => endpoint.pool.checkout(means.upstreams.core, means.arrival),
     }
 }
 

@@ -11,10 +11,10 @@
 //! | `resolve` | names to addresses, off the runtime |
 //! | `tls` | rustls configuration of a backend |
 //! | `upload` | the request body on its way: bound, idle clock, progress |
-//! | `request_head`, `response_head` | what is removed, added and mapped, in one scan each |
+//! | `request_head`, `response_head` | what is removed and added, in one scan each |
 //! | `trace_context` | the trace a request belongs to |
 //! | `wire` | the socket, counting what arrives |
-//! | `mapping` | `Location`, `Refresh` and cookies back through `strip_prefix` |
+//! | `mapping` | `Location`, `Refresh` and cookies back through `strip_prefix`, where a head has any |
 //!
 //! [`Failure`]: crate::failure::Failure
 

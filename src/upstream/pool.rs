@@ -22,7 +22,7 @@ use super::wire::Reads;
 pub struct PoolSettings {
     /// Open connections over all cores.
     pub max_connections: usize,
-    /// Idle connections over all cores; each core may keep its share.
+    /// Idle connections over all cores.
     pub max_idle: usize,
     /// How long one may be idle; below the origin's own keep-alive time.
     pub idle_timeout: Duration,
@@ -68,6 +68,7 @@ pub struct Pool {
     waiting: Mutex<VecDeque<oneshot::Sender<Connection>>>,
     /// How many wait: spares the lock where nobody does.
     waiters: AtomicUsize,
+    idle: AtomicUsize,
     lanes: Vec<Mutex<Vec<Idle>>>,
 }
 
@@ -91,7 +92,7 @@ impl Pool {
     pub fn new(settings: PoolSettings, cores: usize) -> Self {
         let lanes = (0..cores.max(1)).map(|_| Mutex::default()).collect();
         let places = Arc::new(Semaphore::new(settings.max_connections));
-        Self { settings, places, waiting: Mutex::default(), waiters: AtomicUsize::new(0), lanes }
+        Self { settings, places, waiting: Mutex::default(), waiters: AtomicUsize::new(0), idle: AtomicUsize::new(0), lanes }
     }
 
     /// The connection of this core that was returned last, a place for a new one, or one of another core's.
@@ -109,6 +110,7 @@ impl Pool {
     fn pop(&self, lane: usize, now: Instant) -> Option<Connection> {
         let mut lane = lock(&self.lanes[lane]);
         while let Some(idle) = lane.pop() {
+            self.idle.fetch_sub(1, Ordering::Relaxed);
             let fresh = now.saturating_duration_since(idle.since) < self.settings.idle_timeout;
             if fresh && idle.connection.sender.is_ready() {
                 return Some(idle.connection);
@@ -180,20 +182,23 @@ impl Pool {
                 }
             }
         }
-        let home = connection.home % self.lanes.len();
-        let mut lane = lock(&self.lanes[home]);
-        if lane.len() < self.settings.max_idle.div_ceil(self.lanes.len()) {
-            lane.push(Idle { connection, since: now });
+        if self.idle.load(Ordering::Relaxed) >= self.settings.max_idle {
+            return;
         }
+        self.idle.fetch_add(1, Ordering::Relaxed);
+        let home = connection.home % self.lanes.len();
+        lock(&self.lanes[home]).push(Idle { connection, since: now });
     }
 
     /// Drops idle connections of this core whose time is over.
     pub fn sweep(&self, core: usize, now: Instant) {
         let mut lane = lock(&self.lanes[core % self.lanes.len()]);
-        if lane.is_empty() {
+        let before = lane.len();
+        if before == 0 {
             return;
         }
         lane.retain(|idle| now.saturating_duration_since(idle.since) < self.settings.idle_timeout && !idle.connection.sender.is_closed());
+        self.idle.fetch_sub(before - lane.len(), Ordering::Relaxed);
         if lane.is_empty() {
             lane.shrink_to(8);
         }

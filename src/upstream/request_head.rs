@@ -34,7 +34,7 @@ pub struct Seen {
     pub connection_auth: bool,
     /// `Via` names this instance.
     pub looped: bool,
-    /// A trace is continued, if it is one.
+    /// `traceparent` is there, sound or not.
     traced: bool,
     /// Declared body length.
     pub content_length: Option<u64>,
@@ -62,7 +62,7 @@ pub struct Rare {
 }
 
 /// For requests without any.
-static COMMON: Rare = Rare {
+static NOTHING_RARE: Rare = Rare {
     expect: None,
     preflight_method: None,
     preflight_headers: None,
@@ -90,7 +90,7 @@ pub fn scan(headers: &HeaderMap, via: &str) -> (Seen, Wanted) {
 impl Seen {
     /// What few requests have.
     pub fn rare(&self) -> &Rare {
-        self.rare.as_deref().unwrap_or(&COMMON)
+        self.rare.as_deref().unwrap_or(&NOTHING_RARE)
     }
 
     fn rare_mut(&mut self) -> &mut Rare {
@@ -396,6 +396,11 @@ fn forwarding(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
     }
 }
 
+/// The trace of a request that an operator's edits may have changed.
+pub fn trace(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(names::TRACEPARENT).filter(|value| is_traceparent(value)).cloned()
+}
+
 /// Methods that are never forwarded: a tunnel, and an echo of the request's secrets (RFC 9110 9.3.6, 9.3.8).
 pub fn is_forbidden(method: &Method) -> bool {
     *method == Method::CONNECT || *method == Method::TRACE
@@ -451,6 +456,13 @@ mod tests {
         }
         assert!(map.contains_key("authorization"));
         assert_eq!(map["x-forwarded-for"], "192.0.2.1");
+    }
+
+    #[test]
+    fn every_hop_by_hop_name_is_seen_and_removed() {
+        for name in HOP {
+            assert!(!prepared(&[(name, "x")], true).contains_key(name), "{name}");
+        }
     }
 
     #[test]

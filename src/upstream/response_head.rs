@@ -1,4 +1,4 @@
-//! The response's head: read once, cleaned of what must not reach a client, mapped back to the client's view.
+//! The response's head: read once, cleaned of what must not reach a client. What it refers to is told, for `mapping`.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 

@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::body::Hold;
 use crate::failure::{Failure, Kind, classify};
 
 /// Where an upload stands, seen from outside.
@@ -86,6 +87,8 @@ struct Stream {
     idle: Option<Duration>,
     clock: Option<Pin<Box<Sleep>>>,
     progress: Arc<Progress>,
+    /// Until all of it was read.
+    hold: Hold,
 }
 
 impl Upload {
@@ -95,9 +98,9 @@ impl Upload {
     }
 
     /// A body that streams, with at most `limit` bytes and at most `idle` between two chunks.
-    pub fn stream(body: Incoming, limit: Option<u64>, idle: Option<Duration>) -> (Self, Arc<Progress>) {
+    pub fn stream(body: Incoming, hold: Hold, limit: Option<u64>, idle: Option<Duration>) -> (Self, Arc<Progress>) {
         let progress = Progress::new(Instant::now());
-        let stream = Stream { body, left: limit, idle, clock: None, progress: Arc::clone(&progress) };
+        let stream = Stream { body, left: limit, idle, clock: None, progress: Arc::clone(&progress), hold };
         (Self(Some(Box::new(stream))), progress)
     }
 }
@@ -111,7 +114,7 @@ impl Stream {
         self.clock = None;
         match frame {
             None => {
-                self.progress.note(Stage::Done, 0);
+                self.done(0);
                 Poll::Ready(None)
             }
             Some(Err(error)) => Poll::Ready(Some(Err(classify::request_body(&error)))),
@@ -122,7 +125,7 @@ impl Stream {
     /// Trailers of requests are dropped (few origins read them, and they would pass every rule on headers).
     fn admit(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Failure>> {
         let Some(data) = frame.data_ref() else {
-            self.progress.note(Stage::Done, 0);
+            self.done(0);
             return None;
         };
         let size = data.len() as u64;
@@ -132,9 +135,18 @@ impl Stream {
                 None => return Some(Err(Failure::because(Kind::PayloadTooLarge, "the request body passed request_body_limit"))),
             }
         }
-        let stage = if self.body.is_end_stream() { Stage::Done } else { Stage::WaitsForUpstream };
-        self.progress.note(stage, size);
+        if self.body.is_end_stream() {
+            self.done(size);
+        } else {
+            self.progress.note(Stage::WaitsForUpstream, size);
+        }
         Some(Ok(frame))
+    }
+
+    /// All of it was read.
+    fn done(&mut self, size: u64) {
+        self.progress.note(Stage::Done, size);
+        self.hold = Hold::nothing();
     }
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {

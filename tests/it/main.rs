@@ -17,6 +17,7 @@ mod guard;
 mod h2c;
 mod limits;
 mod logs;
+mod parking;
 mod policies;
 mod reading;
 mod routing;
