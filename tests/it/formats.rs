@@ -161,6 +161,16 @@ fn a_json_rpc_error_keeps_its_number_and_id() {
 }
 
 #[test]
+fn the_id_of_a_call_is_told_whatever_went_wrong() {
+    // A server that leaves the version out, and fails.
+    let body = r#"{"error":{"code":-32603,"message":"x"},"id":7}"#;
+    let origin = Origin::says(format!("HTTP/1.1 500 X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[errors]\nprotocol = \"jsonrpc\"\n");
+    let response = send(gateway.address, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(response.json()["id"], 7);
+}
+
+#[test]
 fn a_template_of_the_operators_own() {
     let more = "[errors]\nformat = \"template\"\ntemplate = '{\"ok\":false,\"why\":{{message}},\"ref\":\"{{code}}/{{requestId}}\",\"f\":{{fields}},\"wait\":{{retryAfterSeconds}}}'\n";
     let response = asked("", more);

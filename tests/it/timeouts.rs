@@ -133,3 +133,35 @@ fn a_stuck_request_ends_with_the_drain_timeout() {
     assert!(!gateway.stopped());
     assert!(client.is_closed());
 }
+
+#[test]
+fn the_wait_for_a_connection_is_not_charged_to_the_response() {
+    // The first answer's body takes longer than the response clock; the second request waits for its connection.
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::start(move |c| {
+        c.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1");
+        wait.lock().unwrap().recv().unwrap();
+        c.write("2");
+        while c.next_head() {
+            c.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let gateway = GatewayUnderTest::start(&format!(
+        "[defaults]\nresponse_timeout = \"700ms\"\nconnect_timeout = \"10s\"\n[backends.o]\nendpoints = [\"http://{}\"]\n\
+         pool = {{ max_connections = 1 }}\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\n",
+        origin.address
+    ));
+    let mut first = Client::connect(gateway.address);
+    first.write("GET /first HTTP/1.1\r\nHost: a\r\n\r\n");
+    gateway.wait_for_metric("lockgate_upstream_responses_total{backend=\"o\",class=\"2xx\"} 1");
+    let mut second = Client::connect(gateway.address);
+    second.write("GET /second HTTP/1.1\r\nHost: a\r\n\r\n");
+    let end = std::time::Instant::now() + std::time::Duration::from_millis(1000);
+    while let Some(left) = end.checked_duration_since(std::time::Instant::now()).filter(|left| !left.is_zero()) {
+        std::thread::park_timeout(left);
+    }
+    go.send(()).unwrap();
+    assert_eq!(first.response("GET").text(), "12");
+    assert_eq!(second.response("GET").text(), "ok");
+}
