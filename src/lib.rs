@@ -12,7 +12,7 @@
 //!
 //! | level | rooms | what they are |
 //! |---|---|---|
-//! | 0 | [`text`], [`write`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`] | words: plain data that everybody speaks |
+//! | 0 | [`text`], [`mod@write`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`] | words: plain data that everybody speaks |
 //! | 1 | [`config`], [`report`], [`redact`], [`message`], [`render`] | pure: no I/O, no clock |
 //! | 2 | [`route`], [`limit`], [`upstream`], [`relay`], [`observe`], [`memory`] | parts with state |
 //! | 3 | [`plan`] | what runs: the configuration, compiled |
