@@ -29,6 +29,9 @@ use crate::render::{self, PageWords, Rendered};
 /// a disk.
 const MAX_LOGGED: usize = 2 * 1024;
 
+/// How many headers an answer of ours usually has.
+const USUAL_HEADERS: usize = 12;
+
 impl Gateway {
     /// A good answer goes to the client.
     pub(super) fn pass(&self, passage: Passage, mut trip: Box<Trip>) -> Response<Body> {
@@ -74,6 +77,7 @@ impl Gateway {
         let voice = route.as_ref().map_or(&self.plan.fallback_voice, |route| &route.voice);
         let envelope = self.envelope(&failure, said.as_deref(), policy, voice, &trip);
         let mut headers = said.as_deref().map(|said| kept_headers(said, envelope.status, &voice.redactor)).unwrap_or_default();
+        headers.reserve(USUAL_HEADERS);
         finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
         let (status, body) = match said.as_deref().and_then(|said| said.page.clone()) {
             Some(page) => (envelope.status, page_as_it_is(page, said.as_deref(), &mut headers)),

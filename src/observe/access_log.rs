@@ -110,10 +110,12 @@ fn failure_fields(out: &mut Vec<u8>, visit: &Visit) {
     let Some(kind) = visit.kind else { return };
     let row = kind.row();
     if !row.code.is_empty() {
-        let _ = write!(out, ",\"code\":\"{}\"", row.code);
+        text(out, ",\"code\":\"", row.code);
+        out.push(b'"');
     }
     if !row.reason.is_empty() {
-        let _ = write!(out, ",\"reason\":\"{}\"", row.reason);
+        text(out, ",\"reason\":\"", row.reason);
+        out.push(b'"');
     }
     if let Some(cause) = &visit.cause {
         out.extend_from_slice(b",\"cause\":");

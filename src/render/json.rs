@@ -21,27 +21,40 @@ impl Object {
         Self { out, first: true }
     }
 
-    fn key(&mut self, name: &str) -> &mut Vec<u8> {
+    /// Begins a member whose name is ours: it needs no escape.
+    fn key(&mut self, name: &'static str) -> &mut Vec<u8> {
+        self.comma();
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        &mut self.out
+    }
+
+    fn comma(&mut self) {
         if !self.first {
             self.out.push(b',');
         }
         self.first = false;
-        string(&mut self.out, name);
-        self.out.push(b':');
-        &mut self.out
     }
 
-    pub(super) fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &'static str, value: &str) {
         string(self.key(name), value);
     }
 
-    pub(super) fn number(&mut self, name: &str, value: u64) {
-        let out = self.key(name);
-        write::number(out, value);
+    pub(super) fn number(&mut self, name: &'static str, value: u64) {
+        write::number(self.key(name), value);
     }
 
-    pub(super) fn raw(&mut self, name: &str, value: &[u8]) {
+    pub(super) fn raw(&mut self, name: &'static str, value: &[u8]) {
         self.key(name).extend_from_slice(value);
+    }
+
+    /// A member whose name is not ours.
+    fn raw_under(&mut self, name: &str, value: &[u8]) {
+        self.comma();
+        string(&mut self.out, name);
+        self.out.push(b':');
+        self.out.extend_from_slice(value);
     }
 
     pub(super) fn end(mut self) -> Vec<u8> {
@@ -176,7 +189,7 @@ pub(super) fn details(e: &Envelope) -> Option<Vec<u8>> {
 pub(super) fn fields(e: &Envelope) -> Vec<u8> {
     let mut fields = Object::new();
     for (path, texts) in &e.fields {
-        fields.raw(path, &list(texts.iter().map(|text| quoted(text.as_str()))));
+        fields.raw_under(path, &list(texts.iter().map(|text| quoted(text.as_str()))));
     }
     fields.end()
 }

@@ -27,7 +27,7 @@ const OF_A_SUCCESS: f64 = 11.5;
 const OF_A_POST: f64 = 18.5;
 const OF_A_REWRITTEN_500: f64 = 52.0;
 const OF_A_REWRITTEN_404: f64 = 162.0;
-const OF_A_REFUSED_429: f64 = 45.0;
+const OF_A_REFUSED_429: f64 = 43.5;
 /// Bytes that live for an idle connection of a client.
 const OF_AN_IDLE_CONNECTION: i64 = 1_520;
 
