@@ -1,6 +1,9 @@
 //! Small values as text, appended to a buffer without the formatting machinery: what is written for every request must not cost
 //! more than its bytes.
 
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 /// Appends a number in decimal.
 pub fn number(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
@@ -66,9 +69,56 @@ fn escape(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
+/// Appends exactly three digits of a number below 1000.
+pub fn thousandths(out: &mut Vec<u8>, value: u32) {
+    let digit = |place: u32| b'0' + (value / place % 10) as u8;
+    out.extend_from_slice(&[digit(100), digit(10), digit(1)]);
+}
+
+thread_local! {
+    /// The last second that was written, and its text: times of a core come in bursts.
+    static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+}
+
+/// Appends a time as RFC 3339 in UTC with milliseconds; one before 1970 is 1970.
+pub fn timestamp(out: &mut Vec<u8>, at: SystemTime) {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if text.is_empty() || *second != since.as_secs() {
+            *second = since.as_secs();
+            *text = date_and_time(*second);
+        }
+        out.extend_from_slice(text.as_bytes());
+    });
+    out.push(b'.');
+    thousandths(out, since.subsec_millis());
+    out.push(b'Z');
+}
+
+/// `2023-11-14T22:13:20`; what no calendar has is 1970.
+fn date_and_time(second: u64) -> String {
+    let known = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+    known.unwrap_or_default().to_string().trim_end_matches('Z').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_across_seconds() {
+        let at = |millis| {
+            let mut out = Vec::new();
+            timestamp(&mut out, UNIX_EPOCH + Duration::from_millis(millis));
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(at(1_700_000_000_007), "2023-11-14T22:13:20.007Z");
+        assert_eq!(at(1_700_000_000_999), "2023-11-14T22:13:20.999Z");
+        assert_eq!(at(1_700_000_061_000), "2023-11-14T22:14:21.000Z");
+        assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
+    }
 
     proptest::proptest! {
         #[test]

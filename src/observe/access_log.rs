@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::line::{self, Calendar};
+use super::line;
 use super::metrics::RouteMetrics;
 use super::visit::{End, Visit};
 use crate::failure::catalog::Severity;
@@ -24,10 +24,10 @@ pub enum Style {
 const MAX_PATH: usize = 1024;
 
 /// Appends the line of a visit. Writing to memory cannot fail, so results are not looked at.
-pub(super) fn append(out: &mut Vec<u8>, calendar: &mut Calendar, visit: &Visit, route: &RouteMetrics, took: Duration, style: Style) {
+pub(super) fn append(out: &mut Vec<u8>, visit: &Visit, route: &RouteMetrics, took: Duration, style: Style) {
     match style {
-        Style::Json => json(out, calendar, visit, route, took),
-        Style::Pretty => pretty(out, calendar, visit, route, took),
+        Style::Json => json(out, visit, route, took),
+        Style::Pretty => pretty(out, visit, route, took),
     }
 }
 
@@ -48,10 +48,10 @@ fn path(visit: &Visit) -> &str {
     &path[..end]
 }
 
-fn json(out: &mut Vec<u8>, calendar: &mut Calendar, visit: &Visit, route: &RouteMetrics, took: Duration) {
+fn json(out: &mut Vec<u8>, visit: &Visit, route: &RouteMetrics, took: Duration) {
     let context = &visit.context;
     out.extend_from_slice(b"{\"timestamp\":\"");
-    calendar.append(out, context.wall);
+    write::timestamp(out, context.wall);
     text(out, "\",\"level\":\"", level(visit));
     out.extend_from_slice(b"\",\"message\":\"request\",\"requestId\":\"");
     // Both are ASCII that needs no escape: a request id by its rule, a trace id as hex.
@@ -130,8 +130,8 @@ fn failure_fields(out: &mut Vec<u8>, visit: &Visit) {
     }
 }
 
-fn pretty(out: &mut Vec<u8>, calendar: &mut Calendar, visit: &Visit, route: &RouteMetrics, took: Duration) {
-    calendar.append(out, visit.context.wall);
+fn pretty(out: &mut Vec<u8>, visit: &Visit, route: &RouteMetrics, took: Duration) {
+    write::timestamp(out, visit.context.wall);
     let (level, status, method) = (level(visit), visit.logged_status(), &visit.context.method);
     let _ = write!(out, " {level:>5} {status} {method} {} ", path(visit).escape_debug());
     line::millis(out, took);

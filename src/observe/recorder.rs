@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::access_log::{self, Style};
-use super::line::Calendar;
 use super::metrics::{Metrics, RouteMetrics};
 use super::visit::Visit;
 use super::writer::Sink;
@@ -30,13 +29,6 @@ pub struct LineSettings {
     pub style: Style,
 }
 
-/// Lines that were not handed over yet.
-#[derive(Debug, Default)]
-struct Lines {
-    buffer: Vec<u8>,
-    calendar: Calendar,
-}
-
 /// Records the visits of one core.
 #[derive(Debug)]
 pub struct Recorder {
@@ -47,13 +39,14 @@ pub struct Recorder {
     no_route: Arc<RouteMetrics>,
     settings: LineSettings,
     sink: Sink,
-    lines: Mutex<Lines>,
+    /// Lines that were not handed over yet.
+    buffer: Mutex<Vec<u8>>,
 }
 
 impl Recorder {
     /// A recorder for one core.
     pub fn new(core: usize, metrics: Arc<Metrics>, no_route: Arc<RouteMetrics>, settings: LineSettings, sink: Sink) -> Self {
-        Self { metrics, core, no_route, settings, sink, lines: Mutex::default() }
+        Self { metrics, core, no_route, settings, sink, buffer: Mutex::default() }
     }
 
     /// Counts an arrival.
@@ -73,30 +66,29 @@ impl Recorder {
         }
         let severe = visit.kind.is_some_and(|kind| kind.row().severity <= self.settings.failures);
         if self.settings.access || severe {
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            let Lines { buffer, calendar } = &mut *lines;
+            let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
             if buffer.capacity() == 0 {
                 buffer.reserve_exact(HAND_OVER + ROOM);
             }
-            access_log::append(buffer, calendar, visit, route, took, self.settings.style);
+            access_log::append(&mut buffer, visit, route, took, self.settings.style);
             if buffer.len() >= HAND_OVER {
-                self.sink.send(std::mem::take(buffer));
+                self.sink.send(std::mem::take(&mut *buffer));
             }
         }
     }
 
     /// Hands over what is there; called by the core's timer and at the end.
     pub fn flush(&self) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.buffer.is_empty() {
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffer.is_empty() {
             return;
         }
         // What waits in the queue is counted by what it holds: a few lines do not take the whole buffer with them.
-        if lines.buffer.len() < HAND_OVER / 4 {
-            self.sink.send(lines.buffer.as_slice().to_vec());
-            lines.buffer.clear();
+        if buffer.len() < HAND_OVER / 4 {
+            self.sink.send(buffer.as_slice().to_vec());
+            buffer.clear();
         } else {
-            self.sink.send(std::mem::take(&mut lines.buffer));
+            self.sink.send(std::mem::take(&mut *buffer));
         }
     }
 }

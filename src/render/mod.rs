@@ -17,6 +17,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::envelope::Envelope;
 use crate::policy::Format;
+use crate::write;
 use negotiate::Shape;
 pub use template::{Template, Wrong};
 
@@ -82,7 +83,9 @@ fn phrase(e: &Envelope) -> &'static str {
 
 /// RFC 3339, UTC, milliseconds.
 pub(crate) fn timestamp(at: SystemTime) -> String {
-    jiff::Timestamp::try_from(at).map_or_else(|_| "1970-01-01T00:00:00.000Z".to_owned(), |at| format!("{at:.3}"))
+    let mut text = Vec::with_capacity(24);
+    write::timestamp(&mut text, at);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// An envelope to try shapes with: everything that may be missing is there or is not.
