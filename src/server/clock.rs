@@ -9,7 +9,7 @@ use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep};
 
 use super::connection::{PARK_AFTER, Settings};
-use super::guard::Shared;
+use super::shared::Shared;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) enum Wait {
     Write,
     /// The gateway: its own clocks run.
     Busy,
+    /// The rest of a request's body that was answered already. Nobody may tell when it is over.
+    Rest,
 }
 
 /// The clocks of one connection: one timer, moved only when it fires or must fire earlier.
@@ -55,7 +57,7 @@ impl Clock {
             Wait::Begin | Wait::Head => Some(self.settings.header_timeout),
             // `Session::parked` waits for the rest of `idle_timeout`.
             Wait::Idle if !self.multiplexed => Some(self.settings.idle_timeout.min(PARK_AFTER)),
-            Wait::Idle => Some(self.settings.idle_timeout),
+            Wait::Idle | Wait::Rest => Some(self.settings.idle_timeout),
             Wait::Write => Some(self.settings.write_timeout),
             Wait::Busy => None,
         }
@@ -114,8 +116,10 @@ fn now_waiting(shared: &Shared) -> (Wait, u32) {
         (Wait::Write, shared.steps())
     } else if shared.is_blocked() {
         (Wait::Write, shared.written())
-    } else if shared.is_busy() || shared.open() > 0 || shared.has_body() {
+    } else if shared.is_busy() || shared.open() > 0 {
         (Wait::Busy, 0)
+    } else if shared.has_body() {
+        (Wait::Rest, 0)
     } else if shared.is_partial() {
         (Wait::Head, 0)
     } else if shared.has_served() {

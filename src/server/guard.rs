@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::ReadBufCursor;
@@ -16,141 +16,13 @@ use tokio::net::TcpStream;
 
 use super::gate::{Gate, Step};
 use super::head::Refusal;
+use super::shared::{Shared, increment};
 
 /// Bytes of one read.
 const SCRATCH: usize = 64 * 1024;
 
 thread_local! {
     static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-}
-
-/// What connection, guard and service know of each other. One thread drives a connection and all its streams: atomics only
-/// because the task is `Send`, so a step is a load and a store and no locked instruction.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    /// Heads that passed to hyper.
-    delivered: AtomicU32,
-    /// Requests that reached the service.
-    called: AtomicU32,
-    /// Answers whose body is over.
-    finished: AtomicU32,
-    /// Nothing more passes.
-    refused: AtomicBool,
-    /// The client takes nothing at the moment.
-    blocked: AtomicBool,
-    /// Steps of writing.
-    written: AtomicU32,
-    /// Part of a head is there.
-    partial: AtomicBool,
-    /// HTTP/2 bodies whose last frame was not taken yet, and steps they made.
-    stalled: AtomicU32,
-    steps: AtomicU32,
-    /// An answer was cut whose end only the connection's end shows.
-    reset: AtomicBool,
-    /// Request bodies under way. Another core may have one, so this is counted with locked instructions.
-    bodies: AtomicU32,
-}
-
-/// A request body under way.
-pub(super) struct Arriving(Arc<Shared>);
-
-impl Arriving {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        shared.bodies.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Arriving {
-    fn drop(&mut self) {
-        self.0.bodies.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Counts one step.
-fn increment(counter: &AtomicU32) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-}
-
-impl Shared {
-    /// A request reached the service; `multiplexed` where no gate counts heads.
-    pub(super) fn called(&self, multiplexed: bool) {
-        if multiplexed {
-            increment(&self.delivered);
-        }
-        increment(&self.called);
-    }
-
-    pub(super) fn finished(&self) {
-        increment(&self.finished);
-    }
-
-    /// A body begins or ends to wait for the client.
-    pub(super) fn stalled(&self, waits: bool) {
-        increment(&self.steps);
-        if waits {
-            increment(&self.stalled);
-        } else {
-            self.stalled.store(self.stalled.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
-        }
-    }
-
-    /// Every open stream waits for the client.
-    pub(super) fn is_stalled(&self) -> bool {
-        let stalled = self.stalled.load(Ordering::Relaxed);
-        stalled > 0 && stalled >= self.open()
-    }
-
-    pub(super) fn steps(&self) -> u32 {
-        self.steps.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn must_reset(&self) {
-        self.reset.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_reset(&self) -> bool {
-        self.reset.load(Ordering::Relaxed)
-    }
-
-    /// Requests that are not answered yet (HTTP/2: streams).
-    pub(super) fn open(&self) -> u32 {
-        self.called.load(Ordering::Relaxed).wrapping_sub(self.finished.load(Ordering::Relaxed))
-    }
-
-    /// Every head that passed was answered and written.
-    pub(super) fn settled(&self) -> bool {
-        self.delivered.load(Ordering::Relaxed) == self.finished.load(Ordering::Relaxed) && !self.is_blocked()
-    }
-
-    pub(super) fn is_refused(&self) -> bool {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn is_partial(&self) -> bool {
-        self.partial.load(Ordering::Relaxed)
-    }
-
-    /// A request's body is under way, perhaps after its answer.
-    pub(super) fn has_body(&self) -> bool {
-        self.bodies.load(Ordering::Acquire) > 0
-    }
-
-    pub(super) fn is_busy(&self) -> bool {
-        self.delivered.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn has_served(&self) -> bool {
-        self.called.load(Ordering::Relaxed) > 0
-    }
-
-    pub(super) fn written(&self) -> u32 {
-        self.written.load(Ordering::Relaxed)
-    }
 }
 
 /// A client's socket with its gate.

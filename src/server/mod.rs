@@ -6,8 +6,9 @@
 //! | file | what it does |
 //! |---|---|
 //! | `listen` | sockets, one per core and address, accept with back-off |
-//! | `connection` | drives one connection to its end: HTTP/1.1 or HTTP/2, drain |
+//! | `connection` | drives one connection to its end: HTTP/1.1 or HTTP/2, parked while idle, drain |
 //! | `service` | the gateway's entry, counted |
+//! | `shared` | what these know of each other |
 //! | `clock` | what a connection waits for, and for how long |
 //! | `early` | the envelope for what never became a request |
 //! | `guard` | the I/O that hyper reads from: releases only validated bytes |
@@ -24,3 +25,4 @@ mod guard;
 pub mod head;
 pub mod listen;
 mod service;
+mod shared;

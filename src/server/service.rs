@@ -10,7 +10,7 @@ use http::{Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::guard::{Arriving, Shared};
+use super::shared::{Arriving, Shared};
 use crate::body::{Aborted, Body, Hold};
 use crate::gateway::{Answering, Entry};
 

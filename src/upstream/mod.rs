@@ -12,6 +12,7 @@
 //! | `tls` | rustls configuration of a backend |
 //! | `upload` | the request body on its way: bound, idle clock, progress |
 //! | `request_head`, `response_head` | what is removed and added, in one scan each |
+//! | `forwarding` | headers by which somebody speaks for somebody else |
 //! | `trace_context` | the trace a request belongs to |
 //! | `wire` | the socket, counting what arrives |
 //! | `mapping` | `Location`, `Refresh` and cookies back through `strip_prefix`, where a head has any |
@@ -22,6 +23,7 @@ pub mod attempt;
 pub mod backend;
 pub mod connect;
 pub mod dispatch;
+mod forwarding;
 pub mod mapping;
 pub mod pool;
 pub mod request_head;

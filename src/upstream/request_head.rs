@@ -9,6 +9,7 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use super::forwarding::{forwarded_for, hop_address, speaks_for_others, spoofs};
 use super::trace_context::{is_traceparent, new_traceparent};
 use crate::context::{Dialect, Peer, RequestId, Wanted};
 use crate::header::names;
@@ -204,34 +205,11 @@ pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// `for=` of one `Forwarded` element (RFC 7239 5.2).
-fn forwarded_for(element: &str) -> Option<&str> {
-    element.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
-    })
-}
-
-/// An address with or without port and brackets.
-fn hop_address(hop: &str) -> Option<IpAddr> {
-    let hop = hop.trim();
-    let bare = hop.strip_prefix('[').and_then(|rest| rest.split(']').next());
-    let address = bare.unwrap_or(hop).parse::<IpAddr>().ok();
-    address.or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|a| a.ip())).map(|a| a.to_canonical())
-}
-
 /// Header values of [MS-NTHT] and RFC 4559: they authenticate the connection, not the request.
 pub fn is_connection_auth(value: &HeaderValue) -> bool {
     let begins = |text: &[u8], word: &[u8]| text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word);
     // A challenge line may list several schemes (RFC 9110 11.6.1).
     value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).any(|scheme| begins(scheme, b"ntlm") || begins(scheme, b"negotiate"))
-}
-
-/// CGI-style servers read `_` as `-`: a second way to write a header that the gateway owns.
-fn spoofs(name: &str) -> bool {
-    let dashed = name.replace('_', "-");
-    speaks_for_others(&dashed)
-        || matches!(dashed.as_str(), "x-request-id" | "host" | "content-length" | "transfer-encoding" | "authorization" | "proxy" | "via")
 }
 
 fn mentions(via: &HeaderValue, pseudonym: &str) -> bool {
@@ -345,16 +323,6 @@ fn join_cookies(headers: &mut HeaderMap) {
     if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
         headers.insert(header::COOKIE, joined);
     }
-}
-
-/// Headers by which a proxy speaks for its client, or for us: a stranger's are dropped.
-fn speaks_for_others(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("x-") else {
-        return matches!(name, "forwarded" | "true-client-ip" | "cf-connecting-ip" | "fastly-client-ip" | "proxy-status");
-    };
-    rest.starts_with("forwarded")
-        || rest.starts_with("original-")
-        || matches!(rest, "real-ip" | "client-ip" | "cluster-client-ip" | "rewrite-url" | "host" | "envoy-external-address")
 }
 
 fn forwarding(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {

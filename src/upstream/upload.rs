@@ -82,13 +82,13 @@ pub struct Upload(Option<Box<Stream>>);
 
 #[derive(Debug)]
 struct Stream {
+    /// Until all of it was read. Before the body, so that who hears of the body's end finds it gone.
+    hold: Hold,
     body: Incoming,
     left: Option<u64>,
     idle: Option<Duration>,
     clock: Option<Pin<Box<Sleep>>>,
     progress: Arc<Progress>,
-    /// Until all of it was read.
-    hold: Hold,
 }
 
 impl Upload {

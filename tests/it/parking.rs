@@ -96,3 +96,17 @@ fn a_body_that_goes_on_after_its_answer_is_no_new_request() {
         assert!(heads.iter().all(|head| !head.starts_with("GET /smuggled")), "{head}: {heads:#?}");
     }
 }
+
+#[test]
+fn an_answered_upload_that_stalls_ends_at_the_idle_timeout() {
+    let origin = hasty();
+    let gateway = GatewayUnderTest::start(&format!(
+        "[listen]\nidle_timeout = \"700ms\"\nbody_timeout = \"60s\"\n[backends.o]\nendpoints = [\"http://{}\"]\npool = {{ idle_timeout = \"60s\" }}\n\
+         [[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\n",
+        origin.address
+    ));
+    let mut client = Client::connect(gateway.address);
+    client.write("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nten bytes.");
+    assert_eq!(client.response("POST").status, 200);
+    assert!(client.is_closed());
+}
