@@ -27,6 +27,7 @@ use crate::server::listen::{self, SURPLUS};
 use crate::upstream::connect::Connector;
 use crate::upstream::dispatch::Upstreams;
 use crate::upstream::resolve::Resolver;
+use crate::upstream::watch as upstream_watch;
 
 /// How often a core hands its log lines over.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
@@ -60,6 +61,8 @@ pub struct App {
     lifecycle: Arc<Lifecycle>,
     closing: watch::Sender<bool>,
     workers: Vec<JoinHandle<io::Result<bool>>>,
+    /// Names and probes, on the caller's runtime: they end with this.
+    _watching: tokio::task::JoinSet<()>,
     sink: Sink,
 }
 
@@ -100,7 +103,11 @@ impl App {
         let via = via();
         let resolver = Resolver::default();
         let connections = Arc::new(InFlight::new(plan.listen.max_connections + SURPLUS));
-        let mut app = Self { addresses, admin, plan, lifecycle, closing, workers: Vec::new(), sink };
+        let mut watchers = tokio::task::JoinSet::new();
+        for backend in &plan.backends {
+            watchers.spawn(upstream_watch::watch(Arc::clone(backend), resolver.clone()));
+        }
+        let mut app = Self { addresses, admin, plan, lifecycle, closing, workers: Vec::new(), _watching: watchers, sink };
         for (core, listeners) in per_core.into_iter().enumerate() {
             let plan = Arc::clone(&app.plan);
             let recorder = Recorder::new(core, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, app.sink.clone());
@@ -224,7 +231,7 @@ async fn upkeep(gateway: Arc<Gateway>) {
             if core == 0 {
                 plan.limits.iter().for_each(|limit| limit.evict_idle());
             }
-            for endpoint in plan.backends.iter().flat_map(|backend| &backend.endpoints) {
+            for endpoint in plan.backends.iter().flat_map(|backend| backend.endpoints()) {
                 endpoint.pool.sweep(core, now);
             }
             if ebb.tick(plan.metrics.all_received()) {

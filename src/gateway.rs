@@ -6,7 +6,9 @@
 mod admit;
 mod answer;
 mod arrive;
+mod buffer;
 mod cors;
+mod deadline;
 mod grpc;
 mod guard;
 mod heads;
@@ -149,7 +151,16 @@ impl Gateway {
         if let Some(preflight) = cors::preflight(route, trip) {
             return Ok(preflight);
         }
+        admit::check_open(route, trip)?;
         admit::enter(route, trip)?;
+        deadline::set(route, trip)?;
+        // What most requests do not need is on the heap.
+        if let Some(max) = buffer::wanted(route, trip) {
+            Box::pin(buffer::fill(max, self, route, trip)).await?;
+        }
+        if !admit::pass(self, route, trip) {
+            Box::pin(admit::wait(self, route, trip)).await?;
+        }
         let mut outgoing = arrive::outgoing(self, client, route, trip)?;
         let reply = self.ask(client, route, &mut outgoing, trip).await?;
         let opened = inspect::open(self, reply, route, client, trip)?;
@@ -177,9 +188,9 @@ impl Gateway {
         trip: &'a mut Trip,
     ) -> impl Future<Output = Result<Reply, Failure>> + 'a {
         trip.visit.dispatched = true;
-        let (arrival, timeouts) = (trip.context().arrival, &route.policy.timeouts);
-        let deadline = timeouts.total.map(|total| arrival + total);
-        let means = Means { upstreams: &self.upstreams, timeouts, arrival, deadline, private: &client.private };
+        let policy = &route.policy;
+        let (arrival, deadline, retry) = (trip.context().arrival, trip.deadline, policy.retry.as_ref());
+        let means = Means { upstreams: &self.upstreams, timeouts: &policy.timeouts, retry, arrival, deadline, private: &client.private };
         dispatch(&route.backend, outgoing, means, &mut trip.visit.trail)
     }
 

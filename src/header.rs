@@ -18,6 +18,11 @@ pub mod names {
     pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
     /// Host the client asked for.
     pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    /// When the client, or the route, stops waiting (RFC 3339).
+    pub const X_REQUEST_DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline");
+    /// A key by which a request may be repeated
+    /// (<https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header>).
+    pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
     /// W3C trace context.
     pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
     /// What rate limits there are

@@ -188,6 +188,47 @@ pub struct ErrorPolicy {
     pub edge_safe: bool,
 }
 
+/// What a retry may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryOn {
+    /// No connection was had.
+    Connect,
+    /// It was lost before an answer.
+    Lost,
+    /// No answer came within `response_timeout`.
+    Timeout,
+    /// The upstream answered so.
+    Status(u16),
+}
+
+/// When a request is sent again that the upstream may have seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries in all, at least 1.
+    pub attempts: u32,
+    /// After what.
+    pub on: Vec<RetryOn>,
+    /// Thousandths of a retry that each request adds to the backend's budget.
+    pub budget: u32,
+    /// Bound of the first pause; it doubles with each try.
+    pub backoff: Duration,
+    /// Request bodies up to this are kept for another try, in bytes.
+    pub max_body: usize,
+    /// A request that is not idempotent may be repeated when it has an `Idempotency-Key`.
+    pub idempotency_key: bool,
+    /// A second try begins beside the first when that takes longer than so many thousandths of all answers.
+    pub hedge: Option<u32>,
+}
+
+/// When a route does not serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maintenance {
+    /// Until the configuration says otherwise.
+    Now,
+    /// Until then.
+    Until(std::time::SystemTime),
+}
+
 /// Everything one route wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -213,4 +254,10 @@ pub struct Policy {
     pub leak_guard: bool,
     /// Tell the remaining quota on successes too.
     pub rate_limit_headers: bool,
+    /// Sends requests again.
+    pub retry: Option<Retry>,
+    /// Request bodies up to this are read before the backend is asked, in bytes.
+    pub buffer_request: Option<usize>,
+    /// Does not serve.
+    pub maintenance: Option<Maintenance>,
 }

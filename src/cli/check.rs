@@ -14,7 +14,7 @@ pub(super) fn check(args: &CheckArgs) -> ExitCode {
     for source in sources {
         match source.and_then(|source| source.compile().map(|plan| (source, plan))) {
             Ok((source, plan)) => {
-                let endpoints: usize = plan.backends.iter().map(|backend| backend.endpoints.len()).sum();
+                let endpoints: usize = plan.backends.iter().map(|backend| backend.endpoints().len()).sum();
                 output::say(&format!("{}: ok ({} backends, {endpoints} endpoints)", source.name, plan.backends.len()));
             }
             Err(_) => good = false,

@@ -93,9 +93,14 @@ const fn retry(retry: Retry) -> &'static str {
 const fn blame(kind: Kind, row: &Row) -> &'static str {
     match kind {
         Kind::Internal => "us: the log has the place; please report it",
-        Kind::NoEndpoint | Kind::Overloaded | Kind::ShuttingDown | Kind::RateLimited | Kind::RouteNotFound | Kind::MethodNotAllowed => {
-            "whoever runs the gateway: its limits and routes decide"
-        }
+        Kind::NoEndpoint
+        | Kind::Overloaded
+        | Kind::ShuttingDown
+        | Kind::Maintenance
+        | Kind::Denied
+        | Kind::RateLimited
+        | Kind::RouteNotFound
+        | Kind::MethodNotAllowed => "whoever runs the gateway: its limits and routes decide",
         _ if row.blames_backend => "whoever runs the backend: its own words are in the log under the request id",
         _ => "the client",
     }

@@ -10,8 +10,8 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::section::At;
-use super::units::Rate;
-use crate::policy::{Format, Mode, Protocol, StatusRule, SuccessRule, Upstream429};
+use super::units::{Rate, Share};
+use crate::policy::{Format, Maintenance, Mode, Protocol, RetryOn, StatusRule, SuccessRule, Upstream429};
 use crate::text::Secret;
 
 /// A clock that may be off, where it was written.
@@ -28,6 +28,7 @@ pub struct File {
     pub limits: Vec<Limit>,
     pub routes: Vec<Route>,
     pub errors: ErrorKeys,
+    pub redis: Option<Redis>,
     pub log: Log,
 }
 
@@ -48,6 +49,8 @@ pub struct Listen {
     pub drain_timeout: Option<At<Duration>>,
     pub admin_token: Option<At<Secret<String>>>,
     pub max_header_size: Option<At<u64>>,
+    pub max_in_flight: Option<u64>,
+    pub buffer_memory: Option<At<u64>>,
 }
 
 /// Keys of `[defaults]` that a backend or a route may write too.
@@ -64,8 +67,31 @@ pub struct PolicyKeys {
     pub allow_leaks: Option<bool>,
     pub request_headers: Option<EditKeys>,
     pub response_headers: Option<EditKeys>,
-    pub limits: Option<Vec<At<String>>>,
+    pub limits: Option<Vec<LimitUse>>,
     pub rate_limit_headers: Option<bool>,
+    pub buffer_request: Option<At<Option<u64>>>,
+    pub retry: Option<RetryKeys>,
+}
+
+/// One entry of `limits`: a name, or a table with a cost.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct LimitUse {
+    pub name: At<String>,
+    pub cost: NonZeroU32,
+}
+
+/// `retry = {...}`
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct RetryKeys {
+    pub attempts: Option<u64>,
+    pub on: Option<Vec<RetryOn>>,
+    pub budget: Option<u32>,
+    pub backoff: Option<Duration>,
+    pub max_body: Option<At<u64>>,
+    pub idempotency_key: Option<bool>,
+    pub hedge: Option<u32>,
 }
 
 /// `{ set = {...}, remove = [...] }`
@@ -81,13 +107,70 @@ pub struct EditKeys {
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct Backend {
     pub name: At<String>,
-    pub endpoints: Vec<At<String>>,
+    pub endpoints: Vec<EndpointKeys>,
     pub max_in_flight: Option<u64>,
+    pub adaptive: Option<At<bool>>,
+    pub queue: QueueKeys,
+    pub balance: Option<BalanceWord>,
+    pub dns_refresh: Option<Duration>,
+    pub slow_start: Option<Option<Duration>>,
+    pub health: Option<HealthKeys>,
+    pub breaker: Option<BreakerKeys>,
     pub host_header: Option<At<String>>,
     pub pool: PoolKeys,
     pub tls: Option<TlsKeys>,
     pub errors: ErrorKeys,
     pub policy: PolicyKeys,
+}
+
+/// One of `endpoints`: a URL, or a table.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct EndpointKeys {
+    pub url: At<String>,
+    pub weight: Option<u64>,
+    pub drain: bool,
+}
+
+/// `balance`
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words are explained in config/full.toml")]
+pub enum BalanceWord {
+    LeastRequests,
+    RoundRobin,
+    HashClientIp,
+    HashHeader(HeaderName),
+}
+
+/// `queue = {...}`
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct QueueKeys {
+    pub max: Option<u64>,
+    pub timeout: Option<Duration>,
+}
+
+/// `[backends.NAME.health]`
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct HealthKeys {
+    pub path: At<String>,
+    pub host: Option<At<String>>,
+    pub every: Option<Duration>,
+    pub timeout: Option<Duration>,
+    pub unhealthy_after: Option<u64>,
+    pub healthy_after: Option<u64>,
+    pub expect: Option<Vec<(u16, u16)>>,
+    pub panic_below: Option<u32>,
+}
+
+/// `[backends.NAME.breaker]`
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct BreakerKeys {
+    pub open_after: Option<Share>,
+    pub open_for: Option<Duration>,
+    pub trials: Option<u64>,
 }
 
 /// `pool = {...}`
@@ -127,10 +210,33 @@ pub enum KeySource {
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct Limit {
     pub name: At<String>,
-    pub rate: Option<Rate>,
-    pub burst: Option<NonZeroU32>,
+    pub rates: Vec<At<Rate>>,
+    pub burst: Option<At<NonZeroU32>>,
     pub key: KeySource,
+    pub shared: Option<At<()>>,
     pub max_keys: Option<u64>,
+    pub max_in_flight: Option<At<u64>>,
+    pub allow: Vec<IpNet>,
+    pub deny: Vec<IpNet>,
+}
+
+/// `[redis]`
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct Redis {
+    pub url: At<Secret<String>>,
+    pub timeout: Option<Duration>,
+    pub on_failure: OnFailure,
+}
+
+/// `redis.on_failure`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words are explained in config/full.toml")]
+pub enum OnFailure {
+    #[default]
+    Local,
+    Allow,
+    Deny,
 }
 
 /// `[[routes]]`
@@ -146,6 +252,7 @@ pub struct Route {
     pub strip_prefix: Option<At<String>>,
     pub errors: ErrorKeys,
     pub leak_guard: Option<bool>,
+    pub maintenance: Option<Maintenance>,
     pub cors: Option<CorsKeys>,
     pub policy: PolicyKeys,
 }

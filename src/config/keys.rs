@@ -11,16 +11,17 @@ use toml::de::DeValue;
 use super::errors::errors;
 use super::expand;
 use super::file::{
-    Backend, CorsKeys, EditKeys, File, KeySource, Limit, Listen, Log, LogFormat, LogLevel, PolicyKeys, PoolKeys, Route, TlsKeys,
+    CorsKeys, EditKeys, File, KeySource, Limit, LimitUse, Listen, Log, LogFormat, LogLevel, OnFailure, PolicyKeys, Redis, RetryKeys, Route,
 };
 use super::section::{At, Section};
 use super::units;
-use crate::policy::Mode;
+use super::upstreams::backend;
+use crate::policy::{Maintenance, Mode, RetryOn};
 use crate::text::Secret;
 
 /// Reads the root table.
 pub(super) fn read(root: &mut Section<'_, '_>) -> File {
-    root.not_yet(&["redis", "journal", "notify", "telemetry"]);
+    root.not_yet(&["journal", "notify", "telemetry"]);
     File {
         mode: root.choice("mode", &[("production", Some(Mode::Production)), ("development", Some(Mode::Development))]).unwrap_or_default(),
         listen: root.table("listen", listen).unwrap_or_default(),
@@ -29,6 +30,7 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
         limits: named_tables(root, "limits", limit),
         routes: routes(root),
         errors: root.table("errors", errors).unwrap_or_default(),
+        redis: root.table("redis", redis).flatten(),
         log: root.table("log", log).unwrap_or_default(),
     }
 }
@@ -65,18 +67,38 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         drain_timeout: s.parsed("drain_timeout", units::duration),
         admin_token: admin_token(s),
         max_header_size: s.parsed("max_header_size", units::size),
+        max_in_flight: s.number("max_in_flight", 1..=1_000_000),
+        buffer_memory: s.parsed("buffer_memory", units::size),
     }
 }
 
 /// A secret never stands in the file itself.
 fn admin_token(s: &mut Section<'_, '_>) -> Option<At<Secret<String>>> {
-    let value = s.value("admin_token")?;
-    let literal = value.get_ref().as_str().is_some_and(|text| !text.contains("${") && !text.starts_with("file:"));
+    secret(s, "admin_token", |_| true)
+}
+
+/// The value of a key that may hold a secret: from the environment or a file where `is_secret` says so of what is written.
+fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -> bool) -> Option<At<Secret<String>>> {
+    let value = s.value(key)?;
+    let literal = value.get_ref().as_str().is_some_and(|text| !text.contains("${") && !text.starts_with("file:") && is_secret(text));
     if literal {
         s.problems.add(value.span(), "a secret may not stand in the file", "write \"${NAME}\" or \"file:/path\"");
         return None;
     }
-    s.parsed("admin_token", |text| expand::secret(text).map(Secret::new))
+    s.parsed(key, |text| expand::secret(text).map(Secret::new))
+}
+
+fn redis(s: &mut Section<'_, '_>) -> Option<Redis> {
+    let span = s.span.clone();
+    // A URL without credentials is no secret.
+    let url = secret(s, "url", |text| text.contains('@'));
+    if url.is_none() && s.named("url").is_none() {
+        s.problems.add(span, "[redis] has no `url`", "add: url = \"redis://127.0.0.1:6379\", or \"${REDIS_URL}\" where it has a password");
+    }
+    let timeout = s.parsed("timeout", units::duration).map(|at| at.value);
+    let words = [("local", Some(OnFailure::Local)), ("allow", Some(OnFailure::Allow)), ("deny", Some(OnFailure::Deny))];
+    let on_failure = s.choice("on_failure", &words).unwrap_or_default();
+    Some(Redis { url: url?, timeout, on_failure })
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -115,8 +137,7 @@ fn workers(s: &mut Section<'_, '_>) -> Option<u64> {
 }
 
 /// The keys that defaults, backends and routes share.
-fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
-    s.not_yet(&["buffer_request"]);
+pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
     PolicyKeys {
         connect_timeout: s.parsed("connect_timeout", units::clock),
         response_timeout: s.parsed("response_timeout", units::clock),
@@ -128,9 +149,59 @@ fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
         allow_leaks: s.boolean("allow_leaks"),
         request_headers: s.table("request_headers", edits),
         response_headers: s.table("response_headers", edits),
-        limits: s.strings("limits", false),
+        limits: limit_uses(s),
         rate_limit_headers: s.boolean("rate_limit_headers"),
+        buffer_request: s.parsed("buffer_request", units::bound),
+        retry: s.table("retry", retry),
     }
+}
+
+/// Names of limits, or tables with a `name` and a `cost`.
+fn limit_uses(s: &mut Section<'_, '_>) -> Option<Vec<LimitUse>> {
+    let list = s.list("limits")?;
+    let mut uses = Vec::new();
+    for item in list {
+        uses.extend(match item.get_ref() {
+            DeValue::Table(_) => s
+                .table_in("limits", item, |s| {
+                    let cost = s.number("cost", 1..=u64::from(u32::MAX)).and_then(|n| NonZeroU32::new(n as u32));
+                    s.string("name").map(|name| LimitUse { name, cost: cost.unwrap_or(NonZeroU32::MIN) })
+                })
+                .flatten(),
+            _ => s.text_of("limits", item).map(|name| LimitUse { name, cost: NonZeroU32::MIN }),
+        });
+    }
+    Some(uses)
+}
+
+fn retry(s: &mut Section<'_, '_>) -> RetryKeys {
+    RetryKeys {
+        attempts: s.number("attempts", 1..=10),
+        on: s.strings("on", false).map(|words| retry_on(s, words)),
+        budget: s.parsed("budget", units::percent).map(|at| at.value),
+        backoff: s.parsed("backoff", units::duration).map(|at| at.value),
+        max_body: s.parsed("max_body", units::size),
+        idempotency_key: s.boolean("idempotency_key"),
+        hedge: s.parsed("hedge", units::percentile).map(|at| at.value),
+    }
+}
+
+fn retry_on(s: &mut Section<'_, '_>, words: Vec<At<String>>) -> Vec<RetryOn> {
+    let mut found = Vec::new();
+    for word in words {
+        match (word.value.as_str(), word.value.parse::<u16>()) {
+            ("connect", _) => found.push(RetryOn::Connect),
+            ("lost", _) => found.push(RetryOn::Lost),
+            ("timeout", _) => found.push(RetryOn::Timeout),
+            (_, Ok(status)) if status == 429 || (500..600).contains(&status) => found.push(RetryOn::Status(status)),
+            _ => s.problems.add(
+                word.span,
+                "a retry does not know this word",
+                "\"connect\", \"lost\", \"timeout\", \"429\" or a status from 500 to 599",
+            ),
+        }
+    }
+    found
 }
 
 fn server_errors(s: &mut Section<'_, '_>) -> Option<At<bool>> {
@@ -179,71 +250,40 @@ fn header_name(s: &mut Section<'_, '_>, name: &At<String>) -> Option<HeaderName>
     Some(header)
 }
 
-fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
-    s.not_yet(&["balance", "dns_refresh", "health", "breaker"]);
-    s.choice("protocol", &[("auto", Some(())), ("h1", Some(())), ("h2", None)]);
-    Backend {
-        name,
-        endpoints: endpoints(s),
-        max_in_flight: s.number("max_in_flight", 1..=1_000_000),
-        host_header: s.string("host_header"),
-        pool: s.table("pool", pool).unwrap_or_default(),
-        tls: s.table("tls", tls),
-        errors: s.table("errors", errors).unwrap_or_default(),
-        policy: policy(s),
-    }
-}
-
-/// URLs, or tables with a `url` (weights come with balancing).
-fn endpoints(s: &mut Section<'_, '_>) -> Vec<At<String>> {
-    let span = s.span.clone();
-    let Some(list) = s.list("endpoints") else {
-        s.problems.add(span, "the backend has no `endpoints`", "add: endpoints = [\"http://127.0.0.1:8000\"]");
-        return Vec::new();
-    };
-    if list.is_empty() {
-        s.problems.add(span, "`endpoints` is empty", "add: endpoints = [\"http://127.0.0.1:8000\"]");
-    }
-    let mut found = Vec::new();
-    for item in list {
-        found.extend(match item.get_ref() {
-            DeValue::Table(_) => s
-                .table_in("endpoints", item, |s| {
-                    s.not_yet(&["weight"]);
-                    s.string("url")
-                })
-                .flatten(),
-            _ => s.text_of("endpoints", item),
-        });
+/// `"100/s"`, or a list of rates.
+fn rates(s: &mut Section<'_, '_>) -> Vec<At<units::Rate>> {
+    let mut found: Vec<At<units::Rate>> = Vec::new();
+    for text in s.strings("rate", true).unwrap_or_default() {
+        match units::rate(&text.value) {
+            Ok(rate) if found.iter().any(|other| other.value.window == rate.window) => {
+                s.problems.add(text.span, "two rates of the same window", "the smaller one is enough");
+            }
+            Ok(value) => found.push(At { value, span: text.span }),
+            Err(complaint) => s.problems.add(text.span, "`rate` is not valid", complaint),
+        }
     }
     found
 }
 
-fn pool(s: &mut Section<'_, '_>) -> PoolKeys {
-    PoolKeys {
-        max_connections: s.number("max_connections", 1..=100_000),
-        max_idle: s.number("max_idle", 0..=100_000),
-        idle_timeout: s.parsed("idle_timeout", units::duration).map(|at| at.value),
-    }
-}
-
-fn tls(s: &mut Section<'_, '_>) -> TlsKeys {
-    TlsKeys { ca: s.string("ca"), server_name: s.string("server_name"), cert: s.string("cert"), key: s.string("key") }
-}
-
 fn limit(s: &mut Section<'_, '_>, name: At<String>) -> Limit {
     let span = s.span.clone();
-    let rate = s.parsed("rate", units::rate);
-    if rate.is_none() && s.named("rate").is_none() {
-        s.problems.add(span, format!("the limit `{}` has no `rate`", name.value), "add: rate = \"100/s\"");
+    let rates = rates(s);
+    let max_in_flight = s.value("max_in_flight").map(Spanned::span).zip(s.number("max_in_flight", 1..=1_000_000));
+    if s.named("rate").is_none() && max_in_flight.is_none() && s.named("max_in_flight").is_none() {
+        s.problems.add(span, format!("the limit `{}` has no `rate` and no `max_in_flight`", name.value), "add: rate = \"100/s\"");
     }
-    s.choice("store", &[("local", Some(())), ("shared", None)]);
+    let burst = s.value("burst").map(Spanned::span).zip(s.number("burst", 1..=u64::from(u32::MAX)));
+    let store = s.value("store").map(Spanned::span).zip(s.choice("store", &[("local", Some(false)), ("shared", Some(true))]));
     Limit {
         name,
-        rate: rate.map(|at| at.value),
-        burst: s.number("burst", 1..=u64::from(u32::MAX)).and_then(|n| NonZeroU32::new(n as u32)),
+        rates,
+        burst: burst.and_then(|(span, n)| Some(At { value: NonZeroU32::new(n as u32)?, span })),
         key: s.parsed("key", key_source).map_or(KeySource::ClientIp, |at| at.value),
+        shared: store.filter(|(_, shared)| *shared).map(|(span, _)| At { value: (), span }),
         max_keys: s.number("max_keys", 1..=100_000_000),
+        max_in_flight: max_in_flight.map(|(span, value)| At { value, span }),
+        allow: s.strings("allow", true).map(|list| networks(s, list)).unwrap_or_default(),
+        deny: s.strings("deny", true).map(|list| networks(s, list)).unwrap_or_default(),
     }
 }
 
@@ -266,7 +306,6 @@ fn routes(root: &mut Section<'_, '_>) -> Vec<Route> {
 }
 
 fn route(s: &mut Section<'_, '_>) -> Route {
-    s.not_yet(&["maintenance", "retry"]);
     let span = s.span.clone();
     let backend = s.string("backend");
     if backend.is_none() && s.named("backend").is_none() {
@@ -286,8 +325,17 @@ fn route(s: &mut Section<'_, '_>) -> Route {
         strip_prefix: s.string("strip_prefix"),
         errors: s.table("errors", errors).unwrap_or_default(),
         leak_guard: s.boolean("leak_guard"),
+        maintenance: maintenance(s),
         cors: s.table("cors", cors),
         policy: policy(s),
+    }
+}
+
+/// `true`, `false` or the time at which it ends.
+fn maintenance(s: &mut Section<'_, '_>) -> Option<Maintenance> {
+    match s.value("maintenance").map(Spanned::get_ref) {
+        Some(DeValue::String(_)) => s.parsed("maintenance", units::moment).map(|at| Maintenance::Until(at.value)),
+        _ => s.boolean("maintenance").filter(|on| *on).map(|_| Maintenance::Now),
     }
 }
 

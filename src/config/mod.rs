@@ -9,6 +9,7 @@ pub mod file;
 mod keys;
 pub mod section;
 pub mod units;
+mod upstreams;
 
 use diagnose::Problems;
 use file::File;
@@ -59,10 +60,12 @@ mod tests {
 
     #[test]
     fn features_of_a_later_version_are_named() {
-        let all =
-            problems_of("[redis]\nurl = \"x\"\n[backends.a]\nendpoints = [\"http://a\"]\nbalance = \"round-robin\"\nprotocol = \"h2\"\n")
-                .join("\n");
-        for part in ["`redis` is not available", "`backends.a.balance` is not available", "`backends.a.protocol = \"h2\"` is not available"]
+        let all = problems_of(
+            "[journal]\nkeep = \"1d\"\n[listen]\nproxy_protocol = true\n[backends.a]\nendpoints = [\"http://a\"]\nprotocol = \"h2\"\n",
+        )
+        .join("\n");
+        for part in
+            ["`journal` is not available", "`listen.proxy_protocol` is not available", "`backends.a.protocol = \"h2\"` is not available"]
         {
             assert!(all.contains(part), "{part} in\n{all}");
         }

@@ -83,6 +83,54 @@ pub fn rate(text: &str) -> Result<Rate, Complaint> {
     Ok(Rate { count, window: Duration::from_secs(seconds) })
 }
 
+/// `"20%"`, from 0 to 100.
+pub fn percent(text: &str) -> Result<u32, Complaint> {
+    let number = text.strip_suffix('%').and_then(|number| number.parse::<u32>().ok());
+    number.filter(|number| *number <= 100).ok_or_else(|| "expected a share such as \"20%\", at most \"100%\"".to_owned())
+}
+
+/// `"p95"` or `"p99.9"`: thousandths.
+pub fn percentile(text: &str) -> Result<u32, Complaint> {
+    let help = || "expected a percentile such as \"p95\" or \"p99.9\", from p50 to p99.9".to_owned();
+    let number: f64 = text.strip_prefix('p').and_then(|number| number.parse().ok()).ok_or_else(help)?;
+    let thousandths = (number * 10.0).round();
+    if (500.0..=999.0).contains(&thousandths) { Ok(thousandths as u32) } else { Err(help()) }
+}
+
+/// When a breaker opens: so many bad ones of the last so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Bad ones that open it.
+    pub bad: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+/// `"50% of 20"`: half of the last twenty.
+pub fn share(text: &str) -> Result<Share, Complaint> {
+    let help = || "expected a share of the last requests, such as \"50% of 20\" (from 1 to 1000 requests)".to_owned();
+    let (share, of) = text.split_once(" of ").ok_or_else(help)?;
+    let share = percent(share).ok().filter(|share| *share > 0).ok_or_else(help)?;
+    let of: u32 = of.parse().ok().filter(|of| (1..=1000).contains(of)).ok_or_else(help)?;
+    Ok(Share { bad: (share * of).div_ceil(100), of })
+}
+
+/// `"200-399"`, `"200, 204, 401"`: ranges of status codes.
+pub fn statuses(text: &str) -> Result<Vec<(u16, u16)>, Complaint> {
+    let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (100..=599).contains(status));
+    let range = |part: &str| match part.split_once('-') {
+        Some((from, to)) => status(from).zip(status(to)).filter(|(from, to)| from <= to),
+        None => status(part).map(|status| (status, status)),
+    };
+    text.split(',').map(range).collect::<Option<Vec<_>>>().ok_or_else(|| "expected statuses such as \"200-399\" or \"200, 204\"".to_owned())
+}
+
+/// A moment: RFC 3339, such as `"2026-12-01T06:00:00Z"`.
+pub fn moment(text: &str) -> Result<std::time::SystemTime, Complaint> {
+    let parsed = text.parse::<jiff::Timestamp>();
+    parsed.map(Into::into).map_err(|_| "expected true or an RFC 3339 time, such as \"2026-12-01T06:00:00Z\"".to_owned())
+}
+
 fn split(text: &str) -> (&str, &str) {
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text.split_at(at)
@@ -102,6 +150,17 @@ mod tests {
         for bad in ["", "10", "s", "0s", "-1s", "1.5s", "10 s", "10sec", "99999999999999999999d", "off"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+        assert_eq!(percent("20%"), Ok(20));
+        assert_eq!(percentile("p99.9"), Ok(999));
+        assert_eq!(share("50% of 20"), Ok(Share { bad: 10, of: 20 }));
+        assert_eq!(share("1% of 20"), Ok(Share { bad: 1, of: 20 }));
+        assert_eq!(statuses("200-299, 401"), Ok(vec![(200, 299), (401, 401)]));
+        assert_eq!(moment("1970-01-01T00:01:00+00:00"), Ok(std::time::UNIX_EPOCH + Duration::from_secs(60)));
+        for bad in ["", "20", "101%", "-1%", "0% of 20", "50% of 0", "50% of 1001", "50 of 20", "p49", "p100", "300-200", "99", "tomorrow"]
+        {
+            assert!(percent(bad).is_err() && percentile(bad).is_err() && share(bad).is_err() && statuses(bad).is_err(), "{bad}");
+            assert!(moment(bad).is_err(), "{bad}");
+        }
         for bad in ["1KB", "0B", "B", "18446744073709551615GiB"] {
             assert!(size(bad).is_err(), "{bad}");
         }
@@ -113,7 +172,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_is_a_value_or_a_sentence(text in ".{0,24}") {
-            for complaint in [duration(&text).err(), size(&text).err(), rate(&text).err()].into_iter().flatten() {
+            let more = [percentile(&text).err(), share(&text).err(), statuses(&text).err(), moment(&text).err()];
+            for complaint in [duration(&text).err(), size(&text).err(), rate(&text).err()].into_iter().chain(more).flatten() {
                 proptest::prop_assert!(!complaint.is_empty());
             }
         }

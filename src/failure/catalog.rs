@@ -183,6 +183,15 @@ impl Kind {
             Self::ShuttingDown => {
                 row(503, "SHUTTING_DOWN", "proxy_internal_response", Retry::AfterWait, Severity::Info, "the gateway is shutting down")
             }
+            Self::Maintenance => row(
+                503,
+                UNAVAILABLE,
+                "destination_unavailable",
+                Retry::IfIdempotent,
+                Severity::Info,
+                "the route is under maintenance (`maintenance` in its configuration)",
+            ),
+            Self::Denied => client(403, "FORBIDDEN", "http_request_denied", "a limit's `deny` list names the client's address"),
             Self::RateLimited => {
                 row(429, "RATE_LIMITED", "http_request_error", Retry::AfterWait, Severity::Info, "a rate limit of the gateway")
             }

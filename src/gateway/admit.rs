@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::Gateway;
 use super::arrive::Trip;
 use crate::config::file::KeySource;
 use crate::failure::{Failure, Kind, ViolatedPolicy};
+use crate::limit::gate::Refused;
 use crate::limit::{self, Decision, Key, Settings};
 use crate::plan::{AppliedLimit, QuotaPolicy, Route};
+use crate::policy::Maintenance;
 
 /// What a limit says of its quota, for the `RateLimit` headers.
 #[derive(Clone, Debug)]
@@ -18,6 +21,25 @@ pub(super) struct Quota {
     pub(super) remaining: u32,
     /// Seconds.
     pub(super) reset: u64,
+}
+
+/// Refuses what the route does not serve at all: by maintenance, or because the body is too large.
+pub(super) fn check_open(route: &Route, trip: &Trip) -> Result<(), Failure> {
+    let policy = &route.policy;
+    if let (Some(length), Some(limit)) = (trip.seen.content_length, policy.request_body_limit)
+        && length > limit
+    {
+        return Err(Failure::because(Kind::PayloadTooLarge, format!("Content-Length {length} is over request_body_limit {limit}")));
+    }
+    let wait = match policy.maintenance {
+        None => return Ok(()),
+        Some(Maintenance::Now) => None,
+        Some(Maintenance::Until(end)) => match end.duration_since(trip.context().wall) {
+            Ok(left) if !left.is_zero() => Some(left),
+            _ => return Ok(()),
+        },
+    };
+    Err(Failure { retry_after: wait, ..Failure::new(Kind::Maintenance) })
 }
 
 /// Lets the request in, or says which limit refused it.
@@ -34,11 +56,44 @@ pub(super) fn enter(route: &Route, trip: &mut Trip) -> Result<(), Failure> {
             trip.quota.push(quota(applied, decision));
         }
     }
+    Ok(())
+}
+
+/// Takes the places that the request needs, if they are free; false when it has to wait for one.
+pub(super) fn pass(gateway: &Gateway, route: &Route, trip: &mut Trip) -> bool {
+    if let Some(gate) = &gateway.plan.gate {
+        trip.place = gate.enter();
+        if trip.place.is_none() {
+            return false;
+        }
+    }
     if let Some(gate) = &route.gate {
-        let permit = gate.enter().ok_or_else(|| Failure::because(Kind::Overloaded, "max_in_flight of the backend is reached"))?;
-        trip.permit = Some(permit);
+        trip.permit = gate.enter();
+    }
+    route.gate.is_none() || trip.permit.is_some()
+}
+
+/// Waits for the places that the request does not have yet.
+pub(super) async fn wait(gateway: &Gateway, route: &Route, trip: &mut Trip) -> Result<(), Failure> {
+    if let Some(gate) = gateway.plan.gate.as_ref().filter(|_| trip.place.is_none()) {
+        let place = gate.wait(trip.deadline).await;
+        trip.place = Some(place.map_err(|refused| overloaded(refused, "listen.max_in_flight is reached"))?);
+    }
+    if let Some(gate) = &route.gate {
+        let permit = match gate.enter() {
+            Some(permit) => Ok(permit),
+            None => gate.wait(trip.deadline).await,
+        };
+        trip.permit = Some(permit.map_err(|refused| overloaded(refused, "max_in_flight of the backend is reached"))?);
     }
     Ok(())
+}
+
+fn overloaded(refused: Refused, why: &str) -> Failure {
+    match refused {
+        Refused::Full => Failure::because(Kind::Overloaded, why),
+        Refused::TooLate => Failure::because(Kind::TotalTimeout, why),
+    }
 }
 
 fn decide(applied: &AppliedLimit, route: &Route, trip: &Trip) -> Decision {

@@ -58,7 +58,7 @@ impl Gateway {
                 }
             }
             Content::Ready(bytes) => {
-                trip.permit = None;
+                (trip.permit, trip.place) = (None, None);
                 trip.visit.bytes_in = bytes_in(&trip);
                 Body::ready(bytes, Some(Box::new(Recorded(trip)) as Box<dyn Witness>))
             }
@@ -70,7 +70,7 @@ impl Gateway {
     pub(super) fn answer(&self, trouble: Trouble, mut trip: Box<Trip>) -> Response<Body> {
         let Trouble { failure, said } = trouble;
         // What was not read of the request is the server's to drain or to refuse; the backend has done its part.
-        (trip.body, trip.permit) = (None, None);
+        (trip.body, trip.permit, trip.place) = (None, None, None);
         self.record(&failure, said.as_deref(), &mut trip);
         let route = trip.route.clone();
         let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);

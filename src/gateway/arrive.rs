@@ -1,23 +1,29 @@
 //! Arrival: the request becomes a trip with identity and record, what no route may get is refused, and the route is found.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::admit::Quota;
-use super::{Client, Gateway};
+use super::buffer::{self, Read};
+use super::{Client, Gateway, deadline};
 use crate::body::Hold;
 use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Peer, RequestContext, RequestId, Wanted};
 use crate::failure::{Failure, Kind};
-use crate::limit::inflight::Permit;
+use crate::limit::gate::Pass;
 use crate::observe::visit::Visit;
 use crate::plan::Route;
+use crate::policy::Policy;
 use crate::render::negotiate::Asked;
 use crate::route::{Found, Table, is_ambiguous};
+use crate::upstream::balance::{Balance, HashKey, stable_hash};
 use crate::upstream::dispatch::Outgoing;
+use crate::upstream::replay::Replay;
 use crate::upstream::request_head::{self, Additions, Seen};
 use crate::upstream::upload::{Progress, Upload};
 
@@ -39,7 +45,13 @@ pub(super) struct Trip {
     /// Quota to tell on the answer.
     pub(super) quota: Vec<Quota>,
     /// Place at the backend, until its answer was streamed or is told by us.
-    pub(super) permit: Option<Permit>,
+    pub(super) permit: Option<Pass>,
+    /// Place among all requests, as long.
+    pub(super) place: Option<Pass>,
+    /// What was read of the body beforehand.
+    pub(super) read: Option<Box<Read>>,
+    /// End of everything.
+    pub(super) deadline: Option<Instant>,
     /// Progress of the upload.
     pub(super) progress: Option<Arc<Progress>>,
 }
@@ -88,7 +100,20 @@ impl Trip {
         body: Option<(Incoming, Hold)>,
     ) -> Box<Self> {
         let visit = Visit::begin(Arc::clone(&gateway.recorder), context);
-        Box::new(Self { visit, seen, version, headers, body, route: None, quota: Vec::new(), permit: None, progress: None })
+        Box::new(Self {
+            visit,
+            seen,
+            version,
+            headers,
+            body,
+            route: None,
+            quota: Vec::new(),
+            permit: None,
+            place: None,
+            read: None,
+            deadline: None,
+            progress: None,
+        })
     }
 
     /// Who asked what.
@@ -242,12 +267,9 @@ impl Trip {
 /// Makes the request ready for the upstream.
 pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: &mut Trip) -> Result<Outgoing, Failure> {
     let policy = &route.policy;
-    if let (Some(length), Some(limit)) = (trip.seen.content_length, policy.request_body_limit)
-        && length > limit
-    {
-        return Err(Failure::because(Kind::PayloadTooLarge, format!("Content-Length {length} is over request_body_limit {limit}")));
-    }
     let client_host = trip.host_header();
+    let repeatable = buffer::is_repeatable(route, trip);
+    let key = affinity(route, trip);
     let mut headers = std::mem::take(&mut trip.headers);
     let context = &trip.visit.context;
     let add = Additions {
@@ -273,17 +295,50 @@ pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: 
         trace = request_head::trace(&headers);
     }
     trip.visit.trace = trace;
-    let body = match trip.body.take().filter(|(body, _)| !http_body::Body::is_end_stream(body)) {
-        None => Upload::empty(),
-        Some((body, hold)) => {
-            let (body, progress) = Upload::stream(body, hold, policy.request_body_limit, policy.timeouts.request_body);
-            trip.progress = Some(progress);
-            body
-        }
-    };
+    deadline::tell(&mut headers, trip)?;
+    let (body, replay) = upload(policy, &mut headers, trip);
+    let context = &trip.visit.context;
     let request = Outgoing::origin_form(context.method.clone(), target(&context.uri, policy.strip_prefix.as_deref())?, headers, body)?;
     let connection_auth = trip.seen.connection_auth;
-    Ok(Outgoing { request: Some(request), client_host, progress: trip.progress.clone(), connection_auth })
+    Ok(Outgoing { request: Some(request), client_host, progress: trip.progress.clone(), connection_auth, replay, repeatable, key })
+}
+
+/// The body as it goes out, and what there is of it for another try.
+fn upload(policy: &Policy, headers: &mut HeaderMap, trip: &mut Trip) -> (Upload, Replay) {
+    let rest = trip.body.take().filter(|(body, _)| !http_body::Body::is_end_stream(body));
+    let read = trip.read.as_ref().map(|read| (read.bytes.clone(), read.whole));
+    let (body, progress, replay) = match (read, rest) {
+        (None, None) => return (Upload::empty(), Replay::Whole(Bytes::new())),
+        (Some((bytes, true)), _) => {
+            // Its length is known now, whatever its framing was.
+            headers.remove(http::header::CONTENT_LENGTH);
+            let (body, progress) = Upload::whole(bytes.clone());
+            (body, progress, Replay::Whole(bytes))
+        }
+        (read, Some((body, hold))) => {
+            let before = read.map(|(bytes, _)| bytes).unwrap_or_default();
+            let (body, progress) = Upload::stream(before, body, hold, policy.request_body_limit, policy.timeouts.request_body);
+            (body, progress, Replay::Never)
+        }
+        (Some((bytes, false)), None) => {
+            let (body, progress) = Upload::whole(bytes);
+            (body, progress, Replay::Never)
+        }
+    };
+    trip.progress = Some(progress);
+    (body, replay)
+}
+
+/// Hash of what the backend balances by.
+fn affinity(route: &Route, trip: &Trip) -> Option<u64> {
+    let Balance::Hash(key) = &route.backend.care.balance else { return None };
+    Some(match key {
+        HashKey::ClientIp => match trip.context().client {
+            IpAddr::V4(v4) => stable_hash(&v4.octets()),
+            IpAddr::V6(v6) => stable_hash(&v6.octets()),
+        },
+        HashKey::Header(name) => stable_hash(trip.headers.get(name).map_or(b"", HeaderValue::as_bytes)),
+    })
 }
 
 /// Path and query for the upstream: the bytes that were decided on, less the prefix.

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use super::arrive::Trip;
 use super::{Client, Gateway, Trouble, grpc, guard, read};
@@ -26,6 +25,7 @@ pub(super) struct Passage {
 }
 
 /// Its body.
+#[allow(clippy::large_enum_variant, reason = "the large one is the usual one: a box would cost every success an allocation")]
 pub(super) enum Content {
     /// Streams from the upstream.
     Stream { prefix: Prefix, body: Incoming, lease: Lease, clocks: BodyClocks, guarded: bool },
@@ -38,12 +38,15 @@ pub(super) enum Content {
 /// # Errors
 /// A head that no client may see is a failure of the upstream.
 pub(super) fn open(gateway: &Gateway, reply: Reply, route: &Route, client: &Client, trip: &mut Trip) -> Result<Opened, Failure> {
-    let Reply { response, mut lease } = reply;
+    let Reply { response, mut lease, at, took } = reply;
     let (mut parts, body) = response.into_parts();
     let status = parts.status.as_u16();
     trip.visit.received = Some(status);
-    trip.visit.upstream_time = Some(Instant::now().saturating_duration_since(trip.context().arrival));
+    trip.visit.upstream_time = Some(at.saturating_duration_since(trip.context().arrival));
     route.backend_metrics.count(gateway.upstreams.core, Class::of(status));
+    if let Some(gate) = route.gate.as_ref().filter(|_| status < 500) {
+        gate.heard(took, at);
+    }
     // The gateway asks for no upgrade yet, so a 101 is unasked (RFC 9110 15.2.2); 600 and above is no HTTP status.
     if !(200..600).contains(&status) {
         return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}")));
@@ -53,7 +56,7 @@ pub(super) fn open(gateway: &Gateway, reply: Reply, route: &Route, client: &Clie
     if traits.refers {
         let client_host = trip.host_header();
         let host = route.backend.host_for(lease.endpoint(), client_host.as_ref()).as_bytes();
-        Mapping { prefix: policy.strip_prefix.as_deref(), endpoints: &route.backend.endpoints, host }.apply(&mut parts.headers);
+        Mapping { prefix: policy.strip_prefix.as_deref(), targets: &route.backend.targets, host }.apply(&mut parts.headers);
     }
     if traits.connection_auth {
         lease.make_private(&client.private);
@@ -136,10 +139,7 @@ impl Opened {
 }
 
 fn clocks(policy: &Policy, trip: &Trip) -> BodyClocks {
-    BodyClocks {
-        idle: policy.timeouts.idle,
-        deadline: policy.timeouts.total.map(|total| (trip.context().arrival + total, Kind::TotalTimeout)),
-    }
+    BodyClocks { idle: policy.timeouts.idle, deadline: trip.deadline.map(|deadline| (deadline, Kind::TotalTimeout)) }
 }
 
 const fn passes(kind: Kind, policy: &Policy) -> bool {

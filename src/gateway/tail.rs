@@ -53,6 +53,9 @@ impl Tail for Rest {
     }
 
     fn failed(mut self, failure: Failure) {
+        if let Some(lease) = self.lease.take() {
+            lease.broke(failure.kind);
+        }
         let visit = &mut self.trip.visit;
         visit.end = End::Aborted;
         visit.kind = Some(failure.kind);

@@ -2,8 +2,11 @@
 //!
 //! Knows nothing of routes or answers; the spine asks and turns a refusal into a failure.
 
+pub mod gate;
+mod gradient;
 pub mod inflight;
 mod key;
+pub mod reserve;
 mod store;
 
 use std::hash::BuildHasher;

@@ -14,6 +14,7 @@ use super::{AppliedLimit, Listen, Log, Plan, Route};
 use crate::config::diagnose::{Problem, Problems};
 use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
 use crate::config::section::{At, nearest};
+use crate::limit::reserve::Reserve;
 use crate::observe::metrics::{Metrics, NO_ROUTE};
 use crate::route::{Match, Table};
 
@@ -27,19 +28,31 @@ pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::
 /// # Errors
 /// Every problem, in the order of the file.
 pub fn from_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Vec<Problem>> {
+    successor(text, lookup, None)
+}
+
+/// The same as the successor of a plan that runs: endpoints that stay what they are keep their connections, health and breakers.
+///
+/// # Errors
+/// Every problem, in the order of the file; the running plan is not touched.
+pub fn successor(text: &str, lookup: &dyn Fn(&str) -> Option<String>, running: Option<&Plan>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems::default();
     let file = crate::config::read(text, &mut problems, lookup);
-    let plan = compile(&file, &mut problems);
+    let plan = compile(&file, running, &mut problems);
     if problems.is_empty() { Ok(plan) } else { Err(problems.sorted()) }
 }
 
 /// Compiles what can be compiled; the plan is usable only when no problem was added.
-fn compile(file: &File, problems: &mut Problems) -> Plan {
+fn compile(file: &File, running: Option<&Plan>, problems: &mut Problems) -> Plan {
     let listen = listen(&file.listen, problems);
     let metrics = Arc::new(Metrics::new(listen.workers));
     let body_timeout = file.listen.body_timeout.as_ref().map_or(Some(Duration::from_secs(30)), |at| at.value);
-    let targets: HashMap<&str, Option<Target>> =
-        file.backends.iter().map(|keys| (keys.name.value.as_str(), targets::backend(keys, listen.workers, problems))).collect();
+    let before = |name: &str| running?.backends.iter().find(|backend| *backend.name == *name).map(|backend| &**backend);
+    let targets: HashMap<&str, Option<Target>> = file
+        .backends
+        .iter()
+        .map(|keys| (keys.name.value.as_str(), targets::backend(keys, listen.workers, before(&keys.name.value), problems)))
+        .collect();
     let limits = targets::limits(&file.limits, &metrics);
     let mut voices = Voices::default();
     let layers = Layers { keys: vec![&file.defaults], errors: vec![&file.errors], body_timeout, mode: file.mode };
@@ -55,6 +68,8 @@ fn compile(file: &File, problems: &mut Problems) -> Plan {
         routes,
         fallback,
         fallback_voice,
+        gate: file.listen.max_in_flight.map(|max| targets::gate(max, false, &file::QueueKeys::default())),
+        buffers: Arc::new(Reserve::new(file.listen.buffer_memory.as_ref().map_or(256 << 20, |at| at.value) as usize)),
         backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
         limits: limits.into_values().map(|applied| applied.limit).collect(),
         log: Log {
@@ -171,6 +186,7 @@ impl Builder<'_> {
         let (voice, languages) = self.voices.compile(&layers, self.problems);
         policy.errors.languages = languages;
         policy.leak_guard = keys.leak_guard.unwrap_or(false);
+        policy.maintenance = keys.maintenance;
         policy.strip_prefix = keys.strip_prefix.as_ref().and_then(|prefix| self.strip_prefix(prefix, &rule.path));
         policy.cors = keys.cors.as_ref().and_then(|keys| cors(keys, methods.as_deref(), self.problems));
         let limits = self.limits_of(&layers.limits());
@@ -188,9 +204,9 @@ impl Builder<'_> {
         Some((rule, Arc::new(route)))
     }
 
-    fn limits_of(&mut self, names: &[At<String>]) -> Vec<AppliedLimit> {
+    fn limits_of(&mut self, uses: &[file::LimitUse]) -> Vec<AppliedLimit> {
         let mut found = Vec::new();
-        for name in names {
+        for file::LimitUse { name, .. } in uses {
             if let Some(limit) = self.limits.get(&name.value) {
                 found.push(limit.clone());
             } else if !self.file.limits.iter().any(|limit| limit.name.value == name.value) {

@@ -15,7 +15,8 @@ use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
 use crate::config::file::{KeySource, LogFormat, LogLevel};
-use crate::limit::inflight::InFlight;
+use crate::limit::gate::Gate;
+use crate::limit::reserve::Reserve;
 use crate::limit::{RateLimit, Settings};
 use crate::message::Messages;
 use crate::observe::metrics::{ByClass, Metrics, RouteMetrics};
@@ -43,6 +44,10 @@ pub struct Plan {
     pub fallback_voice: Voice,
     /// All rate limits.
     pub limits: Vec<Arc<RateLimit>>,
+    /// Requests in flight over all, when they are limited.
+    pub gate: Option<Arc<Gate>>,
+    /// Memory for bodies that are held.
+    pub buffers: Arc<Reserve>,
     /// All backends.
     pub backends: Vec<Arc<Backend>>,
     /// What is logged.
@@ -101,7 +106,7 @@ pub struct Route {
     /// Counters of the backend.
     pub backend_metrics: ByClass,
     /// Places of the backend, when they are limited.
-    pub gate: Option<Arc<InFlight>>,
+    pub gate: Option<Arc<Gate>>,
     /// What it wants.
     pub policy: Policy,
     /// How it tells its errors.

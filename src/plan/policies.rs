@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::{HeaderValue, Method};
 
 use crate::config::diagnose::Problems;
-use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, PolicyKeys};
+use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, LimitUse, PolicyKeys, RetryKeys};
 use crate::config::section::At;
-use crate::policy::{Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Timeouts};
+use crate::policy::{Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Timeouts};
 
 /// Everything one policy is merged from, most specific first.
 pub(super) struct Layers<'f> {
@@ -34,7 +34,7 @@ impl<'f> Layers<'f> {
     }
 
     /// Names of the limits in force.
-    pub(super) fn limits(&self) -> Vec<At<String>> {
+    pub(super) fn limits(&self) -> Vec<LimitUse> {
         self.first(|keys| &keys.limits).unwrap_or_default()
     }
 
@@ -68,6 +68,9 @@ impl<'f> Layers<'f> {
             errors: self.errors(problems),
             leak_guard: false,
             rate_limit_headers: self.first(|keys| &keys.rate_limit_headers).unwrap_or(false),
+            retry: self.first(|keys| &keys.retry).map(|keys| retry(&keys, problems)),
+            buffer_request: self.first(|keys| &keys.buffer_request).and_then(|at| kept(&at, "buffer_request", problems)),
+            maintenance: None,
         }
     }
 
@@ -92,6 +95,31 @@ impl<'f> Layers<'f> {
             proxy_status: self.error(|keys| &keys.proxy_status).unwrap_or(true),
             edge_safe: self.error(|keys| &keys.edge_safe).unwrap_or(false),
         }
+    }
+}
+
+/// The largest request body that may be held in memory, in bytes.
+const MAX_KEPT: u64 = 16 << 20;
+
+fn kept(at: &At<Option<u64>>, key: &str, problems: &mut Problems) -> Option<usize> {
+    let bytes = at.value?;
+    if bytes > MAX_KEPT {
+        problems.add(at.span.clone(), format!("`{key}` is at most 16MiB"), "such bodies are held in memory");
+    }
+    Some(bytes.min(MAX_KEPT) as usize)
+}
+
+fn retry(keys: &RetryKeys, problems: &mut Problems) -> Retry {
+    let usual = || vec![RetryOn::Connect, RetryOn::Lost, RetryOn::Status(502), RetryOn::Status(503), RetryOn::Status(504)];
+    let max_body = keys.max_body.as_ref().map(|at| At { value: Some(at.value), span: at.span.clone() });
+    Retry {
+        attempts: keys.attempts.unwrap_or(2) as u32,
+        on: keys.on.clone().unwrap_or_else(usual),
+        budget: keys.budget.unwrap_or(20) * 10,
+        backoff: keys.backoff.unwrap_or(Duration::from_millis(25)),
+        max_body: max_body.map_or(Some(64 << 10), |at| kept(&at, "max_body", problems)).unwrap_or(0),
+        idempotency_key: keys.idempotency_key.unwrap_or(false),
+        hedge: keys.hedge,
     }
 }
 

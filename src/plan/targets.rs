@@ -5,34 +5,34 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 
 use super::{AppliedLimit, QuotaPolicy};
 use crate::config::diagnose::Problems;
-use crate::config::file;
+use crate::config::file::{self, BalanceWord};
 use crate::config::section::At;
-use crate::limit::inflight::InFlight;
+use crate::config::units::Share;
+use crate::limit::gate::{Gate, GateSettings};
 use crate::limit::{RateLimit, Settings};
 use crate::observe::metrics::Metrics;
-use crate::upstream::backend::{Backend, Endpoint, HostHeader};
+use crate::upstream::backend::{Backend, Care, HostHeader, Target as UpstreamTarget};
+use crate::upstream::balance::{Balance, HashKey};
+use crate::upstream::breaker::{self, Rule};
+use crate::upstream::health::Probe;
 use crate::upstream::pool::PoolSettings;
 use crate::upstream::tls::{self, Tls};
 
 /// A backend with its gate.
-pub(super) type Target = (Arc<Backend>, Option<Arc<InFlight>>);
+pub(super) type Target = (Arc<Backend>, Option<Arc<Gate>>);
 
-/// Compiles one backend; `None` when it has no usable endpoint (the problem is told).
-pub(super) fn backend(keys: &file::Backend, cores: usize, problems: &mut Problems) -> Option<Target> {
-    let pool = PoolSettings {
-        max_connections: keys.pool.max_connections.unwrap_or(256) as usize,
-        max_idle: keys.pool.max_idle.unwrap_or(64) as usize,
-        idle_timeout: keys.pool.idle_timeout.unwrap_or(Duration::from_secs(4)),
-    };
-    let urls: Vec<(Uri, &At<String>)> = keys.endpoints.iter().filter_map(|url| Some((endpoint_url(url, problems)?, url))).collect();
+/// Compiles one backend; `None` when it has no usable endpoint (the problem is told). `before`: the same backend as it runs now.
+pub(super) fn backend(keys: &file::Backend, cores: usize, before: Option<&Backend>, problems: &mut Problems) -> Option<Target> {
+    let urls: Vec<(Uri, &file::EndpointKeys)> =
+        keys.endpoints.iter().filter_map(|endpoint| Some((endpoint_url(&endpoint.url, problems)?, endpoint))).collect();
     let secure = urls.iter().any(|(uri, _)| uri.scheme_str() == Some("https"));
     if !secure && keys.tls.is_some() {
         problems.add(
@@ -42,23 +42,90 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, problems: &mut Problem
         );
     }
     let config = if secure { client_config(keys, problems)? } else { None };
-    let mut endpoints = Vec::new();
-    for (uri, url) in urls {
+    let mut targets = Vec::new();
+    for (uri, endpoint) in urls {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { continue };
         let tls = match (&config, scheme) {
             (Some(config), "https") => {
-                Some(Tls { config: Arc::clone(config), server_name: server_name(keys, authority.host(), url, problems)? })
+                Some(Tls { config: Arc::clone(config), server_name: server_name(keys, authority.host(), &endpoint.url, problems)? })
             }
             _ => None,
         };
-        endpoints.push(Arc::new(Endpoint::new(scheme, authority, tls, pool, cores)));
+        let weight = endpoint.weight.unwrap_or(1) as u32;
+        targets.push(Arc::new(UpstreamTarget::new(scheme, authority, tls, weight, endpoint.drain)));
     }
-    if endpoints.is_empty() {
+    if targets.is_empty() {
         return None;
     }
     let host_header = host_header(keys, problems);
-    let gate = keys.max_in_flight.map(|max| Arc::new(InFlight::new(max as usize)));
-    Some((Arc::new(Backend { name: keys.name.value.as_str().into(), endpoints, host_header, turn: AtomicUsize::new(0) }), gate))
+    let care = care(keys, cores, problems);
+    let gate = backend_gate(keys, problems);
+    Some((Arc::new(Backend::new(keys.name.value.as_str().into(), targets, host_header, care, before)), gate))
+}
+
+/// A gate of so many requests, with a queue for half as many more.
+pub(super) fn gate(max: u64, adaptive: bool, queue: &file::QueueKeys) -> Arc<Gate> {
+    let max = max as usize;
+    let wait = queue.timeout.unwrap_or(Duration::from_millis(100));
+    let queue = queue.max.map_or_else(|| (max / 2).clamp(1, 1000), |max| max as usize);
+    Arc::new(Gate::new(GateSettings { max, adaptive, queue, wait }))
+}
+
+fn backend_gate(keys: &file::Backend, problems: &mut Problems) -> Option<Arc<Gate>> {
+    let adaptive = keys.adaptive.as_ref().is_some_and(|at| at.value);
+    if let (Some(at), None) = (keys.adaptive.as_ref().filter(|_| adaptive), keys.max_in_flight) {
+        problems.add(at.span.clone(), "`adaptive` needs `max_in_flight`", "the most that it may find, such as max_in_flight = 200");
+    }
+    keys.max_in_flight.map(|max| gate(max, adaptive, &keys.queue))
+}
+
+/// How the backend treats its endpoints.
+fn care(keys: &file::Backend, cores: usize, problems: &mut Problems) -> Care {
+    let seconds = Duration::from_secs;
+    let balance = match keys.balance.clone() {
+        None | Some(BalanceWord::LeastRequests) => Balance::LeastRequests,
+        Some(BalanceWord::RoundRobin) => Balance::RoundRobin,
+        Some(BalanceWord::HashClientIp) => Balance::Hash(HashKey::ClientIp),
+        Some(BalanceWord::HashHeader(name)) => Balance::Hash(HashKey::Header(name)),
+    };
+    Care {
+        balance,
+        pool: PoolSettings {
+            max_connections: keys.pool.max_connections.unwrap_or(256) as usize,
+            max_idle: keys.pool.max_idle.unwrap_or(64) as usize,
+            idle_timeout: keys.pool.idle_timeout.unwrap_or(seconds(4)),
+        },
+        probe: keys.health.as_ref().and_then(|health| probe(health, keys, problems)),
+        breaker: keys.breaker.as_ref().map(|breaker| {
+            let share = breaker.open_after.unwrap_or(Share { bad: 10, of: 20 });
+            let open_for = breaker.open_for.unwrap_or(seconds(10));
+            let trials = breaker.trials.unwrap_or(3) as u32;
+            breaker::Settings { rule: Rule::Share { bad: share.bad, of: share.of }, open_for, open_at_most: open_for, trials }
+        }),
+        slow_start: keys.slow_start.map_or(seconds(10), Option::unwrap_or_default),
+        panic_below: keys.health.as_ref().map_or(0, |health| health.panic_below.unwrap_or(30)),
+        dns_refresh: keys.dns_refresh.unwrap_or(seconds(30)),
+        cores,
+    }
+}
+
+fn probe(health: &file::HealthKeys, keys: &file::Backend, problems: &mut Problems) -> Option<Probe> {
+    let path = health.path.value.parse::<PathAndQuery>().ok().filter(|_| health.path.value.starts_with('/'));
+    if path.is_none() {
+        problems.add(health.path.span.clone(), "not a path", "a path begins with `/`, such as \"/health\"");
+    }
+    let literal = keys.host_header.as_ref().filter(|at| !matches!(at.value.as_str(), "upstream" | "client"));
+    let host = health.host.as_ref().or(literal).and_then(|at| HeaderValue::from_str(&at.value).ok());
+    let every = health.every.unwrap_or(Duration::from_secs(5));
+    Some(Probe {
+        path: path?,
+        host,
+        every,
+        timeout: health.timeout.unwrap_or(Duration::from_secs(1)),
+        unhealthy_after: health.unhealthy_after.unwrap_or(3) as u32,
+        healthy_after: health.healthy_after.unwrap_or(2) as u32,
+        expect: health.expect.clone().unwrap_or_else(|| vec![(200, 399)]),
+    })
 }
 
 fn host_header(keys: &file::Backend, problems: &mut Problems) -> HostHeader {
@@ -126,12 +193,12 @@ fn server_name(keys: &file::Backend, host: &str, url: &At<String>, problems: &mu
 /// All limits by name.
 pub(super) fn limits(keys: &[file::Limit], metrics: &Metrics) -> HashMap<String, AppliedLimit> {
     let made = keys.iter().filter_map(|limit| {
-        let rate = limit.rate?;
+        let rate = limit.rates.first()?.value;
         let settings = Settings {
             name: limit.name.value.clone(),
             count: rate.count,
             window: rate.window,
-            burst: limit.burst.unwrap_or(rate.count).max(NonZeroU32::MIN),
+            burst: limit.burst.as_ref().map_or(rate.count, |at| at.value).max(NonZeroU32::MIN),
             max_keys: limit.max_keys.unwrap_or(100_000) as usize,
         };
         let (quota_policy, refused) = (Arc::new(QuotaPolicy::of(&settings)), metrics.limit(&limit.name.value));

@@ -32,6 +32,8 @@ pub struct Clocks<'a> {
     pub begin: Instant,
     /// The upload, when there is a body.
     pub progress: Option<&'a Arc<Progress>>,
+    /// What is written is kept for another try.
+    pub replays: bool,
 }
 
 /// Sends and waits for the head.
@@ -44,7 +46,7 @@ pub async fn exchange(
     clocks: Clocks<'_>,
 ) -> Result<Response<Incoming>, Missed> {
     let Some(sending) = request.take() else { return Err(Missed::Failed(Kind::Internal.into())) };
-    connection.reads.reset();
+    connection.reads.begin(clocks.replays);
     let Connection { sender, reads, .. } = connection;
     let mut response = std::pin::pin!(sender.try_send_request(sending));
     let mut since = clocks.begin;

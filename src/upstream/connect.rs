@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::backend::Endpoint;
+use super::endpoint::Endpoint;
 use super::resolve::Resolver;
 use super::upload::Upload;
 use super::wire::{Reads, Wire};
@@ -60,11 +60,18 @@ impl Connector {
     }
 
     async fn open(self, endpoint: Arc<Endpoint>, phase: Arc<Phase>) -> Result<Opened, Failure> {
-        let addresses = self.resolver.resolve(&endpoint.host, endpoint.port).await;
-        let addresses = addresses.map_err(|error| Failure::because(Kind::DnsError, error.to_string()))?;
+        let target = &endpoint.target;
+        let addresses = match endpoint.address {
+            Some(address) => vec![SocketAddr::new(address, target.port)],
+            None => {
+                let resolved = self.resolver.resolve(&target.host).await;
+                let resolved = resolved.map_err(|error| Failure::because(Kind::DnsError, error.to_string()))?;
+                resolved.iter().map(|address| SocketAddr::new(*address, target.port)).collect()
+            }
+        };
         phase.resolved();
         let tcp = dial(&addresses).await?;
-        match &endpoint.tls {
+        match &target.tls {
             None => handshake(tcp).await,
             Some(tls) => {
                 let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.config));

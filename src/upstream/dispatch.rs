@@ -1,7 +1,8 @@
-//! From a ready request to a response head: pick an endpoint, get a connection, exchange; again on another connection only
-//! when nothing was ever sent.
+//! From a ready request to a response head: choose an endpoint, get a connection, exchange. `attempt` makes one exchange;
+//! `again` decides what follows a try that did not do.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
@@ -10,17 +11,19 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::attempt::{self, Clocks, Missed};
-use super::backend::{Backend, Endpoint};
+use super::again;
+use super::attempt::{self, Clocks};
+use super::backend::{Backend, Wish};
 use super::connect::{Connector, Phase};
+use super::endpoint::{Ended, Endpoint, Engaged};
 use super::pool::{Checkout, Connection, Pool};
+use super::replay::Replay;
+use super::retry;
 use super::upload::{Progress, Upload};
+use super::wire::Reads;
 use crate::context::Trail;
 use crate::failure::{Failure, Kind};
-use crate::policy::Timeouts;
-
-/// Attempts that may be made when none of them sent anything.
-const MAX_UNSENT: u32 = 3;
+use crate::policy::{Retry, Timeouts};
 
 /// What one core needs to reach upstreams.
 #[derive(Debug)]
@@ -50,8 +53,12 @@ fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
 impl Private {
     fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
         let mut slot = lock(self.0.get()?);
-        let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints.iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
+        let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
         slot.kept.take_if(|_| ours).filter(|(_, connection)| connection.sender.is_ready())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.get().is_none_or(|slot| lock(slot).kept.is_none())
     }
 
     /// The slot, from now on.
@@ -91,9 +98,32 @@ pub struct Outgoing {
     pub progress: Option<Arc<Progress>>,
     /// It carries connection authentication.
     pub connection_auth: bool,
+    /// Its body, for another try.
+    pub replay: Replay,
+    /// To do it twice is as good as to do it once: it is idempotent, or says so by a key.
+    pub repeatable: bool,
+    /// Hash of its key, where the backend balances by one.
+    pub key: Option<u64>,
 }
 
 impl Outgoing {
+    /// The same request once more, before it goes out. `None` when its body streams.
+    pub(super) fn twin(&self) -> Option<Box<Self>> {
+        let (Some(request), Replay::Whole(body)) = (&self.request, &self.replay) else { return None };
+        let target = request.uri().path_and_query().cloned()?;
+        let body = Upload::whole(body.clone()).0;
+        let request = Self::origin_form(request.method().clone(), target, request.headers().clone(), body).ok()?;
+        Some(Box::new(Self {
+            request: Some(request),
+            client_host: self.client_host.clone(),
+            progress: None,
+            connection_auth: self.connection_auth,
+            replay: self.replay.clone(),
+            repeatable: self.repeatable,
+            key: self.key,
+        }))
+    }
+
     /// A request in origin form (RFC 9112 3.2.1).
     ///
     /// # Errors
@@ -114,37 +144,50 @@ impl Outgoing {
 pub struct Reply {
     /// The head, and the body that still arrives.
     pub response: Response<Incoming>,
+    /// When the head came.
+    pub at: Instant,
+    /// From the begin of this try's exchange until then.
+    pub took: Duration,
     /// Gives the connection back when the body was read to its end.
     pub lease: Lease,
 }
 
-/// An attempt begins.
-fn begin_attempt(trail: &mut Trail, endpoint: &Endpoint) {
-    trail.endpoint = Some(Arc::clone(&endpoint.url));
-    trail.attempts += 1;
-}
-
-/// Holds a connection until its response was read.
+/// Holds a connection and its endpoint until the response was read.
 #[derive(Debug)]
 pub struct Lease {
     held: Option<Connection>,
-    endpoint: Arc<Endpoint>,
+    engaged: Engaged,
     private: Option<Arc<Mutex<Slot>>>,
 }
 
 impl Lease {
     /// Whose connection it is.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.engaged.endpoint
     }
 
     /// The response was read to its end, at `now`: the connection may serve again.
     pub fn finish(mut self, now: Instant) {
         let Some(connection) = self.held.take() else { return };
         match &self.private {
-            Some(private) => keep(private, Arc::clone(&self.endpoint), connection),
-            None => Pool::give_back(&self.endpoint, connection, now),
+            Some(private) => keep(private, Arc::clone(&self.engaged.endpoint), connection),
+            None => Pool::give_back(&self.engaged.endpoint, connection, now),
         }
+    }
+
+    /// The response broke off.
+    pub fn broke(self, kind: Kind) {
+        self.engaged.broke(kind);
+    }
+
+    /// The same, to be kept.
+    pub(super) fn engaged_endpoint(&self) -> &Arc<Endpoint> {
+        &self.engaged.endpoint
+    }
+
+    /// The head of the request as it was written.
+    pub(super) fn head(&self) -> Option<Vec<u8>> {
+        self.held.as_ref()?.reads.head()
     }
 
     /// From now on the connection belongs to one client connection.
@@ -160,6 +203,8 @@ pub struct Means<'a> {
     pub upstreams: &'a Upstreams,
     /// The route's clocks.
     pub timeouts: &'a Timeouts,
+    /// The route's retries.
+    pub retry: Option<&'a Retry>,
     /// When the request arrived.
     pub arrival: Instant,
     /// End of everything.
@@ -168,60 +213,149 @@ pub struct Means<'a> {
     pub private: &'a Private,
 }
 
+/// A try that got no response head.
+#[derive(Debug)]
+pub(super) struct Missed {
+    pub(super) failure: Failure,
+    pub(super) fate: Fate,
+    /// Where it was made, when it got that far.
+    pub(super) endpoint: Option<Arc<Endpoint>>,
+    /// What was written, where the request is gone.
+    pub(super) wrote: Option<Reads>,
+}
+
+/// How far the request of a failed try came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// No endpoint was chosen.
+    Nowhere,
+    /// No connection was had.
+    Unconnected,
+    /// The connection closed before anything was written.
+    Unsent,
+    /// An idle connection turned out to be closed: nothing came back.
+    Stale,
+    /// The upstream may have seen it.
+    Seen,
+}
+
+/// How one try differs from the first.
+#[derive(Debug, Default)]
+pub(super) struct Try<'a> {
+    /// An endpoint that was chosen already.
+    pub(super) engaged: Option<Engaged>,
+    /// Endpoints that were tried: others first.
+    pub(super) tried: &'a [Arc<Endpoint>],
+    /// This endpoint, on a connection that was not idle.
+    pub(super) fresh_at: Option<&'a Arc<Endpoint>>,
+    /// It is not the first.
+    pub(super) again: bool,
+}
+
 /// Gets a response head.
 ///
 /// # Errors
-/// The failure of the last attempt; `trail` tells where it was made.
+/// The failure of the last try; `trail` tells where it was made.
 pub async fn dispatch(backend: &Backend, outgoing: &mut Outgoing, means: Means<'_>, trail: &mut Trail) -> Result<Reply, Failure> {
-    let turn = backend.next();
-    let mut kept = means.private.take(backend);
-    let private = kept.is_some() || outgoing.connection_auth;
-    for round in 0..MAX_UNSENT {
-        // Until something was waited for, arrival is now: one reading of the clock less.
-        let (endpoint, mut connection, begin) = match kept.take() {
-            Some((endpoint, connection)) => {
-                begin_attempt(trail, &endpoint);
-                (endpoint, connection, means.arrival)
-            }
-            None => {
-                let endpoint = backend.nth(turn.wrapping_add(round as usize)).ok_or(Kind::NoEndpoint)?;
-                begin_attempt(trail, endpoint);
-                let connected = match checkout(endpoint, means, round > 0) {
-                    Checkout::Ready(connection) => Ok((connection, means.arrival)),
-                    // On the heap: most requests find an idle connection.
-                    other => Box::pin(connect(endpoint, means, other)).await.map(|connection| (connection, Instant::now())),
-                };
-                match connected {
-                    Ok((connection, begin)) => (Arc::clone(endpoint), connection, begin),
-                    // Nothing was sent: another endpoint may be better off.
-                    Err(_) if backend.endpoints.len() > round as usize + 1 && round + 1 < MAX_UNSENT => continue,
-                    Err(failure) => return Err(failure),
-                }
-            }
-        };
-        let begin = if round == 0 { begin } else { Instant::now() };
-        if let Some(request) = &mut outgoing.request {
-            let host = backend.host_for(&endpoint, outgoing.client_host.as_ref());
-            request.headers_mut().insert(header::HOST, host.clone());
-        }
-        let clocks = Clocks { timeouts: means.timeouts, deadline: means.deadline, begin, progress: outgoing.progress.as_ref() };
-        match attempt::exchange(&mut connection, &mut outgoing.request, clocks).await {
-            Ok(response) => {
-                let owner = private.then(|| means.private.slot());
-                return Ok(Reply { response, lease: Lease { held: Some(connection), endpoint, private: owner } });
-            }
-            Err(Missed::NeverSent) => {}
-            Err(Missed::Failed(failure)) => return Err(failure),
+    if let Some(retry) = means.retry {
+        backend.budget.deposit(retry.budget);
+        let private = outgoing.connection_auth || !means.private.is_empty();
+        if let Some(delay) = again::hedge_delay(backend, outgoing, private, retry) {
+            return Box::pin(again::hedged(backend, outgoing, means, trail, delay)).await;
         }
     }
-    Err(Failure::because(Kind::ConnectionLost, "every connection was closed before the request could be sent"))
+    let first = try_once(backend, outgoing, means, trail, Try::default()).await;
+    match first {
+        Ok(reply) if means.retry.is_none_or(|policy| !retry::wants_status(policy, reply.response.status().as_u16())) => Ok(reply),
+        // On the heap: most requests need one try.
+        other => Box::pin(again::follow(other, backend, outgoing, means, trail)).await,
+    }
+}
+
+/// One try: an endpoint, a connection, an exchange.
+pub(super) async fn try_once(
+    backend: &Backend,
+    outgoing: &mut Outgoing,
+    means: Means<'_>,
+    trail: &mut Trail,
+    which: Try<'_>,
+) -> Result<Reply, Missed> {
+    // Until something was waited for, arrival is now: one reading of the clock less.
+    let now = if which.again { Instant::now() } else { means.arrival };
+    let mut kept = if which.again { None } else { means.private.take(backend) };
+    let private = kept.is_some() || outgoing.connection_auth;
+    let engaged = match (which.engaged, which.fresh_at.or(kept.as_ref().map(|(endpoint, _)| endpoint))) {
+        (Some(engaged), _) => Ok(engaged),
+        (None, Some(endpoint)) => Endpoint::enter(endpoint, now, false).ok_or_else(|| Kind::NoEndpoint.into()),
+        (None, None) => backend.choose(Wish { now, key: outgoing.key, tried: which.tried }),
+    };
+    let mut engaged = engaged.map_err(|failure: Failure| Missed { failure, fate: Fate::Nowhere, endpoint: None, wrote: None })?;
+    trail.endpoint = Some(Arc::clone(&engaged.endpoint.label));
+    trail.attempts += 1;
+    let (mut connection, begin) = match kept.take() {
+        Some((_, connection)) => (connection, now),
+        None => match checkout(&engaged.endpoint, means, which.fresh_at.is_some(), now) {
+            Checkout::Ready(connection) => (connection, now),
+            // On the heap: most requests find an idle connection.
+            other => match Box::pin(connect(&engaged.endpoint, means, other)).await {
+                Ok(connection) => (connection, Instant::now()),
+                Err(failure) => return Err(unconnected(failure, engaged, now)),
+            },
+        },
+    };
+    if let Some(request) = &mut outgoing.request {
+        let host = backend.host_for(&engaged.endpoint, outgoing.client_host.as_ref());
+        request.headers_mut().insert(header::HOST, host.clone());
+    }
+    let replays = outgoing.repeatable && !private && !matches!(outgoing.replay, Replay::Never);
+    let clocks = Clocks { timeouts: means.timeouts, deadline: means.deadline, begin, progress: outgoing.progress.as_ref(), replays };
+    let exchanged = attempt::exchange(&mut connection, &mut outgoing.request, clocks).await;
+    let now = Instant::now();
+    let took = now.saturating_duration_since(begin);
+    match exchanged {
+        Ok(response) => {
+            engaged.ended(Ended::Answered(response.status().as_u16()), took, now);
+            if means.retry.is_some_and(|retry| retry.hedge.is_some()) {
+                backend.latencies.heard(took);
+            }
+            let owner = private.then(|| means.private.slot());
+            Ok(Reply { response, at: now, took, lease: Lease { held: Some(connection), engaged, private: owner } })
+        }
+        Err(missed) => Err(lost(missed, connection, engaged, took, now)),
+    }
+}
+
+/// No connection: the endpoint is to blame only when it did not let us in.
+fn unconnected(failure: Failure, mut engaged: Engaged, begin: Instant) -> Missed {
+    let now = Instant::now();
+    engaged.ended(Ended::Failed(failure.kind), now.saturating_duration_since(begin), now);
+    let fate = if failure.kind == Kind::Overloaded { Fate::Nowhere } else { Fate::Unconnected };
+    Missed { failure, fate, endpoint: Some(Arc::clone(&engaged.endpoint)), wrote: None }
+}
+
+/// The exchange failed. That an idle connection is closed says nothing of an endpoint.
+fn lost(missed: attempt::Missed, connection: Connection, mut engaged: Engaged, took: Duration, now: Instant) -> Missed {
+    let endpoint = Some(Arc::clone(&engaged.endpoint));
+    let wrote = Some(connection.reads.clone());
+    let (failure, fate) = match missed {
+        attempt::Missed::NeverSent => {
+            (Failure::because(Kind::ConnectionLost, "every connection was closed before the request could be sent"), Fate::Unsent)
+        }
+        // Nothing of an answer came over a connection that had been idle.
+        attempt::Missed::Failed(failure) if connection.reused && failure.kind == Kind::ConnectionLost => (failure, Fate::Stale),
+        attempt::Missed::Failed(failure) => (failure, Fate::Seen),
+    };
+    if fate == Fate::Seen {
+        engaged.ended(Ended::Failed(failure.kind), took, now);
+    }
+    Missed { failure, fate, endpoint, wrote }
 }
 
 /// An idle connection, a place for a new one, or neither.
-fn checkout(endpoint: &Endpoint, means: Means<'_>, fresh: bool) -> Checkout {
+fn checkout(endpoint: &Endpoint, means: Means<'_>, fresh: bool, now: Instant) -> Checkout {
     match fresh {
         true => endpoint.pool.place().map_or(Checkout::Full, Checkout::Open),
-        false => endpoint.pool.checkout(means.upstreams.core, means.arrival),
+        false => endpoint.pool.checkout(means.upstreams.core, now),
     }
 }
 
@@ -249,7 +383,7 @@ async fn connect(endpoint: &Arc<Endpoint>, means: Means<'_>, first: Checkout) ->
     }
 }
 
-async fn within<F: Future>(due: Option<Instant>, work: F) -> Option<F::Output> {
+pub(super) async fn within<F: Future>(due: Option<Instant>, work: F) -> Option<F::Output> {
     match due {
         Some(due) => tokio::time::timeout_at(due, work).await.ok(),
         None => Some(work.await),

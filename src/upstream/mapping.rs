@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::backend::Endpoint;
+use super::backend::Target;
 
 /// How paths and authorities are mapped back. Works on bytes: a reference that no URI parser takes must not pass unseen.
 #[derive(Clone, Copy, Debug)]
 pub struct Mapping<'a> {
     /// Prefix that was removed from the request's path.
     pub prefix: Option<&'a str>,
-    /// All endpoints of the backend: a redirect to a sibling is inside too.
-    pub endpoints: &'a [Arc<Endpoint>],
+    /// All targets of the backend: a redirect to a sibling is inside too.
+    pub targets: &'a [Arc<Target>],
     /// `Host` that was sent upstream.
     pub host: &'a [u8],
 }
@@ -60,8 +60,7 @@ impl Mapping<'_> {
             let address = std::str::from_utf8(name).is_ok_and(|name| name.parse::<IpAddr>().is_ok());
             host.eq_ignore_ascii_case(name) && (port.is_none() || port == number || address)
         };
-        authority.eq_ignore_ascii_case(self.host)
-            || self.endpoints.iter().any(|endpoint| own(endpoint.host.as_bytes(), Some(endpoint.port)))
+        authority.eq_ignore_ascii_case(self.host) || self.targets.iter().any(|target| own(target.host.as_bytes(), Some(target.port)))
     }
 
     /// `Path` gets the prefix back; a `Domain` that names the endpoint goes, which makes the cookie the client's host's.
@@ -127,16 +126,14 @@ fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
 mod tests {
     use super::*;
 
-    fn endpoints() -> Vec<Arc<Endpoint>> {
-        let settings =
-            crate::upstream::pool::PoolSettings { max_connections: 1, max_idle: 1, idle_timeout: std::time::Duration::from_secs(1) };
-        let endpoint = |authority: &str| Arc::new(Endpoint::new("http", &authority.parse().unwrap(), None, settings, 1));
-        vec![endpoint("10.0.0.11:8080"), endpoint("sibling.internal:81")]
+    fn targets() -> Vec<Arc<Target>> {
+        let target = |authority: &str| Arc::new(Target::new("http", &authority.parse().unwrap(), None, 1, false));
+        vec![target("10.0.0.11:8080"), target("sibling.internal:81")]
     }
 
     fn mapped(name: &'static str, value: &'static str) -> String {
-        let endpoints = endpoints();
-        let mapping = Mapping { prefix: Some("/orders"), endpoints: &endpoints, host: b"10.0.0.11:8080" };
+        let targets = targets();
+        let mapping = Mapping { prefix: Some("/orders"), targets: &targets, host: b"10.0.0.11:8080" };
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
         mapping.apply(&mut headers);
@@ -168,8 +165,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn nothing_panics(value in "[ -~]{0,60}") {
-            let endpoints = endpoints();
-            let mapping = Mapping { prefix: Some("/p"), endpoints: &endpoints, host: b"h" };
+            let targets = targets();
+            let mapping = Mapping { prefix: Some("/p"), targets: &targets, host: b"h" };
             let mut headers = HeaderMap::new();
             for name in ["location", "refresh", "set-cookie"] {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap());

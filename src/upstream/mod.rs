@@ -4,8 +4,15 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `dispatch` | permit, endpoint, attempt, the retry of what was never sent |
+//! | `dispatch` | one try: endpoint, connection, exchange |
+//! | `again` | what follows a try that did not do: another, one beside it, or nothing |
 //! | `attempt` | one exchange on one connection, and its clocks |
+//! | `retry`, `hedge` | may it be sent again, and when: decisions, budget, percentiles |
+//! | `replay` | the request once more, from what was written |
+//! | `backend` | the endpoints that serve now, and the choice among them |
+//! | `endpoint` | one address, and what is known of it |
+//! | `balance`, `breaker`, `health`, `load` | the pure cores of that choice |
+//! | `watch` | in the background: resolves names again, probes endpoints |
 //! | `pool` | idle connections per core, a bound over all cores |
 //! | `connect` | DNS, TCP, TLS, HTTP handshake |
 //! | `resolve` | names to addresses, off the runtime |
@@ -19,17 +26,28 @@
 //!
 //! [`Failure`]: crate::failure::Failure
 
+mod again;
 pub mod attempt;
 pub mod backend;
+pub mod balance;
+pub mod breaker;
 pub mod connect;
 pub mod dispatch;
+pub mod endpoint;
 mod forwarding;
+pub mod health;
+pub mod hedge;
+pub mod load;
 pub mod mapping;
 pub mod pool;
+pub mod replay;
 pub mod request_head;
 pub mod resolve;
 pub mod response_head;
+pub mod retry;
+mod sync;
 pub mod tls;
 mod trace_context;
 pub mod upload;
+pub mod watch;
 pub mod wire;

@@ -12,8 +12,8 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::backend::Endpoint;
 use super::connect::{Opened, Task};
+use super::endpoint::Endpoint;
 use super::upload::Upload;
 use super::wire::Reads;
 
@@ -202,6 +202,11 @@ impl Pool {
         if lane.is_empty() {
             lane.shrink_to(8);
         }
+    }
+
+    /// Has it these bounds?
+    pub fn is_like(&self, settings: PoolSettings, cores: usize) -> bool {
+        self.settings == settings && self.lanes.len() == cores.max(1)
     }
 
     /// How long one may be idle.

@@ -55,6 +55,10 @@ pub struct Rare {
     pub preflight_method: Option<HeaderValue>,
     /// `Access-Control-Request-Headers`
     pub preflight_headers: Option<HeaderValue>,
+    /// `X-Request-Deadline`
+    pub deadline: Option<HeaderValue>,
+    /// `grpc-timeout`
+    pub grpc_timeout: Option<HeaderValue>,
     id: Option<HeaderValue>,
     forwarded_for: Vec<HeaderValue>,
     forwarded: Option<HeaderValue>,
@@ -67,6 +71,8 @@ static NOTHING_RARE: Rare = Rare {
     expect: None,
     preflight_method: None,
     preflight_headers: None,
+    deadline: None,
+    grpc_timeout: None,
     id: None,
     forwarded_for: Vec::new(),
     forwarded: None,
@@ -132,6 +138,8 @@ impl Seen {
                 }
             }
             "traceparent" => self.traced = true,
+            "x-request-deadline" => self.rare_mut().deadline = Some(value.clone()),
+            "grpc-timeout" => self.rare_mut().grpc_timeout = Some(value.clone()),
             "x-request-id" => self.rare_mut().id = Some(value.clone()),
             "via" => self.looped |= mentions(value, via),
             "access-control-request-method" => self.rare_mut().preflight_method = Some(value.clone()),

@@ -1,25 +1,24 @@
 //! Names to addresses, off the runtime: `getaddrinfo` on a few threads of its own, behind a cache.
 //!
 //! hyper's stock resolver takes the shared blocking pool, where one slow name starves all. Here a name is asked once at a
-//! time, the last good answer is kept, and a refresh never makes a request wait.
+//! time, and the last good answer is kept. Requests wait here only for the first answer of a name: later ones come through
+//! `watch`.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// How long an answer is fresh.
-const FRESH: Duration = Duration::from_secs(30);
 /// How long a failure is remembered, so that a dead name is not asked on every request.
 const FAILED: Duration = Duration::from_secs(1);
 /// Names asked at the same time.
 const MAX_THREADS: usize = 16;
 /// Requests that may wait for one name.
 const MAX_WAITING: usize = 4096;
-/// Addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 8;
+/// Addresses of one name that are used.
+const MAX_ADDRESSES: usize = 64;
 
 /// Why a name has no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,49 +54,55 @@ impl std::fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// Socket addresses of a host, at most eight. Address literals cost nothing. The caller sets the clock.
+    /// Addresses of a host: the last good answer, or the first one to come. The caller sets the clock.
     ///
     /// # Errors
     /// When the system knows no address and none was known before.
-    pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
-        let with_port = |addresses: &[IpAddr]| addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, port)]);
-        }
-        let answer = match self.lookup(host) {
+    pub async fn resolve(&self, host: &str) -> Result<Arc<[IpAddr]>, ResolveError> {
+        self.answer(host, false).await
+    }
+
+    /// Asks the system again. The caller sets the clock.
+    ///
+    /// # Errors
+    /// When the system knows no address now; what was known before stays the answer of [`Self::resolve`].
+    pub async fn renew(&self, host: &str) -> Result<Arc<[IpAddr]>, ResolveError> {
+        self.answer(host, true).await
+    }
+
+    async fn answer(&self, host: &str, anew: bool) -> Answer {
+        match self.lookup(host, anew) {
             Lookup::Known(answer) => answer,
             Lookup::Wait(receiver) => receiver.await.unwrap_or_else(|_| Err(error(host, "the resolver is busy"))),
-        };
-        answer.map(|addresses| with_port(&addresses))
+        }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lookup(&self, host: &str) -> Lookup {
+    fn lookup(&self, host: &str, anew: bool) -> Lookup {
         let mut entries = self.entries();
         let asking = entries.values().filter(|entry| entry.asking).count();
         // Names come from the configuration only: the map is bounded by it.
         let entry = entries.entry(host.to_owned()).or_default();
-        let age = entry.asked.map(|asked| asked.elapsed());
-        let fresh = age.is_some_and(|age| age < if entry.failed.is_some() { FAILED } else { FRESH });
-        if !fresh && !entry.asking && asking < MAX_THREADS {
-            entry.asking = self.ask(host);
-        }
-        if let Some(good) = &entry.good {
+        if let Some(good) = entry.good.as_ref().filter(|_| !anew) {
             return Lookup::Known(Ok(Arc::clone(good)));
         }
-        match &entry.failed {
-            Some(failed) if fresh => Lookup::Known(Err(failed.clone())),
-            _ if !entry.asking || entry.waiting.len() >= MAX_WAITING => Lookup::Known(Err(error(host, "the resolver is busy"))),
-            _ => {
-                let (sender, receiver) = oneshot::channel();
-                entry.waiting.retain(|waiting| !waiting.is_closed());
-                entry.waiting.push(sender);
-                Lookup::Wait(receiver)
-            }
+        let fresh = entry.asked.is_some_and(|asked| asked.elapsed() < FAILED);
+        if let Some(failed) = entry.failed.as_ref().filter(|_| fresh && !anew) {
+            return Lookup::Known(Err(failed.clone()));
         }
+        if !entry.asking && asking < MAX_THREADS {
+            entry.asking = self.ask(host);
+        }
+        if !entry.asking || entry.waiting.len() >= MAX_WAITING {
+            return Lookup::Known(Err(error(host, "the resolver is busy")));
+        }
+        let (sender, receiver) = oneshot::channel();
+        entry.waiting.retain(|waiting| !waiting.is_closed());
+        entry.waiting.push(sender);
+        Lookup::Wait(receiver)
     }
 
     /// Starts a thread that asks the system; false when no thread could be started.
@@ -136,7 +141,12 @@ fn error(host: &str, reason: impl Into<String>) -> ResolveError {
 
 fn system(host: &str) -> Answer {
     let found = (host, 0).to_socket_addrs().map_err(|e| error(host, e.to_string()))?;
-    let addresses: Vec<IpAddr> = found.map(|address| address.ip()).take(MAX_ADDRESSES).collect();
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in found.map(|address| address.ip()) {
+        if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
+            addresses.push(address);
+        }
+    }
     if addresses.is_empty() { Err(error(host, "no addresses")) } else { Ok(addresses.into()) }
 }
 
@@ -147,9 +157,9 @@ mod tests {
     #[tokio::test]
     async fn literals_names_and_unknown_names() {
         let resolver = Resolver::default();
-        assert_eq!(resolver.resolve("127.0.0.1", 80).await.unwrap(), ["127.0.0.1:80".parse().unwrap()]);
-        assert_eq!(resolver.resolve("::1", 80).await.unwrap(), ["[::1]:80".parse().unwrap()]);
-        assert!(resolver.resolve("localhost", 1).await.unwrap().iter().all(|a| a.ip().is_loopback()));
-        assert!(resolver.resolve("does-not-exist.invalid", 1).await.is_err());
+        assert_eq!(*resolver.resolve("127.0.0.1").await.unwrap(), ["127.0.0.1".parse::<IpAddr>().unwrap()]);
+        assert!(resolver.resolve("localhost").await.unwrap().iter().all(IpAddr::is_loopback));
+        assert!(resolver.renew("localhost").await.unwrap().iter().all(IpAddr::is_loopback));
+        assert!(resolver.resolve("does-not-exist.invalid").await.is_err());
     }
 }

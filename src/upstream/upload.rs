@@ -1,6 +1,7 @@
 //! The request body on its way upstream: bounded in size, with a clock for slow clients, telling how far it came.
 //!
-//! A body that fails ends the exchange with its own [`Failure`]; `classify` finds it behind hyper's error.
+//! A body that fails ends the exchange with its own [`Failure`]; `classify` finds it behind hyper's error. A body that was read
+//! beforehand is sent from memory, and can be sent again.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -84,7 +85,10 @@ pub struct Upload(Option<Box<Stream>>);
 struct Stream {
     /// Until all of it was read. Before the body, so that who hears of the body's end finds it gone.
     hold: Hold,
-    body: Incoming,
+    /// What was read beforehand.
+    before: Option<Bytes>,
+    /// What is still to come from the client.
+    body: Option<Incoming>,
     left: Option<u64>,
     idle: Option<Duration>,
     clock: Option<Pin<Box<Sleep>>>,
@@ -97,17 +101,37 @@ impl Upload {
         Self(None)
     }
 
-    /// A body that streams, with at most `limit` bytes and at most `idle` between two chunks.
-    pub fn stream(body: Incoming, hold: Hold, limit: Option<u64>, idle: Option<Duration>) -> (Self, Arc<Progress>) {
+    /// A body that streams, with at most `limit` bytes and at most `idle` between two chunks. `before` was read of it already,
+    /// and is within the limit.
+    pub fn stream(before: Bytes, body: Incoming, hold: Hold, limit: Option<u64>, idle: Option<Duration>) -> (Self, Arc<Progress>) {
         let progress = Progress::new(Instant::now());
-        let stream = Stream { body, left: limit, idle, clock: None, progress: Arc::clone(&progress), hold };
+        let left = limit.map(|limit| limit.saturating_sub(before.len() as u64));
+        let before = (!before.is_empty()).then_some(before);
+        let stream = Stream { before, body: Some(body), left, idle, clock: None, progress: Arc::clone(&progress), hold };
+        (Self(Some(Box::new(stream))), progress)
+    }
+
+    /// A body that is there.
+    pub fn whole(bytes: Bytes) -> (Self, Arc<Progress>) {
+        let progress = Progress::new(Instant::now());
+        if bytes.is_empty() {
+            progress.note(Stage::Done, 0);
+            return (Self(None), progress);
+        }
+        let hold = Hold::nothing();
+        let stream = Stream { before: Some(bytes), body: None, left: None, idle: None, clock: None, progress: Arc::clone(&progress), hold };
         (Self(Some(Box::new(stream))), progress)
     }
 }
 
 impl Stream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+        if let Some(before) = self.before.take() {
+            self.step(before.len() as u64);
+            return Poll::Ready(Some(Ok(Frame::data(before))));
+        }
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
             self.progress.note(Stage::WaitsForClient, 0);
             return self.poll_clock(cx);
         };
@@ -135,12 +159,21 @@ impl Stream {
                 None => return Some(Err(Failure::because(Kind::PayloadTooLarge, "the request body passed request_body_limit"))),
             }
         }
-        if self.body.is_end_stream() {
+        self.step(size);
+        Some(Ok(frame))
+    }
+
+    /// So many bytes go on their way.
+    fn step(&mut self, size: u64) {
+        if self.is_over() {
             self.done(size);
         } else {
             self.progress.note(Stage::WaitsForUpstream, size);
         }
-        Some(Ok(frame))
+    }
+
+    fn is_over(&self) -> bool {
+        self.before.is_none() && self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     /// All of it was read.
@@ -154,6 +187,17 @@ impl Stream {
         let clock = self.clock.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
         ready!(clock.as_mut().poll(cx));
         Poll::Ready(Some(Err(Failure::because(Kind::RequestTimeout, "no byte of the request body within body_timeout"))))
+    }
+
+    fn size(&self) -> SizeHint {
+        let (before, rest) = (self.before.as_ref().map_or(0, |before| before.len() as u64), self.body.as_ref().map(Body::size_hint));
+        let Some(rest) = rest else { return SizeHint::with_exact(before) };
+        let mut size = SizeHint::new();
+        size.set_lower(before + rest.lower());
+        if let Some(upper) = rest.upper() {
+            size.set_upper(before + upper);
+        }
+        size
     }
 }
 
@@ -169,10 +213,10 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|stream| stream.body.is_end_stream())
+        self.0.as_ref().is_none_or(|stream| stream.is_over())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |stream| stream.body.size_hint())
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |stream| stream.size())
     }
 }

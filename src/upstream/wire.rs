@@ -1,15 +1,19 @@
 //! An upstream socket that counts what arrives: hyper reports an end before and within a response head alike, but they are
-//! two rows of the catalogue.
+//! two rows of the catalogue. It also keeps the head that was written: hyper consumes a request, and one that goes out again is
+//! read back from here, which costs a copy of some hundred bytes instead of a copy of every header.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+
+use memchr::memmem;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-/// Successful reads since the request began; the end of the stream counts as one.
+/// What a connection's exchange knows of its socket: successful reads since the request began (the end of the stream counts as
+/// one), whether the upstream still reads, and the head of the request as it was written.
 #[derive(Clone, Debug, Default)]
 pub struct Reads(Arc<Seen>);
 
@@ -17,26 +21,64 @@ pub struct Reads(Arc<Seen>);
 struct Seen {
     reads: AtomicU32,
     deaf: AtomicBool,
+    keeps: AtomicBool,
+    head: Mutex<Vec<u8>>,
 }
 
+/// The largest head that is kept, in bytes; a larger one cannot be sent again.
+const MAX_HEAD: usize = 64 * 1024;
+/// Room that a connection keeps for its next head.
+const USUAL_HEAD: usize = 2 * 1024;
+
 impl Reads {
-    /// A request begins.
-    pub fn reset(&self) {
+    /// A request begins; `keeps` its head for another try.
+    pub fn begin(&self, keeps: bool) {
         self.0.reads.store(0, Ordering::Relaxed);
+        if keeps {
+            let mut head = self.lock();
+            head.clear();
+            head.shrink_to(USUAL_HEAD);
+        }
+        self.0.keeps.store(keeps, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Did bytes of a response arrive? `ended` says that the last read was the end of the stream.
     pub fn any_bytes(&self, ended: bool) -> bool {
         self.0.reads.load(Ordering::Relaxed) > u32::from(ended)
     }
-}
 
-impl Reads {
     /// The upstream has stopped reading: this connection serves no further request.
     pub fn is_deaf(&self) -> bool {
         self.0.deaf.load(Ordering::Relaxed)
     }
+
+    /// The head as it was written, when all of it was kept.
+    pub fn head(&self) -> Option<Vec<u8>> {
+        let head = self.lock();
+        let end = memmem::find(&head, END_OF_HEAD)?;
+        Some(head[..end + END_OF_HEAD.len()].to_vec())
+    }
+
+    /// Bytes of a request went out.
+    fn wrote(&self, bytes: &[u8]) {
+        let mut head = self.lock();
+        if head.capacity() == 0 {
+            head.reserve(bytes.len().min(USUAL_HEAD));
+        }
+        let room = MAX_HEAD.saturating_sub(head.len());
+        head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        // A head nearly always goes out in one piece, which ends with its end.
+        if head.ends_with(END_OF_HEAD) || head.len() >= MAX_HEAD || memmem::find(&head, END_OF_HEAD).is_some() {
+            self.0.keeps.store(false, Ordering::Release);
+        }
+    }
 }
+
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
 /// The socket.
 ///
@@ -57,6 +99,21 @@ impl<T> Wire<T> {
 }
 
 impl<T> Wire<T> {
+    /// Keeps what was written of the bytes offered, as long as they are a head.
+    fn keep(&self, written: &Poll<io::Result<usize>>, offered: &[IoSlice<'_>]) {
+        if !self.reads.0.keeps.load(Ordering::Acquire) {
+            return;
+        }
+        let Poll::Ready(Ok(mut left)) = *written else { return };
+        for bytes in offered {
+            let part = &bytes[..left.min(bytes.len())];
+            left -= part.len();
+            if !part.is_empty() && self.reads.0.keeps.load(Ordering::Relaxed) {
+                self.reads.wrote(part);
+            }
+        }
+    }
+
     fn hear(&self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Err(error)) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
@@ -83,10 +140,14 @@ impl<T: Write + Unpin> Write for Wire<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.reads.is_deaf() {
-            return Poll::Ready(Ok(bytes.len()));
+            let written = Poll::Ready(Ok(bytes.len()));
+            this.keep(&written, &[IoSlice::new(bytes)]);
+            return written;
         }
         let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
-        this.hear(written, bytes.len())
+        let written = this.hear(written, bytes.len());
+        this.keep(&written, &[IoSlice::new(bytes)]);
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -105,9 +166,13 @@ impl<T: Write + Unpin> Write for Wire<T> {
         let this = self.get_mut();
         let all = bufs.iter().map(|buf| buf.len()).sum();
         if this.reads.is_deaf() {
-            return Poll::Ready(Ok(all));
+            let written = Poll::Ready(Ok(all));
+            this.keep(&written, bufs);
+            return written;
         }
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
-        this.hear(written, all)
+        let written = this.hear(written, all);
+        this.keep(&written, bufs);
+        written
     }
 }

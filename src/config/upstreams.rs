@@ -1,0 +1,113 @@
+//! Reads `[backends.NAME]`: endpoints, and how they are treated. Which keys there are and of which type; what they mean together
+//! is the plan's business.
+
+use http::HeaderName;
+use toml::de::DeValue;
+
+use super::errors::errors;
+use super::file::{Backend, BalanceWord, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, QueueKeys, TlsKeys};
+use super::keys::policy;
+use super::section::{At, Section};
+use super::units;
+
+pub(super) fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
+    s.choice("protocol", &[("auto", Some(())), ("h1", Some(())), ("h2", None)]);
+    Backend {
+        name,
+        endpoints: endpoints(s),
+        max_in_flight: s.number("max_in_flight", 1..=1_000_000),
+        adaptive: s.value("adaptive").map(toml::Spanned::span).zip(s.boolean("adaptive")).map(|(span, value)| At { value, span }),
+        queue: s.table("queue", queue).unwrap_or_default(),
+        balance: s.parsed("balance", balance).map(|at| at.value),
+        dns_refresh: s.parsed("dns_refresh", units::duration).map(|at| at.value),
+        slow_start: s.parsed("slow_start", units::clock).map(|at| at.value),
+        health: s.table("health", health).flatten(),
+        breaker: s.table("breaker", breaker),
+        host_header: s.string("host_header"),
+        pool: s.table("pool", pool).unwrap_or_default(),
+        tls: s.table("tls", tls),
+        errors: s.table("errors", errors).unwrap_or_default(),
+        policy: policy(s),
+    }
+}
+
+/// URLs, or tables with a `url`.
+fn endpoints(s: &mut Section<'_, '_>) -> Vec<EndpointKeys> {
+    let span = s.span.clone();
+    let Some(list) = s.list("endpoints") else {
+        s.problems.add(span, "the backend has no `endpoints`", "add: endpoints = [\"http://127.0.0.1:8000\"]");
+        return Vec::new();
+    };
+    if list.is_empty() {
+        s.problems.add(span, "`endpoints` is empty", "add: endpoints = [\"http://127.0.0.1:8000\"]");
+    }
+    let mut found = Vec::new();
+    for item in list {
+        found.extend(match item.get_ref() {
+            DeValue::Table(_) => s.table_in("endpoints", item, endpoint).flatten(),
+            _ => s.text_of("endpoints", item).map(|url| EndpointKeys { url, weight: None, drain: false }),
+        });
+    }
+    found
+}
+
+fn endpoint(s: &mut Section<'_, '_>) -> Option<EndpointKeys> {
+    let (weight, drain) = (s.number("weight", 1..=1000), s.boolean("drain").unwrap_or(false));
+    s.string("url").map(|url| EndpointKeys { url, weight, drain })
+}
+
+fn balance(text: &str) -> Result<BalanceWord, String> {
+    match text {
+        "least-requests" => Ok(BalanceWord::LeastRequests),
+        "round-robin" => Ok(BalanceWord::RoundRobin),
+        "hash:client-ip" => Ok(BalanceWord::HashClientIp),
+        _ => text
+            .strip_prefix("hash:header:")
+            .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+            .map(BalanceWord::HashHeader)
+            .ok_or_else(|| "expected \"least-requests\", \"round-robin\", \"hash:client-ip\" or \"hash:header:NAME\"".to_owned()),
+    }
+}
+
+fn queue(s: &mut Section<'_, '_>) -> QueueKeys {
+    QueueKeys { max: s.number("max", 0..=100_000), timeout: s.parsed("timeout", units::duration).map(|at| at.value) }
+}
+
+fn health(s: &mut Section<'_, '_>) -> Option<HealthKeys> {
+    let span = s.span.clone();
+    let path = s.string("path");
+    if path.is_none() && s.named("path").is_none() {
+        s.problems.add(span, "[health] has no `path`", "add: path = \"/health\"");
+    }
+    let keys = HealthKeys {
+        path: path.clone().unwrap_or(At::nowhere("/".to_owned())),
+        host: s.string("host"),
+        every: s.parsed("every", units::duration).map(|at| at.value),
+        timeout: s.parsed("timeout", units::duration).map(|at| at.value),
+        unhealthy_after: s.number("unhealthy_after", 1..=100),
+        healthy_after: s.number("healthy_after", 1..=100),
+        expect: s.parsed("expect", units::statuses).map(|at| at.value),
+        panic_below: s.parsed("panic_below", units::percent).map(|at| at.value),
+    };
+    path.map(|_| keys)
+}
+
+fn breaker(s: &mut Section<'_, '_>) -> BreakerKeys {
+    BreakerKeys {
+        open_after: s.parsed("open_after", units::share).map(|at| at.value),
+        open_for: s.parsed("open_for", units::duration).map(|at| at.value),
+        trials: s.number("trials", 1..=100),
+    }
+}
+
+fn pool(s: &mut Section<'_, '_>) -> PoolKeys {
+    PoolKeys {
+        max_connections: s.number("max_connections", 1..=100_000),
+        max_idle: s.number("max_idle", 0..=100_000),
+        idle_timeout: s.parsed("idle_timeout", units::duration).map(|at| at.value),
+    }
+}
+
+fn tls(s: &mut Section<'_, '_>) -> TlsKeys {
+    TlsKeys { ca: s.string("ca"), server_name: s.string("server_name"), cert: s.string("cert"), key: s.string("key") }
+}

@@ -1,0 +1,114 @@
+//! When a request's time is over: at the route's `total_timeout` or at the deadline that the client names, whichever is first. The
+//! upstream is told, and what is over already is not sent.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use http::header::HeaderMap;
+use tokio::time::Instant;
+
+use super::arrive::Trip;
+use crate::context::Dialect;
+use crate::failure::{Failure, Kind};
+use crate::header::{mint, names};
+use crate::plan::Route;
+use crate::rpc;
+use crate::write;
+
+/// Sets the trip's deadline.
+///
+/// # Errors
+/// When it has passed.
+pub(super) fn set(route: &Route, trip: &mut Trip) -> Result<(), Failure> {
+    let context = trip.context();
+    let own = route.policy.timeouts.total;
+    let rare = trip.seen.rare();
+    let named = rare.deadline.as_ref().and_then(|value| left_until(value, context.wall));
+    let grpc = rare.grpc_timeout.as_ref().and_then(|value| timeout(value.as_bytes()));
+    let Some(left) = [own, named, grpc].into_iter().flatten().min() else { return Ok(()) };
+    if left.is_zero() {
+        return Err(Failure::because(Kind::TotalTimeout, "the client's deadline had passed before the request was sent"));
+    }
+    trip.deadline = Some(trip.context().arrival + left);
+    Ok(())
+}
+
+/// Time that a named moment leaves; none where the value is no moment.
+fn left_until(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
+    let moment: SystemTime = value.to_str().ok()?.trim().parse::<jiff::Timestamp>().ok()?.into();
+    Some(moment.duration_since(now).unwrap_or_default())
+}
+
+/// Tells the upstream how long somebody waits.
+///
+/// # Errors
+/// When nobody does any more: the request waited too long within the gateway.
+pub(super) fn tell(headers: &mut HeaderMap, trip: &Trip) -> Result<(), Failure> {
+    let Some(deadline) = trip.deadline else { return Ok(()) };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(Kind::TotalTimeout.into());
+    }
+    let at = trip.context().wall + deadline.saturating_duration_since(trip.context().arrival);
+    let mut text = Vec::with_capacity(24);
+    write::timestamp(&mut text, at);
+    headers.extend(mint(&text).ok().map(|value| (names::X_REQUEST_DEADLINE, value)));
+    if trip.context().wanted.dialect == Some(Dialect::Grpc) {
+        headers.extend(mint(timeout_text(left).as_bytes()).ok().map(|value| (rpc::GRPC_TIMEOUT, value)));
+    }
+    Ok(())
+}
+
+/// Reads a `grpc-timeout`; `None` where it is none.
+fn timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    let digits =
+        std::str::from_utf8(digits).ok().filter(|text| (1..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()))?;
+    let number: u64 = digits.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(number * 3600),
+        b'M' => Duration::from_secs(number * 60),
+        b'S' => Duration::from_secs(number),
+        b'm' => Duration::from_millis(number),
+        b'u' => Duration::from_micros(number),
+        b'n' => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+/// Writes a `grpc-timeout`, rounded up to what its digits can say.
+fn timeout_text(left: Duration) -> String {
+    let micros = left.as_micros();
+    match micros {
+        0..100_000_000 => format!("{micros}u"),
+        100_000_000..100_000_000_000 => format!("{}m", micros.div_ceil(1000)),
+        _ => format!("{}S", micros.div_ceil(1_000_000).min(99_999_999)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_and_written() {
+        assert_eq!(timeout(b"100m"), Some(Duration::from_millis(100)));
+        assert_eq!(timeout(b"5S"), Some(Duration::from_secs(5)));
+        for bad in [&b""[..], b"S", b"5", b"5s", b"123456789S", b"-1S"] {
+            assert_eq!(timeout(bad), None);
+        }
+        for left in [Duration::ZERO, Duration::from_micros(1), Duration::from_millis(99_999), Duration::from_secs(500), Duration::MAX] {
+            let text = timeout_text(left);
+            assert!(timeout(text.as_bytes()).unwrap() >= left.min(Duration::from_secs(99_999_999)), "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_leave_time_or_none() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+        let left = |text: &'static str| left_until(&HeaderValue::from_static(text), now);
+        assert_eq!(left("1970-01-01T00:01:02.5Z"), Some(Duration::from_millis(2500)));
+        assert_eq!(left("1970-01-01T00:00:59Z"), Some(Duration::ZERO));
+        assert_eq!(left("soon"), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! Memory for bodies that are held: one reserve for the whole process, so that many held at once cannot take all there is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The reserve.
+#[derive(Debug)]
+pub struct Reserve {
+    used: AtomicUsize,
+    max: usize,
+}
+
+/// A part of it; given back when this is dropped.
+#[derive(Debug)]
+pub struct Share {
+    of: Arc<Reserve>,
+    bytes: usize,
+}
+
+impl Reserve {
+    /// A reserve of so many bytes.
+    pub const fn new(max: usize) -> Self {
+        Self { used: AtomicUsize::new(0), max }
+    }
+
+    /// Takes so many bytes, if they are there.
+    pub fn take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
+        let taken =
+            self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| used.checked_add(bytes).filter(|sum| *sum <= self.max));
+        taken.is_ok().then(|| Share { of: Arc::clone(self), bytes })
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.used.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let reserve = Arc::new(Reserve::new(10));
+        let first = reserve.take(6);
+        assert!(first.is_some() && reserve.take(5).is_none() && reserve.take(usize::MAX).is_none());
+        drop(first);
+        assert!(reserve.take(10).is_some());
+        assert_eq!(reserve.used(), 0);
+    }
+}

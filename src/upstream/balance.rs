@@ -1,0 +1,188 @@
+//! Which endpoint: pure choices among numbered ones. Who asks says which are usable and what each costs.
+//!
+//! It knows neither endpoints nor time; chance comes from outside.
+
+use http::HeaderName;
+
+/// How a backend chooses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// The cheaper of two that chance names (power of two choices).
+    #[default]
+    LeastRequests,
+    /// One after another, by weight.
+    RoundRobin,
+    /// The same for the same key (rendezvous hashing).
+    Hash(HashKey),
+}
+
+/// What a hash is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    /// The client's address.
+    ClientIp,
+    /// A request header's value; requests without it share one.
+    Header(HeaderName),
+}
+
+/// How often chance is asked for a usable one before all are looked at.
+const DRAWS: usize = 4;
+
+/// The cheaper of two usable ones out of `count`; the only one where there is just one. `draw(n)` gives a number below `n`.
+pub fn cheaper_of_two(
+    count: usize,
+    usable: impl Fn(usize) -> bool,
+    cost: impl Fn(usize) -> f64,
+    mut draw: impl FnMut(usize) -> usize,
+) -> Option<usize> {
+    let first = any(count, &usable, &mut draw)?;
+    let Some(second) = any(count, |at| at != first && usable(at), &mut draw) else { return Some(first) };
+    Some(if cost(second) < cost(first) { second } else { first })
+}
+
+/// One usable of `count`, by chance.
+fn any(count: usize, usable: impl Fn(usize) -> bool, draw: &mut impl FnMut(usize) -> usize) -> Option<usize> {
+    if count == 0 {
+        return None;
+    }
+    let drawn = (0..DRAWS).map(|_| draw(count)).find(|at| usable(*at));
+    // Few are usable: all get the same chance, which the neighbour of many unusable ones would not leave them.
+    drawn.or_else(|| {
+        let all = (0..count).filter(|at| usable(*at)).count();
+        (all > 0).then(|| (0..count).filter(|at| usable(*at)).nth(draw(all)))?
+    })
+}
+
+/// The next usable one of a schedule; `turn` gives the next number, for ever. An unusable one's turn goes to nobody: its
+/// neighbour must not carry both.
+pub fn in_turn(schedule: &[u16], usable: impl Fn(usize) -> bool, mut turn: impl FnMut() -> usize) -> Option<usize> {
+    let from = (0..schedule.len()).map(|_| usize::from(schedule[turn() % schedule.len()])).find(|at| usable(*at));
+    // Other cores take turns too: what this one did not see may still be usable.
+    from.or_else(|| schedule.iter().map(|at| usize::from(*at)).find(|at| usable(*at)))
+}
+
+/// The longest schedule.
+const MAX_SCHEDULE: u32 = 10_000;
+
+/// Turns by weight, spread evenly: 3 and 1 make `A A B A`.
+pub fn schedule(weights: &[u32]) -> Vec<u16> {
+    let common = weights.iter().copied().fold(0, gcd).max(1);
+    let weights: Vec<i64> = weights.iter().map(|weight| i64::from(weight / common)).collect();
+    let total = weights.iter().sum::<i64>().min(i64::from(MAX_SCHEDULE));
+    let mut credit = vec![0i64; weights.len()];
+    let all: i64 = weights.iter().sum();
+    let turns = (0..total).filter_map(|_| {
+        credit.iter_mut().zip(&weights).for_each(|(credit, weight)| *credit += weight);
+        let (next, _) = credit.iter().enumerate().max_by_key(|(at, credit)| (**credit, std::cmp::Reverse(*at)))?;
+        credit[next] -= all;
+        u16::try_from(next).ok()
+    });
+    turns.collect()
+}
+
+const fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// The usable one whose mixture with the key weighs most (weighted rendezvous hashing): when one is lost, only its keys move.
+/// `seed` stands for an endpoint and is the same in every process.
+pub fn by_key(
+    count: usize,
+    key: u64,
+    usable: impl Fn(usize) -> bool,
+    seed: impl Fn(usize) -> u64,
+    weight: impl Fn(usize) -> u32,
+) -> Option<usize> {
+    let score = |at: usize| {
+        // In (0, 1): its logarithm is finite and negative.
+        let chance = ((mix(key ^ seed(at)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+        f64::from(weight(at).max(1)) / -chance.ln()
+    };
+    (0..count).filter(|at| usable(*at)).map(|at| (score(at), at)).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, at)| at)
+}
+
+/// A hash that is the same in every process and version (FNV-1a, <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>).
+pub fn stable_hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Spreads every bit over all (the finalizer of SplitMix64).
+const fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_spread_weights() {
+        assert_eq!(schedule(&[1, 1, 1]), [0, 1, 2]);
+        assert_eq!(schedule(&[3, 1]), [0, 0, 1, 0]);
+        assert_eq!(schedule(&[200, 100]), schedule(&[2, 1]));
+        assert!(schedule(&[9_999, 10_000]).len() <= 10_000);
+    }
+
+    #[test]
+    fn a_lost_one_leaves_its_turns_to_all() {
+        let (turns, mut turn) = (schedule(&[1, 1, 1]), 0);
+        let mut seen = [0; 3];
+        for _ in 0..300 {
+            let next = || {
+                turn += 1;
+                turn - 1
+            };
+            seen[in_turn(&turns, |at| at != 1, next).unwrap()] += 1;
+        }
+        assert_eq!(seen, [150, 0, 150]);
+    }
+
+    #[test]
+    fn the_cheaper_one_is_chosen() {
+        let mut draws = [0, 1].into_iter().cycle();
+        assert_eq!(cheaper_of_two(2, |_| true, |at| [5.0, 1.0][at], |_| draws.next().unwrap()), Some(1));
+        assert_eq!(cheaper_of_two(0, |_| true, |_| 0.0, |_| 0), None);
+        assert_eq!(cheaper_of_two(3, |at| at == 2, |_| 0.0, |_| 0), Some(2));
+        assert_eq!(cheaper_of_two(3, |_| false, |_| 0.0, |_| 0), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn only_usable_ones_are_chosen(usable in proptest::collection::vec(proptest::bool::ANY, 1..12), seed in 0u64..1000) {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let any = usable.iter().any(|usable| *usable);
+            let count = usable.len();
+            let fits = |found: Option<usize>| found.map_or(!any, |at| usable[at]);
+            proptest::prop_assert!(fits(cheaper_of_two(count, |at| usable[at], |_| 1.0, |n| rng.usize(..n))));
+            let mut turn = seed as usize;
+            let next = || { turn += 1; turn };
+            proptest::prop_assert!(fits(in_turn(&schedule(&vec![1; count]), |at| usable[at], next)));
+            proptest::prop_assert!(fits(by_key(count, seed, |at| usable[at], |at| at as u64, |_| 1)));
+        }
+
+        /// Losing one endpoint moves its keys and no other's.
+        #[test]
+        fn a_lost_endpoint_moves_only_its_keys(lost in 0usize..5, weights in proptest::collection::vec(1u32..10, 5)) {
+            let seed = |at: usize| stable_hash(&[at as u8]);
+            for key in 0..200u64 {
+                let key = stable_hash(&key.to_be_bytes());
+                let before = by_key(5, key, |_| true, seed, |at| weights[at]).unwrap();
+                let after = by_key(5, key, |at| at != lost, seed, |at| weights[at]).unwrap();
+                proptest::prop_assert!(before == after || before == lost);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_spread_by_weight() {
+        let mut seen = [0u32; 3];
+        for key in 0..30_000u64 {
+            let at = by_key(3, stable_hash(&key.to_be_bytes()), |_| true, |at| stable_hash(&[at as u8]), |at| [1, 1, 2][at]).unwrap();
+            seen[at] += 1;
+        }
+        assert!((6_500..8_500).contains(&seen[0]) && (6_500..8_500).contains(&seen[1]) && (14_000..16_000).contains(&seen[2]), "{seen:?}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Is an endpoint well: what probes say of it, and how it comes back slowly when it was away.
+//!
+//! [`Judge`] decides by thresholds and [`Health`] keeps the verdict for all cores; who probes is `watch`'s business.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use tokio::time::Instant;
+
+/// Active probes of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// What is asked for.
+    pub path: PathAndQuery,
+    /// `Host` of the probe, where it is not the endpoint's own.
+    pub host: Option<http::HeaderValue>,
+    /// From one probe to the next, give or take a tenth.
+    pub every: Duration,
+    /// For the whole probe, connecting included.
+    pub timeout: Duration,
+    /// Failed probes in a row that make an endpoint unhealthy.
+    pub unhealthy_after: u32,
+    /// Good ones in a row that make it healthy again.
+    pub healthy_after: u32,
+    /// Statuses that are good, from and to.
+    pub expect: Vec<(u16, u16)>,
+}
+
+impl Probe {
+    /// Is this status a good sign?
+    pub fn expects(&self, status: u16) -> bool {
+        self.expect.iter().any(|(from, to)| (*from..=*to).contains(&status))
+    }
+}
+
+/// Counts probes in a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Judge {
+    healthy: bool,
+    /// Probes in a row that contradict the verdict.
+    against: u32,
+}
+
+impl Judge {
+    /// Goes on from a verdict.
+    pub const fn of(healthy: bool) -> Self {
+        Self { healthy, against: 0 }
+    }
+
+    /// One more probe; the new verdict when it changed.
+    pub fn heard(&mut self, good: bool, probe: &Probe) -> Option<bool> {
+        if good == self.healthy {
+            self.against = 0;
+            return None;
+        }
+        self.against += 1;
+        let needed = if self.healthy { probe.unhealthy_after } else { probe.healthy_after };
+        (self.against >= needed.max(1)).then(|| {
+            *self = Self::of(good);
+            good
+        })
+    }
+}
+
+/// The verdict, and since when an endpoint is back.
+#[derive(Debug)]
+pub struct Health {
+    unhealthy: AtomicBool,
+    /// Milliseconds since `start` of its return, plus one; 0 when it never was away.
+    returned: AtomicU64,
+    start: Instant,
+}
+
+/// The share of its weight that an endpoint has in its first moment back.
+const FIRST_SHARE: f64 = 0.1;
+
+impl Health {
+    /// Healthy until a probe says otherwise.
+    pub const fn new(now: Instant) -> Self {
+        Self { unhealthy: AtomicBool::new(false), returned: AtomicU64::new(0), start: now }
+    }
+
+    /// The verdict.
+    pub fn is_healthy(&self) -> bool {
+        !self.unhealthy.load(Ordering::Relaxed)
+    }
+
+    /// A new verdict.
+    pub fn set(&self, healthy: bool, now: Instant) {
+        self.unhealthy.store(!healthy, Ordering::Relaxed);
+        if healthy {
+            self.returned(now);
+        }
+    }
+
+    /// It takes requests again, after a time without.
+    pub fn returned(&self, now: Instant) {
+        self.returned.store(now.saturating_duration_since(self.start).as_millis() as u64 + 1, Ordering::Relaxed);
+    }
+
+    /// The share of its weight that it has now, in 0..=1: it grows evenly over `slow_start`.
+    pub fn share(&self, slow_start: Duration, now: Instant) -> f64 {
+        let returned = self.returned.load(Ordering::Relaxed);
+        if returned == 0 {
+            return 1.0;
+        }
+        let back = now.saturating_duration_since(self.start).as_secs_f64() - (returned - 1) as f64 / 1e3;
+        if slow_start.is_zero() || back >= slow_start.as_secs_f64() {
+            // Full again: the next look costs nothing.
+            self.returned.store(0, Ordering::Relaxed);
+            return 1.0;
+        }
+        (back / slow_start.as_secs_f64()).clamp(FIRST_SHARE, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe() -> Probe {
+        Probe {
+            path: PathAndQuery::from_static("/health"),
+            host: None,
+            every: Duration::from_secs(5),
+            timeout: Duration::from_secs(1),
+            unhealthy_after: 3,
+            healthy_after: 2,
+            expect: vec![(200, 299), (401, 401)],
+        }
+    }
+
+    #[test]
+    fn verdicts_need_their_row() {
+        let probe = probe();
+        let mut judge = Judge::of(true);
+        let heard: Vec<_> =
+            [false, false, true, false, false, false, false, true, false, true, true].map(|good| judge.heard(good, &probe)).into();
+        let mut expected = vec![None; 11];
+        (expected[5], expected[10]) = (Some(false), Some(true));
+        assert_eq!(heard, expected);
+        assert!(probe.expects(204) && probe.expects(401) && !probe.expects(500));
+    }
+
+    #[test]
+    fn an_endpoint_comes_back_slowly() {
+        let (t, ramp) = (Instant::now(), Duration::from_secs(10));
+        let health = Health::new(t);
+        assert_eq!(health.share(ramp, t), 1.0);
+        health.set(false, t);
+        health.set(true, t + Duration::from_secs(5));
+        assert_eq!(health.share(ramp, t + Duration::from_secs(5)), FIRST_SHARE);
+        assert!((health.share(ramp, t + Duration::from_secs(10)) - 0.5).abs() < 0.01);
+        assert_eq!(health.share(ramp, t + Duration::from_secs(15)), 1.0);
+    }
+
+    proptest::proptest! {
+        /// A verdict changes only after its threshold of equal probes in a row.
+        #[test]
+        fn no_verdict_without_a_row(probes in proptest::collection::vec(proptest::bool::ANY, 1..200)) {
+            let probe = probe();
+            let (mut judge, mut row) = (Judge::of(true), 0u32);
+            let mut last = None;
+            for good in probes {
+                row = if last == Some(good) { row + 1 } else { 1 };
+                last = Some(good);
+                if let Some(verdict) = judge.heard(good, &probe) {
+                    proptest::prop_assert_eq!(verdict, good);
+                    let needed = if verdict { 2 } else { 3 };
+                    proptest::prop_assert!(row >= needed);
+                }
+            }
+        }
+    }
+}

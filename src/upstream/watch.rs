@@ -1,0 +1,122 @@
+//! In the background, never on a request's way: names are resolved again and their endpoints renewed, and endpoints are probed.
+//!
+//! One task per backend, and one per endpoint that is probed. A task of an endpoint ends when nobody has the endpoint any more.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use http::header;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method};
+use tokio::time::Instant;
+use tower::Service;
+
+use super::backend::Backend;
+use super::connect::{Connector, Phase};
+use super::dispatch::Outgoing;
+use super::endpoint::Endpoint;
+use super::health::{Judge, Probe};
+use super::resolve::Resolver;
+use super::upload::Upload;
+
+/// A name that has no answer yet is asked again this soon.
+const SOON: Duration = Duration::from_secs(1);
+/// The longest wait for a resolver; requests go on with the last good answer meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often new endpoints are looked for where nothing is resolved: a backend of addresses never has any.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// Watches a backend until the task is aborted.
+pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
+    let named = backend.targets.iter().any(|target| target.literal().is_none());
+    if !named && backend.care.probe.is_none() {
+        return;
+    }
+    let mut known: Vec<Vec<IpAddr>> = vec![Vec::new(); backend.targets.len()];
+    let mut probed: HashSet<Arc<str>> = HashSet::new();
+    let mut probes = tokio::task::JoinSet::new();
+    loop {
+        if named && resolve(&backend, &resolver, &mut known).await {
+            backend.resolved(&known);
+        }
+        if let Some(probe) = &backend.care.probe {
+            let endpoints = backend.endpoints();
+            probed.retain(|label| endpoints.iter().any(|endpoint| endpoint.label == *label));
+            for endpoint in
+                endpoints.into_iter().filter(|endpoint| endpoint.address.is_some() && probed.insert(Arc::clone(&endpoint.label)))
+            {
+                probes.spawn(probe_endpoint(Arc::downgrade(&endpoint), probe.clone(), Connector::new(resolver.clone())));
+            }
+            while probes.try_join_next().is_some() {}
+        }
+        let incomplete = backend.targets.iter().zip(&known).any(|(target, found)| target.literal().is_none() && found.is_empty());
+        tokio::time::sleep(if !named {
+            LOOK
+        } else if incomplete {
+            SOON
+        } else {
+            backend.care.dns_refresh
+        })
+        .await;
+    }
+}
+
+/// Asks for all names at the same time; what has no answer keeps its last one. True when anything changed.
+async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr>]) -> bool {
+    let mut asked = tokio::task::JoinSet::new();
+    for (at, target) in backend.targets.iter().enumerate().filter(|(_, target)| target.literal().is_none()) {
+        let (resolver, host) = (resolver.clone(), target.host.clone());
+        asked.spawn(async move { (at, tokio::time::timeout(PATIENCE, resolver.renew(&host)).await) });
+    }
+    let mut changed = false;
+    while let Some(answer) = asked.join_next().await {
+        let Ok((at, Ok(answer))) = answer else { continue };
+        match answer {
+            Ok(found) => {
+                // The order of an answer turns with every question; the endpoints do not.
+                let mut found = found.to_vec();
+                found.sort_unstable();
+                if known[at] != found {
+                    known[at] = found;
+                    changed = true;
+                }
+            }
+            Err(error) => tracing::warn!(backend = %backend.name, %error, "the last addresses stay in use"),
+        }
+    }
+    changed
+}
+
+/// Probes an endpoint for as long as somebody has it.
+async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Connector) {
+    let mut judge = Judge::of(endpoint.upgrade().is_none_or(|endpoint| endpoint.health.is_healthy()));
+    loop {
+        let Some(target) = endpoint.upgrade() else { return };
+        let good = tokio::time::timeout(probe.timeout, ask(&target, &probe, connector.clone())).await.unwrap_or(false);
+        if let Some(healthy) = judge.heard(good, &probe) {
+            target.health.set(healthy, Instant::now());
+            match healthy {
+                true => tracing::info!(endpoint = %target.label, "healthy"),
+                false => tracing::warn!(endpoint = %target.label, "unhealthy"),
+            }
+        }
+        drop(target);
+        // Give or take a tenth: many gateways must not probe in step.
+        tokio::time::sleep(probe.every.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
+    }
+}
+
+/// One probe on a connection of its own: it tells whether new connections are taken too.
+async fn ask(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> bool {
+    let Ok(mut opened) = connector.call((Arc::clone(endpoint), Arc::new(Phase::default()))).await else { return false };
+    let host = probe.host.clone().unwrap_or_else(|| endpoint.target.authority.clone());
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, host);
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("lockgate-probe"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let path: PathAndQuery = probe.path.clone();
+    let Ok(request) = Outgoing::origin_form(Method::GET, path, headers, Upload::empty()) else { return false };
+    opened.sender.send_request(request).await.is_ok_and(|response| probe.expects(response.status().as_u16()))
+}
