@@ -18,7 +18,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::admin;
 use crate::context::WallClock;
 use crate::gateway::{Gateway, Lifecycle};
+use crate::limit::RateLimit;
 use crate::limit::inflight::InFlight;
+use crate::limit::shared::Shared;
 use crate::memory::{self, Ebb};
 use crate::observe::recorder::{LineSettings, Recorder};
 use crate::observe::writer::Sink;
@@ -185,8 +187,11 @@ impl Worker {
     async fn serve(self) -> bool {
         let upstreams = Upstreams { connector: Connector::new(self.resolver), core: self.core };
         let drain_timeout = self.plan.listen.drain_timeout;
+        let shared = self.plan.store.as_ref().map(|store| Shared::new(store.address.clone()));
+        shared.iter().for_each(Shared::connect);
         let gateway = Arc::new(Gateway {
             plan: Arc::clone(&self.plan),
+            shared,
             upstreams,
             recorder: Arc::clone(&self.recorder),
             via: self.via,
@@ -229,7 +234,7 @@ async fn upkeep(gateway: Arc<Gateway>) {
         if ticks.is_multiple_of(SWEEP_EVERY) {
             let now = Instant::now();
             if core == 0 {
-                plan.limits.iter().for_each(|limit| limit.evict_idle());
+                plan.limits.iter().filter_map(|limit| limit.rate.as_ref()).for_each(RateLimit::evict_idle);
             }
             for endpoint in plan.backends.iter().flat_map(|backend| backend.endpoints()) {
                 endpoint.pool.sweep(core, now);

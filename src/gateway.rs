@@ -13,6 +13,7 @@ mod grpc;
 mod guard;
 mod heads;
 mod inspect;
+mod limits;
 mod read;
 mod rescue;
 mod tail;
@@ -35,6 +36,7 @@ use inspect::Passage;
 use crate::body::{Body, Hold};
 use crate::context::{Peer, WallClock};
 use crate::failure::{Failure, Kind};
+use crate::limit::shared::Shared;
 use crate::observe::recorder::Recorder;
 use crate::plan::{Plan, Route};
 use crate::report::Report;
@@ -48,6 +50,8 @@ pub struct Gateway {
     pub plan: Arc<Plan>,
     /// The way out.
     pub upstreams: Upstreams,
+    /// The way to the store that gateways share.
+    pub shared: Option<Shared>,
     /// The way into log and metrics.
     pub recorder: Arc<Recorder>,
     /// `1.1 lockgate-...`: the pseudonym of this process in `Via`, by which a loop is seen.
@@ -152,7 +156,9 @@ impl Gateway {
             return Ok(preflight);
         }
         admit::check_open(route, trip)?;
-        admit::enter(route, trip)?;
+        if let Some(first) = limits::enter(route, trip)? {
+            Box::pin(limits::ask(self, route, trip, first)).await?;
+        }
         deadline::set(route, trip)?;
         // What most requests do not need is on the heap.
         if let Some(max) = buffer::wanted(route, trip) {

@@ -12,8 +12,8 @@
 //!
 //! | level | rooms | what they are |
 //! |---|---|---|
-//! | 0 | [`text`], [`mod@write`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`] | words: plain data that everybody speaks |
-//! | 1 | [`config`], [`report`], [`redact`], [`message`], [`render`] | pure: no I/O, no clock |
+//! | 0 | [`sync`], [`text`], [`mod@write`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`] | words: plain data that everybody speaks |
+//! | 1 | [`breaker`], [`config`], [`report`], [`redact`], [`message`], [`render`] | pure: no I/O, no clock |
 //! | 2 | [`route`], [`limit`], [`upstream`], [`relay`], [`observe`], [`memory`] | parts with state |
 //! | 3 | [`plan`] | what runs: the configuration, compiled |
 //! | 4 | [`gateway`] | the spine |
@@ -27,6 +27,7 @@
 pub mod admin;
 pub mod app;
 pub mod body;
+pub mod breaker;
 pub mod cli;
 pub mod config;
 pub mod context;
@@ -47,6 +48,7 @@ pub mod report;
 pub mod route;
 pub mod rpc;
 pub mod server;
+pub mod sync;
 pub mod text;
 pub mod upstream;
 pub mod write;

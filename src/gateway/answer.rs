@@ -59,6 +59,7 @@ impl Gateway {
             }
             Content::Ready(bytes) => {
                 (trip.permit, trip.place) = (None, None);
+                trip.held.clear();
                 trip.visit.bytes_in = bytes_in(&trip);
                 Body::ready(bytes, Some(Box::new(Recorded(trip)) as Box<dyn Witness>))
             }
@@ -71,6 +72,7 @@ impl Gateway {
         let Trouble { failure, said } = trouble;
         // What was not read of the request is the server's to drain or to refuse; the backend has done its part.
         (trip.body, trip.permit, trip.place) = (None, None, None);
+        trip.held.clear();
         self.record(&failure, said.as_deref(), &mut trip);
         let route = trip.route.clone();
         let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);

@@ -9,12 +9,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::admit::Quota;
 use super::buffer::{self, Read};
+use super::limits::Quota;
 use super::{Client, Gateway, deadline};
 use crate::body::Hold;
 use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Peer, RequestContext, RequestId, Wanted};
 use crate::failure::{Failure, Kind};
+use crate::limit::concurrency::KeyPass;
 use crate::limit::gate::Pass;
 use crate::observe::visit::Visit;
 use crate::plan::Route;
@@ -48,6 +49,8 @@ pub(super) struct Trip {
     pub(super) permit: Option<Pass>,
     /// Place among all requests, as long.
     pub(super) place: Option<Pass>,
+    /// Places among the requests of its keys, as long.
+    pub(super) held: Vec<KeyPass>,
     /// What was read of the body beforehand.
     pub(super) read: Option<Box<Read>>,
     /// End of everything.
@@ -110,6 +113,7 @@ impl Trip {
             quota: Vec::new(),
             permit: None,
             place: None,
+            held: Vec::new(),
             read: None,
             deadline: None,
             progress: None,

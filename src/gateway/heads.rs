@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 
-use super::admit::Quota;
+use super::limits::Quota;
 use super::{Said, cors};
 use crate::envelope::Envelope;
 use crate::failure::Failure;

@@ -2,12 +2,12 @@
 //! and a flood of keys cannot push another key's state out.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
+
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// Locks: enough that cores rarely meet at one.
 const SHARDS: usize = 64;
@@ -24,7 +24,7 @@ pub(super) struct BoundedStore {
 
 impl BoundedStore {
     pub(super) fn new(max: usize) -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), len: AtomicUsize::new(0), max }
+        Self { shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(), len: AtomicUsize::new(0), max }
     }
 
     fn shard(&self, key: u64) -> MutexGuard<'_, Shard> {

@@ -183,6 +183,7 @@ pub struct Metrics {
     counted: Arc<PerCoreMetrics>,
     failures: Family<Labels, Counter>,
     rate_limited: Family<Labels, Counter>,
+    shared_store: Family<Labels, Counter>,
     masked: Family<Labels, Counter>,
     /// Client connections accepted.
     pub accepted: Counter,
@@ -205,6 +206,7 @@ impl Metrics {
             counted: Arc::new(counted),
             failures: Family::default(),
             rate_limited: Family::default(),
+            shared_store: Family::default(),
             masked: Family::default(),
             accepted: Counter::default(),
             connections: Gauge::default(),
@@ -219,6 +221,7 @@ impl Metrics {
         registry.register_collector(Box::new(Arc::clone(&self.counted)));
         registry.register(names::FAILURES, "Failures by code and reason", self.failures.clone());
         registry.register(names::RATE_LIMITED, "Requests refused by a rate limit", self.rate_limited.clone());
+        registry.register(names::SHARED_STORE, "Requests of shared limits, by what the store said", self.shared_store.clone());
         registry.register(names::MASKED, "Successes of guarded routes out of which leaks were taken", self.masked.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());
         registry.register(names::CONNECTIONS, "Client connections open", self.connections.clone());
@@ -262,6 +265,16 @@ impl Metrics {
     /// Handle of a rate limit.
     pub fn limit(&self, name: &str) -> Counter {
         self.rate_limited.get_or_create_owned(&vec![("limit", name.to_owned())])
+    }
+
+    /// Handles of the shared store: decisions, failures, and requests that did not ask.
+    pub fn shared_store(&self) -> [Counter; 3] {
+        ["decided", "failed", "skipped"].map(|word| self.shared_store.get_or_create_owned(&vec![("outcome", word.to_owned())]))
+    }
+
+    /// Adds what another room tells when the metrics are read. Only before they are shared.
+    pub fn collect(&mut self, collector: Box<dyn Collector>) {
+        self.registry.register_collector(collector);
     }
 
     /// Counts a failure. `received` is the upstream's status, the reason where the catalogue has none.

@@ -12,8 +12,24 @@ pub const FAILURES: &str = "lockgate_failures";
 pub const UPSTREAM: &str = "lockgate_upstream_responses";
 /// Requests refused by a rate limit.
 pub const RATE_LIMITED: &str = "lockgate_rate_limited";
+/// Requests of shared limits, by what the store said: `decided`, `failed`, or `skipped` because it had failed before.
+pub const SHARED_STORE: &str = "lockgate_shared_limit_requests";
 /// Successes of guarded routes out of which leaks were taken.
 pub const MASKED: &str = "lockgate_masked_responses";
+/// 1 while an endpoint gets its share of the requests, 0 while probes, its ejector or its breaker keep it out.
+pub const ENDPOINT_UP: &str = "lockgate_endpoint_up";
+/// Requests in flight at an endpoint.
+pub const ENDPOINT_IN_FLIGHT: &str = "lockgate_endpoint_in_flight";
+/// Requests that a backend may have in flight now; an adaptive limit moves.
+pub const GATE_LIMIT: &str = "lockgate_backend_in_flight_limit";
+/// Requests that hold a place of a backend with such a limit.
+pub const GATE_IN_FLIGHT: &str = "lockgate_backend_in_flight";
+/// Requests that wait for such a place.
+pub const GATE_WAITING: &str = "lockgate_backend_waiting";
+/// Tries beyond the first that the budget paid for.
+pub const RETRIES: &str = "lockgate_retries";
+/// Bytes of bodies that are held in memory.
+pub const BUFFERED: &str = "lockgate_buffered_bytes";
 /// Client connections accepted.
 pub const ACCEPTED: &str = "lockgate_connections_accepted";
 /// Client connections open now.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::gauges::Gauges;
+use super::limits;
 use super::policies::{Layers, cors};
 use super::targets::{self, Target};
 use super::voices::Voices;
@@ -45,7 +47,7 @@ pub fn successor(text: &str, lookup: &dyn Fn(&str) -> Option<String>, running: O
 /// Compiles what can be compiled; the plan is usable only when no problem was added.
 fn compile(file: &File, running: Option<&Plan>, problems: &mut Problems) -> Plan {
     let listen = listen(&file.listen, problems);
-    let metrics = Arc::new(Metrics::new(listen.workers));
+    let mut metrics = Metrics::new(listen.workers);
     let body_timeout = file.listen.body_timeout.as_ref().map_or(Some(Duration::from_secs(30)), |at| at.value);
     let before = |name: &str| running?.backends.iter().find(|backend| *backend.name == *name).map(|backend| &**backend);
     let targets: HashMap<&str, Option<Target>> = file
@@ -53,7 +55,12 @@ fn compile(file: &File, running: Option<&Plan>, problems: &mut Problems) -> Plan
         .iter()
         .map(|keys| (keys.name.value.as_str(), targets::backend(keys, listen.workers, before(&keys.name.value), problems)))
         .collect();
-    let limits = targets::limits(&file.limits, &metrics);
+    let buffers = Arc::new(Reserve::new(file.listen.buffer_memory.as_ref().map_or(256 << 20, |at| at.value) as usize));
+    let backends = targets.values().flatten().cloned().collect();
+    metrics.collect(Box::new(Gauges { backends, buffers: Arc::clone(&buffers) }));
+    let metrics = Arc::new(metrics);
+    let limits = limits::limits(file, &metrics, problems);
+    let store = limits::store(file.redis.as_ref(), &metrics, problems);
     let mut voices = Voices::default();
     let layers = Layers { keys: vec![&file.defaults], errors: vec![&file.errors], body_timeout, mode: file.mode };
     let mut fallback = layers.policy(problems);
@@ -69,9 +76,10 @@ fn compile(file: &File, running: Option<&Plan>, problems: &mut Problems) -> Plan
         fallback,
         fallback_voice,
         gate: file.listen.max_in_flight.map(|max| targets::gate(max, false, &file::QueueKeys::default())),
-        buffers: Arc::new(Reserve::new(file.listen.buffer_memory.as_ref().map_or(256 << 20, |at| at.value) as usize)),
+        buffers,
         backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
         limits: limits.into_values().map(|applied| applied.limit).collect(),
+        store,
         log: Log {
             level: file.log.level.unwrap_or_default(),
             format: file.log.format.unwrap_or_default(),
@@ -206,9 +214,10 @@ impl Builder<'_> {
 
     fn limits_of(&mut self, uses: &[file::LimitUse]) -> Vec<AppliedLimit> {
         let mut found = Vec::new();
-        for file::LimitUse { name, .. } in uses {
+        for used in uses {
+            let name = &used.name;
             if let Some(limit) = self.limits.get(&name.value) {
-                found.push(limit.clone());
+                found.push(limits::applied(limit, used, self.problems));
             } else if !self.file.limits.iter().any(|limit| limit.name.value == name.value) {
                 let known: Vec<&str> = self.file.limits.iter().map(|limit| limit.name.value.as_str()).collect();
                 let help = nearest(&name.value, &known)

@@ -3,21 +3,25 @@
 //! `compile` turns a [`crate::config::file::File`] into a [`Plan`], or into every problem at once. Nothing here acts.
 
 pub mod compile;
+mod gauges;
+mod limits;
 mod policies;
 mod targets;
 mod voices;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
-use crate::config::file::{KeySource, LogFormat, LogLevel};
+use crate::config::file::{KeySource, LogFormat, LogLevel, OnFailure};
 use crate::limit::gate::Gate;
 use crate::limit::reserve::Reserve;
-use crate::limit::{RateLimit, Settings};
+use crate::limit::shared::Address;
+use crate::limit::{Limit, Window};
 use crate::message::Messages;
 use crate::observe::metrics::{ByClass, Metrics, RouteMetrics};
 use crate::policy::{Mode, Policy};
@@ -42,8 +46,10 @@ pub struct Plan {
     pub fallback: Policy,
     /// How they are told.
     pub fallback_voice: Voice,
-    /// All rate limits.
-    pub limits: Vec<Arc<RateLimit>>,
+    /// All limits.
+    pub limits: Vec<Arc<Limit>>,
+    /// The store that gateways share, where there is one.
+    pub store: Option<SharedStore>,
     /// Requests in flight over all, when they are limited.
     pub gate: Option<Arc<Gate>>,
     /// Memory for bodies that are held.
@@ -126,17 +132,30 @@ pub struct Voice {
     pub template: Option<Arc<Template>>,
 }
 
-/// A rate limit as one route applies it.
+/// Where shared limits are counted.
+#[derive(Clone, Debug)]
+pub struct SharedStore {
+    /// Where it is.
+    pub address: Address,
+    /// What happens when it does not answer.
+    pub on_failure: OnFailure,
+    /// Decisions of the store, failures of it, and requests that did not ask because it had failed.
+    pub asked: [Counter; 3],
+}
+
+/// A limit as one route applies it.
 #[derive(Clone, Debug)]
 pub struct AppliedLimit {
     /// The limit; shared between routes that name it.
-    pub limit: Arc<RateLimit>,
+    pub limit: Arc<Limit>,
     /// What it counts by.
     pub key: KeySource,
+    /// What one request of this route counts.
+    pub cost: NonZeroU32,
     /// Counts refusals.
     pub refused: Counter,
-    /// What clients are told of it.
-    pub quota_policy: Arc<QuotaPolicy>,
+    /// What clients are told of each of its windows.
+    pub quota_policies: Arc<[Arc<QuotaPolicy>]>,
 }
 
 /// A rate limit in the words of its headers.
@@ -150,9 +169,9 @@ pub struct QuotaPolicy {
 
 impl QuotaPolicy {
     /// In words.
-    pub fn of(settings: &Settings) -> Self {
-        let label = quoted(&settings.name);
-        Self { policy: format!("{label};q={};w={}", settings.count, settings.window.as_secs().max(1)), label }
+    pub fn of(name: &str, window: &Window) -> Self {
+        let label = quoted(name);
+        Self { policy: format!("{label};q={};w={}", window.count, window.window.as_secs().max(1)), label }
     }
 }
 

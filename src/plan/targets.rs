@@ -1,8 +1,6 @@
-//! Compiles backends and limits: URLs into endpoints, certificate files into TLS, rates into limiters.
+//! Compiles backends: URLs into endpoints, certificate files into TLS, and how endpoints are treated.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +9,14 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 
-use super::{AppliedLimit, QuotaPolicy};
+use crate::breaker::{self, Rule};
 use crate::config::diagnose::Problems;
 use crate::config::file::{self, BalanceWord};
 use crate::config::section::At;
 use crate::config::units::Share;
 use crate::limit::gate::{Gate, GateSettings};
-use crate::limit::{RateLimit, Settings};
-use crate::observe::metrics::Metrics;
 use crate::upstream::backend::{Backend, Care, HostHeader, Target as UpstreamTarget};
 use crate::upstream::balance::{Balance, HashKey};
-use crate::upstream::breaker::{self, Rule};
 use crate::upstream::health::Probe;
 use crate::upstream::pool::PoolSettings;
 use crate::upstream::tls::{self, Tls};
@@ -188,22 +183,4 @@ fn server_name(keys: &file::Backend, host: &str, url: &At<String>, problems: &mu
         problems.add(span.clone(), "not a server name", "a DNS name or an address, as in the certificate");
     }
     parsed
-}
-
-/// All limits by name.
-pub(super) fn limits(keys: &[file::Limit], metrics: &Metrics) -> HashMap<String, AppliedLimit> {
-    let made = keys.iter().filter_map(|limit| {
-        let rate = limit.rates.first()?.value;
-        let settings = Settings {
-            name: limit.name.value.clone(),
-            count: rate.count,
-            window: rate.window,
-            burst: limit.burst.as_ref().map_or(rate.count, |at| at.value).max(NonZeroU32::MIN),
-            max_keys: limit.max_keys.unwrap_or(100_000) as usize,
-        };
-        let (quota_policy, refused) = (Arc::new(QuotaPolicy::of(&settings)), metrics.limit(&limit.name.value));
-        let applied = AppliedLimit { limit: Arc::new(RateLimit::new(settings)), key: limit.key.clone(), refused, quota_policy };
-        Some((limit.name.value.clone(), applied))
-    });
-    made.collect()
 }

@@ -14,13 +14,13 @@ use http::uri::Authority;
 use tokio::time::Instant;
 
 use super::balance::{self, Balance};
-use super::breaker;
 use super::endpoint::{Endpoint, Engaged};
 use super::health::Probe;
 use super::hedge::Latencies;
 use super::pool::PoolSettings;
 use super::retry::Budget;
 use super::tls::Tls;
+use crate::breaker;
 use crate::failure::{Failure, Kind};
 
 /// What the `Host` header says upstream.

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backend::{Care, Target};
-use super::breaker::{self, Breaker, Outcome, Rule, State, Ticket};
 use super::health::Health;
 use super::load::Load;
 use super::pool::Pool;
+use crate::breaker::{self, Breaker, Outcome, Rule, State, Ticket};
 use crate::failure::Kind;
 
 /// Three requests in a row without an answer eject an endpoint, for a second at first.

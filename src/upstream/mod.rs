@@ -11,7 +11,7 @@
 //! | `replay` | the request once more, from what was written |
 //! | `backend` | the endpoints that serve now, and the choice among them |
 //! | `endpoint` | one address, and what is known of it |
-//! | `balance`, `breaker`, `health`, `load` | the pure cores of that choice |
+//! | `balance`, `health`, `load` | the pure cores of that choice; its breakers are a room of their own |
 //! | `watch` | in the background: resolves names again, probes endpoints |
 //! | `pool` | idle connections per core, a bound over all cores |
 //! | `connect` | DNS, TCP, TLS, HTTP handshake |
@@ -30,7 +30,6 @@ mod again;
 pub mod attempt;
 pub mod backend;
 pub mod balance;
-pub mod breaker;
 pub mod connect;
 pub mod dispatch;
 pub mod endpoint;
@@ -45,7 +44,6 @@ pub mod request_head;
 pub mod resolve;
 pub mod response_head;
 pub mod retry;
-mod sync;
 pub mod tls;
 mod trace_context;
 pub mod upload;

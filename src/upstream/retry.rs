@@ -2,7 +2,7 @@
 //!
 //! It sends nothing and knows no connection.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -56,9 +56,13 @@ pub fn backoff(base: Duration, tried: u32, asked: Option<Duration>, chance: f64)
     }
 }
 
-/// Keeps retries a share of the requests. One per backend, shared by all cores: tokens in thousandths.
+/// Keeps retries a share of the requests. One per backend, shared by all cores.
 #[derive(Debug)]
-pub struct Budget(AtomicI64);
+pub struct Budget {
+    /// In thousandths.
+    tokens: AtomicI64,
+    spent: AtomicU64,
+}
 
 /// What one retry takes.
 const ONE: i64 = 1000;
@@ -68,7 +72,7 @@ const MOST: i64 = 10 * ONE;
 impl Default for Budget {
     /// Full: the first failure of a quiet backend may be retried.
     fn default() -> Self {
-        Self(AtomicI64::new(MOST))
+        Self { tokens: AtomicI64::new(MOST), spent: AtomicU64::new(0) }
     }
 }
 
@@ -76,14 +80,23 @@ impl Budget {
     /// A request came: `share` thousandths of a retry are added.
     pub fn deposit(&self, share: u32) {
         // Two cores may pass the bound together by one deposit each: the next one sees it.
-        if self.0.load(Ordering::Relaxed) < MOST {
-            self.0.fetch_add(i64::from(share), Ordering::Relaxed);
+        if self.tokens.load(Ordering::Relaxed) < MOST {
+            self.tokens.fetch_add(i64::from(share), Ordering::Relaxed);
         }
     }
 
     /// Takes a retry, if there is one.
     pub fn withdraw(&self) -> bool {
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= ONE).then_some(left - ONE)).is_ok()
+        let paid = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= ONE).then_some(left - ONE)).is_ok();
+        if paid {
+            self.spent.fetch_add(1, Ordering::Relaxed);
+        }
+        paid
+    }
+
+    /// Retries paid for so far.
+    pub fn spent(&self) -> u64 {
+        self.spent.load(Ordering::Relaxed)
     }
 }
 

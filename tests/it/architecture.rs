@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// Rooms by level. Level 0 is ordered: a word may build on the words before it.
 const LEVELS: &[&[&str]] = &[
-    &["text", "write", "header", "failure", "policy", "context", "envelope", "rpc", "body"],
-    &["config", "report", "redact", "message", "render"],
+    &["sync", "text", "write", "header", "failure", "policy", "context", "envelope", "rpc", "body"],
+    &["breaker", "config", "report", "redact", "message", "render"],
     &["route", "limit", "upstream", "relay", "observe", "memory"],
     &["plan"],
     &["gateway"],

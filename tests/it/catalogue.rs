@@ -29,6 +29,7 @@ fn gateway(format: &str, mode: &str) -> Gateway {
     let recorder = Arc::new(Recorder::new(0, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink));
     let upstreams = Upstreams { connector: Connector::new(Resolver::default()), core: 0 };
     Gateway {
+        shared: None,
         plan,
         upstreams,
         recorder,

@@ -1,4 +1,4 @@
-//! The breaker of one endpoint: where most of what is sent fails, nothing is sent for a while; then a few trials decide.
+//! A breaker: where most of what is sent fails, nothing is sent for a while; then a few trials decide.
 //!
 //! [`Core`] is the pure machine and takes the time as an argument; [`Breaker`] is the same for all cores. It knows nothing of
 //! requests: who uses it says what is good, bad or without weight.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// What opens a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,109 @@
+//! How many requests of one key are in flight, against a maximum per key. A key is in memory only while it has a request in flight.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Key;
+
+/// Locks: enough that cores rarely meet at one.
+const SHARDS: usize = 16;
+/// The key that all new ones share when the map is full.
+const OVERFLOW: u64 = u64::MAX;
+
+/// Counts per key.
+#[derive(Debug)]
+pub struct PerKey {
+    shards: Vec<Mutex<HashMap<u64, u32>>>,
+    hasher: std::hash::RandomState,
+    max: u32,
+    keys_per_shard: usize,
+}
+
+/// One place of a key; it is free again when this is dropped.
+#[derive(Debug)]
+pub struct KeyPass {
+    of: Arc<PerKey>,
+    key: u64,
+}
+
+impl PerKey {
+    /// Admits `max` of each key; `max_keys` keys are told apart.
+    pub fn new(max: u32, max_keys: usize) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, hasher: std::hash::RandomState::new(), max, keys_per_shard: max_keys.div_ceil(SHARDS).max(1) }
+    }
+
+    /// The most of one key.
+    pub const fn max(&self) -> u32 {
+        self.max
+    }
+
+    fn shard(&self, key: u64) -> MutexGuard<'_, HashMap<u64, u32>> {
+        self.shards[(key >> 60) as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place of the key, if there is one.
+    pub fn enter(self: &Arc<Self>, key: Key<'_>) -> Option<KeyPass> {
+        let mut key = self.hasher.hash_one(key);
+        if !self.knows_or_has_room(key) {
+            key = OVERFLOW;
+        }
+        let mut shard = self.shard(key);
+        let count = shard.entry(key).or_insert(0);
+        if *count >= self.max {
+            return None;
+        }
+        *count += 1;
+        drop(shard);
+        Some(KeyPass { of: Arc::clone(self), key })
+    }
+
+    fn knows_or_has_room(&self, key: u64) -> bool {
+        let shard = self.shard(key);
+        shard.contains_key(&key) || shard.len() < self.keys_per_shard
+    }
+
+    /// Keys in memory.
+    pub fn keys(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+}
+
+impl Drop for KeyPass {
+    fn drop(&mut self) {
+        let mut shard = self.of.shard(self.key);
+        if let Some(count) = shard.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                shard.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_its_own_places_and_none_stays_behind() {
+        let limit = Arc::new(PerKey::new(2, 100));
+        let (a, b) = (Key::Value(b"a"), Key::Value(b"b"));
+        let held = (limit.enter(a), limit.enter(a));
+        assert!(held.0.is_some() && held.1.is_some() && limit.enter(a).is_none());
+        assert!(limit.enter(b).is_some());
+        drop(held);
+        assert!(limit.enter(a).is_some());
+        assert_eq!(limit.keys(), 0);
+    }
+
+    #[test]
+    fn keys_beyond_the_bound_share_places() {
+        let limit = Arc::new(PerKey::new(1, 16));
+        let held: Vec<_> = (0..1000u32).filter_map(|n| limit.enter(Key::Value(&n.to_be_bytes()))).collect();
+        assert!(held.len() <= 17 && limit.keys() <= 17, "{} {}", held.len(), limit.keys());
+        drop(held);
+        assert_eq!(limit.keys(), 0);
+    }
+}

@@ -1,0 +1,28 @@
+-- GCRA over one or more windows of one key, in one step, by the store's own clock: all windows admit, or none is touched.
+-- KEYS: one per window. ARGV: the cost, then for each window the microseconds that one request takes, and its burst.
+-- Answers {admitted, window (from 0), requests left, microseconds to wait}.
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local cost = tonumber(ARGV[1])
+local arrivals, wait, refusing, left, tightest = {}, 0, 0, nil, 0
+for i = 1, #KEYS do
+  local period, burst = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
+  local arrival = math.max(tonumber(redis.call('GET', KEYS[i]) or now), now) + period * cost
+  -- Too much for any time: the window says how long not to ask again.
+  local early = arrival - period * burst - now
+  if early > wait then
+    wait, refusing = early, i - 1
+  end
+  local free = math.floor(burst - (arrival - now) / period + 0.000001)
+  if left == nil or free < left then
+    left, tightest = free, i - 1
+  end
+  arrivals[i] = arrival
+end
+if wait > 0.5 then
+  return {0, refusing, 0, math.ceil(wait)}
+end
+for i = 1, #KEYS do
+  redis.call('SET', KEYS[i], string.format('%.3f', arrivals[i]), 'PX', math.ceil((arrivals[i] - now) / 1000) + 1)
+end
+return {1, tightest, math.max(left, 0), 0}
