@@ -4,9 +4,6 @@
 use http::HeaderName;
 use prost::{Message, Name};
 
-/// How long a caller waits
-/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>: at most eight digits and a unit).
-pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// Status code of a call.
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// Its message, percent-encoded.

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderValue;
 use http::header::HeaderMap;
+use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use super::arrive::Trip;
@@ -12,7 +12,6 @@ use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::header::{mint, names};
 use crate::plan::Route;
-use crate::rpc;
 use crate::write;
 
 /// Sets the trip's deadline.
@@ -52,12 +51,20 @@ pub(super) fn tell(headers: &mut HeaderMap, trip: &Trip) -> Result<(), Failure> 
     let at = trip.context().wall + deadline.saturating_duration_since(trip.context().arrival);
     let mut text = Vec::with_capacity(24);
     write::timestamp(&mut text, at);
-    headers.extend(mint(&text).ok().map(|value| (names::X_REQUEST_DEADLINE, value)));
-    if trip.context().wanted.dialect == Some(Dialect::Grpc) {
-        headers.extend(mint(timeout_text(left).as_bytes()).ok().map(|value| (rpc::GRPC_TIMEOUT, value)));
+    if let Ok(value) = mint(&text) {
+        headers.insert(names::X_REQUEST_DEADLINE, value);
+    }
+    if trip.context().wanted.dialect == Some(Dialect::Grpc)
+        && let Ok(value) = mint(timeout_text(left).as_bytes())
+    {
+        headers.insert(GRPC_TIMEOUT, value);
     }
     Ok(())
 }
+
+/// How long a caller waits
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>: at most eight digits and a unit).
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Reads a `grpc-timeout`; `None` where it is none.
 fn timeout(value: &[u8]) -> Option<Duration> {

@@ -20,6 +20,7 @@ mod logs;
 mod parking;
 mod policies;
 mod reading;
+mod resilience;
 mod routing;
 mod shapes;
 mod timeouts;

@@ -1,0 +1,133 @@
+//! More than can be served: places, queues, held bodies.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Named, gateway, quoted, reply};
+use crate::harness::contract::assert_contract;
+use crate::harness::{Client, Origin, get, send};
+
+/// Answers `/hold` when it is told to.
+fn holding() -> (Origin, Arc<AtomicBool>) {
+    let go = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&go);
+    let origin = Origin::start(move |c| {
+        while c.head.contains("/hold") && !told.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        reply(c, 200, "", "ok");
+    });
+    (origin, go)
+}
+
+fn ask(gateway: std::net::SocketAddr, path: &str) -> Client {
+    let mut client = Client::connect(gateway);
+    client.write(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    client
+}
+
+#[test]
+fn a_few_wait_for_a_place_and_the_rest_is_told_at_once() {
+    let (origin, go) = holding();
+    let endpoints = [format!("\"http://{}\"", origin.address)];
+    let gateway = gateway(&endpoints, "max_in_flight = 1\nqueue = { max = 1, timeout = \"10s\" }", "", "");
+    let mut holder = ask(gateway.address, "/hold");
+    gateway.wait_for_metric("lockgate_backend_in_flight{backend=\"o\"} 1");
+    let mut waiter = ask(gateway.address, "/waits");
+    gateway.wait_for_metric("lockgate_backend_waiting{backend=\"o\"} 1");
+    let refused = get(gateway.address, "/");
+    assert_eq!((refused.status, assert_contract("GET", &refused)), (503, "OVERLOADED".into()));
+    go.store(true, Ordering::SeqCst);
+    assert_eq!((holder.response("GET").status, waiter.response("GET").status), (200, 200));
+    gateway.wait_for_metric("lockgate_backend_in_flight{backend=\"o\"} 0");
+    gateway.wait_for_metric("lockgate_backend_waiting{backend=\"o\"} 0");
+}
+
+#[test]
+fn who_waits_longer_than_its_deadline_is_told_that() {
+    let (origin, go) = holding();
+    let endpoints = [format!("\"http://{}\"", origin.address)];
+    let backend = "max_in_flight = 1\nqueue = { max = 5, timeout = \"10s\" }";
+    let gateway = gateway(&endpoints, backend, "total_timeout = \"200ms\"\nresponse_timeout = \"off\"", "");
+    let mut holder = ask(gateway.address, "/hold");
+    gateway.wait_for_metric("lockgate_backend_in_flight{backend=\"o\"} 1");
+    // Its own deadline comes later than the holder's.
+    let waited = get(gateway.address, "/");
+    assert!(matches!(waited.status, 504 | 200), "{waited:?}");
+    assert_eq!(holder.response("GET").status, 504);
+    go.store(true, Ordering::SeqCst);
+}
+
+#[test]
+fn all_requests_together_are_limited_too() {
+    let (origin, go) = holding();
+    let endpoints = [format!("\"http://{}\"", origin.address)];
+    let gateway = gateway(&endpoints, "", "", "[listen]\nmax_in_flight = 1");
+    let mut holder = ask(gateway.address, "/hold");
+    while origin.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    let refused = get(gateway.address, "/");
+    assert_eq!((refused.status, assert_contract("GET", &refused)), (503, "OVERLOADED".into()));
+    go.store(true, Ordering::SeqCst);
+    assert_eq!(holder.response("GET").status, 200);
+}
+
+#[test]
+fn an_adaptive_limit_begins_low_and_serves() {
+    let a = Named::start("a");
+    let gateway = gateway(&[quoted(&a)], "max_in_flight = 100\nadaptive = true", "", "");
+    gateway.wait_for_metric("lockgate_backend_in_flight_limit{backend=\"o\"} 4");
+    assert!((0..50).all(|_| get(gateway.address, "/").status == 200));
+}
+
+#[test]
+fn a_slow_body_holds_no_place_and_goes_out_with_its_length() {
+    let a = Named::start("a");
+    let gateway = gateway(&[quoted(&a)], "max_in_flight = 1\nqueue = { max = 0 }", "buffer_request = \"64KiB\"", "");
+    let mut slow = Client::connect(gateway.address);
+    slow.write("POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+    gateway.wait_for_metric("lockgate_requests_in_progress 1");
+    assert_eq!(get(gateway.address, "/").status, 200, "the only place is free");
+    assert!(a.origin.requests().iter().all(|head| !head.contains("/slow")));
+    slow.write("3\r\ntwo\r\n0\r\n\r\n");
+    assert_eq!(slow.response("POST").text(), "aonetwo");
+    let head = a.origin.requests().into_iter().find(|head| head.contains("/slow")).unwrap();
+    assert!(head.contains("content-length: 6") && !head.contains("transfer-encoding"), "{head}");
+    gateway.wait_for_metric("lockgate_buffered_bytes 0");
+}
+
+#[test]
+fn a_body_over_the_bound_streams_on_from_there() {
+    let a = Named::start("");
+    let gateway = gateway(&[quoted(&a)], "", "buffer_request = \"1KiB\"", "");
+    let body = "0123456789".repeat(30_000);
+    let response =
+        send(gateway.address, format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()));
+    assert!(response.status == 200 && response.text() == body, "{}", response.body.len());
+}
+
+#[test]
+fn a_held_body_keeps_its_limit_and_its_clock() {
+    let a = Named::start("a");
+    let rest = "[listen]\nbody_timeout = \"200ms\"";
+    let gateway = gateway(&[quoted(&a)], "", "buffer_request = \"64KiB\"\nrequest_body_limit = \"1KiB\"", rest);
+    let chunk = format!("800\r\n{}\r\n0\r\n\r\n", "x".repeat(0x800));
+    let large = send(gateway.address, format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"));
+    assert_eq!((large.status, assert_contract("POST", &large)), (413, "PAYLOAD_TOO_LARGE".into()));
+    let mut slow = Client::connect(gateway.address);
+    slow.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx");
+    let late = slow.response("POST");
+    assert_eq!((late.status, assert_contract("POST", &late)), (408, "REQUEST_TIMEOUT".into()));
+    assert_eq!(a.asked(), 0);
+}
+
+#[test]
+fn where_memory_for_bodies_is_used_up_they_stream() {
+    let a = Named::start("a");
+    let gateway = gateway(&[quoted(&a)], "", "buffer_request = \"64KiB\"", "[listen]\nbuffer_memory = \"1KiB\"");
+    let response =
+        send(gateway.address, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\none\r\n0\r\n\r\n");
+    assert_eq!(response.text(), "aone");
+    assert!(a.origin.requests()[0].contains("transfer-encoding: chunked"));
+}

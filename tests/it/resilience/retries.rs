@@ -1,0 +1,164 @@
+//! What is sent again, and what never is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{Named, closed_port, gateway, quoted, reply};
+use crate::harness::contract::assert_contract;
+use crate::harness::{Client, Origin, get, send};
+
+fn post(path: &str, more: &str, body: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n{more}Connection: close\r\n\r\n{body}", body.len())
+}
+
+#[test]
+fn a_stale_connection_is_replayed_for_idempotent_requests_only() {
+    // Answers once per connection and closes it when the next request has been written.
+    let origin = Origin::start(|c| {
+        let body = c.body();
+        reply(c, 200, "", &format!("{}{}", c.head.lines().next().unwrap(), String::from_utf8_lossy(&body)));
+        c.next_head();
+    });
+    let gateway = gateway(&[format!("\"http://{}\"", origin.address)], "", "", "");
+    assert_eq!(get(gateway.address, "/first").status, 200);
+    let second = get(gateway.address, "/second?x=1");
+    assert_eq!((second.status, second.text()), (200, "GET /second?x=1 HTTP/1.1".to_owned()), "{second:?}");
+    gateway.log_line(&["/second", "\"attempts\":2"]);
+    let heads = origin.requests();
+    let twice: Vec<_> = heads.iter().filter(|head| head.contains("/second")).collect();
+    assert_eq!(twice.len(), 2);
+    assert_eq!(twice[0], twice[1], "the same request, byte for byte");
+    // A POST might have been done: it is not repeated.
+    let third = send(gateway.address, post("/third", "", "x"));
+    assert_eq!((third.status, assert_contract("POST", &third)), (502, "UPSTREAM_CONNECTION_LOST".into()));
+    assert_eq!(origin.requests().iter().filter(|head| head.contains("/third")).count(), 1);
+}
+
+#[test]
+fn what_was_never_sent_goes_elsewhere_whatever_its_method() {
+    let good = Named::start("good");
+    let gateway = gateway(&[closed_port(), quoted(&good)], "balance = \"round-robin\"", "", "");
+    for _ in 0..6 {
+        let response = send(gateway.address, post("/", "", "!"));
+        assert_eq!((response.status, response.text()), (200, "good!".to_owned()));
+    }
+    gateway.wait_for_metric("lockgate_retries_total{backend=\"o\"} 0");
+}
+
+#[test]
+fn a_status_is_retried_elsewhere_when_the_route_says_so_and_the_request_may_be_repeated() {
+    let (bad, good) = (Named::start("bad"), Named::start("good"));
+    bad.answers(503);
+    let retry = "retry = { attempts = 2, on = [\"503\"], budget = \"100%\", idempotency_key = true }";
+    let gateway = gateway(&[quoted(&bad), quoted(&good)], "balance = \"round-robin\"", retry, "");
+    for _ in 0..6 {
+        assert_eq!(get(gateway.address, "/").text(), "good");
+    }
+    let put = send(gateway.address, post("/", "", "body").replace("POST", "PUT"));
+    assert_eq!((put.status, put.text()), (200, "goodbody".to_owned()));
+    // Round robin: of two plain POSTs one meets the bad endpoint, and is told so.
+    let posts: Vec<_> = (0..2).map(|_| send(gateway.address, post("/", "", "x"))).collect();
+    assert_eq!(posts.iter().filter(|response| response.status == 200).count(), 1);
+    let refused = posts.iter().find(|response| response.status == 503).unwrap();
+    assert_eq!(assert_contract("POST", refused), "UPSTREAM_UNAVAILABLE");
+    let keyed: Vec<_> = (0..4).map(|_| send(gateway.address, post("/", "Idempotency-Key: 7\r\n", "k")).text()).collect();
+    assert!(keyed.iter().all(|text| text == "goodk"), "{keyed:?}");
+}
+
+#[test]
+fn a_lost_answer_is_retried_within_the_attempts() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    let origin = Origin::start(move |c| {
+        if counted.fetch_add(1, Ordering::SeqCst) < 2 {
+            c.reset();
+        } else {
+            c.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let endpoints = [format!("\"http://{}\"", origin.address)];
+    let gateway = gateway(&endpoints, "", "retry = { attempts = 3, on = [\"lost\"], backoff = \"1ms\" }", "");
+    assert_eq!(get(gateway.address, "/").status, 200);
+    assert_eq!(tries.load(Ordering::SeqCst), 3);
+    gateway.wait_for_metric("lockgate_retries_total{backend=\"o\"} 2");
+}
+
+#[test]
+fn a_long_retry_after_is_the_clients_to_wait_for() {
+    let origin = Origin::start(|c| reply(c, 503, "Retry-After: 60\r\n", "busy"));
+    let endpoints = [format!("\"http://{}\"", origin.address)];
+    let gateway = gateway(&endpoints, "", "retry = { attempts = 5, on = [\"503\"] }", "");
+    let response = get(gateway.address, "/");
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("60")));
+    assert_contract("GET", &response);
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn retries_stay_within_the_budget() {
+    let bad = Named::start("bad");
+    bad.answers(503);
+    let gateway = gateway(&[quoted(&bad)], "", "retry = { attempts = 3, on = [\"503\"], budget = \"20%\", backoff = \"1ms\" }", "");
+    for _ in 0..100 {
+        assert_contract("GET", &get(gateway.address, "/"));
+    }
+    // A fifth of the requests, and the ten that were saved.
+    assert!((120..=130).contains(&bad.asked()), "{}", bad.asked());
+}
+
+#[test]
+fn a_retry_never_outlives_the_deadline() {
+    let origin = Origin::start(|c| c.hang());
+    let endpoints = [format!("\"http://{}\"", origin.address)];
+    let route = "response_timeout = \"100ms\"\ntotal_timeout = \"250ms\"\nretry = { attempts = 10, on = [\"timeout\"], backoff = \"1ms\" }";
+    let gateway = gateway(&endpoints, "", route, "");
+    let begin = Instant::now();
+    let response = get(gateway.address, "/");
+    assert_eq!((response.status, assert_contract("GET", &response)), (504, "UPSTREAM_TIMEOUT".into()));
+    assert!(begin.elapsed() < Duration::from_millis(1250), "total timeout and a second");
+    assert!((2..=4).contains(&origin.requests().len()), "{}", origin.requests().len());
+}
+
+#[test]
+fn a_hedge_answers_for_a_slow_try() {
+    let slow = Arc::new(AtomicUsize::new(0));
+    let origin = |name: &'static str, slow: &Arc<AtomicUsize>| {
+        let slow = Arc::clone(slow);
+        Origin::start(move |c| {
+            loop {
+                if c.head.contains("/slow") && slow.fetch_add(1, Ordering::SeqCst) == 0 {
+                    c.hang();
+                    return;
+                }
+                reply(c, 200, "", name);
+                if !c.next_head() {
+                    return;
+                }
+            }
+        })
+    };
+    let (a, b) = (origin("a", &slow), origin("b", &slow));
+    let endpoints = [format!("\"http://{}\"", a.address), format!("\"http://{}\"", b.address)];
+    let gateway = gateway(&endpoints, "balance = \"round-robin\"", "retry = { hedge = \"p95\" }", "");
+    let mut client = Client::connect(gateway.address);
+    for _ in 0..40 {
+        client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response("GET").status, 200);
+    }
+    assert_eq!(get(gateway.address, "/slow").status, 200);
+    assert_eq!(slow.load(Ordering::SeqCst), 2, "both endpoints were asked");
+    gateway.log_line(&["/slow", "\"attempts\":2", "\"status\":200"]);
+}
+
+#[test]
+fn a_body_too_large_to_keep_is_sent_once() {
+    let bad = Named::start("bad");
+    bad.answers(503);
+    let gateway = gateway(&[quoted(&bad)], "", "retry = { attempts = 3, on = [\"503\"], max_body = \"1KiB\", backoff = \"1ms\" }", "");
+    let large = "x".repeat(2000);
+    assert_eq!(send(gateway.address, post("/", "", &large).replace("POST", "PUT")).status, 503);
+    assert_eq!(bad.asked(), 1);
+    assert_eq!(send(gateway.address, post("/", "", "small").replace("POST", "PUT")).status, 503);
+    assert_eq!(bad.asked(), 4);
+}
