@@ -141,6 +141,15 @@ mod tests {
     }
 
     #[test]
+    fn equals_share_the_work() {
+        let (mut rng, mut seen) = (fastrand::Rng::with_seed(7), [0; 3]);
+        for _ in 0..3000 {
+            seen[cheaper_of_two(3, |_| true, |_| 1.0, |n| rng.usize(..n)).unwrap()] += 1;
+        }
+        assert!(seen.iter().all(|count| (900..1100).contains(count)), "{seen:?}");
+    }
+
+    #[test]
     fn the_cheaper_one_is_chosen() {
         let mut draws = [0, 1].into_iter().cycle();
         assert_eq!(cheaper_of_two(2, |_| true, |at| [5.0, 1.0][at], |_| draws.next().unwrap()), Some(1));

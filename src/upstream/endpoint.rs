@@ -19,7 +19,7 @@ use crate::failure::Kind;
 /// Three requests in a row without an answer eject an endpoint, for a second at first.
 const EJECTOR: breaker::Settings =
     breaker::Settings { rule: Rule::Row(3), open_for: Duration::from_secs(1), open_at_most: Duration::from_secs(30), trials: 1 };
-/// What a failure counts as latency at least: who fails at once is not fast.
+/// What an error counts as latency at least: who fails at once is not fast.
 const PENALTY: Duration = Duration::from_secs(1);
 
 /// One address of a backend.
@@ -108,6 +108,7 @@ impl Endpoint {
     fn changed(&self, which: &'static str, change: breaker::Change, now: Instant) {
         if change == Some(State::Closed) {
             self.health.returned(now);
+            self.load.forget();
         }
         self.tell(which, change);
     }
@@ -164,10 +165,11 @@ impl Engaged {
         let endpoint = &self.endpoint;
         let worked = how.worked();
         if let Some(ticket) = self.ejector.take() {
-            match worked {
-                Outcome::Good => endpoint.load.heard(took, now),
-                Outcome::Bad => endpoint.load.heard(took.max(PENALTY), now),
-                Outcome::Void => {}
+            match (how, worked) {
+                (Ended::Answered(_), Outcome::Bad) => endpoint.load.heard(took.max(PENALTY), now),
+                (Ended::Answered(_), _) | (Ended::Failed(Kind::ResponseTimeout), _) => endpoint.load.heard(took, now),
+                // Who does not answer is ejected, and must be as good as any when it is tried again.
+                (Ended::Failed(_), _) => {}
             }
             endpoint.changed("ejector", endpoint.ejector.record(ticket, how.reached(), now), now);
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// How fast the mean follows.
 const FOLLOWS: f64 = 1.0;
 /// How fast it is forgotten while nothing is heard: an endpoint that was slow once is asked again.
-const FORGETS: f64 = 10.0;
+const FORGETS: f64 = 3.0;
 /// Differences below this are no reason to choose, in seconds.
 const FLOOR: f64 = 0.001;
 
@@ -60,16 +60,21 @@ impl Load {
     pub fn heard(&self, took: Duration, now: Instant) {
         let (quiet, mean) = self.last(now);
         let keep = if mean == 0.0 { 0.0 } else { (-quiet / FOLLOWS).exp() };
-        // Many samples in one moment still move the mean a little.
-        let keep = keep.min(0.98);
+        // Many samples in one moment still move the mean a little, and one alone moves it by half at most: it may be a hiccup.
+        let keep = if mean == 0.0 { keep } else { keep.clamp(0.5, 0.98) };
         self.mean.store((mean * keep + took.as_secs_f64() * (1.0 - keep)).to_bits(), Ordering::Relaxed);
         self.heard.store(self.micros(now), Ordering::Relaxed);
+    }
+
+    /// What was heard before says nothing any more.
+    pub fn forget(&self) {
+        self.mean.store(0, Ordering::Relaxed);
     }
 
     /// What one more request would cost: the requests before it, each as long as they took of late.
     pub fn cost(&self, now: Instant) -> f64 {
         let (quiet, mean) = self.last(now);
-        let mean = if mean > FLOOR { mean * (-(quiet - FOLLOWS).max(0.0) / FORGETS).exp() } else { mean };
+        let mean = if mean > FLOOR { mean * (-quiet / FORGETS).exp() } else { mean };
         (self.in_flight() + 1) as f64 * mean.max(FLOOR)
     }
 }

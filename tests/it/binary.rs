@@ -1,12 +1,11 @@
 //! The shipped binary: command line, exit codes, signals, and every configuration and console block of the documents.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, Origin, get};
+use crate::harness::{Client, Origin, Process, get};
 
 fn lockgate(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lockgate"))
@@ -93,46 +92,6 @@ fn a_port_in_use_is_one_clear_line_and_exit_1() {
     assert_eq!(output.status.code(), Some(1));
     let shown = text(&output.stderr);
     assert!(shown.lines().count() == 1 && shown.contains(&address) && shown.contains("in use"), "{shown}");
-}
-
-/// A gateway process, killed when the test ends.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    admin: SocketAddr,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
-}
-
-impl Process {
-    fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lockgate"))
-            .args(args)
-            .env_remove("LOCKGATE_CONFIG")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let Some(Ok(line)) = lines.next() else {
-            let mut told = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-            panic!("did not start: {told}");
-        };
-        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let address = |key: &str| json[key].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap();
-        Self { address: address("address"), admin: address("admin"), child, lines }
-    }
-
-    fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 const FREE: &[&str] = &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];

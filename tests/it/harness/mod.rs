@@ -4,7 +4,10 @@ pub mod client;
 pub mod contract;
 pub mod gateway;
 pub mod origin;
+pub mod process;
+pub mod redis;
 
 pub use client::{Client, Response, get, send};
 pub use gateway::GatewayUnderTest;
 pub use origin::Origin;
+pub use process::Process;

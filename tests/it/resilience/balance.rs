@@ -19,16 +19,6 @@ fn turns_follow_the_weights() {
 }
 
 #[test]
-fn least_requests_uses_all_that_are_idle() {
-    let (a, b, c) = (Named::start("a"), Named::start("b"), Named::start("c"));
-    let gateway = gateway(&[quoted(&a), quoted(&b), quoted(&c)], "", "", "");
-    let answers: Vec<Response> = (0..90).map(|_| get(gateway.address, "/")).collect();
-    for name in ["a", "b", "c"] {
-        assert!(count(&answers, name) > 5, "{name}: {}", count(&answers, name));
-    }
-}
-
-#[test]
 fn a_key_stays_with_its_endpoint_and_moves_only_when_that_is_lost() {
     let origins = [Named::start("a"), Named::start("b"), Named::start("c")];
     let ask = |lost: Option<usize>| {

@@ -1,1 +1,153 @@
-//! x
+//! An endpoint dies under load and comes back; a reload changes what is left.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use lockgate::plan::compile;
+
+use super::gateway;
+use crate::harness::contract::assert_contract;
+use crate::harness::{Client, GatewayUnderTest};
+
+/// An origin that can be killed, connections and all, and started again at its address.
+struct Mortal {
+    address: SocketAddr,
+    alive: Arc<AtomicBool>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+    served: Arc<AtomicUsize>,
+}
+
+impl Mortal {
+    fn start() -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mortal = Self { address, alive: Arc::default(), open: Arc::default(), served: Arc::default() };
+        mortal.revive();
+        mortal
+    }
+
+    fn revive(&self) {
+        let listener = TcpListener::bind(self.address).unwrap();
+        self.alive.store(true, Ordering::SeqCst);
+        let (alive, open, served) = (Arc::clone(&self.alive), Arc::clone(&self.open), Arc::clone(&self.served));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if !alive.load(Ordering::SeqCst) {
+                    return;
+                }
+                open.lock().unwrap().push(stream.try_clone().unwrap());
+                let served = Arc::clone(&served);
+                std::thread::spawn(move || serve(stream, &served));
+            }
+        });
+    }
+
+    fn kill(&self) {
+        self.alive.store(false, Ordering::SeqCst);
+        // Wakes the accept, which closes the listener.
+        drop(TcpStream::connect(self.address));
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+        while TcpStream::connect(self.address).is_ok() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn served(&self) -> usize {
+        self.served.load(Ordering::SeqCst)
+    }
+}
+
+fn serve(mut stream: TcpStream, served: &AtomicUsize) {
+    use std::io::{Read, Write};
+    let (mut seen, mut piece) = (Vec::new(), [0; 4096]);
+    while let Ok(read @ 1..) = stream.read(&mut piece) {
+        seen.extend_from_slice(&piece[..read]);
+        while let Some(end) = seen.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            seen.drain(..end + 4);
+            served.fetch_add(1, Ordering::SeqCst);
+            if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Requests of one kind on connections that stay, until told to stop; when each failure was.
+struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<std::thread::JoinHandle<Vec<Instant>>>,
+}
+
+impl Load {
+    fn start(gateway: &GatewayUnderTest, method: &'static str, clients: usize) -> Self {
+        let (stop, address) = (Arc::new(AtomicBool::new(false)), gateway.address);
+        let one = |stop: Arc<AtomicBool>| {
+            std::thread::spawn(move || {
+                let (mut client, mut failures) = (Client::connect(address), Vec::new());
+                while !stop.load(Ordering::SeqCst) {
+                    client.write(format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+                    let response = client.response(method);
+                    if response.status != 200 {
+                        assert_contract(method, &response);
+                        failures.push(Instant::now());
+                    }
+                }
+                failures
+            })
+        };
+        Self { clients: (0..clients).map(|_| one(Arc::clone(&stop))).collect(), stop }
+    }
+
+    fn end(self) -> Vec<Instant> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    }
+}
+
+#[test]
+fn an_endpoint_that_dies_under_load_costs_what_was_in_flight_and_comes_back_without_an_error() {
+    let mortals = [Mortal::start(), Mortal::start(), Mortal::start()];
+    let endpoints: Vec<String> = mortals.iter().map(|mortal| format!("\"http://{}\"", mortal.address)).collect();
+    let gateway = gateway(&endpoints, "slow_start = \"200ms\"", "retry = { on = [\"connect\", \"lost\"] }", "");
+    let (gets, posts) = (Load::start(&gateway, "GET", 4), Load::start(&gateway, "POST", 4));
+    let first = &mortals[0];
+    while first.served() < 100 {
+        std::thread::yield_now();
+    }
+    first.kill();
+    let (killed, others) = (first.served(), || mortals[1].served() + mortals[2].served());
+    let goal = others() + 500;
+    while others() < goal {
+        std::thread::yield_now();
+    }
+    assert_eq!(first.served(), killed);
+    first.revive();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while first.served() < killed + 50 {
+        assert!(Instant::now() < deadline, "no traffic came back");
+        std::thread::yield_now();
+    }
+    let failed = gets.end().len();
+    assert_eq!(failed, 0, "idempotent requests are sent again");
+    let lost = posts.end().len();
+    assert!(lost <= 4, "{lost} lost, four were in flight");
+}
+
+#[test]
+fn a_reload_keeps_what_is_known_of_an_endpoint() {
+    let text = |endpoints: &str| format!("[backends.o]\nendpoints = [{endpoints}]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n");
+    let (a, b, c) = ("\"http://10.0.0.1:80\"", "\"http://10.0.0.2:80\"", "\"http://10.0.0.3:80\"");
+    let first = compile::from_text(&text(&format!("{a}, {b}")), &|_| None).unwrap();
+    let before = first.backends[0].endpoints();
+    before[0].health.set(false, tokio::time::Instant::now());
+    let next = compile::successor(&text(&format!("{a}, {c}")), &|_| None, Some(&first)).unwrap();
+    let after = next.backends[0].endpoints();
+    assert!(Arc::ptr_eq(&before[0], &after[0]) && !after[0].health.is_healthy(), "the same endpoint, still unhealthy");
+    assert!(after[1].health.is_healthy() && !after.iter().any(|endpoint| Arc::ptr_eq(endpoint, &before[1])));
+    let changed = text(a).replace("[[routes]]", "pool = { max_connections = 7 }\n[[routes]]");
+    let other = compile::successor(&changed, &|_| None, Some(&first)).unwrap();
+    assert!(!Arc::ptr_eq(&before[0], &other.backends[0].endpoints()[0]), "other bounds, other connections");
+}

@@ -1,1 +1,271 @@
-//! x
+//! Limits that gateways share, on a real `redis-server`: the same rules as in one process, one quota over three of them, and a
+//! store that fails in every way it can.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use lockgate::limit::shared::{Address, Shared};
+use lockgate::limit::{Decision, Key, RateLimit, Settings, Window};
+
+use super::{Named, quoted};
+use crate::harness::contract::assert_contract;
+use crate::harness::redis::Redis;
+use crate::harness::{Client, GatewayUnderTest, Process, get};
+
+/// A limit wherever it is counted.
+enum Subject {
+    Local(RateLimit),
+    Shared(Shared, Settings),
+}
+
+impl Subject {
+    async fn check(&self, key: Key<'_>, cost: u32) -> Decision {
+        let cost = NonZeroU32::new(cost).unwrap();
+        match self {
+            Self::Local(limit) => limit.check(key, cost),
+            Self::Shared(store, settings) => loop {
+                // The connection is made in the background.
+                match store.check(settings, key, cost).await {
+                    Ok(decision) => return decision,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            },
+        }
+    }
+}
+
+fn window(count: u32, seconds: u64, burst: u32) -> Window {
+    let nonzero = |n| NonZeroU32::new(n).unwrap();
+    Window { count: nonzero(count), window: Duration::from_secs(seconds), burst: nonzero(burst) }
+}
+
+/// What every limit does, wherever it is counted.
+async fn conforms(make: impl Fn(&str, &[Window]) -> Subject) {
+    let limit = make("burst", &[window(1, 3600, 3)]);
+    for left in [2, 1, 0] {
+        let decision = limit.check(Key::Global, 1).await;
+        assert_eq!((decision.admitted, decision.remaining, decision.wait), (true, left, Duration::ZERO));
+    }
+    let refused = limit.check(Key::Global, 1).await;
+    assert!(!refused.admitted && refused.wait > Duration::from_secs(3500) && refused.wait <= Duration::from_secs(3600), "{refused:?}");
+    assert!(limit.check(Key::Value(b"other"), 1).await.admitted, "keys are told apart");
+    assert!(limit.check(Key::Address([1; 8]), 1).await.admitted);
+
+    let limit = make("cost", &[window(10, 3600, 10)]);
+    assert_eq!(limit.check(Key::Global, 4).await.remaining, 6);
+    assert_eq!(limit.check(Key::Global, 4).await.remaining, 2);
+    assert!(!limit.check(Key::Global, 4).await.admitted, "not a part of it");
+    assert!(limit.check(Key::Global, 2).await.admitted, "what was refused took nothing");
+    assert!(!limit.check(Key::Value(b"k"), 11).await.admitted, "more than ever fits");
+
+    let limit = make("windows", &[window(2, 60, 2), window(3, 3600, 3)]);
+    let first = limit.check(Key::Global, 1).await;
+    assert_eq!((first.window, first.remaining), (0, 1), "the window with the least left");
+    assert!(limit.check(Key::Global, 1).await.admitted);
+    for _ in 0..5 {
+        let refused = limit.check(Key::Global, 1).await;
+        assert_eq!((refused.admitted, refused.window), (false, 0), "the short one refuses, and the long one is not touched");
+    }
+
+    let limit = make("time", &[window(20, 1, 1)]);
+    assert!(limit.check(Key::Global, 1).await.admitted);
+    let refused = limit.check(Key::Global, 1).await;
+    if !refused.admitted {
+        assert!(refused.wait <= Duration::from_millis(50), "{refused:?}");
+        tokio::time::sleep(refused.wait).await;
+        assert!(limit.check(Key::Global, 1).await.admitted, "after the wait that was named");
+    }
+}
+
+fn settings(name: &str, windows: &[Window]) -> Settings {
+    Settings { name: name.into(), windows: windows.to_vec(), max_keys: 1000 }
+}
+
+#[tokio::test]
+async fn a_limit_in_this_process_conforms() {
+    conforms(|name, windows| Subject::Local(RateLimit::new(settings(name, windows)))).await;
+}
+
+#[tokio::test]
+async fn a_limit_in_a_shared_store_conforms() {
+    let Some(redis) = Redis::start() else { return };
+    let store = Shared::new(Address::new(&redis.url(), Duration::from_secs(5)).unwrap());
+    conforms(|name, windows| Subject::Shared(store.clone(), settings(name, windows))).await;
+}
+
+fn config(origin: &str, store: &str, rate: &str, on_failure: &str) -> String {
+    format!(
+        "[redis]\nurl = \"{store}\"\non_failure = \"{on_failure}\"\n[limits.l]\nrate = \"{rate}\"\nkey = \"global\"\nstore = \"shared\"\n\
+         [backends.o]\nendpoints = [{origin}]\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\nlimits = [\"l\"]\n"
+    )
+}
+
+#[test]
+fn three_gateways_hold_one_quota() {
+    let Some(redis) = Redis::start() else { return };
+    let origin = Named::start("a");
+    // Ten seconds give a third of a request back: none that is whole.
+    let text = config(&quoted(&origin), &redis.url(), "1000/d", "deny");
+    let path = std::env::temp_dir().join(format!("lockgate-{}-shared.toml", std::process::id()));
+    std::fs::write(&path, format!("[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{text}")).unwrap();
+    let gateways: Vec<Process> = (0..3).map(|_| Process::start(&["run", "--config", path.to_str().unwrap()])).collect();
+    let admitted = Arc::new(AtomicUsize::new(0));
+    let clients = gateways.iter().flat_map(|gateway| [gateway.address; 2]).map(|address| {
+        let admitted = Arc::clone(&admitted);
+        std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            for _ in 0..400 {
+                client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+                let response = client.response("GET");
+                match response.status {
+                    200 => drop(admitted.fetch_add(1, Ordering::SeqCst)),
+                    _ => assert_eq!(assert_contract("GET", &response), "RATE_LIMITED"),
+                }
+            }
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    let admitted = admitted.load(Ordering::SeqCst);
+    assert!((990..=1010).contains(&admitted), "{admitted} of 2400 admitted, the quota is 1000");
+    let _ = std::fs::remove_file(path);
+}
+
+fn start(store: &str, rate: &str, on_failure: &str) -> (Named, GatewayUnderTest) {
+    let origin = Named::start("a");
+    let gateway = GatewayUnderTest::start(&config(&quoted(&origin), store, rate, on_failure));
+    (origin, gateway)
+}
+
+fn outcomes(gateway: &GatewayUnderTest, word: &str) -> u64 {
+    let text = get(gateway.admin, "/metrics").text();
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("lockgate_shared_limit_requests_total{{outcome=\"{word}\"}} ")));
+    line.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+}
+
+/// Requests until the store has decided one.
+fn until_decided(gateway: &GatewayUnderTest) {
+    let (before, deadline) = (outcomes(gateway, "decided"), std::time::Instant::now() + Duration::from_secs(20));
+    while outcomes(gateway, "decided") == before {
+        assert_eq!(get(gateway.address, "/").status, 200);
+        assert!(std::time::Instant::now() < deadline, "the store never decided");
+    }
+}
+
+/// Every request is served, and soon the store is not asked any more.
+fn serves_without_the_store(gateway: &GatewayUnderTest) {
+    let skipped = outcomes(gateway, "skipped");
+    for _ in 0..50 {
+        assert_eq!(get(gateway.address, "/").status, 200);
+    }
+    assert!(outcomes(gateway, "skipped") - skipped >= 40, "{skipped}");
+}
+
+#[test]
+fn a_store_that_is_killed_frozen_or_read_only_costs_no_request() {
+    let Some(redis) = Redis::start() else { return };
+    let (_origin, gateway) = start(&redis.url(), "1000000/s", "local");
+    until_decided(&gateway);
+
+    redis.signal("-STOP");
+    serves_without_the_store(&gateway);
+    redis.signal("-CONT");
+    until_decided(&gateway);
+
+    assert!(redis.says("REPLICAOF 127.0.0.1 1").unwrap().starts_with("+OK"));
+    serves_without_the_store(&gateway);
+    assert!(redis.says("REPLICAOF NO ONE").unwrap().starts_with("+OK"));
+    until_decided(&gateway);
+
+    let address = redis.address;
+    drop(redis);
+    serves_without_the_store(&gateway);
+    let Some(_redis) = Redis::start_at(address) else { return };
+    until_decided(&gateway);
+}
+
+/// A store that answers every command by other means.
+fn impostor(behave: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let behave = Arc::new(behave);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let behave = Arc::clone(&behave);
+            std::thread::spawn(move || behave(&mut stream));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_store_that_talks_garbage_costs_no_request() {
+    let garbage = impostor(|stream| {
+        let mut command = [0; 4096];
+        while matches!(stream.read(&mut command), Ok(read) if read > 0) {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let (_origin, gateway) = start(&format!("redis://{garbage}"), "1000000/s", "local");
+    for _ in 0..50 {
+        assert_eq!(get(gateway.address, "/").status, 200);
+    }
+    assert_eq!(outcomes(&gateway, "decided"), 0);
+}
+
+#[test]
+fn a_slow_store_costs_no_request() {
+    let Some(redis) = Redis::start() else { return };
+    let behind = redis.address;
+    // Every answer comes a tenth of a second late: later than the deadline.
+    let slow = impostor(move |stream| {
+        let mut store = TcpStream::connect(behind).unwrap();
+        let (mut back, mut client) = (store.try_clone().unwrap(), stream.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut client, &mut store));
+        let mut answer = [0; 4096];
+        while let Ok(read @ 1..) = back.read(&mut answer) {
+            std::thread::sleep(Duration::from_millis(100));
+            if stream.write_all(&answer[..read]).is_err() {
+                return;
+            }
+        }
+    });
+    let (_origin, gateway) = start(&format!("redis://{slow}"), "1000000/s", "local");
+    for _ in 0..50 {
+        assert_eq!(get(gateway.address, "/").status, 200);
+    }
+    assert_eq!(outcomes(&gateway, "decided"), 0);
+}
+
+#[test]
+fn without_a_store_the_operator_decides() {
+    let nowhere = format!("redis://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let statuses = |on_failure: &str| {
+        let (_origin, gateway) = start(&nowhere, "2/d", on_failure);
+        let mut all = Vec::new();
+        for _ in 0..4 {
+            let response = get(gateway.address, "/");
+            if response.status != 200 {
+                assert_eq!(assert_contract("GET", &response), "RATE_LIMITED");
+            }
+            all.push(response.status);
+        }
+        all
+    };
+    assert_eq!(statuses("local"), [200, 200, 429, 429]);
+    assert_eq!(statuses("allow"), [200; 4]);
+    assert_eq!(statuses("deny"), [429; 4]);
+}
+
+#[test]
+fn a_shared_limit_needs_a_store() {
+    let with_store = config("\"http://127.0.0.1:1\"", "redis://127.0.0.1:1", "1/s", "local");
+    let without = with_store.split_once("[limits.l]").map(|(_, rest)| format!("[limits.l]{rest}")).unwrap();
+    assert!(lockgate::plan::compile::from_text(&with_store, &|_| None).is_ok());
+    let problems = lockgate::plan::compile::from_text(&without, &|_| None).unwrap_err();
+    assert!(problems.iter().any(|problem| problem.title.contains("needs [redis]")), "{problems:?}");
+}

@@ -1,0 +1,45 @@
+//! The shipped binary as a process of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+/// A gateway process, killed when the test ends.
+pub struct Process {
+    pub child: Child,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Process {
+    pub fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lockgate"))
+            .args(args)
+            .env_remove("LOCKGATE_CONFIG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let Some(Ok(line)) = lines.next() else {
+            let mut told = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+            panic!("did not start: {told}");
+        };
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = |key: &str| json[key].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+        Self { address: address("address"), admin: address("admin"), child, lines }
+    }
+
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
