@@ -1,8 +1,8 @@
 //! The gate before a backend, or before all of them: so many requests at once, a few more in a short queue, the rest refused at once.
 //!
-//! While the queue is now and then empty it is served in order. When it has not been empty for a while there is more than can be
-//! served: the newest is served first, because the oldest has hardly any time left, and nobody waits longer than a moment, so
-//! that who must be refused hears it soon.
+//! While the queue is now and then empty it is served in order. When it has not been empty for a while, or somebody was refused, there
+//! is more than can be served: the newest is served first, because the oldest has hardly any time left, and nobody waits longer
+//! than a moment, so that who must be refused hears it soon.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::gradient::Gradient;
 
-/// A queue that was not empty for so long is under pressure.
-const PRESSURE_AFTER: Duration = Duration::from_millis(100);
+/// A queue that was not empty for so long is under pressure, and for so long after a refusal.
+const PRESSURE: Duration = Duration::from_millis(100);
 /// The longest wait under pressure.
-const MOMENT: Duration = Duration::from_millis(3);
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// What a gate is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ struct Queue {
     waiting: VecDeque<oneshot::Sender<Pass>>,
     /// Since when somebody has been waiting.
     busy: Option<Instant>,
+    /// When somebody was last refused.
+    refused: Option<Instant>,
 }
 
 /// One place taken; it is free again when this is dropped, however the request ended.
@@ -106,6 +108,7 @@ impl Gate {
                 queue.busy = None;
             }
             if queue.waiting.len() >= self.settings.queue {
+                queue.refused = Some(now);
                 return Err(Refused::Full);
             }
             if let Some(pass) = self.enter() {
@@ -124,7 +127,10 @@ impl Gate {
         match tokio::time::timeout_at(until, place).await {
             Ok(Ok(pass)) => Ok(pass),
             _ if until < due => Err(Refused::TooLate),
-            _ => Err(Refused::Full),
+            _ => {
+                self.lock().refused = Some(Instant::now());
+                Err(Refused::Full)
+            }
         }
     }
 
@@ -182,7 +188,8 @@ impl Gate {
 
 impl Queue {
     fn is_pressed(&self, now: Instant) -> bool {
-        self.busy.is_some_and(|busy| now.saturating_duration_since(busy) > PRESSURE_AFTER)
+        let since = |moment: Option<Instant>| moment.map(|moment| now.saturating_duration_since(moment));
+        since(self.busy).is_some_and(|busy| busy > PRESSURE) || since(self.refused).is_some_and(|refused| refused < PRESSURE)
     }
 }
 
@@ -243,6 +250,7 @@ mod tests {
         let begin = Instant::now();
         assert_eq!(gate.wait(None).await.err(), Some(Refused::Full));
         assert_eq!(begin.elapsed(), Duration::from_millis(500));
+        tokio::time::advance(PRESSURE).await;
         let deadline = Instant::now() + Duration::from_millis(20);
         assert_eq!(gate.wait(Some(deadline)).await.err(), Some(Refused::TooLate));
         assert_eq!(Instant::now(), deadline);
@@ -261,7 +269,7 @@ mod tests {
         };
         let order = Arc::default();
         let old = spawn("old", &order);
-        tokio::time::sleep(PRESSURE_AFTER + Duration::from_millis(1)).await;
+        tokio::time::sleep(PRESSURE + Duration::from_millis(1)).await;
         let new = spawn("new", &order);
         tokio::task::yield_now().await;
         drop(held);
@@ -269,7 +277,7 @@ mod tests {
         assert_eq!(*order.lock().unwrap(), ["new", "old"]);
         let _held = gate.enter().unwrap();
         let _calm = spawn("calm", &order);
-        tokio::time::sleep(PRESSURE_AFTER + Duration::from_millis(1)).await;
+        tokio::time::sleep(PRESSURE + Duration::from_millis(1)).await;
         let begin = Instant::now();
         assert!(gate.wait(None).await.is_err());
         assert_eq!(begin.elapsed(), MOMENT);

@@ -77,11 +77,12 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// A request came: `share` thousandths of a retry are added.
+    /// A request came: `share` thousandths of a retry are added. A hundredth of that is kept back for what was saved before, so that
+    /// the share holds over every few thousand requests.
     pub fn deposit(&self, share: u32) {
         // Two cores may pass the bound together by one deposit each: the next one sees it.
         if self.tokens.load(Ordering::Relaxed) < MOST {
-            self.tokens.fetch_add(i64::from(share), Ordering::Relaxed);
+            self.tokens.fetch_add(i64::from(share - share.div_ceil(100)), Ordering::Relaxed);
         }
     }
 

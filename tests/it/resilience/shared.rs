@@ -218,6 +218,7 @@ fn a_store_that_talks_garbage_costs_no_request() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the store's slowness is what is tested; nothing waits for it to be over")]
 fn a_slow_store_costs_no_request() {
     let Some(redis) = Redis::start() else { return };
     let behind = redis.address;
