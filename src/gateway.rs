@@ -173,7 +173,7 @@ impl Gateway {
         match inspect::judge(&opened, route, trip) {
             None => Ok(opened.stream()),
             // On the heap: what few answers need makes no request larger.
-            Some(handling) => Box::pin(inspect::handle(handling, opened, route, self.plan.mode, trip)).await,
+            Some(handling) => Box::pin(inspect::handle(handling, opened, route, self, trip)).await,
         }
     }
 

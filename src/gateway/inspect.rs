@@ -96,14 +96,25 @@ pub(super) fn judge(opened: &Opened, route: &Route, trip: &Trip) -> Option<Handl
     })
 }
 
-/// Reads of a reply what its handling needs.
-pub(super) async fn handle(handling: Handling, opened: Opened, route: &Route, mode: Mode, trip: &Trip) -> Result<Passage, Trouble> {
+/// Reads of a reply what its handling needs. What is held counts against the memory for bodies: without any, an error is told by its
+/// head alone, and a success that must be read is refused.
+pub(super) async fn handle(handling: Handling, opened: Opened, route: &Route, gateway: &Gateway, trip: &Trip) -> Result<Passage, Trouble> {
+    let mode = gateway.plan.mode;
+    let most = route.policy.errors.max_body;
+    let bound = opened.body.size_hint().exact().map_or(most, |length| most.min(length as usize));
+    let held = match handling {
+        Handling::Begins | Handling::Web => None,
+        Handling::Watched | Handling::Searched | Handling::Failed(_) => gateway.plan.buffers.take(bound),
+    };
     match handling {
         Handling::Begins => opened.begin().await,
+        Handling::Web => web_trailers(opened, route, mode).await,
+        Handling::Failed(kind) => Err(read::error(kind, opened, route, mode, trip, if held.is_some() { most } else { 0 }).await),
+        Handling::Watched | Handling::Searched if held.is_none() => {
+            Err(Failure::because(Kind::Overloaded, "listen.buffer_memory is used up").into())
+        }
         Handling::Watched => guard::watch(opened, route).await,
         Handling::Searched => read::success(opened, &route.policy).await,
-        Handling::Web => web_trailers(opened, route, mode).await,
-        Handling::Failed(kind) => Err(read::error(kind, opened, route, mode, trip).await),
     }
 }
 

@@ -27,10 +27,10 @@ pub(super) fn reading_clocks(policy: &Policy, clocks: BodyClocks) -> BodyClocks 
     BodyClocks { idle: clocks.idle, deadline: [clocks.deadline, by_response].into_iter().flatten().min_by_key(|(deadline, _)| *deadline) }
 }
 
-/// Reads an error body and what it says.
-pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mode, trip: &Trip) -> Trouble {
+/// Reads up to `max` bytes of an error body, and what they say.
+pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mode, trip: &Trip, max: usize) -> Trouble {
     let policy = &route.policy.errors;
-    let read = collect(&mut reply.body, policy.max_body, reading_clocks(&route.policy, reply.clocks), Beyond::Drain).await;
+    let read = collect(&mut reply.body, max, reading_clocks(&route.policy, reply.clocks), Beyond::Drain).await;
     let content_type = header_text(&reply.headers, "content-type");
     let decoded = decoded(&reply.headers, &read, policy.max_body);
     let page = page_for_browser(kind, &read, decoded.as_ref(), content_type.as_deref(), route, mode, trip);

@@ -14,13 +14,17 @@ pub struct Process {
 
 impl Process {
     pub fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lockgate"))
-            .args(args)
-            .env_remove("LOCKGATE_CONFIG")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_lockgate")).args(args))
+    }
+
+    /// The same with so many file descriptors.
+    pub fn start_limited(descriptors: u32, args: &[&str]) -> Self {
+        let line = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
+        Self::spawn(Command::new("sh").args(["-c", &line, env!("CARGO_BIN_EXE_lockgate")]).args(args))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.env_remove("LOCKGATE_CONFIG").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let Some(Ok(line)) = lines.next() else {
             let mut told = String::new();

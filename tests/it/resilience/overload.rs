@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Named, gateway, quoted, reply};
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, Origin, get, send};
+use crate::harness::{Client, Origin, Process, get, send};
 
 /// Answers `/hold` when it is told to.
 fn holding() -> (Origin, Arc<AtomicBool>) {
@@ -130,4 +130,35 @@ fn where_memory_for_bodies_is_used_up_they_stream() {
         send(gateway.address, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\none\r\n0\r\n\r\n");
     assert_eq!(response.text(), "aone");
     assert!(a.origin.requests()[0].contains("transfer-encoding: chunked"));
+}
+
+#[test]
+fn where_memory_for_bodies_is_used_up_errors_are_told_by_their_head() {
+    let origin = Origin::start(|c| reply(c, 404, "", &format!("{{\"message\":\"no such order\",\"more\":\"{}\"}}", "x".repeat(2000))));
+    let endpoints = [format!("\"http://{}\"", origin.address)];
+    let gateway_ = gateway(&endpoints, "", "", "[listen]\nbuffer_memory = \"1KiB\"");
+    let response = get(gateway_.address, "/");
+    assert_eq!((response.status, assert_contract("GET", &response)), (404, "NOT_FOUND".into()));
+    let gateway_ = gateway(&endpoints, "", "", "");
+    assert!(get(gateway_.address, "/").text().contains("no such order"), "with memory it is read");
+}
+
+#[test]
+fn without_file_descriptors_accepting_pauses_and_goes_on() {
+    let a = Named::start("a");
+    let config = std::env::temp_dir().join(format!("lockgate-{}-fds.toml", std::process::id()));
+    let text = format!(
+        "[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = 1\n[backends.o]\nendpoints = [{}]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+        quoted(&a)
+    );
+    std::fs::write(&config, text).unwrap();
+    let process = Process::start_limited(48, &["run", "--config", config.to_str().unwrap()]);
+    let mut held: Vec<Client> = (0..80).map(|_| Client::connect(process.address)).collect();
+    // Those that were accepted are served still.
+    held[0].write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let served = held[0].response("GET");
+    assert!(served.status == 200 || assert_contract("GET", &served) == "OVERLOADED", "{served:?}");
+    drop(held);
+    assert_eq!(get(process.address, "/").status, 200);
+    let _ = std::fs::remove_file(config);
 }
