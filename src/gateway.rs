@@ -28,6 +28,7 @@ use std::task::{Context, Poll};
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 pub use arrive::Early;
 use arrive::Trip;
@@ -156,25 +157,38 @@ impl Gateway {
             return Ok(preflight);
         }
         admit::check_open(route, trip)?;
-        if let Some(first) = limits::enter(route, trip)? {
-            Box::pin(limits::ask(self, route, trip, first)).await?;
-        }
         deadline::set(route, trip)?;
-        // What most requests do not need is on the heap.
-        if let Some(max) = buffer::wanted(route, trip) {
-            Box::pin(buffer::fill(max, self, route, trip)).await?;
-        }
-        if !admit::pass(self, route, trip) {
-            Box::pin(admit::wait(self, route, trip)).await?;
+        let first_shared = limits::enter(route, trip)?;
+        let body = buffer::wanted(route, trip);
+        // Until something was waited for, arrival is now: one reading of the clock less.
+        let mut begin = trip.context().arrival;
+        if first_shared.is_some() || body.is_some() || !admit::pass(self, route, trip) {
+            // What most requests do not need is on the heap.
+            Box::pin(self.prepare(route, trip, first_shared, body)).await?;
+            begin = Instant::now();
         }
         let mut outgoing = arrive::outgoing(self, client, route, trip)?;
-        let reply = self.ask(client, route, &mut outgoing, trip).await?;
+        let asked = self.ask(client, route, &mut outgoing, trip, begin).await;
+        // What was held of the body is the upstream's now.
+        trip.read = None;
+        let reply = asked.inspect_err(|failure| admit::unanswered(route, failure))?;
         let opened = inspect::open(self, reply, route, client, trip)?;
         match inspect::judge(&opened, route, trip) {
             None => Ok(opened.stream()),
             // On the heap: what few answers need makes no request larger.
             Some(handling) => Box::pin(inspect::handle(handling, opened, route, self, trip)).await,
         }
+    }
+
+    /// Waits for what a request may have to wait for before the backend is asked: limits that gateways share, its body, its places.
+    async fn prepare(&self, route: &Route, trip: &mut Trip, first_shared: Option<usize>, body: Option<usize>) -> Result<(), Failure> {
+        if let Some(first) = first_shared {
+            limits::ask(self, route, trip, first).await?;
+        }
+        if let Some(max) = body {
+            buffer::fill(max, self, route, trip).await?;
+        }
+        admit::wait(self, route, trip).await
     }
 
     /// The route of this request. A route that does not allow the method still tells how the refusal is written.
@@ -192,11 +206,12 @@ impl Gateway {
         route: &'a Route,
         outgoing: &'a mut Outgoing,
         trip: &'a mut Trip,
+        begin: Instant,
     ) -> impl Future<Output = Result<Reply, Failure>> + 'a {
         trip.visit.dispatched = true;
         let policy = &route.policy;
-        let (arrival, deadline, retry) = (trip.context().arrival, trip.deadline, policy.retry.as_ref());
-        let means = Means { upstreams: &self.upstreams, timeouts: &policy.timeouts, retry, arrival, deadline, private: &client.private };
+        let (deadline, retry) = (trip.deadline, policy.retry.as_ref());
+        let means = Means { upstreams: &self.upstreams, timeouts: &policy.timeouts, retry, begin, deadline, private: &client.private };
         dispatch(&route.backend, outgoing, means, &mut trip.visit.trail)
     }
 

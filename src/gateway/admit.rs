@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Gateway;
 use super::arrive::Trip;
 use crate::failure::{Failure, Kind};
@@ -28,34 +30,39 @@ pub(super) fn check_open(route: &Route, trip: &Trip) -> Result<(), Failure> {
     Err(Failure { retry_after: wait, ..Failure::new(Kind::Maintenance) })
 }
 
-/// Takes the places that the request needs, if they are free; false when it has to wait for one.
+/// Takes the places that the request needs, if they are free; false when it has to wait for one. The backend's first: who waits
+/// for one backend must not hold a place that others could use.
 pub(super) fn pass(gateway: &Gateway, route: &Route, trip: &mut Trip) -> bool {
-    if let Some(gate) = &gateway.plan.gate {
-        trip.place = gate.enter();
-        if trip.place.is_none() {
+    if let Some(gate) = &route.gate {
+        trip.permit = gate.enter();
+        if trip.permit.is_none() {
             return false;
         }
     }
-    if let Some(gate) = &route.gate {
-        trip.permit = gate.enter();
+    if let Some(gate) = &gateway.plan.gate {
+        trip.place = gate.enter();
     }
-    route.gate.is_none() || trip.permit.is_some()
+    gateway.plan.gate.is_none() || trip.place.is_some()
 }
 
 /// Waits for the places that the request does not have yet.
 pub(super) async fn wait(gateway: &Gateway, route: &Route, trip: &mut Trip) -> Result<(), Failure> {
-    if let Some(gate) = gateway.plan.gate.as_ref().filter(|_| trip.place.is_none()) {
-        let place = gate.wait(trip.deadline).await;
-        trip.place = Some(place.map_err(|refused| overloaded(refused, "listen.max_in_flight is reached"))?);
-    }
-    if let Some(gate) = &route.gate {
-        let permit = match gate.enter() {
-            Some(permit) => Ok(permit),
-            None => gate.wait(trip.deadline).await,
-        };
+    if let Some(gate) = route.gate.as_ref().filter(|_| trip.permit.is_none()) {
+        let permit = gate.pass(trip.deadline).await;
         trip.permit = Some(permit.map_err(|refused| overloaded(refused, "max_in_flight of the backend is reached"))?);
     }
+    if let Some(gate) = gateway.plan.gate.as_ref().filter(|_| trip.place.is_none()) {
+        let place = gate.pass(trip.deadline).await;
+        trip.place = Some(place.map_err(|refused| overloaded(refused, "listen.max_in_flight is reached"))?);
+    }
     Ok(())
+}
+
+/// No answer came: an adaptive limit learns from that too. Not from deadlines, which clients choose.
+pub(super) fn unanswered(route: &Route, failure: &Failure) {
+    if let (Some(gate), Some(waited), Kind::ResponseTimeout) = (&route.gate, route.policy.timeouts.response, failure.kind) {
+        gate.heard(waited, Instant::now());
+    }
 }
 
 fn overloaded(refused: Refused, why: &str) -> Failure {

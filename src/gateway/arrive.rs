@@ -272,7 +272,8 @@ impl Trip {
 pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: &mut Trip) -> Result<Outgoing, Failure> {
     let policy = &route.policy;
     let client_host = trip.host_header();
-    let repeatable = buffer::is_repeatable(route, trip);
+    let connection_auth = trip.seen.connection_auth;
+    let repeatable = !connection_auth && buffer::is_repeatable(route, trip);
     let key = affinity(route, trip);
     let mut headers = std::mem::take(&mut trip.headers);
     let context = &trip.visit.context;
@@ -303,8 +304,8 @@ pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: 
     let (body, replay) = upload(policy, &mut headers, trip);
     let context = &trip.visit.context;
     let request = Outgoing::origin_form(context.method.clone(), target(&context.uri, policy.strip_prefix.as_deref())?, headers, body)?;
-    let connection_auth = trip.seen.connection_auth;
-    Ok(Outgoing { request: Some(request), client_host, progress: trip.progress.clone(), connection_auth, replay, repeatable, key })
+    let replay = if repeatable { replay } else { Replay::Never };
+    Ok(Outgoing { request: Some(request), client_host, progress: trip.progress.clone(), connection_auth, replay, key })
 }
 
 /// The body as it goes out, and what there is of it for another try.
@@ -314,8 +315,11 @@ fn upload(policy: &Policy, headers: &mut HeaderMap, trip: &mut Trip) -> (Upload,
     let (body, progress, replay) = match (read, rest) {
         (None, None) => return (Upload::empty(), Replay::Whole(Bytes::new())),
         (Some((bytes, true)), _) => {
-            // Its length is known now, whatever its framing was.
+            // Its length is known now, whatever its framing was; hyper says so, but of an empty one.
             headers.remove(http::header::CONTENT_LENGTH);
+            if bytes.is_empty() {
+                headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
             let (body, progress) = Upload::whole(bytes.clone());
             (body, progress, Replay::Whole(bytes))
         }

@@ -89,7 +89,7 @@ impl Gate {
         // SeqCst, here and where places come back: a waiter first says so and then looks for a place, a leaver first frees its
         // place and then looks for waiters, so one of them sees the other. A place that is not had is never counted, not even for
         // a moment: it would hide a free one from a waiter.
-        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = self.limit.load(Ordering::SeqCst);
         let entered = self.now.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| (now < limit).then_some(now + 1));
         entered.is_ok().then(|| Pass(Some(Arc::clone(self))))
     }
@@ -98,16 +98,32 @@ impl Gate {
     ///
     /// # Errors
     /// [`Refused`] says why not.
-    pub async fn wait(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Pass, Refused> {
+    pub async fn pass(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Pass, Refused> {
+        match self.enter() {
+            Some(pass) => Ok(pass),
+            None => self.wait(deadline).await,
+        }
+    }
+
+    /// Requests that may wait now: where the gate adapts, no more than half of those that may pass.
+    fn room(&self) -> usize {
+        if self.settings.adaptive { self.settings.queue.min(self.limit().div_ceil(2)) } else { self.settings.queue }
+    }
+
+    async fn wait(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Pass, Refused> {
         let now = Instant::now();
         let (place, most) = {
             let _announced = Waiter::enter(&self.waiters);
             let mut queue = self.lock();
-            queue.waiting.retain(|waiter| !waiter.is_closed());
-            if queue.waiting.is_empty() {
+            if queue.waiting.len() >= self.room() {
+                queue.waiting.retain(|waiter| !waiter.is_closed());
+            }
+            // Nobody else waits: what is there are those that gave up.
+            if self.waiters.load(Ordering::SeqCst) == 1 {
+                queue.waiting.clear();
                 queue.busy = None;
             }
-            if queue.waiting.len() >= self.settings.queue {
+            if queue.waiting.len() >= self.room() {
                 queue.refused = Some(now);
                 return Err(Refused::Full);
             }
@@ -128,7 +144,10 @@ impl Gate {
             Ok(Ok(pass)) => Ok(pass),
             _ if until < due => Err(Refused::TooLate),
             _ => {
-                self.lock().refused = Some(Instant::now());
+                // A short wait that was in vain is no sign of pressure: it would keep itself alive.
+                if most == self.settings.wait {
+                    self.lock().refused = Some(Instant::now());
+                }
                 Err(Refused::Full)
             }
         }
@@ -163,7 +182,7 @@ impl Gate {
         let Some(gradient) = &self.gradient else { return };
         let limit = gradient.lock().unwrap_or_else(PoisonError::into_inner).heard(took, self.now(), now);
         if let Some(limit) = limit {
-            self.limit.store(limit, Ordering::Relaxed);
+            self.limit.store(limit, Ordering::SeqCst);
             if self.waiters.load(Ordering::SeqCst) > 0 {
                 self.serve();
             }
@@ -234,10 +253,10 @@ mod tests {
         assert!(gate.enter().is_none());
         let waiting = tokio::spawn({
             let gate = Arc::clone(&gate);
-            async move { gate.wait(None).await.is_ok() }
+            async move { gate.pass(None).await.is_ok() }
         });
         tokio::task::yield_now().await;
-        assert_eq!(gate.wait(None).await.err(), Some(Refused::Full), "the queue is full");
+        assert_eq!(gate.pass(None).await.err(), Some(Refused::Full), "the queue is full");
         drop(first);
         assert!(waiting.await.unwrap());
         assert_eq!((gate.now(), gate.waiting()), (0, 0));
@@ -248,11 +267,11 @@ mod tests {
         let gate = gate(1, 5);
         let _held = gate.enter().unwrap();
         let begin = Instant::now();
-        assert_eq!(gate.wait(None).await.err(), Some(Refused::Full));
+        assert_eq!(gate.pass(None).await.err(), Some(Refused::Full));
         assert_eq!(begin.elapsed(), Duration::from_millis(500));
         tokio::time::advance(PRESSURE).await;
         let deadline = Instant::now() + Duration::from_millis(20);
-        assert_eq!(gate.wait(Some(deadline)).await.err(), Some(Refused::TooLate));
+        assert_eq!(gate.pass(Some(deadline)).await.err(), Some(Refused::TooLate));
         assert_eq!(Instant::now(), deadline);
     }
 
@@ -263,7 +282,7 @@ mod tests {
         let spawn = |name: &'static str, order: &Arc<Mutex<Vec<&'static str>>>| {
             let (gate, order) = (Arc::clone(&gate), Arc::clone(order));
             tokio::spawn(async move {
-                let passed = gate.wait(None).await;
+                let passed = gate.pass(None).await;
                 order.lock().unwrap().push(if passed.is_ok() { name } else { "refused" });
             })
         };
@@ -279,7 +298,7 @@ mod tests {
         let _calm = spawn("calm", &order);
         tokio::time::sleep(PRESSURE + Duration::from_millis(1)).await;
         let begin = Instant::now();
-        assert!(gate.wait(None).await.is_err());
+        assert!(gate.pass(None).await.is_err());
         assert_eq!(begin.elapsed(), MOMENT);
     }
 
@@ -301,9 +320,9 @@ mod tests {
                                     Some(pass) => Ok(pass),
                                     // Some give up at once, perhaps with a place on its way to them.
                                     None if n % 7 == 0 => {
-                                        tokio::time::timeout(Duration::ZERO, gate.wait(None)).await.unwrap_or(Err(Refused::Full))
+                                        tokio::time::timeout(Duration::ZERO, gate.pass(None)).await.unwrap_or(Err(Refused::Full))
                                     }
-                                    None => gate.wait(None).await,
+                                    None => gate.pass(None).await,
                                 };
                                 if passed.is_ok() {
                                     most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);

@@ -1,7 +1,8 @@
 //! How many requests a backend can take at once, found by watching its latency (a gradient limiter).
 //!
-//! Pure: samples and times in, a limit out. The limit grows by its square root while answers are about as fast as they can be, and
-//! shrinks with the ratio of the best latency to the latest one.
+//! Pure: samples and times in, a limit out. At first the limit grows fast, until answers become slower; then by its square root while
+//! they are about as fast as they can be, and it shrinks with the ratio of the best latency to the latest one. When the limit has
+//! bound for a while, half of it is tried for a moment: what answers take without a queue is the new measure, better or worse.
 
 use std::time::Duration;
 
@@ -15,6 +16,12 @@ const ENOUGH: u32 = 10;
 const TOLERANCE: f64 = 1.5;
 /// Share of a new estimate in the limit.
 const STEP: f64 = 0.2;
+/// How fast the limit grows at first, per window.
+const FAST: f64 = 1.5;
+/// A limit that binds for so long is measured again.
+const REMEASURE: Duration = Duration::from_secs(10);
+/// Windows with half of it: what was in flight before must leave first.
+const HALVED: u32 = 2;
 /// How fast the best latency is forgotten while the limit binds nobody, per second.
 const DRIFT: f64 = 0.02;
 
@@ -31,13 +38,31 @@ pub(super) struct Gradient {
     count: u32,
     /// Most requests in flight in this window.
     peak: usize,
+    /// No answer was slower yet.
+    growing: bool,
+    /// How long it has bound without a pause.
+    bound: Duration,
+    /// The limit before half of it was tried, and the windows left.
+    trying: Option<(f64, u32)>,
 }
 
 impl Gradient {
     /// Begins with `min`, where nothing waits, and stays within `min` and `max`.
     pub(super) fn new(min: usize, max: usize, now: Instant) -> Self {
         let (min, max) = (min.max(1) as f64, max.max(min).max(1) as f64);
-        Self { limit: min, min, max, best: 0.0, since: now, sum: 0.0, count: 0, peak: 0 }
+        Self {
+            limit: min,
+            min,
+            max,
+            best: 0.0,
+            since: now,
+            sum: 0.0,
+            count: 0,
+            peak: 0,
+            growing: true,
+            bound: Duration::ZERO,
+            trying: None,
+        }
     }
 
     /// The limit now.
@@ -63,21 +88,38 @@ impl Gradient {
 
     fn close(&mut self, window: Duration) {
         let mean = (self.sum / f64::from(self.count)).max(1e-6);
+        if let Some((limit, left)) = self.trying {
+            self.trying = (left > 1).then_some((limit, left - 1));
+            if self.trying.is_none() {
+                (self.best, self.limit) = (mean, limit);
+            }
+            return;
+        }
         let binds = self.peak as f64 >= self.limit * 0.9;
-        // A queue that the limit itself allows must not become the measure: only a limit that binds nobody, or the least one,
-        // lets the best latency rise.
-        if !binds || self.limit <= self.min {
+        self.bound = if binds { self.bound + window } else { Duration::ZERO };
+        if self.bound >= REMEASURE {
+            self.bound = Duration::ZERO;
+            self.trying = Some((self.limit, HALVED));
+            self.limit = (self.limit / 2.0).max(self.min);
+            return;
+        }
+        if !binds {
             self.best *= 1.0 + DRIFT * window.as_secs_f64();
         }
-        if self.limit <= self.min && binds && self.best > 0.0 {
-            self.best = self.best.max(mean / TOLERANCE);
-        }
         self.best = if self.best == 0.0 { mean } else { self.best.min(mean) };
-        let gradient = (TOLERANCE * self.best / mean).clamp(0.5, 1.0);
+        self.limit = self.next(TOLERANCE * self.best / mean).clamp(self.min, self.max);
+    }
+
+    fn next(&mut self, gradient: f64) -> f64 {
+        let gradient = gradient.clamp(0.5, 1.0);
+        self.growing &= gradient >= 1.0;
         // A limit that is not used says nothing: it neither grows nor, while answers are fast, shrinks.
-        let room = if self.peak as f64 >= self.limit * 0.5 { self.limit.sqrt() } else { 0.0 };
-        let estimate = self.limit * gradient + room;
-        self.limit = (self.limit * (1.0 - STEP) + estimate * STEP).clamp(self.min, self.max);
+        let used = self.peak as f64 >= self.limit * 0.5;
+        if self.growing && used {
+            return self.limit * FAST;
+        }
+        let estimate = self.limit * gradient + if used { self.limit.sqrt() } else { 0.0 };
+        self.limit * (1.0 - STEP) + estimate * STEP
     }
 }
 
@@ -85,32 +127,53 @@ impl Gradient {
 mod tests {
     use super::*;
 
-    /// A backend that serves `places` at once, each for `service`: more of them wait. Runs it for `seconds` with `offered`
-    /// requests always wanting in; gives the limit at the end.
-    fn settled(places: usize, service: Duration, offered: usize, seconds: u64) -> usize {
+    /// A backend that serves `places` at once: more of them wait. Runs it for `seconds`, each answer taking `service` of the time,
+    /// with `offered` requests always wanting in; gives the limits of the last tenth.
+    fn settled(places: usize, service: impl Fn(u64) -> Duration, offered: usize, seconds: u64) -> std::ops::RangeInclusive<usize> {
         let start = Instant::now();
         let (mut now, mut gradient) = (start, Gradient::new(4, 1000, start));
+        let (mut low, mut high) = (usize::MAX, 0);
         while now < start + Duration::from_secs(seconds) {
             let in_flight = gradient.limit().min(offered);
             let waits = in_flight.max(places) as f64 / places as f64;
-            let took = service.mul_f64(waits);
+            let took = service((now - start).as_secs()).mul_f64(waits);
             now += took.div_f64(in_flight as f64);
             gradient.heard(took, in_flight, now);
+            if now > start + Duration::from_secs(seconds) * 9 / 10 {
+                (low, high) = (low.min(gradient.limit()), high.max(gradient.limit()));
+            }
         }
-        gradient.limit()
+        low..=high
+    }
+
+    fn always(millis: u64) -> impl Fn(u64) -> Duration {
+        move |_| Duration::from_millis(millis)
     }
 
     #[test]
     fn it_finds_what_the_backend_can_do() {
-        let limit = settled(40, Duration::from_millis(10), 500, 60);
-        assert!((40..=90).contains(&limit), "{limit}");
-        let limit = settled(8, Duration::from_millis(50), 500, 60);
-        assert!((8..=24).contains(&limit), "{limit}");
+        let limits = settled(40, always(10), 500, 60);
+        assert!(*limits.start() >= 20 && (40..=90).contains(limits.end()), "{limits:?}");
+        let limits = settled(8, always(50), 500, 60);
+        assert!(*limits.start() >= 4 && (8..=24).contains(limits.end()), "{limits:?}");
+    }
+
+    #[test]
+    fn a_backend_that_became_slower_keeps_its_places() {
+        let slower = |second: u64| Duration::from_millis(if second < 60 { 20 } else { 60 });
+        let limits = settled(100, slower, 500, 180);
+        assert!(*limits.start() >= 50 && *limits.end() >= 100, "{limits:?}");
+    }
+
+    #[test]
+    fn a_new_one_is_soon_as_large_as_it_must_be() {
+        let limits = settled(100, always(20), 500, 4);
+        assert!(*limits.end() >= 100, "{limits:?}");
     }
 
     #[test]
     fn a_limit_that_binds_nobody_stays() {
-        assert!(settled(40, Duration::from_millis(10), 4, 30) < 12);
+        assert!(*settled(40, always(10), 4, 30).end() < 16);
     }
 
     proptest::proptest! {

@@ -24,6 +24,9 @@ use crate::upstream::tls::{self, Tls};
 /// A backend with its gate.
 pub(super) type Target = (Arc<Backend>, Option<Arc<Gate>>);
 
+/// TLS, and the digest of the files it was made from.
+type Made = (Arc<rustls::ClientConfig>, [u8; 32]);
+
 /// Compiles one backend; `None` when it has no usable endpoint (the problem is told). `before`: the same backend as it runs now.
 pub(super) fn backend(keys: &file::Backend, cores: usize, before: Option<&Backend>, problems: &mut Problems) -> Option<Target> {
     let urls: Vec<(Uri, &file::EndpointKeys)> =
@@ -41,13 +44,18 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, before: Option<&Backen
     for (uri, endpoint) in urls {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { continue };
         let tls = match (&config, scheme) {
-            (Some(config), "https") => {
-                Some(Tls { config: Arc::clone(config), server_name: server_name(keys, authority.host(), &endpoint.url, problems)? })
+            (Some((config, made_from)), "https") => {
+                let server_name = server_name(keys, authority.host(), &endpoint.url, problems)?;
+                Some(Tls { config: Arc::clone(config), made_from: *made_from, server_name })
             }
             _ => None,
         };
         let weight = endpoint.weight.unwrap_or(1) as u32;
-        targets.push(Arc::new(UpstreamTarget::new(scheme, authority, tls, weight, endpoint.drain)));
+        let target = UpstreamTarget::new(scheme, authority, tls, weight, endpoint.drain);
+        if targets.iter().any(|other: &Arc<UpstreamTarget>| other.url == target.url) {
+            problems.add(endpoint.url.span.clone(), "this endpoint is there twice", "give it a `weight` instead");
+        }
+        targets.push(Arc::new(target));
     }
     if targets.is_empty() {
         return None;
@@ -151,7 +159,7 @@ fn endpoint_url(url: &At<String>, problems: &mut Problems) -> Option<Uri> {
 
 /// `Err` as `None`: the problem is told, the backend cannot be made.
 #[allow(clippy::option_option, reason = "outer: usable, inner: needed")]
-fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option<Arc<rustls::ClientConfig>>> {
+fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option<Made>> {
     let tls = keys.tls.clone().unwrap_or_default();
     let path = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
     let (ca, cert, key) = (path(&tls.ca), path(&tls.cert), path(&tls.key));

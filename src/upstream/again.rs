@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::backend::{Backend, Wish};
 use super::dispatch::{Fate, Means, Missed, Outgoing, Reply, Try, try_once, within};
 use super::endpoint::Endpoint;
-use super::replay::{self, Replay};
+use super::replay;
 use super::retry;
 use crate::context::Trail;
 use crate::failure::{Failure, Kind};
@@ -34,8 +34,8 @@ struct Past {
     tried: Vec<Arc<Endpoint>>,
     /// Tries that sent nothing.
     unsent: u32,
-    /// Tries that the upstream may have seen.
-    seen: u32,
+    /// Tries that count against the attempts of the route.
+    counted: u32,
     stale: bool,
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn follow(
             tokio::time::sleep(pause).await;
         }
         let fresh_at = if let Next::Afresh(endpoint) = &next { Some(endpoint) } else { None };
-        let which = Try { tried: &past.tried, fresh_at, again: true, engaged: None };
+        let which = Try { tried: &past.tried, fresh_at, again: true, ..Try::default() };
         outcome = try_once(backend, outgoing, means, trail, which).await;
     }
 }
@@ -95,7 +95,9 @@ impl Past {
     }
 
     fn after(&mut self, missed: &Missed, backend: &Backend, outgoing: &Outgoing, means: Means<'_>) -> Next {
-        let Some(endpoint) = &missed.endpoint else { return Next::Enough };
+        let Some(endpoint) = missed.endpoint.as_ref().filter(|_| missed.failure.kind != Kind::TotalTimeout) else {
+            return Next::Enough;
+        };
         if missed.fate != Fate::Stale && missed.fate != Fate::Unsent {
             self.tried.push(Arc::clone(endpoint));
         }
@@ -114,7 +116,7 @@ impl Past {
                 }
                 wanted.map_or(Next::Enough, |retry| self.once_more(retry, None, backend, outgoing, means))
             }
-            Fate::Stale if !self.stale && outgoing.repeatable => {
+            Fate::Stale if !self.stale && outgoing.replay.is_possible() => {
                 self.stale = true;
                 Next::Afresh(Arc::clone(endpoint))
             }
@@ -124,12 +126,12 @@ impl Past {
 
     /// A try that the route allows, its budget pays and its deadline leaves time for.
     fn once_more(&mut self, retry: &Retry, asked: Option<Duration>, backend: &Backend, outgoing: &Outgoing, means: Means<'_>) -> Next {
-        self.seen += 1;
+        self.counted += 1;
         let unsent = outgoing.request.is_some();
-        if self.seen >= retry.attempts || !(unsent || outgoing.repeatable) {
+        if self.counted >= retry.attempts || !(unsent || outgoing.replay.is_possible()) {
             return Next::Enough;
         }
-        let Some(pause) = retry::backoff(retry.backoff, self.seen, asked, fastrand::f64()) else { return Next::Enough };
+        let Some(pause) = retry::backoff(retry.backoff, self.counted, asked, fastrand::f64()) else { return Next::Enough };
         let in_time = means.deadline.is_none_or(|deadline| Instant::now() + pause < deadline);
         if in_time && backend.budget.withdraw() { Next::After(pause) } else { Next::Enough }
     }
@@ -178,7 +180,9 @@ async fn drain(reply: Reply) {
 
 /// How long a first try may take before a second begins beside it; `None` when none shall.
 pub(super) fn hedge_delay(backend: &Backend, outgoing: &Outgoing, private: bool, retry: &Retry) -> Option<Duration> {
-    let may = outgoing.repeatable && !private && !matches!(outgoing.replay, Replay::Never) && backend.serving() > 1;
+    // Two at the same time are no repetition: of a method that changes nothing, nobody can tell (RFC 9110 9.2.1).
+    let safe = outgoing.request.as_ref().is_some_and(|request| request.method().is_safe());
+    let may = safe && outgoing.replay.is_possible() && !private && backend.serving() > 1;
     retry.hedge.filter(|_| may).and_then(|percentile| backend.latencies.percentile(percentile))
 }
 
@@ -192,7 +196,7 @@ pub(super) async fn hedged(
     delay: Duration,
 ) -> Result<Reply, Failure> {
     let Some(twin) = outgoing.twin() else { return Err(Kind::Internal.into()) };
-    let engaged = backend.choose(Wish { now: means.arrival, key: outgoing.key, tried: &[] })?;
+    let engaged = backend.choose(Wish { now: means.begin, key: outgoing.key, tried: &[], only_good: false })?;
     let taken = [Arc::clone(&engaged.endpoint)];
     let (outcome, used) = {
         let which = Try { engaged: Some(engaged), ..Try::default() };
@@ -231,9 +235,9 @@ async fn beside<F>(
 where
     F: Future<Output = Result<Reply, Missed>>,
 {
-    let mut trail = Trail::default();
+    let (mut trail, begin) = (Trail::default(), means.begin);
     let second = {
-        let which = Try { tried: taken, again: true, ..Try::default() };
+        let which = Try { tried: taken, again: true, only_good: true, ..Try::default() };
         let mut second = std::pin::pin!(try_once(backend, &mut twin, means, &mut trail, which));
         tokio::select! {
             outcome = first.as_mut() => match outcome {
@@ -241,7 +245,13 @@ where
                 Err(_) => second.await,
             },
             outcome = second.as_mut() => match outcome {
-                Ok(reply) => Ok(reply),
+                Ok(reply) => {
+                    // What was not waited for was at least so slow: else the slow would leave no trace.
+                    let took = reply.at.saturating_duration_since(begin);
+                    backend.latencies.heard(took);
+                    taken.iter().for_each(|endpoint| endpoint.load.heard(took, reply.at));
+                    Ok(reply)
+                }
                 Err(_) => return (first.await, None),
             },
         }

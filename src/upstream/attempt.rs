@@ -77,8 +77,10 @@ pub async fn exchange(
 
 /// A lost connection is another row once bytes of the response were there.
 fn lost(failure: Failure, ended: bool, reads: &Reads) -> Failure {
-    match failure.kind {
-        Kind::ConnectionLost if reads.any_bytes(ended) => Failure { kind: Kind::ResponseIncomplete, ..failure },
+    match (failure.kind, reads.any_bytes(ended)) {
+        (Kind::ConnectionLost, true) => Failure { kind: Kind::ResponseIncomplete, ..failure },
+        // TLS that ends without a word of farewell, before a byte of an answer.
+        (Kind::ResponseIncomplete, false) => Failure { kind: Kind::ConnectionLost, ..failure },
         _ => failure,
     }
 }

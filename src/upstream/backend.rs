@@ -116,6 +116,9 @@ struct Members {
     list: Vec<Member>,
     /// Turns by weight.
     schedule: Vec<u16>,
+    /// All have the same weight.
+    even: bool,
+    mean_weight: f64,
 }
 
 /// An endpoint in its backend.
@@ -137,6 +140,8 @@ pub struct Wish<'a> {
     pub key: Option<u64>,
     /// Endpoints that were tried already: others first.
     pub tried: &'a [Arc<Endpoint>],
+    /// Only one that was not tried and is well.
+    pub only_good: bool,
 }
 
 /// How choosy a choice is; the next only where the one before finds nothing.
@@ -160,17 +165,25 @@ impl Backend {
             care,
             budget: Budget::default(),
             latencies: Latencies::default(),
-            members: ArcSwap::from_pointee(Members { list: Vec::new(), schedule: Vec::new() }),
+            members: ArcSwap::from_pointee(Members::new(Vec::new())),
             turn: AtomicUsize::new(0),
         };
         let old = before.map(Self::endpoints).unwrap_or_default();
-        let known = |target: &Target| {
-            let addresses = old.iter().filter(|endpoint| endpoint.target.url == target.url).filter_map(|endpoint| endpoint.address);
-            addresses.collect::<Vec<_>>()
-        };
-        let addresses: Vec<Vec<IpAddr>> = backend.targets.iter().map(|target| known(target)).collect();
-        backend.renew(&addresses, &old);
+        backend.renew(&backend.addresses_in(&old), &old);
         backend
+    }
+
+    /// The addresses of each target that are known, in order.
+    pub fn addresses(&self) -> Vec<Vec<IpAddr>> {
+        self.addresses_in(&self.endpoints())
+    }
+
+    fn addresses_in(&self, endpoints: &[Arc<Endpoint>]) -> Vec<Vec<IpAddr>> {
+        let of = |target: &Target| {
+            let same = endpoints.iter().filter(|endpoint| endpoint.target.url == target.url);
+            same.filter_map(|endpoint| endpoint.address).collect()
+        };
+        self.targets.iter().map(|target| of(target)).collect()
     }
 
     /// New addresses of each target, as resolved; none for those that are not known yet. Endpoints that stay keep their state.
@@ -193,8 +206,13 @@ impl Backend {
                 Member { endpoint, weight: target.weight, drains: target.drains, seed }
             }));
         }
-        let schedule = balance::schedule(&list.iter().map(|member| member.weight).collect::<Vec<_>>());
-        self.members.store(Arc::new(Members { list, schedule }));
+        if self.care.probe.is_none() {
+            // Nobody would ever find it well again.
+            list.iter()
+                .filter(|member| !member.endpoint.health.is_healthy())
+                .for_each(|member| member.endpoint.health.set(true, Instant::now()));
+        }
+        self.members.store(Arc::new(Members::new(list)));
     }
 
     /// The endpoints that serve now.
@@ -230,8 +248,8 @@ impl Backend {
         let panics = members.panics(self.care.panic_below);
         // What one core saw may be gone when it enters: then the choice is made again.
         for _ in 0..members.list.len() + 1 {
-            let tiers = [Tier::Good, Tier::Ejected, Tier::Again];
-            let chosen = tiers.into_iter().find_map(|tier| self.pick(&members, tier, panics, wish));
+            let tiers = if wish.only_good { &[Tier::Good][..] } else { &[Tier::Good, Tier::Ejected, Tier::Again] };
+            let chosen = tiers.iter().copied().find_map(|tier| self.pick(&members, tier, panics, wish));
             let Some(chosen) = chosen else { break };
             if let Some(engaged) = Endpoint::enter(&members.list[chosen].endpoint, wish.now, true) {
                 return Ok(engaged);
@@ -244,8 +262,10 @@ impl Backend {
         let (list, now) = (&members.list, wish.now);
         let usable = |at: usize| list.get(at).is_some_and(|member| member.is_usable(tier, panics, wish));
         let share = |at: usize| list[at].endpoint.health.share(self.care.slow_start, now);
-        // Where a cost cannot say that an endpoint is only coming back, chance does.
-        let warm = |at: usize| share(at) >= 1.0 || fastrand::f64() < share(at);
+        // Where a cost cannot say that an endpoint is only coming back, chance does; a key's chance is always the same, so that it
+        // moves back once.
+        let chance = |at: usize| wish.key.map_or_else(fastrand::f64, |key| balance::fraction(key, list[at].seed));
+        let warm = |at: usize| share(at) >= 1.0 || chance(at) < share(at);
         match (&self.care.balance, wish.key) {
             (Balance::Hash(_), Some(key)) => {
                 let pick =
@@ -257,9 +277,16 @@ impl Backend {
                 let pick = |usable: &dyn Fn(usize) -> bool| balance::in_turn(&members.schedule, usable, turn);
                 pick(&|at| usable(at) && warm(at)).or_else(|| pick(&usable))
             }
-            (Balance::LeastRequests | Balance::Hash(_), _) => {
-                let cost = |at: usize| list[at].endpoint.load.cost(now) / (f64::from(list[at].weight) * share(at));
+            (Balance::LeastRequests | Balance::Hash(_), _) if members.even => {
+                let cost = |at: usize| list[at].endpoint.load.cost(1.0, now) / share(at);
                 balance::cheaper_of_two(list.len(), usable, cost, |n| fastrand::usize(..n))
+            }
+            (Balance::LeastRequests | Balance::Hash(_), _) => {
+                let odds = |at: usize| {
+                    let (weight, load) = (f64::from(list[at].weight) * share(at), &list[at].endpoint.load);
+                    weight / load.cost(weight / members.mean_weight, now).powi(2)
+                };
+                balance::by_odds(list.len(), usable, odds, fastrand::f64())
             }
         }
     }
@@ -277,6 +304,13 @@ impl Member {
 }
 
 impl Members {
+    fn new(list: Vec<Member>) -> Self {
+        let weights: Vec<u32> = list.iter().map(|member| member.weight).collect();
+        let even = weights.windows(2).all(|pair| pair[0] == pair[1]);
+        let mean_weight = weights.iter().copied().map(f64::from).sum::<f64>() / weights.len().max(1) as f64;
+        Self { schedule: balance::schedule(&weights), list, even, mean_weight: mean_weight.max(1.0) }
+    }
+
     /// Some are healthy, but so few that they would fall next.
     fn panics(&self, below: u32) -> bool {
         if below == 0 {

@@ -40,6 +40,25 @@ pub fn cheaper_of_two(
     Some(if cost(second) < cost(first) { second } else { first })
 }
 
+/// One usable of `count` by chance, in proportion to its odds. `chance` is in 0..1.
+pub fn by_odds(count: usize, usable: impl Fn(usize) -> bool, odds: impl Fn(usize) -> f64, chance: f64) -> Option<usize> {
+    let all: f64 = (0..count).filter(|at| usable(*at)).map(&odds).sum();
+    let (mut left, mut last) = (all * chance, None);
+    for at in (0..count).filter(|at| usable(*at)) {
+        last = Some(at);
+        left -= odds(at);
+        if left < 0.0 {
+            break;
+        }
+    }
+    last
+}
+
+/// A number in 0..1 that is always the same for a key and an endpoint.
+pub fn fraction(key: u64, seed: u64) -> f64 {
+    (mix(mix(key) ^ seed) >> 11) as f64 / (1u64 << 53) as f64
+}
+
 /// One usable of `count`, by chance.
 fn any(count: usize, usable: impl Fn(usize) -> bool, draw: &mut impl FnMut(usize) -> usize) -> Option<usize> {
     if count == 0 {
@@ -138,6 +157,16 @@ mod tests {
             seen[in_turn(&turns, |at| at != 1, next).unwrap()] += 1;
         }
         assert_eq!(seen, [150, 0, 150]);
+    }
+
+    #[test]
+    fn odds_are_kept() {
+        let (mut rng, mut seen) = (fastrand::Rng::with_seed(7), [0; 3]);
+        for _ in 0..12_000 {
+            seen[by_odds(3, |at| at != 1, |at| [1.0, 5.0, 3.0][at], rng.f64()).unwrap()] += 1;
+        }
+        assert!((2_800..3_200).contains(&seen[0]) && seen[1] == 0, "{seen:?}");
+        assert_eq!(by_odds(3, |_| false, |_| 1.0, 0.5), None);
     }
 
     #[test]

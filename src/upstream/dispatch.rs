@@ -54,7 +54,8 @@ impl Private {
     fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
         let mut slot = lock(self.0.get()?);
         let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
-        slot.kept.take_if(|_| ours).filter(|(_, connection)| connection.sender.is_ready())
+        // Its task may not have come round yet: whoever takes it waits until it is ready.
+        slot.kept.take_if(|_| ours).filter(|(_, connection)| !connection.sender.is_closed())
     }
 
     fn is_empty(&self) -> bool {
@@ -69,6 +70,9 @@ impl Private {
 
 /// Keeps a connection for its client, for as long as any may be idle.
 fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Connection) {
+    if connection.reads.is_deaf() {
+        return;
+    }
     connection.reused = true;
     let idle_timeout = endpoint.pool.idle_timeout();
     let mut slot = lock(owner);
@@ -98,10 +102,8 @@ pub struct Outgoing {
     pub progress: Option<Arc<Progress>>,
     /// It carries connection authentication.
     pub connection_auth: bool,
-    /// Its body, for another try.
+    /// Whether it may and can be sent again, and with which body.
     pub replay: Replay,
-    /// To do it twice is as good as to do it once: it is idempotent, or says so by a key.
-    pub repeatable: bool,
     /// Hash of its key, where the backend balances by one.
     pub key: Option<u64>,
 }
@@ -119,7 +121,6 @@ impl Outgoing {
             progress: None,
             connection_auth: self.connection_auth,
             replay: self.replay.clone(),
-            repeatable: self.repeatable,
             key: self.key,
         }))
     }
@@ -205,8 +206,8 @@ pub struct Means<'a> {
     pub timeouts: &'a Timeouts,
     /// The route's retries.
     pub retry: Option<&'a Retry>,
-    /// When the request arrived.
-    pub arrival: Instant,
+    /// When the dispatch begins.
+    pub begin: Instant,
     /// End of everything.
     pub deadline: Option<Instant>,
     /// Private connections of the client connection.
@@ -250,6 +251,8 @@ pub(super) struct Try<'a> {
     pub(super) fresh_at: Option<&'a Arc<Endpoint>>,
     /// It is not the first.
     pub(super) again: bool,
+    /// An endpoint that was not tried and is well, or none.
+    pub(super) only_good: bool,
 }
 
 /// Gets a response head.
@@ -280,14 +283,23 @@ pub(super) async fn try_once(
     trail: &mut Trail,
     which: Try<'_>,
 ) -> Result<Reply, Missed> {
-    // Until something was waited for, arrival is now: one reading of the clock less.
-    let now = if which.again { Instant::now() } else { means.arrival };
+    // Of a first try the caller knows the time: one reading of the clock less.
+    let now = if which.again { Instant::now() } else { means.begin };
     let mut kept = if which.again { None } else { means.private.take(backend) };
     let private = kept.is_some() || outgoing.connection_auth;
+    if private {
+        // The connection is part of the request.
+        outgoing.replay = Replay::Never;
+    }
+    if let Some((_, connection)) = &mut kept
+        && connection.sender.ready().await.is_err()
+    {
+        kept = None;
+    }
     let engaged = match (which.engaged, which.fresh_at.or(kept.as_ref().map(|(endpoint, _)| endpoint))) {
         (Some(engaged), _) => Ok(engaged),
         (None, Some(endpoint)) => Endpoint::enter(endpoint, now, false).ok_or_else(|| Kind::NoEndpoint.into()),
-        (None, None) => backend.choose(Wish { now, key: outgoing.key, tried: which.tried }),
+        (None, None) => backend.choose(Wish { now, key: outgoing.key, tried: which.tried, only_good: which.only_good }),
     };
     let mut engaged = engaged.map_err(|failure: Failure| Missed { failure, fate: Fate::Nowhere, endpoint: None, wrote: None })?;
     trail.endpoint = Some(Arc::clone(&engaged.endpoint.label));
@@ -307,7 +319,7 @@ pub(super) async fn try_once(
         let host = backend.host_for(&engaged.endpoint, outgoing.client_host.as_ref());
         request.headers_mut().insert(header::HOST, host.clone());
     }
-    let replays = outgoing.repeatable && !private && !matches!(outgoing.replay, Replay::Never);
+    let replays = outgoing.replay.is_possible();
     let clocks = Clocks { timeouts: means.timeouts, deadline: means.deadline, begin, progress: outgoing.progress.as_ref(), replays };
     let exchanged = attempt::exchange(&mut connection, &mut outgoing.request, clocks).await;
     let now = Instant::now();
@@ -315,7 +327,7 @@ pub(super) async fn try_once(
     match exchanged {
         Ok(response) => {
             engaged.ended(Ended::Answered(response.status().as_u16()), took, now);
-            if means.retry.is_some_and(|retry| retry.hedge.is_some()) {
+            if means.retry.is_some_and(|retry| retry.hedge.is_some()) && response.status().as_u16() < 500 {
                 backend.latencies.heard(took);
             }
             let owner = private.then(|| means.private.slot());

@@ -65,12 +65,12 @@ impl Endpoint {
         }
     }
 
-    /// Is it this target at this address, with the same bounds? TLS is compared by its configuration: a changed certificate
-    /// needs new connections.
+    /// Is it this target at this address, with the same bounds? TLS is compared by the files it was made from: a changed
+    /// certificate needs new connections.
     pub fn is(&self, target: &Target, address: Option<IpAddr>, care: &Care) -> bool {
         let tls = match (&self.target.tls, &target.tls) {
             (None, None) => true,
-            (Some(own), Some(other)) => Arc::ptr_eq(&own.config, &other.config) && own.server_name == other.server_name,
+            (Some(own), Some(other)) => own.made_from == other.made_from && own.server_name == other.server_name,
             _ => false,
         };
         tls && self.target.url == target.url

@@ -71,11 +71,12 @@ impl Load {
         self.mean.store(0, Ordering::Relaxed);
     }
 
-    /// What one more request would cost: the requests before it, each as long as they took of late.
-    pub fn cost(&self, now: Instant) -> f64 {
+    /// What one more request would cost: the requests before it, each as long as they took of late, where `capacity` of them are as
+    /// good as one elsewhere.
+    pub fn cost(&self, capacity: f64, now: Instant) -> f64 {
         let (quiet, mean) = self.last(now);
         let mean = if mean > FLOOR { mean * (-quiet / FORGETS).exp() } else { mean };
-        (self.in_flight() + 1) as f64 * mean.max(FLOOR)
+        (self.in_flight() as f64 / capacity + 1.0) * mean.max(FLOOR)
     }
 }
 
@@ -89,11 +90,11 @@ mod tests {
         let (fast, slow) = (Load::new(t), Load::new(t));
         fast.heard(Duration::from_millis(5), t);
         slow.heard(Duration::from_millis(100), t);
-        assert!(slow.cost(t) > 19.0 * fast.cost(t));
+        assert!(slow.cost(1.0, t) > 19.0 * fast.cost(1.0, t));
         (0..30).for_each(|_| fast.enter());
-        assert!(fast.cost(t) > slow.cost(t), "thirty waiting are worse than a slow one");
+        assert!(fast.cost(1.0, t) > slow.cost(1.0, t), "thirty waiting are worse than a slow one");
         (0..30).for_each(|_| fast.leave());
-        assert!(slow.cost(t + Duration::from_secs(60)) < 3.0 * fast.cost(t), "it is forgotten");
+        assert!(slow.cost(1.0, t + Duration::from_secs(60)) < 3.0 * fast.cost(1.0, t), "it is forgotten");
     }
 
     proptest::proptest! {

@@ -188,6 +188,27 @@ impl Pool {
         self.idle.fetch_add(1, Ordering::Relaxed);
         let home = connection.home % self.lanes.len();
         lock(&self.lanes[home]).push(Idle { connection, since: now });
+        // Who began to wait meanwhile has looked into the lane before or after this: one of the two sees the other.
+        if self.waiters.load(Ordering::SeqCst) > 0
+            && let Some(connection) = self.pop(home, now)
+        {
+            self.hand_over(connection, now);
+        }
+    }
+
+    /// To the first who waits; back to its lane where nobody does any more.
+    fn hand_over(&self, mut connection: Connection, now: Instant) {
+        let mut waiting = lock(&self.waiting);
+        while let Some(waiter) = waiting.pop_front() {
+            match waiter.send(connection) {
+                Ok(()) => return,
+                Err(back) => connection = back,
+            }
+        }
+        drop(waiting);
+        self.idle.fetch_add(1, Ordering::Relaxed);
+        let home = connection.home % self.lanes.len();
+        lock(&self.lanes[home]).push(Idle { connection, since: now });
     }
 
     /// Drops idle connections of this core whose time is over.
@@ -220,7 +241,7 @@ struct Waiter<'a>(&'a AtomicUsize);
 
 impl<'a> Waiter<'a> {
     fn enter(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Release);
+        count.fetch_add(1, Ordering::SeqCst);
         Self(count)
     }
 }

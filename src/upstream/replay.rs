@@ -8,14 +8,21 @@ use http::{Method, Request};
 use super::dispatch::Outgoing;
 use super::upload::Upload;
 
-/// What there is of a request's body for another try.
+/// May and can a request be sent again?
 #[derive(Clone, Debug, Default)]
 pub enum Replay {
-    /// It streams from the client: gone.
+    /// No: to do it twice is not as good as to do it once, its body streams from the client, or its connection is part of it.
     #[default]
     Never,
-    /// It is here; empty where there is none.
+    /// Yes, with this body; empty where there is none.
     Whole(Bytes),
+}
+
+impl Replay {
+    /// It may and can.
+    pub const fn is_possible(&self) -> bool {
+        matches!(self, Self::Whole(_))
+    }
 }
 
 /// Header lines of one request; what Lockgate adds included, no request that passed has as many.
@@ -30,8 +37,9 @@ pub fn request(head: &[u8], replay: &Replay) -> Option<Request<Upload>> {
     let mut headers = HeaderMap::with_capacity(parsed.headers.len());
     for line in parsed.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
-        // How it is framed is decided anew, by the body.
-        if name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING {
+        // How it is framed is decided anew, by the body; that there is none is told as it was.
+        let framing = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION].contains(&name);
+        if !framing || (name == header::CONTENT_LENGTH && body.is_empty()) {
             headers.append(name, HeaderValue::from_bytes(line.value).ok()?);
         }
     }
@@ -53,6 +61,9 @@ mod tests {
         assert_eq!(request.headers().get_all("cookie").iter().nth(1).unwrap().as_bytes(), b"b=\xff2");
         assert_eq!(http_body::Body::size_hint(request.body()).exact(), Some(4));
         assert!(super::request(head, &Replay::Never).is_none());
+        let empty = b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n";
+        let again = super::request(empty, &Replay::Whole(Bytes::new())).unwrap();
+        assert_eq!((again.headers().len(), again.headers()["content-length"].as_bytes()), (2, &b"0"[..]));
         assert!(super::request(b"GET / HT", &Replay::Whole(Bytes::new())).is_none());
     }
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// How long a failure is remembered, so that a dead name is not asked on every request.
 const FAILED: Duration = Duration::from_secs(1);
@@ -42,9 +42,16 @@ struct Entry {
 }
 
 /// Resolves names; shared by all cores.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Resolver {
     entries: Arc<Mutex<HashMap<String, Entry>>>,
+    threads: Arc<Semaphore>,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self { entries: Arc::default(), threads: Arc::new(Semaphore::new(MAX_THREADS)) }
+    }
 }
 
 impl std::fmt::Debug for Resolver {
@@ -71,9 +78,14 @@ impl Resolver {
     }
 
     async fn answer(&self, host: &str, anew: bool) -> Answer {
-        match self.lookup(host, anew) {
-            Lookup::Known(answer) => answer,
-            Lookup::Wait(receiver) => receiver.await.unwrap_or_else(|_| Err(error(host, "the resolver is busy"))),
+        let mut place = None;
+        loop {
+            match self.lookup(host, anew, place.take()) {
+                Lookup::Known(answer) => return answer,
+                Lookup::Wait(receiver) => return receiver.await.unwrap_or_else(|_| Err(error(host, "the resolver is busy"))),
+                // Its turn comes when another name is answered.
+                Lookup::Full => place = Arc::clone(&self.threads).acquire_owned().await.ok(),
+            }
         }
     }
 
@@ -81,9 +93,8 @@ impl Resolver {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lookup(&self, host: &str, anew: bool) -> Lookup {
+    fn lookup(&self, host: &str, anew: bool, place: Option<OwnedSemaphorePermit>) -> Lookup {
         let mut entries = self.entries();
-        let asking = entries.values().filter(|entry| entry.asking).count();
         // Names come from the configuration only: the map is bounded by it.
         let entry = entries.entry(host.to_owned()).or_default();
         if let Some(good) = entry.good.as_ref().filter(|_| !anew) {
@@ -93,8 +104,9 @@ impl Resolver {
         if let Some(failed) = entry.failed.as_ref().filter(|_| fresh && !anew) {
             return Lookup::Known(Err(failed.clone()));
         }
-        if !entry.asking && asking < MAX_THREADS {
-            entry.asking = self.ask(host);
+        if !entry.asking {
+            let Some(place) = place.or_else(|| Arc::clone(&self.threads).try_acquire_owned().ok()) else { return Lookup::Full };
+            entry.asking = self.ask(host, place);
         }
         if !entry.asking || entry.waiting.len() >= MAX_WAITING {
             return Lookup::Known(Err(error(host, "the resolver is busy")));
@@ -106,11 +118,12 @@ impl Resolver {
     }
 
     /// Starts a thread that asks the system; false when no thread could be started.
-    fn ask(&self, host: &str) -> bool {
+    fn ask(&self, host: &str, place: OwnedSemaphorePermit) -> bool {
         let (resolver, host) = (self.clone(), host.to_owned());
         let work = move || {
             let answer = system(&host);
             resolver.answered(&host, answer);
+            drop(place);
         };
         std::thread::Builder::new().name("resolve".into()).stack_size(256 * 1024).spawn(work).is_ok()
     }
@@ -133,6 +146,8 @@ impl Resolver {
 enum Lookup {
     Known(Answer),
     Wait(oneshot::Receiver<Answer>),
+    /// As many names are asked as may be.
+    Full,
 }
 
 fn error(host: &str, reason: impl Into<String>) -> ResolveError {
@@ -143,9 +158,14 @@ fn system(host: &str) -> Answer {
     let found = (host, 0).to_socket_addrs().map_err(|e| error(host, e.to_string()))?;
     let mut addresses: Vec<IpAddr> = Vec::new();
     for address in found.map(|address| address.ip()) {
-        if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
+        if !addresses.contains(&address) {
             addresses.push(address);
         }
+    }
+    if addresses.len() > MAX_ADDRESSES {
+        // The order of an answer turns with every question: always the same ones are used.
+        addresses.sort_unstable();
+        addresses.truncate(MAX_ADDRESSES);
     }
     if addresses.is_empty() { Err(error(host, "no addresses")) } else { Ok(addresses.into()) }
 }
@@ -153,6 +173,19 @@ fn system(host: &str) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn more_names_than_threads_are_all_answered() {
+        let resolver = Resolver::default();
+        let mut asked = tokio::task::JoinSet::new();
+        for n in 0..3 * MAX_THREADS {
+            let resolver = resolver.clone();
+            asked.spawn(async move { resolver.renew(&format!("127.0.0.{}", n + 1)).await });
+        }
+        while let Some(answer) = asked.join_next().await {
+            assert!(answer.unwrap().is_ok());
+        }
+    }
 
     #[tokio::test]
     async fn literals_names_and_unknown_names() {

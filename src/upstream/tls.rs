@@ -13,6 +13,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 pub struct Tls {
     /// Shared by all its endpoints and connections (sessions are resumed).
     pub config: Arc<ClientConfig>,
+    /// A digest of the files it was made from: equal files make equal TLS.
+    pub made_from: [u8; 32],
     /// The name that the certificate must carry.
     pub server_name: ServerName<'static>,
 }
@@ -30,7 +32,7 @@ pub type Complaint = String;
 ///
 /// # Errors
 /// A sentence that names the file.
-pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, Complaint> {
+pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<(Arc<ClientConfig>, [u8; 32]), Complaint> {
     let roots = match ca {
         Some(path) => roots_of(path)?,
         None => system_roots()?,
@@ -49,7 +51,20 @@ pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Res
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), digest([ca, identity.map(|(cert, _)| cert), identity.map(|(_, key)| key)])))
+}
+
+/// Of the content of files; those that are not named or cannot be read count as empty.
+fn digest(files: [Option<&Path>; 3]) -> [u8; 32] {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for file in files {
+        let content = file.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+        context.update(&(content.len() as u64).to_be_bytes());
+        context.update(&content);
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Complaint> {

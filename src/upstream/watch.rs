@@ -34,22 +34,27 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     if !named && backend.care.probe.is_none() {
         return;
     }
-    let mut known: Vec<Vec<IpAddr>> = vec![Vec::new(); backend.targets.len()];
+    // What was known before a reload stays the last good answer.
+    let mut known = backend.addresses();
     let mut probed: HashSet<Arc<str>> = HashSet::new();
     let mut probes = tokio::task::JoinSet::new();
-    loop {
-        if named && resolve(&backend, &resolver, &mut known).await {
-            backend.resolved(&known);
-        }
-        if let Some(probe) = &backend.care.probe {
-            let endpoints = backend.endpoints();
-            probed.retain(|label| endpoints.iter().any(|endpoint| endpoint.label == *label));
-            for endpoint in
-                endpoints.into_iter().filter(|endpoint| endpoint.address.is_some() && probed.insert(Arc::clone(&endpoint.label)))
-            {
+    let mut probe_new = || {
+        let Some(probe) = &backend.care.probe else { return };
+        let endpoints = backend.endpoints();
+        probed.retain(|label| endpoints.iter().any(|endpoint| endpoint.label == *label));
+        for endpoint in endpoints.into_iter().filter(|endpoint| endpoint.address.is_some()) {
+            if probed.insert(Arc::clone(&endpoint.label)) {
                 probes.spawn(probe_endpoint(Arc::downgrade(&endpoint), probe.clone(), Connector::new(resolver.clone())));
             }
-            while probes.try_join_next().is_some() {}
+        }
+        while probes.try_join_next().is_some() {}
+    };
+    loop {
+        // A slow name keeps nobody else's probes waiting.
+        probe_new();
+        if named && resolve(&backend, &resolver, &mut known).await {
+            backend.resolved(&known);
+            probe_new();
         }
         let incomplete = backend.targets.iter().zip(&known).any(|(target, found)| target.literal().is_none() && found.is_empty());
         tokio::time::sleep(if !named {

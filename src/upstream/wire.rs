@@ -34,11 +34,11 @@ impl Reads {
     /// A request begins; `keeps` its head for another try.
     pub fn begin(&self, keeps: bool) {
         self.0.reads.store(0, Ordering::Relaxed);
-        if keeps {
-            let mut head = self.lock();
-            head.clear();
-            head.shrink_to(USUAL_HEAD);
-        }
+        // Always: what another request wrote here must never be taken for this one's.
+        let mut head = self.lock();
+        head.clear();
+        head.shrink_to(USUAL_HEAD);
+        drop(head);
         self.0.keeps.store(keeps, Ordering::Release);
     }
 
