@@ -268,6 +268,16 @@ impl Breaker {
         if quiet { None } else { self.step(|core| core.record(ticket, outcome, now)).1 }
     }
 
+    /// Opens a closed one at once: something is known to be wrong before anything was sent.
+    pub fn trip(&self, now: Instant) -> Change {
+        self.step(|core| {
+            if core.state() == State::Closed {
+                core.open(now);
+            }
+        })
+        .1
+    }
+
     /// Something went wrong after the outcome was told.
     pub fn blame(&self, now: Instant) -> Change {
         self.step(|core| {

@@ -19,6 +19,8 @@ pub struct Problem {
     pub title: String,
     /// What to do.
     pub help: String,
+    /// The line is not shown: it holds what nobody may see.
+    pub unseen: bool,
 }
 
 /// All problems of one file.
@@ -28,7 +30,12 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Adds one.
     pub fn add(&mut self, span: impl Into<Option<Range<usize>>>, title: impl Into<String>, help: impl Into<String>) {
-        self.0.push(Problem { span: span.into(), title: title.into(), help: help.into() });
+        self.0.push(Problem { span: span.into(), title: title.into(), help: help.into(), unseen: false });
+    }
+
+    /// Adds one whose place is told and whose line is not shown.
+    pub fn add_unseen(&mut self, span: Range<usize>, title: impl Into<String>, help: impl Into<String>) {
+        self.0.push(Problem { span: Some(span), title: title.into(), help: help.into(), unseen: true });
     }
 
     /// True when nothing is wrong.
@@ -53,6 +60,10 @@ pub fn render(name: &str, text: &str, problems: &[Problem], color: bool) -> Stri
     for problem in problems.iter().take(MAX_SHOWN) {
         let title = Level::ERROR.primary_title(problem.title.as_str());
         let mut group = match &problem.span {
+            Some(span) if problem.unseen => {
+                let line = text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1;
+                title.element(annotate_snippets::Origin::path(name).line(line))
+            }
             Some(span) => title.element(Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(clamp(text, span)))),
             None => title.element(annotate_snippets::Origin::path(name)),
         };
@@ -87,17 +98,25 @@ mod tests {
 
     #[test]
     fn shows_line_column_caret_and_way_out() {
-        let problem = Problem { span: Some(7..9), title: "unknown key `xy`".into(), help: "did you mean `http`?".into() };
+        let problem = Problem { span: Some(7..9), title: "unknown key `xy`".into(), help: "did you mean `http`?".into(), unseen: false };
         let shown = render("a.toml", "[top]\n xy = 1\n", &[problem], false);
         assert!(shown.contains("a.toml:2:2"), "{shown}");
         assert!(shown.contains("^^"), "{shown}");
         assert!(shown.contains("did you mean"), "{shown}");
     }
 
+    #[test]
+    fn a_secret_is_not_shown() {
+        let text = "a = 1\nurl = \"redis://:hunter2@h\"\n";
+        let problem = Problem { span: Some(12..32), title: "a secret".into(), help: "elsewhere".into(), unseen: true };
+        let shown = render("a.toml", text, &[problem], false);
+        assert!(shown.contains("a.toml:2") && !shown.contains("hunter2"), "{shown}");
+    }
+
     proptest::proptest! {
         #[test]
         fn never_panics(text in ".{0,40}", start in 0usize..60, len in 0usize..60) {
-            let problem = Problem { span: Some(start..start + len), title: "t".into(), help: String::new() };
+            let problem = Problem { span: Some(start..start + len), title: "t".into(), help: String::new(), unseen: start % 2 == 0 };
             render("f", &text, &[problem], false);
         }
     }

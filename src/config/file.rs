@@ -148,6 +148,7 @@ pub enum BalanceWord {
 pub struct QueueKeys {
     pub max: Option<u64>,
     pub timeout: Option<Duration>,
+    pub span: Option<std::ops::Range<usize>>,
 }
 
 /// `[backends.NAME.health]`
@@ -225,6 +226,7 @@ pub struct Limit {
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct Redis {
     pub url: At<Secret<String>>,
+    pub cluster: bool,
     pub timeout: Option<Duration>,
     pub on_failure: OnFailure,
 }

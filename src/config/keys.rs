@@ -82,7 +82,7 @@ fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -
     let value = s.value(key)?;
     let literal = value.get_ref().as_str().is_some_and(|text| !text.contains("${") && !text.starts_with("file:") && is_secret(text));
     if literal {
-        s.problems.add(value.span(), "a secret may not stand in the file", "write \"${NAME}\" or \"file:/path\"");
+        s.problems.add_unseen(value.span(), "a secret may not stand in the file", "write \"${NAME}\" or \"file:/path\"");
         return None;
     }
     s.parsed(key, |text| expand::secret(text).map(Secret::new))
@@ -95,10 +95,15 @@ fn redis(s: &mut Section<'_, '_>) -> Option<Redis> {
     if url.is_none() && s.named("url").is_none() {
         s.problems.add(span, "[redis] has no `url`", "add: url = \"redis://127.0.0.1:6379\", or \"${REDIS_URL}\" where it has a password");
     }
-    let timeout = s.parsed("timeout", units::duration).map(|at| at.value);
+    let cluster = s.boolean("cluster").unwrap_or(false);
+    let timeout = s.parsed("timeout", units::duration);
+    if let Some(at) = timeout.as_ref().filter(|at| at.value > std::time::Duration::from_secs(1)) {
+        s.problems.add(at.span.clone(), "`timeout` is at most 1s", "every request of a shared limit may wait so long; 30ms is usual");
+    }
+    let timeout = timeout.map(|at| at.value);
     let words = [("local", Some(OnFailure::Local)), ("allow", Some(OnFailure::Allow)), ("deny", Some(OnFailure::Deny))];
     let on_failure = s.choice("on_failure", &words).unwrap_or_default();
-    Some(Redis { url: url?, timeout, on_failure })
+    Some(Redis { url: url?, cluster, timeout, on_failure })
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -165,6 +170,7 @@ fn limit_uses(s: &mut Section<'_, '_>) -> Option<Vec<LimitUse>> {
             DeValue::Table(_) => s
                 .table_in("limits", item, |s| {
                     let cost = s.number("cost", 1..=u64::from(u32::MAX)).and_then(|n| NonZeroU32::new(n as u32));
+                    s.needs("name", "{ name = \"per_client\", cost = 5 }");
                     s.string("name").map(|name| LimitUse { name, cost: cost.unwrap_or(NonZeroU32::MIN) })
                 })
                 .flatten(),
@@ -253,7 +259,11 @@ fn header_name(s: &mut Section<'_, '_>, name: &At<String>) -> Option<HeaderName>
 /// `"100/s"`, or a list of rates.
 fn rates(s: &mut Section<'_, '_>) -> Vec<At<units::Rate>> {
     let mut found: Vec<At<units::Rate>> = Vec::new();
-    for text in s.strings("rate", true).unwrap_or_default() {
+    let (list, span) = (s.strings("rate", true), s.named("rate").map(Spanned::span));
+    if list.as_ref().is_some_and(Vec::is_empty) {
+        s.problems.add(span, "`rate` is empty", "write \"100/s\", or leave the key out");
+    }
+    for text in list.unwrap_or_default() {
         match units::rate(&text.value) {
             Ok(rate) if found.iter().any(|other| other.value.window == rate.window) => {
                 s.problems.add(text.span, "two rates of the same window", "the smaller one is enough");
@@ -335,6 +345,10 @@ fn route(s: &mut Section<'_, '_>) -> Route {
 fn maintenance(s: &mut Section<'_, '_>) -> Option<Maintenance> {
     match s.value("maintenance").map(Spanned::get_ref) {
         Some(DeValue::String(_)) => s.parsed("maintenance", units::moment).map(|at| Maintenance::Until(at.value)),
+        Some(DeValue::Datetime(time)) => {
+            let (parsed, span) = (units::moment(&time.to_string()), s.named("maintenance").map(Spanned::span));
+            parsed.map_err(|complaint| s.problems.add(span, "`maintenance` is not valid", complaint)).ok().map(Maintenance::Until)
+        }
         _ => s.boolean("maintenance").filter(|on| *on).map(|_| Maintenance::Now),
     }
 }

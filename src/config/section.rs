@@ -219,6 +219,14 @@ impl<'t, 'p> Section<'t, 'p> {
         Some(read)
     }
 
+    /// Complains where a key is missing; `example` shows it.
+    pub fn needs(&mut self, key: &'static str, example: &str) {
+        if self.find(key).is_none() {
+            let title = format!("`{}` has no `{key}`", self.path);
+            self.problems.add(self.span.clone(), title, format!("such as {example}"));
+        }
+    }
+
     /// Text of a value whose key the operator named.
     pub fn text_of(&mut self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Option<At<String>> {
         self.expanded(key, value)

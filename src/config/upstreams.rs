@@ -52,6 +52,7 @@ fn endpoints(s: &mut Section<'_, '_>) -> Vec<EndpointKeys> {
 }
 
 fn endpoint(s: &mut Section<'_, '_>) -> Option<EndpointKeys> {
+    s.needs("url", "{ url = \"http://10.0.0.12:8080\", weight = 2 }");
     let (weight, drain) = (s.number("weight", 1..=1000), s.boolean("drain").unwrap_or(false));
     s.string("url").map(|url| EndpointKeys { url, weight, drain })
 }
@@ -70,7 +71,11 @@ fn balance(text: &str) -> Result<BalanceWord, String> {
 }
 
 fn queue(s: &mut Section<'_, '_>) -> QueueKeys {
-    QueueKeys { max: s.number("max", 0..=100_000), timeout: s.parsed("timeout", units::duration).map(|at| at.value) }
+    QueueKeys {
+        max: s.number("max", 0..=100_000),
+        timeout: s.parsed("timeout", units::duration).map(|at| at.value),
+        span: Some(s.span.clone()),
+    }
 }
 
 fn health(s: &mut Section<'_, '_>) -> Option<HealthKeys> {

@@ -57,7 +57,8 @@ impl Gateway {
                     }
                 }
             }
-            Content::Ready(bytes) => {
+            Content::Ready(bytes, share) => {
+                trip.share = share;
                 (trip.permit, trip.place) = (None, None);
                 trip.held.clear();
                 trip.visit.bytes_in = bytes_in(&trip);

@@ -17,6 +17,7 @@ use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Peer, RequestContex
 use crate::failure::{Failure, Kind};
 use crate::limit::concurrency::KeyPass;
 use crate::limit::gate::Pass;
+use crate::limit::reserve::Share;
 use crate::observe::visit::Visit;
 use crate::plan::Route;
 use crate::policy::Policy;
@@ -53,6 +54,8 @@ pub(super) struct Trip {
     pub(super) held: Vec<KeyPass>,
     /// What was read of the body beforehand.
     pub(super) read: Option<Box<Read>>,
+    /// Of the memory for bodies, while the answer is held.
+    pub(super) share: Option<Share>,
     /// End of everything.
     pub(super) deadline: Option<Instant>,
     /// Progress of the upload.
@@ -115,6 +118,7 @@ impl Trip {
             place: None,
             held: Vec::new(),
             read: None,
+            share: None,
             deadline: None,
             progress: None,
         })

@@ -47,14 +47,13 @@ pub(super) fn wanted(route: &Route, trip: &Trip) -> Option<usize> {
     [policy.buffer_request, for_retry].into_iter().flatten().max()
 }
 
-/// Reads up to `max` bytes. Where the memory for held bodies is used up, nothing is read: the body streams instead.
+/// Reads up to `max` bytes, as long as there is memory for held bodies: without it, the rest streams.
 pub(super) async fn fill(max: usize, gateway: &Gateway, route: &Route, trip: &mut Trip) -> Result<(), Failure> {
-    let room = trip.seen.content_length.map_or(max, |length| (length as usize).min(max));
-    let Some(share) = gateway.plan.buffers.take(room) else { return Ok(()) };
+    let Some(mut share) = gateway.plan.buffers.take(0) else { return Ok(()) };
     let Some((mut body, hold)) = trip.body.take() else { return Ok(()) };
     let limit = route.policy.request_body_limit;
     let clock = Clock { idle: route.policy.timeouts.request_body, deadline: trip.deadline };
-    let (bytes, whole) = read(&mut body, max, limit, clock).await?;
+    let (bytes, whole) = read(&mut body, Bounds { max, limit }, clock, &mut share).await?;
     if !whole {
         trip.body = Some((body, hold));
     }
@@ -63,12 +62,21 @@ pub(super) async fn fill(max: usize, gateway: &Gateway, route: &Route, trip: &mu
 }
 
 #[derive(Clone, Copy)]
+struct Bounds {
+    /// Bytes that are held.
+    max: usize,
+    /// Bytes that a body may have.
+    limit: Option<u64>,
+}
+
+#[derive(Clone, Copy)]
 struct Clock {
     idle: Option<Duration>,
     deadline: Option<Instant>,
 }
 
-async fn read(body: &mut Incoming, max: usize, limit: Option<u64>, clock: Clock) -> Result<(Bytes, bool), Failure> {
+/// What a client says of a body's length takes no memory; what it sends does.
+async fn read(body: &mut Incoming, bounds: Bounds, clock: Clock, share: &mut Share) -> Result<(Bytes, bool), Failure> {
     let (mut first, mut more) = (Bytes::new(), BytesMut::new());
     let mut length = 0;
     let whole = loop {
@@ -85,9 +93,10 @@ async fn read(body: &mut Incoming, max: usize, limit: Option<u64>, clock: Clock)
         // Trailers end a body, and are dropped.
         let Ok(data) = frame.map_err(|error| classify::request_body(&error))?.into_data() else { break true };
         length += data.len();
-        if limit.is_some_and(|limit| length as u64 > limit) {
+        if bounds.limit.is_some_and(|limit| length as u64 > limit) {
             return Err(Failure::because(Kind::PayloadTooLarge, "the request body passed request_body_limit"));
         }
+        let counted = share.grow(data.len());
         // Most bodies are one chunk, which needs no copy.
         match (first.is_empty(), more.is_empty()) {
             (true, _) => first = data,
@@ -100,7 +109,7 @@ async fn read(body: &mut Incoming, max: usize, limit: Option<u64>, clock: Clock)
         if http_body::Body::is_end_stream(body) {
             break true;
         }
-        if length >= max {
+        if length >= bounds.max || !counted {
             break false;
         }
     };

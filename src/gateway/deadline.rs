@@ -14,6 +14,9 @@ use crate::header::{mint, names};
 use crate::plan::Route;
 use crate::write;
 
+/// The longest deadline: `grpc-timeout` can say eleven thousand years.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// Sets the trip's deadline.
 ///
 /// # Errors
@@ -24,7 +27,7 @@ pub(super) fn set(route: &Route, trip: &mut Trip) -> Result<(), Failure> {
     let rare = trip.seen.rare();
     let named = rare.deadline.as_ref().and_then(|value| left_until(value, context.wall));
     let grpc = rare.grpc_timeout.as_ref().and_then(|value| timeout(value.as_bytes()));
-    let Some(left) = [own, named, grpc].into_iter().flatten().min() else { return Ok(()) };
+    let Some(left) = [own, named, grpc].into_iter().flatten().min().map(|left| left.min(LONGEST)) else { return Ok(()) };
     if left.is_zero() {
         return Err(Failure::because(Kind::TotalTimeout, "the client's deadline had passed before the request was sent"));
     }

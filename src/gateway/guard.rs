@@ -3,6 +3,8 @@
 //! A body that ends early enough is cleaned whole: JSON stays JSON, and errors inside are found too. A longer one streams
 //! through a window of bounded size, where leaks are overwritten: nothing else moves, so its length stays true.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -13,6 +15,7 @@ use super::heads::guard_headers;
 use super::inspect::{Content, Opened, Passage};
 use super::read::{Decoded, broken_off, decoded, header_text, inside, reading_clocks};
 use crate::failure::{Failure, Kind};
+use crate::limit::reserve::{Reserve, Share};
 use crate::plan::Route;
 use crate::relay::{Beyond, Collected, collect};
 use crate::upstream::response_head::describes_body;
@@ -21,7 +24,7 @@ use crate::upstream::response_head::describes_body;
 const WHOLE: usize = 64 * 1024;
 
 /// Begins to watch a success.
-pub(super) async fn watch(mut reply: Opened, route: &Route) -> Result<Passage, Trouble> {
+pub(super) async fn watch(mut reply: Opened, route: &Route, buffers: &Arc<Reserve>) -> Result<Passage, Trouble> {
     guard_headers(&mut reply.headers, &route.voice.redactor);
     let content_type = header_text(&reply.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     let texts = ["json", "xml", "html", "text/", "javascript", "graphql", "yaml", "x-www-form"];
@@ -38,6 +41,11 @@ pub(super) async fn watch(mut reply: Opened, route: &Route) -> Result<Passage, T
     if events || !(short || must) {
         return Ok(guarded(reply.begin().await?));
     }
+    let share = match buffers.take(reply.holds(bound)) {
+        Some(share) => share,
+        None if must => return Err(unguardable("listen.buffer_memory is used up")),
+        None => return Ok(guarded(reply.begin().await?)),
+    };
     let read = collect(&mut reply.body, bound, reading_clocks(&route.policy, reply.clocks), Beyond::Keep).await;
     if let Some(failure) = read.failure {
         return Err(broken_off(failure).into());
@@ -50,7 +58,7 @@ pub(super) async fn watch(mut reply: Opened, route: &Route) -> Result<Passage, T
     }
     let Opened { status, headers, lease, .. } = reply;
     lease.finish(tokio::time::Instant::now());
-    whole(status, headers, &read, route)
+    whole(status, headers, &read, route, share)
 }
 
 /// Digests of a body that may not stay as it is.
@@ -72,7 +80,7 @@ fn guarded(mut passage: Passage) -> Passage {
 }
 
 /// All of the body is there.
-fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &Route) -> Result<Passage, Trouble> {
+fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &Route, share: Share) -> Result<Passage, Trouble> {
     let policy = &route.policy;
     let Some(Decoded { text, whole: true }) = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
         return Err(unguardable("a coding that cannot be undone to its end cannot be guarded"));
@@ -87,7 +95,7 @@ fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &R
         }
         None => Bytes::copy_from_slice(&read.bytes),
     };
-    Ok(Passage { status, headers, content: Content::Ready(bytes) })
+    Ok(Passage { status, headers, content: Content::Ready(bytes, Some(share)) })
 }
 
 /// Headers of a body that was rewritten as UTF-8.

@@ -9,6 +9,7 @@ use super::arrive::Trip;
 use super::{Client, Gateway, Trouble, grpc, guard, read};
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
+use crate::limit::reserve::Share;
 use crate::observe::metrics::Class;
 use crate::plan::Route;
 use crate::policy::{Mode, Policy};
@@ -29,8 +30,8 @@ pub(super) struct Passage {
 pub(super) enum Content {
     /// Streams from the upstream.
     Stream { prefix: Prefix, body: Incoming, lease: Lease, clocks: BodyClocks, guarded: bool },
-    /// Is there already.
-    Ready(Bytes),
+    /// Is there already, with its share of the memory for bodies.
+    Ready(Bytes, Option<Share>),
 }
 
 /// Opens a reply: counts it, cleans its head and maps what that refers to, keeps a connection that became private.
@@ -96,25 +97,20 @@ pub(super) fn judge(opened: &Opened, route: &Route, trip: &Trip) -> Option<Handl
     })
 }
 
-/// Reads of a reply what its handling needs. What is held counts against the memory for bodies: without any, an error is told by its
-/// head alone, and a success that must be read is refused.
+/// Reads of a reply what its handling needs. What is held counts against the memory for bodies.
 pub(super) async fn handle(handling: Handling, opened: Opened, route: &Route, gateway: &Gateway, trip: &Trip) -> Result<Passage, Trouble> {
-    let mode = gateway.plan.mode;
-    let most = route.policy.errors.max_body;
-    let bound = opened.body.size_hint().exact().map_or(most, |length| most.min(length as usize));
-    let held = match handling {
-        Handling::Begins | Handling::Web => None,
-        Handling::Watched | Handling::Searched | Handling::Failed(_) => gateway.plan.buffers.take(bound),
-    };
+    let (mode, buffers) = (gateway.plan.mode, &gateway.plan.buffers);
     match handling {
         Handling::Begins => opened.begin().await,
+        Handling::Watched => guard::watch(opened, route, buffers).await,
+        Handling::Searched => read::success(opened, &route.policy, buffers).await,
         Handling::Web => web_trailers(opened, route, mode).await,
-        Handling::Failed(kind) => Err(read::error(kind, opened, route, mode, trip, if held.is_some() { most } else { 0 }).await),
-        Handling::Watched | Handling::Searched if held.is_none() => {
-            Err(Failure::because(Kind::Overloaded, "listen.buffer_memory is used up").into())
+        Handling::Failed(kind) => {
+            let most = route.policy.errors.max_body;
+            // Without memory an error is told by its head alone.
+            let held = buffers.take(opened.holds(most));
+            Err(read::error(kind, opened, route, mode, trip, if held.is_some() { most } else { 0 }).await)
         }
-        Handling::Watched => guard::watch(opened, route).await,
-        Handling::Searched => read::success(opened, &route.policy).await,
     }
 }
 
@@ -130,6 +126,11 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    /// Bytes of its body that are held when at most `most` are read.
+    pub(super) fn holds(&self, most: usize) -> usize {
+        self.body.size_hint().exact().map_or(most, |length| most.min(length as usize))
+    }
+
     /// Reads what is there already, so that a body that is broken from its first byte on is an error and no abort.
     pub(super) async fn begin(mut self) -> Result<Passage, Trouble> {
         let prefix = relay::begin(&mut self.body).await?;

@@ -53,6 +53,8 @@ pub(super) fn enter(route: &Route, trip: &mut Trip) -> Result<Option<usize>, Fai
 /// # Errors
 /// Which limit refused.
 pub(super) async fn ask(gateway: &Gateway, route: &Route, trip: &mut Trip, first: usize) -> Result<(), Failure> {
+    // A store that failed this request once is not asked again for it.
+    let mut failed = false;
     for applied in &route.limits[first..] {
         match applied.limit.listed(trip.context().client) {
             Listed::Allowed => continue,
@@ -64,7 +66,7 @@ pub(super) async fn ask(gateway: &Gateway, route: &Route, trip: &mut Trip, first
         let decision = match (&applied.limit.rate, &applied.limit.store) {
             (None, _) => None,
             (Some(rate), Store::Local) => Some(rate.check(key(applied, route, trip), applied.cost)),
-            (Some(rate), Store::Shared) => shared(gateway, applied, rate, route, trip).await,
+            (Some(rate), Store::Shared) => shared(gateway, applied, rate, route, trip, &mut failed).await,
         };
         judge(applied, decision, route, trip)?;
     }
@@ -72,18 +74,27 @@ pub(super) async fn ask(gateway: &Gateway, route: &Route, trip: &mut Trip, first
 }
 
 /// The store's decision, or what stands in for it; `None` admits without one.
-async fn shared(gateway: &Gateway, applied: &AppliedLimit, rate: &RateLimit, route: &Route, trip: &Trip) -> Option<Decision> {
+async fn shared(
+    gateway: &Gateway,
+    applied: &AppliedLimit,
+    rate: &RateLimit,
+    route: &Route,
+    trip: &Trip,
+    failed: &mut bool,
+) -> Option<Decision> {
     let (store, plan) = (gateway.shared.as_ref()?, gateway.plan.store.as_ref()?);
     let key = key(applied, route, trip);
-    let [decided, failed, skipped] = &plan.asked;
-    match store.check(rate.settings(), key, applied.cost).await {
+    let asked = if *failed { Err(Unanswered::Skipped) } else { store.check(rate.settings(), key, applied.cost).await };
+    let [decided, failures, skipped] = &plan.asked;
+    match asked {
         Ok(decision) => {
             decided.inc();
             return Some(decision);
         }
-        Err(Unanswered::Failed) => failed.inc(),
+        Err(Unanswered::Failed) => failures.inc(),
         Err(Unanswered::Skipped) => skipped.inc(),
     };
+    *failed = true;
     match plan.on_failure {
         OnFailure::Local => Some(rate.check(key, applied.cost)),
         OnFailure::Allow => None,
@@ -96,7 +107,16 @@ fn key<'t>(applied: &AppliedLimit, route: &'t Route, trip: &'t Trip) -> Key<'t> 
         KeySource::ClientIp => limit::of_address(trip.context().client),
         KeySource::Global => Key::Global,
         KeySource::Route => limit::of_value(route.metrics.name.as_bytes()),
-        KeySource::Header(name) => limit::of_value(trip.headers.get(name).map_or(b"", HeaderValue::as_bytes)),
+        KeySource::Header(name) => limit::of_value(only(trip.headers.get_all(name))),
+    }
+}
+
+/// The one value of a header. Several count as none: a second line is no way round a limit, whichever of them the backend reads.
+fn only(values: http::header::GetAll<'_, HeaderValue>) -> &[u8] {
+    let mut values = values.iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.as_bytes(),
+        _ => b"",
     }
 }
 

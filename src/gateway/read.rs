@@ -1,6 +1,8 @@
 //! An upstream's error is collected, decoded, read, and becomes what it is: by its status, by an operator's rule, or by the
 //! constraint that a database refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body as _;
@@ -10,6 +12,7 @@ use super::arrive::Trip;
 use super::inspect::{Content, Opened, Passage};
 use super::{Said, Trouble};
 use crate::failure::{Failure, Kind};
+use crate::limit::reserve::Reserve;
 use crate::plan::Route;
 use crate::policy::{ErrorPolicy, Mode, Policy, Protocol};
 use crate::relay::{Beyond, BodyClocks, Collected, collect};
@@ -88,7 +91,7 @@ impl Verdict {
 }
 
 /// Collects a 2xx body on a route that asked for it, and turns an error inside into what it is.
-pub(super) async fn success(mut reply: Opened, policy: &Policy) -> Result<Passage, Trouble> {
+pub(super) async fn success(mut reply: Opened, policy: &Policy, buffers: &Arc<Reserve>) -> Result<Passage, Trouble> {
     let declared = reply.body.size_hint().exact();
     let content_type = header_text(&reply.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     let readable = ["json", "xml", "text/plain", "graphql"].iter().any(|word| content_type.contains(word)) || content_type.is_empty();
@@ -96,6 +99,8 @@ pub(super) async fn success(mut reply: Opened, policy: &Policy) -> Result<Passag
     if !readable || !fits {
         return Ok(reply.stream());
     }
+    // Without memory it passes unread: what the backend has done must not be told as an overload.
+    let Some(share) = buffers.take(reply.holds(policy.errors.max_body)) else { return Ok(reply.stream()) };
     let read = collect(&mut reply.body, policy.errors.max_body, reading_clocks(policy, reply.clocks), Beyond::Keep).await;
     if let Some(failure) = read.failure {
         return Err(broken_off(failure).into());
@@ -107,7 +112,7 @@ pub(super) async fn success(mut reply: Opened, policy: &Policy) -> Result<Passag
     let text = decoded(&reply.headers, &read, policy.errors.max_body).map(|decoded| decoded.text).unwrap_or_default();
     match inside(&text, reply.status.as_u16(), &mut reply.headers, policy) {
         Some(trouble) => Err(trouble),
-        None => Ok(Passage { status: reply.status, headers: reply.headers, content: Content::Ready(read.bytes.into()) }),
+        None => Ok(Passage { status: reply.status, headers: reply.headers, content: Content::Ready(read.bytes.into(), Some(share)) }),
     }
 }
 

@@ -13,9 +13,6 @@ pub enum Key<'a> {
     Value(&'a [u8]),
 }
 
-/// The longest header value that counts, in bytes: more would only let an attacker make us hash it.
-const MAX_VALUE: usize = 256;
-
 /// IPv4 whole; IPv6 by its /64, which is what one customer has.
 pub fn of_address(address: IpAddr) -> Key<'static> {
     let mut key = [0; 8];
@@ -29,9 +26,10 @@ pub fn of_address(address: IpAddr) -> Key<'static> {
     Key::Address(key)
 }
 
-/// At most 256 bytes of a value; a missing header is the empty value, so that leaving it out is no way round the limit.
-pub fn of_value(value: &[u8]) -> Key<'_> {
-    Key::Value(&value[..value.len().min(MAX_VALUE)])
+/// A value, whole: tokens of one issuer begin alike. Only its hash is kept, and `max_header_size` bounds it. A missing header is the
+/// empty value, so that leaving it out is no way round the limit.
+pub const fn of_value(value: &[u8]) -> Key<'_> {
+    Key::Value(value)
 }
 
 #[cfg(test)]

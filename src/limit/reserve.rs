@@ -17,6 +17,17 @@ pub struct Share {
     bytes: usize,
 }
 
+impl Share {
+    /// Takes so many bytes more; false when they are not there.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let taken = self.of.add(bytes);
+        if taken {
+            self.bytes += bytes;
+        }
+        taken
+    }
+}
+
 impl Reserve {
     /// A reserve of so many bytes.
     pub const fn new(max: usize) -> Self {
@@ -25,9 +36,12 @@ impl Reserve {
 
     /// Takes so many bytes, if they are there.
     pub fn take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
-        let taken =
-            self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| used.checked_add(bytes).filter(|sum| *sum <= self.max));
-        taken.is_ok().then(|| Share { of: Arc::clone(self), bytes })
+        self.add(bytes).then(|| Share { of: Arc::clone(self), bytes })
+    }
+
+    fn add(&self, bytes: usize) -> bool {
+        let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.max);
+        self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, sum).is_ok()
     }
 
     /// Bytes in use.
@@ -52,7 +66,9 @@ mod tests {
         let first = reserve.take(6);
         assert!(first.is_some() && reserve.take(5).is_none() && reserve.take(usize::MAX).is_none());
         drop(first);
-        assert!(reserve.take(10).is_some());
+        let mut whole = reserve.take(4).unwrap();
+        assert!(whole.grow(6) && !whole.grow(1));
+        drop(whole);
         assert_eq!(reserve.used(), 0);
     }
 }

@@ -2,12 +2,15 @@
 -- KEYS: one per window. ARGV: the cost, then for each window the microseconds that one request takes, and its burst.
 -- Answers {admitted, window (from 0), requests left, microseconds to wait}.
 local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
+-- Since a day of 2023: numbers are doubles, and the smaller they are the finer.
+local now = (time[1] - 1700000000) * 1000000 + time[2]
 local cost = tonumber(ARGV[1])
 local arrivals, wait, refusing, left, tightest = {}, 0, 0, nil, 0
 for i = 1, #KEYS do
   local period, burst = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
-  local arrival = math.max(tonumber(redis.call('GET', KEYS[i]) or now), now) + period * cost
+  local stored = tonumber(redis.call('GET', KEYS[i]) or '') or now
+  -- A clock that stepped back must not refuse for as long as it stepped.
+  local arrival = math.min(math.max(stored, now), now + period * burst) + period * cost
   -- Too much for any time: the window says how long not to ask again.
   local early = arrival - period * burst - now
   if early > wait then

@@ -1,34 +1,61 @@
-//! Rate limits that several gateways share, on Redis or Valkey: one round trip of one script per request, by the store's own clock.
+//! Rate limits that several gateways share, on Redis or Valkey, one or a cluster: one round trip of one script per request, by the store's
+//! own clock.
 //!
 //! A store that does not answer costs a request at most the deadline, and after three of those nothing: a breaker answers for it,
 //! and a task in the background looks whether the store is back. Each core has one connection of its own, over which requests
-//! are pipelined.
+//! are pipelined; it is made in the background, and made anew after every failure, so that none that is dead stays in use.
 
 use std::fmt::Write;
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::Script;
 use redis::aio::MultiplexedConnection;
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::{AsyncConnectionConfig, Script};
 use tokio::time::Instant;
 
-use super::{Decision, Key, Settings};
+use super::{Decision, Key, Settings, Window};
 use crate::breaker::{self, Breaker, Outcome, Rule, Ticket};
 
-/// Three questions in a row without a good answer: the store counts as gone, for a quarter of a second at first.
-const BREAKER: breaker::Settings =
-    breaker::Settings { rule: Rule::Row(3), open_for: Duration::from_millis(250), open_at_most: Duration::from_secs(5), trials: 1 };
+/// Three of ten questions without a good answer: the store counts as gone, for a quarter of a second at first.
+const BREAKER: breaker::Settings = breaker::Settings {
+    rule: Rule::Share { bad: 3, of: 10 },
+    open_for: Duration::from_millis(250),
+    open_at_most: Duration::from_secs(5),
+    trials: 1,
+};
 /// How long a connection may take to be made, in the background.
 const CONNECT_FOR: Duration = Duration::from_secs(2);
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("shared.lua")));
 
+/// Asks what requests ask, for nobody.
+static PROBE: LazyLock<Settings> = LazyLock::new(|| Settings {
+    name: "-".into(),
+    windows: vec![Window { count: NonZeroU32::MAX, window: Duration::from_secs(86_400), burst: NonZeroU32::MAX }],
+    max_keys: 1,
+});
+
 /// Where the store is, and how patient a request is with it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Address {
-    client: redis::Client,
+    client: Client,
     timeout: Duration,
+}
+
+impl std::fmt::Debug for Address {
+    /// Nothing of it: it may hold a password.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Address")
+    }
+}
+
+#[derive(Clone)]
+enum Client {
+    One(Arc<redis::Client>),
+    Cluster(Arc<ClusterClient>),
 }
 
 /// Why an address is none. Says nothing of the address: it may hold a password.
@@ -37,14 +64,24 @@ pub struct Address {
 pub struct BadAddress;
 
 impl Address {
-    /// Reads a URL; nothing is connected yet. `timeout` is what a request waits at most.
+    /// Reads a URL; nothing is connected yet. `cluster`: it names one node of a cluster, which names the others. `timeout` is what a
+    /// request waits at most.
     ///
     /// # Errors
     /// When it is no such URL.
-    pub fn new(url: &str, timeout: Duration) -> Result<Self, BadAddress> {
+    pub fn new(url: &str, cluster: bool, timeout: Duration) -> Result<Self, BadAddress> {
         // A provider that somebody set already is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        redis::Client::open(url).map(|client| Self { client, timeout }).map_err(|_| BadAddress)
+        let client = match cluster {
+            false => redis::Client::open(url).map(|client| Client::One(Arc::new(client))),
+            // A node that moved a key says where to; more would not fit into the deadline.
+            true => ClusterClient::builder([url])
+                .retries(1)
+                .connection_timeout(CONNECT_FOR)
+                .build()
+                .map(|client| Client::Cluster(Arc::new(client))),
+        };
+        client.map(|client| Self { client, timeout }).map_err(|_| BadAddress)
     }
 }
 
@@ -59,10 +96,16 @@ struct Inner {
     breaker: Breaker,
 }
 
+#[derive(Clone)]
+enum Connection {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
 enum Link {
     Down,
     Connecting,
-    Up(MultiplexedConnection),
+    Up(Connection),
 }
 
 impl std::fmt::Debug for Link {
@@ -103,6 +146,10 @@ impl Shared {
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
             let connected = inner.open().await;
+            if connected.is_none() {
+                // From here on the breaker says when to try again.
+                inner.tell(inner.breaker.trip(Instant::now()));
+            }
             *inner.link() = connected.map_or(Link::Down, Link::Up);
         });
     }
@@ -121,13 +168,20 @@ impl Shared {
             Link::Up(connection) => Some(connection.clone()),
             Link::Down | Link::Connecting => None,
         };
-        let Some(mut connection) = connection else {
+        let Some(connection) = connection else {
             self.connect();
             return Err(Unanswered::Skipped);
         };
         let (Some(ticket), _) = self.0.breaker.enter(now) else { return Err(Unanswered::Skipped) };
-        let answered = self.0.ask(&mut connection, settings, key, cost).await;
+        let answered = self.0.ask(connection, settings, key, cost).await;
         self.0.heard(ticket, answered.is_some());
+        if answered.is_none() {
+            // Perhaps only this connection is dead, or leads to a store that is no leader any more.
+            *self.0.link() = Link::Down;
+            if self.0.breaker.is_closed() {
+                self.connect();
+            }
+        }
         answered.ok_or(Unanswered::Failed)
     }
 
@@ -141,8 +195,8 @@ impl Shared {
         tokio::spawn(async move {
             let answered = match inner.open().await {
                 None => false,
-                Some(mut connection) => {
-                    let good = inner.write_test(&mut connection).await;
+                Some(connection) => {
+                    let good = inner.ask(connection.clone(), &PROBE, Key::Global, NonZeroU32::MIN).await.is_some();
                     if good {
                         *inner.link() = Link::Up(connection);
                     }
@@ -159,9 +213,17 @@ impl Inner {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn open(&self) -> Option<MultiplexedConnection> {
-        let config = redis::AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_FOR)).set_response_timeout(Some(CONNECT_FOR));
-        let opening = self.address.client.get_multiplexed_async_connection_with_config(&config);
+    async fn open(&self) -> Option<Connection> {
+        let opening = async {
+            match &self.address.client {
+                Client::One(client) => {
+                    // The deadline of a request is its own timer.
+                    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_FOR)).set_response_timeout(None);
+                    client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::One)
+                }
+                Client::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+            }
+        };
         match tokio::time::timeout(CONNECT_FOR, opening).await {
             Ok(Ok(connection)) => Some(connection),
             Ok(Err(error)) => {
@@ -172,7 +234,7 @@ impl Inner {
         }
     }
 
-    async fn ask(&self, connection: &mut MultiplexedConnection, settings: &Settings, key: Key<'_>, cost: NonZeroU32) -> Option<Decision> {
+    async fn ask(&self, connection: Connection, settings: &Settings, key: Key<'_>, cost: NonZeroU32) -> Option<Decision> {
         let mut invocation = SCRIPT.prepare_invoke();
         let tag = tag(&settings.name, key);
         invocation.arg(cost.get());
@@ -180,27 +242,26 @@ impl Inner {
             invocation.key(format!("{tag}:{}", window.window.as_secs()));
             invocation.arg(window.period().as_nanos() as f64 / 1000.0).arg(window.burst.get());
         }
-        let asked = tokio::time::timeout(self.address.timeout, invocation.invoke_async::<(u8, usize, u32, u64)>(connection)).await;
-        let (admitted, window, remaining, wait) = asked.ok()?.ok()?;
+        let asked = async {
+            match connection {
+                Connection::One(mut connection) => invocation.invoke_async::<(u8, usize, u32, u64)>(&mut connection).await,
+                Connection::Cluster(mut connection) => invocation.invoke_async(&mut connection).await,
+            }
+        };
+        let (admitted, window, remaining, wait) = tokio::time::timeout(self.address.timeout, asked).await.ok()?.ok()?;
         let sound = window < settings.windows.len();
         sound.then_some(Decision { admitted: admitted == 1, window, remaining, wait: Duration::from_micros(wait) })
     }
 
-    /// Can it be written to? A replica answers questions and takes nothing.
-    async fn write_test(&self, connection: &mut MultiplexedConnection) -> bool {
-        let mut command = redis::cmd("SET");
-        command.arg("lockgate:{probe}").arg(1).arg("PX").arg(1000);
-        matches!(tokio::time::timeout(self.address.timeout, command.query_async::<()>(connection)).await, Ok(Ok(())))
-    }
-
     fn heard(&self, ticket: Ticket, good: bool) {
         let outcome = if good { Outcome::Good } else { Outcome::Bad };
-        match self.breaker.record(ticket, outcome, Instant::now()) {
-            Some(breaker::State::Open) => {
-                // What waits in its pipeline is lost; a new connection begins with nothing.
-                *self.link() = Link::Down;
-                tracing::warn!("the shared store does not answer: limits are decided by on_failure");
-            }
+        self.tell(self.breaker.record(ticket, outcome, Instant::now()));
+    }
+
+    /// Changes of state are events for operators.
+    fn tell(&self, change: breaker::Change) {
+        match change {
+            Some(breaker::State::Open) => tracing::warn!("the shared store does not answer: limits are decided by on_failure"),
             Some(breaker::State::Closed) => tracing::info!("the shared store answers"),
             Some(breaker::State::HalfOpen) | None => {}
         }
@@ -238,9 +299,12 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_urls() {
-        assert!(Address::new("redis://:pw@127.0.0.1:6379/1", Duration::from_millis(30)).is_ok());
-        assert!(Address::new("rediss://store.internal", Duration::from_millis(30)).is_ok());
-        assert!(Address::new("http://x", Duration::from_millis(30)).is_err());
+    fn addresses_are_urls_and_show_nothing() {
+        let made = |url| Address::new(url, false, Duration::from_millis(30));
+        let address = made("redis://:hunter2@127.0.0.1:6379/1").unwrap();
+        assert_eq!(format!("{address:?}"), "Address");
+        assert!(made("rediss://store.internal").is_ok());
+        assert!(made("http://x").is_err());
+        assert!(Address::new("redis://127.0.0.1:1", true, Duration::from_millis(30)).is_ok());
     }
 }

@@ -16,6 +16,9 @@ use crate::observe::metrics::Metrics;
 /// Keys that are told apart when nothing is written.
 const MAX_KEYS: u64 = 100_000;
 
+/// The longest time that a burst may stand for, in nanoseconds: a century.
+const LONGEST: u128 = 100 * 365 * 86_400 * 1_000_000_000;
+
 /// All limits by name.
 pub(super) fn limits(file: &file::File, metrics: &Metrics, problems: &mut Problems) -> HashMap<String, AppliedLimit> {
     let mut made = HashMap::new();
@@ -26,14 +29,20 @@ pub(super) fn limits(file: &file::File, metrics: &Metrics, problems: &mut Proble
         if let (Some(at), true) = (&keys.shared, keys.rates.is_empty()) {
             problems.add(at.span.clone(), "only rates are shared", "`max_in_flight` counts in this process: write store = \"local\"");
         }
-        made.insert(keys.name.value.clone(), limit(keys, metrics));
+        if let (Some(at), true) = (&keys.burst, keys.rates.is_empty()) {
+            problems.add(at.span.clone(), "`burst` needs a `rate`", "it is how many may come at once");
+        }
+        let (windows, burst) = (windows(keys), keys.burst.as_ref());
+        if let Some(at) = burst.filter(|_| windows.first().is_some_and(|w| w.period().as_nanos() * u128::from(w.burst.get()) > LONGEST)) {
+            problems.add(at.span.clone(), "this burst is more than a century of requests", "the bucket would never be empty");
+        }
+        made.insert(keys.name.value.clone(), limit(keys, windows, metrics));
     }
     made
 }
 
-fn limit(keys: &file::Limit, metrics: &Metrics) -> AppliedLimit {
+fn limit(keys: &file::Limit, windows: Vec<Window>, metrics: &Metrics) -> AppliedLimit {
     let name = keys.name.value.clone();
-    let windows = windows(keys);
     let max_keys = keys.max_keys.unwrap_or(MAX_KEYS) as usize;
     let quota_policies = windows.iter().map(|window| Arc::new(QuotaPolicy::of(&name, window))).collect();
     let rate = (!windows.is_empty()).then(|| RateLimit::new(Settings { name: name.clone(), windows, max_keys }));
@@ -74,7 +83,7 @@ pub(super) fn applied(limit: &AppliedLimit, used: &file::LimitUse, problems: &mu
 /// The store that limits share.
 pub(super) fn store(keys: Option<&file::Redis>, metrics: &Metrics, problems: &mut Problems) -> Option<SharedStore> {
     let keys = keys?;
-    match Address::new(keys.url.value.reveal(), keys.timeout.unwrap_or(Duration::from_millis(30))) {
+    match Address::new(keys.url.value.reveal(), keys.cluster, keys.timeout.unwrap_or(Duration::from_millis(30))) {
         Ok(address) => Some(SharedStore { address, on_failure: keys.on_failure, asked: metrics.shared_store() }),
         Err(error) => {
             problems.add(keys.url.span.clone(), "not the address of a store", error.to_string());

@@ -79,6 +79,9 @@ fn backend_gate(keys: &file::Backend, problems: &mut Problems) -> Option<Arc<Gat
     if let (Some(at), None) = (keys.adaptive.as_ref().filter(|_| adaptive), keys.max_in_flight) {
         problems.add(at.span.clone(), "`adaptive` needs `max_in_flight`", "the most that it may find, such as max_in_flight = 200");
     }
+    if let (Some(span), None) = (&keys.queue.span, keys.max_in_flight) {
+        problems.add(span.clone(), "`queue` needs `max_in_flight`", "without a limit nobody waits");
+    }
     keys.max_in_flight.map(|max| gate(max, adaptive, &keys.queue))
 }
 

@@ -42,7 +42,7 @@ pub async fn decisions() -> bool {
         println!("skipped: redis-server is not installed");
         return true;
     };
-    let store = Shared::new(Address::new(&url, Duration::from_millis(30)).unwrap());
+    let store = Shared::new(Address::new(&url, false, Duration::from_millis(30)).unwrap());
     let one = NonZeroU32::MIN;
     while store.check(&settings(), Key::Global, one).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;

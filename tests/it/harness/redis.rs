@@ -13,16 +13,45 @@ pub struct Redis {
 impl Redis {
     /// Starts one; `None`, with a word about it, where the program is not installed.
     pub fn start() -> Option<Self> {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self::start_at(address)
+        Self::start_at(free())
     }
 
     /// The same at an address where one has been.
-    #[allow(clippy::print_stdout, reason = "a skipped test says why")]
     pub fn start_at(address: SocketAddr) -> Option<Self> {
+        Self::spawn(address, &[])
+    }
+
+    /// Three nodes of one cluster, each with a third of the slots.
+    pub fn cluster() -> Option<Vec<Self>> {
+        let mut nodes = Vec::new();
+        let mut buses = Vec::new();
+        for _ in 0..3 {
+            let (address, bus) = (free(), free().port().to_string());
+            let file = format!("lockgate-{}.conf", address.port());
+            nodes.push(Self::spawn(address, &["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-config-file", &file])?);
+            buses.push(bus);
+        }
+        for (node, slots) in nodes.iter().zip(["0 5460", "5461 10922", "10923 16383"]) {
+            assert!(node.says(&format!("CLUSTER ADDSLOTSRANGE {slots}")).unwrap().starts_with("+OK"));
+        }
+        for (node, bus) in nodes.iter().zip(&buses).skip(1) {
+            let meet = format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.address.port());
+            assert!(nodes[0].says(&meet).unwrap().starts_with("+OK"));
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !nodes.iter().all(|node| node.says("CLUSTER INFO").unwrap().contains("cluster_state:ok")) {
+            assert!(Instant::now() < deadline, "the cluster did not form");
+            std::thread::yield_now();
+        }
+        Some(nodes)
+    }
+
+    #[allow(clippy::print_stdout, reason = "a skipped test says why")]
+    fn spawn(address: SocketAddr, more: &[&str]) -> Option<Self> {
         let port = address.port().to_string();
         let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .current_dir(std::env::temp_dir())
@@ -64,4 +93,8 @@ impl Drop for Redis {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -19,6 +19,16 @@ fn turns_follow_the_weights() {
 }
 
 #[test]
+fn least_requests_keeps_the_weights_of_idle_endpoints() {
+    let (a, b) = (Named::start("a"), Named::start("b"));
+    let gateway = gateway(&[weighted(&a, "weight = 3"), quoted(&b)], "", "", "");
+    let answers: Vec<Response> = (0..400).map(|_| get(gateway.address, "/")).collect();
+    // A quarter; how long answers take moves it on a busy machine.
+    let share = count(&answers, "b");
+    assert!((20..240).contains(&share), "{share} of 400");
+}
+
+#[test]
 fn a_key_stays_with_its_endpoint_and_moves_only_when_that_is_lost() {
     let origins = [Named::start("a"), Named::start("b"), Named::start("c")];
     let ask = |lost: Option<usize>| {
@@ -48,6 +58,13 @@ fn a_drained_endpoint_gets_no_new_request_and_a_backend_of_them_answers_503() {
     let response = get(gateway_.address, "/");
     assert_eq!((response.status, assert_contract("GET", &response)), (503, "UPSTREAM_UNAVAILABLE".into()));
     assert_eq!(response.header("proxy-status"), Some("lockgate; error=destination_unavailable"));
+}
+
+#[test]
+fn an_endpoint_cannot_be_there_twice() {
+    let text = "[backends.o]\nendpoints = [\"http://10.0.0.1\", \"http://10.0.0.1\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n";
+    let problems = lockgate::plan::compile::from_text(text, &|_| None).unwrap_err();
+    assert!(problems.iter().any(|problem| problem.title.contains("twice")), "{problems:?}");
 }
 
 #[test]

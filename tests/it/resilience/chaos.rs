@@ -138,7 +138,8 @@ fn an_endpoint_that_dies_under_load_costs_what_was_in_flight_and_comes_back_with
 
 #[test]
 fn a_reload_keeps_what_is_known_of_an_endpoint() {
-    let text = |endpoints: &str| format!("[backends.o]\nendpoints = [{endpoints}]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n");
+    let health = "[backends.o.health]\npath = \"/health\"\n";
+    let text = |endpoints: &str| format!("[backends.o]\nendpoints = [{endpoints}]\n{health}[[routes]]\npath = \"/*\"\nbackend = \"o\"\n");
     let (a, b, c) = ("\"http://10.0.0.1:80\"", "\"http://10.0.0.2:80\"", "\"http://10.0.0.3:80\"");
     let first = compile::from_text(&text(&format!("{a}, {b}")), &|_| None).unwrap();
     let before = first.backends[0].endpoints();
@@ -147,7 +148,9 @@ fn a_reload_keeps_what_is_known_of_an_endpoint() {
     let after = next.backends[0].endpoints();
     assert!(Arc::ptr_eq(&before[0], &after[0]) && !after[0].health.is_healthy(), "the same endpoint, still unhealthy");
     assert!(after[1].health.is_healthy() && !after.iter().any(|endpoint| Arc::ptr_eq(endpoint, &before[1])));
-    let changed = text(a).replace("[[routes]]", "pool = { max_connections = 7 }\n[[routes]]");
+    let changed = text(a).replace("[backends.o.health]", "pool = { max_connections = 7 }\n[backends.o.health]");
     let other = compile::successor(&changed, &|_| None, Some(&first)).unwrap();
     assert!(!Arc::ptr_eq(&before[0], &other.backends[0].endpoints()[0]), "other bounds, other connections");
+    let unprobed = compile::successor(&text(a).replace(health, ""), &|_| None, Some(&first)).unwrap();
+    assert!(unprobed.backends[0].endpoints()[0].health.is_healthy(), "nobody would ever find it well again");
 }

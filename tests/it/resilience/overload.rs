@@ -126,10 +126,12 @@ fn a_held_body_keeps_its_limit_and_its_clock() {
 fn where_memory_for_bodies_is_used_up_they_stream() {
     let a = Named::start("a");
     let gateway = gateway(&[quoted(&a)], "", "buffer_request = \"64KiB\"", "[listen]\nbuffer_memory = \"1KiB\"");
-    let response =
-        send(gateway.address, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\none\r\n0\r\n\r\n");
-    assert_eq!(response.text(), "aone");
-    assert!(a.origin.requests()[0].contains("transfer-encoding: chunked"));
+    let body = "x".repeat(3000);
+    let request =
+        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nbb8\r\n{body}\r\n0\r\n\r\n");
+    assert_eq!(send(gateway.address, request).text(), format!("a{body}"));
+    assert!(a.origin.requests()[0].contains("transfer-encoding: chunked"), "{:?}", a.origin.requests());
+    gateway.wait_for_metric("lockgate_buffered_bytes 0");
 }
 
 #[test]

@@ -162,3 +162,36 @@ fn a_body_too_large_to_keep_is_sent_once() {
     assert_eq!(send(gateway.address, post("/", "", "small").replace("POST", "PUT")).status, 503);
     assert_eq!(bad.asked(), 4);
 }
+
+#[test]
+fn what_another_client_wrote_is_never_sent_in_a_requests_place() {
+    // The first request of a connection is answered, the second is not.
+    let origin = Origin::start(|c| {
+        reply(c, 200, "", "ok");
+        c.next_head();
+    });
+    let endpoints = [format!("\"http://{}\"", origin.address)];
+    let gateway = gateway(&endpoints, "", "retry = { attempts = 3, on = [\"lost\", \"503\"] }", "");
+    let mine = send(gateway.address, "GET /mine HTTP/1.1\r\nHost: a\r\nCookie: session=hunter2\r\nConnection: close\r\n\r\n");
+    assert_eq!(mine.status, 200);
+    // Authenticates its connection: it may not go out again.
+    let theirs = send(gateway.address, "GET /theirs HTTP/1.1\r\nHost: a\r\nAuthorization: Negotiate abc\r\nConnection: close\r\n\r\n");
+    assert_eq!((theirs.status, assert_contract("GET", &theirs)), (502, "UPSTREAM_CONNECTION_LOST".into()));
+    let heads = origin.requests();
+    assert_eq!(heads.iter().filter(|head| head.contains("/mine")).count(), 1, "{heads:?}");
+    assert_eq!(heads.iter().filter(|head| head.contains("/theirs")).count(), 1, "{heads:?}");
+}
+
+#[test]
+fn an_empty_body_is_told_as_empty_again() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    let origin = Origin::start(move |c| {
+        let status = if counted.fetch_add(1, Ordering::SeqCst) == 0 { 503 } else { 200 };
+        reply(c, status, "", "ok");
+    });
+    let endpoints = [format!("\"http://{}\"", origin.address)];
+    let gateway = gateway(&endpoints, "", "retry = { attempts = 2, on = [\"503\"], backoff = \"1ms\" }", "");
+    assert_eq!(send(gateway.address, post("/", "", "").replace("POST", "PUT")).status, 200);
+    assert!(origin.requests().iter().all(|head| head.contains("content-length: 0")), "{:?}", origin.requests());
+}

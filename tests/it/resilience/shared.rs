@@ -93,8 +93,21 @@ async fn a_limit_in_this_process_conforms() {
 #[tokio::test]
 async fn a_limit_in_a_shared_store_conforms() {
     let Some(redis) = Redis::start() else { return };
-    let store = Shared::new(Address::new(&redis.url(), Duration::from_secs(5)).unwrap());
+    let store = Shared::new(Address::new(&redis.url(), false, Duration::from_secs(5)).unwrap());
     conforms(|name, windows| Subject::Shared(store.clone(), settings(name, windows))).await;
+}
+
+#[tokio::test]
+async fn a_limit_in_a_cluster_conforms() {
+    let Some(nodes) = Redis::cluster() else { return };
+    let store = Shared::new(Address::new(&nodes[0].url(), true, Duration::from_secs(5)).unwrap());
+    conforms(|name, windows| Subject::Shared(store.clone(), settings(name, windows))).await;
+    // Keys of every node: one that is moved is followed.
+    let limit = Subject::Shared(store, settings("spread", &[window(1, 3600, 1)]));
+    for n in 0..50u8 {
+        assert!(limit.check(Key::Value(&[n]), 1).await.admitted);
+        assert!(!limit.check(Key::Value(&[n]), 1).await.admitted);
+    }
 }
 
 fn config(origin: &str, store: &str, rate: &str, on_failure: &str) -> String {
@@ -188,6 +201,26 @@ fn a_store_that_is_killed_frozen_or_read_only_costs_no_request() {
     until_decided(&gateway);
 }
 
+#[test]
+fn a_connection_that_the_store_closes_is_made_anew() {
+    let Some(redis) = Redis::start() else { return };
+    let (_origin, gateway) = start(&redis.url(), "1000000/s", "local");
+    for _ in 0..3 {
+        until_decided(&gateway);
+        assert!(redis.says("CLIENT KILL TYPE normal SKIPME yes").unwrap().starts_with(':'));
+    }
+    until_decided(&gateway);
+}
+
+#[test]
+fn a_store_that_is_not_there_at_the_start_is_found_later_and_not_stormed() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_origin, gateway) = start(&format!("redis://{address}"), "1000000/s", "local");
+    serves_without_the_store(&gateway);
+    let Some(_redis) = Redis::start_at(address) else { return };
+    until_decided(&gateway);
+}
+
 /// A store that answers every command by other means.
 fn impostor(behave: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -204,7 +237,10 @@ fn impostor(behave: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> SocketAd
 
 #[test]
 fn a_store_that_talks_garbage_costs_no_request() {
-    let garbage = impostor(|stream| {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let garbage = impostor(move |stream| {
+        counted.fetch_add(1, Ordering::SeqCst);
         let mut command = [0; 4096];
         while matches!(stream.read(&mut command), Ok(read) if read > 0) {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
@@ -215,6 +251,8 @@ fn a_store_that_talks_garbage_costs_no_request() {
         assert_eq!(get(gateway.address, "/").status, 200);
     }
     assert_eq!(outcomes(&gateway, "decided"), 0);
+    let connections = connections.load(Ordering::SeqCst);
+    assert!(connections < 10, "{connections} connections for 50 requests");
 }
 
 #[test]
