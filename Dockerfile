@@ -3,18 +3,25 @@
 FROM docker.io/library/rust:1.95-trixie AS build
 WORKDIR /build
 # The image is the toolchain: rust-toolchain.toml would make rustup look for another one.
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY .cargo ./.cargo
-RUN mkdir -p src tests/it tests/bench config \
+# Every target that the manifest names must be there, if only in name.
+RUN for file in src/lib.rs $(sed -n 's/^path = "\(.*\)"/\1/p' Cargo.toml); do \
+      mkdir -p "$(dirname "$file")" && printf '//! placeholder\nfn main() {}\n' > "$file" || exit 1; \
+    done \
  && printf '//! placeholder\n' > src/lib.rs \
  && printf '//! placeholder\nfn main() {}\n' > src/main.rs \
- && printf '//! placeholder\nfn main() {}\n' > tests/it/main.rs \
- && printf '//! placeholder\nfn main() {}\n' > tests/bench/reading.rs \
  && cargo build --release --locked --bin lockgate \
- && rm -rf src target/release/deps/lockgate-* target/release/deps/liblockgate-* target/release/.fingerprint/lockgate-*
-COPY src ./src
+ && rm -rf src target/release/deps/lockgate-* target/release/deps/liblockgate-* target/release/.fingerprint/lockgate-* target/release/build/lockgate-*
 COPY config ./config
-RUN cargo build --release --locked --bin lockgate
+COPY src ./src
+# The commit, for `lockgate --version`; the moment of it, so that the same sources give the same layer.
+ARG REVISION=unknown
+ARG SOURCE_DATE_EPOCH=0
+RUN LOCKGATE_REVISION="$REVISION" cargo build --release --locked --bin lockgate \
+ && mkdir -p /out/usr/local/bin \
+ && cp target/release/lockgate /out/usr/local/bin/lockgate \
+ && find /out -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 # Run: nothing but the binary, as a user without rights, on a file system that may be read-only.
 FROM gcr.io/distroless/cc-debian13:nonroot
@@ -27,7 +34,7 @@ LABEL org.opencontainers.image.title="Lockgate" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
-COPY --from=build /build/target/release/lockgate /usr/local/bin/lockgate
+COPY --from=build /out/usr/local/bin/lockgate /usr/local/bin/lockgate
 # The allocator takes memory as it needs it, however it was built.
 ENV LOCKGATE_CONFIG=/etc/lockgate/lockgate.toml MIMALLOC_ARENA_EAGER_COMMIT=0
 USER nonroot

@@ -30,9 +30,12 @@ Try it without any file:
   lockgate demo                                 a misbehaving service, the gateway in front, a tour
   lockgate run --to http://127.0.0.1:8000       a gateway in front of your own service";
 
+/// Version, commit and build profile.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("LOCKGATE_REVISION"), ", ", env!("LOCKGATE_PROFILE"), ")");
+
 /// A reverse proxy that makes every error speak one language.
 #[derive(Debug, Parser)]
-#[command(name = "lockgate", version, about, after_help = AFTER, disable_help_subcommand = true)]
+#[command(name = "lockgate", version = VERSION, about, after_help = AFTER, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
