@@ -15,10 +15,11 @@ RUN for file in src/lib.rs $(sed -n 's/^path = "\(.*\)"/\1/p' Cargo.toml); do \
  && rm -rf src target/release/deps/lockgate-* target/release/deps/liblockgate-* target/release/.fingerprint/lockgate-* target/release/build/lockgate-*
 COPY config ./config
 COPY src ./src
-# The commit, for `lockgate --version`; the moment of it, so that the same sources give the same layer.
+# The commit, for `lockgate --version`; the moment of it, for the layer's files. Build scripts of dependencies look at the moment too
+# and would run again: it is not for them.
 ARG REVISION=unknown
 ARG SOURCE_DATE_EPOCH=0
-RUN LOCKGATE_REVISION="$REVISION" cargo build --release --locked --bin lockgate \
+RUN env -u SOURCE_DATE_EPOCH LOCKGATE_REVISION="$REVISION" cargo build --release --locked --bin lockgate \
  && mkdir -p /out/usr/local/bin \
  && cp target/release/lockgate /out/usr/local/bin/lockgate \
  && find /out -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
