@@ -164,7 +164,12 @@ fn the_demo_leaks_nothing() {
 #[test]
 fn help_and_version_teach() {
     assert!(text(&lockgate(&["--help"]).stdout).contains("lockgate demo"));
-    assert!(text(&lockgate(&["--version"]).stdout).starts_with("lockgate 0."));
+    // Version, commit and build profile.
+    let version = text(&lockgate(&["--version"]).stdout);
+    let told =
+        version.trim().strip_prefix("lockgate 0.").and_then(|rest| rest.split_once(" (")).map(|(_, rest)| rest.trim_end_matches(')'));
+    let (commit, profile) = told.and_then(|told| told.split_once(", ")).unwrap_or_else(|| panic!("{version}"));
+    assert!(!commit.is_empty() && matches!(profile, "debug" | "release" | "pgo"), "{version}");
     assert_eq!(lockgate(&["nonsense"]).status.code(), Some(2));
 }
 
