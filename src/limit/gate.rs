@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::gradient::Gradient;
+use crate::sync::Counted;
 
 /// A queue that was not empty for so long is under pressure, and for so long after a refusal.
 const PRESSURE: Duration = Duration::from_millis(100);
@@ -112,8 +113,8 @@ impl Gate {
 
     async fn wait(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Pass, Refused> {
         let now = Instant::now();
-        let (place, most) = {
-            let _announced = Waiter::enter(&self.waiters);
+        let (place, most, _waiting) = {
+            let _announced = Counted::enter(&self.waiters);
             let mut queue = self.lock();
             if queue.waiting.len() >= self.room() {
                 queue.waiting.retain(|waiter| !waiter.is_closed());
@@ -134,10 +135,8 @@ impl Gate {
             queue.busy.get_or_insert(now);
             let (sender, place) = oneshot::channel();
             queue.waiting.push_back(sender);
-            self.waiters.fetch_add(1, Ordering::SeqCst);
-            (place, most)
+            (place, most, Counted::enter(&self.waiters))
         };
-        let _waiting = Waiter(&self.waiters);
         let due = now + most;
         let until = deadline.map_or(due, |deadline| deadline.min(due));
         match tokio::time::timeout_at(until, place).await {
@@ -219,22 +218,6 @@ impl Drop for Pass {
         if gate.waiters.load(Ordering::SeqCst) > 0 {
             gate.serve();
         }
-    }
-}
-
-/// Counts one who waits.
-struct Waiter<'a>(&'a AtomicUsize);
-
-impl<'a> Waiter<'a> {
-    fn enter(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

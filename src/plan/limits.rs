@@ -77,6 +77,10 @@ pub(super) fn applied(limit: &AppliedLimit, used: &file::LimitUse, problems: &mu
         let title = format!("a cost of {} is never admitted", used.cost);
         problems.add(used.name.span.clone(), title, format!("`{}` admits {} at once", used.name.value, window.burst));
     }
+    if windows.is_empty() && used.cost.get() > 1 {
+        let title = "a cost is counted by a `rate`, and this limit has none";
+        problems.add(used.name.span.clone(), title, format!("give `{}` a rate, or name it alone", used.name.value));
+    }
     AppliedLimit { cost: used.cost, ..limit.clone() }
 }
 

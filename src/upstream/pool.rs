@@ -16,6 +16,7 @@ use super::connect::{Opened, Task};
 use super::endpoint::Endpoint;
 use super::upload::Upload;
 use super::wire::Reads;
+use crate::sync::Counted;
 
 /// Bounds of one endpoint's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +141,7 @@ impl Pool {
             waiting.push_back(hand_over);
             returned
         };
-        let _waiter = Waiter::enter(&self.waiters);
+        let _waiter = Counted::enter(&self.waiters);
         // One may have come back between the look and the queue.
         if let ready @ (Checkout::Ready(_) | Checkout::Open(_)) = self.checkout(core, Instant::now()) {
             return Some(ready);
@@ -233,21 +234,5 @@ impl Pool {
     /// How long one may be idle.
     pub const fn idle_timeout(&self) -> Duration {
         self.settings.idle_timeout
-    }
-}
-
-/// Counts a waiting request for as long as it waits.
-struct Waiter<'a>(&'a AtomicUsize);
-
-impl<'a> Waiter<'a> {
-    fn enter(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
