@@ -42,7 +42,8 @@ use crate::observe::recorder::Recorder;
 use crate::plan::{Plan, Route};
 use crate::report::Report;
 use crate::text::Untrusted;
-use crate::upstream::dispatch::{Means, Outgoing, Private, Reply, Upstreams, dispatch};
+use crate::upstream::dispatch::{Means, Outgoing, Reply, Upstreams, dispatch};
+use crate::upstream::private::Private;
 
 /// One core's gateway: everything a request of this core may use.
 #[derive(Debug)]

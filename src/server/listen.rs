@@ -15,7 +15,7 @@ use super::connection::{Held, Session};
 use crate::context::Peer;
 use crate::gateway::{Client, Entry, Gateway};
 use crate::limit::inflight::InFlight;
-use crate::upstream::dispatch::Private;
+use crate::upstream::private::Private;
 use crate::upstream::request_head::is_trusted;
 
 /// Connections the kernel may queue.

@@ -1,7 +1,7 @@
 //! From a ready request to a response head: choose an endpoint, get a connection, exchange. `attempt` makes one exchange;
 //! `again` decides what follows a try that did not do.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -17,6 +17,7 @@ use super::backend::{Backend, Wish};
 use super::connect::{Connector, Phase};
 use super::endpoint::{Ended, Endpoint, Engaged};
 use super::pool::{Checkout, Connection, Pool};
+use super::private::{Private, Slot, keep};
 use super::replay::Replay;
 use super::retry;
 use super::upload::{Progress, Upload};
@@ -32,63 +33,6 @@ pub struct Upstreams {
     pub connector: Connector,
     /// This core's lane in every pool.
     pub core: usize,
-}
-
-/// Connections that belong to one client connection, because they authenticated it (NTLM, Negotiate). One at a time, and
-/// no longer idle than any other: a place in the pool is not held for nothing. Empty for nearly every client.
-#[derive(Debug, Default)]
-pub struct Private(OnceLock<Arc<Mutex<Slot>>>);
-
-#[derive(Debug, Default)]
-struct Slot {
-    kept: Option<(Arc<Endpoint>, Connection)>,
-    /// Counts what was kept, so that a timer knows its own.
-    turn: u64,
-}
-
-fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Private {
-    fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
-        let mut slot = lock(self.0.get()?);
-        let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
-        // Its task may not have come round yet: whoever takes it waits until it is ready.
-        slot.kept.take_if(|_| ours).filter(|(_, connection)| !connection.sender.is_closed())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.get().is_none_or(|slot| lock(slot).kept.is_none())
-    }
-
-    /// The slot, from now on.
-    fn slot(&self) -> Arc<Mutex<Slot>> {
-        Arc::clone(self.0.get_or_init(Arc::default))
-    }
-}
-
-/// Keeps a connection for its client, for as long as any may be idle.
-fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Connection) {
-    if connection.reads.is_deaf() {
-        return;
-    }
-    connection.reused = true;
-    let idle_timeout = endpoint.pool.idle_timeout();
-    let mut slot = lock(owner);
-    slot.turn += 1;
-    slot.kept = Some((endpoint, connection));
-    let (owner, turn) = (Arc::downgrade(owner), slot.turn);
-    drop(slot);
-    tokio::spawn(async move {
-        tokio::time::sleep(idle_timeout).await;
-        if let Some(owner) = owner.upgrade() {
-            let mut slot = lock(&owner);
-            if slot.turn == turn {
-                slot.kept = None;
-            }
-        }
-    });
 }
 
 /// A request that is ready to go, but for what depends on the endpoint.

@@ -14,6 +14,7 @@
 //! | `balance`, `health`, `load` | the pure cores of that choice; its breakers are a room of their own |
 //! | `watch` | in the background: resolves names again, probes endpoints |
 //! | `pool` | idle connections per core, a bound over all cores |
+//! | `private` | a connection that belongs to one client |
 //! | `connect` | DNS, TCP, TLS, HTTP handshake |
 //! | `resolve` | names to addresses, off the runtime |
 //! | `tls` | rustls configuration of a backend |
@@ -39,6 +40,7 @@ pub mod hedge;
 pub mod load;
 pub mod mapping;
 pub mod pool;
+pub mod private;
 pub mod replay;
 pub mod request_head;
 pub mod resolve;

@@ -1,0 +1,66 @@
+//! Upstream connections that belong to one client connection: NTLM and Negotiate authenticate a connection, not a request.
+//!
+//! It keeps at most one per client, and knows neither requests nor retries.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::backend::Backend;
+use super::endpoint::Endpoint;
+use super::pool::Connection;
+
+/// Connections that belong to one client connection, because they authenticated it (NTLM, Negotiate). One at a time, and
+/// no longer idle than any other: a place in the pool is not held for nothing. Empty for nearly every client.
+#[derive(Debug, Default)]
+pub struct Private(OnceLock<Arc<Mutex<Slot>>>);
+
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    kept: Option<(Arc<Endpoint>, Connection)>,
+    /// Counts what was kept, so that a timer knows its own.
+    turn: u64,
+}
+
+fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Private {
+    pub(super) fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
+        let mut slot = lock(self.0.get()?);
+        let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
+        // Its task may not have come round yet: whoever takes it waits until it is ready.
+        slot.kept.take_if(|_| ours).filter(|(_, connection)| !connection.sender.is_closed())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.get().is_none_or(|slot| lock(slot).kept.is_none())
+    }
+
+    /// The slot, from now on.
+    pub(super) fn slot(&self) -> Arc<Mutex<Slot>> {
+        Arc::clone(self.0.get_or_init(Arc::default))
+    }
+}
+
+/// Keeps a connection for its client, for as long as any may be idle.
+pub(super) fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Connection) {
+    if connection.reads.is_deaf() {
+        return;
+    }
+    connection.reused = true;
+    let idle_timeout = endpoint.pool.idle_timeout();
+    let mut slot = lock(owner);
+    slot.turn += 1;
+    slot.kept = Some((endpoint, connection));
+    let (owner, turn) = (Arc::downgrade(owner), slot.turn);
+    drop(slot);
+    tokio::spawn(async move {
+        tokio::time::sleep(idle_timeout).await;
+        if let Some(owner) = owner.upgrade() {
+            let mut slot = lock(&owner);
+            if slot.turn == turn {
+                slot.kept = None;
+            }
+        }
+    });
+}
