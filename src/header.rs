@@ -2,6 +2,7 @@
 //! of small values.
 
 use std::cell::RefCell;
+use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use http::HeaderValue;
@@ -151,6 +152,16 @@ pub fn mint(value: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
     })
 }
 
+/// What a `Retry-After` says: seconds, or a date (RFC 9110 10.2.3). `None` where it is neither.
+pub fn retry_after_of(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    let at = httpdate::parse_http_date(text).ok()?;
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +172,13 @@ mod tests {
         assert!(values.iter().enumerate().all(|(n, value)| value.to_str().unwrap() == format!("value {n}")));
         assert!(mint(b"a\nb").is_err());
         assert_eq!(mint(&[b'a'; 2 * BLOCK]).unwrap().len(), 2 * BLOCK);
+    }
+
+    #[test]
+    fn retry_after_reads_seconds_and_dates() {
+        assert_eq!(retry_after_of(&HeaderValue::from_static("7")), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after_of(&HeaderValue::from_static("99999999999999999999999")), Some(Duration::from_secs(u64::from(u32::MAX))));
+        assert_eq!(retry_after_of(&HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT")), Some(Duration::ZERO));
+        assert_eq!(retry_after_of(&HeaderValue::from_static("soon")), None);
     }
 }

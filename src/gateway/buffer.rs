@@ -49,8 +49,8 @@ pub(super) fn wanted(route: &Route, trip: &Trip) -> Option<usize> {
 
 /// Reads up to `max` bytes, as long as there is memory for held bodies: without it, the rest streams.
 pub(super) async fn fill(max: usize, gateway: &Gateway, route: &Route, trip: &mut Trip) -> Result<(), Failure> {
-    let Some(mut share) = gateway.plan.buffers.take(0) else { return Ok(()) };
     let Some((mut body, hold)) = trip.body.take() else { return Ok(()) };
+    let mut share = gateway.plan.buffers.share();
     let limit = route.policy.request_body_limit;
     let clock = Clock { idle: route.policy.timeouts.request_body, deadline: trip.deadline };
     let (bytes, whole) = read(&mut body, Bounds { max, limit }, clock, &mut share).await?;

@@ -32,12 +32,8 @@ pub(super) struct Quota {
 /// Which limit refused.
 pub(super) fn enter(route: &Route, trip: &mut Trip) -> Result<Option<usize>, Failure> {
     for (at, applied) in route.limits.iter().enumerate() {
-        match applied.limit.listed(trip.context().client) {
-            Listed::Allowed => continue,
-            Listed::Denied => {
-                return Err(Failure::because(Kind::Denied, format!("the limit `{}` denies this address", applied.limit.name)));
-            }
-            Listed::Counted => {}
+        if !counts(applied, trip)? {
+            continue;
         }
         if matches!(applied.limit.store, Store::Shared) {
             return Ok(Some(at));
@@ -48,6 +44,15 @@ pub(super) fn enter(route: &Route, trip: &mut Trip) -> Result<Option<usize>, Fai
     Ok(None)
 }
 
+/// Is the limit for this client, by its lists?
+fn counts(applied: &AppliedLimit, trip: &Trip) -> Result<bool, Failure> {
+    match applied.limit.listed(trip.context().client) {
+        Listed::Counted => Ok(true),
+        Listed::Allowed => Ok(false),
+        Listed::Denied => Err(Failure::because(Kind::Denied, format!("the limit `{}` denies this address", applied.limit.name))),
+    }
+}
+
 /// The limits from `first` on, some of which gateways share.
 ///
 /// # Errors
@@ -56,12 +61,8 @@ pub(super) async fn ask(gateway: &Gateway, route: &Route, trip: &mut Trip, first
     // A store that failed this request once is not asked again for it.
     let mut failed = false;
     for applied in &route.limits[first..] {
-        match applied.limit.listed(trip.context().client) {
-            Listed::Allowed => continue,
-            Listed::Denied => {
-                return Err(Failure::because(Kind::Denied, format!("the limit `{}` denies this address", applied.limit.name)));
-            }
-            Listed::Counted => {}
+        if !counts(applied, trip)? {
+            continue;
         }
         let decision = match (&applied.limit.rate, &applied.limit.store) {
             (None, _) => None,

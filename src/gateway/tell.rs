@@ -1,9 +1,9 @@
 //! What will be told: a failure and what the upstream said of it become an [`Envelope`]. Nothing here writes bytes.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::StatusCode;
-use http::header::{self, HeaderValue};
+use http::header;
 
 use super::admit::whole_seconds;
 use super::arrive::Trip;
@@ -11,6 +11,7 @@ use super::{Gateway, Said};
 use crate::envelope::{Debug, Envelope, Fields};
 use crate::failure::catalog::{VALIDATION_ERROR, code_of_status, grpc_status};
 use crate::failure::{Failure, Kind};
+use crate::header::retry_after_of;
 use crate::message;
 use crate::plan::Voice;
 use crate::policy::{Mode, Policy, Upstream429};
@@ -144,21 +145,11 @@ fn problem_type(said: &Said, redactor: &Redactor) -> Option<String> {
 
 /// Seconds for 429 and 503: what the failing part knows, what the upstream said (capped), else the default.
 fn retry_after(failure: &Failure, said: Option<&Said>, status: StatusCode, policy: &Policy) -> Option<u64> {
-    let told = said.and_then(|said| said.headers.get(header::RETRY_AFTER)).and_then(parse_retry_after);
+    let told = said.and_then(|said| said.headers.get(header::RETRY_AFTER)).and_then(retry_after_of);
     let asked = failure.retry_after.or(told.map(|told| told.min(policy.errors.retry_after_max)));
     let needed = matches!(status.as_u16(), 429 | 503);
     let wait = if needed { asked.unwrap_or(policy.errors.retry_after) } else { asked? };
     Some(whole_seconds(wait))
-}
-
-/// Seconds or a date (RFC 9110 10.2.3).
-fn parse_retry_after(value: &HeaderValue) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
-    }
-    let at = httpdate::parse_http_date(text).ok()?;
-    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// The inside view, development mode only.
@@ -178,18 +169,5 @@ fn debug(failure: &Failure, said: Option<&Said>, trip: &Trip) -> Debug {
         cause: said.and_then(|said| said.report.cause.as_ref()).map(shown),
         certainty: said.filter(|said| !said.body.is_blank()).map(|said| said.report.certainty.word()),
         body: said.filter(|said| !said.body.is_blank()).map(|said| shown(&said.body)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_reads_seconds_and_dates() {
-        assert_eq!(parse_retry_after(&HeaderValue::from_static("7")), Some(Duration::from_secs(7)));
-        assert_eq!(parse_retry_after(&HeaderValue::from_static("99999999999999999999999")), Some(Duration::from_secs(u64::from(u32::MAX))));
-        assert_eq!(parse_retry_after(&HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT")), Some(Duration::ZERO));
-        assert_eq!(parse_retry_after(&HeaderValue::from_static("soon")), None);
     }
 }

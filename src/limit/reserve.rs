@@ -20,7 +20,8 @@ pub struct Share {
 impl Share {
     /// Takes so many bytes more; false when they are not there.
     pub fn grow(&mut self, bytes: usize) -> bool {
-        let taken = self.of.add(bytes);
+        let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.of.max);
+        let taken = self.of.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, sum).is_ok();
         if taken {
             self.bytes += bytes;
         }
@@ -34,14 +35,15 @@ impl Reserve {
         Self { used: AtomicUsize::new(0), max }
     }
 
-    /// Takes so many bytes, if they are there.
-    pub fn take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
-        self.add(bytes).then(|| Share { of: Arc::clone(self), bytes })
+    /// A share of nothing, which may grow.
+    pub fn share(self: &Arc<Self>) -> Share {
+        Share { of: Arc::clone(self), bytes: 0 }
     }
 
-    fn add(&self, bytes: usize) -> bool {
-        let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.max);
-        self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, sum).is_ok()
+    /// Takes so many bytes, if they are there.
+    pub fn take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
+        let mut share = self.share();
+        share.grow(bytes).then_some(share)
     }
 
     /// Bytes in use.
@@ -66,8 +68,8 @@ mod tests {
         let first = reserve.take(6);
         assert!(first.is_some() && reserve.take(5).is_none() && reserve.take(usize::MAX).is_none());
         drop(first);
-        let mut whole = reserve.take(4).unwrap();
-        assert!(whole.grow(6) && !whole.grow(1));
+        let mut whole = reserve.share();
+        assert!(whole.grow(4) && whole.grow(6) && !whole.grow(1));
         drop(whole);
         assert_eq!(reserve.used(), 0);
     }

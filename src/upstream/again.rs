@@ -6,9 +6,9 @@
 //! connection that the upstream had closed goes over a new one (RFC 9110 9.2.2, for idempotent methods).
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::header::{self, HeaderMap};
+use http::header;
 use http_body::Body as _;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use super::replay;
 use super::retry;
 use crate::context::Trail;
 use crate::failure::{Failure, Kind};
+use crate::header::retry_after_of;
 use crate::policy::Retry;
 
 /// Tries that may be made when none of them sent anything.
@@ -85,10 +86,18 @@ impl Past {
     fn judge(&mut self, outcome: &Result<Reply, Missed>, backend: &Backend, outgoing: &Outgoing, means: Means<'_>) -> Next {
         match outcome {
             Ok(reply) => {
-                self.tried.push(Arc::clone(reply.lease.engaged_endpoint()));
+                self.tried.push(Arc::clone(reply.lease.endpoint()));
                 let status = reply.response.status().as_u16();
                 let wanted = means.retry.filter(|retry| retry::wants_status(retry, status));
-                wanted.map_or(Next::Enough, |retry| self.once_more(retry, asked(reply.response.headers()), backend, outgoing, means))
+                wanted.map_or(Next::Enough, |retry| {
+                    self.once_more(
+                        retry,
+                        reply.response.headers().get(header::RETRY_AFTER).and_then(retry_after_of),
+                        backend,
+                        outgoing,
+                        means,
+                    )
+                })
             }
             Err(missed) => self.after(missed, backend, outgoing, means),
         }
@@ -137,13 +146,9 @@ impl Past {
     }
 }
 
-/// The wait that an upstream asks for.
-fn asked(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).unwrap_or_default()),
-    }
+/// Is this what the route was after, or at least nothing that it would try again for?
+pub(super) fn is_good_enough(reply: &Reply, means: Means<'_>) -> bool {
+    means.retry.is_none_or(|retry| !retry::wants_status(retry, reply.response.status().as_u16()))
 }
 
 /// Puts the request back, where it is gone. False when it cannot be had again.
@@ -216,7 +221,7 @@ pub(super) async fn hedged(
         *outgoing = *other;
     }
     match outcome {
-        Ok(reply) if means.retry.is_none_or(|policy| !retry::wants_status(policy, reply.response.status().as_u16())) => Ok(reply),
+        Ok(reply) if is_good_enough(&reply, means) => Ok(reply),
         other => follow(other, backend, outgoing, means, trail).await,
     }
 }

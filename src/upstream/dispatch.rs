@@ -19,7 +19,6 @@ use super::endpoint::{Ended, Endpoint, Engaged};
 use super::pool::{Checkout, Connection, Pool};
 use super::private::{Private, Slot, keep};
 use super::replay::Replay;
-use super::retry;
 use super::upload::{Progress, Upload};
 use super::wire::Reads;
 use crate::context::Trail;
@@ -107,7 +106,7 @@ pub struct Lease {
 
 impl Lease {
     /// Whose connection it is.
-    pub fn endpoint(&self) -> &Endpoint {
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.engaged.endpoint
     }
 
@@ -123,11 +122,6 @@ impl Lease {
     /// The response broke off.
     pub fn broke(self, kind: Kind) {
         self.engaged.broke(kind);
-    }
-
-    /// The same, to be kept.
-    pub(super) fn engaged_endpoint(&self) -> &Arc<Endpoint> {
-        &self.engaged.endpoint
     }
 
     /// The head of the request as it was written.
@@ -213,7 +207,7 @@ pub async fn dispatch(backend: &Backend, outgoing: &mut Outgoing, means: Means<'
     }
     let first = try_once(backend, outgoing, means, trail, Try::default()).await;
     match first {
-        Ok(reply) if means.retry.is_none_or(|policy| !retry::wants_status(policy, reply.response.status().as_u16())) => Ok(reply),
+        Ok(reply) if again::is_good_enough(&reply, means) => Ok(reply),
         // On the heap: most requests need one try.
         other => Box::pin(again::follow(other, backend, outgoing, means, trail)).await,
     }
@@ -229,16 +223,15 @@ pub(super) async fn try_once(
 ) -> Result<Reply, Missed> {
     // Of a first try the caller knows the time: one reading of the clock less.
     let now = if which.again { Instant::now() } else { means.begin };
-    let mut kept = if which.again { None } else { means.private.take(backend) };
+    let kept = if which.again { None } else { means.private.take(backend) };
+    let mut kept = match kept {
+        None => None,
+        Some(kept) => Box::pin(still_good(kept, means)).await,
+    };
     let private = kept.is_some() || outgoing.connection_auth;
     if private {
         // The connection is part of the request.
         outgoing.replay = Replay::Never;
-    }
-    if let Some((_, connection)) = &mut kept
-        && connection.sender.ready().await.is_err()
-    {
-        kept = None;
     }
     let engaged = match (which.engaged, which.fresh_at.or(kept.as_ref().map(|(endpoint, _)| endpoint))) {
         (Some(engaged), _) => Ok(engaged),
@@ -279,6 +272,13 @@ pub(super) async fn try_once(
         }
         Err(missed) => Err(lost(missed, connection, engaged, took, now)),
     }
+}
+
+/// A connection that was kept for its client, once its task has come round; it may have closed, and the wait has the connect clock.
+async fn still_good(mut kept: (Arc<Endpoint>, Connection), means: Means<'_>) -> Option<(Arc<Endpoint>, Connection)> {
+    let due = [means.timeouts.connect.map(|connect| Instant::now() + connect), means.deadline].into_iter().flatten().min();
+    within(due, kept.1.sender.ready()).await?.ok()?;
+    Some(kept)
 }
 
 /// No connection: the endpoint is to blame only when it did not let us in.

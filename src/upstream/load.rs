@@ -59,9 +59,9 @@ impl Load {
     /// An answer took so long.
     pub fn heard(&self, took: Duration, now: Instant) {
         let (quiet, mean) = self.last(now);
-        let keep = if mean == 0.0 { 0.0 } else { (-quiet / FOLLOWS).exp() };
-        // Many samples in one moment still move the mean a little, and one alone moves it by half at most: it may be a hiccup.
-        let keep = if mean == 0.0 { keep } else { keep.clamp(0.5, 0.98) };
+        let keep = (-quiet / FOLLOWS).exp();
+        // Many samples in one moment still move the mean by a tenth each, and one alone moves it by half at most: it may be a hiccup.
+        let (mean, keep) = if mean == 0.0 { (FLOOR, 0.5) } else { (mean, keep.clamp(0.5, 0.9)) };
         self.mean.store((mean * keep + took.as_secs_f64() * (1.0 - keep)).to_bits(), Ordering::Relaxed);
         self.heard.store(self.micros(now), Ordering::Relaxed);
     }
@@ -88,8 +88,10 @@ mod tests {
     fn the_slower_and_the_busier_costs_more() {
         let t = Instant::now();
         let (fast, slow) = (Load::new(t), Load::new(t));
-        fast.heard(Duration::from_millis(5), t);
-        slow.heard(Duration::from_millis(100), t);
+        for _ in 0..50 {
+            fast.heard(Duration::from_millis(5), t);
+            slow.heard(Duration::from_millis(100), t);
+        }
         assert!(slow.cost(1.0, t) > 19.0 * fast.cost(1.0, t));
         (0..30).for_each(|_| fast.enter());
         assert!(fast.cost(1.0, t) > slow.cost(1.0, t), "thirty waiting are worse than a slow one");
@@ -102,7 +104,8 @@ mod tests {
         fn a_mean_stays_between_its_samples(samples in proptest::collection::vec((1u64..1_000_000, 0u64..3_000_000), 1..100)) {
             let mut now = Instant::now();
             let load = Load::new(now);
-            let (mut low, mut high) = (f64::MAX, 0.0f64);
+            // What is not known yet counts as the floor.
+            let (mut low, mut high) = (FLOOR, FLOOR);
             for (took, wait) in samples {
                 now += Duration::from_micros(wait);
                 let took = Duration::from_micros(took);

@@ -47,15 +47,15 @@ fn a_few_wait_for_a_place_and_the_rest_is_told_at_once() {
 fn who_waits_longer_than_its_deadline_is_told_that() {
     let (origin, go) = holding();
     let endpoints = [format!("\"http://{}\"", origin.address)];
-    let backend = "max_in_flight = 1\nqueue = { max = 5, timeout = \"10s\" }";
-    let gateway = gateway(&endpoints, backend, "total_timeout = \"200ms\"\nresponse_timeout = \"off\"", "");
+    let gateway = gateway(&endpoints, "max_in_flight = 1\nqueue = { max = 5, timeout = \"20s\" }", "", "");
     let mut holder = ask(gateway.address, "/hold");
     gateway.wait_for_metric("lockgate_backend_in_flight{backend=\"o\"} 1");
-    // Its own deadline comes later than the holder's.
-    let waited = get(gateway.address, "/");
-    assert!(matches!(waited.status, 504 | 200), "{waited:?}");
-    assert_eq!(holder.response("GET").status, 504);
+    let deadline = jiff::Timestamp::try_from(std::time::SystemTime::now() + std::time::Duration::from_millis(200)).unwrap();
+    let waited = send(gateway.address, format!("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Deadline: {deadline}\r\nConnection: close\r\n\r\n"));
+    assert_eq!((waited.status, assert_contract("GET", &waited)), (504, "UPSTREAM_TIMEOUT".into()));
+    assert_eq!(origin.requests().len(), 1, "it was never sent");
     go.store(true, Ordering::SeqCst);
+    assert_eq!(holder.response("GET").status, 200);
 }
 
 #[test]
