@@ -7,14 +7,14 @@ use std::ops::Range;
 
 use super::Redactor;
 use super::blocks;
-use super::engine::{self, Glance, Hit};
+use super::engine::{Asked, Exhausted, Hit, Steps};
+use super::json;
 use super::rules::{Family, Weight};
 use super::view::View;
 
 /// Bytes of text that may go with one likely sign: a text this short is about little else.
 const SHORT: usize = 1_500;
-/// Matches of one rule that are counted to decide.
-const ENOUGH: usize = 1_024;
+
 /// One thing that was found in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -33,28 +33,34 @@ struct Seen<'t> {
 }
 
 impl Redactor {
-    /// True when the document holds what only a failing program writes.
+    /// True when the document holds what only a failing program writes, or takes too long to judge.
     pub fn document_leaks(&self, text: &str) -> bool {
-        self.proven(&self.without_allowed(text.as_bytes()))
+        self.proven(&self.without_allowed(text.as_bytes()), &mut Steps::of(text.len())) != Ok(false)
     }
 
     /// What must be taken out of a document, in its order and without overlaps; empty when it does not leak.
     pub fn findings(&self, text: &str) -> Vec<Finding> {
-        let found = self.all_findings(text.as_bytes(), false).into_iter();
-        merged(found.map(|finding| Finding { span: aligned(text, finding.span), ..finding }).collect())
+        let found = self.all_findings(text.as_bytes(), false).unwrap_or_else(|Exhausted| unjudged(text.len()));
+        merged(found.into_iter().map(|finding| Finding { span: aligned(text, finding.span), ..finding }).collect())
     }
 
     /// Ranges to overwrite in a part of a document. Once it has been seen to leak, every sign counts.
     pub(super) fn leaks_in(&self, bytes: &[u8], leaked_before: bool) -> Vec<Range<usize>> {
-        self.all_findings(bytes, leaked_before).into_iter().map(|finding| finding.span).collect()
+        let found = self.all_findings(bytes, leaked_before).unwrap_or_else(|Exhausted| unjudged(bytes.len()));
+        found.into_iter().map(|finding| finding.span).collect()
     }
 
-    fn all_findings(&self, bytes: &[u8], leaked_before: bool) -> Vec<Finding> {
+    fn all_findings(&self, bytes: &[u8], leaked_before: bool) -> Result<Vec<Finding>, Exhausted> {
         let masked = self.without_allowed(bytes);
-        if !leaked_before && !self.proven(&masked) {
-            return Vec::new();
+        if !leaked_before && !self.proven(&masked, &mut Steps::of(bytes.len()))? {
+            return Ok(Vec::new());
         }
-        let seen = self.look(&masked);
+        self.placed(&masked, &mut Steps::of(bytes.len()))
+    }
+
+    /// Every sign in a document that leaks.
+    fn placed(&self, text: &[u8], steps: &mut Steps) -> Result<Vec<Finding>, Exhausted> {
+        let seen = self.look(text, steps)?;
         let mut found = Vec::new();
         let last = seen.views.len() - 1;
         // A hit in JSON itself may span its syntax; its strings have a view of their own.
@@ -72,38 +78,40 @@ impl Redactor {
                 found.extend(spans.map(|span| Finding { family: hit.family, weight: hit.weight, span }));
             }
         }
-        merged(found)
+        Ok(merged(found))
     }
 
     /// The document without what leaks; `None` when nothing does. JSON stays JSON.
     pub fn document(&self, text: &str) -> Option<String> {
-        if !self.document_leaks(text) {
-            return None;
+        let cleaned = self.cleaned(text, &mut Steps::of(text.len()), &mut Steps::of(text.len()));
+        cleaned.unwrap_or_else(|Exhausted| {
+            let all = placeholder(Family::Trace);
+            Some(if text.trim_start().starts_with(['{', '[']) { json::quoted(&all) } else { all })
+        })
+    }
+
+    /// The same, within steps to judge it and steps to find all places.
+    pub(super) fn cleaned(&self, text: &str, judging: &mut Steps, placing: &mut Steps) -> Result<Option<String>, Exhausted> {
+        let masked = self.without_allowed(text.as_bytes());
+        if !self.proven(&masked, judging)? {
+            return Ok(None);
         }
-        if let Some(pruned) = self.json(text) {
-            return Some(pruned);
+        if let Some(pruned) = self.json(text, judging, placing) {
+            return pruned.map(Some);
         }
-        let mut out = String::with_capacity(text.len());
-        let mut kept = 0;
-        for finding in self.findings(text) {
-            out.push_str(text.get(kept..finding.span.start).unwrap_or_default());
-            // Pieces of one finding that tags divide are told once.
-            let placeholder = placeholder(finding.family);
-            if !out.trim_end_matches(|c: char| c == '>' || c.is_whitespace()).ends_with(&placeholder) {
-                out.push_str(&placeholder);
-            }
-            kept = finding.span.end;
-        }
-        out.push_str(text.get(kept..).unwrap_or_default());
-        Some(out)
+        let found = self.placed(&masked, placing)?.into_iter();
+        let found = merged(found.map(|finding| Finding { span: aligned(text, finding.span), ..finding }).collect());
+        Ok(Some(replaced(text, &found)))
     }
 
     /// The views that a text has.
     fn views<'t>(raw: View<'t>) -> (Vec<View<'t>>, bool) {
         let starts = raw.text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&raw.text).trim_ascii();
-        let is_json = matches!(starts.first(), Some(b'{' | b'[')) && memchr::memchr(b'"', starts).is_some() && is_json(starts);
+        let is_like_json = matches!(starts.first(), Some(b'{' | b'[')) && memchr::memchr(b'"', starts).is_some();
+        let is_json = is_like_json && is_json(starts);
         let mut views = vec![raw];
-        if is_json {
+        // What no reader of JSON takes (a lone surrogate, a comment, two documents) still has strings.
+        if is_like_json {
             views.push(views[0].strings());
         }
         // In this order: JSON may hold HTML, and HTML no JSON that matters.
@@ -116,47 +124,61 @@ impl Redactor {
         (views, is_json)
     }
 
-    /// Does any view prove a failure? The cheap question first.
-    fn proven(&self, text: &[u8]) -> bool {
+    /// Does any view prove a failure?
+    fn proven(&self, text: &[u8], steps: &mut Steps) -> Result<bool, Exhausted> {
         let (views, is_json) = Self::views(View::of(text));
         let visible = views.last().map_or(0, |view| view.text.len());
-        views.iter().any(|view| match engine::glance(&view.text) {
-            Glance::Proven => true,
-            Glance::Clean if self.each.is_empty() => false,
-            Glance::Clean | Glance::Unclear => proves(&view.text, &self.hits(&view.text, ENOUGH), visible, is_json),
-        })
+        for view in &views {
+            if proves(&view.text, &self.hits(&view.text, Asked::TELLING, steps)?, visible, is_json) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Everything that is seen, with its places.
-    fn look<'t>(&self, text: &'t [u8]) -> Seen<'t> {
+    fn look<'t>(&self, text: &'t [u8], steps: &mut Steps) -> Result<Seen<'t>, Exhausted> {
         let (views, is_json) = Self::views(View::mapped(text));
-        Seen {
-            is_json,
-            views: views.into_iter().map(|view| (self.hits(&view.text, usize::MAX), view)).map(|(hits, view)| (view, hits)).collect(),
-        }
+        let with_hits = |view: View<'t>| self.hits(&view.text, Asked::BUT_MARKUP, steps).map(|hits| (view, hits));
+        Ok(Seen { is_json, views: views.into_iter().map(with_hits).collect::<Result<_, _>>()? })
     }
 
-    /// A string of a leaking document, with every sign counted.
-    pub(super) fn pruned_string(&self, text: &str) -> Option<String> {
-        if !self.leaks(text) {
-            return None;
+    /// A string of a leaking document, with every sign counted; `None` when there is none.
+    pub(super) fn pruned_string(&self, text: &str, judging: &mut Steps, placing: &mut Steps) -> Result<Option<String>, Exhausted> {
+        if !self.leaks_within(text, judging) {
+            return Ok(None);
         }
-        self.document(text).or_else(|| {
-            let mut out = String::with_capacity(text.len());
-            let mut kept = 0;
-            let hits = self.hits(text.as_bytes(), usize::MAX);
-            let spans = widened_all(text.as_bytes(), &hits)
-                .map(|(span, hit)| Finding { family: hit.family, weight: hit.weight, span: aligned(text, span) })
-                .collect();
-            for finding in merged(spans) {
-                out.push_str(text.get(kept..finding.span.start).unwrap_or_default());
-                out.push_str(&placeholder(finding.family));
-                kept = finding.span.end;
-            }
-            out.push_str(text.get(kept..).unwrap_or_default());
-            Some(out)
-        })
+        if let Some(cleaned) = self.cleaned(text, judging, placing)? {
+            return Ok(Some(cleaned));
+        }
+        let hits = self.hits(text.as_bytes(), Asked::BUT_MARKUP, placing)?;
+        let spans = widened_all(text.as_bytes(), &hits)
+            .map(|(span, hit)| Finding { family: hit.family, weight: hit.weight, span: aligned(text, span) })
+            .collect();
+        Ok(Some(replaced(text, &merged(spans))))
     }
+}
+
+/// The text with a word in the place of each finding.
+fn replaced(text: &str, found: &[Finding]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut kept = 0;
+    for finding in found {
+        out.push_str(text.get(kept..finding.span.start).unwrap_or_default());
+        // Pieces of one finding that tags divide are told once.
+        let placeholder = placeholder(finding.family);
+        if !out.trim_end_matches(|c: char| c == '>' || c.is_whitespace()).ends_with(&placeholder) {
+            out.push_str(&placeholder);
+        }
+        kept = finding.span.end;
+    }
+    out.push_str(text.get(kept..).unwrap_or_default());
+    out
+}
+
+/// All of a document that could not be judged.
+fn unjudged(length: usize) -> Vec<Finding> {
+    vec![Finding { family: Family::Trace, weight: Weight::Sure, span: 0..length }]
 }
 
 /// JSON, whole or cut.

@@ -1,7 +1,7 @@
 //! What must not leave: decides whether foreign text is clean, keeps the part of it that is, takes leaks out of documents,
 //! and masks credentials in what the log keeps.
 //!
-//! Rules are linear-time patterns for *families* of internals (`rules`), searched in every view that a reader could have of
+//! Rules are linear-time patterns for *families* of internals (`rules`), searched (`engine`) in every view that a reader could have of
 //! a text (`view`). Pure; the only room that makes [`Text`] out of [`Untrusted`].
 //!
 //! | text | one sign of an internal is enough | where |
@@ -15,8 +15,11 @@ mod document;
 mod engine;
 mod guard;
 mod json;
+mod pattern;
+mod required;
 mod rules;
 mod sentence;
+mod strings;
 mod view;
 
 use std::borrow::Cow;
@@ -29,7 +32,7 @@ pub use guard::Guard;
 pub use rules::{Family, Weight};
 
 use crate::text::{Text, Untrusted};
-use engine::Hit;
+use engine::{Asked, Exhausted, Hit, Steps};
 use view::View;
 
 /// The longest message that is passed on, in characters. A longer one is no sentence for a client.
@@ -84,32 +87,36 @@ impl Redactor {
         sound.then(|| Text::cleared(flat))
     }
 
-    /// True when the text holds something that must not reach a client.
+    /// True when the text holds something that must not reach a client, or takes too long to judge.
     pub fn leaks(&self, text: &str) -> bool {
-        self.leaks_as_written(text) || unmasked(text).is_some_and(|plain| self.leaks_as_written(&plain))
+        self.leaks_within(text, &mut Steps::of(text.len()))
+    }
+
+    fn leaks_within(&self, text: &str, steps: &mut Steps) -> bool {
+        let mut dirty = |text: &str| self.leaks_as_written(text, steps) != Ok(false);
+        dirty(text) || unmasked(text).is_some_and(|plain| dirty(&plain))
     }
 
     /// True when a page shows a reader something that must not reach a client, or holds what only a failing program writes.
     pub fn page_leaks(&self, page: &str) -> bool {
         let visible = View::of(page.as_bytes()).visible();
-        engine::any_but(&visible.text, &[Family::Markup]) || self.extra.is_match(&visible.text) || self.document_leaks(page)
+        self.any(&visible.text, Asked::BUT_MARKUP, &mut Steps::of(page.len())) != Ok(false) || self.document_leaks(page)
     }
 
-    fn leaks_as_written(&self, text: &str) -> bool {
+    fn leaks_as_written(&self, text: &str, steps: &mut Steps) -> Result<bool, Exhausted> {
         let text = self.without_allowed(text.as_bytes());
-        let hidden = |view: View<'_>| self.any(&view.text);
-        if self.any(&text) {
-            return true;
-        }
+        let mut hidden = |view: View<'_>| self.any(&view.text, Asked::ALL, steps);
         let raw = View::of(&text);
         let escaped = raw.has_escapes();
-        (escaped && hidden(raw.unescaped()))
-            || (raw.has_markup() && hidden(if escaped { raw.unescaped().visible() } else { raw.visible() }))
+        let marked = raw.has_markup();
+        Ok(hidden(View::of(&text))?
+            || (escaped && hidden(raw.unescaped())?)
+            || (marked && hidden(if escaped { raw.unescaped().visible() } else { raw.visible() })?))
     }
 
     /// The same for a cookie: tokens are what cookies are for.
     pub fn cookie_leaks(&self, cookie: &str) -> bool {
-        engine::any_but(cookie.as_bytes(), &[Family::Secret, Family::Environment]) || self.extra.is_match(cookie.as_bytes())
+        self.any_once(cookie, Asked::but(&[Family::Secret, Family::Environment]))
     }
 
     /// A machine code that may be shown (contract section 3): `[A-Za-z0-9_.:-]{1,64}` and not a qualified class name.
@@ -120,29 +127,38 @@ impl Redactor {
             && (1..=64).contains(&code.len())
             && code.bytes().all(allowed)
             && !is_class_name(code)
-            && !engine::any_but(code.as_bytes(), &[Family::Class])
-            && !self.extra.is_match(code.as_bytes());
+            && !self.any_once(code, Asked::but(&[Family::Class]));
         sound.then(|| code.to_owned())
     }
 
     /// A name of a field that may be shown: bounded, without control characters, and not an internal.
     pub fn clear_field(&self, path: &str) -> Option<String> {
         // `Data.Initiation.Account` is a path of a document as well as the name of a class.
-        let dirty = || engine::any_but(path.as_bytes(), &[Family::Class]) || self.extra.is_match(path.as_bytes());
+        let dirty = || self.any_once(path, Asked::but(&[Family::Class]));
         let sound = (1..=128).contains(&path.len()) && !path.chars().any(char::is_control) && !dirty();
         sound.then(|| path.to_owned())
     }
 
-    fn any(&self, text: &[u8]) -> bool {
-        engine::any(text) || (!self.each.is_empty() && self.extra.is_match(text))
+    /// True when a rule that is asked, or one of the operator's, matches.
+    fn any(&self, text: &[u8], asked: Asked, steps: &mut Steps) -> Result<bool, Exhausted> {
+        Ok(engine::any(text, asked, steps)? || (!self.each.is_empty() && self.extra.is_match(text)))
     }
 
-    fn hits(&self, text: &[u8], most: usize) -> Vec<Hit> {
-        let mut hits = engine::hits(text, most);
+    /// The same for a short text that has one view.
+    fn any_once(&self, text: &str, asked: Asked) -> bool {
+        self.any(text.as_bytes(), asked, &mut Steps::of(text.len())) != Ok(false)
+    }
+
+    /// The matches of the rules that are asked and of the operator's, in the order of the text.
+    fn hits(&self, text: &[u8], asked: Asked, steps: &mut Steps) -> Result<Vec<Hit>, Exhausted> {
+        let mut hits = engine::hits(text, asked, steps)?;
         for pattern in &self.each {
             hits.extend(pattern.find_iter(text).map(|hit| Hit { family: Family::Extra, weight: Weight::Sure, span: hit.range() }));
         }
-        hits
+        if !self.each.is_empty() {
+            hits.sort_by_key(|hit| (hit.span.start, hit.span.end));
+        }
+        Ok(hits)
     }
 
     /// The text with blanks in the place of what is known to be harmless; the length stays.
@@ -150,9 +166,7 @@ impl Redactor {
         let mut blanked = Cow::Borrowed(text);
         for allowed in &self.allow {
             let mut from = 0;
-            while let Some(at) =
-                blanked.get(from..).and_then(|rest| rest.windows(allowed.len()).position(|part| part == allowed.as_bytes()))
-            {
+            while let Some(at) = memchr::memmem::find(&blanked[from..], allowed.as_bytes()) {
                 let start = from + at;
                 from = start + allowed.len();
                 blanked.to_mut()[start..from].fill(b' ');
@@ -164,7 +178,8 @@ impl Redactor {
 
 /// Compiles the rules now, so that the first error need not wait for it.
 pub fn prepare() {
-    engine::any(b"");
+    // Nothing is found in nothing; the rules are compiled for it.
+    let _ = engine::any(b"", Asked::ALL, &mut Steps::of(0));
     mask("", 0);
 }
 

@@ -126,6 +126,103 @@ fn hostile_1_mib(bencher: Bencher<'_, '_>, name: &str) {
     bencher.counter(BytesCount::new(bytes.len())).bench(|| tell(black_box(&bytes), content_type, &redactor));
 }
 
+/// What rules could be made to look at: random text over their alphabets, and what their strings begin with, again and again.
+const ALPHABETS: &[(&str, &str)] = &[
+    ("base64", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"),
+    ("base64url", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+    ("base64 and marks", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-.:@"),
+    ("hex", "0123456789abcdef"),
+    ("addresses", "0123456789.: "),
+    ("marks", "./:\\@\"'()<>=,;$#-_ \n[]{}|~`"),
+    ("paths", "aB1./:\\"),
+    ("classes", "aA.$"),
+    ("scopes", "aA:"),
+    ("frames", "aAt .(:1)\n"),
+    ("url-encoded", "%0123456789ABCDEFabc&="),
+    ("cjk", "\u{c8fc}\u{bb38}\u{c744} \u{306e}\u{5e74}\u{4e2d}\u{56fd}"),
+];
+
+/// The same, of pieces.
+const PIECES: &[(&str, &str)] = &[
+    ("prose", "The quick brown fox reads the manual of order 7 and an error occurred while it was read at line in the file.\n"),
+    ("minified js", "function(e,t){return e.a=t.b?n(t.c):null,r[1]&&(o=i.prototype.call(this,e)),{x:1,\"y\":[2,3]}}!0;"),
+    ("at", "at "),
+    ("schemes", "://"),
+    ("urls", "a://b:c"),
+    ("files", "File \"x\", "),
+    ("errors", "Error"),
+    ("exceptions", "a.b.C: Exception"),
+    ("half frames", "at a.b.c( in /x.php on lin "),
+    ("file names", "/a.b/c.d/e.f:1 "),
+    ("statements", "select a , b from "),
+    ("names of secrets", "password token secret_"),
+    ("keys", "-----BEGIN "),
+    ("escapes", "\\u0061\\n\\\\"),
+    ("entities", "&lt;&#x41;&amp"),
+    ("tags", "<b><i>x"),
+    ("percents", "%41%0a"),
+    ("json", "{\"a\":[\"b c\",1]},"),
+];
+
+fn adversarial(name: &str, length: usize) -> String {
+    if let Some((_, piece)) = PIECES.iter().find(|(known, _)| *known == name) {
+        return piece.repeat(length / piece.len());
+    }
+    let letters: Vec<char> = ALPHABETS.iter().find(|(known, _)| *known == name).map_or("", |(_, letters)| letters).chars().collect();
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut text = String::with_capacity(length);
+    while text.len() + 4 < length {
+        text.push(letters[random.usize(..letters.len())]);
+    }
+    text
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    ALPHABETS.iter().chain(PIECES).map(|(name, _)| *name)
+}
+
+/// An error of some 4 KB whose forty fields echo what the client sent.
+#[divan::bench(args = names())]
+fn adversarial_error_4_kib(bencher: Bencher<'_, '_>, name: &str) {
+    let text = adversarial(name, 4_000);
+    let letters: Vec<char> = text.chars().collect();
+    let fields: serde_json::Map<String, serde_json::Value> = letters
+        .chunks(letters.len() / 40)
+        .enumerate()
+        .map(|(at, echo)| (format!("f{at}"), serde_json::json!([format!("Invalid value: {}", echo.iter().collect::<String>())])))
+        .collect();
+    let body = serde_json::json!({ "message": "Validation failed", "errors": fields }).to_string();
+    let redactor = Redactor::default();
+    bencher.counter(BytesCount::of_str(&body)).bench(|| tell(black_box(body.as_bytes()), "application/json", &redactor));
+}
+
+#[divan::bench(args = names())]
+fn adversarial_text_4_kib(bencher: Bencher<'_, '_>, name: &str) {
+    let (text, redactor) = (Untrusted::new(adversarial(name, 4_096)), Redactor::default());
+    bencher.counter(BytesCount::of_str(text.raw())).bench(|| redactor.clear(black_box(&text)));
+}
+
+#[divan::bench(args = names())]
+fn adversarial_document_1_mib(bencher: Bencher<'_, '_>, name: &str) {
+    let (text, redactor) = (adversarial(name, 1 << 20), Redactor::default());
+    bencher.counter(BytesCount::of_str(&text)).bench(|| redactor.document(black_box(&text)));
+}
+
+#[divan::bench(args = names())]
+fn adversarial_stream_1_mib(bencher: Bencher<'_, '_>, name: &str) {
+    let (text, redactor) = (adversarial(name, 1 << 20), std::sync::Arc::new(Redactor::default()));
+    bencher.counter(BytesCount::of_str(&text)).bench(|| {
+        let mut guard = redact::Guard::new(std::sync::Arc::clone(&redactor));
+        text.as_bytes().chunks(8_192).map(|bytes| guard.push(black_box(bytes)).len()).sum::<usize>() + guard.finish().len()
+    });
+}
+
+#[divan::bench(args = names())]
+fn adversarial_mask_1_mib(bencher: Bencher<'_, '_>, name: &str) {
+    let text = adversarial(name, 1 << 20);
+    bencher.counter(BytesCount::of_str(&text)).bench(|| redact::mask(black_box(&text), usize::MAX));
+}
+
 /// A document of a guarded route, or of `lockgate redact`.
 #[divan::bench(args = ["clean", "frames", "half frames", "paths", "escapes", "tags", "entities"])]
 fn document_1_mib(bencher: Bencher<'_, '_>, name: &str) {

@@ -19,7 +19,7 @@ pub(super) const RULES: &[Rule] = &[
     hint(Path, r"\b0x[0-9a-fA-F]{8,}\b"),
     // environments
     sure(Environment, r#"\$_(?:SERVER|ENV|SESSION|COOKIE)\[|\b_(?:SERVER|ENV)\["|\benviron\(\{|\bPHP Version \d|\bphpinfo\(\)"#),
-    sure(Environment, r"(?m)^(?:(?:export )?[A-Z][A-Z0-9_]{2,}=[^\n]*\n){4}"),
+    sure(Environment, r"(?m)^(?:export )?[A-Z][A-Z0-9_]{2,}=[^\n]*\n(?:(?:export )?[A-Z][A-Z0-9_]{2,}=[^\n]*\n){3}"),
     likely(Environment, r#"(?m)^(?:export )?(?:PATH|HOME|PWD|LD_LIBRARY_PATH|JAVA_HOME|PYTHONPATH|NODE_ENV|HOSTNAME|SHELL)=\S"#),
     likely(
         Environment,

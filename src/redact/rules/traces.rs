@@ -110,7 +110,7 @@ pub(super) const RULES: &[Rule] = &[
     sure(Trace, r"(?m)^\s*\d+\s+\S[^\n]*\s0x[0-9a-fA-F]{6,}\s+\S[^\n]* \+ (?:0x)?\d+|^\s*\d+(?: \[[\w ,]+\])? 0x[0-9a-f]{6,} [\w$<]"),
     sure(
         Trace,
-        r"\*\*\* (?:Terminating app due|First throw call stack)|\bThread \d+(?: name)?[^\n]{0,30} [Cc]rashed|\bCrashed Thread:|\bException Type:\s+EXC_",
+        r"\*\*\* (?:Terminating app due|First throw call stack)|\bThread \d+(?: name)?[^\n]* [Cc]rashed|\bCrashed Thread:|\bException Type:\s+EXC_",
     ),
     // Dart
     frame(
@@ -215,7 +215,7 @@ pub(super) const RULES: &[Rule] = &[
         Trace,
         r"(?m)^Error in [\w.>/ ]+ \(line \d+\)|^\s*[0-9a-f]{8,} \+[0-9a-f]{2,} \S+\.(?:exe|dll|bpl|so)\b|^\s*\S+\.(?:exe|dll|bpl)\s+[0-9a-fA-F]{6,}",
     ),
-    sure(Trace, r"\bPL/pgSQL\b[^\n]{0,40}\b[A-Za-z_.]+\(|(?m)^exception (?:class|message)\s+:"),
+    sure(Trace, r"\bPL/pgSQL\b[^\n]*\b[A-Za-z_.]+\(|(?m)^exception (?:class|message)\s+:"),
     // a source file with a line, wherever
     frame(
         Trace,

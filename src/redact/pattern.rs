@@ -1,0 +1,162 @@
+//! One pattern: where it can begin to match, and the automata that decide it.
+//!
+//! Automata are complete tables, made when they are first needed: each step is one look-up whatever the text, where tables that grow with
+//! the text can be made to thrash. A search ends as soon as no match is under way, so that a text costs what its candidates cost. Knows
+//! one pattern; `engine` knows the rules.
+
+use std::sync::OnceLock;
+
+use regex_automata::dfa::{Automaton, StartKind, dense};
+use regex_automata::nfa::thompson;
+use regex_automata::util::primitives::StateID;
+use regex_automata::{Anchored, Input, MatchKind};
+use regex_syntax::hir::{Hir, HirKind};
+
+use super::required::{Required, is_open, required};
+
+type Table = dense::DFA<Vec<u32>>;
+
+/// A pattern without a choice at its top.
+pub(super) struct Pattern {
+    syntax: Hir,
+    pub(super) required: Required,
+    forward: OnceLock<Table>,
+    reverse: OnceLock<Table>,
+}
+
+/// What a search saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Where the match ends.
+    pub(super) end: Option<usize>,
+    /// Where the search ended: no match begins before it but the one found.
+    pub(super) until: usize,
+}
+
+/// The patterns that `source` is a choice of.
+///
+/// # Errors
+/// The source is no pattern, or one that names no string (a bug in a rule).
+pub(super) fn patterns(source: &str) -> Result<Vec<Pattern>, String> {
+    let syntax = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(source).map_err(|error| error.to_string())?;
+    let mut choices = Vec::new();
+    split(&syntax, &mut choices);
+    let pattern = |syntax: Hir| {
+        let required = required(&syntax).ok_or_else(|| format!("nothing is required by {syntax}"))?;
+        Ok(Pattern { syntax, required, forward: OnceLock::new(), reverse: OnceLock::new() })
+    };
+    choices.into_iter().map(pattern).collect()
+}
+
+/// Takes choices apart that stand at the beginning, where they decide what is required and how large an automaton is.
+fn split(syntax: &Hir, choices: &mut Vec<Hir>) {
+    let bare = |syntax: &Hir| match syntax.kind() {
+        HirKind::Capture(capture) => (*capture.sub).clone(),
+        _ => syntax.clone(),
+    };
+    let syntax = bare(syntax);
+    match syntax.kind() {
+        HirKind::Alternation(parts) => parts.iter().for_each(|part| split(part, choices)),
+        HirKind::Concat(parts) => {
+            let mut before = Some(0);
+            for (at, part) in parts.iter().enumerate() {
+                if before.is_none_or(|before| before > 1) {
+                    break;
+                }
+                let part = bare(part);
+                let long = part.properties().maximum_len().is_none_or(|most| most > 1);
+                if let HirKind::Alternation(own) = part.kind()
+                    && is_open(&part)
+                    && long
+                {
+                    for choice in own {
+                        let mut whole = parts.clone();
+                        whole[at] = choice.clone();
+                        split(&Hir::concat(whole), choices);
+                    }
+                    return;
+                }
+                before = before.zip(part.properties().maximum_len()).map(|(before, most)| before + most);
+            }
+            choices.push(syntax.clone());
+        }
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) | HirKind::Repetition(_) | HirKind::Capture(_) => {
+            choices.push(syntax.clone());
+        }
+    }
+}
+
+impl Pattern {
+    /// Where a match that holds the string at `string` can begin, not before `floor`.
+    pub(super) fn beginning(&self, text: &[u8], string: usize, floor: usize) -> usize {
+        let least = self.required.before.map_or(0, |before| string.saturating_sub(before)).max(floor);
+        let lead = text[least..string].iter().rev().take_while(|byte| self.required.lead.has(**byte)).count();
+        string - lead
+    }
+
+    /// Looks for a match from `from` on, until none is under way behind `least`. The first end is enough for `earliest`; else it is the
+    /// end of the leftmost match.
+    pub(super) fn search(&self, text: &[u8], from: usize, least: usize, earliest: bool) -> Seen {
+        let table = self.forward();
+        let mut state = start(table, text, from, Anchored::No);
+        let mut end = None;
+        for (at, byte) in text.iter().enumerate().skip(from) {
+            state = table.next_state(state, *byte);
+            if !table.is_special_state(state) {
+                continue;
+            }
+            if table.is_match_state(state) {
+                // A match is told one byte late, so that what follows it is known.
+                end = Some(at);
+                if earliest {
+                    return Seen { end, until: at };
+                }
+            } else if table.is_dead_state(state) {
+                return Seen { end, until: if end.is_some() { at } else { text.len() } };
+            } else if at >= least && table.is_start_state(state) && end.is_none() {
+                return Seen { end, until: at + 1 };
+            }
+        }
+        if table.is_match_state(table.next_eoi_state(state)) {
+            end = Some(text.len());
+        }
+        Seen { end, until: text.len() }
+    }
+
+    /// Where the leftmost match begins that ends at `end`, not before `from`.
+    pub(super) fn start(&self, text: &[u8], from: usize, end: usize) -> usize {
+        let table = self.reverse();
+        let input = Input::new(text).span(from..end).anchored(Anchored::Yes);
+        // The table of every byte string cannot fail; without a start the whole range is the match.
+        table.try_search_rev(&input).ok().flatten().map_or(from, |half| half.offset())
+    }
+
+    /// Bytes of its automata.
+    #[cfg(test)]
+    pub(super) fn table_size(&self) -> usize {
+        self.forward().memory_usage() + self.reverse().memory_usage()
+    }
+
+    fn forward(&self) -> &Table {
+        let config = dense::Config::new().accelerate(false).specialize_start_states(true).start_kind(StartKind::Unanchored);
+        self.forward.get_or_init(|| self.table(config, false))
+    }
+
+    fn reverse(&self) -> &Table {
+        let config = dense::Config::new().accelerate(false).match_kind(MatchKind::All).start_kind(StartKind::Anchored);
+        self.reverse.get_or_init(|| self.table(config, true))
+    }
+
+    /// A pattern that makes no table is a bug that the first test shows.
+    #[allow(clippy::expect_used, reason = "constants of the rules, compiled by every test run")]
+    fn table(&self, config: dense::Config, reverse: bool) -> Table {
+        let plain = thompson::Config::new().utf8(false).reverse(reverse).which_captures(thompson::WhichCaptures::None);
+        let nfa = thompson::Compiler::new().configure(plain).build_from_hir(&self.syntax).expect("a constant");
+        dense::Builder::new().configure(config).build_from_nfa(&nfa).expect("a constant")
+    }
+}
+
+#[allow(clippy::expect_used, reason = "a table without bytes that end it has a start for every text")]
+fn start(table: &Table, text: &[u8], from: usize, anchored: Anchored) -> StateID {
+    table.start_state_forward(&Input::new(text).span(from..text.len()).anchored(anchored)).expect("a start")
+}
