@@ -84,10 +84,7 @@ impl Redactor {
     /// The document without what leaks; `None` when nothing does. JSON stays JSON.
     pub fn document(&self, text: &str) -> Option<String> {
         let cleaned = self.cleaned(text, &mut Steps::of(text.len()), &mut Steps::of(text.len()));
-        cleaned.unwrap_or_else(|Exhausted| {
-            let all = placeholder(Family::Trace);
-            Some(if text.trim_start().starts_with(['{', '[']) { json::quoted(&all) } else { all })
-        })
+        cleaned.unwrap_or_else(|Exhausted| Some(unknown(text)))
     }
 
     /// The same, within steps to judge it and steps to find all places.
@@ -174,6 +171,12 @@ fn replaced(text: &str, found: &[Finding]) -> String {
     }
     out.push_str(text.get(kept..).unwrap_or_default());
     out
+}
+
+/// What is left of a document that could not be judged.
+fn unknown(text: &str) -> String {
+    let all = placeholder(Family::Trace);
+    if text.trim_start().starts_with(['{', '[']) { json::quoted(&all) } else { all }
 }
 
 /// All of a document that could not be judged.
@@ -283,4 +286,45 @@ fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
         }
     }
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_to_judge_is_not_clean() {
+        let redactor = Redactor::default();
+        for text in ["at the end", "{\"a\":\"at the end\"}"] {
+            assert_eq!(redactor.cleaned(text, &mut Steps::none(), &mut Steps::none()), Err(Exhausted), "{text}");
+            assert_eq!(redactor.cleaned(text, &mut Steps::of(0), &mut Steps::none()), Ok(None), "{text}");
+            assert!(redactor.leaks_within(text, &mut Steps::none()) && !redactor.leaks(text));
+        }
+        let leaking = r#"["at a.b.C.d(C.java:1)","at a.b.C.e(C.java:2)"]"#;
+        assert_eq!(redactor.cleaned(leaking, &mut Steps::of(0), &mut Steps::none()), Err(Exhausted));
+        assert_eq!((unknown(leaking).as_str(), unknown("x").as_str()), ("\"[redacted:trace]\"", "[redacted:trace]"));
+        assert_eq!(unjudged(9)[0].span, 0..9);
+    }
+
+    proptest::proptest! {
+        /// An operator's pattern and the rules together: what any of them matches is gone.
+        #[test]
+        fn every_match_is_covered(pieces in proptest::collection::vec(0usize..9, 0..12)) {
+            const PIECES: [&str; 9] = [
+                "ACME-1234", " ", "\n", "at com.acme.Order.find(Order.java:42)", "password=hunter2", "10.20.30.40",
+                "java.lang.NullPointerException: x", "words ", "SELECT a, b FROM t WHERE c = 1",
+            ];
+            let text: String = pieces.iter().map(|at| PIECES[*at]).collect();
+            let redactor = Redactor::new(&["ACME-\\d+".into()], &[]).unwrap();
+            let findings = redactor.findings(&text);
+            if !findings.is_empty() {
+                for hit in redactor.hits(text.as_bytes(), Asked::BUT_MARKUP, &mut Steps::of(text.len())).unwrap() {
+                    let covered = hit.span.clone().all(|at| findings.iter().any(|finding| finding.span.contains(&at)));
+                    proptest::prop_assert!(covered, "{hit:?} in {text:?}: {findings:?}");
+                }
+            }
+            let cleaned = redactor.document(&text).unwrap_or(text);
+            proptest::prop_assert!(!cleaned.contains("ACME-"), "{}", cleaned);
+        }
+    }
 }

@@ -18,6 +18,7 @@ mod json;
 mod pattern;
 mod required;
 mod rules;
+mod search;
 mod sentence;
 mod strings;
 mod view;

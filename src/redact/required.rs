@@ -78,26 +78,31 @@ impl Part {
 
 /// The strings that `pattern` cannot match without, by the best choice; `None` when there is no choice.
 pub(super) fn required(pattern: &Hir) -> Option<Required> {
-    part(pattern).best().map(by_rarest)
+    part(pattern).best()
 }
 
-/// Each string with the place of its rarest three bytes, by which it is found: what stands before them belongs to the lead.
-fn by_rarest(found: Required) -> Required {
-    let (mut skipped, mut lead) = (0, found.lead);
-    let rarest = |string: &[u8]| {
-        let parts = string.windows(3.min(string.len())).enumerate();
-        parts.min_by(|(_, one), (_, other)| chance(one).total_cmp(&chance(other))).map_or(0, |(at, _)| at)
-    };
-    let strings: Vec<(Vec<u8>, usize)> =
-        found.strings.into_iter().map(|(string, _)| (rarest(&string), string)).map(|(at, string)| (string, at)).collect();
-    for (string, at) in &strings {
-        skipped = skipped.max(*at);
-        for byte in &string[..*at] {
-            lead.add(*byte);
-            lead.add(byte.to_ascii_uppercase());
+impl Required {
+    /// Chooses in each string the three bytes by which it is found: the rarest, where `shared` says in how many strings some bytes stand.
+    /// What stands before them belongs to the lead.
+    pub(super) fn place(&mut self, shared: impl Fn(&[u8]) -> usize) {
+        let cost = |bytes: &[u8]| chance(bytes) * shared(bytes) as f64;
+        let mut skipped = 0;
+        for (string, place) in &mut self.strings {
+            let parts = triples(string).enumerate();
+            *place = parts.min_by(|(_, one), (_, other)| cost(one).total_cmp(&cost(other))).map_or(0, |(at, _)| at);
+            skipped = skipped.max(*place);
+            for byte in &string[..*place] {
+                self.lead.add(*byte);
+                self.lead.add(byte.to_ascii_uppercase());
+            }
         }
+        self.before = sum(self.before, Some(skipped));
     }
-    Required { strings, before: sum(found.before, Some(skipped)), lead }
+}
+
+/// Each three bytes of a string; a shorter one is all that there is.
+pub(super) fn triples(string: &[u8]) -> impl Iterator<Item = &[u8]> {
+    string.windows(3.min(string.len()))
 }
 
 /// The bytes that a match may hold.

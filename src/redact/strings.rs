@@ -101,17 +101,23 @@ impl Strings {
             if self.begins[number / 64] >> (number % 64) & 1 == 0 {
                 continue;
             }
-            let ranges = [self.singles[number >> 12], self.pairs[number >> 6], self.triples.of(number)];
-            for at in ranges.into_iter().flat_map(|(from, to)| from..to) {
-                let string = self.order[usize::from(at)];
-                let (own, place) = &self.strings[usize::from(string)];
-                let first = start.checked_sub(usize::from(*place));
-                if first.and_then(|first| text.get(first..first + own.len())).is_some_and(|part| part.eq_ignore_ascii_case(own)) {
-                    found(start, string)?;
+            for (from, to) in [self.singles[number >> 12], self.pairs[number >> 6], self.triples.of(number)] {
+                for string in &self.order[usize::from(from)..usize::from(to)] {
+                    if self.stands(*string, text, start) {
+                        found(start, *string)?;
+                    }
                 }
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Does this string stand in the text with its place at `at`?
+    fn stands(&self, string: u16, text: &[u8], at: usize) -> bool {
+        let (own, place) = &self.strings[usize::from(string)];
+        let first = at.checked_sub(usize::from(*place));
+        let part = first.and_then(|first| text.get(first..first + own.len()));
+        part.is_some_and(|part| part.eq_ignore_ascii_case(own))
     }
 }
 

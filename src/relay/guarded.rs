@@ -8,6 +8,9 @@ use http_body::{Frame, SizeHint};
 use crate::body::{Aborted, Flow};
 use crate::redact::Guard;
 
+/// Bytes that are looked through before other requests get their turn.
+const TURN: usize = 64 * 1024;
+
 /// A flow behind a guard.
 pub struct Guarded<F, N> {
     flow: F,
@@ -16,12 +19,16 @@ pub struct Guarded<F, N> {
     notify: Option<N>,
     /// What comes when the window is empty: trailers, or the end.
     last: Option<Option<Frame<Bytes>>>,
+    /// Of a frame: what has not been looked through.
+    waiting: Bytes,
+    /// Bytes that were looked through in this turn.
+    looked: usize,
 }
 
 impl<F: Flow, N: FnOnce() + Send> Guarded<F, N> {
     /// Begins. `notify` is called at the first leak.
     pub const fn new(flow: F, guard: Guard, notify: N) -> Self {
-        Self { flow, guard, notify: Some(notify), last: None }
+        Self { flow, guard, notify: Some(notify), last: None, waiting: Bytes::new(), looked: 0 }
     }
 
     fn note(&mut self) {
@@ -51,19 +58,28 @@ impl<F: Flow, N: FnOnce() + Send> Flow for Guarded<F, N> {
             if let Some(last) = &mut self.last {
                 return Poll::Ready(last.take().map(Ok));
             }
+            if self.looked >= TURN {
+                self.looked = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if !self.waiting.is_empty() {
+                let piece = self.waiting.split_to(self.waiting.len().min(TURN));
+                self.looked += piece.len();
+                let out = self.guard.push(&piece);
+                self.note();
+                if !out.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::data(out.into()))));
+                }
+                continue;
+            }
             match ready!(self.flow.poll_frame(cx)) {
                 // What is held back of a body that broke stays back: it is not whole anyway.
                 Some(Err(aborted)) => return Poll::Ready(Some(Err(aborted))),
                 None => return self.drain(None),
                 Some(Ok(frame)) => match frame.into_data() {
                     Err(frame) => return self.drain(Some(frame)),
-                    Ok(data) => {
-                        let out = self.guard.push(&data);
-                        self.note();
-                        if !out.is_empty() {
-                            return Poll::Ready(Some(Ok(Frame::data(out.into()))));
-                        }
-                    }
+                    Ok(data) => self.waiting = data,
                 },
             }
         }
@@ -72,12 +88,12 @@ impl<F: Flow, N: FnOnce() + Send> Flow for Guarded<F, N> {
     fn is_end_stream(&self) -> bool {
         match &self.last {
             Some(last) => last.is_none(),
-            None => self.flow.is_end_stream() && self.guard.held() == 0,
+            None => self.flow.is_end_stream() && self.waiting.is_empty() && self.guard.held() == 0,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held = self.guard.held() as u64;
+        let held = (self.waiting.len() + self.guard.held()) as u64;
         let inner = self.flow.size_hint();
         match inner.exact() {
             Some(exact) => SizeHint::with_exact(exact + held),

@@ -100,3 +100,29 @@ fn json_stays_json_and_the_rest_stays() {
         );
     }
 }
+
+/// Text of random letters, at least `length` bytes long.
+fn random(letters: &str, length: usize, seed: u64) -> String {
+    let letters: Vec<char> = letters.chars().collect();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut text = String::new();
+    while text.len() < length {
+        text.push(letters[random.usize(..letters.len())]);
+    }
+    text
+}
+
+#[test]
+fn encoded_data_is_no_leak() {
+    let alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let redactor = Redactor::default();
+    for seed in 0..2 {
+        for letters in [format!("{alphanumeric}+/"), format!("{alphanumeric}-_"), "0123456789abcdef".into(), "%0123456789ABCDEF".into()] {
+            let data = random(&letters, 1 << 20, seed);
+            for body in [data.clone(), format!("{{\"image\":\"{data}\"}}"), format!("<img src=\"data:image/png;base64,{data}\">")] {
+                let kept = redactor.document(&body);
+                assert!(kept.is_none(), "{:?} of {letters}, seed {seed}", redactor.findings(&body));
+            }
+        }
+    }
+}
