@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
+use crate::data_rate::MinRate;
 use crate::header;
 
 /// The answer was cut on purpose: the protocol must show the client that it is not whole.
@@ -72,10 +73,23 @@ pub enum Body {
         witness: Option<Box<dyn Witness>>,
     },
     /// Bytes that arrive.
-    Stream(Box<dyn Flow>),
+    Stream {
+        /// Where they come from.
+        flow: Box<dyn Flow>,
+        /// The least rate at which the client must take them.
+        min_rate: MinRate,
+    },
 }
 
 impl Body {
+    /// The least rate at which the client must take it.
+    pub const fn min_rate(&self) -> MinRate {
+        match self {
+            Self::Ready { .. } => None,
+            Self::Stream { min_rate, .. } => *min_rate,
+        }
+    }
+
     /// A body of these bytes.
     pub fn ready(bytes: impl Into<Bytes>, witness: Option<Box<dyn Witness>>) -> Self {
         let bytes = bytes.into();
@@ -105,21 +119,21 @@ impl http_body::Body for Body {
                 }
                 Ok(Frame::data(bytes))
             })),
-            Self::Stream(flow) => flow.poll_frame(cx),
+            Self::Stream { flow, .. } => flow.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Ready { bytes, .. } => bytes.is_none(),
-            Self::Stream(flow) => flow.is_end_stream(),
+            Self::Stream { flow, .. } => flow.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Ready { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Self::Stream(flow) => flow.size_hint(),
+            Self::Stream { flow, .. } => flow.size_hint(),
         }
     }
 }

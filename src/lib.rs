@@ -12,7 +12,7 @@
 //!
 //! | level | rooms | what they are |
 //! |---|---|---|
-//! | 0 | [`sync`], [`text`], [`mod@write`], [`header`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`] | words: plain data that everybody speaks |
+//! | 0 | [`sync`], [`text`], [`mod@write`], [`header`], [`data_rate`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`] | words: plain data that everybody speaks |
 //! | 1 | [`breaker`], [`config`], [`report`], [`redact`], [`message`], [`render`] | pure: no I/O, no clock |
 //! | 2 | [`route`], [`limit`], [`upstream`], [`relay`], [`observe`], [`memory`] | parts with state |
 //! | 3 | [`plan`] | what runs: the configuration, compiled |
@@ -31,6 +31,7 @@ pub mod breaker;
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod data_rate;
 pub mod envelope;
 pub mod failure;
 pub mod gateway;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use crate::data_rate::MinRate;
+
 /// How much the client learns about failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -258,6 +260,8 @@ pub struct Policy {
     pub retry: Option<Retry>,
     /// Request bodies up to this are read before the backend is asked, in bytes.
     pub buffer_request: Option<usize>,
+    /// The least rate at which clients must send and take bodies.
+    pub min_rate: MinRate,
     /// Does not serve.
     pub maintenance: Option<Maintenance>,
 }

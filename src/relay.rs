@@ -3,6 +3,7 @@
 //!
 //! Knows neither connections nor logs: its [`Tail`] does.
 
+mod ahead;
 mod guarded;
 
 use std::future::Future;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, Sleep};
 use crate::body::{Aborted, Flow};
 use crate::failure::{Failure, Kind, classify};
 
+pub use ahead::Ahead;
 pub use guarded::Guarded;
 
 /// Who learns what becomes of a body. Dropped without an end: the client left.

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::section::At;
 use super::units::{Rate, Share};
+use crate::data_rate::MinRate;
 use crate::policy::{Format, Maintenance, Mode, Protocol, RetryOn, StatusRule, SuccessRule, Upstream429};
 use crate::text::Secret;
 
@@ -70,6 +71,8 @@ pub struct PolicyKeys {
     pub limits: Option<Vec<LimitUse>>,
     pub rate_limit_headers: Option<bool>,
     pub buffer_request: Option<At<Option<u64>>>,
+    /// `min_rate`, in bytes a second; `None` inside is `off`.
+    pub min_rate: Option<At<MinRate>>,
     pub retry: Option<RetryKeys>,
 }
 

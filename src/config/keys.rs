@@ -157,6 +157,7 @@ pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
         limits: limit_uses(s),
         rate_limit_headers: s.boolean("rate_limit_headers"),
         buffer_request: s.parsed("buffer_request", units::bound),
+        min_rate: s.parsed("min_rate", units::min_rate),
         retry: s.table("retry", retry),
     }
 }

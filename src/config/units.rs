@@ -55,6 +55,17 @@ pub fn bound(text: &str) -> Result<Option<u64>, Complaint> {
     if text == "off" { Ok(None) } else { size(text).map(Some) }
 }
 
+/// `"240B/s"`, `"1KiB/s"`: bytes a second; `"off"` is `None`.
+pub fn min_rate(text: &str) -> Result<Option<NonZeroU32>, Complaint> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let help = "expected bytes a second such as \"240B/s\" or \"1KiB/s\", or \"off\"";
+    let bytes = size(text.strip_suffix("/s").ok_or(help)?).map_err(|_| help)?;
+    let bytes = u32::try_from(bytes).ok().filter(|bytes| *bytes <= 1 << 30).ok_or("a rate is at most 1GiB/s")?;
+    Ok(NonZeroU32::new(bytes))
+}
+
 /// A rate: so many requests per window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {

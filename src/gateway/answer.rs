@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Method, Response, StatusCode, Version};
 
 use super::arrive::{Early, Trip};
 use super::heads::{error_headers, finish_headers, kept_headers};
 use super::inspect::{Content, Passage, bytes_in};
 use super::tail::{Recorded, Rest};
 use super::{Gateway, Said, Trouble};
-use crate::body::{Body, Witness};
+use crate::body::{Body, Flow, Witness};
 use crate::context::Peer;
 use crate::envelope::Envelope;
 use crate::failure::Failure;
@@ -21,7 +21,7 @@ use crate::observe::visit::Original;
 use crate::plan::Voice;
 use crate::policy::Policy;
 use crate::redact::{self, Guard};
-use crate::relay::{Guarded, Relay};
+use crate::relay::{Ahead, Guarded, Relay};
 use crate::render::negotiate::{self, Shape, Terms};
 use crate::render::{self, PageWords, Rendered};
 
@@ -43,22 +43,25 @@ impl Gateway {
         trip.visit.status = status.as_u16();
         let body = match content {
             Content::Stream { prefix, body, lease, clocks, guarded } => {
+                // Events may be read as slowly as they come.
+                let events = headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+                let min_rate = trip.min_rate(policy).filter(|_| !events);
+                let multiplexed = trip.version == Version::HTTP_2;
                 let watched = trip.route.as_ref().filter(|_| guarded).cloned();
                 let rest = Rest { trip, lease: Some(lease), mode: self.plan.mode };
                 let relay = Relay::new(prefix, body, rest, clocks);
-                match watched {
-                    None => Body::Stream(Box::new(relay)),
+                let flow: Box<dyn Flow> = match watched {
+                    None => Box::new(relay),
                     Some(route) => {
-                        let events =
-                            headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
                         let begin = if events { Guard::live } else { Guard::new };
                         let guard = begin(Arc::clone(&route.voice.redactor));
-                        Body::Stream(Box::new(Guarded::new(relay, guard, move || route.metrics.masked())))
+                        Box::new(Guarded::new(relay, guard, move || route.metrics.masked()))
                     }
-                }
+                };
+                let flow = if multiplexed { Box::new(Ahead::new(flow, min_rate)) } else { flow };
+                Body::Stream { flow, min_rate }
             }
-            Content::Ready(bytes, share) => {
-                trip.share = share;
+            Content::Ready(bytes) => {
                 (trip.permit, trip.place) = (None, None);
                 trip.held.clear();
                 trip.visit.bytes_in = bytes_in(&trip);

@@ -13,11 +13,11 @@ use super::buffer::{self, Read};
 use super::limits::Quota;
 use super::{Client, Gateway, deadline};
 use crate::body::Hold;
-use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Peer, RequestContext, RequestId, Wanted};
+use crate::data_rate::MinRate;
+use crate::context::{Dialect, MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Peer, RequestContext, RequestId, Wanted};
 use crate::failure::{Failure, Kind};
 use crate::limit::concurrency::KeyPass;
 use crate::limit::gate::Pass;
-use crate::limit::reserve::Share;
 use crate::observe::visit::Visit;
 use crate::plan::Route;
 use crate::policy::Policy;
@@ -27,7 +27,7 @@ use crate::upstream::balance::{Balance, HashKey, stable_hash};
 use crate::upstream::dispatch::Outgoing;
 use crate::upstream::replay::Replay;
 use crate::upstream::request_head::{self, Additions, Seen};
-use crate::upstream::upload::{Progress, Upload};
+use crate::upstream::upload::{Bounds, Progress, Upload};
 
 /// One request on its way through the spine.
 #[derive(Debug)]
@@ -53,9 +53,7 @@ pub(super) struct Trip {
     /// Places among the requests of its keys, as long.
     pub(super) held: Vec<KeyPass>,
     /// What was read of the body beforehand.
-    pub(super) read: Option<Box<Read>>,
-    /// Of the memory for bodies, while the answer is held.
-    pub(super) share: Option<Share>,
+    pub(super) read: Option<Read>,
     /// End of everything.
     pub(super) deadline: Option<Instant>,
     /// Progress of the upload.
@@ -118,7 +116,6 @@ impl Trip {
             place: None,
             held: Vec::new(),
             read: None,
-            share: None,
             deadline: None,
             progress: None,
         })
@@ -260,6 +257,16 @@ pub(super) fn route<'p>(table: &'p Table<Arc<Route>>, trip: &Trip) -> Result<(&'
 }
 
 impl Trip {
+    /// Is it a call of gRPC, whose messages flow for as long as both sides like?
+    pub(super) fn is_grpc(&self) -> bool {
+        matches!(self.context().wanted.dialect, Some(Dialect::Grpc | Dialect::GrpcWeb))
+    }
+
+    /// The least rate of its bodies.
+    pub(super) fn min_rate(&self, policy: &Policy) -> MinRate {
+        policy.min_rate.filter(|_| !self.is_grpc())
+    }
+
     /// The method a CORS preflight asks about.
     pub(super) fn preflight_method(&self) -> Option<Method> {
         let asked = self
@@ -325,11 +332,14 @@ fn upload(policy: &Policy, headers: &mut HeaderMap, trip: &mut Trip) -> (Upload,
                 headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
             let (body, progress) = Upload::whole(bytes.clone());
-            (body, progress, Replay::Whole(bytes))
+            let may_repeat = policy.retry.as_ref().is_none_or(|retry| bytes.len() <= retry.max_body);
+            (body, progress, if may_repeat { Replay::Whole(bytes) } else { Replay::Never })
         }
         (read, Some((body, hold))) => {
+            let bounds =
+                Bounds { limit: policy.request_body_limit, idle: policy.timeouts.request_body, min_rate: trip.min_rate(policy) };
             let before = read.map(|(bytes, _)| bytes).unwrap_or_default();
-            let (body, progress) = Upload::stream(before, body, hold, policy.request_body_limit, policy.timeouts.request_body);
+            let (body, progress) = Upload::stream(before, body, hold, bounds);
             (body, progress, Replay::Never)
         }
         (Some((bytes, false)), None) => {

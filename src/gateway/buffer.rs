@@ -4,26 +4,29 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::Gateway;
 use super::arrive::Trip;
+use crate::data_rate::DataRate;
 use crate::failure::{Failure, Kind, classify};
 use crate::header::names;
 use crate::limit::reserve::Share;
 use crate::plan::Route;
 use crate::upstream::retry::is_idempotent;
 
-/// What was read of a body.
+/// A body that is read as it comes is no longer waited for after this pause: what its client does next is not known.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What was read of a body. Its bytes hold their part of the memory that all held bodies share.
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) bytes: Bytes,
     /// That is all of it.
     pub(super) whole: bool,
-    /// Of the memory that all held bodies share.
-    _share: Share,
 }
 
 /// May the request be sent more than once, as its method or its key says?
@@ -33,7 +36,8 @@ pub(super) fn is_repeatable(route: &Route, trip: &Trip) -> bool {
     is_idempotent(&trip.context().method) || by_key()
 }
 
-/// How much of the body is read first, in bytes; `None` for nothing.
+/// How much of the body is read first, in bytes; `None` for nothing. What a client sends only when it is asked to (`Expect`), and what
+/// is a conversation (gRPC), is not waited for.
 pub(super) fn wanted(route: &Route, trip: &Trip) -> Option<usize> {
     let (body, _) = trip.body.as_ref()?;
     let policy = &route.policy;
@@ -44,24 +48,29 @@ pub(super) fn wanted(route: &Route, trip: &Trip) -> Option<usize> {
         // A body that cannot be kept whole is not kept for a retry at all.
         is_repeatable(route, trip) && trip.seen.content_length.is_some_and(|length| length <= *max as u64)
     });
-    [policy.buffer_request, for_retry].into_iter().flatten().max()
+    let converses = trip.seen.rare().expect.is_some() || trip.is_grpc();
+    [policy.buffer_request.filter(|_| !converses), for_retry].into_iter().flatten().max()
 }
 
 /// Reads up to `max` bytes, as long as there is memory for held bodies: without it, the rest streams.
 pub(super) async fn fill(max: usize, gateway: &Gateway, route: &Route, trip: &mut Trip) -> Result<(), Failure> {
     let Some((mut body, hold)) = trip.body.take() else { return Ok(()) };
-    let mut share = gateway.plan.buffers.share();
-    let limit = route.policy.request_body_limit;
-    let clock = Clock { idle: route.policy.timeouts.request_body, deadline: trip.deadline };
-    let (bytes, whole) = read(&mut body, Bounds { max, limit }, clock, &mut share).await?;
+    let share = gateway.plan.buffers.share();
+    let bounds = Bounds { max, limit: route.policy.request_body_limit };
+    let clock = Clock {
+        idle: route.policy.timeouts.request_body,
+        deadline: trip.deadline,
+        pause: trip.seen.content_length.is_none().then_some(PAUSE),
+        rate: trip.min_rate(&route.policy).map(DataRate::new),
+    };
+    let (bytes, whole) = read(&mut body, bounds, clock, share).await?;
     if !whole {
         trip.body = Some((body, hold));
     }
-    trip.read = Some(Box::new(Read { bytes, whole, _share: share }));
+    trip.read = Some(Read { bytes, whole });
     Ok(())
 }
 
-#[derive(Clone, Copy)]
 struct Bounds {
     /// Bytes that are held.
     max: usize,
@@ -69,27 +78,57 @@ struct Bounds {
     limit: Option<u64>,
 }
 
-#[derive(Clone, Copy)]
+/// What ends the wait for the next bytes.
 struct Clock {
     idle: Option<Duration>,
     deadline: Option<Instant>,
+    /// The body may be longer than anybody knows: after such a pause the rest streams.
+    pause: Option<Duration>,
+    rate: Option<DataRate>,
+}
+
+/// Why a wait is over.
+enum Elapsed {
+    /// The client paused, as it may.
+    Paused,
+    /// It was too slow.
+    Slow(&'static str),
+}
+
+impl Clock {
+    /// Waits for a frame.
+    async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Elapsed> {
+        let now = Instant::now();
+        let slow = [
+            (self.idle.map(|idle| now + idle), "no byte of the request body within body_timeout"),
+            (self.rate.as_mut().map(|rate| rate.waits(now)), "the request body is slower than min_rate"),
+            (self.deadline, "the request body was not sent within total_timeout"),
+        ];
+        let slow = slow.into_iter().filter_map(|(due, why)| Some((due?, Elapsed::Slow(why))));
+        let due = slow.chain(self.pause.map(|pause| (now + pause, Elapsed::Paused))).min_by_key(|(due, _)| *due);
+        let frame = match due {
+            None => body.frame().await,
+            Some((due, why)) => tokio::time::timeout_at(due, body.frame()).await.map_err(|_| why)?,
+        };
+        if let Some(rate) = &mut self.rate {
+            let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref).map_or(0, Bytes::len);
+            rate.moved(bytes as u64, Instant::now());
+        }
+        Ok(frame)
+    }
 }
 
 /// What a client says of a body's length takes no memory; what it sends does.
-async fn read(body: &mut Incoming, bounds: Bounds, clock: Clock, share: &mut Share) -> Result<(Bytes, bool), Failure> {
+async fn read(body: &mut Incoming, bounds: Bounds, mut clock: Clock, mut share: Share) -> Result<(Bytes, bool), Failure> {
     let (mut first, mut more) = (Bytes::new(), BytesMut::new());
     let mut length = 0;
     let whole = loop {
-        let due = [clock.idle.map(|idle| Instant::now() + idle), clock.deadline].into_iter().flatten().min();
-        let frame = match due {
-            None => body.frame().await,
-            Some(due) => match tokio::time::timeout_at(due, body.frame()).await {
-                Ok(frame) => frame,
-                Err(_) if clock.deadline == Some(due) => return Err(Kind::TotalTimeout.into()),
-                Err(_) => return Err(Failure::because(Kind::RequestTimeout, "no byte of the request body within body_timeout")),
-            },
+        let frame = match clock.frame(body).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break true,
+            Err(Elapsed::Paused) => break false,
+            Err(Elapsed::Slow(why)) => return Err(Failure::because(Kind::RequestTimeout, why)),
         };
-        let Some(frame) = frame else { break true };
         // Trailers end a body, and are dropped.
         let Ok(data) = frame.map_err(|error| classify::request_body(&error))?.into_data() else { break true };
         length += data.len();
@@ -113,5 +152,6 @@ async fn read(body: &mut Incoming, bounds: Bounds, clock: Clock, share: &mut Sha
             break false;
         }
     };
-    Ok((if more.is_empty() { first } else { more.freeze() }, whole))
+    let bytes = if more.is_empty() { first } else { more.freeze() };
+    Ok((if bytes.is_empty() { bytes } else { share.hold(bytes) }, whole))
 }

@@ -28,7 +28,7 @@ pub(super) fn preflight(route: &Route, trip: &Trip) -> Option<Passage> {
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, age.clone());
     }
     headers.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Method, Access-Control-Request-Headers"));
-    Some(Passage { status: StatusCode::NO_CONTENT, headers, content: Content::Ready(bytes::Bytes::new(), None) })
+    Some(Passage { status: StatusCode::NO_CONTENT, headers, content: Content::Ready(bytes::Bytes::new()) })
 }
 
 /// Puts the route's CORS headers on an answer, in place of the upstream's.

@@ -54,7 +54,7 @@ pub(super) async fn watch(mut reply: Opened, route: &Route, buffers: &Arc<Reserv
         return Err(unguardable("a coded body over errors.max_body cannot be guarded"));
     }
     if read.truncated {
-        return Ok(guarded(reply.stream_after(Bytes::from(read.bytes).into())));
+        return Ok(guarded(reply.stream_after(share.hold(read.bytes).into())));
     }
     let Opened { status, headers, lease, .. } = reply;
     lease.finish(tokio::time::Instant::now());
@@ -80,13 +80,17 @@ fn guarded(mut passage: Passage) -> Passage {
 }
 
 /// All of the body is there.
-fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &Route, share: Share) -> Result<Passage, Trouble> {
+fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &Route, mut share: Share) -> Result<Passage, Trouble> {
     let policy = &route.policy;
     let Some(Decoded { text, whole: true }) = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
         return Err(unguardable("a coding that cannot be undone to its end cannot be guarded"));
     };
     if let Some(trouble) = inside(&text, status.as_u16(), &mut headers, policy) {
         return Err(trouble);
+    }
+    // What was coded takes more than was reserved for it.
+    if !share.grow(text.len().saturating_sub(read.bytes.len())) {
+        return Err(unguardable("listen.buffer_memory is used up"));
     }
     let bytes = match route.voice.redactor.document(&text) {
         Some(clean) => {
@@ -95,7 +99,7 @@ fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &R
         }
         None => Bytes::copy_from_slice(&read.bytes),
     };
-    Ok(Passage { status, headers, content: Content::Ready(bytes, Some(share)) })
+    Ok(Passage { status, headers, content: Content::Ready(share.hold(bytes)) })
 }
 
 /// Headers of a body that was rewritten as UTF-8.

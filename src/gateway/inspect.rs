@@ -9,7 +9,6 @@ use super::arrive::Trip;
 use super::{Client, Gateway, Trouble, grpc, guard, read};
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
-use crate::limit::reserve::Share;
 use crate::observe::metrics::Class;
 use crate::plan::Route;
 use crate::policy::{Mode, Policy};
@@ -30,8 +29,8 @@ pub(super) struct Passage {
 pub(super) enum Content {
     /// Streams from the upstream.
     Stream { prefix: Prefix, body: Incoming, lease: Lease, clocks: BodyClocks, guarded: bool },
-    /// Is there already, with its share of the memory for bodies.
-    Ready(Bytes, Option<Share>),
+    /// Is there already, and holds its share of the memory for bodies.
+    Ready(Bytes),
 }
 
 /// Opens a reply: counts it, cleans its head and maps what that refers to, keeps a connection that became private.

@@ -106,13 +106,13 @@ pub(super) async fn success(mut reply: Opened, policy: &Policy, buffers: &Arc<Re
         return Err(broken_off(failure).into());
     }
     if read.truncated {
-        return Ok(reply.stream_after(Bytes::from(read.bytes).into()));
+        return Ok(reply.stream_after(share.hold(read.bytes).into()));
     }
     reply.lease.finish(Instant::now());
     let text = decoded(&reply.headers, &read, policy.errors.max_body).map(|decoded| decoded.text).unwrap_or_default();
     match inside(&text, reply.status.as_u16(), &mut reply.headers, policy) {
         Some(trouble) => Err(trouble),
-        None => Ok(Passage { status: reply.status, headers: reply.headers, content: Content::Ready(read.bytes.into(), Some(share)) }),
+        None => Ok(Passage { status: reply.status, headers: reply.headers, content: Content::Ready(share.hold(read.bytes)) }),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+
 /// The reserve.
 #[derive(Debug)]
 pub struct Reserve {
@@ -17,7 +19,24 @@ pub struct Share {
     bytes: usize,
 }
 
+/// Bytes with their share of the reserve.
+struct Held {
+    bytes: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Share {
+    /// The same bytes, which hold the share as long as any part of them lives, wherever they wait to be sent.
+    pub fn hold(self, bytes: impl Into<Bytes>) -> Bytes {
+        Bytes::from_owner(Held { bytes: bytes.into(), _share: self })
+    }
+
     /// Takes so many bytes more; false when they are not there.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.of.max);
@@ -71,6 +90,17 @@ mod tests {
         let mut whole = reserve.share();
         assert!(whole.grow(4) && whole.grow(6) && !whole.grow(1));
         drop(whole);
+        assert_eq!(reserve.used(), 0);
+    }
+
+    #[test]
+    fn bytes_hold_their_share_as_long_as_a_part_of_them_lives() {
+        let reserve = Arc::new(Reserve::new(10));
+        let mut bytes = reserve.take(6).unwrap().hold(b"abcdef".as_slice());
+        let part = bytes.split_off(4);
+        drop(bytes);
+        assert_eq!((reserve.used(), part.as_ref()), (6, b"ef".as_slice()));
+        drop(part);
         assert_eq!(reserve.used(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! Merges keys into a [`Policy`]: the most specific that was written wins, then the default. A list replaces.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
@@ -7,6 +8,7 @@ use http::{HeaderValue, Method};
 use crate::config::diagnose::Problems;
 use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, LimitUse, PolicyKeys, RetryKeys};
 use crate::config::section::At;
+use crate::data_rate::MinRate;
 use crate::policy::{Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Timeouts};
 
 /// Everything one policy is merged from, most specific first.
@@ -69,7 +71,8 @@ impl<'f> Layers<'f> {
             leak_guard: false,
             rate_limit_headers: self.first(|keys| &keys.rate_limit_headers).unwrap_or(false),
             retry: self.first(|keys| &keys.retry).map(|keys| retry(&keys, problems)),
-            buffer_request: self.first(|keys| &keys.buffer_request).and_then(|at| kept(&at, "buffer_request", problems)),
+            buffer_request: self.first(|keys| &keys.buffer_request).map_or(Some(BUFFERED), |at| kept(&at, "buffer_request", problems)),
+            min_rate: self.first(|keys| &keys.min_rate).map_or(MIN_RATE, |at| at.value),
             maintenance: None,
         }
     }
@@ -97,6 +100,11 @@ impl<'f> Layers<'f> {
         }
     }
 }
+
+/// The request body that is read before a connection is taken, when nothing is written, in bytes.
+const BUFFERED: usize = 64 << 10;
+/// The least rate of clients when nothing is written, in bytes a second.
+const MIN_RATE: MinRate = NonZeroU32::new(240);
 
 /// The largest request body that may be held in memory, in bytes.
 const MAX_KEPT: u64 = 16 << 20;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::{PARK_AFTER, Settings};
 use super::shared::Shared;
+use crate::data_rate::DataRate;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,15 @@ pub(super) enum Wait {
     Rest,
 }
 
+/// How fast a client takes one answer.
+struct Taking {
+    rate: DataRate,
+    /// Bytes written on the connection when the last wait began.
+    bytes: u64,
+    /// Requests on the connection so far: each answer has a rate of its own.
+    answer: u32,
+}
+
 /// The clocks of one connection: one timer, moved only when it fires or must fire earlier.
 pub(super) struct Clock {
     settings: Settings,
@@ -37,6 +48,8 @@ pub(super) struct Clock {
     timer: Pin<Box<Sleep>>,
     /// The timer was asked once: it knows whom to wake.
     armed: bool,
+    /// How fast the client takes the answer under way.
+    rate: Option<Taking>,
 }
 
 impl Clock {
@@ -49,6 +62,7 @@ impl Clock {
             since: now,
             timer: Box::pin(tokio::time::sleep_until(now + settings.header_timeout)),
             armed: false,
+            rate: None,
         }
     }
 
@@ -67,6 +81,7 @@ impl Clock {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<Wait> {
         let wait = now_waiting(shared);
         let begins = wait != self.wait;
+        let slow = if begins || wait.0 == Wait::Write { self.too_slow_at(wait.0, shared) } else { None };
         self.wait = wait;
         let Some(limit) = self.limit(wait.0) else {
             self.look_again(cx);
@@ -75,7 +90,7 @@ impl Clock {
         if begins {
             self.since = Instant::now();
         }
-        let due = self.since + limit;
+        let due = slow.map_or(self.since + limit, |slow| slow.min(self.since + limit));
         if self.timer.deadline() > due {
             self.timer.as_mut().reset(due);
         } else if begins && self.armed && self.timer.deadline() > self.since {
@@ -95,6 +110,26 @@ impl Clock {
 }
 
 impl Clock {
+    /// When the client will have been too slow with the answer under way. A stream of HTTP/2 has a rate of its own.
+    fn too_slow_at(&mut self, wait: Wait, shared: &Shared) -> Option<Instant> {
+        let (waits, waited) = (wait == Wait::Write, self.wait.0 == Wait::Write);
+        if self.multiplexed || !(waits || waited) {
+            return None;
+        }
+        let (now, bytes) = (Instant::now(), shared.bytes());
+        if !waited {
+            let answer = shared.called.load(Ordering::Relaxed);
+            let begun = self.rate.take().filter(|taking| taking.answer == answer);
+            self.rate = begun.or_else(|| shared.min_rate().map(|rate| Taking { rate: DataRate::new(rate), bytes, answer }));
+        }
+        let taking = self.rate.as_mut()?;
+        if bytes != taking.bytes && taking.rate.is_waiting() {
+            taking.rate.moved(bytes.wrapping_sub(taking.bytes), now);
+        }
+        taking.bytes = bytes;
+        waits.then(|| taking.rate.waits(now))
+    }
+
     /// Streams of HTTP/2 run on tasks of their own: that they have come to a stand wakes nobody, so the clock looks itself.
     fn look_again(&mut self, cx: &mut Context<'_>) {
         if !self.multiplexed {

@@ -31,6 +31,9 @@ use crate::plan::Listen;
 
 /// Begins an HTTP/2 connection by prior knowledge (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes that the parser of a connection may hold beyond the largest head. As much of an answer is written to memory for a client that
+/// takes nothing.
+const BUFFER: usize = 8 * 1024;
 /// Streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
 /// How long an HTTP/1 connection is idle before it is parked: busy ones never are.
@@ -193,7 +196,11 @@ impl Session {
         let mut clock = Clock::new(self.settings(), false);
         let Self { guard, shared, entry, closing, .. } = self;
         let service = Counted { entry: entry.clone(), shared: Arc::clone(shared) };
-        let mut connection = http1::Builder::new().header_read_timeout(None).half_close(false).serve_connection(&mut *guard, service);
+        let mut connection = http1::Builder::new()
+            .header_read_timeout(None)
+            .half_close(false)
+            .max_buf_size(entry.client.gateway.plan.listen.max_header_size.saturating_add(BUFFER))
+            .serve_connection(&mut *guard, service);
         let ended = {
             let mut closing = std::pin::pin!(closing.wait_for(|closing| *closing));
             let (mut closed, mut listening) = (false, false);

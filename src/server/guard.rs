@@ -20,6 +20,8 @@ use super::shared::{Shared, increment};
 
 /// Bytes of one read.
 const SCRATCH: usize = 64 * 1024;
+/// Bytes of later requests that are read while one is served.
+const READ_AHEAD: usize = 4 * 1024;
 
 thread_local! {
     static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
@@ -96,10 +98,16 @@ impl Guard {
         self.unread || !self.held.is_empty() || self.gate.as_ref().is_some_and(|gate| !gate.at_head())
     }
 
+    /// What comes next belongs to a later request than the one that is served.
+    fn is_ahead(&self) -> bool {
+        self.shared.is_busy() && self.gate.as_ref().is_some_and(Gate::at_head)
+    }
+
     /// Reads some bytes into `held`.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let want = if self.is_ahead() { READ_AHEAD } else { SCRATCH };
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
-            let mut read = ReadBuf::new(scratch);
+            let mut read = ReadBuf::new(&mut scratch[..want]);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
             self.held.extend_from_slice(read.filled());
             Poll::Ready(Ok(read.filled().len()))
@@ -157,7 +165,8 @@ impl Guard {
     fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<Progress>> {
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
             // A body that is longer than hyper's buffer must not pile up here.
-            let want = if self.shared.is_busy() { buf.remaining().clamp(1, SCRATCH) } else { SCRATCH };
+            let most = if self.is_ahead() { READ_AHEAD } else { SCRATCH };
+            let want = if self.shared.is_busy() { buf.remaining().clamp(1, most) } else { SCRATCH };
             let mut read = ReadBuf::new(&mut scratch[..want]);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
             let input = read.filled();
@@ -198,10 +207,10 @@ impl Guard {
         suspect && bytes.ends_with(b"\r\n\r\n") && !bytes.windows(12).any(|part| part.eq_ignore_ascii_case(b"x-request-id"))
     }
 
-    fn note_write<T>(&self, poll: &Poll<T>) {
+    fn note_write(&self, poll: &Poll<io::Result<usize>>) {
         self.shared.blocked.store(poll.is_pending(), Ordering::Relaxed);
-        if poll.is_ready() {
-            increment(&self.shared.written);
+        if let Poll::Ready(written) = poll {
+            self.shared.wrote(*written.as_ref().unwrap_or(&0));
         }
     }
 }
@@ -229,6 +238,10 @@ impl hyper::rt::Read for Guard {
                 }
                 if this.refusal.is_some() || this.broken {
                     continue;
+                }
+                // The earlier request first: the parser asks again when it is answered.
+                if this.is_ahead() && this.held.len() >= READ_AHEAD {
+                    return Poll::Pending;
                 }
                 // An incomplete head: more must come.
                 if ready!(this.poll_fill(cx))? == 0 {

@@ -55,6 +55,9 @@ impl Future for Counting {
         let Ok(response) = std::task::ready!(this.answer.as_mut().poll(cx));
         let (close_delimited, stream) = (this.version == Version::HTTP_10, this.version == Version::HTTP_2);
         let count = this.count.take();
+        if let Some(count) = count.as_ref().filter(|_| !stream) {
+            count.0.set_min_rate(response.body().min_rate());
+        }
         let mut response = response.map(|body| CountedBody { body, close_delimited, stream, handed: false, count });
         if this.last && !stream {
             response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));

@@ -1,7 +1,10 @@
 //! What connection, guard and service know of each other: how far requests, answers and bytes are. It decides nothing.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use crate::data_rate::MinRate;
 
 /// What connection, guard and service know of each other. One thread drives a connection and all its streams: atomics only
 /// because the task is `Send`, so a step is a load and a store and no locked instruction.
@@ -17,8 +20,11 @@ pub(super) struct Shared {
     pub(super) refused: AtomicBool,
     /// The client takes nothing at the moment.
     pub(super) blocked: AtomicBool,
-    /// Steps of writing.
+    /// Steps of writing, and the bytes that were written.
     pub(super) written: AtomicU32,
+    pub(super) bytes: AtomicU64,
+    /// The least rate at which the client must take the answer under way, in bytes a second; 0 for none.
+    pub(super) min_rate: AtomicU32,
     /// Part of a head is there.
     pub(super) partial: AtomicBool,
     /// HTTP/2 bodies whose last frame was not taken yet, and steps they made.
@@ -125,6 +131,25 @@ impl Shared {
 
     pub(super) fn has_served(&self) -> bool {
         self.called.load(Ordering::Relaxed) > 0
+    }
+
+    /// The least rate of the answer that begins.
+    pub(super) fn set_min_rate(&self, rate: MinRate) {
+        self.min_rate.store(rate.map_or(0, NonZeroU32::get), Ordering::Relaxed);
+    }
+
+    pub(super) fn min_rate(&self) -> MinRate {
+        NonZeroU32::new(self.min_rate.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes were written.
+    pub(super) fn wrote(&self, bytes: usize) {
+        increment(&self.written);
+        self.bytes.store(self.bytes().wrapping_add(bytes as u64), Ordering::Relaxed);
     }
 
     pub(super) fn written(&self) -> u32 {

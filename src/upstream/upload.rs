@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::body::Hold;
+use crate::data_rate::{DataRate, MinRate};
 use crate::failure::{Failure, Kind, classify};
 
 /// Where an upload stands, seen from outside.
@@ -91,8 +92,20 @@ struct Stream {
     body: Option<Incoming>,
     left: Option<u64>,
     idle: Option<Duration>,
-    clock: Option<Pin<Box<Sleep>>>,
+    rate: Option<DataRate>,
+    clock: Option<(Pin<Box<Sleep>>, &'static str)>,
     progress: Arc<Progress>,
+}
+
+/// What a body that streams is held to.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The most bytes.
+    pub limit: Option<u64>,
+    /// The longest silence of the client.
+    pub idle: Option<Duration>,
+    /// The least rate of the client.
+    pub min_rate: MinRate,
 }
 
 impl Upload {
@@ -101,13 +114,13 @@ impl Upload {
         Self(None)
     }
 
-    /// A body that streams, with at most `limit` bytes and at most `idle` between two chunks. `before` was read of it already,
-    /// and is within the limit.
-    pub fn stream(before: Bytes, body: Incoming, hold: Hold, limit: Option<u64>, idle: Option<Duration>) -> (Self, Arc<Progress>) {
+    /// A body that streams within its bounds. `before` was read of it already, and is within the limit.
+    pub fn stream(before: Bytes, body: Incoming, hold: Hold, bounds: Bounds) -> (Self, Arc<Progress>) {
         let progress = Progress::new(Instant::now());
-        let left = limit.map(|limit| limit.saturating_sub(before.len() as u64));
+        let left = bounds.limit.map(|limit| limit.saturating_sub(before.len() as u64));
         let before = (!before.is_empty()).then_some(before);
-        let stream = Stream { before, body: Some(body), left, idle, clock: None, progress: Arc::clone(&progress), hold };
+        let (idle, rate) = (bounds.idle, bounds.min_rate.map(DataRate::new));
+        let stream = Stream { before, body: Some(body), left, idle, rate, clock: None, progress: Arc::clone(&progress), hold };
         (Self(Some(Box::new(stream))), progress)
     }
 
@@ -119,7 +132,7 @@ impl Upload {
             return (Self(None), progress);
         }
         let hold = Hold::nothing();
-        let stream = Stream { before: Some(bytes), body: None, left: None, idle: None, clock: None, progress: Arc::clone(&progress), hold };
+        let stream = Stream { before: Some(bytes), body: None, left: None, idle: None, rate: None, clock: None, progress: Arc::clone(&progress), hold };
         (Self(Some(Box::new(stream))), progress)
     }
 }
@@ -135,7 +148,12 @@ impl Stream {
             self.progress.note(Stage::WaitsForClient, 0);
             return self.poll_clock(cx);
         };
-        self.clock = None;
+        if self.clock.take().is_some()
+            && let Some(rate) = &mut self.rate
+        {
+            let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref).map_or(0, Bytes::len);
+            rate.moved(bytes as u64, Instant::now());
+        }
         match frame {
             None => {
                 self.done(0);
@@ -183,10 +201,16 @@ impl Stream {
     }
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let Some(idle) = self.idle else { return Poll::Pending };
-        let clock = self.clock.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        if self.clock.is_none() {
+            let now = Instant::now();
+            let silent = self.idle.map(|idle| (now + idle, "no byte of the request body within body_timeout"));
+            let slow = self.rate.as_mut().map(|rate| (rate.waits(now), "the request body is slower than min_rate"));
+            let due = [silent, slow].into_iter().flatten().min();
+            self.clock = due.map(|(due, why)| (Box::pin(tokio::time::sleep_until(due)), why));
+        }
+        let Some((clock, why)) = &mut self.clock else { return Poll::Pending };
         ready!(clock.as_mut().poll(cx));
-        Poll::Ready(Some(Err(Failure::because(Kind::RequestTimeout, "no byte of the request body within body_timeout"))))
+        Poll::Ready(Some(Err(Failure::because(Kind::RequestTimeout, *why))))
     }
 
     fn size(&self) -> SizeHint {

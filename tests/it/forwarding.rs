@@ -209,7 +209,7 @@ fn bodies_over_the_limit_are_413_also_when_chunked() {
 #[test]
 fn an_upstream_that_answers_before_the_body_is_heard() {
     let origin = Origin::start(|c| c.say("HTTP/1.1 403 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
-    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[defaults]\nbuffer_request = \"off\"\n");
     let mut client = Client::connect(gateway.address);
     client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nbegin");
     let response = client.response("POST");

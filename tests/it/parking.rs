@@ -83,7 +83,7 @@ fn a_body_that_goes_on_after_its_answer_is_no_new_request() {
         ("Transfer-Encoding: chunked", "a\r\nten bytes.\r\n".to_owned(), format!("{:x}\r\n{TRICK}\r\n0\r\n\r\n", TRICK.len())),
     ] {
         let origin = hasty();
-        let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+        let gateway = GatewayUnderTest::in_front_of(origin.address, "[defaults]\nbuffer_request = \"off\"\n");
         let mut client = Client::connect(gateway.address);
         client.write(format!("POST /upload HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n{piece}"));
         assert_eq!(client.response("POST").status, 200);
@@ -102,7 +102,7 @@ fn an_answered_upload_that_stalls_ends_at_the_idle_timeout() {
     let origin = hasty();
     let gateway = GatewayUnderTest::start(&format!(
         "[listen]\nidle_timeout = \"700ms\"\nbody_timeout = \"60s\"\n[backends.o]\nendpoints = [\"http://{}\"]\npool = {{ idle_timeout = \"60s\" }}\n\
-         [[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\n",
+         [defaults]\nbuffer_request = \"off\"\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\n",
         origin.address
     ));
     let mut client = Client::connect(gateway.address);
