@@ -2,6 +2,7 @@
 //!
 //! It sends no upstream byte, checks `Host` against DNS rebinding, and answers errors in the envelope like everybody else.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use crate::context::RequestId;
 use crate::envelope::{Envelope, Fields};
@@ -27,10 +28,13 @@ use crate::plan::Plan;
 use crate::policy::Format;
 use crate::render::{self, PageWords, negotiate::Shape};
 
-/// Admin connections at the same time.
+/// Admin connections at the same time. One more ends the oldest: pages are answered at once, so that one only waits, and a probe never
+/// finds the door shut.
 const MAX_CONNECTIONS: usize = 64;
-/// How long an admin client may take for its headers.
+/// How long an admin client may take for its headers, and be idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages that need no token: probes and scrapers rarely have one.
+const OPEN_PAGES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// Binds the listener and serves it on the current runtime. Returns the address.
 ///
@@ -47,15 +51,20 @@ pub fn start(plan: Arc<Plan>, lifecycle: Arc<Lifecycle>) -> io::Result<SocketAdd
 }
 
 async fn serve(listener: TcpListener, pages: Arc<Pages>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         let pages = Arc::clone(&pages);
-        tokio::spawn(async move {
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        let connection = tokio::spawn(async move {
             let service = hyper::service::service_fn(move |request| {
                 let response = pages.answer(&request);
                 async move { Ok::<_, Infallible>(response) }
@@ -64,8 +73,8 @@ async fn serve(listener: TcpListener, pages: Arc<Pages>) {
             builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
             // A broken admin client is its own problem.
             let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-            drop(place);
         });
+        open.push_back(connection.abort_handle());
     }
 }
 
@@ -80,7 +89,12 @@ impl Pages {
             return error(request, StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST");
         }
         let path = request.uri().path();
-        if !matches!(path, "/livez" | "/readyz" | "/metrics") {
+        if !OPEN_PAGES.contains(&path) {
+            if !self.is_allowed(request.headers().get(header::AUTHORIZATION)) {
+                let mut response = error(request, StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"lockgate\""));
+                return response;
+            }
             return error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND");
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -99,6 +113,22 @@ impl Pages {
             }
         }
     }
+}
+
+impl Pages {
+    /// Has the request the token, where one is configured?
+    fn is_allowed(&self, authorization: Option<&HeaderValue>) -> bool {
+        let Some(token) = &self.plan.listen.admin_token else { return true };
+        // The scheme is not case-sensitive (RFC 9110 11.1).
+        let given = authorization.map(HeaderValue::as_bytes).and_then(|value| value.split_at_checked(7));
+        given.is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case(b"bearer ") && is_equal(given, token.reveal().as_bytes()))
+    }
+}
+
+/// Compares without telling by its time how much of two texts is the same. It may tell their lengths.
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    let differing = one.iter().zip(other).fold(0, |differing, (one, other)| std::hint::black_box(differing | (one ^ other)));
+    one.len() == other.len() && differing == 0
 }
 
 /// An address literal, or a name without a dot: no public name of an attacker's can be one.

@@ -23,7 +23,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use http::{HeaderValue, Request, Response};
@@ -44,6 +44,7 @@ use crate::report::Report;
 use crate::text::Untrusted;
 use crate::upstream::dispatch::{Means, Outgoing, Reply, Upstreams, dispatch};
 use crate::upstream::private::Private;
+use crate::upstream::turns::Holder;
 
 /// One core's gateway: everything a request of this core may use.
 #[derive(Debug)]
@@ -106,6 +107,8 @@ pub struct Client {
     pub private: Private,
     /// Over the connection limit: its requests are refused.
     pub surplus: bool,
+    /// It has taken more than its socket can hold: what is read for it goes on its way.
+    pub takes: Arc<AtomicBool>,
 }
 
 /// What leaves the walk: the failure, and what the upstream said where it said something.
@@ -142,7 +145,7 @@ impl Gateway {
     async fn serve(&self, client: &Client, mut trip: Box<Trip>) -> Response<Body> {
         let walked = rescue::catching(pin!(self.walk(client, &mut trip))).await;
         match walked {
-            Ok(Ok(passage)) => self.pass(passage, trip),
+            Ok(Ok(passage)) => self.pass(passage, trip, client),
             Ok(Err(trouble)) => self.answer(trouble, trip),
             Err(rescue::Panicked) => self.answer(Kind::Internal.into(), trip),
         }
@@ -212,7 +215,15 @@ impl Gateway {
         trip.visit.dispatched = true;
         let policy = &route.policy;
         let (deadline, retry) = (trip.deadline, policy.retry.as_ref());
-        let means = Means { upstreams: &self.upstreams, timeouts: &policy.timeouts, retry, begin, deadline, private: &client.private };
+        let means = Means {
+            upstreams: &self.upstreams,
+            timeouts: &policy.timeouts,
+            retry,
+            begin,
+            deadline,
+            private: &client.private,
+            holder: Holder::of(trip.visit.context.client),
+        };
         dispatch(&route.backend, outgoing, means, &mut trip.visit.trail)
     }
 

@@ -10,8 +10,8 @@ use http::{Method, Response, StatusCode, Version};
 use super::arrive::{Early, Trip};
 use super::heads::{error_headers, finish_headers, kept_headers};
 use super::inspect::{Content, Passage, bytes_in};
-use super::tail::{Recorded, Rest};
-use super::{Gateway, Said, Trouble};
+use super::tail::{Hurries, Recorded, Rest};
+use super::{Client, Gateway, Said, Trouble};
 use crate::body::{Body, Flow, Witness};
 use crate::context::Peer;
 use crate::envelope::Envelope;
@@ -34,7 +34,7 @@ const USUAL_HEADERS: usize = 12;
 
 impl Gateway {
     /// A good answer goes to the client.
-    pub(super) fn pass(&self, passage: Passage, mut trip: Box<Trip>) -> Response<Body> {
+    pub(super) fn pass(&self, passage: Passage, mut trip: Box<Trip>, client: &Client) -> Response<Body> {
         let Passage { status, mut headers, content } = passage;
         let policy = trip.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
@@ -48,7 +48,8 @@ impl Gateway {
                 let min_rate = trip.min_rate(policy).filter(|_| !events);
                 let multiplexed = trip.version == Version::HTTP_2;
                 let watched = trip.route.as_ref().filter(|_| guarded).cloned();
-                let rest = Rest { trip, lease: Some(lease), mode: self.plan.mode };
+                let hurries = if multiplexed { Hurries::AfterAWhile } else { Hurries::WhenTaken(Arc::clone(&client.takes)) };
+                let rest = Rest { trip, lease: Some(lease), mode: self.plan.mode, hurries };
                 let relay = Relay::new(prefix, body, rest, clocks);
                 let flow: Box<dyn Flow> = match watched {
                     None => Box::new(relay),

@@ -13,8 +13,8 @@ use super::buffer::{self, Read};
 use super::limits::Quota;
 use super::{Client, Gateway, deadline};
 use crate::body::Hold;
-use crate::data_rate::MinRate;
 use crate::context::{Dialect, MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Peer, RequestContext, RequestId, Wanted};
+use crate::data_rate::MinRate;
 use crate::failure::{Failure, Kind};
 use crate::limit::concurrency::KeyPass;
 use crate::limit::gate::Pass;
@@ -336,8 +336,7 @@ fn upload(policy: &Policy, headers: &mut HeaderMap, trip: &mut Trip) -> (Upload,
             (body, progress, if may_repeat { Replay::Whole(bytes) } else { Replay::Never })
         }
         (read, Some((body, hold))) => {
-            let bounds =
-                Bounds { limit: policy.request_body_limit, idle: policy.timeouts.request_body, min_rate: trip.min_rate(policy) };
+            let bounds = Bounds { limit: policy.request_body_limit, idle: policy.timeouts.request_body, min_rate: trip.min_rate(policy) };
             let before = read.map(|(bytes, _)| bytes).unwrap_or_default();
             let (body, progress) = Upload::stream(before, body, hold, bounds);
             (body, progress, Replay::Never)

@@ -1,5 +1,8 @@
 //! The end of a visit: when the last byte went out, the connection goes back, the record is written, the place is free.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::HeaderMap;
 use tokio::time::Instant;
 
@@ -20,11 +23,34 @@ pub(super) struct Rest {
     pub(super) trip: Box<Trip>,
     pub(super) lease: Option<Lease>,
     pub(super) mode: Mode,
+    pub(super) hurries: Hurries,
 }
+
+/// When as much is read of an answer as there is. Before that little is read at once: a client that takes nothing holds little.
+pub(super) enum Hurries {
+    /// Once the client's connection has taken more than its socket can hold.
+    WhenTaken(Arc<AtomicBool>),
+    /// Once so much of the answer was taken that it was not only read ahead.
+    AfterAWhile,
+    /// It is so already.
+    Now,
+}
+
+/// Bytes of an answer of which not all were only read ahead.
+const A_WHILE: u64 = 256 * 1024;
 
 impl Tail for Rest {
     fn sent(&mut self, bytes: u64) {
         self.trip.visit.bytes_out += bytes;
+        let due = match &self.hurries {
+            Hurries::Now => false,
+            Hurries::WhenTaken(taken) => taken.load(Ordering::Relaxed),
+            Hurries::AfterAWhile => self.trip.visit.bytes_out > A_WHILE,
+        };
+        if let Some(lease) = self.lease.as_ref().filter(|_| due) {
+            lease.hurry();
+            self.hurries = Hurries::Now;
+        }
     }
 
     fn trailers(&self, mut trailers: HeaderMap) -> Option<HeaderMap> {

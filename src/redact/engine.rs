@@ -187,8 +187,9 @@ mod tests {
         /// The same is found as by each pattern alone on the whole text.
         #[test]
         fn what_a_rule_matches_is_found(chosen in proptest::collection::vec((0usize..10_000, proptest::bool::ANY), 0..14)) {
-            static ALL: LazyLock<(Vec<(&'static rules::Rule, Regex)>, Vec<String>)> = LazyLock::new(|| (each_rule(), pieces()));
-            let (rules, pieces) = &*ALL;
+            static RULES: LazyLock<Vec<(&'static rules::Rule, Regex)>> = LazyLock::new(each_rule);
+            static PIECES: LazyLock<Vec<String>> = LazyLock::new(pieces);
+            let (rules, pieces) = (&*RULES, &*PIECES);
             let text: String = chosen.iter().map(|(at, upper)| {
                 let piece = &pieces[at % pieces.len()];
                 if *upper { piece.to_ascii_uppercase() } else { piece.clone() }

@@ -101,7 +101,8 @@ impl Session {
     pub(super) fn new(stream: TcpStream, entry: Entry, closing: watch::Receiver<bool>, held: Held) -> Self {
         let shared = Arc::new(Shared::default());
         let limits = Settings::of(&entry.client.gateway.plan.listen).limits();
-        Self { guard: Guard::new(stream, Arc::clone(&shared), Gate::new(limits)), shared, entry, closing, _held: held }
+        let takes = Arc::clone(&entry.client.takes);
+        Self { guard: Guard::new(stream, Arc::clone(&shared), Gate::new(limits), takes), shared, entry, closing, _held: held }
     }
 
     /// Serves until the connection ends. What happens once in a connection's life is on the heap while it happens: an idle

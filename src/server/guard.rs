@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::ReadBufCursor;
@@ -44,11 +44,29 @@ pub(super) struct Guard {
     broken: bool,
     /// The parser left bytes that had passed.
     unread: bool,
+    /// The client has taken more than its socket can hold.
+    takes: Arc<AtomicBool>,
+    /// Bytes written, until that is known, after which it is asked.
+    ask_at: u64,
 }
 
+/// Bytes that are written between two looks at how much the socket can hold.
+const ASK: u64 = 128 * 1024;
+
 impl Guard {
-    pub(super) const fn new(stream: TcpStream, shared: Arc<Shared>, gate: Gate) -> Self {
-        Self { stream, shared, gate: Some(gate), held: Vec::new(), credit: 0, refusal: None, broken: false, unread: false }
+    pub(super) const fn new(stream: TcpStream, shared: Arc<Shared>, gate: Gate, takes: Arc<AtomicBool>) -> Self {
+        Self {
+            stream,
+            shared,
+            gate: Some(gate),
+            held: Vec::new(),
+            credit: 0,
+            refusal: None,
+            broken: false,
+            unread: false,
+            takes,
+            ask_at: ASK,
+        }
     }
 
     /// Reads until the bytes tell which protocol this is. `Ok(false)` at the end of the stream.
@@ -207,11 +225,24 @@ impl Guard {
         suspect && bytes.ends_with(b"\r\n\r\n") && !bytes.windows(12).any(|part| part.eq_ignore_ascii_case(b"x-request-id"))
     }
 
-    fn note_write(&self, poll: &Poll<io::Result<usize>>) {
+    fn note_write(&mut self, poll: &Poll<io::Result<usize>>) {
         self.shared.blocked.store(poll.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(written) = poll {
             self.shared.wrote(*written.as_ref().unwrap_or(&0));
+            if self.shared.bytes() > self.ask_at {
+                self.ask_whether_it_takes();
+            }
         }
+    }
+
+    /// What was written and does not fit into the socket has been taken.
+    #[cold]
+    fn ask_whether_it_takes(&mut self) {
+        let written = self.shared.bytes();
+        let holds = socket2::SockRef::from(&self.stream).send_buffer_size().unwrap_or(usize::MAX) as u64;
+        let takes = written > holds;
+        self.takes.store(takes, Ordering::Relaxed);
+        self.ask_at = if takes { u64::MAX } else { written + ASK };
     }
 }
 

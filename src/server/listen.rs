@@ -109,7 +109,8 @@ fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared:
     let Some(place) = shared.connections.enter() else { return };
     let surplus = shared.connections.now() > shared.max;
     let _ = stream.set_nodelay(true);
-    let client = Client { gateway: Arc::clone(gateway), peer: peer(address, gateway), private: Private::default(), surplus };
+    let client =
+        Client { gateway: Arc::clone(gateway), peer: peer(address, gateway), private: Private::default(), surplus, takes: Arc::default() };
     let entry = Entry { client: Arc::new(client) };
     let held = Held::new(place, &metrics.connections, shared.alive.clone());
     let mut session = Session::new(stream, entry, shared.closing.clone(), held);

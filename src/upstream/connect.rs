@@ -22,9 +22,6 @@ use crate::failure::{Failure, Kind, classify};
 /// Header lines of one response that are parsed (RFC 9110 sets no bound; 300 cookies are seen in the wild).
 const MAX_HEADERS: usize = 512;
 
-/// Bytes of a response head, and of what is read of a body at once.
-const MAX_HEAD: usize = 64 * 1024;
-
 /// How long an address may keep us waiting before the next is tried too.
 const STAGGER: Duration = Duration::from_millis(250);
 
@@ -165,7 +162,7 @@ where
 {
     let reads = Reads::default();
     let wire = Wire::new(TokioIo::new(stream), reads.clone());
-    let handshake = http1::Builder::new().max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD).handshake(wire).await;
+    let handshake = http1::Builder::new().max_headers(MAX_HEADERS).handshake(wire).await;
     let (sender, connection) = handshake.map_err(|error| Failure::because(Kind::ConnectionLost, classify::chain(&error)))?;
     let task = tokio::spawn(async move {
         // Its end shows at the request it serves; an idle connection may just end.

@@ -19,6 +19,7 @@ use super::endpoint::{Ended, Endpoint, Engaged};
 use super::pool::{Checkout, Connection, Pool};
 use super::private::{Private, Slot, keep};
 use super::replay::Replay;
+use super::turns::Holder;
 use super::upload::{Progress, Upload};
 use super::wire::Reads;
 use crate::context::Trail;
@@ -119,6 +120,13 @@ impl Lease {
         }
     }
 
+    /// The client takes what is read of the response: from now on as much is read as there is.
+    pub fn hurry(&self) {
+        if let Some(connection) = &self.held {
+            connection.reads.hurry();
+        }
+    }
+
     /// The response broke off.
     pub fn broke(self, kind: Kind) {
         self.engaged.broke(kind);
@@ -150,6 +158,8 @@ pub struct Means<'a> {
     pub deadline: Option<Instant>,
     /// Private connections of the client connection.
     pub private: &'a Private,
+    /// The client, as one that holds connections.
+    pub holder: Holder,
 }
 
 /// A try that got no response head.
@@ -310,8 +320,8 @@ fn lost(missed: attempt::Missed, connection: Connection, mut engaged: Engaged, t
 /// An idle connection, a place for a new one, or neither.
 fn checkout(endpoint: &Endpoint, means: Means<'_>, fresh: bool, now: Instant) -> Checkout {
     match fresh {
-        true => endpoint.pool.place().map_or(Checkout::Full, Checkout::Open),
-        false => endpoint.pool.checkout(means.upstreams.core, now),
+        true => endpoint.pool.place(means.holder).map_or(Checkout::Full, Checkout::Open),
+        false => endpoint.pool.checkout(means.upstreams.core, means.holder, now),
     }
 }
 
@@ -323,7 +333,7 @@ async fn connect(endpoint: &Arc<Endpoint>, means: Means<'_>, first: Checkout) ->
     let place = match first {
         Checkout::Ready(connection) => return Ok(connection),
         Checkout::Open(place) => place,
-        Checkout::Full => match within(due, endpoint.pool.wait(core)).await {
+        Checkout::Full => match within(due, endpoint.pool.wait(core, means.holder)).await {
             Some(Some(Checkout::Ready(connection))) => return Ok(connection),
             Some(Some(Checkout::Open(place))) => place,
             Some(Some(Checkout::Full) | None) => return Err(Failure::because(Kind::Overloaded, "too many requests wait for a connection")),

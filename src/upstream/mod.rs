@@ -48,6 +48,7 @@ pub mod response_head;
 pub mod retry;
 pub mod tls;
 mod trace_context;
+pub mod turns;
 pub mod upload;
 pub mod watch;
 pub mod wire;

@@ -2,6 +2,9 @@
 //!
 //! A connection is driven by the core that opened it and serves that core's requests first. When the bound is reached, a
 //! request takes another core's idle connection, or waits in one queue for the next that is returned or for a free place.
+//!
+//! A client that holds half of the connections gets more only while nobody waits and an eighth of them stays free for others; of those
+//! that wait, the others come first.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +17,7 @@ use tokio::time::Instant;
 
 use super::connect::{Opened, Task};
 use super::endpoint::Endpoint;
+use super::turns::{Holder, Turn, Turns};
 use super::upload::Upload;
 use super::wire::Reads;
 use crate::sync::Counted;
@@ -29,6 +33,8 @@ pub struct PoolSettings {
     pub idle_timeout: Duration,
 }
 
+/// How long a request of a client that has enough waits before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Requests that may wait for a connection of one endpoint.
 const MAX_WAITING: usize = 4096;
 
@@ -41,16 +47,33 @@ pub struct Connection {
     pub reads: Reads,
     /// Served a request before.
     pub reused: bool,
+    /// The client that holds it counts it.
+    turn: Option<Turn>,
     /// The core whose runtime drives it.
     home: usize,
     _task: Task,
     _place: OwnedSemaphorePermit,
 }
 
+/// A place for a new connection, and the turn of the client that has it.
+#[derive(Debug)]
+pub struct Place {
+    permit: OwnedSemaphorePermit,
+    turn: Turn,
+}
+
 impl Connection {
     /// A connection that was just opened on `home` in a free place.
-    pub fn new(opened: Opened, home: usize, place: OwnedSemaphorePermit) -> Self {
-        Self { sender: opened.sender, reads: opened.reads, reused: false, home, _task: opened.task, _place: place }
+    pub fn new(opened: Opened, home: usize, place: Place) -> Self {
+        Self {
+            sender: opened.sender,
+            reads: opened.reads,
+            reused: false,
+            turn: Some(place.turn),
+            home,
+            _task: opened.task,
+            _place: place.permit,
+        }
     }
 }
 
@@ -66,10 +89,13 @@ pub struct Pool {
     settings: PoolSettings,
     places: Arc<Semaphore>,
     /// Requests of all cores that wait, in their order: a connection may serve another core, only slower.
-    waiting: Mutex<VecDeque<oneshot::Sender<Connection>>>,
+    waiting: Mutex<VecDeque<(Holder, oneshot::Sender<Connection>)>>,
     /// How many wait: spares the lock where nobody does.
+    queued: AtomicUsize,
+    /// How many of them are of clients that have not enough yet.
     waiters: AtomicUsize,
     idle: AtomicUsize,
+    turns: Turns,
     lanes: Vec<Mutex<Vec<Idle>>>,
 }
 
@@ -79,7 +105,7 @@ pub enum Checkout {
     /// An idle connection.
     Ready(Connection),
     /// A place for a new one.
-    Open(OwnedSemaphorePermit),
+    Open(Place),
     /// Neither: wait.
     Full,
 }
@@ -93,19 +119,47 @@ impl Pool {
     pub fn new(settings: PoolSettings, cores: usize) -> Self {
         let lanes = (0..cores.max(1)).map(|_| Mutex::default()).collect();
         let places = Arc::new(Semaphore::new(settings.max_connections));
-        Self { settings, places, waiting: Mutex::default(), waiters: AtomicUsize::new(0), idle: AtomicUsize::new(0), lanes }
+        Self {
+            settings,
+            places,
+            waiting: Mutex::default(),
+            queued: AtomicUsize::new(0),
+            waiters: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+            turns: Turns::default(),
+            lanes,
+        }
     }
 
     /// The connection of this core that was returned last, a place for a new one, or one of another core's.
-    pub fn checkout(&self, core: usize, now: Instant) -> Checkout {
+    pub fn checkout(&self, core: usize, holder: Holder, now: Instant) -> Checkout {
+        if self.has_enough(holder) {
+            return Checkout::Full;
+        }
         let core = core % self.lanes.len();
         if let Some(connection) = self.pop(core, now) {
-            return Checkout::Ready(connection);
+            return Checkout::Ready(self.taken(connection, holder));
         }
-        match self.place() {
+        match self.place(holder) {
             Some(place) => Checkout::Open(place),
-            None => self.steal(core, now).map_or(Checkout::Full, Checkout::Ready),
+            None => self.steal(core, now).map_or(Checkout::Full, |connection| Checkout::Ready(self.taken(connection, holder))),
         }
+    }
+
+    /// A connection that a client holds from now on.
+    fn taken(&self, mut connection: Connection, holder: Holder) -> Connection {
+        connection.turn = Some(self.turns.begin(holder));
+        connection
+    }
+
+    /// True when a client holds half of the connections, and others wait or would find too few.
+    fn has_enough(&self, holder: Holder) -> bool {
+        let most = self.settings.max_connections;
+        if self.turns.held(holder) < most.div_ceil(2) {
+            return false;
+        }
+        let free = self.places.available_permits() + self.idle.load(Ordering::Relaxed);
+        self.waiters.load(Ordering::Relaxed) > 0 || free <= most / 8
     }
 
     fn pop(&self, lane: usize, now: Instant) -> Option<Connection> {
@@ -125,37 +179,48 @@ impl Pool {
     }
 
     /// A place for a new connection, past the idle ones.
-    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).try_acquire_owned().ok()
+    pub fn place(&self, holder: Holder) -> Option<Place> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Place { permit, turn: self.turns.begin(holder) })
     }
 
     /// Waits for a returned connection or a free place. `None` when too many wait already.
-    pub async fn wait(&self, core: usize) -> Option<Checkout> {
-        let returned = {
+    pub async fn wait(&self, core: usize, holder: Holder) -> Option<Checkout> {
+        let mut returned = {
             let mut waiting = lock(&self.waiting);
-            waiting.retain(|waiter| !waiter.is_closed());
+            waiting.retain(|(_, waiter)| !waiter.is_closed());
             if waiting.len() >= MAX_WAITING {
                 return None;
             }
             let (hand_over, returned) = oneshot::channel();
-            waiting.push_back(hand_over);
+            waiting.push_back((holder, hand_over));
             returned
         };
+        let _queued = Counted::enter(&self.queued);
+        // A client that has enough makes nobody else wait.
+        while self.has_enough(holder) {
+            if let Ok(connection) = tokio::time::timeout(LOOK_AGAIN, &mut returned).await {
+                return connection.ok().map(Checkout::Ready);
+            }
+        }
         let _waiter = Counted::enter(&self.waiters);
         // One may have come back between the look and the queue.
-        if let ready @ (Checkout::Ready(_) | Checkout::Open(_)) = self.checkout(core, Instant::now()) {
+        if let ready @ (Checkout::Ready(_) | Checkout::Open(_)) = self.checkout(core, holder, Instant::now()) {
             return Some(ready);
         }
         tokio::select! {
             biased;
-            Ok(connection) = returned => Some(Checkout::Ready(connection)),
-            place = Arc::clone(&self.places).acquire_owned() => place.ok().map(Checkout::Open),
+            Ok(connection) = &mut returned => Some(Checkout::Ready(connection)),
+            permit = Arc::clone(&self.places).acquire_owned() => {
+                permit.ok().map(|permit| Checkout::Open(Place { permit, turn: self.turns.begin(holder) }))
+            }
         }
     }
 
     /// Takes a connection back that has served its request.
     pub fn give_back(endpoint: &Arc<Endpoint>, mut connection: Connection, now: Instant) {
         connection.reused = true;
+        connection.turn = None;
         if connection.sender.is_closed() || connection.reads.is_deaf() {
             return;
         }
@@ -173,43 +238,48 @@ impl Pool {
         });
     }
 
-    fn store(&self, mut connection: Connection, now: Instant) {
-        if self.waiters.load(Ordering::Acquire) > 0 {
-            let mut waiting = lock(&self.waiting);
-            while let Some(waiter) = waiting.pop_front() {
-                match waiter.send(connection) {
-                    Ok(()) => return,
-                    Err(back) => connection = back,
-                }
-            }
-        }
+    fn store(&self, connection: Connection, now: Instant) {
+        let Some(connection) = self.offered(connection) else { return };
         if self.idle.load(Ordering::Relaxed) >= self.settings.max_idle {
             return;
         }
-        self.idle.fetch_add(1, Ordering::Relaxed);
-        let home = connection.home % self.lanes.len();
-        lock(&self.lanes[home]).push(Idle { connection, since: now });
+        let home = self.keep(connection, now);
         // Who began to wait meanwhile has looked into the lane before or after this: one of the two sees the other.
-        if self.waiters.load(Ordering::SeqCst) > 0
+        if self.queued.load(Ordering::SeqCst) > 0
             && let Some(connection) = self.pop(home, now)
+            && let Some(connection) = self.offered(connection)
         {
-            self.hand_over(connection, now);
+            self.keep(connection, now);
         }
     }
 
-    /// To the first who waits; back to its lane where nobody does any more.
-    fn hand_over(&self, mut connection: Connection, now: Instant) {
-        let mut waiting = lock(&self.waiting);
-        while let Some(waiter) = waiting.pop_front() {
-            match waiter.send(connection) {
-                Ok(()) => return,
-                Err(back) => connection = back,
-            }
-        }
-        drop(waiting);
+    /// Into its lane, whose number it gives.
+    fn keep(&self, connection: Connection, now: Instant) -> usize {
         self.idle.fetch_add(1, Ordering::Relaxed);
         let home = connection.home % self.lanes.len();
         lock(&self.lanes[home]).push(Idle { connection, since: now });
+        home
+    }
+
+    /// To the first request that waits and whose client has not enough; the connection itself where there is none.
+    fn offered(&self, mut connection: Connection) -> Option<Connection> {
+        if self.queued.load(Ordering::Acquire) == 0 {
+            return Some(connection);
+        }
+        let mut waiting = lock(&self.waiting);
+        let half = self.settings.max_connections.div_ceil(2);
+        while let Some(at) = waiting
+            .iter()
+            .position(|(holder, _)| self.turns.held(*holder) < half)
+            .or_else(|| waiting.front().filter(|(holder, _)| !self.has_enough(*holder)).map(|_| 0))
+        {
+            let Some((holder, waiter)) = waiting.remove(at) else { break };
+            match waiter.send(self.taken(connection, holder)) {
+                Ok(()) => return None,
+                Err(back) => connection = Connection { turn: None, ..back },
+            }
+        }
+        Some(connection)
     }
 
     /// Drops idle connections of this core whose time is over.

@@ -132,7 +132,16 @@ impl Upload {
             return (Self(None), progress);
         }
         let hold = Hold::nothing();
-        let stream = Stream { before: Some(bytes), body: None, left: None, idle: None, rate: None, clock: None, progress: Arc::clone(&progress), hold };
+        let stream = Stream {
+            before: Some(bytes),
+            body: None,
+            left: None,
+            idle: None,
+            rate: None,
+            clock: None,
+            progress: Arc::clone(&progress),
+            hold,
+        };
         (Self(Some(Box::new(stream))), progress)
     }
 }

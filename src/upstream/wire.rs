@@ -2,15 +2,16 @@
 //! two rows of the catalogue. It also keeps the head that was written: hyper consumes a request, and one that goes out again is
 //! read back from here, which costs a copy of some hundred bytes instead of a copy of every header.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use memchr::memmem;
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 /// What a connection's exchange knows of its socket: successful reads since the request began (the end of the stream counts as
 /// one), whether the upstream still reads, and the head of the request as it was written.
@@ -22,7 +23,17 @@ struct Seen {
     reads: AtomicU32,
     deaf: AtomicBool,
     keeps: AtomicBool,
+    /// Nobody knows yet whether the client takes what is read.
+    careful: AtomicBool,
     head: Mutex<Vec<u8>>,
+}
+
+/// Bytes of one read while it is not known whether the client takes them: hyper's buffers grow with what is read, and stay as long as
+/// the client takes nothing.
+const CAREFUL: usize = 16 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; CAREFUL].into_boxed_slice());
 }
 
 /// The largest head that is kept, in bytes; a larger one cannot be sent again.
@@ -34,12 +45,18 @@ impl Reads {
     /// A request begins; `keeps` its head for another try.
     pub fn begin(&self, keeps: bool) {
         self.0.reads.store(0, Ordering::Relaxed);
+        self.0.careful.store(true, Ordering::Relaxed);
         // Always: what another request wrote here must never be taken for this one's.
         let mut head = self.lock();
         head.clear();
         head.shrink_to(USUAL_HEAD);
         drop(head);
         self.0.keeps.store(keeps, Ordering::Release);
+    }
+
+    /// The client takes what is read: from now on as much is read as there is.
+    pub fn hurry(&self) {
+        self.0.careful.store(false, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
@@ -125,10 +142,23 @@ impl<T> Wire<T> {
     }
 }
 
+impl<T: Read + Unpin> Wire<T> {
+    /// Reads at most [`CAREFUL`] bytes.
+    fn poll_some(&mut self, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut some = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, some.unfilled()))?;
+            buf.put_slice(some.filled());
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
 impl<T: Read + Unpin> Read for Wire<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+        let careful = buf.remaining() > CAREFUL && this.reads.0.careful.load(Ordering::Relaxed);
+        let read = if careful { this.poll_some(cx, buf) } else { Pin::new(&mut this.inner).poll_read(cx, buf) };
         if matches!(read, Poll::Ready(Ok(()))) {
             this.reads.0.reads.fetch_add(1, Ordering::Relaxed);
         }

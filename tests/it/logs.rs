@@ -70,6 +70,39 @@ fn a_rewritten_error_is_counted_as_what_was_sent() {
 }
 
 #[test]
+fn idle_admin_connections_keep_no_probe_waiting() {
+    let gateway = GatewayUnderTest::in_front_of("127.0.0.1:9".parse().unwrap(), "");
+    let mut idle: Vec<_> = (0..200).map(|_| std::net::TcpStream::connect(gateway.admin).unwrap()).collect();
+    assert_eq!(get(gateway.admin, "/livez").status, 200);
+    // The oldest of them made room; none of the newest did.
+    let mut byte = [0];
+    idle[0].set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    assert!(matches!(std::io::Read::read(&mut idle[0], &mut byte), Ok(0) | Err(_)));
+    assert_eq!(get(gateway.admin, "/readyz").status, 200);
+}
+
+#[test]
+fn the_admin_token_is_asked_for() {
+    let gateway = GatewayUnderTest::start(
+        "[listen]\nadmin_token = \"file:tests/it/harness/token\"\n[backends.o]\nendpoints = [\"http://127.0.0.1:9\"]\n\
+         [[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+    );
+    for open in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(get(gateway.admin, open).status, 200, "{open}");
+    }
+    let with = |token: &str| send(gateway.admin, format!("GET /config HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n"));
+    for token in
+        ["", "Authorization: Bearer wrong\r\n", "Authorization: Bearer t0ken-of-a-tes\r\n", "Authorization: Basic t0ken-of-a-test\r\n"]
+    {
+        let response = with(token);
+        assert_eq!((response.status, assert_contract("GET", &response)), (401, "UNAUTHORIZED".into()), "{token}");
+        assert!(response.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer")));
+    }
+    let response = with("authorization: bearer t0ken-of-a-test\r\n");
+    assert_eq!((response.status, assert_contract("GET", &response)), (404, "ROUTE_NOT_FOUND".into()));
+}
+
+#[test]
 fn the_admin_listener_answers_only_its_own_pages() {
     let origin = Origin::echo();
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");

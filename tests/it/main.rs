@@ -15,6 +15,7 @@ mod formats;
 mod forwarding;
 mod guard;
 mod h2c;
+mod hostages;
 mod limits;
 mod logs;
 mod parking;
