@@ -218,8 +218,12 @@ impl Guard {
     }
 
     /// hyper wrote its own bare refusal for a head that passed the gate: swallow it, the envelope comes instead. Every
-    /// answer of the gateway's has a request id; hyper's has none.
+    /// answer of the gateway's has a request id; hyper's has none. While bytes of an answer may wait to be written nothing is taken for
+    /// one, whatever it looks like: it may be part of a body.
     fn is_bare_refusal(&self, bytes: &[u8]) -> bool {
+        if self.shared.has_unwritten() {
+            return false;
+        }
         let unseen = self.shared.delivered.load(Ordering::Relaxed) != self.shared.called.load(Ordering::Relaxed);
         let suspect = unseen && self.gate.is_some() && !self.shared.is_refused() && bytes.starts_with(b"HTTP/1.1 4");
         suspect && bytes.ends_with(b"\r\n\r\n") && !bytes.windows(12).any(|part| part.eq_ignore_ascii_case(b"x-request-id"))
@@ -300,8 +304,11 @@ impl hyper::rt::Write for Guard {
         written
     }
 
+    /// hyper flushes when it has written all that it had.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        this.shared.set_unwritten(false);
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

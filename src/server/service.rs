@@ -56,6 +56,7 @@ impl Future for Counting {
         let (close_delimited, stream) = (this.version == Version::HTTP_10, this.version == Version::HTTP_2);
         let count = this.count.take();
         if let Some(count) = count.as_ref().filter(|_| !stream) {
+            count.0.set_unwritten(true);
             count.0.set_min_rate(response.body().min_rate());
         }
         let mut response = response.map(|body| CountedBody { body, close_delimited, stream, handed: false, count });
@@ -112,6 +113,9 @@ impl http_body::Body for CountedBody {
         let this = self.get_mut();
         this.set_handed(false);
         let frame = Pin::new(&mut this.body).poll_frame(cx);
+        if let (false, Poll::Ready(_), Some(count)) = (this.stream, &frame, &this.count) {
+            count.0.set_unwritten(true);
+        }
         this.set_handed(matches!(frame, Poll::Ready(Some(Ok(_)))));
         if let (true, Poll::Ready(Some(Err(_))), Some(count)) = (this.close_delimited, &frame, &this.count) {
             count.0.must_reset();

@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) refused: AtomicBool,
     /// The client takes nothing at the moment.
     pub(super) blocked: AtomicBool,
+    /// Bytes of an answer were handed to hyper and may not be written yet.
+    pub(super) unwritten: AtomicBool,
     /// Steps of writing, and the bytes that were written.
     pub(super) written: AtomicU32,
     pub(super) bytes: AtomicU64,
@@ -64,6 +66,15 @@ impl Shared {
             increment(&self.delivered);
         }
         increment(&self.called);
+    }
+
+    /// Whether bytes of an answer may wait to be written.
+    pub(super) fn set_unwritten(&self, unwritten: bool) {
+        self.unwritten.store(unwritten, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.unwritten.load(Ordering::Relaxed)
     }
 
     pub(super) fn finished(&self) {

@@ -311,3 +311,32 @@ fn a_half_closed_client_has_left() {
     assert!(client.is_closed());
     assert_eq!(gateway.log_line(&["/half"])["status"], 499);
 }
+
+/// A pipelined request waits, and the body of the answer before it looks like an answer of a parser that refuses: it is a body.
+#[test]
+fn a_body_that_looks_like_an_answer_is_a_body() {
+    const TRICK: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::start(move |c| {
+        loop {
+            if c.head.starts_with("GET /first") {
+                c.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\nbegin", 5 + TRICK.len()));
+                let _ = wait.lock().unwrap().recv();
+                c.write(TRICK);
+            } else {
+                c.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond");
+            }
+            if !c.next_head() {
+                return;
+            }
+        }
+    });
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let mut client = Client::connect(gateway.address);
+    client.write("GET /first HTTP/1.1\r\nHost: a\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.wait_for("begin");
+    go_on.send(()).unwrap();
+    assert_eq!(client.response("GET").text(), format!("begin{TRICK}"));
+    assert_eq!(client.response("GET").text(), "second");
+}

@@ -63,6 +63,13 @@ impl Client {
         let _ = self.stream.write_all(bytes.as_ref());
     }
 
+    /// Waits until these bytes have come; they stay to be read.
+    pub fn wait_for(&mut self, text: &str) {
+        while !self.unread.windows(text.len()).any(|part| part == text.as_bytes()) {
+            assert!(self.more(), "the end before {text:?}");
+        }
+    }
+
     /// Reads some more; false at the end or a reset.
     fn more(&mut self) -> bool {
         let mut piece = [0; 65536];
