@@ -27,7 +27,7 @@ const WHOLE: usize = 64 * 1024;
 pub(super) async fn watch(mut reply: Opened, route: &Route, buffers: &Arc<Reserve>) -> Result<Passage, Trouble> {
     guard_headers(&mut reply.headers, &route.voice.redactor);
     let content_type = header_text(&reply.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
-    let texts = ["json", "xml", "html", "text/", "javascript", "graphql", "yaml", "x-www-form"];
+    let texts = ["json", "xml", "html", "text/", "javascript", "graphql", "yaml", "x-www-form", "multipart"];
     if !content_type.is_empty() && !texts.iter().any(|word| content_type.contains(word)) {
         return reply.begin().await;
     }

@@ -115,8 +115,10 @@ impl Redactor {
         if let Some(next) = views.last().filter(|view| view.has_escapes()).map(View::unescaped) {
             views.push(next);
         }
-        if let Some(next) = views.last().filter(|view| view.has_markup()).map(View::visible) {
-            views.push(next);
+        if let Some(shown) = views.last().filter(|view| view.has_markup()) {
+            let (attributes, visible) = (shown.attributes(), shown.visible());
+            views.extend(Some(attributes).filter(|view| !view.text.is_empty()));
+            views.push(visible);
         }
         (views, is_json)
     }

@@ -12,6 +12,7 @@
 mod blocks;
 mod credentials;
 mod document;
+mod encoded;
 mod engine;
 mod guard;
 mod json;
@@ -95,7 +96,7 @@ impl Redactor {
 
     fn leaks_within(&self, text: &str, steps: &mut Steps) -> bool {
         let mut dirty = |text: &str| self.leaks_as_written(text, steps) != Ok(false);
-        dirty(text) || unmasked(text).is_some_and(|plain| dirty(&plain))
+        dirty(text) || unmasked(text).is_some_and(|plain| dirty(&plain)) || encoded::texts(text).any(|text| dirty(&text))
     }
 
     /// True when a page shows a reader something that must not reach a client, or holds what only a failing program writes.
@@ -108,11 +109,17 @@ impl Redactor {
         let text = self.without_allowed(text.as_bytes());
         let mut hidden = |view: View<'_>| self.any(&view.text, Asked::ALL, steps);
         let raw = View::of(&text);
-        let escaped = raw.has_escapes();
-        let marked = raw.has_markup();
-        Ok(hidden(View::of(&text))?
-            || (escaped && hidden(raw.unescaped())?)
-            || (marked && hidden(if escaped { raw.unescaped().visible() } else { raw.visible() })?))
+        if hidden(View::of(&text))? {
+            return Ok(true);
+        }
+        let plain = if raw.has_escapes() { Some(raw.unescaped()) } else { None };
+        if let Some(plain) = &plain
+            && hidden(View::of(&plain.text))?
+        {
+            return Ok(true);
+        }
+        let shown = plain.as_ref().unwrap_or(&raw);
+        Ok(shown.has_markup() && (hidden(shown.visible())? || hidden(shown.attributes())?))
     }
 
     /// The same for a cookie: tokens are what cookies are for.
@@ -299,6 +306,11 @@ mod tests {
         "Not valid here. password\n= hunter2secret\nat com.acme.Foo.bar(Foo.java:3)",
         "see %2Fsrv%2Fapp%2Fdao.py",
         "POST http://orders-service:8080/api failed",
+        // base64 of `Traceback (most recent call last):\n  File "/srv/app/x.py", line 3`
+        "VHJhY2ViYWNrIChtb3N0IHJlY2VudCBjYWxsIGxhc3QpOgogIEZpbGUgIi9zcnYvYXBwL3gucHkiLCBsaW5lIDM=",
+        "see VHJhY2ViYWNrIChtb3N0IHJlY2VudCBjYWxsIGxhc3QpOgogIEZpbGUgIi9zcnYvYXBwL3gucHkiLCBsaW5lIDM for more",
+        "<b title=\"at&#32;com.acme.Order.find(Order.java&colon;42)\">Not valid</b>",
+        r"failed in \x2fsrv\x2fapp\x2fdao.py",
     ];
 
     const CLEAN: &[&str] = &[
@@ -314,6 +326,8 @@ mod tests {
         "No route matches the request",
         "Version 1.2.3 is not supported",
         "Update your profile and set a name",
+        "The receipt MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAu1SU1LfVLPHCozMxH2Mo is not known",
+        "The value SGVsbG8gd29ybGQsIHRoaXMgaXMgYSB0ZXN0IG9mIGJhc2U2NC4= is not allowed",
     ];
 
     #[test]

@@ -171,10 +171,40 @@ impl<'t> View<'t> {
         out
     }
 
+    /// What tags hold (names and values of attributes) with entities undone, one tag a line: what a reader of the source sees, and a
+    /// program that asks for the value. Tags without entities stand in the source as they are.
+    pub(super) fn attributes(&self) -> View<'static> {
+        let mut out = self.derived();
+        let mut at = 0;
+        while let Some(found) = memchr(b'<', &self.text[at..]).map(|found| at + found) {
+            at = found + 1;
+            let opens = self.text.get(at).is_some_and(|next| next.is_ascii_alphabetic() || *next == b'?');
+            let window = &self.text[at..self.text.len().min(at + MAX_TAG)];
+            let Some(length) = memchr(b'>', window).filter(|length| opens && memchr(b'&', &window[..*length]).is_some()) else { continue };
+            let end = at + length;
+            while let Some(entity_at) = memchr(b'&', &self.text[at..end]).map(|entity_at| at + entity_at) {
+                out.push_run(self, at..entity_at);
+                at = entity_at + 1;
+                match entity(&self.text[entity_at..end]) {
+                    Some((character, length)) => {
+                        let mut buffer = [0; 4];
+                        out.push(character.encode_utf8(&mut buffer).as_bytes(), self, entity_at..entity_at + length);
+                        at = entity_at + length;
+                    }
+                    None => out.push_run(self, entity_at..at),
+                }
+            }
+            out.push_run(self, at..end);
+            out.break_line();
+            at = end;
+        }
+        out
+    }
+
     /// Are there backslash escapes that hide something?
     pub(super) fn has_escapes(&self) -> bool {
         let mut pairs = self.text.windows(2);
-        pairs.any(|pair| pair[0] == b'\\' && matches!(pair[1], b'n' | b't' | b'r' | b'"' | b'u' | b'/' | b'\\'))
+        pairs.any(|pair| pair[0] == b'\\' && matches!(pair[1], b'n' | b't' | b'r' | b'"' | b'u' | b'x' | b'/' | b'\\'))
     }
 
     /// Are there tags or entities?
@@ -213,6 +243,10 @@ fn escape(text: &[u8]) -> (Escaped, usize) {
         Some(b'n' | b'r') => (Escaped::one(b'\n'), 2),
         Some(b't' | b'b' | b'f') => (Escaped::one(b'\t'), 2),
         Some(byte @ (b'"' | b'\\' | b'/' | b'\'')) => (Escaped::one(*byte), 2),
+        Some(b'x') => {
+            let code = text.get(2..4).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            code.map_or((Escaped::one(b'\\'), 1), |code| (Escaped::one(code), 4))
+        }
         Some(b'u') => {
             let code = text.get(2..6).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u32::from_str_radix(hex, 16).ok());
             match code {
@@ -326,6 +360,13 @@ mod tests {
     }
 
     #[test]
+    fn what_attributes_hide_is_seen() {
+        let view = View::mapped(b"<a title=\"x&#32;&quot;y&quot;\" b='c'>t &amp; u<i>v</i><?x y=\"&lt;z\"?> 1 < 2 & 3 > 2").attributes();
+        assert_eq!(text(&view), "a title=\"x \"y\"\" b='c'\n?x y=\"<z\"?\n");
+        assert_eq!(text(&View::mapped(br"a\x2fb\xzz").unescaped()), r"a/b\xzz");
+    }
+
+    #[test]
     fn only_elements_are_markup() {
         for name in ["a", "wbr", "h6", "textarea", "BODY", "/p", "br/", "!DOCTYPE"] {
             assert!(element(name.as_bytes()).is_some(), "{name}");
@@ -337,7 +378,7 @@ mod tests {
         #[test]
         fn places_stay_within_the_source(source in "[<>a-z/&;\\\\\"nu0-9 \u{e4}]{0,80}") {
             let raw = View::mapped(source.as_bytes());
-            for view in [raw.strings(), raw.unescaped(), raw.visible(), raw.strings().unescaped().visible()] {
+            for view in [raw.strings(), raw.unescaped(), raw.visible(), raw.strings().unescaped().visible(), raw.attributes()] {
                 for range in view.sources(0..view.text.len()) {
                     proptest::prop_assert!(range.start < range.end && range.end <= source.len());
                 }

@@ -1,0 +1,42 @@
+//! Texts that hide in base64 (RFC 4648 4 and 5): some services answer with one encoded as a whole, or put one into a sentence.
+//!
+//! Only what becomes readable text is looked at: keys, digests and pictures do not.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// The shortest run that may hold a sign of an internal, in letters.
+const SHORTEST: usize = 24;
+
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// The readable texts that runs of base64 letters stand for.
+pub(super) fn texts(text: &str) -> impl Iterator<Item = String> {
+    let is_letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=');
+    let runs = text.as_bytes().split(move |byte| !is_letter(*byte));
+    runs.filter(|run| run.len() >= SHORTEST).filter_map(|run| {
+        // A run that is cut, or has a letter too many, still shows its beginning.
+        let run = &run[..run.len() - usize::from(run.len() % 4 == 1)];
+        let bytes = STANDARD.decode(run).or_else(|_| URL_SAFE.decode(run)).ok()?;
+        let readable = |text: &String| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'));
+        String::from_utf8(bytes).ok().filter(readable)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_readable_texts_come_out() {
+        let found = |text: &str| texts(text).collect::<Vec<_>>();
+        assert_eq!(found("x SGVsbG8gd29ybGQsIHRoaXMgaXMgYSB0ZXN0 y"), ["Hello world, this is a test"]);
+        assert_eq!(found("SGVsbG8gd29ybGQsIHRoaXMgaXMgYSB0ZXN0Cg=="), ["Hello world, this is a test\n"]);
+        assert!(found("MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAu1SU1LfVLPHCozMxH2Mo").is_empty());
+        assert!(found("SGVsbG8gd29ybGQ= short").is_empty());
+    }
+}
