@@ -19,6 +19,8 @@ pub mod names {
     pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
     /// Host the client asked for.
     pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    /// `X-Forwarded-Prefix`
+    pub const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
     /// When the client, or the route, stops waiting (RFC 3339).
     pub const X_REQUEST_DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline");
     /// A key by which a request may be repeated
@@ -40,7 +42,14 @@ pub fn is_banner(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("x-") else {
         return matches!(
             name,
-            "server" | "via" | "powered-by" | "liferay-portal" | "microsoftsharepointteamservices" | "server-timing" | "sourcemap"
+            "server"
+                | "via"
+                | "alt-svc"
+                | "powered-by"
+                | "liferay-portal"
+                | "microsoftsharepointteamservices"
+                | "server-timing"
+                | "sourcemap"
         );
     };
     matches!(
@@ -67,6 +76,9 @@ pub fn is_banner(name: &str) -> bool {
             | "rails-version"
             | "framework"
             | "application"
+            // What a server in front of the application does for it: our clients have no use for the paths.
+            | "sendfile"
+            | "lighttpd-send-file"
             | "mod-pagespeed"
             | "backend"
             | "backend-server"
@@ -86,6 +98,7 @@ pub fn is_banner(name: &str) -> bool {
             | "clacks-overhead"
     ) || rest.starts_with("debug")
         || rest.starts_with("php-")
+        || rest.starts_with("accel-")
         || rest.starts_with("drupal-")
         || rest.starts_with("jenkins")
         || rest.starts_with("symfony-")

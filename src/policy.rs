@@ -66,6 +66,8 @@ pub struct HeaderEdits {
     pub set: Vec<(HeaderName, HeaderValue)>,
     /// Removes every value of that name.
     pub remove: Vec<HeaderName>,
+    /// A name of these has other characters than letters, digits and dashes.
+    pub has_odd_names: bool,
 }
 
 impl HeaderEdits {
@@ -248,6 +250,8 @@ pub struct Policy {
     pub response_headers: HeaderEdits,
     /// Prefix removed from the path; `Location` and cookies get it back.
     pub strip_prefix: Option<String>,
+    /// `Path` and `Domain` of cookies are mapped back with it.
+    pub map_cookies: bool,
     /// Cross-origin rules.
     pub cors: Option<Cors>,
     /// Error reading and telling.

@@ -255,6 +255,7 @@ pub struct Route {
     pub methods: Option<Vec<At<String>>>,
     pub backend: Option<At<String>>,
     pub strip_prefix: Option<At<String>>,
+    pub map_cookies: Option<bool>,
     pub errors: ErrorKeys,
     pub leak_guard: Option<bool>,
     pub maintenance: Option<Maintenance>,

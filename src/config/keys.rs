@@ -334,6 +334,7 @@ fn route(s: &mut Section<'_, '_>) -> Route {
         methods: s.strings("methods", false),
         backend,
         strip_prefix: s.string("strip_prefix"),
+        map_cookies: s.boolean("map_cookies"),
         errors: s.table("errors", errors).unwrap_or_default(),
         leak_guard: s.boolean("leak_guard"),
         maintenance: maintenance(s),

@@ -301,6 +301,14 @@ pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: 
         // What is watched must be readable as it passes.
         headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
+    if let Some(prefix) = &policy.strip_prefix {
+        request_head::tell_prefix(&mut headers, prefix);
+    }
+    let edits = &policy.request_headers;
+    // An odd name of the operator's has a plain twin.
+    if !edits.is_empty() && (trip.seen.has_odd_names() || edits.has_odd_names) {
+        request_head::remove_twins(&mut headers, edits.remove.iter().chain(edits.set.iter().map(|(name, _)| name)));
+    }
     for name in &policy.request_headers.remove {
         headers.remove(name);
     }

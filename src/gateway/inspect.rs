@@ -52,11 +52,19 @@ pub(super) fn open(gateway: &Gateway, reply: Reply, route: &Route, client: &Clie
         return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}")));
     }
     let (policy, mode) = (&route.policy, gateway.plan.mode);
-    let traits = response_head::prepare(&mut parts.headers, mode == Mode::Development)?;
+    let traits = response_head::prepare(&mut parts.headers, parts.status, mode == Mode::Development)?;
     if traits.refers {
         let client_host = trip.host_header();
         let host = route.backend.host_for(lease.endpoint(), client_host.as_ref()).as_bytes();
-        Mapping { prefix: policy.strip_prefix.as_deref(), targets: &route.backend.targets, host }.apply(&mut parts.headers);
+        let mapping = Mapping {
+            prefix: policy.strip_prefix.as_deref(),
+            targets: &route.backend.targets,
+            host,
+            client_host: client_host.as_ref().map_or(b"", http::HeaderValue::as_bytes),
+            cookies: policy.map_cookies,
+            shows_internals: mode == Mode::Development,
+        };
+        mapping.apply(&mut parts.headers);
     }
     if traits.connection_auth {
         lease.make_private(&client.private);

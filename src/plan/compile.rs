@@ -195,6 +195,7 @@ impl Builder<'_> {
         policy.errors.languages = languages;
         policy.leak_guard = keys.leak_guard.unwrap_or(false);
         policy.maintenance = keys.maintenance;
+        policy.map_cookies = keys.map_cookies.unwrap_or(true);
         policy.strip_prefix = keys.strip_prefix.as_ref().and_then(|prefix| self.strip_prefix(prefix, &rule.path));
         policy.cors = keys.cors.as_ref().and_then(|keys| cors(keys, methods.as_deref(), self.problems));
         let limits = self.limits_of(&layers.limits());

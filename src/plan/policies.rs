@@ -10,6 +10,7 @@ use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, LimitUse, PolicyKeys, R
 use crate::config::section::At;
 use crate::data_rate::MinRate;
 use crate::policy::{Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Timeouts};
+use crate::upstream::forwarding::is_odd;
 
 /// Everything one policy is merged from, most specific first.
 pub(super) struct Layers<'f> {
@@ -66,6 +67,7 @@ impl<'f> Layers<'f> {
             request_headers: self.first(|keys| &keys.request_headers).map(edits).unwrap_or_default(),
             response_headers: self.first(|keys| &keys.response_headers).map(edits).unwrap_or_default(),
             strip_prefix: None,
+            map_cookies: true,
             cors: None,
             errors: self.errors(problems),
             leak_guard: false,
@@ -132,7 +134,8 @@ fn retry(keys: &RetryKeys, problems: &mut Problems) -> Retry {
 }
 
 fn edits(keys: EditKeys) -> HeaderEdits {
-    HeaderEdits { set: keys.set, remove: keys.remove }
+    let has_odd_names = keys.remove.iter().chain(keys.set.iter().map(|(name, _)| name)).any(|name| is_odd(name.as_str()));
+    HeaderEdits { set: keys.set, remove: keys.remove, has_odd_names }
 }
 
 /// The cross-origin rules of a route.

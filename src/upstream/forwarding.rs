@@ -19,9 +19,20 @@ pub(super) fn hop_address(hop: &str) -> Option<IpAddr> {
     address.or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|a| a.ip())).map(|a| a.to_canonical())
 }
 
-/// CGI-style servers read `_` as `-`: a second way to write a header that the gateway owns.
+/// True for a name that CGI-style servers read as another one: WSGI and PHP turn `-` and `.` into `_`, some servers every character that
+/// is no letter or digit, so `X_Auth_User` and `X.Auth.User` arrive as `X-Auth-User` does.
+pub fn is_odd(name: &str) -> bool {
+    !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// The name that such a server makes of it, written with dashes.
+pub fn dashed(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+}
+
+/// A second way to write a header that the gateway owns.
 pub(super) fn spoofs(name: &str) -> bool {
-    let dashed = name.replace('_', "-");
+    let dashed = dashed(name);
     speaks_for_others(&dashed)
         || matches!(dashed.as_str(), "x-request-id" | "host" | "content-length" | "transfer-encoding" | "authorization" | "proxy" | "via")
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::backend::Target;
+use super::internal::is_internal;
 
 /// How paths and authorities are mapped back. Works on bytes: a reference that no URI parser takes must not pass unseen.
 #[derive(Clone, Copy, Debug)]
@@ -17,39 +18,90 @@ pub struct Mapping<'a> {
     pub targets: &'a [Arc<Target>],
     /// `Host` that was sent upstream.
     pub host: &'a [u8],
+    /// `Host` as the client named it: it is no secret, even if it is a name that exists only inside.
+    pub client_host: &'a [u8],
+    /// Whether `Path` and `Domain` of cookies are mapped.
+    pub cookies: bool,
+    /// Whether references to other hosts inside may pass; in development they do.
+    pub shows_internals: bool,
+}
+
+/// What becomes of a reference.
+#[derive(Debug, PartialEq, Eq)]
+enum Mapped {
+    /// It stays as it is.
+    Same,
+    /// It becomes this.
+    To(Vec<u8>),
+    /// It names a host inside, and does not pass.
+    Internal,
 }
 
 impl Mapping<'_> {
-    /// Maps `Location`, `Content-Location`, `Refresh` and `Set-Cookie`.
+    /// Maps `Location`, `Content-Location`, `Refresh`, `Link` and `Set-Cookie`.
     pub fn apply(&self, headers: &mut HeaderMap) {
         rebuild(headers, &header::LOCATION, |value| self.reference(value));
         rebuild(headers, &header::CONTENT_LOCATION, |value| self.reference(value));
         rebuild(headers, &header::REFRESH, |value| self.refresh(value));
-        rebuild(headers, &header::SET_COOKIE, |value| Some(self.cookie(value)));
+        rebuild(headers, &header::LINK, |value| self.links(value));
+        rebuild(headers, &header::SET_COOKIE, |value| Mapped::To(self.cookie(value)));
     }
 
-    /// A URI reference as the client should see it; `None` when it stays as it is.
-    fn reference(&self, value: &[u8]) -> Option<Vec<u8>> {
+    /// A URI reference as the client should see it.
+    fn reference(&self, value: &[u8]) -> Mapped {
         let prefix = self.prefix.unwrap_or_default().as_bytes();
         let Some(after_scheme) = authority_start(value) else {
-            return (value.starts_with(b"/") && !prefix.is_empty()).then(|| [prefix, value].concat());
+            let has_it = value.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?' | b'#')));
+            let is_path = value.starts_with(b"/") && !prefix.is_empty() && !has_it;
+            return if is_path { Mapped::To([prefix, value].concat()) } else { Mapped::Same };
         };
         let rest = &value[after_scheme..];
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#' | b'\\')).unwrap_or(rest.len());
         if !self.is_upstream(&rest[..end]) {
-            return None;
+            return if self.may_show(&rest[..end]) { Mapped::Same } else { Mapped::Internal };
         }
         // The upstream named itself: the client stays where it is.
         let slash: &[u8] = if rest[end..].starts_with(b"/") { b"" } else { b"/" };
-        Some([prefix, slash, &rest[end..]].concat())
+        let path = [slash, &rest[end..]].concat();
+        match self.reference(&path) {
+            Mapped::To(mapped) => Mapped::To(mapped),
+            Mapped::Same | Mapped::Internal => Mapped::To(path),
+        }
     }
 
-    fn refresh(&self, value: &[u8]) -> Option<Vec<u8>> {
-        let at = value.windows(4).position(|part| part.eq_ignore_ascii_case(b"url="))? + 4;
+    fn refresh(&self, value: &[u8]) -> Mapped {
+        let Some(at) = value.windows(4).position(|part| part.eq_ignore_ascii_case(b"url=")).map(|at| at + 4) else { return Mapped::Same };
         let bare = value[at..].trim_ascii();
         let bare = bare.strip_prefix(b"\"").or(bare.strip_prefix(b"'")).unwrap_or(bare);
         let bare = bare.strip_suffix(b"\"").or(bare.strip_suffix(b"'")).unwrap_or(bare);
-        self.reference(bare).map(|mapped| [&value[..at], &mapped].concat())
+        match self.reference(bare) {
+            Mapped::To(mapped) => Mapped::To([&value[..at], &mapped].concat()),
+            other => other,
+        }
+    }
+
+    /// The links of one line (RFC 8288 3), each with its target mapped; one whose target is inside goes.
+    fn links(&self, value: &[u8]) -> Mapped {
+        let kept: Vec<Vec<u8>> = split_links(value)
+            .filter_map(|link| {
+                let open = link.iter().position(|b| *b == b'<');
+                let close = link.iter().position(|b| *b == b'>');
+                let Some((open, close)) = open.zip(close).filter(|(open, close)| open < close) else { return Some(link.to_vec()) };
+                match self.reference(&link[open + 1..close]) {
+                    Mapped::Same => Some(link.to_vec()),
+                    Mapped::To(mapped) => Some([&link[..=open], &mapped, &link[close..]].concat()),
+                    Mapped::Internal => None,
+                }
+            })
+            .collect();
+        if kept.is_empty() { Mapped::Internal } else { Mapped::To(kept.join(&b", "[..])) }
+    }
+
+    /// May a client read this authority? Not if it names another host inside than the one that the client itself named.
+    fn may_show(&self, authority: &[u8]) -> bool {
+        let authority = authority.rsplit(|b| *b == b'@').next().unwrap_or_default().trim_ascii();
+        let (host, own) = (split_port(authority).0, split_port(self.client_host).0);
+        self.shows_internals || host.eq_ignore_ascii_case(own) || !is_internal(host)
     }
 
     /// Does this authority (perhaps with user information) name the upstream?
@@ -63,22 +115,27 @@ impl Mapping<'_> {
         authority.eq_ignore_ascii_case(self.host) || self.targets.iter().any(|target| own(target.host.as_bytes(), Some(target.port)))
     }
 
-    /// `Path` gets the prefix back; a `Domain` that names the endpoint goes, which makes the cookie the client's host's.
+    /// `Path` gets the prefix back; a `Domain` that names the endpoint or another host inside goes, which makes the cookie the client's
+    /// host's. A browser takes a name with a prefix of its own only as it is (RFC 6265bis 4.1.3).
     fn cookie(&self, value: &[u8]) -> Vec<u8> {
+        let own_rules =
+            [&b"__host-"[..], b"__secure-"].iter().any(|name| value.len() >= name.len() && value[..name.len()].eq_ignore_ascii_case(name));
+        let maps = self.cookies && !own_rules;
         let mut out = Vec::with_capacity(value.len() + 16);
         for (at, part) in value.split(|b| *b == b';').enumerate() {
             let equals = part.iter().position(|b| *b == b'=');
             let (name, attribute) = equals.map_or((part, &b""[..]), |equals| (&part[..equals], &part[equals + 1..]));
             let (name, attribute) = (name.trim_ascii(), attribute.trim_ascii());
             let is = |wanted: &[u8]| at > 0 && name.eq_ignore_ascii_case(wanted);
-            if is(b"domain") && self.is_upstream(attribute.strip_prefix(b".").unwrap_or(attribute)) {
+            let domain = attribute.strip_prefix(b".").unwrap_or(attribute);
+            if is(b"domain") && ((self.cookies && self.is_upstream(domain)) || !self.may_show(domain)) {
                 continue;
             }
             if at > 0 {
                 out.push(b';');
             }
             match self.prefix {
-                Some(prefix) if is(b"path") && attribute.starts_with(b"/") => {
+                Some(prefix) if maps && is(b"path") && attribute.starts_with(b"/") => {
                     let path = if attribute == b"/" { b"" } else { attribute };
                     out.extend_from_slice(&[b" Path=", prefix.as_bytes(), path].concat());
                 }
@@ -89,8 +146,25 @@ impl Mapping<'_> {
     }
 }
 
+/// The links of a line: commas between them, but not within `<...>` or quotes.
+fn split_links(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut target, mut quoted, mut escaped) = (false, false, false);
+    let mut ends = move |byte: &u8| {
+        let escapes = escaped;
+        escaped = quoted && !escapes && *byte == b'\\';
+        match byte {
+            b'"' if !target && !escapes => quoted = !quoted,
+            b'<' if !quoted => target = true,
+            b'>' if !quoted => target = false,
+            _ => {}
+        }
+        *byte == b',' && !target && !quoted
+    };
+    value.split(move |byte| ends(byte)).map(<[u8]>::trim_ascii).filter(|link| !link.is_empty())
+}
+
 /// Maps every value of a header; those that `map` leaves stay as they are.
-fn rebuild(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+fn rebuild(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Mapped) {
     let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
     if values.is_empty() {
         return;
@@ -98,9 +172,10 @@ fn rebuild(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Op
     headers.remove(name);
     for value in values {
         match map(value.as_bytes()) {
-            None => drop(headers.append(name, value)),
+            Mapped::Same => drop(headers.append(name, value)),
+            Mapped::Internal => {}
             // Bytes of a header value, cut and joined with ASCII, are a header value again.
-            Some(mapped) => drop(HeaderValue::from_bytes(&mapped).map(|mapped| headers.append(name, mapped))),
+            Mapped::To(mapped) => drop(HeaderValue::from_bytes(&mapped).map(|mapped| headers.append(name, mapped))),
         }
     }
 }
@@ -133,11 +208,22 @@ mod tests {
 
     fn mapped(name: &'static str, value: &'static str) -> String {
         let targets = targets();
-        let mapping = Mapping { prefix: Some("/orders"), targets: &targets, host: b"10.0.0.11:8080" };
+        let mapping = mapping(&targets);
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
         mapping.apply(&mut headers);
-        String::from_utf8(headers[name].as_bytes().to_vec()).unwrap()
+        headers.get(name).map_or("-".into(), |value| String::from_utf8(value.as_bytes().to_vec()).unwrap())
+    }
+
+    fn mapping(targets: &[Arc<Target>]) -> Mapping<'_> {
+        Mapping {
+            prefix: Some("/orders"),
+            targets,
+            host: b"10.0.0.11:8080",
+            client_host: b"shop.corp:8443",
+            cookies: true,
+            shows_internals: false,
+        }
     }
 
     #[test]
@@ -151,8 +237,38 @@ mod tests {
         assert_eq!(mapped("location", "http://u:pw@10.0.0.11:8080/a b"), "/orders/a b");
         assert_eq!(mapped("location", "http://10.0.0.11:9999/café"), "/orders/café");
         assert_eq!(mapped("location", "http://sibling.internal:81?x"), "/orders/?x");
-        assert_eq!(mapped("location", "https://sibling.internal:444/x"), "https://sibling.internal:444/x");
+        assert_eq!(mapped("location", "/orders/7"), "/orders/7");
+        assert_eq!(mapped("location", "/orders"), "/orders");
+        assert_eq!(mapped("location", "/orderspage"), "/orders/orderspage");
+        assert_eq!(mapped("location", "http://10.0.0.11:8080/orders/7"), "/orders/7");
         assert_eq!(mapped("refresh", "0; url=http://10.0.0.11:8080/a"), "0; url=/orders/a");
+    }
+
+    #[test]
+    fn hosts_inside_do_not_pass() {
+        for value in ["https://sibling.internal:444/x", "http://10.0.0.5:8080/admin", "//db/x", "http://u:p@[fd00::1]/x"] {
+            assert_eq!(mapped("location", value), "-", "{value}");
+            assert_eq!(mapped("content-location", value), "-", "{value}");
+        }
+        assert_eq!(mapped("refresh", "0; url='http://10.0.0.5/'"), "-");
+        assert_eq!(mapped("location", "https://shop.corp/x"), "https://shop.corp/x", "the client named it itself");
+        assert_eq!(mapped("set-cookie", "a=b; Domain=.internal.corp; Secure"), "a=b; Secure");
+        let targets = targets();
+        let open = Mapping { shows_internals: true, ..mapping(&targets) };
+        assert_eq!(open.reference(b"http://10.0.0.5:8080/admin"), Mapped::Same);
+    }
+
+    #[test]
+    fn links_are_mapped_one_by_one() {
+        assert_eq!(
+            mapped("link", "<http://10.0.0.11:8080/items?page=2>; rel=\"next\", </items?page=9>; rel=last; title=\"a, <b>\""),
+            "</orders/items?page=2>; rel=\"next\", </orders/items?page=9>; rel=last; title=\"a, <b>\""
+        );
+        assert_eq!(
+            mapped("link", "<http://10.0.0.5/x>; rel=up, <https://example.com/a,b>; rel=help"),
+            "<https://example.com/a,b>; rel=help"
+        );
+        assert_eq!(mapped("link", "<http://10.0.0.5/x>; rel=up"), "-");
     }
 
     #[test]
@@ -160,15 +276,19 @@ mod tests {
         assert_eq!(mapped("set-cookie", "a=b; Path=/; HttpOnly"), "a=b; Path=/orders; HttpOnly");
         assert_eq!(mapped("set-cookie", "a=b; path=/x; Domain=10.0.0.11"), "a=b; Path=/orders/x");
         assert_eq!(mapped("set-cookie", "a=b; Domain=example.com"), "a=b; Domain=example.com");
+        assert_eq!(mapped("set-cookie", "__Host-sid=1; Path=/; Secure"), "__Host-sid=1; Path=/; Secure");
+        assert_eq!(mapped("set-cookie", "__Secure-sid=1; Path=/; Secure"), "__Secure-sid=1; Path=/; Secure");
+        let targets = targets();
+        assert_eq!(Mapping { cookies: false, ..mapping(&targets) }.cookie(b"a=b; Path=/; Domain=10.0.0.11"), b"a=b; Path=/");
     }
 
     proptest::proptest! {
         #[test]
         fn nothing_panics(value in "[ -~]{0,60}") {
             let targets = targets();
-            let mapping = Mapping { prefix: Some("/p"), targets: &targets, host: b"h" };
+            let mapping = mapping(&targets);
             let mut headers = HeaderMap::new();
-            for name in ["location", "refresh", "set-cookie"] {
+            for name in ["location", "refresh", "set-cookie", "link"] {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap());
             }
             mapping.apply(&mut headers);

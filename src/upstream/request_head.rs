@@ -9,7 +9,7 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::forwarding::{forwarded_for, hop_address, speaks_for_others, spoofs};
+use super::forwarding::{dashed, forwarded_for, hop_address, is_odd, speaks_for_others, spoofs};
 use super::trace_context::{is_traceparent, new_traceparent};
 use crate::context::{Dialect, Peer, RequestId, Wanted};
 use crate::header::names;
@@ -17,7 +17,8 @@ use crate::header::names;
 /// Bits for what must be removed before the request goes on.
 mod found {
     pub(super) const FORWARDED: u32 = 1;
-    pub(super) const UNDERSCORE: u32 = 1 << 1;
+    /// Names that some servers read as others.
+    pub(super) const ODD: u32 = 1 << 1;
     pub(super) const COOKIE_CRUMBS: u32 = 1 << 2;
 }
 
@@ -159,12 +160,17 @@ impl Seen {
             "x-forwarded-proto" => self.rare_mut().forwarded_proto = true,
             "x-forwarded-host" => self.rare_mut().forwarded_host = true,
             "forwarded" => self.rare_mut().forwarded = Some(value.clone()),
-            _ if name.as_bytes().contains(&b'_') && spoofs(name) => self.bits |= found::UNDERSCORE,
+            _ if is_odd(name) => self.bits |= found::ODD,
             _ => {}
         }
         if matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'p' | b'c')) && speaks_for_others(name) {
             self.bits |= found::FORWARDED;
         }
+    }
+
+    /// Are there names that some servers read as others?
+    pub const fn has_odd_names(&self) -> bool {
+        self.bits & found::ODD != 0
     }
 
     /// Bytes and number of all header fields, as HTTP/1.1 would write them.
@@ -286,8 +292,8 @@ pub fn prepare(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) -> Hea
             headers.remove(*name);
         }
     }
-    if seen.bits & found::UNDERSCORE != 0 {
-        let spoofed: Vec<_> = headers.keys().filter(|name| name.as_str().contains('_') && spoofs(name.as_str())).cloned().collect();
+    if seen.has_odd_names() {
+        let spoofed: Vec<_> = headers.keys().filter(|name| is_odd(name.as_str()) && spoofs(name.as_str())).cloned().collect();
         for name in spoofed {
             headers.remove(name);
         }
@@ -307,6 +313,26 @@ pub fn prepare(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) -> Hea
     let begun = new_traceparent();
     headers.insert(names::TRACEPARENT, begun.clone());
     begun
+}
+
+/// Drops what some servers would read as one of `names` although it is written differently: a client must not stand in for what the
+/// operator sets, nor bring back what the operator removes.
+pub fn remove_twins<'n>(headers: &mut HeaderMap, names: impl Iterator<Item = &'n HeaderName>) {
+    let own: Vec<(String, &HeaderName)> = names.map(|name| (dashed(name.as_str()), name)).collect();
+    let is_twin = |name: &HeaderName| {
+        let read_as = dashed(name.as_str());
+        own.iter().any(|(own, exact)| *own == read_as && *exact != name)
+    };
+    let twins: Vec<HeaderName> = headers.keys().filter(|name| is_twin(name)).cloned().collect();
+    twins.into_iter().for_each(|name| drop(headers.remove(name)));
+}
+
+/// Tells the path prefix that was removed, behind that which a trusted proxy has removed before.
+pub fn tell_prefix(headers: &mut HeaderMap, prefix: &str) {
+    let before = headers.get(names::X_FORWARDED_PREFIX).map_or(&b""[..], HeaderValue::as_bytes).trim_ascii_end();
+    if let Ok(value) = HeaderValue::from_bytes(&[before.strip_suffix(b"/").unwrap_or(before), prefix.as_bytes()].concat()) {
+        headers.insert(names::X_FORWARDED_PREFIX, value);
+    }
 }
 
 fn remove_named_by_connection(headers: &mut HeaderMap) {

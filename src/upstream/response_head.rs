@@ -1,5 +1,6 @@
 //! The response's head: read once, cleaned of what must not reach a client. What it refers to is told, for `mapping`.
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::request_head::is_connection_auth;
@@ -29,6 +30,7 @@ pub struct Traits {
 #[derive(Default)]
 struct Scan {
     traits: Traits,
+    upgrade_required: bool,
     bytes: usize,
     length: bool,
     coding: bool,
@@ -39,12 +41,12 @@ struct Scan {
     remove: Vec<HeaderName>,
 }
 
-/// Cleans the headers. `keep_banners` in development mode.
+/// Cleans the headers of a response with this status. `keep_banners` in development mode.
 ///
 /// # Errors
 /// Conflicting framing (`Content-Length` beside `Transfer-Encoding`) and oversized headers are failures of the upstream.
-pub fn prepare(headers: &mut HeaderMap, keep_banners: bool) -> Result<Traits, Failure> {
-    let mut scan = Scan::default();
+pub fn prepare(headers: &mut HeaderMap, status: StatusCode, keep_banners: bool) -> Result<Traits, Failure> {
+    let mut scan = Scan { upgrade_required: status == StatusCode::UPGRADE_REQUIRED, ..Scan::default() };
     for (name, value) in headers.iter() {
         scan.note(name, value, keep_banners)?;
     }
@@ -91,10 +93,13 @@ impl Scan {
                 self.remove.push(name.clone());
             }
             "connection" => {
-                self.remove.extend(named_by(value));
+                let kept = self.upgrade_required;
+                self.remove.extend(named_by(value).filter(|name| !(kept && *name == header::UPGRADE)));
                 self.connection = true;
             }
             "server" => self.server = !keep_banners,
+            // What a client must upgrade to (RFC 9110 15.5.22).
+            "upgrade" if self.upgrade_required => {}
             "keep-alive"
             | "proxy-connection"
             | "te"
@@ -107,7 +112,7 @@ impl Scan {
             "trailer" => self.announced = true,
             "content-type" => self.traits.dialect = self.traits.dialect.or_else(|| Dialect::of_content_type(value.as_bytes())),
             "grpc-status" => self.traits.grpc_status = true,
-            "location" | "refresh" | "content-location" | "set-cookie" => self.traits.refers = true,
+            "location" | "refresh" | "content-location" | "set-cookie" | "link" => self.traits.refers = true,
             "www-authenticate" => self.traits.connection_auth |= is_connection_auth(value),
             other if !keep_banners && is_banner(other) => self.remove.push(name.clone()),
             _ => {}
@@ -205,7 +210,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("content-length", HeaderValue::from_static("1"));
         headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
-        let failure = prepare(&mut headers, false).unwrap_err();
+        let failure = prepare(&mut headers, StatusCode::OK, false).unwrap_err();
         assert_eq!(failure.kind, Kind::ResponseMalformed);
     }
 
@@ -216,7 +221,7 @@ mod tests {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x-hop"));
         }
         headers.insert("x-useful", HeaderValue::from_static("1"));
-        prepare(&mut headers, false).unwrap();
+        prepare(&mut headers, StatusCode::OK, false).unwrap();
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-useful"]);
     }
 }

@@ -340,3 +340,76 @@ fn a_body_that_looks_like_an_answer_is_a_body() {
     assert_eq!(client.response("GET").text(), format!("begin{TRICK}"));
     assert_eq!(client.response("GET").text(), "second");
 }
+
+/// CGI, WSGI and PHP read `X_Auth_User` and `X.Auth.User` as `X-Auth-User`.
+#[test]
+fn twins_of_a_header_that_the_operator_edits_do_not_pass() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(
+        origin.address,
+        "[defaults]\nrequest_headers = { set = { \"X-Auth-User\" = \"gw\", \"x_odd\" = \"own\" }, remove = [\"X-Drop\"] }\n",
+    );
+    let twins = [
+        "X_Auth_User",
+        "X.Auth.User",
+        "x-auth_user",
+        "X_Drop",
+        "X-Odd",
+        "X.Forwarded.For",
+        "X_Forwarded_For",
+        "Content_Length",
+        "X!Request~Id",
+    ];
+    let lines: String = twins.iter().map(|name| format!("{name}: 6.6.6.6\r\n")).collect();
+    let response = send(gateway.address, format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}X_Other: kept\r\nConnection: close\r\n\r\n"));
+    let text = response.text().to_ascii_lowercase();
+    assert!(
+        !text.contains("6.6.6.6") && text.contains("x-auth-user: gw") && text.contains("x_odd: own") && text.contains("x_other: kept"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_prefix_that_was_removed_is_told() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::start(&format!(
+        "[listen]\ntrusted_proxies = [\"127.0.0.1\"]\n[backends.o]\nendpoints = [\"http://{}\"]\n\
+         [[routes]]\npath = \"/orders/*\"\nbackend = \"o\"\nstrip_prefix = \"/orders\"\n",
+        origin.address
+    ));
+    let told = |more: &str| {
+        let response = send(gateway.address, format!("GET /orders/7 HTTP/1.1\r\nHost: a\r\n{more}Connection: close\r\n\r\n"));
+        response.text().lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("x-forwarded-prefix: ").map(str::to_owned))
+    };
+    assert_eq!(told("").as_deref(), Some("/orders"));
+    assert_eq!(told("X-Forwarded-Prefix: /shop/\r\n").as_deref(), Some("/shop/orders"));
+}
+
+#[test]
+fn what_an_upstream_says_of_hosts_inside_does_not_pass() {
+    for header in [
+        "Location: http://10.0.0.5:8080/admin",
+        "Content-Location: http://db.internal/x",
+        "Refresh: 0; url=http://10.0.0.5/",
+        "Link: <http://10.0.0.5/x>; rel=up",
+        "X-Accel-Redirect: /protected/10.0.0.5",
+        "X-Sendfile: /srv/10.0.0.5/file",
+        "Alt-Svc: h2=\"10.0.0.5:443\"",
+    ] {
+        let origin = Origin::says(format!("HTTP/1.1 302 X\r\n{header}\r\nContent-Length: 0\r\nX-Other: kept\r\n\r\n"));
+        let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+        let response = send(gateway.address, "GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n");
+        assert!(response.status == 302 && response.header("x-other").is_some(), "{header}");
+        let shown = response.everything();
+        assert!(!shown.contains("10.0.0.5") && !shown.contains("db.internal"), "{header}: {shown}");
+    }
+}
+
+#[test]
+fn a_426_says_to_what() {
+    let origin = Origin::says("HTTP/1.1 426 Upgrade Required\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n");
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let response = get(gateway.address, "/");
+    assert_eq!((response.status, assert_contract("GET", &response)), (426, "UPGRADE_REQUIRED".into()));
+    assert_eq!(response.header("upgrade"), Some("websocket"));
+}
