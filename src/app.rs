@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::admin;
@@ -31,6 +31,8 @@ use crate::upstream::dispatch::Upstreams;
 use crate::upstream::resolve::Resolver;
 use crate::upstream::watch as upstream_watch;
 
+/// How long the last answers of a drain that took too long may take to be written.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How often a core hands its log lines over.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// Every so many flushes, idle upstream connections and rate-limit keys are looked through, and memory may go back.
@@ -197,6 +199,7 @@ impl Worker {
             via: self.via,
             lifecycle: self.lifecycle,
             wall: WallClock::default(),
+            over: Notify::new(),
         });
         let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
         let shared =
@@ -213,6 +216,11 @@ impl Worker {
             }
         }
         let drained = tokio::time::timeout(drain_timeout, all_gone.recv()).await.is_ok();
+        if !drained {
+            // Where nothing was sent yet the client is told; what has begun is cut.
+            gateway.over.notify_waiters();
+            let _ = tokio::time::timeout(LAST_WORDS, all_gone.recv()).await;
+        }
         upkeep.abort();
         drained
     }

@@ -26,8 +26,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use arrive::Early;
@@ -63,6 +64,8 @@ pub struct Gateway {
     pub lifecycle: Arc<Lifecycle>,
     /// Wall time; the core's upkeep sets it.
     pub wall: WallClock,
+    /// Tells requests under way that the time for them is over: `drain_timeout` has elapsed.
+    pub over: Notify,
 }
 
 /// How far a shutdown is; shared by all cores and the admin listener.
@@ -143,11 +146,18 @@ impl<F: Into<Failure>> From<F> for Trouble {
 impl Gateway {
     /// Serves one request. Never fails: every trouble becomes an answer.
     async fn serve(&self, client: &Client, mut trip: Box<Trip>) -> Response<Body> {
-        let walked = rescue::catching(pin!(self.walk(client, &mut trip))).await;
+        let trip_is_multiplexed = trip.version == Version::HTTP_2;
+        // What was woken when the listeners closed asks from then on. A stream of HTTP/2 is not woken by its connection, and asks always.
+        let asks = || trip_is_multiplexed || self.lifecycle.is_closing();
+        let walked = {
+            let walk = pin!(self.walk(client, &mut trip));
+            rescue::until(pin!(self.over.notified()), asks, pin!(rescue::catching(walk))).await
+        };
         match walked {
-            Ok(Ok(passage)) => self.pass(passage, trip, client),
-            Ok(Err(trouble)) => self.answer(trouble, trip),
-            Err(rescue::Panicked) => self.answer(Kind::Internal.into(), trip),
+            Some(Ok(Ok(passage))) => self.pass(passage, trip, client),
+            Some(Ok(Err(trouble))) => self.answer(trouble, trip),
+            Some(Err(rescue::Panicked)) => self.answer(Kind::Internal.into(), trip),
+            None => self.answer(Failure::because(Kind::ShuttingDown, "drain_timeout elapsed before the answer began").into(), trip),
         }
     }
 
@@ -176,6 +186,7 @@ impl Gateway {
         // What was held of the body is the upstream's now.
         trip.read = None;
         let reply = asked.inspect_err(|failure| admit::unanswered(route, failure))?;
+        deadline::check(trip, reply.at)?;
         let opened = inspect::open(self, reply, route, client, trip)?;
         match inspect::judge(&opened, route, trip) {
             None => Ok(opened.stream()),

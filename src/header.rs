@@ -52,6 +52,14 @@ pub fn is_banner(name: &str) -> bool {
                 | "sourcemap"
         );
     };
+    is_banner_name(rest)
+        || ["debug", "php-", "accel-", "drupal-", "jenkins", "symfony-", "error-detail", "exception", "stack", "trace-dump"]
+            .iter()
+            .any(|begin| rest.starts_with(begin))
+}
+
+/// The same for what stands behind `x-`.
+fn is_banner_name(rest: &str) -> bool {
     matches!(
         rest,
         "powered-by"
@@ -96,16 +104,7 @@ pub fn is_banner(name: &str) -> bool {
             | "cf-powered-by"
             | "envoy-upstream-service-time"
             | "clacks-overhead"
-    ) || rest.starts_with("debug")
-        || rest.starts_with("php-")
-        || rest.starts_with("accel-")
-        || rest.starts_with("drupal-")
-        || rest.starts_with("jenkins")
-        || rest.starts_with("symfony-")
-        || rest.starts_with("error-detail")
-        || rest.starts_with("exception")
-        || rest.starts_with("stack")
-        || rest.starts_with("trace-dump")
+    )
 }
 
 /// Trailer fields that may pass: none that frames, routes, authenticates or describes the content (RFC 9110 6.5.1), no

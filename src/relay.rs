@@ -72,13 +72,16 @@ pub struct Relay<T: Tail> {
     body: Incoming,
     tail: Option<T>,
     watch: Watch,
+    /// Something was sent, or hyper has sent the head when it was told to wait.
+    begun: bool,
 }
 
 impl<T: Tail> Relay<T> {
     /// Begins. A body that is already over finishes its tail at once.
     pub fn new(prefix: Prefix, body: Incoming, tail: T, clocks: BodyClocks) -> Self {
         let Prefix { data, trailers } = prefix;
-        let mut relay = Self { prefix: (!data.is_empty()).then_some(data), trailers, body, tail: Some(tail), watch: Watch::new(clocks) };
+        let mut relay =
+            Self { prefix: (!data.is_empty()).then_some(data), trailers, body, tail: Some(tail), watch: Watch::new(clocks), begun: false };
         relay.finish_at_end();
         relay
     }
@@ -118,14 +121,17 @@ impl<T: Tail> Flow for Relay<T> {
             return self.end_with(*trailers);
         }
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            self.begun = true;
             return match self.watch.poll(cx) {
                 Poll::Ready(kind) => self.fail(kind.into()),
                 Poll::Pending => Poll::Pending,
             };
         };
-        if let Some(kind) = self.watch.moved() {
+        // The first bytes pass at any time: without them the head would not be sent either, and the client be told nothing.
+        if let Some(kind) = self.watch.moved().filter(|_| self.begun) {
             return self.fail(kind.into());
         }
+        self.begun = true;
         match frame {
             None => {
                 if let Some(tail) = self.tail.take() {

@@ -344,6 +344,10 @@ fn upload(policy: &Policy, headers: &mut HeaderMap, trip: &mut Trip) -> (Upload,
             (body, progress, if may_repeat { Replay::Whole(bytes) } else { Replay::Never })
         }
         (read, Some((body, hold))) => {
+            if http_body::Body::size_hint(&body).exact().is_none() {
+                // Content of unknown length, whatever the method (RFC 9110 9.3.1): hyper would not send it with GET or HEAD.
+                headers.insert(http::header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
             let bounds = Bounds { limit: policy.request_body_limit, idle: policy.timeouts.request_body, min_rate: trip.min_rate(policy) };
             let before = read.map(|(bytes, _)| bytes).unwrap_or_default();
             let (body, progress) = Upload::stream(before, body, hold, bounds);

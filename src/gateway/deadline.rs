@@ -35,6 +35,11 @@ pub(super) fn set(route: &Route, trip: &mut Trip) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The time may be over when the head of an answer comes: as long as nothing was sent, the client can still be told.
+pub(super) fn check(trip: &Trip, now: Instant) -> Result<(), Failure> {
+    if trip.deadline.is_some_and(|deadline| deadline <= now) { Err(Kind::TotalTimeout.into()) } else { Ok(()) }
+}
+
 /// Time that a named moment leaves; none where the value is no moment.
 fn left_until(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     let moment: SystemTime = value.to_str().ok()?.trim().parse::<jiff::Timestamp>().ok()?.into();
@@ -91,7 +96,7 @@ fn timeout_text(left: Duration) -> String {
     let micros = left.as_micros();
     match micros {
         0..100_000_000 => format!("{micros}u"),
-        100_000_000..100_000_000_000 => format!("{}m", micros.div_ceil(1000)),
+        100_000_000..=99_999_999_000 => format!("{}m", micros.div_ceil(1000)),
         _ => format!("{}S", micros.div_ceil(1_000_000).min(99_999_999)),
     }
 }
@@ -107,8 +112,16 @@ mod tests {
         for bad in [&b""[..], b"S", b"5", b"5s", b"123456789S", b"-1S"] {
             assert_eq!(timeout(bad), None);
         }
-        for left in [Duration::ZERO, Duration::from_micros(1), Duration::from_millis(99_999), Duration::from_secs(500), Duration::MAX] {
+        for left in [
+            Duration::ZERO,
+            Duration::from_micros(1),
+            Duration::from_millis(99_999),
+            Duration::from_secs(500),
+            Duration::from_micros(99_999_999_999),
+            Duration::MAX,
+        ] {
             let text = timeout_text(left);
+            assert!(text.len() <= 9, "{text}");
             assert!(timeout(text.as_bytes()).unwrap() >= left.min(Duration::from_secs(99_999_999)), "{text}");
         }
     }

@@ -18,6 +18,19 @@ pub(super) fn catching<F: Future>(mut work: Pin<&mut F>) -> impl Future<Output =
     })
 }
 
+/// Runs the work until `over` comes: then `None`. Only while `asks` says so is it looked for.
+pub(super) fn until<F: Future>(
+    mut over: Pin<&mut impl Future<Output = ()>>,
+    asks: impl Fn() -> bool,
+    mut work: Pin<&mut F>,
+) -> impl Future<Output = Option<F::Output>> {
+    std::future::poll_fn(move |cx| match work.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if asks() && over.as_mut().poll(cx).is_ready() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::pin::pin;

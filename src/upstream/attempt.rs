@@ -98,13 +98,15 @@ impl Clocks<'_> {
 
     /// What it means that `due` has come.
     fn verdict(&self, since: Instant, due: Instant) -> Verdict {
+        let stage = self.progress.map_or(Stage::Done, |progress| progress.stage());
         if self.deadline.is_some_and(|deadline| deadline <= due) {
-            return Verdict::Elapsed(Kind::TotalTimeout);
+            // A client that has not sent its body by then has itself to blame.
+            return Verdict::Elapsed(if stage == Stage::WaitsForClient { Kind::RequestTimeout } else { Kind::TotalTimeout });
         }
         if self.response_due(since).is_some_and(|now_due| now_due > due) {
             return Verdict::Moved;
         }
-        match self.progress.map_or(Stage::Done, |progress| progress.stage()) {
+        match stage {
             Stage::Done => Verdict::Elapsed(Kind::ResponseTimeout),
             Stage::WaitsForUpstream => Verdict::Elapsed(Kind::UploadTimeout),
             Stage::WaitsForClient => Verdict::ClientsTurn,

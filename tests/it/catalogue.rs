@@ -35,6 +35,7 @@ fn gateway(format: &str, mode: &str) -> Gateway {
         recorder,
         via: HeaderValue::from_static("1.1 lockgate-test"),
         lifecycle: Arc::new(Lifecycle::default()),
+        over: tokio::sync::Notify::new(),
         wall: WallClock::default(),
     }
 }

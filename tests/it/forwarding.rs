@@ -413,3 +413,34 @@ fn a_426_says_to_what() {
     assert_eq!((response.status, assert_contract("GET", &response)), (426, "UPGRADE_REQUIRED".into()));
     assert_eq!(response.header("upgrade"), Some("websocket"));
 }
+
+/// RFC 9110 9.3.1 and 9.3.2 allow content in any request: what is framed is forwarded, and what is framed wrongly is refused.
+#[test]
+fn content_is_forwarded_whatever_the_method() {
+    let origin = Origin::start(|c| {
+        let body = c.body();
+        c.say(format!("HTTP/1.1 200 OK\r\nX-Seen: {}\r\nContent-Length: 0\r\n\r\n", body.len()));
+    });
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    for method in ["GET", "HEAD", "POST", "DELETE", "OPTIONS"] {
+        let ask = |framed: &str| {
+            let mut client = Client::connect(gateway.address);
+            client.write(format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{framed}"));
+            client.response(method)
+        };
+        let long = format!("{:x}\r\n{}\r\n", 50_000, "x".repeat(50_000)).repeat(3);
+        for (framed, length) in [
+            ("Content-Length: 5\r\n\r\nhello".to_owned(), "5"),
+            ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_owned(), "5"),
+            (format!("Transfer-Encoding: chunked\r\n\r\n{long}0\r\n\r\n"), "150000"),
+        ] {
+            let response = ask(&framed);
+            assert_eq!((response.status, response.header("x-seen")), (200, Some(length)), "{method}");
+        }
+        let response = ask("Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n");
+        assert_eq!(response.status, 400, "{method}");
+        if method != "HEAD" {
+            assert_eq!(assert_contract(method, &response), "BAD_REQUEST");
+        }
+    }
+}

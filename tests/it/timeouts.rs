@@ -1,7 +1,7 @@
 //! Each clock ends its own wait and has its own row. The clocks are short; no test measures time.
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, GatewayUnderTest, Origin, get};
+use crate::harness::{Client, GatewayUnderTest, Origin, get, send};
 
 #[test]
 fn the_total_deadline_has_its_own_row() {
@@ -121,17 +121,20 @@ fn requests_in_flight_finish_during_the_drain_and_new_ones_are_served_before_it(
 }
 
 #[test]
-fn a_stuck_request_ends_with_the_drain_timeout() {
+fn a_request_that_outlasts_the_drain_is_told_so() {
     let origin = Origin::start(|c| c.hang());
     let mut gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\ndrain_delay = \"off\"\ndrain_timeout = \"300ms\"\n");
     let mut client = Client::connect(gateway.address);
-    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.write("GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n");
     while origin.requests().is_empty() {
         std::thread::yield_now();
     }
     gateway.begin_stop();
-    assert!(!gateway.stopped());
+    let response = client.response("GET");
+    assert_eq!((response.status, assert_contract("GET", &response)), (503, "SHUTTING_DOWN".into()));
+    gateway.log_line(&["/stuck", "SHUTTING_DOWN", "drain_timeout"]);
     assert!(client.is_closed());
+    assert!(!gateway.stopped(), "it did not drain");
 }
 
 #[test]
@@ -164,4 +167,36 @@ fn the_wait_for_a_connection_is_not_charged_to_the_response() {
     go.send(()).unwrap();
     assert_eq!(first.response("GET").text(), "12");
     assert_eq!(second.response("GET").text(), "ok");
+}
+
+/// The deadline may come at any moment between the upstream's head and the first byte of the answer: the client is told something.
+#[test]
+fn a_deadline_never_leaves_a_client_without_a_byte() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    for wait in 0..150 {
+        let deadline = std::time::SystemTime::now() + std::time::Duration::from_micros(500 + wait * 10);
+        let deadline = jiff::Timestamp::try_from(deadline).unwrap();
+        let response =
+            send(gateway.address, format!("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Deadline: {deadline}\r\nConnection: close\r\n\r\n"));
+        assert!(matches!(response.status, 200 | 504), "{response:?}");
+        if response.status == 504 {
+            assert_eq!(assert_contract("GET", &response), "UPSTREAM_TIMEOUT");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_drips_its_body_until_the_deadline_was_the_slow_one() {
+    let origin = Origin::echo();
+    for buffer in ["off", "64KiB"] {
+        let gateway = GatewayUnderTest::in_front_of(
+            origin.address,
+            &format!("[defaults]\ntotal_timeout = \"300ms\"\nbuffer_request = \"{buffer}\"\n"),
+        );
+        let mut client = Client::connect(gateway.address);
+        client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx");
+        let response = client.response("POST");
+        assert_eq!((response.status, assert_contract("POST", &response)), (408, "REQUEST_TIMEOUT".into()), "{buffer}");
+    }
 }
