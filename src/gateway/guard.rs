@@ -82,7 +82,7 @@ fn guarded(mut passage: Passage) -> Passage {
 /// All of the body is there.
 fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &Route, mut share: Share) -> Result<Passage, Trouble> {
     let policy = &route.policy;
-    let Some(Decoded { text, whole: true }) = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
+    let Decoded { text, whole: true, .. } = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
         return Err(unguardable("a coding that cannot be undone to its end cannot be guarded"));
     };
     if let Some(trouble) = inside(&text, status.as_u16(), &mut headers, policy) {

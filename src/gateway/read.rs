@@ -1,6 +1,7 @@
 //! An upstream's error is collected, decoded, read, and becomes what it is: by its status, by an operator's rule, or by the
 //! constraint that a database refused.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,22 +37,22 @@ pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mo
     let read = collect(&mut reply.body, max, reading_clocks(&route.policy, reply.clocks), Beyond::Drain).await;
     let content_type = header_text(&reply.headers, "content-type");
     let decoded = decoded(&reply.headers, &read, policy.max_body);
-    let page = page_for_browser(kind, &read, decoded.as_ref(), content_type.as_deref(), route, mode, trip);
-    let text = decoded.map(|decoded| decoded.text);
-    let read_for = text.as_deref().filter(|_| is_worth_reading(kind, policy, mode));
+    let page = page_for_browser(kind, &read, &decoded, content_type.as_deref(), route, mode, trip);
+    let Decoded { text, readable, .. } = decoded;
+    let read_for = Some(text.as_str()).filter(|_| readable && is_worth_reading(kind, policy, mode));
     let report = read_for.map(|text| report::read_as(text, content_type.as_deref())).unwrap_or_default();
     if read.ended {
         reply.lease.finish(Instant::now());
     }
     let status = reply.status.as_u16();
-    let verdict = Verdict::of(kind, status, &report, text.as_deref(), policy);
+    let verdict = Verdict::of(kind, status, &report, Some(text.as_str()).filter(|_| readable), policy);
     let said = Said {
         status,
         told: verdict.status,
         code: verdict.code,
         headers: reply.headers,
         report,
-        body: Untrusted::new(text.unwrap_or_default()),
+        body: Untrusted::new(text),
         truncated: read.truncated,
         page: page.filter(|_| verdict.kind == kind),
     };
@@ -109,8 +110,8 @@ pub(super) async fn success(mut reply: Opened, policy: &Policy, buffers: &Arc<Re
         return Ok(reply.stream_after(share.hold(read.bytes).into()));
     }
     reply.lease.finish(Instant::now());
-    let text = decoded(&reply.headers, &read, policy.errors.max_body).map(|decoded| decoded.text).unwrap_or_default();
-    match inside(&text, reply.status.as_u16(), &mut reply.headers, policy) {
+    let Decoded { text, readable, .. } = decoded(&reply.headers, &read, policy.errors.max_body);
+    match inside(if readable { &text } else { "" }, reply.status.as_u16(), &mut reply.headers, policy) {
         Some(trouble) => Err(trouble),
         None => Ok(Passage { status: reply.status, headers: reply.headers, content: Content::Ready(share.hold(read.bytes)) }),
     }
@@ -151,25 +152,29 @@ pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// The text of a body, and whether that is all of it.
+/// The text of a body.
 pub(super) struct Decoded {
     pub(super) text: String,
+    /// That is all of it.
     pub(super) whole: bool,
+    /// It is what the upstream wrote, or the beginning of that, and not a coding that nobody could undo.
+    pub(super) readable: bool,
 }
 
-/// The text of a body; `None` for a coding that is not known or broken.
-pub(super) fn decoded(headers: &HeaderMap, read: &Collected, max: usize) -> Option<Decoded> {
+/// The text of a body; of one whose coding cannot be undone, what its bytes look like.
+pub(super) fn decoded(headers: &HeaderMap, read: &Collected, max: usize) -> Decoded {
     let coding = header_text(headers, "content-encoding");
-    let plain = decode::uncode(&read.bytes, coding.as_deref(), max)?;
+    let plain = decode::uncode(&read.bytes, coding.as_deref(), max);
     let text = decode::text(&plain.bytes, header_text(headers, "content-type").as_deref());
-    Some(Decoded { text, whole: plain.whole && !read.truncated })
+    let undone = matches!(plain.bytes, Cow::Owned(_));
+    Decoded { text, whole: plain.whole && !read.truncated, readable: plain.whole || undone }
 }
 
 /// A 4xx page that a browser asked for passes, unless it is a framework's or shows internals (contract section 1).
 fn page_for_browser(
     kind: Kind,
     read: &Collected,
-    decoded: Option<&Decoded>,
+    decoded: &Decoded,
     content_type: Option<&str>,
     route: &Route,
     mode: Mode,
@@ -181,7 +186,7 @@ fn page_for_browser(
         return None;
     }
     // A part of a page says nothing of the rest, and an escape sequence may turn letters into others.
-    let text = decoded.filter(|decoded| decoded.whole).map(|decoded| decoded.text.as_str())?;
+    let text = Some(decoded.text.as_str()).filter(|_| decoded.whole)?;
     let readable = text.len() <= MAX_PAGE && !text.contains('\u{1b}');
     let clean = readable
         && report::kind_of(text) == report::Kind::Html

@@ -1,6 +1,7 @@
 //! Bytes of an error body to text: content coding and charset, bounded in output.
 //!
-//! Never fails loudly: what cannot be decoded is `None`, and the catalogue speaks instead.
+//! Never fails: a coding that is not known, or that the bytes contradict, is no reason to lose a body. It is taken as it stands, and said
+//! to be whole only if it reads as text.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -25,21 +26,30 @@ pub struct Uncoded<'b> {
 /// The most codings of one body that are undone.
 const MAX_CODINGS: usize = 3;
 
-/// Undoes `content_encoding` (RFC 9110 8.4: a list, the last applied last) with at most `max` bytes of output; `None` for
-/// codings that are not known, and for what is broken from the first byte on.
-pub fn uncode<'b>(body: &'b [u8], content_encoding: Option<&str>, max: usize) -> Option<Uncoded<'b>> {
+/// Undoes `content_encoding` (RFC 9110 8.4: a list, the last applied last) with at most `max` bytes of output. What cannot be undone from
+/// its first byte on stays as it stands.
+pub fn uncode<'b>(body: &'b [u8], content_encoding: Option<&str>, max: usize) -> Uncoded<'b> {
     let max = max.min(body.len().saturating_mul(MAX_RATIO).max(1024));
-    let mut out = Uncoded { bytes: Cow::Borrowed(body), whole: true };
     let codings = content_encoding.unwrap_or_default().split(',').map(|coding| coding.trim().to_ascii_lowercase());
     let codings: Vec<String> = codings.filter(|coding| !coding.is_empty() && coding != "identity").collect();
+    let as_it_stands = Uncoded { bytes: Cow::Borrowed(body), whole: codings.is_empty() || is_text(body) };
     if codings.len() > MAX_CODINGS {
-        return None;
+        return as_it_stands;
     }
+    let mut out = Uncoded { bytes: Cow::Borrowed(body), whole: true };
     for coding in codings.iter().rev() {
-        let (bytes, whole) = one(&out.bytes, coding, max)?;
-        out = Uncoded { bytes: Cow::Owned(bytes), whole: out.whole && whole };
+        match one(&out.bytes, coding, max) {
+            Some((bytes, whole)) if whole || !is_text(body) => out = Uncoded { bytes: Cow::Owned(bytes), whole: out.whole && whole },
+            Some(_) | None => return as_it_stands,
+        }
     }
-    Some(out)
+    out
+}
+
+/// True for what was never compressed: it is UTF-8, and has no control characters but those of text.
+fn is_text(body: &[u8]) -> bool {
+    let plain = |byte: &u8| *byte >= b' ' && *byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b);
+    std::str::from_utf8(body).is_ok() && body.iter().all(plain)
 }
 
 /// Undoes one coding; with it whether all of it came out.
@@ -84,6 +94,9 @@ pub fn text(body: &[u8], content_type: Option<&str>) -> String {
     if Encoding::for_bom(body).is_none()
         && let Ok(text) = std::str::from_utf8(body)
     {
+        if is_iso_2022_jp(body) {
+            return encoding_rs::ISO_2022_JP.decode(body).0.into_owned();
+        }
         let sixteen = content_type.and_then(charset).is_some_and(|label| label.to_ascii_lowercase().starts_with("utf-16"));
         if !sixteen {
             return text.to_owned();
@@ -97,6 +110,11 @@ pub fn text(body: &[u8], content_type: Option<&str>) -> String {
         detector.guess(None, chardetng::Utf8Detection::Allow)
     });
     encoding.decode(body).0.into_owned()
+}
+
+/// True for letters of seven bits that an escape sequence turns into Japanese ones (RFC 1468).
+fn is_iso_2022_jp(body: &[u8]) -> bool {
+    memchr::memmem::find_iter(body, b"\x1b$").any(|at| matches!(body.get(at + 2), Some(b'B' | b'@')))
 }
 
 /// `<meta charset=x>` or its older form, within the first KiB (HTML standard 4.2.5.4).
@@ -128,15 +146,22 @@ mod tests {
 
     #[test]
     fn gzip_is_undone_and_bombs_are_bounded() {
-        let plain = |body: &[u8], coding| uncode(body, Some(coding), 1 << 20).map(|out| (out.bytes.into_owned(), out.whole));
-        assert_eq!(plain(&gzip(b"hello"), "gzip"), Some((b"hello".to_vec(), true)));
-        assert_eq!(plain(&gzip(&gzip(b"hello")), "gzip, identity, gzip"), Some((b"hello".to_vec(), true)));
+        let plain = |body: &[u8], coding| {
+            let out = uncode(body, Some(coding), 1 << 20);
+            (out.bytes.into_owned(), out.whole)
+        };
+        assert_eq!(plain(&gzip(b"hello"), "gzip"), (b"hello".to_vec(), true));
+        assert_eq!(plain(&gzip(&gzip(b"hello")), "gzip, identity, gzip"), (b"hello".to_vec(), true));
         let bomb = gzip(&vec![0; 50 << 20]);
-        let cut = uncode(&bomb, Some("gzip"), 256 << 10).unwrap();
+        let cut = uncode(&bomb, Some("gzip"), 256 << 10);
         assert!(cut.bytes.len() <= 256 << 10 && !cut.whole);
-        assert!(!plain(&gzip(b"hello hello hello")[..20], "gzip").is_some_and(|(_, whole)| whole));
-        assert_eq!(plain(b"garbage", "gzip"), None);
-        assert_eq!(plain(b"x", "compress"), None);
+        assert!(!plain(&gzip(b"hello hello hello")[..20], "gzip").1);
+        for coding in
+            ["gzip", "deflate", "br", "zstd", "compress", "UTF-8", "none", "7bit", "binary", "aws-chunked", "gzip, UTF-8", "a, b, c, d"]
+        {
+            assert_eq!(plain(b"{\"message\":\"no such order\"}", coding), (b"{\"message\":\"no such order\"}".to_vec(), true), "{coding}");
+        }
+        assert_eq!(plain(b"\x1f\x9d\x90\x01\xff", "compress"), (b"\x1f\x9d\x90\x01\xff".to_vec(), false));
     }
 
     #[test]
@@ -144,15 +169,15 @@ mod tests {
         assert_eq!(text(b"\xbe\xc8\xb3\xe7", Some("text/plain; charset=EUC-KR")), "안녕");
         assert_eq!(text(b"\xff\xfea\0", None), "a");
         assert_eq!(text("안".as_bytes(), Some("text/plain")), "안");
+        assert_eq!(text(b"\x1b$B%F%9%H\x1b(B ok", Some("text/plain; charset=iso-2022-jp")), "\u{30c6}\u{30b9}\u{30c8} ok");
+        assert_eq!(text(b"\x1b[31mred\x1b[0m", None), "\x1b[31mred\x1b[0m");
     }
 
     proptest::proptest! {
         #[test]
         fn any_bytes_decode(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             for coding in ["gzip", "deflate"] {
-                if let Some(out) = uncode(&bytes, Some(coding), 4096) {
-                    proptest::prop_assert!(out.bytes.len() <= 40_000);
-                }
+                proptest::prop_assert!(uncode(&bytes, Some(coding), 4096).bytes.len() <= 40_000);
             }
             text(&bytes, Some("text/html; charset=shift_jis"));
         }

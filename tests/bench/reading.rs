@@ -25,7 +25,7 @@ fn main() {
 
 /// The whole way of an error body: decoded, read, cleaned, kept for the log, told as JSON.
 fn tell(body: &[u8], content_type: &str, redactor: &Redactor) -> Vec<u8> {
-    let text = decode::text(&decode::uncode(body, None, 1 << 20).unwrap().bytes, Some(content_type));
+    let text = decode::text(&decode::uncode(body, None, 1 << 20).bytes, Some(content_type));
     let report = report::read(&text);
     let message = report.message.iter().chain(&report.alternatives).find_map(|own| redactor.clear(own));
     let code = report.code.as_ref().and_then(|code| redactor.clear_code(code.raw()));
