@@ -178,9 +178,9 @@ pub(super) struct Missed {
 pub(super) enum Fate {
     /// No endpoint was chosen.
     Nowhere,
-    /// No connection was had.
+    /// No connection was had, or a new one closed before anything was written.
     Unconnected,
-    /// The connection closed before anything was written.
+    /// An idle connection closed before anything was written.
     Unsent,
     /// An idle connection turned out to be closed: nothing came back.
     Stale,
@@ -305,13 +305,15 @@ fn lost(missed: attempt::Missed, connection: Connection, mut engaged: Engaged, t
     let wrote = Some(connection.reads.clone());
     let (failure, fate) = match missed {
         attempt::Missed::NeverSent => {
-            (Failure::because(Kind::ConnectionLost, "every connection was closed before the request could be sent"), Fate::Unsent)
+            let failure = Failure::because(Kind::ConnectionLost, "the connection was closed before the request could be sent");
+            // A new connection that closes at once is the endpoint's doing, as if it had refused it.
+            (failure, if connection.reused { Fate::Unsent } else { Fate::Unconnected })
         }
         // Nothing of an answer came over a connection that had been idle.
         attempt::Missed::Failed(failure) if connection.reused && failure.kind == Kind::ConnectionLost => (failure, Fate::Stale),
         attempt::Missed::Failed(failure) => (failure, Fate::Seen),
     };
-    if fate == Fate::Seen {
+    if matches!(fate, Fate::Seen | Fate::Unconnected) {
         engaged.ended(Ended::Failed(failure.kind), took, now);
     }
     Missed { failure, fate, endpoint, wrote }

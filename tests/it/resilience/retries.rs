@@ -195,3 +195,16 @@ fn an_empty_body_is_told_as_empty_again() {
     assert_eq!(send(gateway.address, post("/", "", "").replace("POST", "PUT")).status, 200);
     assert!(origin.requests().iter().all(|head| head.contains("content-length: 0")), "{:?}", origin.requests());
 }
+
+/// A new connection that closes before anything was written is the endpoint's failure: the request goes elsewhere, and soon nobody asks
+/// that endpoint first.
+#[test]
+fn an_endpoint_that_closes_new_connections_counts_as_failing() {
+    let good = Named::start("good");
+    let closes = Origin::start_on_connect(|_| {});
+    let gateway = gateway(&[format!("\"http://{}\"", closes.address), quoted(&good)], "balance = \"round-robin\"", "", "");
+    let failed = (0..60).filter(|_| send(gateway.address, post("/", "", "x")).status != 200).count();
+    // Where the request was written before the end was seen, it may have been served: a POST is not sent again.
+    assert!(failed <= 3, "{failed} of 60 failed");
+    assert!(closes.connections() <= 30, "{} connections to the endpoint that closes them", closes.connections());
+}
