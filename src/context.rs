@@ -119,6 +119,8 @@ pub struct Wanted {
     pub origin: Option<HeaderValue>,
     /// The protocol that the request itself is written in.
     pub dialect: Option<Dialect>,
+    /// It says that a browser fetches (`Sec-Fetch-*`).
+    pub browser: bool,
 }
 
 /// Protocols over HTTP whose clients read errors in one shape only; told by the request's headers.

@@ -137,6 +137,14 @@ struct Said {
     page: Option<bytes::Bytes>,
 }
 
+impl Said {
+    /// Did the upstream say that it writes JSON?
+    fn is_json(&self) -> bool {
+        let content_type = self.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        content_type.to_ascii_lowercase().windows(4).any(|part| part == b"json")
+    }
+}
+
 impl<F: Into<Failure>> From<F> for Trouble {
     fn from(failure: F) -> Self {
         Self { failure: failure.into(), said: None }

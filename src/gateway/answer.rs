@@ -22,7 +22,7 @@ use crate::plan::Voice;
 use crate::policy::Policy;
 use crate::redact::{self, Guard};
 use crate::relay::{Ahead, Guarded, Relay};
-use crate::render::negotiate::{self, Shape, Terms};
+use crate::render::negotiate::{self, Asked, Shape, Terms};
 use crate::render::{self, PageWords, Rendered};
 
 /// How much of an upstream's body the log keeps, in bytes: what it says stands at its begin, and a backend that fails must not fill
@@ -88,7 +88,10 @@ impl Gateway {
         finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
         let (status, body) = match said.as_deref().and_then(|said| said.page.clone()) {
             Some(page) => (envelope.status, page_as_it_is(page, said.as_deref(), &mut headers)),
-            None => write_body(&envelope, policy, voice, &trip, &mut headers),
+            None => {
+                let asked = Asked { answered_json: said.as_deref().is_some_and(Said::is_json), ..trip.asked() };
+                write_body(&envelope, policy, voice, asked, &mut headers)
+            }
         };
         error_headers(&mut headers, &envelope, &failure, said.as_deref(), policy);
         headers.append(header::VIA, self.via.clone());
@@ -136,8 +139,8 @@ fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body>
 }
 
 /// Writes the body and the headers that belong to it; the status is HTTP's own (a gRPC answer succeeds).
-fn write_body(envelope: &Envelope, policy: &Policy, voice: &Voice, trip: &Trip, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
-    let shape = negotiate::shape(trip.asked(), Terms::of(&policy.errors));
+fn write_body(envelope: &Envelope, policy: &Policy, voice: &Voice, asked: Asked<'_>, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
+    let shape = negotiate::shape(asked, Terms::of(&policy.errors));
     let language = envelope.spoken.as_str();
     let word = |key| if shape == Shape::Html { voice.messages.of_page(key, language) } else { "" };
     let words = PageWords { request_id: word("request_id"), help: word("help") };

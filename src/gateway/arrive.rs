@@ -129,7 +129,8 @@ impl Trip {
     /// What the client can read.
     pub(super) fn asked(&self) -> Asked<'_> {
         let wanted = &self.context().wanted;
-        Asked { accept: wanted.accept.as_ref().and_then(|value| value.to_str().ok()), dialect: wanted.dialect }
+        let accept = wanted.accept.as_ref().and_then(|value| value.to_str().ok());
+        Asked { accept, dialect: wanted.dialect, browser: wanted.browser, answered_json: false }
     }
 
     /// The same as a header value; without a copy where it came as one.
@@ -202,10 +203,18 @@ fn check_host(trip: &Trip) -> Result<(), Failure> {
         (0, None, _) => bad("no Host"),
         (0, Some(_), _) => Ok(()),
         (1, None, Some(host)) if is_host(host) => Ok(()),
-        (1, Some(authority), Some(host)) if host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => Ok(()),
+        (1, Some(authority), Some(host)) if is_same_host(authority.as_str(), host, trip.context().uri.scheme_str()) => Ok(()),
         (1, ..) => bad("the Host is not valid or not the authority of the target"),
         _ => bad("more than one Host"),
     }
+}
+
+/// The same host and port, where the default port of the scheme need not be written (RFC 9110 4.2.3).
+fn is_same_host(authority: &str, host: &HeaderValue, scheme: Option<&str>) -> bool {
+    let port = if scheme == Some("https") { ":443" } else { ":80" };
+    let bare = |text: &str| text.strip_suffix(port).or(text.strip_suffix(':')).unwrap_or(text).to_ascii_lowercase();
+    let is_equal = host.as_bytes().eq_ignore_ascii_case(authority.as_bytes());
+    is_equal || host.to_str().is_ok_and(|host| bare(host) == bare(authority))
 }
 
 /// A valid host, perhaps with a port (RFC 9110 7.2).
@@ -229,7 +238,8 @@ fn is_authority(text: &str) -> bool {
     let port = authority.as_str().get(name.len()..).unwrap_or_default();
     // `http` takes anything behind the colon; RFC 3986 3.2.3 digits only.
     let port_is_sound = port.is_empty() || (port.len() <= 6 && port.starts_with(':') && port[1..].bytes().all(|b| b.is_ascii_digit()));
-    !name.is_empty() && port_is_sound && !authority.as_str().contains('@')
+    // RFC 3986 allows sub-delimiters; no name has them, and some readers take a comma for the end of it.
+    !name.is_empty() && port_is_sound && !authority.as_str().contains(['@', ',', ';', '!', '$', '&', '\'', '(', ')', '*', '+', '='])
 }
 
 /// Finds the route, or says why there is none. With the route comes a refusal when only its methods do not fit.
@@ -399,6 +409,13 @@ mod tests {
     fn hosts_are_validated() {
         let host = |text: &'static str| is_host(&HeaderValue::from_static(text));
         assert!(host("shop.example.com:8080") && host("[::1]:80") && host("a_b") && host("h:"));
+        for list in ["h,evil", ",", "h;x", "a=b", "h, evil", "h*"] {
+            assert!(!host(list), "{list}");
+        }
+        let same = |authority, host: &'static str, scheme| is_same_host(authority, &HeaderValue::from_static(host), Some(scheme));
+        assert!(same("shop.example:80", "shop.example", "http") && same("SHOP.example", "shop.example:80", "http"));
+        assert!(same("shop.example:443", "shop.example", "https") && !same("shop.example:443", "shop.example", "http"));
+        assert!(!same("shop.example:8080", "shop.example", "http") && !same("a", "b", "http"));
         assert!(!host("") && !host("a b") && !host("a/b") && !host("u@h") && !host("h:x") && !host(":80") && !host("h:123456"));
     }
 

@@ -33,8 +33,8 @@ impl Sink {
     pub fn start(out: impl Write + Send + 'static, dropped: Arc<AtomicU64>) -> io::Result<Self> {
         let (queue, lines) = sync_channel(QUEUE);
         let queued = Arc::new(AtomicUsize::new(0));
-        let waiting = Arc::clone(&queued);
-        std::thread::Builder::new().name("log".into()).spawn(move || write_all(out, &lines, &waiting))?;
+        let (waiting, lost) = (Arc::clone(&queued), Arc::clone(&dropped));
+        std::thread::Builder::new().name("log".into()).spawn(move || write_all(out, &lines, &waiting, &lost))?;
         Ok(Self { queue, queued, dropped })
     }
 
@@ -53,8 +53,7 @@ impl Sink {
 
     fn lose(&self, lines: &Vec<u8>) {
         self.queued.fetch_sub(lines.capacity(), Ordering::Relaxed);
-        let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.dropped.fetch_add(count.max(1), Ordering::Relaxed);
+        self.dropped.fetch_add(count(lines), Ordering::Relaxed);
     }
 
     /// Waits until everything queued was written, at most `patience`.
@@ -66,12 +65,19 @@ impl Sink {
     }
 }
 
-fn write_all(mut out: impl Write, lines: &Receiver<Message>, queued: &AtomicUsize) {
+/// Lines of a chunk; what has no end is one too.
+fn count(lines: &[u8]) -> u64 {
+    (lines.iter().filter(|byte| **byte == b'\n').count() as u64).max(1)
+}
+
+fn write_all(mut out: impl Write, lines: &Receiver<Message>, queued: &AtomicUsize, dropped: &AtomicU64) {
     while let Ok(message) = lines.recv() {
         match message {
             Message::Lines(lines) => {
-                // A sink that is gone loses lines; the gateway lives on.
-                drop(out.write_all(&lines).and_then(|()| out.flush()));
+                // A sink that is gone or full loses lines; the gateway lives on, and says how many.
+                if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
+                    dropped.fetch_add(count(&lines), Ordering::Relaxed);
+                }
                 queued.fetch_sub(lines.capacity(), Ordering::Relaxed);
             }
             Message::Flush(done) => drop(done.send(())),
@@ -138,6 +144,29 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// A disk that is full.
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted() {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let sink = Sink::start(Full, Arc::clone(&dropped)).unwrap();
+        sink.send(b"a\nb\n".to_vec());
+        sink.send(b"c\n".to_vec());
+        sink.flush(Duration::from_secs(20));
+        assert_eq!(dropped.load(Ordering::Relaxed), 3);
     }
 
     #[test]

@@ -42,6 +42,10 @@ pub struct Asked<'a> {
     pub accept: Option<&'a str>,
     /// The protocol of the request itself.
     pub dialect: Option<Dialect>,
+    /// A browser says that it fetches.
+    pub browser: bool,
+    /// The upstream answered this client with JSON.
+    pub answered_json: bool,
 }
 
 /// What a route answers with.
@@ -83,20 +87,26 @@ pub fn shape(asked: Asked<'_>, terms: Terms) -> Shape {
         None => {}
     }
     let Some(accept) = asked.accept else { return terms.own() };
-    let ranges = parse(accept);
-    let exact = |wanted: &str| ranges.iter().filter(|r| r.name.eq_ignore_ascii_case(wanted)).map(|r| r.quality).max().unwrap_or(0);
-    let other_json = ranges.iter().filter(|r| ends_with_json(r.name)).map(|r| r.quality).max().unwrap_or(0);
-    // Ties go to the first named: what is more precise comes first. A browser names text/html itself and likes it best.
-    let graphql = if terms.protocol == Protocol::Graphql { exact("application/graphql-response+json") } else { 0 };
+    let ranges = Ranges(parse(accept));
+    // A client that is answered with JSON and names no JSON is a library whose header lists what somebody once found useful. It reads what
+    // its service writes, unless it is a browser.
+    let is_browser = asked.browser || (ranges.names("text/html") && ranges.names("application/xhtml+xml"));
+    if asked.answered_json && !is_browser && ranges.names("text/html") && !ranges.names_json() {
+        return terms.own();
+    }
+    // Ties go to the first named: what is more precise comes first, and what a wildcard allows last. A browser names text/html itself and
+    // likes it best.
+    let graphql = if terms.protocol == Protocol::Graphql { ranges.exact("application/graphql-response+json") } else { 0 };
     let candidates = [
-        (exact("application/problem+json"), Shape::Json(Format::Problem)),
+        (ranges.exact("application/problem+json"), Shape::Json(Format::Problem)),
         (graphql, Shape::GraphqlResponse),
-        (exact("application/json").max(other_json), terms.own()),
-        (exact("text/html").max(exact("application/xhtml+xml")), Shape::Html),
-        (exact("application/problem+xml"), Shape::ProblemXml),
-        (exact("application/xml").max(exact("text/xml")), Shape::Xml),
-        (exact("application/soap+xml"), Shape::Soap12),
-        (exact("text/plain"), Shape::Text),
+        (ranges.exact("application/json").max(ranges.other_json()), terms.own()),
+        (ranges.exact("text/html").max(ranges.exact("application/xhtml+xml")), Shape::Html),
+        (ranges.exact("application/problem+xml"), Shape::ProblemXml),
+        (ranges.exact("application/xml").max(ranges.exact("text/xml")), Shape::Xml),
+        (ranges.exact("application/soap+xml"), Shape::Soap12),
+        (ranges.exact("text/plain"), Shape::Text),
+        (ranges.json_by_wildcard(), terms.own()),
     ];
     let mut best = (0, terms.own());
     for (quality, shape) in candidates {
@@ -110,6 +120,39 @@ pub fn shape(asked: Asked<'_>, terms: Terms) -> Shape {
 /// True when a client names `text/html` and likes nothing of ours better: it shows pages to people.
 pub fn prefers_html(asked: Asked<'_>) -> bool {
     shape(asked, Terms { format: Format::Envelope, protocol: Protocol::Http, negotiate: true }) == Shape::Html
+}
+
+/// What an `Accept` lists.
+struct Ranges<'a>(Vec<Range<'a>>);
+
+impl Ranges<'_> {
+    fn best(&self, is: impl Fn(&str) -> bool) -> Option<u32> {
+        self.0.iter().filter(|range| is(range.name)).map(|range| range.quality).max()
+    }
+
+    fn exact(&self, wanted: &str) -> u32 {
+        self.best(|name| name.eq_ignore_ascii_case(wanted)).unwrap_or(0)
+    }
+
+    fn other_json(&self) -> u32 {
+        self.best(ends_with_json).unwrap_or(0)
+    }
+
+    /// Is the type listed by its name, and not refused?
+    fn names(&self, wanted: &str) -> bool {
+        self.exact(wanted) > 0
+    }
+
+    fn names_json(&self) -> bool {
+        self.0.iter().any(|range| range.quality > 0 && range.name.to_ascii_lowercase().contains("json"))
+    }
+
+    /// What JSON is worth by a wildcard; what is more precise counts before (RFC 9110 12.5.1).
+    fn json_by_wildcard(&self) -> u32 {
+        let named = self.best(|name| name.eq_ignore_ascii_case("application/json"));
+        let by_type = || self.best(|name| name.eq_ignore_ascii_case("application/*"));
+        named.or_else(by_type).or_else(|| self.best(|name| matches!(name, "*/*" | "*"))).unwrap_or(0)
+    }
 }
 
 struct Range<'a> {
@@ -145,7 +188,7 @@ mod tests {
     const TERMS: Terms = Terms { format: Format::Envelope, protocol: Protocol::Http, negotiate: true };
 
     fn of(accept: &str) -> Shape {
-        shape(Asked { accept: Some(accept), dialect: None }, TERMS)
+        shape(Asked { accept: Some(accept), ..Asked::default() }, TERMS)
     }
 
     #[test]
@@ -165,22 +208,43 @@ mod tests {
             ("application/vnd.shop+json;q=0.2, text/html;q=0.1", Shape::Json(Format::Envelope)),
             ("text/html;q=0", Shape::Json(Format::Envelope)),
             ("image/png", Shape::Json(Format::Envelope)),
+            ("application/*, text/html;q=0.5", Shape::Json(Format::Envelope)),
+            ("*/*, text/html;q=0.5", Shape::Json(Format::Envelope)),
+            ("text/html, */*", Shape::Html),
+            ("text/*;q=0.9, */*;q=0.1", Shape::Json(Format::Envelope)),
+            ("text/plain;q=0.4, application/*;q=0.3", Shape::Text),
+            ("application/json;q=0.1, application/*, text/html;q=0.5", Shape::Html),
+            ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", Shape::Html),
         ] {
             assert_eq!(of(accept), wanted, "{accept}");
         }
         let fixed = Terms { format: Format::Flat, negotiate: false, ..TERMS };
-        assert_eq!(shape(Asked { accept: Some("text/html"), dialect: Some(Dialect::Soap11) }, fixed), Shape::Json(Format::Flat));
+        assert_eq!(
+            shape(Asked { accept: Some("text/html"), dialect: Some(Dialect::Soap11), ..Asked::default() }, fixed),
+            Shape::Json(Format::Flat)
+        );
         assert_eq!(shape(Asked::default(), Terms { format: Format::Problem, ..TERMS }), Shape::Json(Format::Problem));
     }
 
     #[test]
+    fn who_is_answered_with_json_and_is_no_browser_gets_json() {
+        let answered = |accept, browser| shape(Asked { accept: Some(accept), answered_json: true, browser, ..Asked::default() }, TERMS);
+        const JAVA: &str = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2";
+        assert_eq!(answered(JAVA, false), Shape::Json(Format::Envelope));
+        assert_eq!(answered(JAVA, true), Shape::Html);
+        assert_eq!(answered("text/html,application/xhtml+xml,*/*;q=0.8", false), Shape::Html);
+        assert_eq!(answered("text/html, application/json;q=0.5", false), Shape::Html);
+        assert_eq!(answered("text/plain", false), Shape::Text);
+    }
+
+    #[test]
     fn protocols_have_their_own_shapes() {
-        let asked = |dialect| Asked { accept: Some("*/*"), dialect: Some(dialect) };
+        let asked = |dialect| Asked { accept: Some("*/*"), dialect: Some(dialect), ..Asked::default() };
         assert_eq!(shape(asked(Dialect::Grpc), TERMS), Shape::Grpc);
         assert_eq!(shape(asked(Dialect::GrpcWeb), TERMS), Shape::GrpcWeb);
         assert_eq!(shape(asked(Dialect::Soap11), TERMS), Shape::Soap11);
         let graphql = Terms { protocol: Protocol::Graphql, ..TERMS };
-        let accepts = |accept| shape(Asked { accept: Some(accept), dialect: None }, graphql);
+        let accepts = |accept| shape(Asked { accept: Some(accept), ..Asked::default() }, graphql);
         assert_eq!(accepts("*/*"), Shape::Graphql);
         assert_eq!(accepts("application/graphql-response+json, application/json;q=0.9"), Shape::GraphqlResponse);
         assert_eq!(accepts("text/html,*/*;q=0.1"), Shape::Html);

@@ -162,7 +162,12 @@ where
 {
     let reads = Reads::default();
     let wire = Wire::new(TokioIo::new(stream), reads.clone());
-    let handshake = http1::Builder::new().max_headers(MAX_HEADERS).handshake(wire).await;
+    let handshake = http1::Builder::new()
+        .max_headers(MAX_HEADERS)
+        // RFC 9112 5.1: a proxy removes white space between the name of a response's field and its colon.
+        .allow_spaces_after_header_name_in_responses(true)
+        .handshake(wire)
+        .await;
     let (sender, connection) = handshake.map_err(|error| Failure::because(Kind::ConnectionLost, classify::chain(&error)))?;
     let task = tokio::spawn(async move {
         // Its end shows at the request it serves; an idle connection may just end.

@@ -116,6 +116,7 @@ impl Seen {
             "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),
             "soapaction" => wanted.dialect = wanted.dialect.or(Some(Dialect::Soap11)),
             "accept-language" => wanted.language = Some(value.clone()),
+            "sec-fetch-mode" => wanted.browser = true,
             "origin" => wanted.origin = Some(value.clone()),
             "content-length" => self.content_length = value.to_str().ok().and_then(|text| text.parse().ok()),
             "cookie" => self.cookies += 1,

@@ -56,6 +56,10 @@ pub fn prepare(headers: &mut HeaderMap, status: StatusCode, keep_banners: bool) 
     if scan.bytes > MAX_SECTION {
         return Err(Failure::because(Kind::ResponseHeadersTooLarge, format!("{} bytes of headers", scan.bytes)));
     }
+    if status == StatusCode::NO_CONTENT && scan.length {
+        // RFC 9110 8.6: a 204 has none; over HTTP/2 a client would wait for the body.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     if scan.connection {
         headers.remove(header::CONNECTION);
     }

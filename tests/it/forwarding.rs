@@ -419,7 +419,7 @@ fn a_426_says_to_what() {
 fn content_is_forwarded_whatever_the_method() {
     let origin = Origin::start(|c| {
         let body = c.body();
-        c.say(format!("HTTP/1.1 200 OK\r\nX-Seen: {}\r\nContent-Length: 0\r\n\r\n", body.len()));
+        c.say(format!("HTTP/1.1 200 OK\r\nX-Seen: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", body.len()));
     });
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");
     for method in ["GET", "HEAD", "POST", "DELETE", "OPTIONS"] {
@@ -443,4 +443,24 @@ fn content_is_forwarded_whatever_the_method() {
             assert_eq!(assert_contract(method, &response), "BAD_REQUEST");
         }
     }
+}
+
+#[test]
+fn a_field_of_a_response_with_a_blank_before_its_colon_is_repaired() {
+    let origin = Origin::says("HTTP/1.1 200 OK\r\nX-Odd : 1\r\nContent-Length: 2\r\n\r\nok");
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let response = get(gateway.address, "/");
+    assert_eq!((response.status, response.header("x-odd"), response.text().as_str()), (200, Some("1"), "ok"));
+}
+
+#[test]
+fn an_absolute_target_may_name_the_port_that_the_host_leaves_out() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let status = |target: &str, host: &str| {
+        send(gateway.address, format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).status
+    };
+    assert_eq!(status("http://shop.example:80/x", "shop.example"), 200);
+    assert_eq!(status("http://shop.example:81/x", "shop.example"), 400);
+    assert_eq!((status("/x", "h,evil"), status("/x", ",")), (400, 400));
 }

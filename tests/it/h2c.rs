@@ -116,3 +116,12 @@ async fn a_client_that_grants_no_window_is_let_go() {
     assert_eq!(line["status"], 200);
     drop(response);
 }
+
+#[tokio::test]
+async fn a_204_has_no_length() {
+    let origin = Origin::says("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello");
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let mut sender = connect(&gateway).await;
+    let response = ask(&mut sender, Request::get("http://a/"), "").await;
+    assert_eq!((response.status().as_u16(), response.headers().get("content-length")), (204, None));
+}

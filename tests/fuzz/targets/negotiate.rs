@@ -13,8 +13,8 @@ fuzz_target!(|text: &str| {
         let fixed = Terms { format: Format::Flat, protocol, negotiate: false };
         let open = Terms { negotiate: true, ..fixed };
         let own = shape(Asked::default(), open);
-        assert_eq!(shape(Asked { accept: Some(text), dialect }, fixed), own);
-        let chosen = shape(Asked { accept: Some(text), dialect }, open);
+        assert_eq!(shape(Asked { accept: Some(text), dialect, ..Asked::default() }, fixed), own);
+        let chosen = shape(Asked { accept: Some(text), dialect, ..Asked::default() }, open);
         assert!(dialect.is_none() || !matches!(chosen, Shape::Json(_)));
     }
     let languages = ["en".to_owned(), "ko".to_owned(), "pt-BR".to_owned()];
