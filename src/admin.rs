@@ -103,7 +103,7 @@ impl Pages {
             return response;
         }
         match path {
-            "/metrics" => text("application/openmetrics-text; version=1.0.0; charset=utf-8", self.plan.metrics.encode()),
+            "/metrics" => self.metrics(request.headers().get(header::ACCEPT)),
             "/livez" => text("text/plain; charset=utf-8", "ok\n".into()),
             _ if self.lifecycle.is_ready() => text("text/plain; charset=utf-8", "ready\n".into()),
             _ => {
@@ -116,6 +116,17 @@ impl Pages {
 }
 
 impl Pages {
+    /// OpenMetrics only where it is asked for: not every scraper reads it.
+    fn metrics(&self, accept: Option<&HeaderValue>) -> Response<Full<Bytes>> {
+        let asks = accept.and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("application/openmetrics-text"));
+        let mut response = match asks {
+            true => text("application/openmetrics-text; version=1.0.0; charset=utf-8", self.plan.metrics.encode()),
+            false => text("text/plain; version=0.0.4; charset=utf-8", self.plan.metrics.encode_plain()),
+        };
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+        response
+    }
+
     /// Has the request the token, where one is configured?
     fn is_allowed(&self, authorization: Option<&HeaderValue>) -> bool {
         let Some(token) = &self.plan.listen.admin_token else { return true };

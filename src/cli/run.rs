@@ -1,6 +1,6 @@
 //! `lockgate run`: configuration, logs, gateway, signals, drain.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -47,7 +47,7 @@ async fn serve(plan: Plan) -> ExitCode {
     };
     let lines = start_log(plan.log, &sink);
     // Signals are caught before anything can receive one.
-    let (Ok(terminate), Ok(interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut stop), Ok(())) = (Stop::catch(), survive_signals()) else {
         return fail("cannot catch signals");
     };
     let mode = plan.mode;
@@ -61,25 +61,57 @@ async fn serve(plan: Plan) -> ExitCode {
     if mode == Mode::Development {
         tracing::warn!("development mode: clients see upstream errors, traces and addresses");
     }
-    let mut stop = Stop { terminate, interrupt };
     stop.wait().await;
     app.shutdown(stop.wait()).await;
     ExitCode::SUCCESS
 }
 
-/// SIGTERM or SIGINT.
+/// SIGTERM, SIGINT or SIGQUIT: the gateway drains and stops.
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
 }
 
 impl Stop {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+
     async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = self.quit.recv() => {}
         }
     }
+}
+
+/// Signals whose default would end the process at once (signal(7), Linux): SIGALRM, SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO
+/// and SIGPWR. The real-time ones follow from 34 on.
+const DEADLY: [i32; 8] = [14, 16, 24, 25, 26, 27, 29, 30];
+
+/// Lets no signal end the process without a drain. Those that operators send to other servers are answered by the log.
+fn survive_signals() -> io::Result<()> {
+    for number in DEADLY.into_iter().chain(34..=64) {
+        // Once caught, a signal keeps its handler when nobody listens any more.
+        drop(signal(SignalKind::from_raw(number))?);
+    }
+    for (name, kind) in
+        [("SIGHUP", SignalKind::hangup()), ("SIGUSR1", SignalKind::user_defined1()), ("SIGUSR2", SignalKind::user_defined2())]
+    {
+        let mut signal = signal(kind)?;
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                tracing::warn!(signal = name, "this version does nothing at this signal; SIGTERM drains and stops");
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Starts event logging on the sink, and says how access lines look.

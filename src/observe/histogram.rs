@@ -30,7 +30,7 @@ impl Durations {
 
 /// Writes what all cores have.
 pub(super) fn encode<T: Default>(all: &PerCore<T>, one: impl Fn(&T) -> &Durations, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-    let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::MAX]);
+    let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
     let counts = (0..=BOUNDS.len()).map(|at| all.sum(|core| one(core).buckets[at].get()));
     let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
     let count = buckets.iter().map(|(_, count)| count).sum();

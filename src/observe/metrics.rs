@@ -280,21 +280,52 @@ impl Metrics {
     /// Counts a failure. `received` is the upstream's status, the reason where the catalogue has none.
     pub fn failure(&self, route: &RouteMetrics, kind: Kind, received: Option<u16>) {
         let row = kind.row();
-        let resolve = |reason: String| {
-            self.failures.get_or_create_owned(&vec![("route", route.name.to_string()), ("code", row.code.to_owned()), ("reason", reason)])
+        // Of a client error the code is the upstream's own and no label: what tells it is the status.
+        let code = if row.code.is_empty() { "UPSTREAM_CLIENT_ERROR" } else { row.code };
+        let resolve = |reason: &str, status: String| {
+            let labels = vec![
+                ("route", route.name.to_string()),
+                ("code", code.to_owned()),
+                ("reason", reason.to_owned()),
+                ("upstream_status", status),
+            ];
+            self.failures.get_or_create_owned(&labels)
         };
         if let Some(status) = received.filter(|_| row.reason.is_empty()) {
-            resolve(format!("received-status={status}")).inc();
+            resolve("upstream_response", status.to_string()).inc();
             return;
         }
         // Handles of the failures that this route has had: few routes have any.
         let known = route.failures.get_or_init(|| Kind::ALL.iter().map(|_| OnceLock::new()).collect());
         if let Some(handle) = known.get(kind as usize) {
-            handle.get_or_init(|| resolve(row.reason.to_owned())).inc();
+            handle.get_or_init(|| resolve(row.reason, String::new())).inc();
         }
     }
 
-    /// The text that Prometheus scrapes.
+    /// The text format of Prometheus, for scrapers that ask for nothing else
+    /// (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
+    pub fn encode_plain(&self) -> String {
+        let text = self.encode();
+        let mut plain = String::with_capacity(text.len());
+        let mut counters: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+        counters.sort_unstable();
+        for line in text.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
+            let comment = line.strip_prefix("# HELP ").or(line.strip_prefix("# TYPE "));
+            let name = comment.and_then(|rest| rest.split(' ').next()).filter(|name| counters.binary_search(name).is_ok());
+            match name {
+                // Here a counter has the name of its samples.
+                Some(name) => {
+                    let (begin, rest) = line.split_at("# HELP ".len() + name.len());
+                    plain.extend([begin, "_total", rest]);
+                }
+                None => plain.push_str(line),
+            }
+            plain.push('\n');
+        }
+        plain
+    }
+
+    /// The text format of OpenMetrics 1.0.
     pub fn encode(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.

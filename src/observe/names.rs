@@ -6,7 +6,8 @@ pub const RECEIVED: &str = "lockgate_received";
 pub const REQUESTS: &str = "lockgate_requests";
 /// Time from arrival to the last byte of the answer, in seconds.
 pub const DURATION: &str = "lockgate_request_duration_seconds";
-/// Failures by route, code and reason (RFC 9209 token, or the status the backend sent).
+/// Failures by route, code, reason (RFC 9209 token, or `upstream_response` where the backend itself answered with an error) and the status
+/// that the backend sent.
 pub const FAILURES: &str = "lockgate_failures";
 /// Answers of backends, by class of the status received.
 pub const UPSTREAM: &str = "lockgate_upstream_responses";

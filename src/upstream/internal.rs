@@ -23,7 +23,7 @@ pub(super) fn is_internal(host: &[u8]) -> bool {
                 cut.and_then(|cut| host.get(cut..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
                     && (host.len() == end.len() || host.as_bytes()[host.len() - end.len() - 1] == b'.')
             };
-            !host.is_empty() && (!host.contains('.') || INSIDE.iter().any(|end| under(end)))
+            !host.is_empty() && (!host.contains('.') || INSIDE.iter().any(under))
         }
     }
 }

@@ -129,6 +129,24 @@ fn run_to_a_url_serves_and_a_signal_drains_it() {
     assert_eq!(health(&process), Some(1));
 }
 
+/// A signal that means something to other servers, or nothing at all, never ends the process.
+#[test]
+fn no_signal_ends_the_process_without_a_drain() {
+    let origin = Origin::echo();
+    let url = format!("http://{}", origin.address);
+    let mut process = Process::start(&[&["run", "--to", &url], FREE].concat());
+    for signal in ["-HUP", "-USR1", "-USR2", "-ALRM", "-VTALRM", "-PROF", "-IO", "-XFSZ", "-34"] {
+        process.signal(signal);
+        assert_eq!(get(process.address, "/").status, 200, "{signal}");
+    }
+    process.signal("-QUIT");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    let rest: Vec<String> = process.lines.by_ref().map_while(Result::ok).collect();
+    for word in ["SIGHUP", "SIGUSR1", "SIGUSR2", "\"drained\""] {
+        assert!(rest.iter().any(|line| line.contains(word)), "{word}: {rest:#?}");
+    }
+}
+
 #[test]
 fn without_a_file_a_url_is_enough() {
     let origin = Origin::says("HTTP/1.1 500 X\r\nContent-Length: 7\r\n\r\nleak-me");
