@@ -307,12 +307,13 @@ pub struct RedactKeys {
 }
 
 /// `[log]`
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct Log {
     pub level: Option<LogLevel>,
     pub format: Option<LogFormat>,
     pub access: Option<bool>,
+    pub original_max: Option<At<Option<u64>>>,
 }
 
 /// `log.level`

@@ -379,5 +379,6 @@ fn log(s: &mut Section<'_, '_>) -> Log {
         format: s
             .choice("format", &[("json", Some(LogFormat::Json)), ("pretty", Some(LogFormat::Pretty)), ("auto", Some(LogFormat::Auto))]),
         access: s.boolean("access"),
+        original_max: s.parsed("original_max", units::bound),
     }
 }

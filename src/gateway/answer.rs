@@ -24,10 +24,10 @@ use crate::redact::{self, Guard};
 use crate::relay::{Ahead, Guarded, Relay};
 use crate::render::negotiate::{self, Asked, Shape, Terms};
 use crate::render::{self, PageWords, Rendered};
+use crate::report::excerpt::excerpt;
 
-/// How much of an upstream's body the log keeps, in bytes: what it says stands at its begin, and a backend that fails must not fill
-/// a disk.
-const MAX_LOGGED: usize = 2 * 1024;
+/// How much of the cause of a failure the log keeps, in bytes.
+const MAX_CAUSE: usize = 2 * 1024;
 
 /// How many headers an answer of ours usually has.
 const USUAL_HEADERS: usize = 12;
@@ -112,10 +112,13 @@ impl Gateway {
     /// Keeps for operators what clients are not told.
     fn record(&self, failure: &Failure, said: Option<&Said>, trip: &mut Trip) {
         trip.visit.kind = Some(failure.kind);
-        trip.visit.cause = failure.detail.as_deref().map(|detail| redact::mask(detail, MAX_LOGGED).into_boxed_str());
-        trip.visit.original = said.filter(|said| !said.body.is_blank()).map(|said| {
-            let text = redact::mask(said.body.raw(), MAX_LOGGED);
-            Box::new(Original { text, truncated: said.truncated || said.body.raw().len() > MAX_LOGGED })
+        trip.visit.cause = failure.detail.as_deref().map(|detail| redact::mask(detail, MAX_CAUSE).into_boxed_str());
+        let most = said.map_or(0, |said| self.plan.log.original.of(said.status));
+        trip.visit.original = said.filter(|said| most > 0 && !said.body.is_blank()).map(|said| {
+            // Masked as a whole first: a credential that is cut is no longer one to the mask.
+            let masked = redact::mask(said.body.raw(), usize::MAX);
+            let text = excerpt(&masked, most).into_owned();
+            Box::new(Original { truncated: said.truncated || masked.len() > most, text })
         });
     }
 }

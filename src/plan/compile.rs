@@ -12,7 +12,7 @@ use super::limits;
 use super::policies::{Layers, cors};
 use super::targets::{self, Target};
 use super::voices::Voices;
-use super::{AppliedLimit, Listen, Log, Plan, Route};
+use super::{AppliedLimit, KeptOriginal, Listen, Log, Plan, Route};
 use crate::config::diagnose::{Problem, Problems};
 use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
 use crate::config::section::{At, nearest};
@@ -84,9 +84,26 @@ fn compile(file: &File, running: Option<&Plan>, problems: &mut Problems) -> Plan
             level: file.log.level.unwrap_or_default(),
             format: file.log.format.unwrap_or_default(),
             access: file.log.access.unwrap_or(true),
+            original: kept_original(file.log.original_max.as_ref(), problems),
         },
         no_route: metrics.route(NO_ROUTE, NO_ROUTE.into()),
         metrics,
+    }
+}
+
+/// The most of an error that one line of the log may keep, in bytes, and the least that says anything.
+const ORIGINAL: std::ops::RangeInclusive<u64> = 256..=1 << 20;
+
+fn kept_original(at: Option<&At<Option<u64>>>, problems: &mut Problems) -> KeptOriginal {
+    match at.map(|at| (at.value, &at.span)) {
+        None => KeptOriginal::Usual,
+        Some((None, _)) => KeptOriginal::Off,
+        Some((Some(most), span)) => {
+            if !ORIGINAL.contains(&most) {
+                problems.add(span.clone(), "`original_max` is from 256B to 1MiB", "or \"off\" to keep nothing of what backends write");
+            }
+            KeptOriginal::AtMost(most as usize)
+        }
     }
 }
 

@@ -100,6 +100,31 @@ pub struct Log {
     pub format: LogFormat,
     /// One line per request.
     pub access: bool,
+    /// How much of an upstream's error is kept.
+    pub original: KeptOriginal,
+}
+
+/// How much of what an upstream wrote about its error the log keeps, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptOriginal {
+    /// Much of a 5xx, which only the log tells, and less of a 4xx, whose message the client has.
+    Usual,
+    /// At most so much of any.
+    AtMost(usize),
+    /// Nothing.
+    Off,
+}
+
+impl KeptOriginal {
+    /// Bytes that are kept of an error with this status.
+    pub const fn of(self, status: u16) -> usize {
+        match self {
+            Self::Usual if status >= 500 => 8 * 1024,
+            Self::Usual => 2 * 1024,
+            Self::AtMost(most) => most,
+            Self::Off => 0,
+        }
+    }
 }
 
 /// One route: where it leads and what it wants.

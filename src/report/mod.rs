@@ -5,6 +5,7 @@
 
 pub mod database;
 pub mod decode;
+pub mod excerpt;
 mod html;
 mod json;
 mod names;

@@ -155,3 +155,22 @@ fn the_admin_listener_answers_only_its_own_pages() {
     let response = send(gateway.address, format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.admin));
     assert!(response.text().starts_with("GET /metrics"), "the backend's own page");
 }
+
+#[test]
+fn the_log_keeps_what_tells_of_a_long_error() {
+    let frames: String = (0..300).map(|n| format!("  File \"/usr/lib/python3/site-packages/x/base.py\", line {n}, in inner\n    go()\n")).collect();
+    let body = format!("Traceback (most recent call last):\n{frames}ledger.Error: postgres://shop:Secret99@db/x refused account 4711");
+    let origin = || Origin::says(format!("HTTP/1.1 500 X\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let original = |log: &str| {
+        let gateway = GatewayUnderTest::in_front_of(origin().address, log);
+        let response = get(gateway.address, "/");
+        assert_contract("GET", &response);
+        gateway.log_line(&[response.header("x-request-id").unwrap()])["original"].as_str().map(str::to_owned)
+    };
+    for log in ["", "[log]\noriginal_max = \"512B\"\n"] {
+        let kept = original(log).unwrap();
+        assert!(kept.contains("refused account 4711") && !kept.contains("Secret99"), "{kept}");
+        assert!(kept.len() <= if log.is_empty() { 8192 } else { 512 }, "{}", kept.len());
+    }
+    assert_eq!(original("[log]\noriginal_max = \"off\"\n"), None);
+}

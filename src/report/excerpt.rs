@@ -1,0 +1,316 @@
+//! What of a long error text is kept for operators: what tells, before what only fills.
+//!
+//! A traceback names its exception in its last line, a trace of Java its cause in the middle, a page for developers behind its style
+//! sheets. So lines are ranked: what was thrown and why, the end, frames of the application's own code, then the beginning, as many as fit.
+//! Knows lines; keeps their order and says what is left out.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memmem;
+
+/// The longest part of one line that is kept, in bytes: its beginning and its end.
+const MAX_LINE: usize = 1024;
+/// Lines at the end that count more than frames.
+const LAST: usize = 8;
+/// Lines that are ranked: of a longer text, the beginning and the end.
+const MAX_LINES: usize = 4_096;
+
+/// How much a line tells, most first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// What was thrown, or why.
+    Thrown,
+    /// One of the last lines.
+    Last,
+    /// A frame of the application's own.
+    Own,
+    /// Anything else: the first of them first.
+    Other,
+}
+
+/// The text itself where it has at most `max` bytes, else what tells most of it. Cut lines and gaps are marked, and count.
+pub fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
+    if text.len() <= max {
+        return Cow::Borrowed(text);
+    }
+    let page = is_page(text).then(|| shown(text));
+    let text = page.as_deref().unwrap_or(text);
+    if text.len() <= max {
+        return Cow::Owned(text.to_owned());
+    }
+    let lines = lines(text);
+    let mut order: Vec<(Rank, usize)> = (0..lines.len()).map(|at| (rank(&text[lines[at].clone()], lines.len() - at), at)).collect();
+    order.sort_unstable();
+    let mut kept = vec![false; lines.len()];
+    let mut left = max;
+    for (_, at) in order {
+        // Each kept line may need a line end and the mark of a gap before it.
+        let cost = lines[at].len().min(MAX_LINE + MARK) + 1 + MARK;
+        if cost <= left {
+            kept[at] = true;
+            left -= cost;
+        }
+    }
+    let chosen = joined(text, &lines, &kept);
+    Cow::Owned(if chosen.is_empty() { cut(text, max) } else { chosen })
+}
+
+/// Bytes of the longest mark of a gap.
+const MARK: usize = 24;
+
+/// The kept lines in their order, with the number of lines that are missing between them.
+fn joined(text: &str, lines: &[Range<usize>], kept: &[bool]) -> String {
+    let (mut out, mut missing) = (String::new(), 0);
+    for (line, kept) in lines.iter().zip(kept) {
+        if !kept {
+            missing += 1;
+            continue;
+        }
+        if missing > 0 {
+            out.push_str(&format!("[{missing} lines]\n"));
+            missing = 0;
+        }
+        let line = &text[line.clone()];
+        match line.len() > MAX_LINE {
+            true => out.push_str(&cut(line, MAX_LINE)),
+            false => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    if missing > 0 && !out.is_empty() {
+        out.push_str(&format!("[{missing} lines]"));
+    }
+    out.trim_end().to_owned()
+}
+
+/// The beginning and the end of a line, at most `max` bytes of it.
+fn cut(line: &str, max: usize) -> String {
+    let (mut begin, mut end) = (max.saturating_sub(MARK) / 2, line.len() - max.saturating_sub(MARK) / 2);
+    while !line.is_char_boundary(begin) {
+        begin -= 1;
+    }
+    while !line.is_char_boundary(end) {
+        end += 1;
+    }
+    format!("{}[{} bytes]{}", &line[..begin], end - begin, &line[end..])
+}
+
+/// Lines, also those that a JSON string writes as `\n`.
+fn lines(text: &str) -> Vec<Range<usize>> {
+    let bytes = text.as_bytes();
+    let (mut found, mut start, mut at) = (Vec::new(), 0, 0);
+    while let Some(next) = memchr::memchr2(b'\n', b'\\', &bytes[at..]).map(|next| at + next) {
+        let ends = match (bytes[next], bytes.get(next + 1)) {
+            (b'\n', _) => 1,
+            (_, Some(b'n')) => 2,
+            _ => 0,
+        };
+        at = next + ends.max(if ends == 0 { 2 } else { 1 });
+        if ends > 0 {
+            found.push(start..next);
+            start = next + ends;
+        }
+        if at > bytes.len() {
+            break;
+        }
+    }
+    found.push(start..bytes.len());
+    found.retain(|line| !text[line.clone()].trim().is_empty());
+    if found.len() > MAX_LINES {
+        found.drain(MAX_LINES / 2..found.len() - MAX_LINES / 2);
+    }
+    found
+}
+
+/// `from_end` is 1 for the last line.
+fn rank(line: &str, from_end: usize) -> Rank {
+    let line = line.trim_start();
+    let words = [
+        "Caused by",
+        "caused by",
+        "Suppressed:",
+        "nested exception",
+        "Root cause",
+        "root cause",
+        "Inner Exception",
+        "--->",
+        "panic:",
+        "panicked at",
+    ];
+    let begins = line.get(..line.len().min(240)).unwrap_or_else(|| line.split_at(floor(line, 240)).0);
+    if words.iter().any(|word| begins.contains(word)) || names_exception(begins) {
+        return Rank::Thrown;
+    }
+    if from_end <= LAST {
+        return Rank::Last;
+    }
+    if is_frame(line) && !is_library(line) { Rank::Own } else { Rank::Other }
+}
+
+fn floor(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// `com.acme.OrderException: ...`, `KeyError: 'x'`, `Fatal error: ...`: a name of what is thrown, then its message.
+fn names_exception(line: &str) -> bool {
+    let Some((name, _)) = line.split_once(": ").or_else(|| line.strip_suffix(':').map(|name| (name, ""))) else {
+        return line.split_whitespace().count() == 1 && (line.ends_with("Exception") || line.ends_with("Error"));
+    };
+    let last = name.rsplit([' ', '.', ':', '\\', '"']).next().unwrap_or_default();
+    name.len() <= 160
+        && (["Exception", "Error", "Throwable", "Failure", "Fault"].iter().any(|end| last.ends_with(end))
+            || name.to_ascii_lowercase().ends_with("error"))
+}
+
+fn is_frame(line: &str) -> bool {
+    line.starts_with("at ")
+        || line.starts_with("File \"")
+        || line.starts_with('#')
+        || line.contains(".java:")
+        || line.contains(".rb:")
+        || line.contains(".php(")
+        || line.contains(".py\", line ")
+}
+
+/// A frame of a runtime, a framework or a package: the same in every trace.
+fn is_library(line: &str) -> bool {
+    const PLACES: [&str; 22] = [
+        "site-packages",
+        "dist-packages",
+        "node_modules",
+        "/vendor/",
+        "/gems/",
+        "node:",
+        "internal/",
+        "/lib/python",
+        "java.",
+        "javax.",
+        "jakarta.",
+        "jdk.",
+        "sun.",
+        "org.springframework",
+        "org.apache",
+        "org.hibernate",
+        "org.eclipse",
+        "com.fasterxml",
+        "io.netty",
+        "System.",
+        "Microsoft.",
+        "kotlin",
+    ];
+    let line = line.strip_prefix("at ").unwrap_or(line);
+    PLACES.iter().any(|place| {
+        if place.ends_with('.') || place.starts_with("org") || place.starts_with("com") || place.starts_with("io.") {
+            line.starts_with(place)
+        } else {
+            line.contains(place)
+        }
+    })
+}
+
+fn is_page(text: &str) -> bool {
+    let begin = text.get(..floor(text, text.len().min(1024))).unwrap_or_default().to_ascii_lowercase();
+    begin.contains("<html") || begin.contains("<!doctype html")
+}
+
+/// What a page shows: without style sheets, scripts and tags, one block a line.
+fn shown(page: &str) -> String {
+    let mut out = String::with_capacity(page.len() / 2);
+    let mut at = 0;
+    while let Some(open) = memchr::memchr(b'<', &page.as_bytes()[at..]).map(|open| at + open) {
+        out.push_str(&page[at..open]);
+        let rest = &page[open..];
+        let begins = |name: &str| rest.len() > name.len() && rest.as_bytes()[1..=name.len()].eq_ignore_ascii_case(name.as_bytes());
+        let hidden =
+            [("style", "</style"), ("script", "</script"), ("svg", "</svg"), ("!--", "-->")].into_iter().find(|(name, _)| begins(name));
+        let from = hidden.map_or(Some(0), |(_, end)| find_ignoring_case(rest.as_bytes(), end.as_bytes()));
+        let end = from.and_then(|from| memchr::memchr(b'>', &rest.as_bytes()[from..]).map(|end| open + from + end + 1));
+        at = end.unwrap_or(page.len());
+        if !out.ends_with('\n') {
+            out.push('\n');
+        }
+    }
+    out.push_str(&page[at.min(page.len())..]);
+    let text = html_escape::decode_html_entities(&out);
+    text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// Ends of elements are written in either case; the usual one is looked for first.
+fn find_ignoring_case(text: &[u8], what: &[u8]) -> Option<usize> {
+    memmem::find(text, what).or_else(|| memmem::find(text, &what.to_ascii_uppercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn python() -> String {
+        let frame = |n: usize| match n % 4 {
+            0 => format!("  File \"/srv/shop/orders/step{n}.py\", line {n}, in step\n    return go_on(order)\n"),
+            _ => format!(
+                "  File \"/usr/lib/python3/site-packages/django/core/handlers/base.py\", line {n}, in inner\n    response = get_response(request)\n"
+            ),
+        };
+        format!(
+            "Traceback (most recent call last):\n{}shop.errors.LedgerError: account 4711 is closed",
+            (0..60).map(frame).collect::<String>()
+        )
+    }
+
+    #[test]
+    fn an_exception_at_the_end_is_kept() {
+        let kept = excerpt(&python(), 2048).into_owned();
+        assert!(kept.len() <= 2048 && kept.ends_with("LedgerError: account 4711 is closed"), "{kept}");
+        assert!(kept.contains("/srv/shop/orders/step56.py") && kept.contains(" lines]"), "{kept}");
+        let in_json = serde_json::json!({ "detail": python() }).to_string();
+        assert!(excerpt(&in_json, 2048).contains("LedgerError: account 4711 is closed"));
+    }
+
+    #[test]
+    fn causes_in_the_middle_are_kept() {
+        let frames = |n: usize| (0..n).map(|n| format!("\tat org.springframework.web.Filter.next(Filter.java:{n})\n")).collect::<String>();
+        let trace = format!(
+            "java.lang.IllegalStateException: order failed\n{}\tat com.acme.Orders.pay(Orders.java:7)\nCaused by: java.sql.SQLException: deadlock\n{}Caused by: java.net.SocketException: reset\n{}",
+            frames(80),
+            frames(80),
+            frames(40)
+        );
+        let kept = excerpt(&trace, 2048);
+        for told in ["IllegalStateException: order failed", "com.acme.Orders.pay", "SQLException: deadlock", "SocketException: reset"] {
+            assert!(kept.contains(told), "{told} in {kept}");
+        }
+        assert!(kept.len() <= 2048);
+    }
+
+    #[test]
+    fn a_page_is_kept_without_its_style() {
+        let page = format!(
+            "<!DOCTYPE html><html><head><style>{}</style><SCRIPT>{}</SCRIPT></head><body><h1>OperationalError at /orders</h1><pre>no such table: orders &lt;x&gt;</pre><table>{}</table></body></html>",
+            "p { color: red }\n".repeat(400),
+            "var x = 1;\n".repeat(400),
+            "<tr><td>SETTING</td><td>value</td></tr>\n".repeat(400)
+        );
+        let kept = excerpt(&page, 2048);
+        assert!(kept.contains("OperationalError at /orders") && kept.contains("no such table: orders <x>"), "{kept}");
+        assert!(!kept.contains("color: red") && !kept.contains("var x") && kept.len() <= 2048, "{kept}");
+    }
+
+    #[test]
+    fn one_long_line_keeps_both_ends() {
+        let line = format!("begin{}end", "\u{e4}".repeat(5_000));
+        let kept = excerpt(&line, 512);
+        assert!(kept.starts_with("begin") && kept.ends_with("end") && kept.contains(" bytes]") && kept.len() <= 512, "{kept}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn it_never_grows_beyond_its_bound(text in "(at |\\\\n|\\n|<style>|</style>|<html>|Error: x|\u{e4}|word ){0,200}", max in 64usize..400) {
+            let kept = excerpt(&text, max);
+            proptest::prop_assert!(kept.len() <= max.max(text.len().min(max)), "{} of {max}: {kept}", kept.len());
+        }
+    }
+}
