@@ -153,12 +153,39 @@ pub enum SuccessRule {
 /// What an upstream error becomes, by its own code or its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusRule {
-    /// The upstream's machine code, or its status.
-    pub when: String,
+    /// Which errors of the upstream it is for.
+    pub when: When,
     /// The status that is told.
     pub status: Option<u16>,
     /// The code that is told.
     pub code: Option<String>,
+}
+
+/// Which errors of an upstream a rule is for. The most exact one counts: a code before a status, a status before a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Its machine code.
+    Code(String),
+    /// Its status is within this range, both ends included.
+    Status(u16, u16),
+}
+
+impl When {
+    /// The smaller, the more exact.
+    pub const fn width(&self) -> u16 {
+        match self {
+            Self::Code(_) => 0,
+            Self::Status(from, to) => 1 + (*to - *from),
+        }
+    }
+
+    /// Is it for an error with this status and code?
+    pub fn holds(&self, status: u16, code: Option<&str>) -> bool {
+        match self {
+            Self::Code(own) => code == Some(own.as_str()),
+            Self::Status(from, to) => (*from..=*to).contains(&status),
+        }
+    }
 }
 
 /// How errors are read and told.

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use super::file::{ErrorKeys, RedactKeys};
 use super::section::{At, Section};
 use super::units;
-use crate::policy::{Format, PointerRule, Protocol, StatusRule, SuccessPreset, SuccessRule, Trigger, Upstream429};
+use crate::policy::{Format, PointerRule, Protocol, StatusRule, SuccessPreset, SuccessRule, Trigger, Upstream429, When};
 
 /// Statuses that an upstream error may be mapped to.
 const SERVER: [u16; 3] = [502, 503, 504];
@@ -55,20 +55,59 @@ fn status_map(s: &mut Section<'_, '_>) -> Vec<StatusRule> {
         let rule = s.table_in(&key, value, |s| {
             let (span, when) = (s.span.clone(), name.value);
             let written = s.named("status").is_some() || s.named("code").is_some();
-            let number = when.parse::<u16>().is_ok_and(|status| when.len() == 3 && !(400..600).contains(&status));
-            if when.trim().is_empty() || number {
-                s.problems.add(name.span.clone(), "neither a code nor the status of an error", "an upstream's machine code, or 400 to 599");
+            let sound = when_of(&when);
+            if sound.is_none() {
+                let help =
+                    "a machine code of the upstream such as \"E1042\", a status from 400 to 599, \"5xx\", or a range such as \"500-599\"";
+                s.problems.add(name.span.clone(), format!("`{when}` is neither a code nor the status of an error"), help);
             }
             let status = s.number("status", 400..=599).and_then(|status| u16::try_from(status).ok());
             let code = s.string("code");
             if !written {
                 s.problems.add(span, "the rule changes nothing", "write: { status = 409, code = \"ORDER_LOCKED\" }");
             }
+            let when = sound.unwrap_or(When::Code(when));
             StatusRule { when, status: status.and_then(|status| sound_status(s, status)), code: code.and_then(|code| sound_code(s, code)) }
         });
         rules.extend(rule);
     }
+    // The most exact first: the order in the file never matters.
+    rules.sort_by_key(|rule| rule.when.width());
+    for pair in rules.windows(2).filter(|pair| overlap(&pair[0].when, &pair[1].when)) {
+        let title = format!("`status_map` has two rules of one width for the same statuses: {:?} and {:?}", pair[0].when, pair[1].when);
+        s.problems.add(s.span.clone(), title, "make one of them narrower");
+    }
     rules
+}
+
+fn overlap(one: &When, other: &When) -> bool {
+    match (one, other) {
+        (When::Status(from, to), When::Status(start, end)) => one.width() == other.width() && from <= end && start <= to,
+        (When::Code(_), _) | (_, When::Code(_)) => false,
+    }
+}
+
+/// Which errors a key of `status_map` is for; `None` for what no error can have.
+fn when_of(key: &str) -> Option<When> {
+    let error = |text: &str| text.parse::<u16>().ok().filter(|status| text.len() == 3 && (400..600).contains(status));
+    match key {
+        "4xx" | "4XX" => return Some(When::Status(400, 499)),
+        "5xx" | "5XX" => return Some(When::Status(500, 599)),
+        _ => {}
+    }
+    if let Some(status) = error(key) {
+        return Some(When::Status(status, status));
+    }
+    if let Some((from, to)) = key.split_once('-').and_then(|(from, to)| error(from).zip(error(to))) {
+        return (from <= to).then_some(When::Status(from, to));
+    }
+    // What looks like a status or a range of them and is none would be taken for a code that never comes.
+    let is_like_status = key.len() == 3 && (key.bytes().all(|b| b.is_ascii_digit()) || key[1..].eq_ignore_ascii_case("xx"));
+    let is_like_range = key
+        .split_once('-')
+        .is_some_and(|(from, to)| [from, to].iter().all(|end| end.len() == 3 && end.bytes().all(|b| b.is_ascii_digit())));
+    let is_code = (1..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'));
+    (is_code && !is_like_status && !is_like_range).then(|| When::Code(key.to_owned()))
 }
 
 /// A server error is told as one that says who failed.
@@ -131,6 +170,12 @@ fn pointer_rule<'t>(s: &mut Section<'t, '_>, item: &'t Spanned<DeValue<'t>>) -> 
         };
         let (code, message) = (self::pointer(s, "code"), self::pointer(s, "message"));
         let status = s.table("status", statuses).unwrap_or_default();
+        let stars =
+            |pointer: &Option<String>| pointer.iter().flat_map(|pointer| pointer.split('/')).filter(|segment| *segment == "*").count();
+        if stars(&code).max(stars(&message)) > stars(&pointer) {
+            let help = "a `*` of `code` and `message` is what the same `*` of `pointer` has found";
+            s.problems.add(s.span.clone(), "a pointer has more `*` than the one that finds the error", help);
+        }
         Some(PointerRule { pointer: pointer?, trigger, code, message, status })
     })
     .flatten()

@@ -3,6 +3,7 @@
 //! Pure but for `file:` secrets. It knows key names, types and units; what a valid file means is the plan's business.
 
 pub mod diagnose;
+mod elsewhere;
 mod errors;
 pub mod expand;
 pub mod file;

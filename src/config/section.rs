@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnose::Problems;
+use super::elsewhere::elsewhere;
 use super::expand;
 
 /// A value with its place in the file.
@@ -91,7 +92,12 @@ impl<'t, 'p> Section<'t, 'p> {
 
     fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let title = format!("`{}` must be {wanted}, not {}", self.full(key), article(value.get_ref().type_str()));
-        let help = if wanted.contains("string") { "values with units and names are quoted: \"10s\", \"32KiB\"" } else { "" };
+        let is_zero = value.get_ref().as_integer().is_some_and(|number| number.as_str() == "0") || value.get_ref().as_bool() == Some(false);
+        let help = match wanted.contains("string") {
+            true if is_zero => "values with units are quoted, and \"off\" switches a clock or a limit off",
+            true => "values with units and names are quoted: \"10s\", \"32KiB\"",
+            false => "",
+        };
         self.problems.add(value.span(), title, help);
     }
 
@@ -246,10 +252,13 @@ impl<'t, 'p> Section<'t, 'p> {
             if self.known.contains(&key) || self.later.contains(&key) {
                 continue;
             }
-            let all: Vec<_> = self.known.iter().copied().chain(self.later.iter().copied()).collect();
-            let help = match nearest(key, &all) {
-                Some(word) => format!("did you mean `{word}`?"),
-                None => format!("known here: {}", all.join(", ")),
+            let mut all: Vec<_> = self.known.iter().copied().chain(self.later.iter().copied()).collect();
+            let mut listed = std::collections::HashSet::new();
+            all.retain(|known| listed.insert(*known));
+            let help = match (elsewhere(key), nearest(key, &all)) {
+                (Some((theirs, ours)), _) => format!("that is {theirs}'s word; here it is {ours}"),
+                (None, Some(word)) => format!("did you mean `{word}`?"),
+                (None, None) => format!("known here: {}", all.join(", ")),
             };
             self.problems.add(name.span, format!("unknown key `{}`", self.full(key)), help);
         }
@@ -274,6 +283,7 @@ fn article(kind: &str) -> String {
 /// The known word that was probably meant.
 pub fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let best = known.iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate)).min()?;
-    let tolerance = (word.len().max(best.1.len()) / 3).max(1);
+    // A typing error or two, not another key that shares a word.
+    let tolerance = (word.len().min(best.1.len()) / 4).clamp(1, 3);
     (best.0 <= tolerance).then_some(best.1)
 }

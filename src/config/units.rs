@@ -29,8 +29,22 @@ pub fn duration(text: &str) -> Result<Duration, Complaint> {
 
 /// A duration, or `"off"` as `None`.
 pub fn clock(text: &str) -> Result<Option<Duration>, Complaint> {
-    if text == "off" { Ok(None) } else { duration(text).map(Some) }
+    match text {
+        "off" => Ok(None),
+        _ if means_off(text) => Err(SAY_OFF.into()),
+        _ => duration(text).map(Some),
+    }
 }
+
+/// What other programs write where a clock or a bound does not count.
+fn means_off(text: &str) -> bool {
+    matches!(
+        text.to_ascii_lowercase().as_str(),
+        "never" | "none" | "infinite" | "infinity" | "unlimited" | "disabled" | "no" | "false" | "0" | "0s" | "-1" | ""
+    )
+}
+
+const SAY_OFF: &str = "write \"off\" to switch it off";
 
 /// `"512B"`, `"32KiB"`, `"10MiB"`, `"1GiB"`.
 pub fn size(text: &str) -> Result<u64, Complaint> {
@@ -52,7 +66,11 @@ pub fn size(text: &str) -> Result<u64, Complaint> {
 
 /// A size, or `"off"` as `None`.
 pub fn bound(text: &str) -> Result<Option<u64>, Complaint> {
-    if text == "off" { Ok(None) } else { size(text).map(Some) }
+    match text {
+        "off" => Ok(None),
+        _ if means_off(text) => Err(SAY_OFF.into()),
+        _ => size(text).map(Some),
+    }
 }
 
 /// `"240B/s"`, `"1KiB/s"`: bytes a second; `"off"` is `None`.

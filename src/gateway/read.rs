@@ -76,9 +76,8 @@ struct Verdict {
 
 impl Verdict {
     fn of(kind: Kind, status: u16, report: &Report, text: Option<&str>, policy: &ErrorPolicy) -> Self {
-        let by_status = status.to_string();
         let own = report.code.as_ref().map(Untrusted::raw);
-        if let Some(rule) = policy.status_map.iter().find(|rule| Some(rule.when.as_str()) == own || rule.when == by_status) {
+        if let Some(rule) = policy.status_map.iter().find(|rule| rule.when.holds(status, own)) {
             let told = rule.status.unwrap_or(status);
             return Self { kind: Kind::of_upstream_status(told).unwrap_or(kind), status: told, code: rule.code.clone() };
         }

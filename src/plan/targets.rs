@@ -138,6 +138,15 @@ fn host_header(keys: &file::Backend, problems: &mut Problems) -> HostHeader {
     match keys.host_header.as_ref().map(|at| (at.value.as_str(), at)) {
         None | Some(("upstream", _)) => HostHeader::Upstream,
         Some(("client", _)) => HostHeader::Client,
+        // Words of other proxies: as hosts they would never be meant.
+        Some(("preserve" | "pass" | "original" | "passthrough" | "$host" | "$http_host" | "{host}", at)) => {
+            problems.add(at.span.clone(), format!("`{}` is no host", at.value), "write \"client\" to send the host that the client named");
+            HostHeader::Client
+        }
+        Some(("auto" | "rewrite" | "backend" | "$proxy_host", at)) => {
+            problems.add(at.span.clone(), format!("`{}` is no host", at.value), "write \"upstream\" to send the endpoint's own host");
+            HostHeader::Upstream
+        }
         Some((literal, at)) => match literal.parse::<http::uri::Authority>().ok().and_then(|_| HeaderValue::from_str(literal).ok()) {
             Some(value) => HostHeader::Literal(value),
             None => {

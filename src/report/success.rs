@@ -52,17 +52,17 @@ const fn is_batched(preset: SuccessPreset) -> bool {
 
 /// An operator's rule.
 fn pointed(value: &Value, rule: &PointerRule, text: &str) -> Option<Told> {
-    let word = plain(value.pointer(&rule.pointer)?);
-    let is_error = match &rule.trigger {
-        Trigger::Is(words) => words.contains(&word),
-        Trigger::Not(words) => !words.contains(&word),
+    let is_error = |word: &String| match &rule.trigger {
+        Trigger::Is(words) => words.contains(word),
+        Trigger::Not(words) => !words.contains(word),
         Trigger::Exists => !matches!(word.as_str(), "" | "null" | "false" | "0" | "[]" | "{}"),
     };
-    if !is_error {
-        return None;
-    }
+    let mut choices = Vec::new();
+    let segments: Vec<&str> = rule.pointer.split('/').skip(1).collect();
+    let word = first(value, &segments, &mut choices, &mut MAX_VALUES.clone(), &|value| Some(plain(value)).filter(is_error))?;
     let at = |pointer: &Option<String>| {
-        let found = pointer.as_deref().and_then(|pointer| value.pointer(pointer)).map(plain);
+        let pointer = pointer.as_deref().map(|pointer| with_choices(pointer, &choices));
+        let found = pointer.and_then(|pointer| value.pointer(&pointer)).map(plain);
         found.filter(|text| !text.is_empty() && text != "null")
     };
     let code = at(&rule.code);
@@ -76,6 +76,43 @@ fn pointed(value: &Value, rule: &PointerRule, text: &str) -> Option<Told> {
         report.message = at(&rule.message).map(Untrusted::new);
     }
     Some(Told { status, report })
+}
+
+/// Values that a pointer with wildcards looks at.
+const MAX_VALUES: usize = 1_000;
+
+/// The first value at a pointer that `wanted` takes. A `*` stands for any member or item; what was chosen for each is told, escaped as in a
+/// pointer (RFC 6901 3).
+fn first<T>(
+    value: &Value,
+    segments: &[&str],
+    choices: &mut Vec<String>,
+    left: &mut usize,
+    wanted: &impl Fn(&Value) -> Option<T>,
+) -> Option<T> {
+    *left = left.checked_sub(1)?;
+    let Some((segment, rest)) = segments.split_first() else { return wanted(value) };
+    if *segment != "*" {
+        return first(value.pointer(&format!("/{segment}"))?, rest, choices, left, wanted);
+    }
+    let (items, members) = (value.as_array(), value.as_object());
+    let items = items.into_iter().flatten().enumerate().map(|(at, item)| (at.to_string(), item));
+    let members = members.into_iter().flatten().map(|(name, member)| (name.replace('~', "~0").replace('/', "~1"), member));
+    for (choice, inner) in items.chain(members) {
+        choices.push(choice);
+        if let Some(found) = first(inner, rest, choices, left, wanted) {
+            return Some(found);
+        }
+        choices.pop();
+    }
+    None
+}
+
+/// The pointer with what was chosen in the place of its wildcards: code and message stand beside what told the error.
+fn with_choices(pointer: &str, choices: &[String]) -> String {
+    let mut choices = choices.iter();
+    let segments = pointer.split('/').map(|segment| if segment == "*" { choices.next().map_or("*", String::as_str) } else { segment });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// A value as an operator would write it.
@@ -217,6 +254,29 @@ mod tests {
         );
         assert_eq!(status(r#"{"header":{"resultCode":7}}"#, std::slice::from_ref(&rule)), Some(409));
         for text in [r#"{"header":{"resultCode":"OK"}}"#, r#"{"header":{"resultCode":0}}"#, "{}", "[]"] {
+            assert_eq!(status(text, std::slice::from_ref(&rule)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn wildcards_find_the_item_that_failed() {
+        let rule = SuccessRule::Pointer(PointerRule {
+            pointer: "/responses/*/error".into(),
+            trigger: Trigger::Exists,
+            code: Some("/responses/*/error/code".into()),
+            message: Some("/responses/*/error/text".into()),
+            status: vec![("E7".into(), 409)],
+        });
+        let text =
+            r#"{"responses":[{"ok":1},{"error":null},{"error":{"code":"E7","text":"The order is closed."}},{"error":{"code":"E8"}}]}"#;
+        let told = read(text, std::slice::from_ref(&rule)).unwrap();
+        assert_eq!(
+            (told.status, told.report.code, told.report.message),
+            (409, Some(Untrusted::new("E7")), Some(Untrusted::new("The order is closed.")))
+        );
+        let named = r#"{"responses":{"a/b~c":{"error":{"code":"E7","text":"By name."}}}}"#;
+        assert_eq!(read(named, std::slice::from_ref(&rule)).unwrap().report.message, Some(Untrusted::new("By name.")));
+        for text in [r#"{"responses":[{"ok":1}]}"#, r#"{"responses":7}"#, "{}"] {
             assert_eq!(status(text, std::slice::from_ref(&rule)), None, "{text}");
         }
     }

@@ -158,7 +158,8 @@ fn the_admin_listener_answers_only_its_own_pages() {
 
 #[test]
 fn the_log_keeps_what_tells_of_a_long_error() {
-    let frames: String = (0..300).map(|n| format!("  File \"/usr/lib/python3/site-packages/x/base.py\", line {n}, in inner\n    go()\n")).collect();
+    let frames: String =
+        (0..300).map(|n| format!("  File \"/usr/lib/python3/site-packages/x/base.py\", line {n}, in inner\n    go()\n")).collect();
     let body = format!("Traceback (most recent call last):\n{frames}ledger.Error: postgres://shop:Secret99@db/x refused account 4711");
     let origin = || Origin::says(format!("HTTP/1.1 500 X\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
     let original = |log: &str| {

@@ -122,3 +122,59 @@ fn a_cut_json_body_tells_what_it_told() {
     assert_eq!((response.status, assert_contract("GET", &response)), (409, "ORDER_LOCKED".into()));
     assert_eq!(response.json()["error"]["message"], "The order is locked.");
 }
+
+#[test]
+fn statuses_are_mapped_by_range_and_the_most_exact_rule_counts() {
+    let map = "[errors]\nstatus_map = { \"5xx\" = { status = 503, code = \"DOWN\" }, \"500-504\" = { status = 502, code = \"BROKEN\" }, \"503\" = { code = \"CLOSED\" }, \"E7\" = { status = 409, code = \"LOCKED\" } }\n";
+    for (status, body, told, code) in [
+        (507, "", 503, "DOWN"),
+        (500, "", 502, "BROKEN"),
+        (503, "", 503, "CLOSED"),
+        (500, "{\"code\":\"E7\",\"message\":\"x\"}", 409, "LOCKED"),
+    ] {
+        let origin =
+            Origin::says(format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        let gateway = GatewayUnderTest::in_front_of(origin.address, map);
+        let response = get(gateway.address, "/");
+        assert_eq!((response.status, assert_contract("GET", &response)), (told, code.into()), "{status}");
+    }
+}
+
+/// A key that can never have an effect is an error that says what was meant.
+#[test]
+fn what_can_never_have_an_effect_is_an_error() {
+    const REST: &str = "[backends.o]\nendpoints = [\"http://127.0.0.1:9\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n";
+    let complaints = |head: &str, backend: &str| {
+        let text = format!("{head}\n{}", REST.replace("9\"]\n", &format!("9\"]\n{backend}\n")));
+        let problems = lockgate::plan::compile::from_text(&text, &|_| None).map(|_| ()).expect_err(&text);
+        format!("{problems:?}")
+    };
+    for (head, backend, words) in [
+        ("[errors]\nstatus_map = { \"6xx\" = { code = \"A\" } }", "", "neither a code nor the status"),
+        ("[errors]\nstatus_map = { \"200\" = { code = \"A\" } }", "", "neither a code nor the status"),
+        ("[errors]\nstatus_map = { \"599-500\" = { code = \"A\" } }", "", "neither a code nor the status"),
+        ("[errors]\nstatus_map = { \"two words\" = { code = \"A\" } }", "", "neither a code nor the status"),
+        ("[errors]\nstatus_map = { \"500-501\" = { code = \"A\" }, \"501-502\" = { code = \"B\" } }", "", "two rules of one width"),
+        ("[errors]\nerrors_in_success = [{ pointer = \"/a\", code = \"/b/*\" }]", "", "more `*`"),
+        ("", "host_header = \"preserve\"", "\\\"client\\\""),
+        ("", "host_header = \"$proxy_host\"", "\\\"upstream\\\""),
+        ("[defaults]\nresponse_timeout = \"never\"", "", "\\\"off\\\""),
+        ("[defaults]\nidle_timeout = \"none\"", "", "\\\"off\\\""),
+        ("[defaults]\ntotal_timeout = 0", "", "\\\"off\\\""),
+        ("[defaults]\nrequest_body_limit = \"unlimited\"", "", "\\\"off\\\""),
+        ("[defaults]\nclient_max_body_size = \"1m\"", "", "nginx's word; here it is `request_body_limit`"),
+        ("[listen]\nbind = \"*:80\"", "", "HAProxy's word; here it is `http`"),
+        ("", "passHostHeader = true", "Traefik's word; here it is `host_header"),
+        ("", "lb_policy = \"random\"", "Caddy's word; here it is `balance`"),
+        ("", "outlier_detection = {}", "Envoy's word; here it is [backends.NAME.breaker]"),
+        ("[log]\noriginal_max = \"1B\"", "", "from 256B to 1MiB"),
+        ("[defaults]\nmin_rate = \"240\"", "", "240B/s"),
+    ] {
+        let told = complaints(head, backend);
+        assert!(told.contains(words), "{head} {backend}: {told}");
+    }
+    // A suggestion never misleads, and the list of keys has each once.
+    let told = complaints("[defaults]\nmax_response_header_size = \"1KiB\"", "");
+    assert!(!told.contains("did you mean") && told.matches("connect_timeout").count() == 1, "{told}");
+    assert!(complaints("[defaults]\nrespnse_timeout = \"1s\"", "").contains("did you mean `response_timeout`"));
+}
