@@ -92,14 +92,16 @@ impl Stop {
 }
 
 /// Signals whose default would end the process at once (signal(7), Linux): SIGALRM, SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO
-/// and SIGPWR. The real-time ones follow from 34 on.
-const DEADLY: [i32; 8] = [14, 16, 24, 25, 26, 27, 29, 30];
+/// and SIGPWR.
+const FATAL_BY_DEFAULT: [i32; 8] = [14, 16, 24, 25, 26, 27, 29, 30];
+const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
-/// Lets no signal end the process without a drain. Those that operators send to other servers are answered by the log.
+/// Keeps every signal that does not mean a crash from ending the process without a drain. SIGHUP, SIGUSR1 and SIGUSR2, which operators send
+/// to other servers, are answered in the log.
 fn survive_signals() -> io::Result<()> {
-    for number in DEADLY.into_iter().chain(34..=64) {
-        // Once caught, a signal keeps its handler when nobody listens any more.
-        drop(signal(SignalKind::from_raw(number))?);
+    // Once caught, a signal keeps its handler when nobody listens any more. A C library may keep some of the real-time ones for itself.
+    for number in FATAL_BY_DEFAULT.into_iter().chain(REAL_TIME) {
+        drop(signal(SignalKind::from_raw(number)));
     }
     for (name, kind) in
         [("SIGHUP", SignalKind::hangup()), ("SIGUSR1", SignalKind::user_defined1()), ("SIGUSR2", SignalKind::user_defined2())]

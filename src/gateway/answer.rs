@@ -1,6 +1,7 @@
 //! The one place for every trouble: failure and report become an [`Envelope`], the envelope becomes bytes, and the record
 //! keeps what the client is not told.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -117,7 +118,11 @@ impl Gateway {
         trip.visit.original = said.filter(|said| most > 0 && !said.body.is_blank()).map(|said| {
             // Masked as a whole first: a credential that is cut is no longer one to the mask.
             let masked = redact::mask(said.body.raw(), usize::MAX);
-            let text = excerpt(&masked, most).into_owned();
+            // And once more: what a page hides in its markup is plain in the excerpt.
+            let text = match excerpt(&masked, most) {
+                Cow::Borrowed(all) => all.to_owned(),
+                Cow::Owned(excerpt) => redact::mask(&excerpt, most),
+            };
             Box::new(Original { truncated: said.truncated || masked.len() > most, text })
         });
     }

@@ -18,8 +18,10 @@ use crate::limit::reserve::Share;
 use crate::plan::Route;
 use crate::upstream::retry::is_idempotent;
 
-/// A body that is read as it comes is no longer waited for after this pause: what its client does next is not known.
+/// A body of unknown length is no longer waited for after this pause: what its client does next is not known.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Nor is it for longer than this, if it comes in small pieces: the other side may be waiting for them.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What was read of a body. Its bytes hold their part of the memory that all held bodies share.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ pub(super) async fn fill(max: usize, gateway: &Gateway, route: &Route, trip: &mu
     let clock = Clock {
         idle: route.policy.timeouts.request_body,
         deadline: trip.deadline,
-        pause: trip.seen.content_length.is_none().then_some(PAUSE),
+        patience: trip.seen.content_length.is_none().then(|| Instant::now() + PATIENCE),
         rate: trip.min_rate(&route.policy).map(DataRate::new),
     };
     let (bytes, whole) = read(&mut body, bounds, clock, share).await?;
@@ -82,8 +84,8 @@ struct Bounds {
 struct Clock {
     idle: Option<Duration>,
     deadline: Option<Instant>,
-    /// The body may be longer than anybody knows: after such a pause the rest streams.
-    pause: Option<Duration>,
+    /// The body may be longer than anybody knows: after a pause, or at this time, the rest streams.
+    patience: Option<Instant>,
     rate: Option<DataRate>,
 }
 
@@ -102,10 +104,10 @@ impl Clock {
         let slow = [
             (self.idle.map(|idle| now + idle), "no byte of the request body within body_timeout"),
             (self.rate.as_mut().map(|rate| rate.waits(now)), "the request body is slower than min_rate"),
-            (self.deadline, "the request body was not sent within total_timeout"),
+            (self.deadline, "the request body was not sent before the deadline"),
         ];
         let slow = slow.into_iter().filter_map(|(due, why)| Some((due?, Elapsed::Slow(why))));
-        let due = slow.chain(self.pause.map(|pause| (now + pause, Elapsed::Paused))).min_by_key(|(due, _)| *due);
+        let due = slow.chain(self.patience.map(|end| (end.min(now + PAUSE), Elapsed::Paused))).min_by_key(|(due, _)| *due);
         let frame = match due {
             None => body.frame().await,
             Some((due, why)) => tokio::time::timeout_at(due, body.frame()).await.map_err(|_| why)?,

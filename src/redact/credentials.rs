@@ -51,15 +51,17 @@ fn compiled() -> &'static Search<Secret> {
 /// long to judge is masked whole.
 pub fn mask(text: &str, max: usize) -> String {
     let bytes = text.as_bytes();
-    let (mut steps, mut secrets, mut covered) = (Steps::of(bytes.len()), Vec::<Range<usize>>::new(), 0);
+    let (mut steps, mut secrets, mut covered) = (Steps::of(bytes.len()), Vec::<Range<usize>>::new(), 0..0);
     let ended = compiled().each_place(
         bytes,
         &mut Progress::default(),
         |_| true,
         |branch, range| {
             let told = |span: Range<usize>| {
-                if let Some(secret) = branch.told.within(bytes, span, covered) {
-                    covered = covered.max(secret.end);
+                if let Some(secret) = branch.told.within(bytes, span, &covered) {
+                    if secret.end > covered.end {
+                        covered = secret.clone();
+                    }
                     secrets.push(secret);
                 }
             };
@@ -92,8 +94,8 @@ pub fn mask(text: &str, max: usize) -> String {
 
 impl Secret {
     /// The bytes to mask, when `lead` leads to some. What is `covered` already is not read again.
-    fn within(self, text: &[u8], lead: Range<usize>, covered: usize) -> Option<Range<usize>> {
-        let start = lead.end.max(covered);
+    fn within(self, text: &[u8], lead: Range<usize>, covered: &Range<usize>) -> Option<Range<usize>> {
+        let start = if covered.contains(&lead.end) { covered.end } else { lead.end };
         let rest = text.get(start..)?;
         let run = |ends: fn(u8) -> bool| rest.iter().position(|byte| ends(*byte)).unwrap_or(rest.len());
         let length = match self {
@@ -139,6 +141,15 @@ mod tests {
         assert_eq!(mask(key, 999), "a\n***\nb");
         assert_eq!(mask(&key[..50], 999), "a\n***");
         assert_eq!(mask("api_key: 'x y', \"token\":\"abc\", secret => q;", 999), "api_key: '*** y', \"token\":\"***\", secret => ***;");
+    }
+
+    #[test]
+    fn a_secret_before_another_one_is_masked_too() {
+        for text in
+            ["sqlserver://db1;user=sa;password=hunter2;opt:on", "x://c;password=hunter2;a:b@h", "password=hunter2 x://a:b@c token=hunter2"]
+        {
+            assert!(!mask(text, 999).contains("hunter2"), "{}", mask(text, 999));
+        }
     }
 
     #[test]

@@ -207,8 +207,9 @@ fn proves(text: &[u8], hits: &[Hit], visible: usize, is_json: bool) -> bool {
         frames += usize::from(hit.span.start >= frame_end);
         frame_end = frame_end.max(hit.span.end);
     }
-    let within_frame =
-        |hit: &Hit| hits.iter().filter(strongest).any(|frame| frame.span.start <= hit.span.end && hit.span.start <= frame.span.end);
+    // With one frame at most, what belongs to it lies within one range; with more, it need not be known.
+    let frame = hits.iter().find(strongest).map(|first| first.span.start..frame_end);
+    let within_frame = |hit: &Hit| frame.as_ref().is_some_and(|frame| frame.start <= hit.span.end && hit.span.start <= frame.end);
     for hit in hits.iter().filter(|hit| hit.weight == Weight::Likely && (frames > 1 || !within_frame(hit))) {
         likely += usize::from(hit.span.start >= likely_end);
         likely_end = likely_end.max(hit.span.end);

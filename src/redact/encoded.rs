@@ -16,15 +16,26 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 
 /// The readable texts that runs of base64 letters stand for.
 pub(super) fn texts(text: &str) -> impl Iterator<Item = String> {
-    let is_letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=');
-    let runs = text.as_bytes().split(move |byte| !is_letter(*byte));
-    runs.filter(|run| run.len() >= SHORTEST).filter_map(|run| {
-        // A run that is cut, or has a letter too many, still shows its beginning.
-        let run = &run[..run.len() - usize::from(run.len() % 4 == 1)];
-        let bytes = STANDARD.decode(run).or_else(|_| URL_SAFE.decode(run)).ok()?;
-        let readable = |text: &String| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'));
-        String::from_utf8(bytes).ok().filter(readable)
+    // Padding ends a run, and often an assignment begins one: `key=dGV4dA==`.
+    let runs = text.as_bytes().split(|byte| !(byte.is_ascii_alphanumeric() || is_mark(*byte)));
+    runs.filter(|run| run.len() >= SHORTEST).flat_map(|run| {
+        let whole = decoded(run);
+        // `/`, `-` and `_` are letters, but of paths and names too.
+        let parts = if whole.is_none() { run } else { &[] };
+        whole.into_iter().chain(parts.split(|byte| is_mark(*byte)).filter(|part| part.len() >= SHORTEST).filter_map(decoded))
     })
+}
+
+const fn is_mark(byte: u8) -> bool {
+    matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
+fn decoded(run: &[u8]) -> Option<String> {
+    // A run that is cut, or has a letter too many, still shows its beginning.
+    let run = &run[..run.len() - usize::from(run.len() % 4 == 1)];
+    let bytes = STANDARD.decode(run).or_else(|_| URL_SAFE.decode(run)).ok()?;
+    let readable = |text: &String| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'));
+    String::from_utf8(bytes).ok().filter(readable)
 }
 
 #[cfg(test)]
@@ -36,6 +47,10 @@ mod tests {
         let found = |text: &str| texts(text).collect::<Vec<_>>();
         assert_eq!(found("x SGVsbG8gd29ybGQsIHRoaXMgaXMgYSB0ZXN0 y"), ["Hello world, this is a test"]);
         assert_eq!(found("SGVsbG8gd29ybGQsIHRoaXMgaXMgYSB0ZXN0Cg=="), ["Hello world, this is a test\n"]);
+        for lead in ["detail=", "err/", "trace-", "a_b/c_"] {
+            let text = format!("{lead}SGVsbG8gd29ybGQsIHRoaXMgaXMgYSB0ZXN0Cg==");
+            assert!(found(&text).contains(&"Hello world, this is a test\n".to_owned()), "{text}: {:?}", found(&text));
+        }
         assert!(found("MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAu1SU1LfVLPHCozMxH2Mo").is_empty());
         assert!(found("SGVsbG8gd29ybGQ= short").is_empty());
     }

@@ -113,8 +113,12 @@ impl Guard {
         let mut out = Vec::new();
         for piece in bytes.chunks(WINDOW) {
             self.take(piece);
-            let unended = self.held.iter().rev().take(OVERLAP).take_while(|byte| **byte != b'\n').count();
-            let (keep, full) = if self.live { (unended, unended + 1) } else { (OVERLAP, WINDOW + OVERLAP) };
+            let unended = || self.held.iter().rev().take(OVERLAP).take_while(|byte| **byte != b'\n').count();
+            let (keep, full) = match if self.live { unended() } else { OVERLAP } {
+                // A line that is too long to be held passes as any text does, or each of its pieces would be looked at again.
+                OVERLAP => (OVERLAP, WINDOW + OVERLAP),
+                unended => (unended, unended + 1),
+            };
             if self.held.len() >= full {
                 self.look();
                 let width = self.letters.map_or(1, |letters| letters.width);

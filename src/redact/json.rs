@@ -206,7 +206,12 @@ fn frames(text: &str) -> Vec<bool> {
         }
         at += 1;
     }
-    seen.into_iter().map(|names| names & (FILE | LINE) == FILE | LINE || names & (CLASS | METHOD) == CLASS | METHOD).collect()
+    seen.into_iter()
+        .map(|names| {
+            let has = |wanted: u8| names & wanted == wanted;
+            has(FILE | LINE) || has(CLASS | METHOD) || has(METHOD | LINE) || has(CLASS | LINE)
+        })
+        .collect()
 }
 
 /// A JSON string; text always has one.

@@ -17,14 +17,20 @@ use tokio::time::{Instant, Sleep};
 use crate::body::{Aborted, Flow};
 use crate::data_rate::{DataRate, MinRate};
 
-/// Bytes that are read ahead. One frame more may come.
+/// Bytes that are read ahead, with what holds them. One frame more may come.
 const AHEAD: usize = 64 * 1024;
+/// What a frame takes beside its bytes: one may hold a byte.
+const FRAME: usize = 128;
+/// Bytes that a client may leave for as long as its connection lives.
+const LITTLE: usize = 16 * 1024;
 
 /// What was read and not yet taken.
 #[derive(Default)]
 struct Queue {
     frames: VecDeque<Frame<Bytes>>,
     bytes: usize,
+    /// With what holds them.
+    size: usize,
     /// The flow is over, well or not.
     over: Option<Result<(), Aborted>>,
     /// Bytes that were taken since the reader looked.
@@ -38,13 +44,14 @@ struct Queue {
 impl Queue {
     /// Takes from the flow what is there and fits.
     fn fill(&mut self, flow: &mut dyn Flow, cx: &mut Context<'_>) {
-        while self.over.is_none() && self.bytes < AHEAD {
+        while self.over.is_none() && self.size < AHEAD {
             match flow.poll_frame(cx) {
                 Poll::Pending => break,
                 Poll::Ready(None) => self.over = Some(Ok(())),
                 Poll::Ready(Some(Err(aborted))) => self.over = Some(Err(aborted)),
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.bytes += frame.data_ref().map_or(0, Bytes::len);
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    (self.bytes, self.size) = (self.bytes + bytes, self.size + bytes + FRAME);
                     self.frames.push_back(frame);
                     if flow.is_end_stream() {
                         self.over = Some(Ok(()));
@@ -53,6 +60,18 @@ impl Queue {
             }
         }
         self.rest = flow.size_hint().exact();
+        if let Some(client) = self.client.take() {
+            client.wake();
+        }
+    }
+}
+
+impl Queue {
+    /// Ends the flow as one that is cut.
+    fn abort(&mut self) {
+        self.over = Some(Err(Aborted));
+        self.frames.clear();
+        (self.bytes, self.size) = (0, 0);
         if let Some(client) = self.client.take() {
             client.wake();
         }
@@ -71,9 +90,10 @@ impl Ahead {
     pub fn new(mut flow: Box<dyn Flow>, rate: MinRate) -> Self {
         let mut queue = Queue::default();
         queue.fill(&mut *flow, &mut Context::from_waker(Waker::noop()));
-        let is_over = queue.over.is_some();
+        // What is little and all there needs nobody to watch it.
+        let needs_reader = queue.over.is_none() || (rate.is_some() && queue.size > LITTLE);
         let queue = Arc::new(Mutex::new(queue));
-        let reader = (!is_over).then(|| {
+        let reader = needs_reader.then(|| {
             let reader = Reader { flow, queue: Arc::clone(&queue), rate: rate.map(DataRate::new), clock: None };
             tokio::spawn(reader).abort_handle()
         });
@@ -108,6 +128,7 @@ impl Flow for Ahead {
         };
         let size = frame.data_ref().map_or(0, Bytes::len);
         queue.bytes -= size;
+        queue.size -= size + FRAME;
         queue.taken += size as u64;
         if let Some(reader) = queue.reader.take() {
             reader.wake();
@@ -145,24 +166,34 @@ impl Future for Reader {
             rate.moved(taken, Instant::now());
             this.clock = None;
         }
-        queue.fill(&mut *this.flow, cx);
-        if queue.over.is_some() {
+        if queue.over.is_none() {
+            queue.fill(&mut *this.flow, cx);
+        }
+        let is_over = queue.over.is_some();
+        if is_over && (this.rate.is_none() || queue.frames.is_empty()) {
             return Poll::Ready(());
         }
         queue.reader = Some(cx.waker().clone());
-        if queue.bytes < AHEAD {
+        // The gateway waits for the client when there is no room, or nothing else to wait for.
+        if !is_over && queue.size < AHEAD {
             return Poll::Pending;
         }
         let Some(rate) = &mut this.rate else { return Poll::Pending };
         let clock = this.clock.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(rate.waits(Instant::now()))));
         if clock.as_mut().poll(cx).is_ready() {
-            queue.over = Some(Err(Aborted));
-            queue.frames.clear();
-            if let Some(client) = queue.client.take() {
-                client.wake();
-            }
+            queue.abort();
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+}
+
+/// A reader that ends without having said so has panicked: its client must not wait for ever.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.queue);
+        if queue.over.is_none() {
+            queue.abort();
+        }
     }
 }

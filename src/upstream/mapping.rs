@@ -51,26 +51,26 @@ impl Mapping<'_> {
     fn reference(&self, value: &[u8]) -> Mapped {
         let prefix = self.prefix.unwrap_or_default().as_bytes();
         let Some(after_scheme) = authority_start(value) else {
-            let has_it = value.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?' | b'#')));
-            let is_path = value.starts_with(b"/") && !prefix.is_empty() && !has_it;
+            let is_path = value.starts_with(b"/") && !prefix.is_empty() && !has_prefix(value, prefix);
             return if is_path { Mapped::To([prefix, value].concat()) } else { Mapped::Same };
         };
         let rest = &value[after_scheme..];
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#' | b'\\')).unwrap_or(rest.len());
-        if !self.is_upstream(&rest[..end]) {
+        let is_clients = rest[..end].eq_ignore_ascii_case(self.client_host);
+        if !is_clients && !self.is_upstream(&rest[..end]) {
             return if self.may_show(&rest[..end]) { Mapped::Same } else { Mapped::Internal };
         }
         // The upstream named itself: the client stays where it is.
         let slash: &[u8] = if rest[end..].starts_with(b"/") { b"" } else { b"/" };
         let path = [slash, &rest[end..]].concat();
-        match self.reference(&path) {
-            Mapped::To(mapped) => Mapped::To(mapped),
-            Mapped::Same | Mapped::Internal => Mapped::To(path),
-        }
+        let path = if has_prefix(&path, prefix) { path } else { [prefix, &path].concat() };
+        // What the client named itself keeps its scheme: a redirect from http to https must lead there.
+        if is_clients { Mapped::To([&value[..after_scheme + end], &path].concat()) } else { Mapped::To(path) }
     }
 
+    /// `0; url=/x`, where the word, its blanks and its `=` may be missing (HTML standard, the refresh pragma).
     fn refresh(&self, value: &[u8]) -> Mapped {
-        let Some(at) = value.windows(4).position(|part| part.eq_ignore_ascii_case(b"url=")).map(|at| at + 4) else { return Mapped::Same };
+        let Some(at) = refresh_target(value) else { return Mapped::Same };
         let bare = value[at..].trim_ascii();
         let bare = bare.strip_prefix(b"\"").or(bare.strip_prefix(b"'")).unwrap_or(bare);
         let bare = bare.strip_suffix(b"\"").or(bare.strip_suffix(b"'")).unwrap_or(bare);
@@ -87,9 +87,11 @@ impl Mapping<'_> {
                 let open = link.iter().position(|b| *b == b'<');
                 let close = link.iter().position(|b| *b == b'>');
                 let Some((open, close)) = open.zip(close).filter(|(open, close)| open < close) else { return Some(link.to_vec()) };
+                // Where a link leads from is told as rarely as it is needed: the parameter goes where it could name a host.
+                let parameters = without_anchor(&link[close..]);
                 match self.reference(&link[open + 1..close]) {
-                    Mapped::Same => Some(link.to_vec()),
-                    Mapped::To(mapped) => Some([&link[..=open], &mapped, &link[close..]].concat()),
+                    Mapped::Same => Some([&link[..close], &parameters].concat()),
+                    Mapped::To(mapped) => Some([&link[..=open], &mapped, &parameters].concat()),
                     Mapped::Internal => None,
                 }
             })
@@ -135,7 +137,7 @@ impl Mapping<'_> {
                 out.push(b';');
             }
             match self.prefix {
-                Some(prefix) if maps && is(b"path") && attribute.starts_with(b"/") => {
+                Some(prefix) if maps && is(b"path") && attribute.starts_with(b"/") && !has_prefix(attribute, prefix.as_bytes()) => {
                     let path = if attribute == b"/" { b"" } else { attribute };
                     out.extend_from_slice(&[b" Path=", prefix.as_bytes(), path].concat());
                 }
@@ -180,10 +182,39 @@ fn rebuild(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Ma
     }
 }
 
-/// Where the authority of an absolute or scheme-relative reference begins.
+/// Has a path this prefix already?
+fn has_prefix(path: &[u8], prefix: &[u8]) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?' | b'#')))
+}
+
+/// Where the target of a `Refresh` begins.
+fn refresh_target(value: &[u8]) -> Option<usize> {
+    let blanks = |at: usize| at + value[at..].iter().take_while(|b| b.is_ascii_whitespace()).count();
+    let separator = value.iter().position(|b| matches!(b, b';' | b','))?;
+    let begin = blanks(separator + 1);
+    let word = value.get(begin..begin + 3).filter(|word| word.eq_ignore_ascii_case(b"url"));
+    let equals = word.map(|_| blanks(begin + 3)).filter(|at| value.get(*at) == Some(&b'='));
+    Some(equals.map_or(begin, |at| blanks(at + 1)))
+}
+
+/// The parameters of a link but for `anchor` (RFC 8288 3.2).
+fn without_anchor(parameters: &[u8]) -> Vec<u8> {
+    let is_anchor = |parameter: &[u8]| parameter.trim_ascii_start().to_ascii_lowercase().starts_with(b"anchor");
+    let mut quoted = false;
+    let parts = parameters.split(move |byte| {
+        quoted ^= *byte == b'"';
+        *byte == b';' && !quoted
+    });
+    parts.filter(|parameter| !is_anchor(parameter)).collect::<Vec<_>>().join(&b";"[..])
+}
+
+/// Where the authority of an absolute or scheme-relative reference begins, as browsers read it: `\\` is `/` (URL standard), and any scheme
+/// may stand before it.
 fn authority_start(value: &[u8]) -> Option<usize> {
-    let begins = |word: &[u8]| value.len() >= word.len() && value[..word.len()].eq_ignore_ascii_case(word);
-    [&b"http://"[..], b"https://", b"//"].into_iter().find(|word| begins(word)).map(<[u8]>::len)
+    let scheme = value.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'.' | b'-')).count();
+    let begin = if scheme > 0 && value.get(scheme) == Some(&b':') { scheme + 1 } else { 0 };
+    let slashes = value[begin..].iter().take(2).filter(|b| matches!(b, b'/' | b'\\')).count();
+    (slashes == 2).then_some(begin + 2)
 }
 
 /// Host without brackets, and the port if there is one.
@@ -250,8 +281,14 @@ mod tests {
             assert_eq!(mapped("location", value), "-", "{value}");
             assert_eq!(mapped("content-location", value), "-", "{value}");
         }
-        assert_eq!(mapped("refresh", "0; url='http://10.0.0.5/'"), "-");
+        for value in ["0; url='http://10.0.0.5/'", "0; url = http://10.0.0.5:8080/admin", "0;http://10.0.0.5/", "5, URL=//10.0.0.5/"] {
+            assert_eq!(mapped("refresh", value), "-", "{value}");
+        }
+        for value in ["/\\10.0.0.5:8080/x", "http:\\\\10.0.0.5/", "ws://10.0.0.5/x", "HTTP:/\\db/x"] {
+            assert_eq!(mapped("location", value), "-", "{value}");
+        }
         assert_eq!(mapped("location", "https://shop.corp/x"), "https://shop.corp/x", "the client named it itself");
+        assert_eq!(mapped("location", "https://shop.corp:8443/x"), "https://shop.corp:8443/orders/x", "with its scheme");
         assert_eq!(mapped("set-cookie", "a=b; Domain=.internal.corp; Secure"), "a=b; Secure");
         let targets = targets();
         let open = Mapping { shows_internals: true, ..mapping(&targets) };
@@ -269,6 +306,7 @@ mod tests {
             "<https://example.com/a,b>; rel=help"
         );
         assert_eq!(mapped("link", "<http://10.0.0.5/x>; rel=up"), "-");
+        assert_eq!(mapped("link", "</a>; rel=next; anchor=\"http://10.0.0.5/;b\"; title=c"), "</orders/a>; rel=next; title=c");
     }
 
     #[test]
@@ -276,6 +314,7 @@ mod tests {
         assert_eq!(mapped("set-cookie", "a=b; Path=/; HttpOnly"), "a=b; Path=/orders; HttpOnly");
         assert_eq!(mapped("set-cookie", "a=b; path=/x; Domain=10.0.0.11"), "a=b; Path=/orders/x");
         assert_eq!(mapped("set-cookie", "a=b; Domain=example.com"), "a=b; Domain=example.com");
+        assert_eq!(mapped("set-cookie", "a=b; Path=/orders"), "a=b; Path=/orders");
         assert_eq!(mapped("set-cookie", "__Host-sid=1; Path=/; Secure"), "__Host-sid=1; Path=/; Secure");
         assert_eq!(mapped("set-cookie", "__Secure-sid=1; Path=/; Secure"), "__Secure-sid=1; Path=/; Secure");
         let targets = targets();

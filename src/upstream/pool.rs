@@ -133,9 +133,12 @@ impl Pool {
 
     /// The connection of this core that was returned last, a place for a new one, or one of another core's.
     pub fn checkout(&self, core: usize, holder: Holder, now: Instant) -> Checkout {
-        if self.has_enough(holder) {
-            return Checkout::Full;
-        }
+        // A client that has its share does not overtake those that wait, its own requests among them.
+        let waits = self.has_share(holder) && self.queued.load(Ordering::Relaxed) > 0;
+        if waits || self.must_wait(holder, 0) { Checkout::Full } else { self.get(core, holder, now) }
+    }
+
+    fn get(&self, core: usize, holder: Holder, now: Instant) -> Checkout {
         let core = core % self.lanes.len();
         if let Some(connection) = self.pop(core, now) {
             return Checkout::Ready(self.taken(connection, holder));
@@ -152,14 +155,16 @@ impl Pool {
         connection
     }
 
-    /// True when a client holds half of the connections, and others wait or would find too few.
-    fn has_enough(&self, holder: Holder) -> bool {
-        let most = self.settings.max_connections;
-        if self.turns.held(holder) < most.div_ceil(2) {
-            return false;
-        }
-        let free = self.places.available_permits() + self.idle.load(Ordering::Relaxed);
-        self.waiters.load(Ordering::Relaxed) > 0 || free <= most / 8
+    /// True when a client holds half of the connections.
+    fn has_share(&self, holder: Holder) -> bool {
+        self.turns.held(holder) >= self.settings.max_connections.div_ceil(2)
+    }
+
+    /// True when a client has its share, and either another waits that has not, or at most an eighth of the connections would be free with
+    /// those `in_hand`.
+    fn must_wait(&self, holder: Holder, in_hand: usize) -> bool {
+        let free = || self.places.available_permits() + self.idle.load(Ordering::Relaxed) + in_hand;
+        self.has_share(holder) && (self.waiters.load(Ordering::Relaxed) > 0 || free() <= self.settings.max_connections / 8)
     }
 
     fn pop(&self, lane: usize, now: Instant) -> Option<Connection> {
@@ -197,15 +202,15 @@ impl Pool {
             returned
         };
         let _queued = Counted::enter(&self.queued);
-        // A client that has enough makes nobody else wait.
-        while self.has_enough(holder) {
+        while self.must_wait(holder, 0) {
             if let Ok(connection) = tokio::time::timeout(LOOK_AGAIN, &mut returned).await {
                 return connection.ok().map(Checkout::Ready);
             }
         }
-        let _waiter = Counted::enter(&self.waiters);
+        // A client that has its share makes nobody else wait.
+        let _waiter = (!self.has_share(holder)).then(|| Counted::enter(&self.waiters));
         // One may have come back between the look and the queue.
-        if let ready @ (Checkout::Ready(_) | Checkout::Open(_)) = self.checkout(core, holder, Instant::now()) {
+        if let ready @ (Checkout::Ready(_) | Checkout::Open(_)) = self.get(core, holder, Instant::now()) {
             return Some(ready);
         }
         tokio::select! {
@@ -261,17 +266,17 @@ impl Pool {
         home
     }
 
-    /// To the first request that waits and whose client has not enough; the connection itself where there is none.
+    /// To the first request that waits and whose client has not its share, else to the first that need not wait any longer; the connection
+    /// itself where there is none.
     fn offered(&self, mut connection: Connection) -> Option<Connection> {
         if self.queued.load(Ordering::Acquire) == 0 {
             return Some(connection);
         }
         let mut waiting = lock(&self.waiting);
-        let half = self.settings.max_connections.div_ceil(2);
         while let Some(at) = waiting
             .iter()
-            .position(|(holder, _)| self.turns.held(*holder) < half)
-            .or_else(|| waiting.front().filter(|(holder, _)| !self.has_enough(*holder)).map(|_| 0))
+            .position(|(holder, _)| !self.has_share(*holder))
+            .or_else(|| waiting.front().filter(|(holder, _)| !self.must_wait(*holder, 1)).map(|_| 0))
         {
             let Some((holder, waiter)) = waiting.remove(at) else { break };
             match waiter.send(self.taken(connection, holder)) {
