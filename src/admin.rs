@@ -28,8 +28,8 @@ use crate::plan::Plan;
 use crate::policy::Format;
 use crate::render::{self, PageWords, negotiate::Shape};
 
-/// Admin connections at the same time. One more ends the oldest: pages are answered at once, so that one only waits, and a probe never
-/// finds the door shut.
+/// Admin connections at once. A new one closes the oldest: answers take no time, so the oldest is idle, and a probe is never kept waiting by
+/// idle clients.
 const MAX_CONNECTIONS: usize = 64;
 /// How long an admin client may take for its headers, and be idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -136,7 +136,7 @@ impl Pages {
     }
 }
 
-/// Compares without telling by its time how much of two texts is the same. It may tell their lengths.
+/// Compares in a time that depends on the lengths alone, so that a token cannot be guessed byte by byte.
 fn is_equal(one: &[u8], other: &[u8]) -> bool {
     let differing = one.iter().zip(other).fold(0, |differing, (one, other)| std::hint::black_box(differing | (one ^ other)));
     one.len() == other.len() && differing == 0

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 /// Bytes a second; none where the operator wrote `"off"`, or where a body may be slow by its nature.
 pub type MinRate = Option<NonZeroU32>;
 
-/// How long a client may keep the gateway waiting before its rate counts.
+/// The allowance that a body begins with.
 const GRACE: Duration = Duration::from_secs(5);
-/// The longest wait that bytes can earn: a fast begin is no licence to stop.
+/// The largest allowance. Without it, a client that was fast for a moment could then stop for hours.
 const MOST: Duration = Duration::from_secs(60);
 
 /// The rate of one body.

@@ -154,9 +154,10 @@ impl<F: Into<Failure>> From<F> for Trouble {
 impl Gateway {
     /// Serves one request. Never fails: every trouble becomes an answer.
     async fn serve(&self, client: &Client, mut trip: Box<Trip>) -> Response<Body> {
-        let trip_is_multiplexed = trip.version == Version::HTTP_2;
-        // What was woken when the listeners closed asks from then on. A stream of HTTP/2 is not woken by its connection, and asks always.
-        let asks = || trip_is_multiplexed || self.lifecycle.is_closing();
+        let is_multiplexed = trip.version == Version::HTTP_2;
+        // A waiting HTTP/1 task is woken when the listeners close, and registers for the end of the drain from then on. A stream of HTTP/2 has
+        // a task of its own that closing does not wake, so it registers from the beginning.
+        let asks = || is_multiplexed || self.lifecycle.is_closing();
         let walked = {
             let walk = pin!(self.walk(client, &mut trip));
             rescue::until(pin!(self.over.notified()), asks, pin!(rescue::catching(walk))).await

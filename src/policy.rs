@@ -171,11 +171,19 @@ pub enum When {
 }
 
 impl When {
-    /// The smaller, the more exact.
+    /// The number of statuses, 0 for a code: the smaller, the more exact.
     pub const fn width(&self) -> u16 {
         match self {
             Self::Code(_) => 0,
             Self::Status(from, to) => 1 + (*to - *from),
+        }
+    }
+
+    /// The more exact rules first.
+    pub const fn order(&self) -> (u16, u16) {
+        match self {
+            Self::Code(_) => (0, 0),
+            Self::Status(from, _) => (self.width(), *from),
         }
     }
 
@@ -184,6 +192,16 @@ impl When {
         match self {
             Self::Code(own) => code == Some(own.as_str()),
             Self::Status(from, to) => (*from..=*to).contains(&status),
+        }
+    }
+}
+
+impl std::fmt::Display for When {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => out.write_str(code),
+            Self::Status(from, to) if from == to => write!(out, "{from}"),
+            Self::Status(from, to) => write!(out, "{from}-{to}"),
         }
     }
 }
@@ -277,7 +295,7 @@ pub struct Policy {
     pub response_headers: HeaderEdits,
     /// Prefix removed from the path; `Location` and cookies get it back.
     pub strip_prefix: Option<String>,
-    /// `Path` and `Domain` of cookies are mapped back with it.
+    /// Whether `Path` of cookies gets the prefix back and a `Domain` that names the endpoint is dropped.
     pub map_cookies: bool,
     /// Cross-origin rules.
     pub cors: Option<Cors>,

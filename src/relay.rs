@@ -72,7 +72,7 @@ pub struct Relay<T: Tail> {
     body: Incoming,
     tail: Option<T>,
     watch: Watch,
-    /// Something was sent, or hyper has sent the head when it was told to wait.
+    /// A frame was given out, or hyper was told to wait, on which it sends the head: from then on the clocks may abort the body.
     begun: bool,
 }
 

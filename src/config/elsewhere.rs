@@ -11,7 +11,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("location", "nginx", "`path` of a route"),
     ("proxy_connect_timeout", "nginx", "`connect_timeout`"),
     ("proxy_read_timeout", "nginx", "`response_timeout` until the head, `idle_timeout` within a body"),
-    ("proxy_send_timeout", "nginx", "`body_timeout` of [listen]"),
+    ("proxy_send_timeout", "nginx", "`response_timeout`, which begins when the body was taken, or `total_timeout`"),
     ("proxy_next_upstream", "nginx", "`retry` of a route"),
     ("proxy_set_header", "nginx", "`request_headers = { set = {...} }`"),
     ("proxy_hide_header", "nginx", "`response_headers = { remove = [...] }`"),
@@ -74,7 +74,6 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("max_request_headers_kb", "Envoy", "`max_header_size` of [listen]"),
     ("stream_idle_timeout", "Envoy", "`idle_timeout`"),
     ("request_timeout", "Envoy", "`total_timeout`"),
-    ("hosts", "Envoy", "`endpoints` of a [backends.NAME]"),
 ];
 
 /// Whose word a key is, and ours for the same thing.

@@ -71,10 +71,10 @@ fn status_map(s: &mut Section<'_, '_>) -> Vec<StatusRule> {
         });
         rules.extend(rule);
     }
-    // The most exact first: the order in the file never matters.
-    rules.sort_by_key(|rule| rule.when.width());
+    // The most exact first: the order in the file never matters. By start within a width, so that two ranges that overlap are neighbours.
+    rules.sort_by_key(|rule| rule.when.order());
     for pair in rules.windows(2).filter(|pair| overlap(&pair[0].when, &pair[1].when)) {
-        let title = format!("`status_map` has two rules of one width for the same statuses: {:?} and {:?}", pair[0].when, pair[1].when);
+        let title = format!("`status_map`: `{}` and `{}` are equally exact and share statuses", pair[0].when, pair[1].when);
         s.problems.add(s.span.clone(), title, "make one of them narrower");
     }
     rules

@@ -117,11 +117,12 @@ impl Gateway {
         let most = said.map_or(0, |said| self.plan.log.original.of(said.status));
         trip.visit.original = said.filter(|said| most > 0 && !said.body.is_blank()).map(|said| {
             // Masked as a whole first: a credential that is cut is no longer one to the mask.
-            let masked = redact::mask(said.body.raw(), usize::MAX);
+            let masked = redact::masked(said.body.raw());
             // And once more: what a page hides in its markup is plain in the excerpt.
             let text = match excerpt(&masked, most) {
                 Cow::Borrowed(all) => all.to_owned(),
-                Cow::Owned(excerpt) => redact::mask(&excerpt, most),
+                Cow::Owned(excerpt) if masked.contains('&') => redact::mask(&excerpt, most),
+                Cow::Owned(excerpt) => excerpt,
             };
             Box::new(Original { truncated: said.truncated || masked.len() > most, text })
         });

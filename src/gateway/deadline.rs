@@ -35,7 +35,8 @@ pub(super) fn set(route: &Route, trip: &mut Trip) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The time may be over when the head of an answer comes: as long as nothing was sent, the client can still be told.
+/// Fails when the deadline has passed by the time the upstream's head is there: nothing was sent yet, so the client gets an error instead of
+/// a cut body.
 pub(super) fn check(trip: &Trip, now: Instant) -> Result<(), Failure> {
     if trip.deadline.is_some_and(|deadline| deadline <= now) { Err(Kind::TotalTimeout.into()) } else { Ok(()) }
 }

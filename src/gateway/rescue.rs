@@ -18,7 +18,7 @@ pub(super) fn catching<F: Future>(mut work: Pin<&mut F>) -> impl Future<Output =
     })
 }
 
-/// Runs the work until `over` comes: then `None`. Only while `asks` says so is it looked for.
+/// Runs `work`, and gives `None` as soon as `over` is ready. `over` is polled, and so registered for waking, only while `asks` is true.
 pub(super) fn until<F: Future>(
     mut over: Pin<&mut impl Future<Output = ()>>,
     asks: impl Fn() -> bool,

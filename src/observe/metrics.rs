@@ -277,10 +277,11 @@ impl Metrics {
         self.registry.register_collector(collector);
     }
 
-    /// Counts a failure. `received` is the upstream's status, the reason where the catalogue has none.
+    /// Counts a failure. `received` is the status that the upstream sent: the label `upstream_status` of rows whose reason the catalogue
+    /// leaves open.
     pub fn failure(&self, route: &RouteMetrics, kind: Kind, received: Option<u16>) {
         let row = kind.row();
-        // Of a client error the code is the upstream's own and no label: what tells it is the status.
+        // A client error keeps the upstream's own code, which is unbounded and must not become a label.
         let code = if row.code.is_empty() { "UPSTREAM_CLIENT_ERROR" } else { row.code };
         let resolve = |reason: &str, status: String| {
             let labels = vec![

@@ -1,9 +1,11 @@
 //! Masks credentials in what operators keep: the rest of the text stays as it was.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
 
-use super::search::{Progress, Search, Steps};
+use super::search::{Exhausted, Progress, Search, Steps};
 
 /// What a secret is, behind the text that leads to it.
 #[derive(Clone, Copy, Debug)]
@@ -47,38 +49,24 @@ fn compiled() -> &'static Search<Secret> {
     &ALL
 }
 
-/// For the log: credentials masked, then at most `max` bytes; line ends kept as text (the log writer escapes them). A text that takes too
-/// long to judge is masked whole.
+thread_local! {
+    static PROGRESS: RefCell<Progress> = RefCell::default();
+}
+
+/// For the log: credentials masked, then at most `max` bytes; line ends kept as text (the log writer escapes them).
 pub fn mask(text: &str, max: usize) -> String {
-    let bytes = text.as_bytes();
-    let (mut steps, mut secrets, mut covered) = (Steps::of(bytes.len()), Vec::<Range<usize>>::new(), 0..0);
-    let ended = compiled().each_place(
-        bytes,
-        &mut Progress::default(),
-        |_| true,
-        |branch, range| {
-            let told = |span: Range<usize>| {
-                if let Some(secret) = branch.told.within(bytes, span, &covered) {
-                    if secret.end > covered.end {
-                        covered = secret.clone();
-                    }
-                    secrets.push(secret);
-                }
-            };
-            match branch.all(bytes, range, &mut steps, told) {
-                Ok(until) => ControlFlow::Continue(until),
-                Err(exhausted) => ControlFlow::Break(exhausted),
-            }
-        },
-    );
-    if ended.is_break() {
-        return "***".into();
-    }
+    let masked = masked(text);
+    super::bounded(&masked, max).to_owned()
+}
+
+/// The text with credentials masked; itself where it has none. A text that takes too long to judge is masked whole.
+pub fn masked(text: &str) -> Cow<'_, str> {
+    let Ok(mut secrets) = secrets(text.as_bytes()) else { return Cow::Borrowed("***") };
     if secrets.is_empty() {
-        return super::bounded(text, max).to_owned();
+        return Cow::Borrowed(text);
     }
     secrets.sort_by_key(|secret| (secret.start, secret.end));
-    let mut masked = String::with_capacity(text.len().min(max));
+    let mut masked = String::with_capacity(text.len());
     let mut kept = 0;
     for secret in secrets {
         if secret.start >= kept && (secret.start > kept || !masked.ends_with("***")) {
@@ -88,8 +76,34 @@ pub fn mask(text: &str, max: usize) -> String {
         kept = kept.max(secret.end);
     }
     masked.push_str(text.get(kept..).unwrap_or_default());
-    masked.truncate(super::bounded(&masked, max).len());
-    masked
+    Cow::Owned(masked)
+}
+
+/// Where secrets are, in the order in which they were found.
+fn secrets(text: &[u8]) -> Result<Vec<Range<usize>>, Exhausted> {
+    let (mut steps, mut secrets, mut covered) = (Steps::of(text.len()), Vec::new(), 0..0);
+    let ended = PROGRESS.with_borrow_mut(|progress| {
+        compiled().each_place(
+            text,
+            progress,
+            |_| true,
+            |branch, range| {
+                let told = |lead: Range<usize>| {
+                    if let Some(secret) = branch.told.within(text, lead, &covered) {
+                        if secret.end > covered.end {
+                            covered = secret.clone();
+                        }
+                        secrets.push(secret);
+                    }
+                };
+                match branch.all(text, range, &mut steps, told) {
+                    Ok(until) => ControlFlow::Continue(until),
+                    Err(exhausted) => ControlFlow::Break(exhausted),
+                }
+            },
+        )
+    });
+    ended.break_value().map_or(Ok(secrets), Err)
 }
 
 impl Secret {

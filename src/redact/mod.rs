@@ -28,7 +28,7 @@ use std::borrow::Cow;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-pub use credentials::mask;
+pub use credentials::{mask, masked};
 pub use document::Finding;
 pub use guard::Guard;
 pub use rules::{Family, Weight};

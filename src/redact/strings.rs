@@ -15,7 +15,7 @@ const TRIPLES: usize = LETTERS * LETTERS * LETTERS;
 pub(super) struct Strings {
     fold: [u8; 256],
     /// Triples that begin a string, or begin with a shorter one.
-    begins: Vec<u64>,
+    begins: Box<[u64; TRIPLES / 64]>,
     /// Numbers of strings in the order of their first letters, and where those of each beginning are.
     singles: Vec<Range16>,
     pairs: Vec<Range16>,
@@ -42,7 +42,7 @@ impl Strings {
         let fold = fold();
         let mut made = Self {
             fold,
-            begins: vec![0; TRIPLES / 64],
+            begins: Box::new([0; TRIPLES / 64]),
             singles: vec![(0, 0); LETTERS],
             pairs: vec![(0, 0); LETTERS * LETTERS],
             triples: Triples { set: vec![0; TRIPLES / 64], ..Triples::default() },
@@ -94,18 +94,37 @@ impl Strings {
 
     /// Tells of every string in the text: where its place is and its number, in the order of these places.
     pub(super) fn each<B>(&self, text: &[u8], mut found: impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
-        let letter = |at: usize| text.get(at).map_or(0, |byte| usize::from(self.fold[usize::from(*byte)]));
-        let mut number = letter(0) * LETTERS + letter(1);
-        for start in 0..text.len() {
-            number = (number * LETTERS + letter(start + 2)) % TRIPLES;
-            if self.begins[number / 64] >> (number % 64) & 1 == 0 {
-                continue;
+        let (fold, begins) = (&self.fold, &*self.begins);
+        let next = |number: usize, letter: u8| (number * LETTERS + usize::from(letter)) % TRIPLES;
+        let is_there = |number: usize| begins[number / 64] >> (number % 64) & 1 == 1;
+        let (first, rest) = text.split_at(text.len().min(2));
+        let mut number = first.iter().fold(0, |number, byte| next(number, fold[usize::from(*byte)]));
+        for (start, byte) in rest.iter().enumerate() {
+            number = next(number, fold[usize::from(*byte)]);
+            if is_there(number) {
+                self.all_at(text, start, number, &mut found)?;
             }
-            for (from, to) in [self.singles[number >> 12], self.pairs[number >> 6], self.triples.of(number)] {
-                for string in &self.order[usize::from(from)..usize::from(to)] {
-                    if self.stands(*string, text, start) {
-                        found(start, *string)?;
-                    }
+        }
+        // The last places have fewer bytes than three: the letter of no string fills them up.
+        if first.len() == 1 {
+            number = next(number, 0);
+        }
+        for start in rest.len()..text.len() {
+            number = next(number, 0);
+            if is_there(number) {
+                self.all_at(text, start, number, &mut found)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Tells of the strings whose place is here.
+    #[inline(never)]
+    fn all_at<B>(&self, text: &[u8], at: usize, number: usize, found: &mut impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
+        for (from, to) in [self.singles[number / (LETTERS * LETTERS)], self.pairs[number / LETTERS], self.triples.of(number)] {
+            for string in &self.order[usize::from(from)..usize::from(to)] {
+                if self.stands(*string, text, at) {
+                    found(at, *string)?;
                 }
             }
         }

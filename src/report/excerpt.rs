@@ -2,9 +2,10 @@
 //!
 //! A traceback names its exception in its last line, a trace of Java its cause in the middle, a page for developers behind its style
 //! sheets. So lines are ranked: what was thrown and why, the end, frames of the application's own code, then the beginning, as many as fit.
-//! Knows lines; keeps their order and says what is left out.
+//! Knows lines; keeps their order and marks gaps, but for the middle of a text of very many lines.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use memchr::memmem;
@@ -15,6 +16,9 @@ const MAX_LINE: usize = 1024;
 const LAST: usize = 8;
 /// Lines that are ranked: of a longer text, the beginning and the end.
 const MAX_LINES: usize = 4_096;
+
+/// Bytes of a line, roughly.
+const USUAL_LINE: usize = 40;
 
 /// How much a line tells, most first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +47,8 @@ pub fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
     let mut order: Vec<(Rank, usize)> = (0..lines.len()).map(|at| (rank(&text[lines[at].clone()], lines.len() - at), at)).collect();
     order.sort_unstable();
     let mut kept = vec![false; lines.len()];
-    let mut left = max;
+    // The mark of a gap at the end.
+    let mut left = max.saturating_sub(MARK);
     for (_, at) in order {
         // Each kept line may need a line end and the mark of a gap before it.
         let cost = lines[at].len().min(MAX_LINE + MARK) + 1 + MARK;
@@ -52,7 +57,7 @@ pub fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
             left -= cost;
         }
     }
-    let chosen = joined(text, &lines, &kept);
+    let chosen = joined(text, &lines, &kept, max);
     Cow::Owned(if chosen.is_empty() { cut(text, max) } else { chosen })
 }
 
@@ -60,15 +65,16 @@ pub fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
 const MARK: usize = 24;
 
 /// The kept lines in their order, with the number of lines that are missing between them.
-fn joined(text: &str, lines: &[Range<usize>], kept: &[bool]) -> String {
-    let (mut out, mut missing) = (String::new(), 0);
+fn joined(text: &str, lines: &[Range<usize>], kept: &[bool], max: usize) -> String {
+    let (mut out, mut missing) = (String::with_capacity(max), 0);
     for (line, kept) in lines.iter().zip(kept) {
         if !kept {
             missing += 1;
             continue;
         }
         if missing > 0 {
-            out.push_str(&format!("[{missing} lines]\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "[{missing} lines]");
             missing = 0;
         }
         let line = &text[line.clone()];
@@ -79,7 +85,7 @@ fn joined(text: &str, lines: &[Range<usize>], kept: &[bool]) -> String {
         out.push('\n');
     }
     if missing > 0 && !out.is_empty() {
-        out.push_str(&format!("[{missing} lines]"));
+        let _ = write!(out, "[{missing} lines]");
     }
     out.trim_end().to_owned()
 }
@@ -99,14 +105,14 @@ fn cut(line: &str, max: usize) -> String {
 /// Lines, also those that a JSON string writes as `\n`.
 fn lines(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
-    let (mut found, mut start, mut at) = (Vec::new(), 0, 0);
+    let (mut found, mut start, mut at) = (Vec::with_capacity(text.len() / USUAL_LINE), 0, 0);
     while let Some(next) = memchr::memchr2(b'\n', b'\\', &bytes[at..]).map(|next| at + next) {
         let ends = match (bytes[next], bytes.get(next + 1)) {
             (b'\n', _) => 1,
             (_, Some(b'n')) => 2,
             _ => 0,
         };
-        at = next + ends.max(if ends == 0 { 2 } else { 1 });
+        at = next + if ends == 0 { 2 } else { ends };
         if ends > 0 {
             found.push(start..next);
             start = next + ends;
@@ -126,26 +132,25 @@ fn lines(text: &str) -> Vec<Range<usize>> {
 /// `from_end` is 1 for the last line.
 fn rank(line: &str, from_end: usize) -> Rank {
     let line = line.trim_start();
-    let words = [
-        "Caused by",
-        "caused by",
-        "Suppressed:",
-        "nested exception",
-        "Root cause",
-        "root cause",
-        "Inner Exception",
-        "--->",
-        "panic:",
-        "panicked at",
-    ];
-    let begins = line.get(..line.len().min(240)).unwrap_or_else(|| line.split_at(floor(line, 240)).0);
-    if words.iter().any(|word| begins.contains(word)) || names_exception(begins) {
-        return Rank::Thrown;
+    let own = match frame(line) {
+        Some(place) => !is_library(place),
+        None if is_thrown(line.get(..240).unwrap_or(&line[..floor(line, line.len().min(240))])) => return Rank::Thrown,
+        None => false,
+    };
+    match own {
+        _ if from_end <= LAST => Rank::Last,
+        true => Rank::Own,
+        false => Rank::Other,
     }
-    if from_end <= LAST {
-        return Rank::Last;
-    }
-    if is_frame(line) && !is_library(line) { Rank::Own } else { Rank::Other }
+}
+
+/// Does a line say what was thrown, or why?
+fn is_thrown(line: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["aused by", "Suppressed", "nested exception", "oot cause", "Inner Exception", "--->", "panic", "rror", "xception"];
+    // Whatever names a cause has a colon behind it, or is nothing but a name.
+    let named = memchr::memchr(b':', line.as_bytes()).is_some() || !line.contains(' ');
+    named && WORDS.iter().any(|word| line.contains(word)) && (names_exception(line) || WORDS[..7].iter().any(|word| line.contains(word)))
 }
 
 fn floor(text: &str, mut at: usize) -> usize {
@@ -166,32 +171,29 @@ fn names_exception(line: &str) -> bool {
             || name.to_ascii_lowercase().ends_with("error"))
 }
 
-fn is_frame(line: &str) -> bool {
-    line.starts_with("at ")
-        || line.starts_with("File \"")
-        || line.starts_with('#')
-        || line.contains(".java:")
-        || line.contains(".rb:")
-        || line.contains(".php(")
-        || line.contains(".py\", line ")
+/// The place that a frame names; `None` for a line that is no frame.
+fn frame(line: &str) -> Option<&str> {
+    let numbered = || line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    line.strip_prefix("at ").or_else(|| line.strip_prefix("File \"")).or_else(numbered).or_else(|| {
+        let ends = [".rb:", ".php:", ".py:", ".go:", ".ex:"];
+        line.split_once(' ')
+            .map_or(line, |(place, _)| place)
+            .contains(':')
+            .then_some(line)
+            .filter(|line| ends.iter().any(|end| line.contains(end)))
+    })
 }
 
-/// A frame of a runtime, a framework or a package: the same in every trace.
-fn is_library(line: &str) -> bool {
-    const PLACES: [&str; 22] = [
-        "site-packages",
-        "dist-packages",
-        "node_modules",
-        "/vendor/",
-        "/gems/",
-        "node:",
-        "internal/",
-        "/lib/python",
+/// A place in a runtime, a framework or a package: the same in every trace.
+fn is_library(place: &str) -> bool {
+    const PACKAGES: [&str; 15] = [
         "java.",
         "javax.",
         "jakarta.",
         "jdk.",
         "sun.",
+        "kotlin",
+        "scala.",
         "org.springframework",
         "org.apache",
         "org.hibernate",
@@ -200,16 +202,10 @@ fn is_library(line: &str) -> bool {
         "io.netty",
         "System.",
         "Microsoft.",
-        "kotlin",
     ];
-    let line = line.strip_prefix("at ").unwrap_or(line);
-    PLACES.iter().any(|place| {
-        if place.ends_with('.') || place.starts_with("org") || place.starts_with("com") || place.starts_with("io.") {
-            line.starts_with(place)
-        } else {
-            line.contains(place)
-        }
-    })
+    const FOLDERS: [&str; 7] = ["/site-packages/", "/dist-packages/", "/node_modules/", "/vendor/", "/gems/", "/lib/python", "/internal/"];
+    let in_folder = || memchr::memchr_iter(b'/', place.as_bytes()).any(|at| FOLDERS.iter().any(|folder| place[at..].starts_with(folder)));
+    PACKAGES.iter().any(|package| place.starts_with(package)) || place.contains("(node:") || place.starts_with("node:") || in_folder()
 }
 
 fn is_page(text: &str) -> bool {
@@ -236,7 +232,12 @@ fn shown(page: &str) -> String {
     }
     out.push_str(&page[at.min(page.len())..]);
     let text = html_escape::decode_html_entities(&out);
-    text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n")
+    let mut lines = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        lines.push_str(line.trim_end());
+        lines.push('\n');
+    }
+    lines
 }
 
 /// Ends of elements are written in either case; the usual one is looked for first.
@@ -310,7 +311,7 @@ mod tests {
         #[test]
         fn it_never_grows_beyond_its_bound(text in "(at |\\\\n|\\n|<style>|</style>|<html>|Error: x|\u{e4}|word ){0,200}", max in 64usize..400) {
             let kept = excerpt(&text, max);
-            proptest::prop_assert!(kept.len() <= max.max(text.len().min(max)), "{} of {max}: {kept}", kept.len());
+            proptest::prop_assert!(kept.len() <= max, "{} of {max}: {kept}", kept.len());
         }
     }
 }

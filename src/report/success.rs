@@ -59,7 +59,8 @@ fn pointed(value: &Value, rule: &PointerRule, text: &str) -> Option<Told> {
     };
     let mut choices = Vec::new();
     let segments: Vec<&str> = rule.pointer.split('/').skip(1).collect();
-    let word = first(value, &segments, &mut choices, &mut MAX_VALUES.clone(), &|value| Some(plain(value)).filter(is_error))?;
+    let mut left = MAX_VALUES;
+    let word = first(value, &segments, &mut choices, &mut left, &|value| Some(plain(value)).filter(is_error))?;
     let at = |pointer: &Option<String>| {
         let pointer = pointer.as_deref().map(|pointer| with_choices(pointer, &choices));
         let found = pointer.and_then(|pointer| value.pointer(&pointer)).map(plain);

@@ -22,8 +22,9 @@ pub(super) struct Shared {
     pub(super) blocked: AtomicBool,
     /// Bytes of an answer were handed to hyper and may not be written yet.
     pub(super) unwritten: AtomicBool,
-    /// Steps of writing, and the bytes that were written.
+    /// Steps of writing.
     pub(super) written: AtomicU32,
+    /// Bytes that were written.
     pub(super) bytes: AtomicU64,
     /// The least rate at which the client must take the answer under way, in bytes a second; 0 for none.
     pub(super) min_rate: AtomicU32,

@@ -118,11 +118,12 @@ impl Mapping<'_> {
     }
 
     /// `Path` gets the prefix back; a `Domain` that names the endpoint or another host inside goes, which makes the cookie the client's
-    /// host's. A browser takes a name with a prefix of its own only as it is (RFC 6265bis 4.1.3).
+    /// host's. Names that begin with `__Host-` or `__Secure-` keep both: a browser rejects a
+    /// `__Host-` cookie whose path is not `/` (RFC 6265bis 4.1.3).
     fn cookie(&self, value: &[u8]) -> Vec<u8> {
-        let own_rules =
+        let has_cookie_prefix =
             [&b"__host-"[..], b"__secure-"].iter().any(|name| value.len() >= name.len() && value[..name.len()].eq_ignore_ascii_case(name));
-        let maps = self.cookies && !own_rules;
+        let maps = self.cookies && !has_cookie_prefix;
         let mut out = Vec::with_capacity(value.len() + 16);
         for (at, part) in value.split(|b| *b == b';').enumerate() {
             let equals = part.iter().position(|b| *b == b'=');
@@ -130,7 +131,7 @@ impl Mapping<'_> {
             let (name, attribute) = (name.trim_ascii(), attribute.trim_ascii());
             let is = |wanted: &[u8]| at > 0 && name.eq_ignore_ascii_case(wanted);
             let domain = attribute.strip_prefix(b".").unwrap_or(attribute);
-            if is(b"domain") && ((self.cookies && self.is_upstream(domain)) || !self.may_show(domain)) {
+            if is(b"domain") && ((maps && self.is_upstream(domain)) || !self.may_show(domain)) {
                 continue;
             }
             if at > 0 {

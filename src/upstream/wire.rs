@@ -23,7 +23,7 @@ struct Seen {
     reads: AtomicU32,
     deaf: AtomicBool,
     keeps: AtomicBool,
-    /// Nobody knows yet whether the client takes what is read.
+    /// Reads are small, as it is not known yet whether the client takes what is read.
     careful: AtomicBool,
     head: Mutex<Vec<u8>>,
 }

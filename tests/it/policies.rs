@@ -154,7 +154,11 @@ fn what_can_never_have_an_effect_is_an_error() {
         ("[errors]\nstatus_map = { \"200\" = { code = \"A\" } }", "", "neither a code nor the status"),
         ("[errors]\nstatus_map = { \"599-500\" = { code = \"A\" } }", "", "neither a code nor the status"),
         ("[errors]\nstatus_map = { \"two words\" = { code = \"A\" } }", "", "neither a code nor the status"),
-        ("[errors]\nstatus_map = { \"500-501\" = { code = \"A\" }, \"501-502\" = { code = \"B\" } }", "", "two rules of one width"),
+        (
+            "[errors]\nstatus_map = { \"500-501\" = { code = \"A\" }, \"501-502\" = { code = \"B\" } }",
+            "",
+            "`500-501` and `501-502` are equally exact",
+        ),
         ("[errors]\nerrors_in_success = [{ pointer = \"/a\", code = \"/b/*\" }]", "", "more `*`"),
         ("", "host_header = \"preserve\"", "\\\"client\\\""),
         ("", "host_header = \"$proxy_host\"", "\\\"upstream\\\""),
