@@ -59,7 +59,11 @@ fn a_body_of_unknown_length_streams_after_a_pause_and_what_waits_to_be_asked_is_
     assert_eq!(client.response("POST").text(), "early", "the upstream hears of it while the body goes on");
     let mut client = Client::connect(gateway.address);
     client.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
-    assert_eq!(client.response("POST").text(), "early");
+    let mut response = client.response("POST");
+    if response.status == 100 {
+        response = client.response("POST");
+    }
+    assert_eq!(response.text(), "early", "nobody waits for the body that it was asked for");
 }
 
 #[test]
