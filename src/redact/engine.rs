@@ -129,18 +129,13 @@ mod tests {
     fn automata_stay_small() {
         let sizes: Vec<usize> = compiled().branches.iter().map(|branch| branch.pattern.table_size()).collect();
         let (most, all) = (sizes.iter().max().copied().unwrap_or(0), sizes.iter().sum::<usize>());
-        println!("{} patterns, {} strings: {all} bytes of automata, at most {most} each", sizes.len(), compiled().strings());
+        println!("{} patterns, {} strings: {all} bytes of automata, at most {most} each", sizes.len(), compiled().strings().len());
         assert!(most <= 640 << 10 && all <= 24 << 20, "{most} {all}");
     }
 
     /// Pieces that rules look for, so that random texts of them match often.
     fn pieces() -> Vec<String> {
-        let mut pieces: Vec<String> = compiled()
-            .branches
-            .iter()
-            .flat_map(|branch| &branch.pattern.required.strings)
-            .map(|(string, _)| String::from_utf8_lossy(string).into_owned())
-            .collect();
+        let mut pieces: Vec<String> = compiled().strings().map(|string| String::from_utf8_lossy(string).into_owned()).collect();
         let shapes = [
             "at com.acme.Order.find(Order.java:42)",
             "\n",

@@ -18,7 +18,8 @@ type Table = dense::DFA<Vec<u32>>;
 
 /// A pattern without a choice at its top.
 pub(super) struct Pattern {
-    syntax: Hir,
+    /// Written out again: a parsed pattern takes some kilobytes, and most are never needed.
+    source: Box<str>,
     pub(super) required: Required,
     forward: OnceLock<Table>,
     reverse: OnceLock<Table>,
@@ -38,14 +39,17 @@ pub(super) struct Seen {
 /// # Errors
 /// The source is no pattern, or one that names no string (a bug in a rule).
 pub(super) fn patterns(source: &str) -> Result<Vec<Pattern>, String> {
-    let syntax = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(source).map_err(|error| error.to_string())?;
     let mut choices = Vec::new();
-    split(&syntax, &mut choices);
+    split(&parsed(source)?, &mut choices);
     let pattern = |syntax: Hir| {
         let required = required(&syntax).ok_or_else(|| format!("nothing is required by {syntax}"))?;
-        Ok(Pattern { syntax, required, forward: OnceLock::new(), reverse: OnceLock::new() })
+        Ok(Pattern { source: syntax.to_string().into_boxed_str(), required, forward: OnceLock::new(), reverse: OnceLock::new() })
     };
     choices.into_iter().map(pattern).collect()
+}
+
+fn parsed(source: &str) -> Result<Hir, String> {
+    regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(source).map_err(|error| error.to_string())
 }
 
 /// Takes choices apart that stand at the beginning, where they decide what is required and how large an automaton is.
@@ -151,7 +155,8 @@ impl Pattern {
     #[allow(clippy::expect_used, reason = "constants of the rules, compiled by every test run")]
     fn table(&self, config: dense::Config, reverse: bool) -> Table {
         let plain = thompson::Config::new().utf8(false).reverse(reverse).which_captures(thompson::WhichCaptures::None);
-        let nfa = thompson::Compiler::new().configure(plain).build_from_hir(&self.syntax).expect("a constant");
+        let syntax = parsed(&self.source).expect("a pattern that was parsed before");
+        let nfa = thompson::Compiler::new().configure(plain).build_from_hir(&syntax).expect("a constant");
         dense::Builder::new().configure(config).build_from_nfa(&nfa).expect("a constant")
     }
 }

@@ -16,7 +16,7 @@ const MAX_CLASS: usize = 16;
 /// Strings, without regard to ASCII case, one of which is in every match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Required {
-    /// In lower case, none of them empty; with the place in each by which it is found.
+    /// In lower case, none of them empty; with the place in each by which it is found. `search` takes them out.
     pub(super) strings: Vec<(Vec<u8>, usize)>,
     /// The most bytes of a match that stand before that place; `None` when there is no bound.
     pub(super) before: Option<usize>,

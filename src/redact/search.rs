@@ -81,11 +81,12 @@ impl<T: Clone> Search<T> {
         let mut owners: BTreeMap<(Vec<u8>, usize), Vec<u16>> = BTreeMap::new();
         for (at, branch) in branches.iter_mut().enumerate() {
             branch.pattern.required.place(|bytes| shared.get(bytes).copied().unwrap_or(1));
-            for string in &branch.pattern.required.strings {
-                owners.entry(string.clone()).or_default().push(at as u16);
+            for string in std::mem::take(&mut branch.pattern.required.strings) {
+                owners.entry(string).or_default().push(at as u16);
             }
         }
         let (strings, owners): (Vec<_>, Vec<_>) = owners.into_iter().map(|(string, owners)| (string, owners.into_boxed_slice())).unzip();
+        branches.shrink_to_fit();
         Ok(Self { branches, strings: Strings::new(strings), owners })
     }
 
@@ -120,8 +121,8 @@ impl<T: Clone> Search<T> {
 
 #[cfg(test)]
 impl<T> Search<T> {
-    pub(super) fn strings(&self) -> usize {
-        self.owners.len()
+    pub(super) fn strings(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.strings.all()
     }
 }
 

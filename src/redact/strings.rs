@@ -92,6 +92,11 @@ impl Strings {
         own.len() - usize::from(*place)
     }
 
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.strings.iter().map(|(string, _)| &**string)
+    }
+
     /// Tells of every string in the text: where its place is and its number, in the order of these places.
     pub(super) fn each<B>(&self, text: &[u8], mut found: impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
         let (fold, begins) = (&self.fold, &*self.begins);
