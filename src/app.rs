@@ -217,7 +217,7 @@ impl Worker {
         }
         let drained = tokio::time::timeout(drain_timeout, all_gone.recv()).await.is_ok();
         if !drained {
-            // Where nothing was sent yet the client is told; what has begun is cut.
+            // A request that has sent no byte of its response yet gets an error; a response under way is aborted.
             gateway.over.notify_waiters();
             let _ = tokio::time::timeout(LAST_WORDS, all_gone.recv()).await;
         }

@@ -1,6 +1,6 @@
-//! The least rate at which a client must send or take a body, so that a slow one does not hold what others need.
+//! Enforces a minimum rate at which a client sends or reads a body, so that a slow client does not occupy a connection for long.
 //!
-//! Only the time counts in which the gateway waits for the client. Every wait uses up an allowance; every byte earns some of it back. Pure:
+//! Only the time counts in which the gateway waits for the client. Each wait spends part of an allowance; each byte restores some. Pure:
 //! time is an argument. Knows neither bodies nor connections.
 
 use std::num::NonZeroU32;

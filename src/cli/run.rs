@@ -99,7 +99,8 @@ const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 /// Keeps every signal that does not mean a crash from ending the process without a drain. SIGHUP, SIGUSR1 and SIGUSR2, which operators send
 /// to other servers, are answered in the log.
 fn survive_signals() -> io::Result<()> {
-    // Once caught, a signal keeps its handler when nobody listens any more. A C library may keep some of the real-time ones for itself.
+    // tokio keeps a handler installed after its listener is dropped, so these signals no longer end the process. Errors are ignored:
+    // the C library reserves some of the real-time signals.
     for number in FATAL_BY_DEFAULT.into_iter().chain(REAL_TIME) {
         drop(signal(SignalKind::from_raw(number)));
     }

@@ -1,6 +1,6 @@
-//! Keys that people know from other proxies, and what they are called here. Knows no configuration.
+//! Maps configuration keys of other proxies to the keys of this one, for error messages. Knows no configuration.
 
-/// What other proxies call a thing, whose word that is, and what it is here.
+/// A key of another proxy, the name of that proxy, and the key that does the same here.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("proxy_pass", "nginx", "`endpoints` of a [backends.NAME], and `backend` of a route"),
     ("upstream", "nginx", "`endpoints` of a [backends.NAME]"),

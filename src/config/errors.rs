@@ -87,7 +87,7 @@ fn overlap(one: &When, other: &When) -> bool {
     }
 }
 
-/// Which errors a key of `status_map` is for; `None` for what no error can have.
+/// Returns the condition that a key of `status_map` stands for; `None` when no error can meet it.
 fn when_of(key: &str) -> Option<When> {
     let error = |text: &str| text.parse::<u16>().ok().filter(|status| text.len() == 3 && (400..600).contains(status));
     match key {
@@ -101,7 +101,7 @@ fn when_of(key: &str) -> Option<When> {
     if let Some((from, to)) = key.split_once('-').and_then(|(from, to)| error(from).zip(error(to))) {
         return (from <= to).then_some(When::Status(from, to));
     }
-    // What looks like a status or a range of them and is none would be taken for a code that never comes.
+    // A mistyped status or range (`999`, `9xx`) must be an error here: read as an error code, it would never match.
     let is_like_status = key.len() == 3 && (key.bytes().all(|b| b.is_ascii_digit()) || key[1..].eq_ignore_ascii_case("xx"));
     let is_like_range = key
         .split_once('-')

@@ -36,7 +36,7 @@ pub fn clock(text: &str) -> Result<Option<Duration>, Complaint> {
     }
 }
 
-/// What other programs write where a clock or a bound does not count.
+/// Returns true for the values by which other programs switch a timeout or a limit off.
 fn means_off(text: &str) -> bool {
     matches!(
         text.to_ascii_lowercase().as_str(),
