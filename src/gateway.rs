@@ -44,8 +44,8 @@ use crate::plan::{Plan, Route};
 use crate::report::Report;
 use crate::text::Untrusted;
 use crate::upstream::dispatch::{Means, Outgoing, Reply, Upstreams, dispatch};
+use crate::upstream::per_client::ClientSlot;
 use crate::upstream::private::Private;
-use crate::upstream::turns::Holder;
 
 /// One core's gateway: everything a request of this core may use.
 #[derive(Debug)]
@@ -242,7 +242,7 @@ impl Gateway {
             begin,
             deadline,
             private: &client.private,
-            holder: Holder::of(trip.visit.context.client),
+            slot: ClientSlot::of(trip.visit.context.client),
         };
         dispatch(&route.backend, outgoing, means, &mut trip.visit.trail)
     }

@@ -58,7 +58,7 @@ pub(super) fn wanted(route: &Route, trip: &Trip) -> Option<usize> {
 pub(super) async fn fill(max: usize, gateway: &Gateway, route: &Route, trip: &mut Trip) -> Result<(), Failure> {
     let Some((mut body, hold)) = trip.body.take() else { return Ok(()) };
     let share = gateway.plan.buffers.share();
-    let bounds = Bounds { max, limit: route.policy.request_body_limit };
+    let bounds = ReadBounds { max, limit: route.policy.request_body_limit };
     let clock = Clock {
         idle: route.policy.timeouts.request_body,
         deadline: trip.deadline,
@@ -73,7 +73,7 @@ pub(super) async fn fill(max: usize, gateway: &Gateway, route: &Route, trip: &mu
     Ok(())
 }
 
-struct Bounds {
+struct ReadBounds {
     /// Bytes that are held.
     max: usize,
     /// Bytes that a body may have.
@@ -121,7 +121,7 @@ impl Clock {
 }
 
 /// What a client says of a body's length takes no memory; what it sends does.
-async fn read(body: &mut Incoming, bounds: Bounds, mut clock: Clock, mut share: Share) -> Result<(Bytes, bool), Failure> {
+async fn read(body: &mut Incoming, bounds: ReadBounds, mut clock: Clock, mut share: Share) -> Result<(Bytes, bool), Failure> {
     let (mut first, mut more) = (Bytes::new(), BytesMut::new());
     let mut length = 0;
     let whole = loop {

@@ -16,10 +16,10 @@ use super::attempt::{self, Clocks};
 use super::backend::{Backend, Wish};
 use super::connect::{Connector, Phase};
 use super::endpoint::{Ended, Endpoint, Engaged};
+use super::per_client::ClientSlot;
 use super::pool::{Checkout, Connection, Pool};
 use super::private::{Private, Slot, keep};
 use super::replay::Replay;
-use super::turns::Holder;
 use super::upload::{Progress, Upload};
 use super::wire::Reads;
 use crate::context::Trail;
@@ -159,7 +159,7 @@ pub struct Means<'a> {
     /// Private connections of the client connection.
     pub private: &'a Private,
     /// The client, as one that holds connections.
-    pub holder: Holder,
+    pub slot: ClientSlot,
 }
 
 /// A try that got no response head.
@@ -322,8 +322,8 @@ fn lost(missed: attempt::Missed, connection: Connection, mut engaged: Engaged, t
 /// An idle connection, a place for a new one, or neither.
 fn checkout(endpoint: &Endpoint, means: Means<'_>, fresh: bool, now: Instant) -> Checkout {
     match fresh {
-        true => endpoint.pool.place(means.holder).map_or(Checkout::Full, Checkout::Open),
-        false => endpoint.pool.checkout(means.upstreams.core, means.holder, now),
+        true => endpoint.pool.place(means.slot).map_or(Checkout::Full, Checkout::Open),
+        false => endpoint.pool.checkout(means.upstreams.core, means.slot, now),
     }
 }
 
@@ -335,7 +335,7 @@ async fn connect(endpoint: &Arc<Endpoint>, means: Means<'_>, first: Checkout) ->
     let place = match first {
         Checkout::Ready(connection) => return Ok(connection),
         Checkout::Open(place) => place,
-        Checkout::Full => match within(due, endpoint.pool.wait(core, means.holder)).await {
+        Checkout::Full => match within(due, endpoint.pool.wait(core, means.slot)).await {
             Some(Some(Checkout::Ready(connection))) => return Ok(connection),
             Some(Some(Checkout::Open(place))) => place,
             Some(Some(Checkout::Full) | None) => return Err(Failure::because(Kind::Overloaded, "too many requests wait for a connection")),

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::connect::{Opened, Task};
 use super::endpoint::Endpoint;
-use super::turns::{Holder, Turn, Turns};
+use super::per_client::{ClientConnection, ClientSlot, PerClient};
 use super::upload::Upload;
 use super::wire::Reads;
 use crate::sync::Counted;
@@ -48,18 +48,18 @@ pub struct Connection {
     /// Served a request before.
     pub reused: bool,
     /// The client that holds it counts it.
-    turn: Option<Turn>,
+    counted: Option<ClientConnection>,
     /// The core whose runtime drives it.
     home: usize,
     _task: Task,
     _place: OwnedSemaphorePermit,
 }
 
-/// A place for a new connection, and the turn of the client that has it.
+/// A place for a new connection, and its count for the client that has it.
 #[derive(Debug)]
 pub struct Place {
     permit: OwnedSemaphorePermit,
-    turn: Turn,
+    counted: ClientConnection,
 }
 
 impl Connection {
@@ -69,7 +69,7 @@ impl Connection {
             sender: opened.sender,
             reads: opened.reads,
             reused: false,
-            turn: Some(place.turn),
+            counted: Some(place.counted),
             home,
             _task: opened.task,
             _place: place.permit,
@@ -89,13 +89,13 @@ pub struct Pool {
     settings: PoolSettings,
     places: Arc<Semaphore>,
     /// Requests of all cores that wait, in their order: a connection may serve another core, only slower.
-    waiting: Mutex<VecDeque<(Holder, oneshot::Sender<Connection>)>>,
+    waiting: Mutex<VecDeque<(ClientSlot, oneshot::Sender<Connection>)>>,
     /// How many wait: spares the lock where nobody does.
     queued: AtomicUsize,
     /// How many of them are of clients that have not enough yet.
     waiters: AtomicUsize,
     idle: AtomicUsize,
-    turns: Turns,
+    per_client: PerClient,
     lanes: Vec<Mutex<Vec<Idle>>>,
 }
 
@@ -126,45 +126,45 @@ impl Pool {
             queued: AtomicUsize::new(0),
             waiters: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
-            turns: Turns::default(),
+            per_client: PerClient::default(),
             lanes,
         }
     }
 
     /// The connection of this core that was returned last, a place for a new one, or one of another core's.
-    pub fn checkout(&self, core: usize, holder: Holder, now: Instant) -> Checkout {
+    pub fn checkout(&self, core: usize, slot: ClientSlot, now: Instant) -> Checkout {
         // A client that has its share does not overtake those that wait, its own requests among them.
-        let waits = self.has_share(holder) && self.queued.load(Ordering::Relaxed) > 0;
-        if waits || self.must_wait(holder, 0) { Checkout::Full } else { self.get(core, holder, now) }
+        let waits = self.has_share(slot) && self.queued.load(Ordering::Relaxed) > 0;
+        if waits || self.must_wait(slot, 0) { Checkout::Full } else { self.get(core, slot, now) }
     }
 
-    fn get(&self, core: usize, holder: Holder, now: Instant) -> Checkout {
+    fn get(&self, core: usize, slot: ClientSlot, now: Instant) -> Checkout {
         let core = core % self.lanes.len();
         if let Some(connection) = self.pop(core, now) {
-            return Checkout::Ready(self.taken(connection, holder));
+            return Checkout::Ready(self.taken(connection, slot));
         }
-        match self.place(holder) {
+        match self.place(slot) {
             Some(place) => Checkout::Open(place),
-            None => self.steal(core, now).map_or(Checkout::Full, |connection| Checkout::Ready(self.taken(connection, holder))),
+            None => self.steal(core, now).map_or(Checkout::Full, |connection| Checkout::Ready(self.taken(connection, slot))),
         }
     }
 
     /// A connection that a client holds from now on.
-    fn taken(&self, mut connection: Connection, holder: Holder) -> Connection {
-        connection.turn = Some(self.turns.begin(holder));
+    fn taken(&self, mut connection: Connection, slot: ClientSlot) -> Connection {
+        connection.counted = Some(self.per_client.begin(slot));
         connection
     }
 
     /// True when a client holds half of the connections.
-    fn has_share(&self, holder: Holder) -> bool {
-        self.turns.held(holder) >= self.settings.max_connections.div_ceil(2)
+    fn has_share(&self, slot: ClientSlot) -> bool {
+        self.per_client.held(slot) >= self.settings.max_connections.div_ceil(2)
     }
 
     /// True when a client has its share, and either another waits that has not, or at most an eighth of the connections would be free with
     /// those `in_hand`.
-    fn must_wait(&self, holder: Holder, in_hand: usize) -> bool {
+    fn must_wait(&self, slot: ClientSlot, in_hand: usize) -> bool {
         let free = || self.places.available_permits() + self.idle.load(Ordering::Relaxed) + in_hand;
-        self.has_share(holder) && (self.waiters.load(Ordering::Relaxed) > 0 || free() <= self.settings.max_connections / 8)
+        self.has_share(slot) && (self.waiters.load(Ordering::Relaxed) > 0 || free() <= self.settings.max_connections / 8)
     }
 
     fn pop(&self, lane: usize, now: Instant) -> Option<Connection> {
@@ -184,13 +184,13 @@ impl Pool {
     }
 
     /// A place for a new connection, past the idle ones.
-    pub fn place(&self, holder: Holder) -> Option<Place> {
+    pub fn place(&self, slot: ClientSlot) -> Option<Place> {
         let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { permit, turn: self.turns.begin(holder) })
+        Some(Place { permit, counted: self.per_client.begin(slot) })
     }
 
     /// Waits for a returned connection or a free place. `None` when too many wait already.
-    pub async fn wait(&self, core: usize, holder: Holder) -> Option<Checkout> {
+    pub async fn wait(&self, core: usize, slot: ClientSlot) -> Option<Checkout> {
         let mut returned = {
             let mut waiting = lock(&self.waiting);
             waiting.retain(|(_, waiter)| !waiter.is_closed());
@@ -198,26 +198,26 @@ impl Pool {
                 return None;
             }
             let (hand_over, returned) = oneshot::channel();
-            waiting.push_back((holder, hand_over));
+            waiting.push_back((slot, hand_over));
             returned
         };
         let _queued = Counted::enter(&self.queued);
-        while self.must_wait(holder, 0) {
+        while self.must_wait(slot, 0) {
             if let Ok(connection) = tokio::time::timeout(LOOK_AGAIN, &mut returned).await {
                 return connection.ok().map(Checkout::Ready);
             }
         }
         // A client that has its share makes nobody else wait.
-        let _waiter = (!self.has_share(holder)).then(|| Counted::enter(&self.waiters));
+        let _waiter = (!self.has_share(slot)).then(|| Counted::enter(&self.waiters));
         // One may have come back between the look and the queue.
-        if let ready @ (Checkout::Ready(_) | Checkout::Open(_)) = self.get(core, holder, Instant::now()) {
+        if let ready @ (Checkout::Ready(_) | Checkout::Open(_)) = self.get(core, slot, Instant::now()) {
             return Some(ready);
         }
         tokio::select! {
             biased;
             Ok(connection) = &mut returned => Some(Checkout::Ready(connection)),
             permit = Arc::clone(&self.places).acquire_owned() => {
-                permit.ok().map(|permit| Checkout::Open(Place { permit, turn: self.turns.begin(holder) }))
+                permit.ok().map(|permit| Checkout::Open(Place { permit, counted: self.per_client.begin(slot) }))
             }
         }
     }
@@ -225,7 +225,7 @@ impl Pool {
     /// Takes a connection back that has served its request.
     pub fn give_back(endpoint: &Arc<Endpoint>, mut connection: Connection, now: Instant) {
         connection.reused = true;
-        connection.turn = None;
+        connection.counted = None;
         if connection.sender.is_closed() || connection.reads.is_deaf() {
             return;
         }
@@ -275,13 +275,13 @@ impl Pool {
         let mut waiting = lock(&self.waiting);
         while let Some(at) = waiting
             .iter()
-            .position(|(holder, _)| !self.has_share(*holder))
-            .or_else(|| waiting.front().filter(|(holder, _)| !self.must_wait(*holder, 1)).map(|_| 0))
+            .position(|(slot, _)| !self.has_share(*slot))
+            .or_else(|| waiting.front().filter(|(slot, _)| !self.must_wait(*slot, 1)).map(|_| 0))
         {
-            let Some((holder, waiter)) = waiting.remove(at) else { break };
-            match waiter.send(self.taken(connection, holder)) {
+            let Some((slot, waiter)) = waiting.remove(at) else { break };
+            match waiter.send(self.taken(connection, slot)) {
                 Ok(()) => return None,
-                Err(back) => connection = Connection { turn: None, ..back },
+                Err(back) => connection = Connection { counted: None, ..back },
             }
         }
         Some(connection)

@@ -12,9 +12,9 @@ const PLACES: usize = 256;
 
 /// A client's place in the tables of all endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder(u8);
+pub struct ClientSlot(u8);
 
-impl Holder {
+impl ClientSlot {
     /// The place of an address; of an IPv6 address its network of 64 bits counts.
     pub const fn of(client: IpAddr) -> Self {
         let bits = match client {
@@ -28,37 +28,37 @@ impl Holder {
 
 /// Connections that clients hold.
 #[derive(Clone, Debug)]
-pub struct Turns(Arc<[AtomicU32; PLACES]>);
+pub struct PerClient(Arc<[AtomicU32; PLACES]>);
 
-impl Default for Turns {
+impl Default for PerClient {
     fn default() -> Self {
         Self(Arc::new(std::array::from_fn(|_| AtomicU32::new(0))))
     }
 }
 
-impl Turns {
+impl PerClient {
     /// Connections that a client holds.
-    pub fn held(&self, holder: Holder) -> usize {
-        self.0[usize::from(holder.0)].load(Ordering::Relaxed) as usize
+    pub fn held(&self, slot: ClientSlot) -> usize {
+        self.0[usize::from(slot.0)].load(Ordering::Relaxed) as usize
     }
 
-    /// The client holds one more, until the turn is dropped.
-    pub fn begin(&self, holder: Holder) -> Turn {
-        self.0[usize::from(holder.0)].fetch_add(1, Ordering::Relaxed);
-        Turn { turns: self.clone(), holder }
+    /// The client holds one more, until the returned value is dropped.
+    pub fn begin(&self, slot: ClientSlot) -> ClientConnection {
+        self.0[usize::from(slot.0)].fetch_add(1, Ordering::Relaxed);
+        ClientConnection { per_client: self.clone(), slot }
     }
 }
 
 /// One connection that a client holds.
 #[derive(Debug)]
-pub struct Turn {
-    turns: Turns,
-    holder: Holder,
+pub struct ClientConnection {
+    per_client: PerClient,
+    slot: ClientSlot,
 }
 
-impl Drop for Turn {
+impl Drop for ClientConnection {
     fn drop(&mut self) {
-        self.turns.0[usize::from(self.holder.0)].fetch_sub(1, Ordering::Relaxed);
+        self.per_client.0[usize::from(self.slot.0)].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -68,19 +68,19 @@ mod tests {
 
     #[test]
     fn a_client_holds_what_it_has_not_given_back() {
-        let turns = Turns::default();
-        let (one, other) = (Holder::of("192.0.2.1".parse().unwrap()), Holder::of("192.0.2.2".parse().unwrap()));
-        let (a, b) = (turns.begin(one), turns.begin(one));
-        assert_eq!((turns.held(one), turns.held(other)), (2, 0));
+        let per_client = PerClient::default();
+        let (one, other) = (ClientSlot::of("192.0.2.1".parse().unwrap()), ClientSlot::of("192.0.2.2".parse().unwrap()));
+        let (a, b) = (per_client.begin(one), per_client.begin(one));
+        assert_eq!((per_client.held(one), per_client.held(other)), (2, 0));
         drop(a);
-        assert_eq!(turns.held(one), 1);
+        assert_eq!(per_client.held(one), 1);
         drop(b);
-        assert_eq!(turns.held(one), 0);
+        assert_eq!(per_client.held(one), 0);
     }
 
     #[test]
     fn addresses_of_one_network_of_ipv6_are_one_client() {
-        let of = |address: &str| Holder::of(address.parse().unwrap());
+        let of = |address: &str| ClientSlot::of(address.parse().unwrap());
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         let places: std::collections::HashSet<u8> = (0..=255).map(|last| of(&format!("10.0.0.{last}")).0).collect();
         assert!(places.len() > 150, "neighbours are spread over {} places", places.len());
