@@ -20,6 +20,8 @@ use super::shared::{Shared, increment};
 
 /// Bytes of one read.
 const SCRATCH: usize = 64 * 1024;
+/// Bytes of one read at the beginning of a request: what is pipelined behind it is held while it is served.
+const HEAD_READ: usize = 8 * 1024;
 /// Bytes of later requests that are read while one is served.
 const READ_AHEAD: usize = 4 * 1024;
 
@@ -121,9 +123,23 @@ impl Guard {
         self.shared.is_busy() && self.gate.as_ref().is_some_and(Gate::at_head)
     }
 
+    /// Bytes of the next read, at most.
+    fn read_bound(&self) -> usize {
+        match &self.gate {
+            Some(gate) if gate.at_head() => {
+                if self.shared.is_busy() {
+                    READ_AHEAD
+                } else {
+                    HEAD_READ
+                }
+            }
+            Some(_) | None => SCRATCH,
+        }
+    }
+
     /// Reads some bytes into `held`.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let want = if self.is_ahead() { READ_AHEAD } else { SCRATCH };
+        let want = self.read_bound();
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
             let mut read = ReadBuf::new(&mut scratch[..want]);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
@@ -183,8 +199,8 @@ impl Guard {
     fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<Progress>> {
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
             // A body that is longer than hyper's buffer must not pile up here.
-            let most = if self.is_ahead() { READ_AHEAD } else { SCRATCH };
-            let want = if self.shared.is_busy() { buf.remaining().clamp(1, most) } else { SCRATCH };
+            let most = self.read_bound();
+            let want = if self.shared.is_busy() { buf.remaining().clamp(1, most) } else { most };
             let mut read = ReadBuf::new(&mut scratch[..want]);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
             let input = read.filled();
@@ -328,5 +344,33 @@ impl hyper::rt::Write for Guard {
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.note_write(&written);
         written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::super::head::Limits;
+    use super::*;
+
+    #[tokio::test]
+    async fn little_is_held_of_what_is_pipelined() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let shared = Arc::new(Shared::default());
+        let gate = Gate::new(Limits { head: 1024, target: 512, fields: 10 });
+        let mut guard = Guard::new(stream, shared, gate, Arc::default());
+        assert_eq!(guard.read_bound(), HEAD_READ);
+        client.write_all(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(4 * HEAD_READ / 27)).await.unwrap();
+        guard.stream.readable().await.unwrap();
+
+        let mut taken = vec![0; SCRATCH];
+        let mut buf = hyper::rt::ReadBuf::new(&mut taken);
+        std::future::poll_fn(|cx| hyper::rt::Read::poll_read(Pin::new(&mut guard), cx, buf.unfilled())).await.unwrap();
+        assert!(buf.filled().len() + guard.held.len() <= HEAD_READ, "{} and {}", buf.filled().len(), guard.held.len());
+        assert!(guard.is_ahead());
+        assert_eq!(guard.read_bound(), READ_AHEAD);
     }
 }

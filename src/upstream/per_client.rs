@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::sync::Notify;
+
 /// Places of the table.
 const PLACES: usize = 256;
 
@@ -28,24 +30,35 @@ impl ClientSlot {
 
 /// Connections that clients hold.
 #[derive(Clone, Debug)]
-pub struct PerClient(Arc<[AtomicU32; PLACES]>);
+pub struct PerClient(Arc<Table>);
+
+#[derive(Debug)]
+struct Table {
+    held: [AtomicU32; PLACES],
+    released: Notify,
+}
 
 impl Default for PerClient {
     fn default() -> Self {
-        Self(Arc::new(std::array::from_fn(|_| AtomicU32::new(0))))
+        Self(Arc::new(Table { held: std::array::from_fn(|_| AtomicU32::new(0)), released: Notify::new() }))
     }
 }
 
 impl PerClient {
     /// Connections that a client holds.
     pub fn held(&self, slot: ClientSlot) -> usize {
-        self.0[usize::from(slot.0)].load(Ordering::Relaxed) as usize
+        self.0.held[usize::from(slot.0)].load(Ordering::Relaxed) as usize
     }
 
     /// The client holds one more, until the returned value is dropped.
     pub fn begin(&self, slot: ClientSlot) -> ClientConnection {
-        self.0[usize::from(slot.0)].fetch_add(1, Ordering::Relaxed);
+        self.0.held[usize::from(slot.0)].fetch_add(1, Ordering::Relaxed);
         ClientConnection { per_client: self.clone(), slot }
+    }
+
+    /// Waits until a client has given a connection back. Each one that is given back wakes one that waits.
+    pub async fn released(&self) {
+        self.0.released.notified().await;
     }
 }
 
@@ -58,7 +71,8 @@ pub struct ClientConnection {
 
 impl Drop for ClientConnection {
     fn drop(&mut self) {
-        self.per_client.0[usize::from(self.slot.0)].fetch_sub(1, Ordering::Relaxed);
+        self.per_client.0.held[usize::from(self.slot.0)].fetch_sub(1, Ordering::Relaxed);
+        self.per_client.0.released.notify_one();
     }
 }
 

@@ -33,8 +33,8 @@ pub struct PoolSettings {
     pub idle_timeout: Duration,
 }
 
-/// How long a request of a client that has enough waits before it looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a request of a client that has enough waits before it looks again, even when nobody has given a connection back.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Requests that may wait for a connection of one endpoint.
 const MAX_WAITING: usize = 4096;
 
@@ -203,8 +203,11 @@ impl Pool {
         };
         let _queued = Counted::enter(&self.queued);
         while self.must_wait(slot, 0) {
-            if let Ok(connection) = tokio::time::timeout(LOOK_AGAIN, &mut returned).await {
-                return connection.ok().map(Checkout::Ready);
+            tokio::select! {
+                biased;
+                connection = &mut returned => return connection.ok().map(Checkout::Ready),
+                () = self.per_client.released() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
         // A client that has its share makes nobody else wait.
