@@ -297,6 +297,11 @@ pub async fn collect(body: &mut Incoming, max: usize, clocks: BodyClocks, beyond
                 }
                 let Some(data) = frame.data_ref() else { continue };
                 let room = max - collected.bytes.len();
+                if collected.bytes.is_empty() {
+                    // A body of a known length is held in as many bytes, not in up to twice as many.
+                    let rest = body.size_hint().exact().map_or(0, |rest| usize::try_from(rest).unwrap_or(usize::MAX));
+                    collected.bytes.reserve_exact(rest.saturating_add(data.len()).min(max));
+                }
                 if data.len() > room && beyond_bound == Beyond::Keep {
                     collected.bytes.extend_from_slice(data);
                     collected.truncated = true;

@@ -17,6 +17,9 @@ use crate::upstream::dispatch::{Lease, Reply};
 use crate::upstream::mapping::Mapping;
 use crate::upstream::response_head;
 
+/// The most bytes that the buffer of an upstream's connection keeps beside a body that is read into memory (two reads).
+const READ_BUFFER: usize = 32 * 1024;
+
 /// An answer that may go to the client.
 pub(super) struct Passage {
     pub(super) status: StatusCode,
@@ -133,9 +136,10 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Bytes of its body that are held when at most `most` are read.
+    /// Bytes that are held when at most `most` of its body are read: those, and the buffer through which they came.
     pub(super) fn holds(&self, most: usize) -> usize {
-        self.body.size_hint().exact().map_or(most, |length| most.min(length as usize))
+        let length = self.body.size_hint().exact().map_or(most, |length| most.min(length as usize));
+        length + length.min(READ_BUFFER)
     }
 
     /// Reads what is there already, so that a body that is broken from its first byte on is an error and no abort.
