@@ -26,10 +26,10 @@ use crate::observe::recorder::{LineSettings, Recorder};
 use crate::observe::writer::Sink;
 use crate::plan::Plan;
 use crate::server::listen::{self, SURPLUS};
-use crate::upstream::connect::Connector;
-use crate::upstream::dispatch::Upstreams;
-use crate::upstream::resolve::Resolver;
-use crate::upstream::watch as upstream_watch;
+use crate::upstream::attempt::Upstreams;
+use crate::upstream::background as upstream_watch;
+use crate::upstream::connect::connector::Connector;
+use crate::upstream::connect::resolve::Resolver;
 
 /// How long the last answers of a drain that took too long may take to be written.
 const LAST_WORDS: Duration = Duration::from_millis(500);

@@ -43,9 +43,12 @@ use crate::observe::recorder::Recorder;
 use crate::plan::{Plan, Route};
 use crate::report::Report;
 use crate::text::Untrusted;
-use crate::upstream::dispatch::{Means, Outgoing, Reply, Upstreams, dispatch};
-use crate::upstream::per_client::ClientSlot;
-use crate::upstream::private::Private;
+use crate::upstream::attempt::outgoing::OutgoingRequest;
+use crate::upstream::attempt::private::Private;
+use crate::upstream::attempt::response::UpstreamResponse;
+use crate::upstream::attempt::{DispatchContext, Upstreams};
+use crate::upstream::connect::per_client::ClientSlot;
+use crate::upstream::dispatch::dispatch;
 
 /// One core's gateway: everything a request of this core may use.
 #[derive(Debug)]
@@ -228,14 +231,14 @@ impl Gateway {
         &'a self,
         client: &'a Client,
         route: &'a Route,
-        outgoing: &'a mut Outgoing,
+        outgoing: &'a mut OutgoingRequest,
         trip: &'a mut Trip,
         begin: Instant,
-    ) -> impl Future<Output = Result<Reply, Failure>> + 'a {
+    ) -> impl Future<Output = Result<UpstreamResponse, Failure>> + 'a {
         trip.visit.dispatched = true;
         let policy = &route.policy;
         let (deadline, retry) = (trip.deadline, policy.retry.as_ref());
-        let means = Means {
+        let context = DispatchContext {
             upstreams: &self.upstreams,
             timeouts: &policy.timeouts,
             retry,
@@ -244,7 +247,7 @@ impl Gateway {
             private: &client.private,
             slot: ClientSlot::of(trip.visit.context.client),
         };
-        dispatch(&route.backend, outgoing, means, &mut trip.visit.trail)
+        dispatch(&route.backend, outgoing, context, &mut trip.visit.trail)
     }
 
     /// The name alone of `via`.

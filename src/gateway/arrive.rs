@@ -23,10 +23,11 @@ use crate::plan::Route;
 use crate::policy::Policy;
 use crate::render::negotiate::Asked;
 use crate::route::{Found, Table, is_ambiguous};
-use crate::upstream::balance::{Balance, HashKey, stable_hash};
-use crate::upstream::dispatch::Outgoing;
-use crate::upstream::replay::Replay;
-use crate::upstream::request_head::{self, Additions, Seen};
+use crate::upstream::attempt::outgoing::OutgoingRequest;
+use crate::upstream::attempt::replay::Replay;
+use crate::upstream::choose::balance::{Balance, HashKey, stable_hash};
+use crate::upstream::heads::origin_form::origin_form;
+use crate::upstream::heads::request::{self as request_head, Additions, Seen};
 use crate::upstream::upload::{Bounds, Progress, Upload};
 
 /// One request on its way through the spine.
@@ -290,7 +291,7 @@ impl Trip {
 }
 
 /// Makes the request ready for the upstream.
-pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: &mut Trip) -> Result<Outgoing, Failure> {
+pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: &mut Trip) -> Result<OutgoingRequest, Failure> {
     let policy = &route.policy;
     let client_host = trip.host_header();
     let connection_auth = trip.seen.connection_auth;
@@ -332,9 +333,9 @@ pub(super) fn outgoing(gateway: &Gateway, client: &Client, route: &Route, trip: 
     deadline::tell(&mut headers, trip)?;
     let (body, replay) = upload(policy, &mut headers, trip);
     let context = &trip.visit.context;
-    let request = Outgoing::origin_form(context.method.clone(), target(&context.uri, policy.strip_prefix.as_deref())?, headers, body)?;
+    let request = origin_form(context.method.clone(), target(&context.uri, policy.strip_prefix.as_deref())?, headers, body)?;
     let replay = if repeatable { replay } else { Replay::Never };
-    Ok(Outgoing { request: Some(request), client_host, progress: trip.progress.clone(), connection_auth, replay, key })
+    Ok(OutgoingRequest { request: Some(request), client_host, progress: trip.progress.clone(), connection_auth, replay, key })
 }
 
 /// The body as it goes out, and what there is of it for another try.
@@ -374,7 +375,7 @@ fn upload(policy: &Policy, headers: &mut HeaderMap, trip: &mut Trip) -> (Upload,
 
 /// Hash of what the backend balances by.
 fn affinity(route: &Route, trip: &Trip) -> Option<u64> {
-    let Balance::Hash(key) = &route.backend.care.balance else { return None };
+    let Balance::Hash(key) = &route.backend.settings.balance else { return None };
     Some(match key {
         HashKey::ClientIp => match trip.context().client {
             IpAddr::V4(v4) => stable_hash(&v4.octets()),

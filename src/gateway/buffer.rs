@@ -16,7 +16,7 @@ use crate::failure::{Failure, Kind, classify};
 use crate::header::names;
 use crate::limit::reserve::Share;
 use crate::plan::Route;
-use crate::upstream::retry::is_idempotent;
+use crate::upstream::retry::policy::is_idempotent;
 
 /// A body of unknown length is no longer waited for after this pause: what its client does next is not known.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Kind};
 use crate::limit::reserve::{Reserve, Share};
 use crate::plan::Route;
 use crate::relay::{Beyond, Collected, collect};
-use crate::upstream::response_head::describes_body;
+use crate::upstream::heads::response::describes_body;
 
 /// A body up to this size is cleaned whole, in bytes.
 const WHOLE: usize = 64 * 1024;

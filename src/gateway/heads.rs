@@ -12,8 +12,8 @@ use crate::failure::Failure;
 use crate::header::names;
 use crate::policy::Policy;
 use crate::redact::Redactor;
-use crate::upstream::request_head::is_connection_auth;
-use crate::upstream::response_head::{describes_body, survives_server_error};
+use crate::upstream::heads::request::is_connection_auth;
+use crate::upstream::heads::response::{describes_body, survives_server_error};
 use crate::write;
 
 /// The longest value that is looked through, in bytes; what is longer is not shown.

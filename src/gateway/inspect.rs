@@ -13,9 +13,9 @@ use crate::observe::metrics::Class;
 use crate::plan::Route;
 use crate::policy::{Mode, Policy};
 use crate::relay::{self, BodyClocks, Prefix};
-use crate::upstream::dispatch::{Lease, Reply};
-use crate::upstream::mapping::Mapping;
-use crate::upstream::response_head;
+use crate::upstream::attempt::response::{Lease, UpstreamResponse};
+use crate::upstream::heads::mapping::Mapping;
+use crate::upstream::heads::response;
 
 /// The most bytes that the buffer of an upstream's connection keeps beside a body that is read into memory (two reads).
 const READ_BUFFER: usize = 32 * 1024;
@@ -40,8 +40,8 @@ pub(super) enum Content {
 ///
 /// # Errors
 /// A head that no client may see is a failure of the upstream.
-pub(super) fn open(gateway: &Gateway, reply: Reply, route: &Route, client: &Client, trip: &mut Trip) -> Result<Opened, Failure> {
-    let Reply { response, mut lease, at, took } = reply;
+pub(super) fn open(gateway: &Gateway, reply: UpstreamResponse, route: &Route, client: &Client, trip: &mut Trip) -> Result<Opened, Failure> {
+    let UpstreamResponse { response, mut lease, at, took } = reply;
     let (mut parts, body) = response.into_parts();
     let status = parts.status.as_u16();
     trip.visit.received = Some(status);
@@ -55,7 +55,7 @@ pub(super) fn open(gateway: &Gateway, reply: Reply, route: &Route, client: &Clie
         return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}")));
     }
     let (policy, mode) = (&route.policy, gateway.plan.mode);
-    let traits = response_head::prepare(&mut parts.headers, parts.status, mode == Mode::Development)?;
+    let traits = response::prepare(&mut parts.headers, parts.status, mode == Mode::Development)?;
     if traits.refers {
         let client_host = trip.host_header();
         let host = route.backend.host_for(lease.endpoint(), client_host.as_ref()).as_bytes();

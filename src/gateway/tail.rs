@@ -16,7 +16,7 @@ use crate::policy::Mode;
 use crate::redact;
 use crate::relay::Tail;
 use crate::rpc;
-use crate::upstream::dispatch::Lease;
+use crate::upstream::attempt::response::Lease;
 
 /// What a streamed answer still holds.
 pub(super) struct Rest {
@@ -48,7 +48,7 @@ impl Tail for Rest {
             Hurries::AfterAWhile => self.trip.visit.bytes_out > A_WHILE,
         };
         if let Some(lease) = self.lease.as_ref().filter(|_| due) {
-            lease.hurry();
+            lease.lift_read_bound();
             self.hurries = Hurries::Now;
         }
     }
@@ -80,7 +80,7 @@ impl Tail for Rest {
 
     fn failed(mut self, failure: Failure) {
         if let Some(lease) = self.lease.take() {
-            lease.broke(failure.kind);
+            lease.aborted(failure.kind);
         }
         let visit = &mut self.trip.visit;
         visit.end = End::Aborted;

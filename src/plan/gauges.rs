@@ -11,8 +11,8 @@ use crate::breaker::Breaker;
 use crate::limit::gate::Gate;
 use crate::limit::reserve::Reserve;
 use crate::observe::names;
-use crate::upstream::backend::Backend;
-use crate::upstream::endpoint::Endpoint;
+use crate::upstream::choose::backend::Backend;
+use crate::upstream::choose::endpoint::Endpoint;
 
 /// Everything that is looked at.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ use crate::redact::Redactor;
 use crate::render::Template;
 use crate::route::Table;
 use crate::text::Secret;
-use crate::upstream::backend::Backend;
+use crate::upstream::choose::backend::Backend;
 
 /// The compiled configuration.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, LimitUse, PolicyKeys, R
 use crate::config::section::At;
 use crate::data_rate::MinRate;
 use crate::policy::{Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Timeouts};
-use crate::upstream::forwarding::is_odd;
+use crate::upstream::heads::forwarding::is_odd;
 
 /// Everything one policy is merged from, most specific first.
 pub(super) struct Layers<'f> {

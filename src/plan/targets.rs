@@ -15,11 +15,13 @@ use crate::config::file::{self, BalanceWord};
 use crate::config::section::At;
 use crate::config::units::Share;
 use crate::limit::gate::{Gate, GateSettings};
-use crate::upstream::backend::{Backend, Care, HostHeader, Target as UpstreamTarget};
-use crate::upstream::balance::{Balance, HashKey};
-use crate::upstream::health::Probe;
-use crate::upstream::pool::PoolSettings;
-use crate::upstream::tls::{self, Tls};
+use crate::upstream::choose::backend::{Backend, HostHeader};
+use crate::upstream::choose::balance::{Balance, HashKey};
+use crate::upstream::choose::health::Probe;
+use crate::upstream::choose::settings::BackendSettings;
+use crate::upstream::connect::pool::PoolSettings;
+use crate::upstream::connect::target::Target as UpstreamTarget;
+use crate::upstream::connect::tls::{self, Tls};
 
 /// A backend with its gate.
 pub(super) type Target = (Arc<Backend>, Option<Arc<Gate>>);
@@ -86,7 +88,7 @@ fn backend_gate(keys: &file::Backend, problems: &mut Problems) -> Option<Arc<Gat
 }
 
 /// How the backend treats its endpoints.
-fn care(keys: &file::Backend, cores: usize, problems: &mut Problems) -> Care {
+fn care(keys: &file::Backend, cores: usize, problems: &mut Problems) -> BackendSettings {
     let seconds = Duration::from_secs;
     let balance = match keys.balance.clone() {
         None | Some(BalanceWord::LeastRequests) => Balance::LeastRequests,
@@ -94,7 +96,7 @@ fn care(keys: &file::Backend, cores: usize, problems: &mut Problems) -> Care {
         Some(BalanceWord::HashClientIp) => Balance::Hash(HashKey::ClientIp),
         Some(BalanceWord::HashHeader(name)) => Balance::Hash(HashKey::Header(name)),
     };
-    Care {
+    BackendSettings {
         balance,
         pool: PoolSettings {
             max_connections: keys.pool.max_connections.unwrap_or(256) as usize,

@@ -15,8 +15,8 @@ use super::connection::{Held, Session};
 use crate::context::Peer;
 use crate::gateway::{Client, Entry, Gateway};
 use crate::limit::inflight::InFlight;
-use crate::upstream::private::Private;
-use crate::upstream::request_head::is_trusted;
+use crate::upstream::attempt::private::Private;
+use crate::upstream::heads::request::is_trusted;
 
 /// Connections the kernel may queue.
 const BACKLOG: i32 = 1024;

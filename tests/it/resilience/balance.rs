@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use lockgate::upstream::backend::Wish;
+use lockgate::upstream::choose::backend::EndpointQuery;
 
 use super::{Named, count, gateway, quoted};
 use crate::harness::contract::assert_contract;
@@ -24,7 +24,7 @@ fn turns_follow_the_weights() {
 fn least_requests_keeps_the_weights_of_idle_endpoints() {
     let text = "[backends.o]\nendpoints = [{ url = \"http://10.0.0.1\", weight = 3 }, \"http://10.0.0.2\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n";
     let plan = lockgate::plan::compile::from_text(text, &|_| None).unwrap();
-    let wish = Wish { now: tokio::time::Instant::now(), key: None, tried: &[], only_good: false };
+    let wish = EndpointQuery { now: tokio::time::Instant::now(), key: None, tried: &[], only_good: false };
     let lighter = (0..4000).filter(|_| plan.backends[0].choose(wish).unwrap().endpoint.target.url.ends_with(".2")).count();
     assert!((850..1150).contains(&lighter), "{lighter} of 4000 at a weight of 1 to 3");
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::request_head::is_connection_auth;
+use super::request::is_connection_auth;
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::header::{is_banner, keep_trailer};

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::backend::{Care, Target};
 use super::health::Health;
 use super::load::Load;
-use super::pool::Pool;
+use super::settings::BackendSettings;
 use crate::breaker::{self, Breaker, Outcome, Rule, State, Ticket};
 use crate::failure::Kind;
+use crate::upstream::connect::pool::Pool;
+use crate::upstream::connect::target::Target;
 
 /// Three requests in a row without an answer eject an endpoint, for a second at first.
 const EJECTOR: breaker::Settings =
@@ -32,7 +33,7 @@ pub struct Endpoint {
     /// For logs and metrics: the URL, and the address of a resolved name.
     pub label: Arc<str>,
     /// Its connections.
-    pub pool: Pool,
+    pub pool: Arc<Pool>,
     /// How busy it is.
     pub load: Load,
     /// What probes say.
@@ -41,12 +42,12 @@ pub struct Endpoint {
     pub ejector: Breaker,
     /// Does it answer well?
     pub breaker: Option<Breaker>,
-    settings: Option<breaker::Settings>,
+    breaker_settings: Option<breaker::Settings>,
 }
 
 impl Endpoint {
     /// An endpoint without connections and without a past.
-    pub fn new(target: Arc<Target>, address: Option<IpAddr>, care: &Care) -> Self {
+    pub fn new(target: Arc<Target>, address: Option<IpAddr>, settings: &BackendSettings) -> Self {
         let now = Instant::now();
         let label = match address.filter(|_| target.literal().is_none()) {
             Some(address) => format!("{} ({address})", target.url).into(),
@@ -55,19 +56,19 @@ impl Endpoint {
         Self {
             label,
             address,
-            pool: Pool::new(care.pool, care.cores),
+            pool: Arc::new(Pool::new(settings.pool, settings.cores)),
             load: Load::new(now),
             health: Health::new(now),
             ejector: Breaker::new(EJECTOR, now),
-            breaker: care.breaker.map(|settings| Breaker::new(settings, now)),
-            settings: care.breaker,
+            breaker: settings.breaker.map(|settings| Breaker::new(settings, now)),
+            breaker_settings: settings.breaker,
             target,
         }
     }
 
     /// Is it this target at this address, with the same bounds? TLS is compared by the files it was made from: a changed
     /// certificate needs new connections.
-    pub fn is(&self, target: &Target, address: Option<IpAddr>, care: &Care) -> bool {
+    pub fn is(&self, target: &Target, address: Option<IpAddr>, settings: &BackendSettings) -> bool {
         let tls = match (&self.target.tls, &target.tls) {
             (None, None) => true,
             (Some(own), Some(other)) => own.made_from == other.made_from && own.server_name == other.server_name,
@@ -75,27 +76,27 @@ impl Endpoint {
         };
         tls && self.target.url == target.url
             && self.address == address
-            && self.pool.is_like(care.pool, care.cores)
-            && self.settings == care.breaker
+            && self.pool.is_like(settings.pool, settings.cores)
+            && self.breaker_settings == settings.breaker
     }
 
     /// Enters for one request; `None` when a breaker lets nobody pass. `ejects`: there are others beside it.
-    pub fn enter(this: &Arc<Self>, now: Instant, ejects: bool) -> Option<Engaged> {
+    pub fn enter(this: &Arc<Self>, now: Instant, ejects: bool) -> Option<EndpointPermit> {
         let breaker = match &this.breaker {
             None => None,
             Some(breaker) => {
                 let (ticket, change) = breaker.enter(now);
-                this.tell("breaker", change);
+                this.log("breaker", change);
                 Some(ticket?)
             }
         };
         let ejector = ejects.then(|| this.ejector.enter(now).0).flatten();
         this.load.enter();
-        Some(Engaged { endpoint: Arc::clone(this), breaker, ejector })
+        Some(EndpointPermit { endpoint: Arc::clone(this), breaker, ejector })
     }
 
     /// Changes of state are events for operators.
-    fn tell(&self, which: &'static str, change: breaker::Change) {
+    fn log(&self, which: &'static str, change: breaker::Change) {
         match change {
             None => {}
             Some(State::Open) => tracing::warn!(endpoint = %self.label, which, "open: no requests for a while"),
@@ -110,20 +111,20 @@ impl Endpoint {
             self.health.returned(now);
             self.load.forget();
         }
-        self.tell(which, change);
+        self.log(which, change);
     }
 }
 
 /// How an attempt ended, as far as its endpoint is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum AttemptOutcome {
     /// A response head came, with this status.
     Answered(u16),
     /// No valid answer came.
     Failed(Kind),
 }
 
-impl Ended {
+impl AttemptOutcome {
     /// Did it answer at all?
     const fn reached(self) -> Outcome {
         match self {
@@ -151,7 +152,7 @@ impl Ended {
 
 /// One request at an endpoint, from the choice until its answer was read. Dropped without an end it has no weight.
 #[derive(Debug)]
-pub struct Engaged {
+pub struct EndpointPermit {
     /// Where.
     pub endpoint: Arc<Endpoint>,
     breaker: Option<Ticket>,
@@ -159,17 +160,17 @@ pub struct Engaged {
     ejector: Option<Ticket>,
 }
 
-impl Engaged {
+impl EndpointPermit {
     /// The attempt ended after `took`.
-    pub fn ended(&mut self, how: Ended, took: Duration, now: Instant) {
+    pub fn record(&mut self, how: AttemptOutcome, took: Duration, now: Instant) {
         let endpoint = &self.endpoint;
         let worked = how.worked();
         if let Some(ticket) = self.ejector.take() {
             match (how, worked) {
-                (Ended::Answered(_), Outcome::Bad) => endpoint.load.heard(took.max(PENALTY), now),
-                (Ended::Answered(_), _) | (Ended::Failed(Kind::ResponseTimeout), _) => endpoint.load.heard(took, now),
+                (AttemptOutcome::Answered(_), Outcome::Bad) => endpoint.load.record(took.max(PENALTY), now),
+                (AttemptOutcome::Answered(_), _) | (AttemptOutcome::Failed(Kind::ResponseTimeout), _) => endpoint.load.record(took, now),
                 // Who does not answer is ejected, and must be as good as any when it is tried again.
-                (Ended::Failed(_), _) => {}
+                (AttemptOutcome::Failed(_), _) => {}
             }
             endpoint.changed("ejector", endpoint.ejector.record(ticket, how.reached(), now), now);
         }
@@ -179,14 +180,14 @@ impl Engaged {
     }
 
     /// What had begun well broke off.
-    pub fn broke(&self, kind: Kind) {
+    pub fn aborted(&self, kind: Kind) {
         if let Some(breaker) = self.endpoint.breaker.as_ref().filter(|_| kind.row().blames_backend && kind != Kind::TotalTimeout) {
-            self.endpoint.tell("breaker", breaker.blame(Instant::now()));
+            self.endpoint.log("breaker", breaker.blame(Instant::now()));
         }
     }
 }
 
-impl Drop for Engaged {
+impl Drop for EndpointPermit {
     fn drop(&mut self) {
         self.endpoint.load.leave();
         if self.ejector.is_some() || self.breaker.is_some() {

@@ -15,12 +15,11 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::connect::{Opened, Task};
-use super::endpoint::Endpoint;
+use super::connector::{Opened, Task};
 use super::per_client::{ClientConnection, ClientSlot, PerClient};
-use super::upload::Upload;
-use super::wire::Reads;
+use super::wire::SocketState;
 use crate::sync::Counted;
+use crate::upstream::upload::Upload;
 
 /// Bounds of one endpoint's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +40,10 @@ const MAX_WAITING: usize = 4096;
 /// An open connection that serves one request at a time.
 #[derive(Debug)]
 pub struct Connection {
-    /// The way in.
+    /// Sends requests.
     pub sender: SendRequest<Upload>,
     /// Counts what arrives on it.
-    pub reads: Reads,
+    pub socket: SocketState,
     /// Served a request before.
     pub reused: bool,
     /// The client that holds it counts it.
@@ -67,7 +66,7 @@ impl Connection {
     pub fn new(opened: Opened, home: usize, place: Place) -> Self {
         Self {
             sender: opened.sender,
-            reads: opened.reads,
+            socket: opened.socket,
             reused: false,
             counted: Some(place.counted),
             home,
@@ -226,22 +225,22 @@ impl Pool {
     }
 
     /// Takes a connection back that has served its request.
-    pub fn give_back(endpoint: &Arc<Endpoint>, mut connection: Connection, now: Instant) {
+    pub fn give_back(pool: &Arc<Self>, mut connection: Connection, now: Instant) {
         connection.reused = true;
         connection.counted = None;
-        if connection.sender.is_closed() || connection.reads.is_deaf() {
+        if connection.sender.is_closed() || connection.socket.is_write_closed() {
             return;
         }
         if connection.sender.is_ready() {
-            endpoint.pool.store(connection, now);
+            pool.store(connection, now);
             return;
         }
         // The connection's task has not come round yet: wait for it, not for longer than an idle one may wait.
-        let endpoint = Arc::clone(endpoint);
+        let pool = Arc::clone(pool);
         tokio::spawn(async move {
-            let ready = tokio::time::timeout(endpoint.pool.settings.idle_timeout, connection.sender.ready()).await;
+            let ready = tokio::time::timeout(pool.settings.idle_timeout, connection.sender.ready()).await;
             if matches!(ready, Ok(Ok(()))) {
-                endpoint.pool.store(connection, Instant::now());
+                pool.store(connection, Instant::now());
             }
         });
     }

@@ -44,7 +44,7 @@ const fn end(bucket: usize) -> u64 {
 
 impl Latencies {
     /// An answer took so long.
-    pub fn heard(&self, took: Duration) {
+    pub fn record(&self, took: Duration) {
         self.buckets[bucket(took.as_micros() as u64)].fetch_add(1, Ordering::Relaxed);
         if self.count.fetch_add(1, Ordering::Relaxed) + 1 >= FADES {
             self.count.store(FADES / 2, Ordering::Relaxed);
@@ -89,12 +89,12 @@ mod tests {
         let latencies = Latencies::default();
         assert_eq!(latencies.percentile(950), None);
         for n in 1..=1000u64 {
-            latencies.heard(Duration::from_micros(n * 100));
+            latencies.record(Duration::from_micros(n * 100));
         }
         let p95 = latencies.percentile(950).unwrap().as_micros();
         assert!((95_000..=114_000).contains(&p95), "{p95}");
         for _ in 0..20_000 {
-            latencies.heard(Duration::from_micros(50));
+            latencies.record(Duration::from_micros(50));
         }
         assert!(latencies.percentile(950).unwrap() < Duration::from_micros(80), "old ones fade");
     }

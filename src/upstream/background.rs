@@ -1,6 +1,6 @@
-//! In the background, never on a request's way: names are resolved again and their endpoints renewed, and endpoints are probed.
+//! Background tasks of backends: resolve names again, renew their endpoints, and probe endpoints. No request waits for them.
 //!
-//! One task per backend, and one per endpoint that is probed. A task of an endpoint ends when nobody has the endpoint any more.
+//! There is one task per backend and one per probed endpoint. The task of an endpoint ends when the endpoint is dropped.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -13,12 +13,12 @@ use http::{HeaderMap, HeaderValue, Method};
 use tokio::time::Instant;
 use tower::Service;
 
-use super::backend::Backend;
-use super::connect::{Connector, Phase};
-use super::dispatch::Outgoing;
-use super::endpoint::Endpoint;
-use super::health::{Judge, Probe};
-use super::resolve::Resolver;
+use super::choose::backend::Backend;
+use super::choose::endpoint::Endpoint;
+use super::choose::health::{Judge, Probe};
+use super::connect::connector::{Connector, Dial, Phase};
+use super::connect::resolve::Resolver;
+use super::heads::origin_form::origin_form;
 use super::upload::Upload;
 
 /// A name that has no answer yet is asked again this soon.
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_secs(3600);
 /// Watches a backend until the task is aborted.
 pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     let named = backend.targets.iter().any(|target| target.literal().is_none());
-    if !named && backend.care.probe.is_none() {
+    if !named && backend.settings.probe.is_none() {
         return;
     }
     // What was known before a reload stays the last good answer.
@@ -39,7 +39,7 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     let mut probed: HashSet<Arc<str>> = HashSet::new();
     let mut probes = tokio::task::JoinSet::new();
     let mut probe_new = || {
-        let Some(probe) = &backend.care.probe else { return };
+        let Some(probe) = &backend.settings.probe else { return };
         let endpoints = backend.endpoints();
         probed.retain(|label| endpoints.iter().any(|endpoint| endpoint.label == *label));
         for endpoint in endpoints.into_iter().filter(|endpoint| endpoint.address.is_some()) {
@@ -53,7 +53,7 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
         // A slow name keeps nobody else's probes waiting.
         probe_new();
         if named && resolve(&backend, &resolver, &mut known).await {
-            backend.resolved(&known);
+            backend.set_addresses(&known);
             probe_new();
         }
         let incomplete = backend.targets.iter().zip(&known).any(|(target, found)| target.literal().is_none() && found.is_empty());
@@ -62,7 +62,7 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
         } else if incomplete {
             SOON
         } else {
-            backend.care.dns_refresh
+            backend.settings.dns_refresh
         })
         .await;
     }
@@ -115,13 +115,14 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
 
 /// One probe on a connection of its own: it tells whether new connections are taken too.
 async fn ask(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> bool {
-    let Ok(mut opened) = connector.call((Arc::clone(endpoint), Arc::new(Phase::default()))).await else { return false };
+    let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::new(Phase::default()) };
+    let Ok(mut opened) = connector.call(dial).await else { return false };
     let host = probe.host.clone().unwrap_or_else(|| endpoint.target.authority.clone());
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, host);
     headers.insert(header::USER_AGENT, HeaderValue::from_static("lockgate-probe"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     let path: PathAndQuery = probe.path.clone();
-    let Ok(request) = Outgoing::origin_form(Method::GET, path, headers, Upload::empty()) else { return false };
+    let Ok(request) = origin_form(Method::GET, path, headers, Upload::empty()) else { return false };
     opened.sender.send_request(request).await.is_ok_and(|response| probe.expects(response.status().as_u16()))
 }

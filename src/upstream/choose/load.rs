@@ -57,7 +57,7 @@ impl Load {
     }
 
     /// An answer took so long.
-    pub fn heard(&self, took: Duration, now: Instant) {
+    pub fn record(&self, took: Duration, now: Instant) {
         let (quiet, mean) = self.last(now);
         let keep = (-quiet / FOLLOWS).exp();
         // Many samples in one moment still move the mean by a tenth each, and one alone moves it by half at most: it may be a hiccup.
@@ -89,8 +89,8 @@ mod tests {
         let t = Instant::now();
         let (fast, slow) = (Load::new(t), Load::new(t));
         for _ in 0..50 {
-            fast.heard(Duration::from_millis(5), t);
-            slow.heard(Duration::from_millis(100), t);
+            fast.record(Duration::from_millis(5), t);
+            slow.record(Duration::from_millis(100), t);
         }
         assert!(slow.cost(1.0, t) > 19.0 * fast.cost(1.0, t));
         (0..30).for_each(|_| fast.enter());
@@ -109,7 +109,7 @@ mod tests {
             for (took, wait) in samples {
                 now += Duration::from_micros(wait);
                 let took = Duration::from_micros(took);
-                load.heard(took, now);
+                load.record(took, now);
                 (low, high) = (low.min(took.as_secs_f64()), high.max(took.as_secs_f64()));
                 let mean = f64::from_bits(load.mean.load(Ordering::Relaxed));
                 proptest::prop_assert!(mean >= low * 0.999 && mean <= high * 1.001, "{mean} in {low}..{high}");

@@ -4,9 +4,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::backend::Backend;
-use super::endpoint::Endpoint;
-use super::pool::Connection;
+use crate::upstream::choose::backend::Backend;
+use crate::upstream::choose::endpoint::Endpoint;
+use crate::upstream::connect::pool::Connection;
 
 /// Connections that belong to one client connection, because they authenticated it (NTLM, Negotiate). One at a time, and
 /// no longer idle than any other: a place in the pool is not held for nothing. Empty for nearly every client.
@@ -14,7 +14,7 @@ use super::pool::Connection;
 pub struct Private(OnceLock<Arc<Mutex<Slot>>>);
 
 #[derive(Debug, Default)]
-pub(super) struct Slot {
+pub(in crate::upstream) struct Slot {
     kept: Option<(Arc<Endpoint>, Connection)>,
     /// Counts what was kept, so that a timer knows its own.
     turn: u64,
@@ -25,26 +25,26 @@ fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
 }
 
 impl Private {
-    pub(super) fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
+    pub(in crate::upstream) fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
         let mut slot = lock(self.0.get()?);
         let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
         // Its task may not have come round yet: whoever takes it waits until it is ready.
         slot.kept.take_if(|_| ours).filter(|(_, connection)| !connection.sender.is_closed())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::upstream) fn is_empty(&self) -> bool {
         self.0.get().is_none_or(|slot| lock(slot).kept.is_none())
     }
 
     /// The slot, from now on.
-    pub(super) fn slot(&self) -> Arc<Mutex<Slot>> {
+    pub(in crate::upstream) fn slot(&self) -> Arc<Mutex<Slot>> {
         Arc::clone(self.0.get_or_init(Arc::default))
     }
 }
 
 /// Keeps a connection for its client, for as long as any may be idle.
-pub(super) fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Connection) {
-    if connection.reads.is_deaf() {
+pub(in crate::upstream) fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Connection) {
+    if connection.socket.is_write_closed() {
         return;
     }
     connection.reused = true;

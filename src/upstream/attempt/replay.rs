@@ -5,8 +5,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request};
 
-use super::dispatch::Outgoing;
-use super::upload::Upload;
+use crate::upstream::heads::origin_form::origin_form;
+use crate::upstream::upload::Upload;
 
 /// May and can a request be sent again?
 #[derive(Clone, Debug, Default)]
@@ -45,7 +45,7 @@ pub fn request(head: &[u8], replay: &Replay) -> Option<Request<Upload>> {
     }
     let method = Method::from_bytes(parsed.method?.as_bytes()).ok()?;
     let target = PathAndQuery::try_from(parsed.path?).ok()?;
-    Outgoing::origin_form(method, target, headers, Upload::whole(body.clone()).0).ok()
+    origin_form(method, target, headers, Upload::whole(body.clone()).0).ok()
 }
 
 #[cfg(test)]

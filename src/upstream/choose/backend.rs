@@ -1,27 +1,23 @@
-//! Backends: what the configuration names, the endpoints that serve now, and the choice among them.
+//! A backend: the endpoints that serve now, and the choice among them.
 //!
-//! A name with several addresses is several endpoints; until it is first resolved it is one without an address. `watch` keeps
-//! the list; a request reads it once per try.
+//! A name with several addresses is several endpoints; until it is first resolved it is one without an address. `background` keeps
+//! the list up to date; a request reads it once per attempt.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use http::uri::Authority;
 use tokio::time::Instant;
 
 use super::balance::{self, Balance};
-use super::endpoint::{Endpoint, Engaged};
-use super::health::Probe;
-use super::hedge::Latencies;
-use super::pool::PoolSettings;
-use super::retry::Budget;
-use super::tls::Tls;
-use crate::breaker;
+use super::budget::Budget;
+use super::endpoint::{Endpoint, EndpointPermit};
+use super::latencies::Latencies;
+use super::settings::BackendSettings;
 use crate::failure::{Failure, Kind};
+use crate::upstream::connect::target::Target;
 
 /// What the `Host` header says upstream.
 #[derive(Clone, Debug)]
@@ -34,63 +30,6 @@ pub enum HostHeader {
     Literal(HeaderValue),
 }
 
-/// One endpoint as configured.
-#[derive(Debug)]
-pub struct Target {
-    /// As configured, without credentials; for logs.
-    pub url: Arc<str>,
-    /// Host name or address literal, without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// For the `Host` header.
-    pub authority: HeaderValue,
-    /// Present for `https`.
-    pub tls: Option<Tls>,
-    /// Its share of the requests, against the others'. At least 1.
-    pub weight: u32,
-    /// Gets no new requests.
-    pub drains: bool,
-}
-
-impl Target {
-    /// A target of this URL.
-    pub fn new(scheme: &str, authority: &Authority, tls: Option<Tls>, weight: u32, drains: bool) -> Self {
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let default = if tls.is_some() { 443 } else { 80 };
-        let port = authority.port_u16().unwrap_or(default);
-        // An authority without user information is always a valid header value.
-        let header = HeaderValue::from_str(authority.as_str()).unwrap_or(HeaderValue::from_static("upstream"));
-        Self { url: format!("{scheme}://{authority}").into(), host, port, authority: header, tls, weight: weight.max(1), drains }
-    }
-
-    /// The address, where it is written as one.
-    pub fn literal(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
-    }
-}
-
-/// How a backend treats its endpoints.
-#[derive(Clone, Debug)]
-pub struct Care {
-    /// How it chooses.
-    pub balance: Balance,
-    /// Bounds of each endpoint's connections.
-    pub pool: PoolSettings,
-    /// Active probes.
-    pub probe: Option<Probe>,
-    /// Each endpoint's breaker.
-    pub breaker: Option<breaker::Settings>,
-    /// How long an endpoint that comes back takes until it has its whole share.
-    pub slow_start: Duration,
-    /// Below this share of healthy endpoints all are used, in percent; 0 for never.
-    pub panic_below: u32,
-    /// From one resolution of a name to the next.
-    pub dns_refresh: Duration,
-    /// Worker threads.
-    pub cores: usize,
-}
-
 /// A named group of endpoints.
 #[derive(Debug)]
 pub struct Backend {
@@ -101,7 +40,7 @@ pub struct Backend {
     /// `Host` upstream.
     pub host_header: HostHeader,
     /// How it treats its endpoints.
-    pub care: Care,
+    pub settings: BackendSettings,
     /// Retries that its requests may still cause.
     pub budget: Budget,
     /// How long answers take, for hedging.
@@ -133,7 +72,7 @@ struct Member {
 
 /// What a choice depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct EndpointQuery<'a> {
     /// Now.
     pub now: Instant,
     /// Hash of the request's key, where the backend balances by one.
@@ -157,12 +96,18 @@ enum Tier {
 
 impl Backend {
     /// A backend with an endpoint per target; those of `before` that are the same are taken over with all their state.
-    pub fn new(name: Arc<str>, targets: Vec<Arc<Target>>, host_header: HostHeader, care: Care, before: Option<&Self>) -> Self {
+    pub fn new(
+        name: Arc<str>,
+        targets: Vec<Arc<Target>>,
+        host_header: HostHeader,
+        settings: BackendSettings,
+        before: Option<&Self>,
+    ) -> Self {
         let backend = Self {
             name,
             targets,
             host_header,
-            care,
+            settings,
             budget: Budget::default(),
             latencies: Latencies::default(),
             members: ArcSwap::from_pointee(Members::new(Vec::new())),
@@ -187,7 +132,7 @@ impl Backend {
     }
 
     /// New addresses of each target, as resolved; none for those that are not known yet. Endpoints that stay keep their state.
-    pub fn resolved(&self, addresses: &[Vec<IpAddr>]) {
+    pub fn set_addresses(&self, addresses: &[Vec<IpAddr>]) {
         self.renew(addresses, &self.endpoints());
     }
 
@@ -200,13 +145,13 @@ impl Backend {
                 None => addresses.iter().copied().map(Some).collect(),
             };
             list.extend(found.into_iter().map(|address| {
-                let kept = old.iter().find(|endpoint| endpoint.is(target, address, &self.care));
-                let endpoint = kept.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(Arc::clone(target), address, &self.care)));
+                let kept = old.iter().find(|endpoint| endpoint.is(target, address, &self.settings));
+                let endpoint = kept.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(Arc::clone(target), address, &self.settings)));
                 let seed = balance::stable_hash(endpoint.label.as_bytes());
                 Member { endpoint, weight: target.weight, drains: target.drains, seed }
             }));
         }
-        if self.care.probe.is_none() {
+        if self.settings.probe.is_none() {
             // Nobody would ever find it well again.
             list.iter()
                 .filter(|member| !member.endpoint.health.is_healthy())
@@ -238,35 +183,35 @@ impl Backend {
     ///
     /// # Errors
     /// [`Kind::NoEndpoint`] when all are unhealthy, drained or behind an open breaker.
-    pub fn choose(&self, wish: Wish<'_>) -> Result<Engaged, Failure> {
+    pub fn choose(&self, query: EndpointQuery<'_>) -> Result<EndpointPermit, Failure> {
         let members = self.members.load();
         if let [only] = members.list.as_slice() {
             let usable = !only.drains && only.endpoint.health.is_healthy();
-            let entered = usable.then(|| Endpoint::enter(&only.endpoint, wish.now, false)).flatten();
-            return entered.ok_or_else(|| members.nobody(wish.now));
+            let entered = usable.then(|| Endpoint::enter(&only.endpoint, query.now, false)).flatten();
+            return entered.ok_or_else(|| members.unavailable(query.now));
         }
-        let panics = members.panics(self.care.panic_below);
+        let panics = members.panics(self.settings.panic_below);
         // What one core saw may be gone when it enters: then the choice is made again.
         for _ in 0..members.list.len() + 1 {
-            let tiers = if wish.only_good { &[Tier::Good][..] } else { &[Tier::Good, Tier::Ejected, Tier::Again] };
-            let chosen = tiers.iter().copied().find_map(|tier| self.pick(&members, tier, panics, wish));
+            let tiers = if query.only_good { &[Tier::Good][..] } else { &[Tier::Good, Tier::Ejected, Tier::Again] };
+            let chosen = tiers.iter().copied().find_map(|tier| self.pick(&members, tier, panics, query));
             let Some(chosen) = chosen else { break };
-            if let Some(engaged) = Endpoint::enter(&members.list[chosen].endpoint, wish.now, true) {
-                return Ok(engaged);
+            if let Some(permit) = Endpoint::enter(&members.list[chosen].endpoint, query.now, true) {
+                return Ok(permit);
             }
         }
-        Err(members.nobody(wish.now))
+        Err(members.unavailable(query.now))
     }
 
-    fn pick(&self, members: &Members, tier: Tier, panics: bool, wish: Wish<'_>) -> Option<usize> {
-        let (list, now) = (&members.list, wish.now);
-        let usable = |at: usize| list.get(at).is_some_and(|member| member.is_usable(tier, panics, wish));
-        let share = |at: usize| list[at].endpoint.health.share(self.care.slow_start, now);
+    fn pick(&self, members: &Members, tier: Tier, panics: bool, query: EndpointQuery<'_>) -> Option<usize> {
+        let (list, now) = (&members.list, query.now);
+        let usable = |at: usize| list.get(at).is_some_and(|member| member.is_usable(tier, panics, query));
+        let share = |at: usize| list[at].endpoint.health.share(self.settings.slow_start, now);
         // Where a cost cannot say that an endpoint is only coming back, chance does; a key's chance is always the same, so that it
         // moves back once.
-        let chance = |at: usize| wish.key.map_or_else(fastrand::f64, |key| balance::fraction(key, list[at].seed));
+        let chance = |at: usize| query.key.map_or_else(fastrand::f64, |key| balance::fraction(key, list[at].seed));
         let warm = |at: usize| share(at) >= 1.0 || chance(at) < share(at);
-        match (&self.care.balance, wish.key) {
+        match (&self.settings.balance, query.key) {
             (Balance::Hash(_), Some(key)) => {
                 let pick =
                     |usable: &dyn Fn(usize) -> bool| balance::by_key(list.len(), key, usable, |at| list[at].seed, |at| list[at].weight);
@@ -293,13 +238,13 @@ impl Backend {
 }
 
 impl Member {
-    fn is_usable(&self, tier: Tier, panics: bool, wish: Wish<'_>) -> bool {
+    fn is_usable(&self, tier: Tier, panics: bool, query: EndpointQuery<'_>) -> bool {
         let endpoint = &self.endpoint;
         !self.drains
             && (endpoint.health.is_healthy() || panics)
-            && endpoint.breaker.as_ref().is_none_or(|breaker| breaker.admits(wish.now))
-            && (tier != Tier::Good || endpoint.ejector.admits(wish.now))
-            && (tier == Tier::Again || !wish.tried.iter().any(|tried| Arc::ptr_eq(tried, endpoint)))
+            && endpoint.breaker.as_ref().is_none_or(|breaker| breaker.admits(query.now))
+            && (tier != Tier::Good || endpoint.ejector.admits(query.now))
+            && (tier == Tier::Again || !query.tried.iter().any(|tried| Arc::ptr_eq(tried, endpoint)))
     }
 }
 
@@ -322,7 +267,7 @@ impl Members {
     }
 
     /// Nobody may be asked; with the time until a breaker tries again.
-    fn nobody(&self, now: Instant) -> Failure {
+    fn unavailable(&self, now: Instant) -> Failure {
         let breakers = self.list.iter().filter_map(|member| member.endpoint.breaker.as_ref());
         let wait = breakers.map(|breaker| breaker.wait(now)).filter(|wait| !wait.is_zero()).min();
         Failure {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::backend::Target;
 use super::internal::is_internal;
+use crate::upstream::connect::target::Target;
 
 /// How paths and authorities are mapped back. Works on bytes: a reference that no URI parser takes must not pass unseen.
 #[derive(Clone, Copy, Debug)]

@@ -6,15 +6,15 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::pool::Connection;
-use super::upload::{Progress, Stage, Upload};
-use super::wire::Reads;
 use crate::failure::{Failure, Kind, classify};
 use crate::policy::Timeouts;
+use crate::upstream::connect::pool::Connection;
+use crate::upstream::connect::wire::SocketState;
+use crate::upstream::upload::{Progress, Stage, Upload};
 
 /// How an attempt ended without a response.
 #[derive(Debug)]
-pub enum Missed {
+pub enum ExchangeError {
     /// Nothing was written and the request is back: it may go elsewhere, whatever its method.
     NeverSent,
     /// The upstream may have seen it.
@@ -39,15 +39,15 @@ pub struct Clocks<'a> {
 /// Sends and waits for the head.
 ///
 /// # Errors
-/// [`Missed`] says whether the request may be sent again as it is; then it is put back.
+/// [`ExchangeError`] says whether the request may be sent again as it is; then it is put back.
 pub async fn exchange(
     connection: &mut Connection,
     request: &mut Option<Request<Upload>>,
     clocks: Clocks<'_>,
-) -> Result<Response<Incoming>, Missed> {
-    let Some(sending) = request.take() else { return Err(Missed::Failed(Kind::Internal.into())) };
-    connection.reads.begin(clocks.replays);
-    let Connection { sender, reads, .. } = connection;
+) -> Result<Response<Incoming>, ExchangeError> {
+    let Some(sending) = request.take() else { return Err(ExchangeError::Failed(Kind::Internal.into())) };
+    connection.socket.begin(clocks.replays);
+    let Connection { sender, socket, .. } = connection;
     let mut response = std::pin::pin!(sender.try_send_request(sending));
     let mut since = clocks.begin;
     loop {
@@ -56,7 +56,7 @@ pub async fn exchange(
             Some(due) => match tokio::time::timeout_at(due, response.as_mut()).await {
                 Ok(outcome) => outcome,
                 Err(_) => match clocks.verdict(since, due) {
-                    Verdict::Elapsed(kind) => return Err(Missed::Failed(kind.into())),
+                    Verdict::Elapsed(kind) => return Err(ExchangeError::Failed(kind.into())),
                     Verdict::Moved => continue,
                     Verdict::ClientsTurn => {
                         since = Instant::now();
@@ -68,16 +68,16 @@ pub async fn exchange(
         return outcome.map_err(|mut error| match error.take_message() {
             Some(back) => {
                 *request = Some(back);
-                Missed::NeverSent
+                ExchangeError::NeverSent
             }
-            None => Missed::Failed(lost(classify::exchange(error.error()), error.error().is_incomplete_message(), reads)),
+            None => ExchangeError::Failed(lost(classify::exchange(error.error()), error.error().is_incomplete_message(), socket)),
         });
     }
 }
 
 /// A lost connection is another row once bytes of the response were there.
-fn lost(failure: Failure, ended: bool, reads: &Reads) -> Failure {
-    match (failure.kind, reads.any_bytes(ended)) {
+fn lost(failure: Failure, ended: bool, socket: &SocketState) -> Failure {
+    match (failure.kind, socket.any_bytes(ended)) {
         (Kind::ConnectionLost, true) => Failure { kind: Kind::ResponseIncomplete, ..failure },
         // TLS that ends without a word of farewell, before a byte of an answer.
         (Kind::ResponseIncomplete, false) => Failure { kind: Kind::ConnectionLost, ..failure },

@@ -1,8 +1,8 @@
-//! Opens a connection to an endpoint: name, TCP, TLS, HTTP/1.1 handshake. A `tower` service at the edge of the house, so that
-//! tests and later transports can stand in its place.
+//! Opens a connection to an endpoint: name resolution, TCP, TLS, HTTP/1.1 handshake. It is a `tower` service, so that tests and later
+//! transports can replace it.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,11 +13,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::endpoint::Endpoint;
 use super::resolve::Resolver;
-use super::upload::Upload;
-use super::wire::{Reads, Wire};
+use super::target::Target;
+use super::wire::{SocketState, Wire};
 use crate::failure::{Failure, Kind, classify};
+use crate::upstream::upload::Upload;
 
 /// Header lines of one response that are parsed (RFC 9110 sets no bound; 300 cookies are seen in the wild).
 const MAX_HEADERS: usize = 512;
@@ -28,10 +28,10 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// A connection that was just opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// The way in.
+    /// Sends requests.
     pub sender: SendRequest<Upload>,
     /// Counts what arrives.
-    pub reads: Reads,
+    pub socket: SocketState,
     /// Ends the connection when it is dropped.
     pub task: Task,
 }
@@ -59,9 +59,8 @@ impl Connector {
         Self { resolver }
     }
 
-    async fn open(self, endpoint: Arc<Endpoint>, phase: Arc<Phase>) -> Result<Opened, Failure> {
-        let target = &endpoint.target;
-        let addresses = match endpoint.address {
+    async fn open(self, Dial { target, address, phase }: Dial) -> Result<Opened, Failure> {
+        let addresses = match address {
             Some(address) => vec![SocketAddr::new(address, target.port)],
             None => {
                 let resolved = self.resolver.resolve(&target.host).await;
@@ -82,6 +81,17 @@ impl Connector {
     }
 }
 
+/// Where to connect.
+#[derive(Debug)]
+pub struct Dial {
+    /// The endpoint as configured.
+    pub target: Arc<Target>,
+    /// Its address; `None` to resolve its name.
+    pub address: Option<IpAddr>,
+    /// Records how far the attempt came.
+    pub phase: Arc<Phase>,
+}
+
 /// How far an attempt to connect came: an elapsed clock has another name before and after the addresses are known.
 #[derive(Debug, Default)]
 pub struct Phase(std::sync::atomic::AtomicBool);
@@ -97,7 +107,7 @@ impl Phase {
     }
 }
 
-impl tower::Service<(Arc<Endpoint>, Arc<Phase>)> for Connector {
+impl tower::Service<Dial> for Connector {
     type Response = Opened;
     type Error = Failure;
     type Future = Pin<Box<dyn Future<Output = Result<Opened, Failure>> + Send>>;
@@ -106,8 +116,8 @@ impl tower::Service<(Arc<Endpoint>, Arc<Phase>)> for Connector {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, (endpoint, phase): (Arc<Endpoint>, Arc<Phase>)) -> Self::Future {
-        Box::pin(self.clone().open(endpoint, phase))
+    fn call(&mut self, dial: Dial) -> Self::Future {
+        Box::pin(self.clone().open(dial))
     }
 }
 
@@ -160,8 +170,8 @@ async fn handshake<T>(stream: T) -> Result<Opened, Failure>
 where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
-    let reads = Reads::default();
-    let wire = Wire::new(TokioIo::new(stream), reads.clone());
+    let socket = SocketState::default();
+    let wire = Wire::new(TokioIo::new(stream), socket.clone());
     let handshake = http1::Builder::new()
         .max_headers(MAX_HEADERS)
         // RFC 9112 5.1: a proxy removes white space between the name of a response's field and its colon.
@@ -173,5 +183,5 @@ where
         // Its end shows at the request it serves; an idle connection may just end.
         let _ = connection.await;
     });
-    Ok(Opened { sender, reads, task: Task(task.abort_handle()) })
+    Ok(Opened { sender, socket, task: Task(task.abort_handle()) })
 }

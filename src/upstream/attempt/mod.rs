@@ -1,0 +1,248 @@
+//! One attempt: choose an endpoint, get a connection, exchange the request for a response head.
+//!
+//! Decides nothing about what follows a failed attempt; `retry` does.
+
+pub mod exchange;
+pub mod outgoing;
+pub mod private;
+pub mod replay;
+pub mod response;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header;
+use tokio::time::Instant;
+use tower::Service;
+
+use self::exchange::{Clocks, ExchangeError, exchange};
+use self::outgoing::OutgoingRequest;
+use self::private::Private;
+use self::replay::Replay;
+use self::response::{Lease, UpstreamResponse};
+use crate::context::Trail;
+use crate::failure::{Failure, Kind};
+use crate::policy::{Retry, Timeouts};
+use crate::upstream::choose::backend::{Backend, EndpointQuery};
+use crate::upstream::choose::endpoint::{AttemptOutcome, Endpoint, EndpointPermit};
+use crate::upstream::connect::connector::{Connector, Dial, Phase};
+use crate::upstream::connect::per_client::ClientSlot;
+use crate::upstream::connect::pool::{Checkout, Connection};
+use crate::upstream::connect::wire::SocketState;
+
+/// What one core needs to reach upstreams.
+#[derive(Debug)]
+pub struct Upstreams {
+    /// Opens connections.
+    pub connector: Connector,
+    /// This core's lane in every pool.
+    pub core: usize,
+}
+
+/// Everything that the dispatch of one request may use.
+#[derive(Clone, Copy, Debug)]
+pub struct DispatchContext<'a> {
+    /// This core's connector.
+    pub upstreams: &'a Upstreams,
+    /// The route's timeouts.
+    pub timeouts: &'a Timeouts,
+    /// The route's retry policy.
+    pub retry: Option<&'a Retry>,
+    /// When the dispatch begins.
+    pub begin: Instant,
+    /// The deadline of the whole request.
+    pub deadline: Option<Instant>,
+    /// Private connections of the client connection.
+    pub private: &'a Private,
+    /// The client's slot in the count of connections per client.
+    pub slot: ClientSlot,
+}
+
+/// An attempt that got no response head.
+#[derive(Debug)]
+pub(super) struct AttemptError {
+    pub(super) failure: Failure,
+    pub(super) progress: SendProgress,
+    /// The endpoint, once one was chosen.
+    pub(super) endpoint: Option<Arc<Endpoint>>,
+    /// The socket that knows what was written, where the request is gone.
+    pub(super) socket: Option<SocketState>,
+}
+
+/// How far the request of a failed attempt came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendProgress {
+    /// No endpoint was chosen.
+    NotChosen,
+    /// There was no connection, or a new one closed before anything was written.
+    NotConnected,
+    /// An idle connection closed before anything was written.
+    NotSent,
+    /// An idle connection turned out to be closed: nothing came back.
+    Stale,
+    /// The upstream may have processed it.
+    MaybeProcessed,
+}
+
+/// How one attempt differs from the first.
+#[derive(Debug, Default)]
+pub(super) struct AttemptOptions<'a> {
+    /// The permit of an endpoint that was chosen before.
+    pub(super) permit: Option<EndpointPermit>,
+    /// Endpoints that were tried: others are preferred.
+    pub(super) tried: &'a [Arc<Endpoint>],
+    /// Uses this endpoint, on a new connection.
+    pub(super) reconnect_to: Option<&'a Arc<Endpoint>>,
+    /// It is not the first attempt.
+    pub(super) is_retry: bool,
+    /// Takes only a healthy endpoint that was not tried.
+    pub(super) only_good: bool,
+}
+
+/// Makes one attempt.
+pub(super) async fn attempt(
+    backend: &Backend,
+    outgoing: &mut OutgoingRequest,
+    context: DispatchContext<'_>,
+    trail: &mut Trail,
+    options: AttemptOptions<'_>,
+) -> Result<UpstreamResponse, AttemptError> {
+    // The caller knows the time of a first attempt: one reading of the clock less.
+    let now = if options.is_retry { Instant::now() } else { context.begin };
+    let kept = if options.is_retry { None } else { context.private.take(backend) };
+    let mut kept = match kept {
+        None => None,
+        Some(kept) => Box::pin(still_usable(kept, context)).await,
+    };
+    let private = kept.is_some() || outgoing.connection_auth;
+    if private {
+        // The connection is part of the request.
+        outgoing.replay = Replay::Never;
+    }
+    let permit = match (options.permit, options.reconnect_to.or(kept.as_ref().map(|(endpoint, _)| endpoint))) {
+        (Some(permit), _) => Ok(permit),
+        (None, Some(endpoint)) => Endpoint::enter(endpoint, now, false).ok_or_else(|| Kind::NoEndpoint.into()),
+        (None, None) => backend.choose(EndpointQuery { now, key: outgoing.key, tried: options.tried, only_good: options.only_good }),
+    };
+    let mut permit = permit.map_err(not_chosen)?;
+    trail.endpoint = Some(Arc::clone(&permit.endpoint.label));
+    trail.attempts += 1;
+    let (mut connection, begin) = match kept.take() {
+        Some((_, connection)) => (connection, now),
+        None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), now) {
+            Checkout::Ready(connection) => (connection, now),
+            // On the heap: most requests find an idle connection.
+            other => match Box::pin(connect(&permit.endpoint, context, other)).await {
+                Ok(connection) => (connection, Instant::now()),
+                Err(failure) => return Err(not_connected(failure, permit, now)),
+            },
+        },
+    };
+    if let Some(request) = &mut outgoing.request {
+        let host = backend.host_for(&permit.endpoint, outgoing.client_host.as_ref());
+        request.headers_mut().insert(header::HOST, host.clone());
+    }
+    let replays = outgoing.replay.is_possible();
+    let clocks = Clocks { timeouts: context.timeouts, deadline: context.deadline, begin, progress: outgoing.progress.as_ref(), replays };
+    let exchanged = exchange(&mut connection, &mut outgoing.request, clocks).await;
+    let now = Instant::now();
+    let took = now.saturating_duration_since(begin);
+    match exchanged {
+        Ok(response) => {
+            permit.record(AttemptOutcome::Answered(response.status().as_u16()), took, now);
+            if context.retry.is_some_and(|retry| retry.hedge.is_some()) && response.status().as_u16() < 500 {
+                backend.latencies.record(took);
+            }
+            let owner = private.then(|| context.private.slot());
+            Ok(UpstreamResponse { response, at: now, took, lease: Lease::new(connection, permit, owner) })
+        }
+        Err(error) => Err(exchange_failed(error, &connection, permit, took, now)),
+    }
+}
+
+/// A connection that was kept for its client, once its task has run. It may have closed meanwhile; the wait ends with the connect
+/// timeout.
+async fn still_usable(mut kept: (Arc<Endpoint>, Connection), context: DispatchContext<'_>) -> Option<(Arc<Endpoint>, Connection)> {
+    let due = [context.timeouts.connect.map(|connect| Instant::now() + connect), context.deadline].into_iter().flatten().min();
+    within(due, kept.1.sender.ready()).await?.ok()?;
+    Some(kept)
+}
+
+fn not_chosen(failure: Failure) -> AttemptError {
+    AttemptError { failure, progress: SendProgress::NotChosen, endpoint: None, socket: None }
+}
+
+/// There is no connection. The endpoint is blamed only when it refused one.
+fn not_connected(failure: Failure, mut permit: EndpointPermit, begin: Instant) -> AttemptError {
+    let now = Instant::now();
+    permit.record(AttemptOutcome::Failed(failure.kind), now.saturating_duration_since(begin), now);
+    let progress = if failure.kind == Kind::Overloaded { SendProgress::NotChosen } else { SendProgress::NotConnected };
+    AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)), socket: None }
+}
+
+/// The exchange failed. A closed idle connection says nothing about the endpoint.
+fn exchange_failed(
+    error: ExchangeError,
+    connection: &Connection,
+    mut permit: EndpointPermit,
+    took: Duration,
+    now: Instant,
+) -> AttemptError {
+    let (failure, progress) = match error {
+        ExchangeError::NeverSent => {
+            let failure = Failure::because(Kind::ConnectionLost, "the connection was closed before the request could be sent");
+            // A new connection that closes at once counts as a refused one.
+            (failure, if connection.reused { SendProgress::NotSent } else { SendProgress::NotConnected })
+        }
+        // No byte of a response came over a connection that had been idle.
+        ExchangeError::Failed(failure) if connection.reused && failure.kind == Kind::ConnectionLost => (failure, SendProgress::Stale),
+        ExchangeError::Failed(failure) => (failure, SendProgress::MaybeProcessed),
+    };
+    if matches!(progress, SendProgress::MaybeProcessed | SendProgress::NotConnected) {
+        permit.record(AttemptOutcome::Failed(failure.kind), took, now);
+    }
+    AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)), socket: Some(connection.socket.clone()) }
+}
+
+/// An idle connection, a place for a new one, or neither.
+fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, now: Instant) -> Checkout {
+    match reconnect {
+        true => endpoint.pool.place(context.slot).map_or(Checkout::Full, Checkout::Open),
+        false => endpoint.pool.checkout(context.upstreams.core, context.slot, now),
+    }
+}
+
+/// Opens a connection, or waits for one; all within the connect timeout.
+async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Checkout) -> Result<Connection, Failure> {
+    let (now, core) = (Instant::now(), context.upstreams.core);
+    let due = [context.timeouts.connect.map(|connect| now + connect), context.deadline].into_iter().flatten().min();
+    let elapsed = |kind: Kind| if context.deadline.is_some_and(|deadline| Some(deadline) == due) { Kind::TotalTimeout } else { kind };
+    let place = match first {
+        Checkout::Ready(connection) => return Ok(connection),
+        Checkout::Open(place) => place,
+        Checkout::Full => match within(due, endpoint.pool.wait(core, context.slot)).await {
+            Some(Some(Checkout::Ready(connection))) => return Ok(connection),
+            Some(Some(Checkout::Open(place))) => place,
+            Some(Some(Checkout::Full) | None) => {
+                return Err(Failure::because(Kind::Overloaded, "too many requests wait for a connection"));
+            }
+            None => return Err(Failure::because(elapsed(Kind::Overloaded), "no connection became free within connect_timeout")),
+        },
+    };
+    let phase = Arc::new(Phase::default());
+    let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::clone(&phase) };
+    let mut connector = context.upstreams.connector.clone();
+    match within(due, connector.call(dial)).await {
+        Some(Ok(opened)) => Ok(Connection::new(opened, core, place)),
+        Some(Err(failure)) => Err(failure),
+        None => Err(elapsed(phase.elapsed()).into()),
+    }
+}
+
+/// The output of `work`, or `None` when `due` comes first.
+pub(super) async fn within<F: Future>(due: Option<Instant>, work: F) -> Option<F::Output> {
+    match due {
+        Some(due) => tokio::time::timeout_at(due, work).await.ok(),
+        None => Some(work.await),
+    }
+}

@@ -1,0 +1,11 @@
+//! Connections to endpoints: resolving names, TCP, TLS and HTTP handshakes, and the pool that keeps connections for reuse.
+//!
+//! Knows nothing of the choice among endpoints, of attempts or of retries.
+
+pub mod connector;
+pub mod per_client;
+pub mod pool;
+pub mod resolve;
+pub mod target;
+pub mod tls;
+pub mod wire;

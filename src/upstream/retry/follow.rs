@@ -1,0 +1,200 @@
+//! What follows an attempt: the same endpoint over a new connection, another endpoint, a retry after a pause, or nothing.
+//!
+//! A request that the upstream may have processed is sent again only if the route says so and its budget allows it. Two cases need no
+//! permission, because nothing can happen twice: a request that was never written goes to another endpoint, and an idempotent one that
+//! met an idle connection which the upstream had closed goes over a new one (RFC 9110 9.2.2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header;
+use http_body::Body as _;
+use tokio::time::Instant;
+
+use super::policy;
+use crate::context::Trail;
+use crate::failure::{Failure, Kind};
+use crate::header::retry_after_of;
+use crate::policy::Retry;
+use crate::upstream::attempt::outgoing::OutgoingRequest;
+use crate::upstream::attempt::response::UpstreamResponse;
+use crate::upstream::attempt::{AttemptError, AttemptOptions, DispatchContext, SendProgress, attempt, replay};
+use crate::upstream::choose::backend::Backend;
+use crate::upstream::choose::endpoint::Endpoint;
+use crate::upstream::connect::wire::SocketState;
+
+/// Tries that may be made when none of them sent anything.
+const MAX_UNSENT: u32 = 3;
+/// How long what is left of an answer that will not be used may take; then its connection is closed.
+const DRAIN_FOR: Duration = Duration::from_secs(1);
+/// How much of it is read, in bytes.
+const DRAIN: usize = 64 * 1024;
+
+/// What happened so far.
+#[derive(Debug, Default)]
+struct History {
+    tried: Vec<Arc<Endpoint>>,
+    /// Tries that sent nothing.
+    unsent: u32,
+    /// Tries that count against the attempts of the route.
+    attempts: u32,
+    stale: bool,
+}
+
+/// What comes next.
+#[derive(Debug)]
+enum NextStep {
+    /// Another endpoint, now.
+    OtherEndpoint,
+    /// The same endpoint on a new connection, now.
+    Reconnect(Arc<Endpoint>),
+    /// Another if there is one, after a pause.
+    AfterPause(Duration),
+    /// Nothing.
+    Stop,
+}
+
+/// Goes on after a first try until a response is good enough or nothing more may be done.
+pub(in crate::upstream) async fn follow(
+    first: Result<UpstreamResponse, AttemptError>,
+    backend: &Backend,
+    outgoing: &mut OutgoingRequest,
+    context: DispatchContext<'_>,
+    trail: &mut Trail,
+) -> Result<UpstreamResponse, Failure> {
+    let (mut history, mut outcome) = (History::default(), first);
+    let mut earlier = None;
+    loop {
+        let next = history.judge(&outcome, backend, outgoing, context);
+        if matches!(next, NextStep::Stop) || !restore_request(&outcome, outgoing) {
+            // That nobody is left to ask says less than what went wrong before.
+            return outcome.map_err(|error| earlier.filter(|_| error.progress == SendProgress::NotChosen).unwrap_or(error.failure));
+        }
+        match outcome {
+            Ok(response) => drop(tokio::spawn(drain(response))),
+            Err(error) => earlier = Some(error.failure),
+        }
+        if let NextStep::AfterPause(pause) = next {
+            tokio::time::sleep(pause).await;
+        }
+        let reconnect_to = if let NextStep::Reconnect(endpoint) = &next { Some(endpoint) } else { None };
+        let options = AttemptOptions { tried: &history.tried, reconnect_to, is_retry: true, ..AttemptOptions::default() };
+        outcome = attempt(backend, outgoing, context, trail, options).await;
+    }
+}
+
+impl History {
+    fn judge(
+        &mut self,
+        outcome: &Result<UpstreamResponse, AttemptError>,
+        backend: &Backend,
+        outgoing: &OutgoingRequest,
+        context: DispatchContext<'_>,
+    ) -> NextStep {
+        match outcome {
+            Ok(response) => {
+                self.tried.push(Arc::clone(response.lease.endpoint()));
+                let status = response.response.status().as_u16();
+                let wanted = context.retry.filter(|retry| policy::wants_status(retry, status));
+                wanted.map_or(NextStep::Stop, |retry| {
+                    self.retry(
+                        retry,
+                        response.response.headers().get(header::RETRY_AFTER).and_then(retry_after_of),
+                        backend,
+                        outgoing,
+                        context,
+                    )
+                })
+            }
+            Err(error) => self.after(error, backend, outgoing, context),
+        }
+    }
+
+    fn after(&mut self, error: &AttemptError, backend: &Backend, outgoing: &OutgoingRequest, context: DispatchContext<'_>) -> NextStep {
+        let Some(endpoint) = error.endpoint.as_ref().filter(|_| error.failure.kind != Kind::TotalTimeout) else {
+            return NextStep::Stop;
+        };
+        if error.progress != SendProgress::Stale && error.progress != SendProgress::NotSent {
+            self.tried.push(Arc::clone(endpoint));
+        }
+        let wanted = context.retry.filter(|retry| policy::wants_failure(retry, &error.failure));
+        match error.progress {
+            SendProgress::NotChosen => NextStep::Stop,
+            SendProgress::NotSent => {
+                self.unsent += 1;
+                if self.unsent < MAX_UNSENT { NextStep::Reconnect(Arc::clone(endpoint)) } else { NextStep::Stop }
+            }
+            SendProgress::NotConnected => {
+                self.unsent += 1;
+                // Nothing was sent: another endpoint may be better off.
+                if self.unsent < MAX_UNSENT && self.tried.len() < backend.serving() {
+                    return NextStep::OtherEndpoint;
+                }
+                wanted.map_or(NextStep::Stop, |retry| self.retry(retry, None, backend, outgoing, context))
+            }
+            SendProgress::Stale if !self.stale && outgoing.replay.is_possible() => {
+                self.stale = true;
+                NextStep::Reconnect(Arc::clone(endpoint))
+            }
+            SendProgress::Stale | SendProgress::MaybeProcessed => {
+                wanted.map_or(NextStep::Stop, |retry| self.retry(retry, None, backend, outgoing, context))
+            }
+        }
+    }
+
+    /// A try that the route allows, its budget pays and its deadline leaves time for.
+    fn retry(
+        &mut self,
+        retry: &Retry,
+        asked: Option<Duration>,
+        backend: &Backend,
+        outgoing: &OutgoingRequest,
+        context: DispatchContext<'_>,
+    ) -> NextStep {
+        self.attempts += 1;
+        let unsent = outgoing.request.is_some();
+        if self.attempts >= retry.attempts || !(unsent || outgoing.replay.is_possible()) {
+            return NextStep::Stop;
+        }
+        let Some(pause) = policy::backoff(retry.backoff, self.attempts, asked, fastrand::f64()) else { return NextStep::Stop };
+        let in_time = context.deadline.is_none_or(|deadline| Instant::now() + pause < deadline);
+        if in_time && backend.budget.withdraw() { NextStep::AfterPause(pause) } else { NextStep::Stop }
+    }
+}
+
+/// Is this what the route was after, or at least nothing that it would try again for?
+pub(in crate::upstream) fn is_final(response: &UpstreamResponse, context: DispatchContext<'_>) -> bool {
+    context.retry.is_none_or(|retry| !policy::wants_status(retry, response.response.status().as_u16()))
+}
+
+/// Puts the request back, where it is gone. False when it cannot be had again.
+fn restore_request(outcome: &Result<UpstreamResponse, AttemptError>, outgoing: &mut OutgoingRequest) -> bool {
+    if outgoing.request.is_some() {
+        return true;
+    }
+    let head = match outcome {
+        Ok(response) => response.lease.request_head(),
+        Err(error) => error.socket.as_ref().and_then(SocketState::request_head),
+    };
+    outgoing.request = head.and_then(|head| replay::request(&head, &outgoing.replay));
+    // The first try's upload is over: a body that is sent from memory needs no clock of the client's.
+    outgoing.progress = None;
+    outgoing.request.is_some()
+}
+
+/// Reads the rest of an answer that nobody wants, so that its connection may serve again.
+async fn drain(response: UpstreamResponse) {
+    let (mut body, mut left) = (response.response.into_body(), DRAIN);
+    let read = async {
+        while let Some(frame) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
+            left = left.saturating_sub(frame.ok().and_then(|frame| frame.into_data().ok()).map_or(DRAIN, |data| data.len()));
+            if left == 0 {
+                return false;
+            }
+        }
+        true
+    };
+    if tokio::time::timeout(DRAIN_FOR, read).await == Ok(true) {
+        response.lease.finish(Instant::now());
+    }
+}

@@ -1,0 +1,5 @@
+//! What follows a failed or slow attempt: a retry, a hedged attempt, or nothing.
+
+pub(in crate::upstream) mod follow;
+pub(in crate::upstream) mod hedge;
+pub mod policy;

@@ -1,0 +1,77 @@
+//! Whether and when a request may be sent again: pure decisions.
+//!
+//! Sends nothing and knows no connection.
+
+use std::time::Duration;
+
+use http::Method;
+
+use crate::failure::{Failure, Kind};
+use crate::policy::{Retry, RetryOn};
+
+/// Methods whose repetition does what one request does (RFC 9110 9.2.2).
+pub fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+}
+
+/// Does the policy try again after this failure?
+pub fn wants_failure(retry: &Retry, failure: &Failure) -> bool {
+    let word = match failure.kind {
+        Kind::DnsError
+        | Kind::Unroutable
+        | Kind::ConnectionRefused
+        | Kind::ConnectTimeout
+        | Kind::DnsTimeout
+        | Kind::TlsProtocol
+        | Kind::TlsCertificate
+        | Kind::TlsAlert => RetryOn::Connect,
+        Kind::ConnectionLost | Kind::ResponseIncomplete => RetryOn::Lost,
+        Kind::ResponseTimeout => RetryOn::Timeout,
+        _ => return false,
+    };
+    retry.on.contains(&word)
+}
+
+/// Does it after this status?
+pub fn wants_status(retry: &Retry, status: u16) -> bool {
+    retry.on.contains(&RetryOn::Status(status))
+}
+
+/// The longest `Retry-After` that is waited for: what takes longer is the client's to wait for.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// The longest back-off.
+const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
+
+/// How long to wait before try number `tried + 1`: anything up to a bound that doubles (full jitter, so that those who failed
+/// together do not come back together), and no less than what the upstream asked for. `None`: too long to wait at all.
+/// `chance` is in 0..1.
+pub fn backoff(base: Duration, tried: u32, asked: Option<Duration>, chance: f64) -> Option<Duration> {
+    let doubled = base.saturating_mul(1u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST_BACKOFF);
+    let jittered = doubled.mul_f64(chance.clamp(0.0, 1.0));
+    match asked {
+        Some(asked) if asked > LONGEST_WAIT => None,
+        Some(asked) => Some(asked + jittered),
+        None => Some(jittered),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn waits_are_bounded_and_never_shorter_than_asked(
+            base in 1u64..1000, tried in 0u32..80, asked in proptest::option::of(0u64..5000), chance in 0.0f64..1.0
+        ) {
+            let asked = asked.map(Duration::from_millis);
+            match backoff(Duration::from_millis(base), tried, asked, chance) {
+                None => proptest::prop_assert!(asked.unwrap() > LONGEST_WAIT),
+                Some(wait) => {
+                    proptest::prop_assert!(wait >= asked.unwrap_or_default());
+                    proptest::prop_assert!(wait <= asked.unwrap_or_default() + LONGEST_BACKOFF);
+                }
+            }
+        }
+    }
+}
