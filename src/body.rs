@@ -1,16 +1,20 @@
-//! The one response body type: nothing, bytes that are there, or a flow from an upstream.
+//! The response body type: nothing, bytes that are there, or a stream from an upstream. And the progress of request bodies.
 //!
-//! It tells a witness how the sending ended, so that every visit is recorded exactly once. It knows nothing of relaying
-//! or of logs.
+//! A body reports to a [`Witness`] how the sending ended, so that every request is recorded exactly once. Knows nothing of relaying or
+//! of logs.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
 
 use crate::data_rate::MinRate;
 use crate::header;
@@ -60,6 +64,67 @@ impl Hold {
 impl fmt::Debug for Hold {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_tuple("Hold").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Where an upload stands, seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadStage {
+    /// The upstream has not asked for more: it is slow, or nothing was asked yet.
+    WaitsForUpstream,
+    /// The client has not sent more.
+    WaitsForClient,
+    /// All of it is on its way.
+    Done,
+}
+
+/// Progress of an upload, shared between the body and the clocks of the attempt.
+#[derive(Debug)]
+pub struct UploadProgress {
+    stage: AtomicU8,
+    bytes: AtomicU64,
+    /// Milliseconds since `start` of the last step.
+    moved: AtomicU64,
+    start: Instant,
+}
+
+impl UploadProgress {
+    /// An upload that begins at `start`.
+    pub fn new(start: Instant) -> Arc<Self> {
+        Arc::new(Self { stage: AtomicU8::new(0), bytes: AtomicU64::new(0), moved: AtomicU64::new(0), start })
+    }
+
+    /// Where it stands.
+    pub fn stage(&self) -> UploadStage {
+        match self.stage.load(Ordering::Relaxed) {
+            0 => UploadStage::WaitsForUpstream,
+            1 => UploadStage::WaitsForClient,
+            _ => UploadStage::Done,
+        }
+    }
+
+    /// Bytes handed on so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When it last moved.
+    pub fn moved(&self) -> Instant {
+        self.start + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    }
+
+    /// Records where it stands, and so many bytes that were handed on.
+    pub fn note(&self, stage: UploadStage, bytes: u64) {
+        let stage = match stage {
+            UploadStage::WaitsForUpstream => 0,
+            UploadStage::WaitsForClient => 1,
+            UploadStage::Done => 2,
+        };
+        self.stage.store(stage, Ordering::Relaxed);
+        if bytes > 0 || stage == 2 {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.moved.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+        }
     }
 }
 

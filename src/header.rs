@@ -174,6 +174,11 @@ pub fn retry_after_of(value: &HeaderValue) -> Option<Duration> {
     Some(at.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
+/// Whole seconds for `Retry-After`, rounded up and at least 1: a client that waits this long is never too early.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,5 +197,12 @@ mod tests {
         assert_eq!(retry_after_of(&HeaderValue::from_static("99999999999999999999999")), Some(Duration::from_secs(u64::from(u32::MAX))));
         assert_eq!(retry_after_of(&HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT")), Some(Duration::ZERO));
         assert_eq!(retry_after_of(&HeaderValue::from_static("soon")), None);
+    }
+
+    #[test]
+    fn waits_are_rounded_up() {
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
+        assert_eq!(whole_seconds(Duration::from_secs(3)), 3);
     }
 }

@@ -1,7 +1,7 @@
 //! Streams a good body to the client, chunk by chunk, with back-pressure. Its clocks end a silent upstream; a late failure
 //! aborts visibly, because what has begun cannot be taken back (contract section 6).
 //!
-//! Knows neither connections nor logs: its [`Tail`] does.
+//! Knows neither connections nor logs: its [`OnFinish`] does.
 
 mod ahead;
 mod guarded;
@@ -24,7 +24,7 @@ pub use ahead::Ahead;
 pub use guarded::Guarded;
 
 /// Who learns what becomes of a body. Dropped without an end: the client left.
-pub trait Tail: Send {
+pub trait OnFinish: Send {
     /// So many bytes were handed to the client's connection.
     fn sent(&mut self, bytes: u64);
     /// What may pass of the trailers.
@@ -66,55 +66,61 @@ impl From<Bytes> for Prefix {
 }
 
 /// A body on its way through.
-pub struct Relay<T: Tail> {
+pub struct Relay<T: OnFinish> {
     prefix: Option<Bytes>,
     trailers: Option<Box<HeaderMap>>,
     body: Incoming,
-    tail: Option<T>,
+    on_finish: Option<T>,
     watch: Watch,
     /// A frame was given out, or hyper was told to wait, on which it sends the head: from then on the clocks may abort the body.
     begun: bool,
 }
 
-impl<T: Tail> Relay<T> {
+impl<T: OnFinish> Relay<T> {
     /// Begins. A body that is already over finishes its tail at once.
-    pub fn new(prefix: Prefix, body: Incoming, tail: T, clocks: BodyClocks) -> Self {
+    pub fn new(prefix: Prefix, body: Incoming, on_finish: T, clocks: BodyClocks) -> Self {
         let Prefix { data, trailers } = prefix;
-        let mut relay =
-            Self { prefix: (!data.is_empty()).then_some(data), trailers, body, tail: Some(tail), watch: Watch::new(clocks), begun: false };
+        let mut relay = Self {
+            prefix: (!data.is_empty()).then_some(data),
+            trailers,
+            body,
+            on_finish: Some(on_finish),
+            watch: Watch::new(clocks),
+            begun: false,
+        };
         relay.finish_at_end();
         relay
     }
 
     fn finish_at_end(&mut self) {
         if self.is_end_stream()
-            && let Some(tail) = self.tail.take()
+            && let Some(on_finish) = self.on_finish.take()
         {
-            tail.finished();
+            on_finish.finished();
         }
     }
 
     /// Trailers come last: without one that may pass, the body just ends.
     fn end_with(&mut self, trailers: HeaderMap) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        let kept = self.tail.as_ref().and_then(|tail| tail.trailers(trailers));
-        if let Some(tail) = self.tail.take() {
-            tail.finished();
+        let kept = self.on_finish.as_ref().and_then(|on_finish| on_finish.trailers(trailers));
+        if let Some(on_finish) = self.on_finish.take() {
+            on_finish.finished();
         }
         Poll::Ready(kept.map(|kept| Ok(Frame::trailers(kept))))
     }
 
     fn fail(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        if let Some(tail) = self.tail.take() {
-            tail.failed(failure);
+        if let Some(on_finish) = self.on_finish.take() {
+            on_finish.failed(failure);
         }
         Poll::Ready(Some(Err(Aborted)))
     }
 }
 
-impl<T: Tail> Flow for Relay<T> {
+impl<T: OnFinish> Flow for Relay<T> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        if let (Some(prefix), Some(tail)) = (self.prefix.take(), &mut self.tail) {
-            tail.sent(prefix.len() as u64);
+        if let (Some(prefix), Some(on_finish)) = (self.prefix.take(), &mut self.on_finish) {
+            on_finish.sent(prefix.len() as u64);
             return Poll::Ready(Some(Ok(Frame::data(prefix))));
         }
         if let Some(trailers) = self.trailers.take() {
@@ -134,15 +140,15 @@ impl<T: Tail> Flow for Relay<T> {
         self.begun = true;
         match frame {
             None => {
-                if let Some(tail) = self.tail.take() {
-                    tail.finished();
+                if let Some(on_finish) = self.on_finish.take() {
+                    on_finish.finished();
                 }
                 Poll::Ready(None)
             }
             Some(Err(error)) => self.fail(classify::response_body(&error)),
             Some(Ok(frame)) => {
-                if let (Some(data), Some(tail)) = (frame.data_ref(), &mut self.tail) {
-                    tail.sent(data.len() as u64);
+                if let (Some(data), Some(on_finish)) = (frame.data_ref(), &mut self.on_finish) {
+                    on_finish.sent(data.len() as u64);
                 }
                 match frame.into_trailers() {
                     Err(frame) => {

@@ -52,7 +52,7 @@ pub(super) fn redact(args: &RedactArgs) -> ExitCode {
 fn redactor(args: &RedactArgs) -> Result<Arc<Redactor>, ExitCode> {
     let Some(file) = &args.config else { return Ok(Arc::default()) };
     let plan = Source::read(file).and_then(|source| source.compile()).map_err(|_| ExitCode::from(EX_CONFIG))?;
-    Ok(plan.fallback_voice.redactor)
+    Ok(plan.fallback_presenter.redactor)
 }
 
 fn read(args: &RedactArgs) -> Result<Vec<u8>, String> {

@@ -1,5 +1,5 @@
-//! The one place for every trouble: failure and report become an [`Envelope`], the envelope becomes bytes, and the record
-//! keeps what the client is not told.
+//! Turns the outcome of a request into a response: a success is streamed, an error becomes an [`Envelope`] and then bytes. The record keeps
+//! what the client does not see.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,18 +8,19 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
 
-use super::arrive::{Early, Trip};
+use super::admission::{Admission, Permits};
+use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::heads::{error_headers, finish_headers, kept_headers};
-use super::inspect::{Content, Passage, bytes_in};
-use super::tail::{Hurries, Recorded, Rest};
-use super::{Client, Gateway, Said, Trouble};
+use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError};
+use super::request::{Early, RequestState};
+use super::state::{Client, Gateway};
 use crate::body::{Body, Flow, Witness};
 use crate::context::Peer;
 use crate::envelope::Envelope;
 use crate::failure::Failure;
 use crate::header::names;
-use crate::observe::visit::Original;
-use crate::plan::Voice;
+use crate::observe::access_record::{Facts, Original};
+use crate::plan::ErrorPresenter;
 use crate::policy::Policy;
 use crate::redact::{self, Guard};
 use crate::relay::{Ahead, Guarded, Relay};
@@ -30,109 +31,111 @@ use crate::report::excerpt::excerpt;
 /// How much of the cause of a failure the log keeps, in bytes.
 const MAX_CAUSE: usize = 2 * 1024;
 
-/// How many headers an answer of ours usually has.
+/// How many headers a response of the gateway's own usually has.
 const USUAL_HEADERS: usize = 12;
 
 impl Gateway {
-    /// A good answer goes to the client.
-    pub(super) fn pass(&self, passage: Passage, mut trip: Box<Trip>, client: &Client) -> Response<Body> {
-        let Passage { status, mut headers, content } = passage;
-        let policy = trip.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
-        finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
-        headers.insert(names::X_REQUEST_ID, trip.context().id.header().clone());
+    /// Sends a response on to the client.
+    pub(super) fn pass(&self, passed: Passed, admission: Admission, mut state: Box<RequestState>, client: &Client) -> Response<Body> {
+        let Passed { status, mut headers, content } = passed;
+        let policy = state.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
+        let context = &state.record.context;
+        finish_headers(&mut headers, policy, &context.wanted.origin, &admission.quota);
+        headers.insert(names::X_REQUEST_ID, context.id.header().clone());
         headers.append(header::VIA, self.via.clone());
-        trip.visit.status = status.as_u16();
+        state.record.facts.status = status.as_u16();
         let body = match content {
-            Content::Stream { prefix, body, lease, clocks, guarded } => {
-                // Events may be read as slowly as they come.
-                let events = headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-                let min_rate = trip.min_rate(policy).filter(|_| !events);
-                let multiplexed = trip.version == Version::HTTP_2;
-                let watched = trip.route.as_ref().filter(|_| guarded).cloned();
-                let hurries = if multiplexed { Hurries::AfterAWhile } else { Hurries::WhenTaken(Arc::clone(&client.takes)) };
-                let rest = Rest { trip, lease: Some(lease), mode: self.plan.mode, hurries };
-                let relay = Relay::new(prefix, body, rest, clocks);
-                let flow: Box<dyn Flow> = match watched {
-                    None => Box::new(relay),
-                    Some(route) => {
-                        let begin = if events { Guard::live } else { Guard::new };
-                        let guard = begin(Arc::clone(&route.voice.redactor));
-                        Box::new(Guarded::new(relay, guard, move || route.metrics.masked()))
-                    }
-                };
-                let flow = if multiplexed { Box::new(Ahead::new(flow, min_rate)) } else { flow };
-                Body::Stream { flow, min_rate }
-            }
+            Content::Stream { .. } => self.stream(content, &headers, admission.permits, state, client),
             Content::Ready(bytes) => {
-                (trip.permit, trip.place) = (None, None);
-                trip.held.clear();
-                trip.visit.bytes_in = bytes_in(&trip);
-                Body::ready(bytes, Some(Box::new(Recorded(trip)) as Box<dyn Witness>))
+                // The backend has done its part.
+                drop(admission);
+                Body::ready(bytes, Some(Box::new(ReadyEnd(state)) as Box<dyn Witness>))
             }
         };
         respond(status, headers, body)
     }
 
-    /// Any trouble becomes an answer.
-    pub(super) fn answer(&self, trouble: Trouble, mut trip: Box<Trip>) -> Response<Body> {
-        let Trouble { failure, said } = trouble;
-        // What was not read of the request is the server's to drain or to refuse; the backend has done its part.
-        (trip.body, trip.permit, trip.place) = (None, None, None);
-        trip.held.clear();
-        self.record(&failure, said.as_deref(), &mut trip);
-        let route = trip.route.clone();
-        let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
-        let voice = route.as_ref().map_or(&self.plan.fallback_voice, |route| &route.voice);
-        let envelope = self.envelope(&failure, said.as_deref(), policy, voice, &trip);
-        let mut headers = said.as_deref().map(|said| kept_headers(said, envelope.status, &voice.redactor)).unwrap_or_default();
-        headers.reserve(USUAL_HEADERS);
-        finish_headers(&mut headers, policy, &trip.context().wanted.origin, &trip.quota);
-        let (status, body) = match said.as_deref().and_then(|said| said.page.clone()) {
-            Some(page) => (envelope.status, page_as_it_is(page, said.as_deref(), &mut headers)),
-            None => {
-                let asked = Asked { answered_json: said.as_deref().is_some_and(Said::is_json), ..trip.asked() };
-                write_body(&envelope, policy, voice, asked, &mut headers)
+    /// The body of a response that streams.
+    fn stream(&self, content: Content, headers: &HeaderMap, permits: Permits, state: Box<RequestState>, client: &Client) -> Body {
+        let Content::Stream { prefix, body, lease, clocks, guarded } = content else { return Body::ready(Bytes::new(), None) };
+        // Events may be read as slowly as they come.
+        let events = headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+        let policy = state.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
+        let min_rate = state.request().min_rate(policy).filter(|_| !events);
+        let multiplexed = state.request().version == Version::HTTP_2;
+        let watched = state.route.as_ref().filter(|_| guarded).cloned();
+        let read_bound = if multiplexed { ReadBound::AfterAWhile } else { ReadBound::WhenTaken(Arc::clone(&client.takes)) };
+        let end = StreamEnd { state, _permits: permits, lease: Some(lease), mode: self.plan.mode, read_bound };
+        let relay = Relay::new(prefix, body, end, clocks);
+        let flow: Box<dyn Flow> = match watched {
+            None => Box::new(relay),
+            Some(route) => {
+                let begin = if events { Guard::live } else { Guard::new };
+                let guard = begin(Arc::clone(&route.presenter.redactor));
+                Box::new(Guarded::new(relay, guard, move || route.metrics.masked()))
             }
         };
-        error_headers(&mut headers, &envelope, &failure, said.as_deref(), policy);
+        let flow = if multiplexed { Box::new(Ahead::new(flow, min_rate)) } else { flow };
+        Body::Stream { flow, min_rate }
+    }
+
+    /// Turns an error into a response.
+    pub(super) fn answer(&self, outcome: ErrorOutcome, mut state: Box<RequestState>) -> Response<Body> {
+        let ErrorOutcome { failure, upstream, quotas } = outcome;
+        let upstream = upstream.as_deref();
+        self.record(&failure, upstream, &mut state.record.facts);
+        let route = state.route.clone();
+        let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
+        let presenter = route.as_ref().map_or(&self.plan.fallback_presenter, |route| &route.presenter);
+        let envelope = self.build_envelope(&failure, upstream, policy, presenter, &state);
+        let mut headers = upstream.map(|upstream| kept_headers(upstream, envelope.status, &presenter.redactor)).unwrap_or_default();
+        headers.reserve(USUAL_HEADERS);
+        finish_headers(&mut headers, policy, &state.record.context.wanted.origin, quotas.as_deref().map_or(&[], |quotas| &quotas.0));
+        let (status, body) = match upstream.and_then(|upstream| upstream.page.clone()) {
+            Some(page) => (envelope.status, page_as_it_is(page, upstream, &mut headers)),
+            None => {
+                let asked = Asked { answered_json: upstream.is_some_and(UpstreamError::is_json), ..state.request().asked() };
+                write_body(&envelope, policy, presenter, asked, &mut headers)
+            }
+        };
+        error_headers(&mut headers, &envelope, &failure, upstream, policy);
         headers.append(header::VIA, self.via.clone());
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        trip.visit.status = envelope.status.as_u16();
-        trip.visit.bytes_in = bytes_in(&trip);
-        let sent = if trip.context().method == Method::HEAD { Bytes::new() } else { body };
-        let witness: Box<dyn Witness> = Box::new(Recorded(trip));
+        state.record.facts.status = envelope.status.as_u16();
+        let sent = if state.record.context.method == Method::HEAD { Bytes::new() } else { body };
+        let witness: Box<dyn Witness> = Box::new(ReadyEnd(state));
         respond(status, headers, Body::ready(sent, Some(witness)))
     }
 
-    /// An answer for bytes that never became a request.
+    /// Answers bytes that never became a request.
     pub fn answer_early(&self, peer: &Peer, early: Early) -> Response<Body> {
-        let trip = Trip::early(self, peer, &early);
-        self.answer(early.failure.into(), trip)
+        let state = RequestState::early(self, peer, &early);
+        self.answer(early.failure.into(), state)
     }
 
-    /// Keeps for operators what clients are not told.
-    fn record(&self, failure: &Failure, said: Option<&Said>, trip: &mut Trip) {
-        trip.visit.kind = Some(failure.kind);
-        trip.visit.cause = failure.detail.as_deref().map(|detail| redact::mask(detail, MAX_CAUSE).into_boxed_str());
-        let most = said.map_or(0, |said| self.plan.log.original.of(said.status));
-        trip.visit.original = said.filter(|said| most > 0 && !said.body.is_blank()).map(|said| {
-            // Masked as a whole first: a credential that is cut is no longer one to the mask.
-            let masked = redact::masked(said.body.raw());
+    /// Keeps for operators what clients do not see.
+    fn record(&self, failure: &Failure, upstream: Option<&UpstreamError>, facts: &mut Facts) {
+        facts.kind = Some(failure.kind);
+        facts.cause = failure.detail.as_deref().map(|detail| redact::mask(detail, MAX_CAUSE).into_boxed_str());
+        let most = upstream.map_or(0, |upstream| self.plan.log.original.of(upstream.status));
+        facts.original = upstream.filter(|upstream| most > 0 && !upstream.body.is_blank()).map(|upstream| {
+            // Masked as a whole first: the mask does not know a credential that is cut.
+            let masked = redact::masked(upstream.body.raw());
             // And once more: what a page hides in its markup is plain in the excerpt.
             let text = match excerpt(&masked, most) {
                 Cow::Borrowed(all) => all.to_owned(),
                 Cow::Owned(excerpt) if masked.contains('&') => redact::mask(&excerpt, most),
                 Cow::Owned(excerpt) => excerpt,
             };
-            Box::new(Original { truncated: said.truncated || masked.len() > most, text })
+            Box::new(Original { truncated: upstream.truncated || masked.len() > most, text })
         });
     }
 }
 
 /// A page that may be shown as it is keeps the headers that describe it.
-fn page_as_it_is(page: Bytes, said: Option<&Said>, headers: &mut HeaderMap) -> Bytes {
+fn page_as_it_is(page: Bytes, upstream: Option<&UpstreamError>, headers: &mut HeaderMap) -> Bytes {
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_SECURITY_POLICY] {
-        if let Some(value) = said.and_then(|said| said.headers.get(&name)) {
+        if let Some(value) = upstream.and_then(|upstream| upstream.headers.get(&name)) {
             headers.insert(name, value.clone());
         }
     }
@@ -148,12 +151,18 @@ fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body>
 }
 
 /// Writes the body and the headers that belong to it; the status is HTTP's own (a gRPC answer succeeds).
-fn write_body(envelope: &Envelope, policy: &Policy, voice: &Voice, asked: Asked<'_>, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
+fn write_body(
+    envelope: &Envelope,
+    policy: &Policy,
+    presenter: &ErrorPresenter,
+    asked: Asked<'_>,
+    headers: &mut HeaderMap,
+) -> (StatusCode, Bytes) {
     let shape = negotiate::shape(asked, Terms::of(&policy.errors));
     let language = envelope.spoken.as_str();
-    let word = |key| if shape == Shape::Html { voice.messages.of_page(key, language) } else { "" };
+    let word = |key| if shape == Shape::Html { presenter.messages.of_page(key, language) } else { "" };
     let words = PageWords { request_id: word("request_id"), help: word("help") };
-    let Rendered { body, content_type, headers: own, succeeds } = render::render(envelope, shape, words, voice.template.as_deref());
+    let Rendered { body, content_type, headers: own, succeeds } = render::render(envelope, shape, words, presenter.template.as_deref());
     if let Ok(value) = HeaderValue::from_str(&content_type) {
         headers.insert(header::CONTENT_TYPE, value);
     }

@@ -1,16 +1,18 @@
-//! Reads a request's body before the backend is asked, where the route wants that: a slow client then holds no place of the
-//! backend's, the body goes out with its length, and it can be sent again.
+//! Reads a request's body before the backend is asked, where the route wants that: a slow client then holds no permit and no connection
+//! of the backend, the body is sent with its length, and it can be sent again.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::Gateway;
-use super::arrive::Trip;
+use super::payload::Payload;
+use super::request::{Inbound, Request};
+use super::state::Gateway;
 use crate::data_rate::DataRate;
 use crate::failure::{Failure, Kind, classify};
 use crate::header::names;
@@ -23,54 +25,54 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Nor is it for longer than this, if it comes in small pieces: the other side may be waiting for them.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What was read of a body. Its bytes hold their part of the memory that all held bodies share.
-#[derive(Debug)]
-pub(super) struct Read {
-    pub(super) bytes: Bytes,
-    /// That is all of it.
-    pub(super) whole: bool,
+/// True when the request may be sent more than once, by its method or by its idempotency key.
+pub(super) fn is_repeatable(route: &Route, request: Request<'_>, headers: &HeaderMap) -> bool {
+    let by_key = || route.policy.retry.as_ref().is_some_and(|retry| retry.idempotency_key) && headers.contains_key(names::IDEMPOTENCY_KEY);
+    is_idempotent(&request.context.method) || by_key()
 }
 
-/// May the request be sent more than once, as its method or its key says?
-pub(super) fn is_repeatable(route: &Route, trip: &Trip) -> bool {
-    let by_key =
-        || route.policy.retry.as_ref().is_some_and(|retry| retry.idempotency_key) && trip.headers.contains_key(names::IDEMPOTENCY_KEY);
-    is_idempotent(&trip.context().method) || by_key()
-}
-
-/// How much of the body is read first, in bytes; `None` for nothing. What a client sends only when it is asked to (`Expect`), and what
-/// is a conversation (gRPC), is not waited for.
-pub(super) fn wanted(route: &Route, trip: &Trip) -> Option<usize> {
-    let (body, _) = trip.body.as_ref()?;
+/// How much of the body is read before the backend is asked, in bytes; `None` for nothing. A body that the client sends only when it is
+/// asked to (`Expect`), and one that is a conversation (gRPC), is not waited for.
+pub(super) fn wanted(route: &Route, request: Request<'_>, inbound: &Inbound) -> Option<usize> {
     let policy = &route.policy;
-    if (policy.buffer_request.is_none() && policy.retry.is_none()) || http_body::Body::is_end_stream(body) {
+    if policy.buffer_request.is_none() && policy.retry.is_none() {
         return None;
+    }
+    match &inbound.payload {
+        Payload::Streaming { .. } => {}
+        Payload::Empty | Payload::Held(_) => return None,
     }
     let for_retry = policy.retry.as_ref().map(|retry| retry.max_body).filter(|max| {
         // A body that cannot be kept whole is not kept for a retry at all.
-        is_repeatable(route, trip) && trip.seen.content_length.is_some_and(|length| length <= *max as u64)
+        is_repeatable(route, request, &inbound.headers) && request.seen.content_length.is_some_and(|length| length <= *max as u64)
     });
-    let converses = trip.seen.rare().expect.is_some() || trip.is_grpc();
+    let converses = request.seen.rare().expect.is_some() || request.is_grpc();
     [policy.buffer_request.filter(|_| !converses), for_retry].into_iter().flatten().max()
 }
 
-/// Reads up to `max` bytes, as long as there is memory for held bodies: without it, the rest streams.
-pub(super) async fn fill(max: usize, gateway: &Gateway, route: &Route, trip: &mut Trip) -> Result<(), Failure> {
-    let Some((mut body, hold)) = trip.body.take() else { return Ok(()) };
+/// Reads up to `max` bytes, as long as there is memory for held bodies. The rest streams.
+pub(super) async fn fill(
+    max: usize,
+    gateway: &Gateway,
+    route: &Route,
+    request: Request<'_>,
+    payload: Payload,
+    deadline: Option<Instant>,
+) -> Result<Payload, Failure> {
+    let (mut body, hold) = match payload {
+        Payload::Streaming { body, hold, .. } => (body, hold),
+        Payload::Empty | Payload::Held(_) => return Ok(payload),
+    };
     let share = gateway.plan.buffers.share();
     let bounds = ReadBounds { max, limit: route.policy.request_body_limit };
     let clock = Clock {
         idle: route.policy.timeouts.request_body,
-        deadline: trip.deadline,
-        patience: trip.seen.content_length.is_none().then(|| Instant::now() + PATIENCE),
-        rate: trip.min_rate(&route.policy).map(DataRate::new),
+        deadline,
+        patience: request.seen.content_length.is_none().then(|| Instant::now() + PATIENCE),
+        rate: request.min_rate(&route.policy).map(DataRate::new),
     };
     let (bytes, whole) = read(&mut body, bounds, clock, share).await?;
-    if !whole {
-        trip.body = Some((body, hold));
-    }
-    trip.read = Some(Read { bytes, whole });
-    Ok(())
+    Ok(if whole { Payload::Held(bytes) } else { Payload::Streaming { before: bytes, body, hold } })
 }
 
 struct ReadBounds {

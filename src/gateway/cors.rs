@@ -4,8 +4,8 @@
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
-use super::arrive::Trip;
-use super::inspect::{Content, Passage};
+use super::outcome::{Content, Passed};
+use super::request::Request;
 use crate::plan::Route;
 use crate::policy::Cors;
 
@@ -13,22 +13,22 @@ use crate::policy::Cors;
 const EXPOSED: &str = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy";
 
 /// Answers a preflight; `None` when the request is none or the route leaves CORS to the upstream.
-pub(super) fn preflight(route: &Route, trip: &Trip) -> Option<Passage> {
+pub(super) fn preflight(route: &Route, request: Request<'_>) -> Option<Passed> {
     let cors = route.policy.cors.as_ref()?;
-    if trip.context().method != Method::OPTIONS || trip.context().wanted.origin.is_none() {
+    if request.context.method != Method::OPTIONS || request.context.wanted.origin.is_none() {
         return None;
     }
-    trip.seen.rare().preflight_method.as_ref()?;
+    request.seen.rare().preflight_method.as_ref()?;
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, cors.methods.clone());
-    if let Some(allowed) = cors.headers.as_ref().or(trip.seen.rare().preflight_headers.as_ref()) {
+    if let Some(allowed) = cors.headers.as_ref().or(request.seen.rare().preflight_headers.as_ref()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed.clone());
     }
     if let Some(age) = &cors.max_age {
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, age.clone());
     }
     headers.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Method, Access-Control-Request-Headers"));
-    Some(Passage { status: StatusCode::NO_CONTENT, headers, content: Content::Ready(bytes::Bytes::new()) })
+    Some(Passed { status: StatusCode::NO_CONTENT, headers, content: Content::Ready(bytes::Bytes::new()) })
 }
 
 /// Puts the route's CORS headers on an answer, in place of the upstream's.

@@ -1,5 +1,5 @@
-//! When a request's time is over: at the route's `total_timeout` or at the deadline that the client names, whichever is first. The
-//! upstream is told, and what is over already is not sent.
+//! The deadline of a request: the route's `total_timeout` or the deadline that the client names, whichever is first. It is sent to the
+//! upstream; a request whose deadline has passed is not sent.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use http::header::HeaderMap;
 use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-use super::arrive::Trip;
+use super::request::Request;
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::header::{mint, names};
@@ -17,28 +17,26 @@ use crate::write;
 /// The longest deadline: `grpc-timeout` can say eleven thousand years.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// Sets the trip's deadline.
+/// The deadline of a request.
 ///
 /// # Errors
-/// When it has passed.
-pub(super) fn set(route: &Route, trip: &mut Trip) -> Result<(), Failure> {
-    let context = trip.context();
+/// It has passed.
+pub(super) fn of(route: &Route, request: Request<'_>) -> Result<Option<Instant>, Failure> {
     let own = route.policy.timeouts.total;
-    let rare = trip.seen.rare();
-    let named = rare.deadline.as_ref().and_then(|value| left_until(value, context.wall));
+    let rare = request.seen.rare();
+    let named = rare.deadline.as_ref().and_then(|value| left_until(value, request.context.wall));
     let grpc = rare.grpc_timeout.as_ref().and_then(|value| timeout(value.as_bytes()));
-    let Some(left) = [own, named, grpc].into_iter().flatten().min().map(|left| left.min(LONGEST)) else { return Ok(()) };
+    let Some(left) = [own, named, grpc].into_iter().flatten().min().map(|left| left.min(LONGEST)) else { return Ok(None) };
     if left.is_zero() {
         return Err(Failure::because(Kind::TotalTimeout, "the client's deadline had passed before the request was sent"));
     }
-    trip.deadline = Some(trip.context().arrival + left);
-    Ok(())
+    Ok(Some(request.context.arrival + left))
 }
 
-/// Fails when the deadline has passed by the time the upstream's head is there: nothing was sent yet, so the client gets an error instead of
-/// a cut body.
-pub(super) fn check(trip: &Trip, now: Instant) -> Result<(), Failure> {
-    if trip.deadline.is_some_and(|deadline| deadline <= now) { Err(Kind::TotalTimeout.into()) } else { Ok(()) }
+/// Fails when the deadline has passed at `now`, the time of the upstream's head: nothing was sent yet, so the client gets an error instead
+/// of a cut body.
+pub(super) fn check(deadline: Option<Instant>, now: Instant) -> Result<(), Failure> {
+    if deadline.is_some_and(|deadline| deadline <= now) { Err(Kind::TotalTimeout.into()) } else { Ok(()) }
 }
 
 /// Time that a named moment leaves; none where the value is no moment.
@@ -47,23 +45,24 @@ fn left_until(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     Some(moment.duration_since(now).unwrap_or_default())
 }
 
-/// Tells the upstream how long somebody waits.
+/// Writes the deadline into the headers of the upstream's request.
 ///
 /// # Errors
-/// When nobody does any more: the request waited too long within the gateway.
-pub(super) fn tell(headers: &mut HeaderMap, trip: &Trip) -> Result<(), Failure> {
-    let Some(deadline) = trip.deadline else { return Ok(()) };
+/// It has passed: the request waited too long within the gateway.
+pub(super) fn write(headers: &mut HeaderMap, deadline: Option<Instant>, request: Request<'_>) -> Result<(), Failure> {
+    let Some(deadline) = deadline else { return Ok(()) };
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(Kind::TotalTimeout.into());
     }
-    let at = trip.context().wall + deadline.saturating_duration_since(trip.context().arrival);
+    let context = request.context;
+    let at = context.wall + deadline.saturating_duration_since(context.arrival);
     let mut text = Vec::with_capacity(24);
     write::timestamp(&mut text, at);
     if let Ok(value) = mint(&text) {
         headers.insert(names::X_REQUEST_DEADLINE, value);
     }
-    if trip.context().wanted.dialect == Some(Dialect::Grpc)
+    if context.wanted.dialect == Some(Dialect::Grpc)
         && let Ok(value) = mint(timeout_text(left).as_bytes())
     {
         headers.insert(GRPC_TIMEOUT, value);

@@ -1,12 +1,12 @@
-//! Headers of an answer: what every answer of a route carries, what is kept of an upstream's error, what an error adds
-//! (contract section 5).
+//! Headers of a response: those of every response of a route, those kept from an upstream's error, and those that an error adds.
 
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 
-use super::limits::Quota;
-use super::{Said, cors};
+use super::admission::Quota;
+use super::cors;
+use super::outcome::UpstreamError;
 use crate::envelope::Envelope;
 use crate::failure::Failure;
 use crate::header::names;
@@ -75,10 +75,10 @@ fn leaks(name: &header::HeaderName, value: &HeaderValue, redactor: &Redactor) ->
 }
 
 /// Headers of the upstream's answer that go on with ours.
-pub(super) fn kept_headers(said: &Said, status: StatusCode, redactor: &Redactor) -> HeaderMap {
+pub(super) fn kept_headers(upstream: &UpstreamError, status: StatusCode, redactor: &Redactor) -> HeaderMap {
     let server_error = status.is_server_error();
     let mut kept = HeaderMap::new();
-    for (name, value) in &said.headers {
+    for (name, value) in &upstream.headers {
         let text = name.as_str();
         let range = status == StatusCode::RANGE_NOT_SATISFIABLE && *name == header::CONTENT_RANGE;
         let describes = describes_body(text) || (*name == header::CONTENT_RANGE && !range);
@@ -93,7 +93,13 @@ pub(super) fn kept_headers(said: &Said, status: StatusCode, redactor: &Redactor)
 }
 
 /// Headers of every error answer.
-pub(super) fn error_headers(headers: &mut HeaderMap, envelope: &Envelope, failure: &Failure, said: Option<&Said>, policy: &Policy) {
+pub(super) fn error_headers(
+    headers: &mut HeaderMap,
+    envelope: &Envelope,
+    failure: &Failure,
+    upstream: Option<&UpstreamError>,
+    policy: &Policy,
+) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(names::X_REQUEST_ID, envelope.request_id.header().clone());
@@ -104,14 +110,14 @@ pub(super) fn error_headers(headers: &mut HeaderMap, envelope: &Envelope, failur
         headers.insert(header::ALLOW, allow.clone());
     }
     if policy.errors.proxy_status
-        && let Some(value) = proxy_status(failure, said)
+        && let Some(value) = proxy_status(failure, upstream)
     {
         headers.insert(names::PROXY_STATUS, value);
     }
 }
 
 /// RFC 9209 2.1 and 2.3: our name, the token, the status we got.
-fn proxy_status(failure: &Failure, said: Option<&Said>) -> Option<HeaderValue> {
+fn proxy_status(failure: &Failure, upstream: Option<&UpstreamError>) -> Option<HeaderValue> {
     let reason = failure.kind.row().reason;
     let mut value = String::with_capacity(64);
     value.push_str("lockgate");
@@ -119,8 +125,8 @@ fn proxy_status(failure: &Failure, said: Option<&Said>) -> Option<HeaderValue> {
         value.push_str("; error=");
         value.push_str(reason);
     }
-    if let Some(said) = said {
-        value.push_str(&format!("; received-status={}", said.status));
+    if let Some(upstream) = upstream {
+        value.push_str(&format!("; received-status={}", upstream.status));
     }
     HeaderValue::from_str(&value).ok()
 }

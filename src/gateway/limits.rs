@@ -1,75 +1,83 @@
-//! The limits of a route, in their order: lists of clients, rates, counts in flight. The first that refuses decides.
+//! The limits of a route, in their order: lists of clients, rates, requests in flight. The first that rejects decides.
 //!
-//! Limits in this process are asked as the request comes; from the first one that gateways share on, the rest is asked in turn, on
-//! the heap.
+//! Limits that this process counts are checked at once. The first one that gateways share and all behind it are checked in a future of
+//! their own, on the heap.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
-use super::Gateway;
-use super::admit::whole_seconds;
-use super::arrive::Trip;
+use super::admission::{Admission, Quota, Quotas};
+use super::outcome::ErrorOutcome;
+use super::request::Request;
+use super::state::Gateway;
 use crate::config::file::{KeySource, OnFailure};
 use crate::failure::{Failure, Kind, ViolatedPolicy};
+use crate::header::whole_seconds;
 use crate::limit::shared::Unanswered;
 use crate::limit::{self, Decision, Key, Listed, RateLimit, Store};
-use crate::plan::{AppliedLimit, QuotaPolicy, Route};
+use crate::plan::{AppliedLimit, Route};
 
-/// What a limit says of its quota, for the `RateLimit` headers.
-#[derive(Clone, Debug)]
-pub(super) struct Quota {
-    pub(super) quota_policy: Arc<QuotaPolicy>,
-    pub(super) remaining: u32,
-    /// Seconds.
-    pub(super) reset: u64,
+/// Who is limited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Who<'a> {
+    pub(super) request: Request<'a>,
+    /// Headers of the request, by which limits may tell clients apart.
+    pub(super) headers: &'a HeaderMap,
 }
 
-/// Lets the request pass the limits in this process. The place of the first limit that must be asked elsewhere, if there is one.
+/// Checks the limits that this process counts. Returns the index of the first limit that gateways share, if there is one: it and those
+/// behind it are not checked yet.
 ///
 /// # Errors
-/// Which limit refused.
-pub(super) fn enter(route: &Route, trip: &mut Trip) -> Result<Option<usize>, Failure> {
+/// A limit rejects the request.
+pub(super) fn check(route: &Route, who: Who<'_>, admission: &mut Admission) -> Result<Option<usize>, ErrorOutcome> {
     for (at, applied) in route.limits.iter().enumerate() {
-        if !counts(applied, trip)? {
+        if !counts(applied, who)? {
             continue;
         }
         if matches!(applied.limit.store, Store::Shared) {
             return Ok(Some(at));
         }
-        let decision = applied.limit.rate.as_ref().map(|rate| rate.check(key(applied, route, trip), applied.cost));
-        judge(applied, decision, route, trip)?;
+        let decision = applied.limit.rate.as_ref().map(|rate| rate.check(key(applied, route, who), applied.cost));
+        apply(applied, decision, route, who, admission)?;
     }
     Ok(None)
 }
 
 /// Is the limit for this client, by its lists?
-fn counts(applied: &AppliedLimit, trip: &Trip) -> Result<bool, Failure> {
-    match applied.limit.listed(trip.context().client) {
+fn counts(applied: &AppliedLimit, who: Who<'_>) -> Result<bool, Failure> {
+    match applied.limit.listed(who.request.context.client) {
         Listed::Counted => Ok(true),
         Listed::Allowed => Ok(false),
         Listed::Denied => Err(Failure::because(Kind::Denied, format!("the limit `{}` denies this address", applied.limit.name))),
     }
 }
 
-/// The limits from `first` on, some of which gateways share.
+/// Checks the limits from `first` on, some of which gateways share.
 ///
 /// # Errors
-/// Which limit refused.
-pub(super) async fn ask(gateway: &Gateway, route: &Route, trip: &mut Trip, first: usize) -> Result<(), Failure> {
+/// A limit rejects the request.
+pub(super) async fn check_shared(
+    gateway: &Gateway,
+    route: &Route,
+    who: Who<'_>,
+    admission: &mut Admission,
+    first: usize,
+) -> Result<(), ErrorOutcome> {
     // A store that failed this request once is not asked again for it.
     let mut failed = false;
     for applied in &route.limits[first..] {
-        if !counts(applied, trip)? {
+        if !counts(applied, who)? {
             continue;
         }
         let decision = match (&applied.limit.rate, &applied.limit.store) {
             (None, _) => None,
-            (Some(rate), Store::Local) => Some(rate.check(key(applied, route, trip), applied.cost)),
-            (Some(rate), Store::Shared) => shared(gateway, applied, rate, route, trip, &mut failed).await,
+            (Some(rate), Store::Local) => Some(rate.check(key(applied, route, who), applied.cost)),
+            (Some(rate), Store::Shared) => shared(gateway, applied, rate, route, who, &mut failed).await,
         };
-        judge(applied, decision, route, trip)?;
+        apply(applied, decision, route, who, admission)?;
     }
     Ok(())
 }
@@ -80,11 +88,11 @@ async fn shared(
     applied: &AppliedLimit,
     rate: &RateLimit,
     route: &Route,
-    trip: &Trip,
+    who: Who<'_>,
     failed: &mut bool,
 ) -> Option<Decision> {
     let (store, plan) = (gateway.shared.as_ref()?, gateway.plan.store.as_ref()?);
-    let key = key(applied, route, trip);
+    let key = key(applied, route, who);
     let asked = if *failed { Err(Unanswered::Skipped) } else { store.check(rate.settings(), key, applied.cost).await };
     let [decided, failures, skipped] = &plan.asked;
     match asked {
@@ -103,12 +111,12 @@ async fn shared(
     }
 }
 
-fn key<'t>(applied: &AppliedLimit, route: &'t Route, trip: &'t Trip) -> Key<'t> {
+fn key<'t>(applied: &AppliedLimit, route: &'t Route, who: Who<'t>) -> Key<'t> {
     match &applied.key {
-        KeySource::ClientIp => limit::of_address(trip.context().client),
+        KeySource::ClientIp => limit::of_address(who.request.context.client),
         KeySource::Global => Key::Global,
         KeySource::Route => limit::of_value(route.metrics.name.as_bytes()),
-        KeySource::Header(name) => limit::of_value(only(trip.headers.get_all(name))),
+        KeySource::Header(name) => limit::of_value(only(who.headers.get_all(name))),
     }
 }
 
@@ -121,34 +129,41 @@ fn only(values: http::header::GetAll<'_, HeaderValue>) -> &[u8] {
     }
 }
 
-/// Acts on a decision, then on what is in flight.
-fn judge(applied: &AppliedLimit, decision: Option<Decision>, route: &Route, trip: &mut Trip) -> Result<(), Failure> {
+/// Applies a decision, then takes a permit where the limit counts requests in flight.
+fn apply(
+    applied: &AppliedLimit,
+    decision: Option<Decision>,
+    route: &Route,
+    who: Who<'_>,
+    admission: &mut Admission,
+) -> Result<(), ErrorOutcome> {
     if let Some(decision) = decision {
         if !decision.admitted {
             applied.refused.inc();
-            trip.quota = quota(applied, decision).into_iter().collect();
-            return Err(refusal(applied, decision));
+            // The limit that rejects is the one that is reported.
+            let quotas = quota(applied, decision).map(|quota| Box::new(Quotas(vec![quota])));
+            return Err(ErrorOutcome { quotas, ..rejection(applied, decision).into() });
         }
         if route.policy.rate_limit_headers {
-            trip.quota.extend(quota(applied, decision));
+            admission.quota.extend(quota(applied, decision));
         }
     }
     let Some(concurrency) = &applied.limit.concurrency else { return Ok(()) };
-    match concurrency.enter(key(applied, route, trip)) {
-        Some(pass) => {
-            trip.held.push(pass);
+    match concurrency.try_acquire(key(applied, route, who)) {
+        Some(permit) => {
+            admission.permits.keys.push(permit);
             Ok(())
         }
         None => {
             applied.refused.inc();
             let violated = ViolatedPolicy { name: applied.limit.name.clone(), limit: concurrency.max(), window: 1, reset: 1 };
             let why = format!("the limit `{}` has as many requests of this key in flight as it admits", applied.limit.name);
-            Err(Failure { violated: vec![violated], ..Failure::because(Kind::RateLimited, why) })
+            Err(Failure { violated: vec![violated], ..Failure::because(Kind::RateLimited, why) }.into())
         }
     }
 }
 
-fn refusal(applied: &AppliedLimit, decision: Decision) -> Failure {
+fn rejection(applied: &AppliedLimit, decision: Decision) -> Failure {
     let name = &applied.limit.name;
     let window = applied.limit.rate.as_ref().and_then(|rate| rate.settings().windows.get(decision.window));
     let violated = window.map(|window| ViolatedPolicy {

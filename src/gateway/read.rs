@@ -9,9 +9,9 @@ use http::HeaderMap;
 use http_body::Body as _;
 use tokio::time::Instant;
 
-use super::arrive::Trip;
-use super::inspect::{Content, Opened, Passage};
-use super::{Said, Trouble};
+use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError};
+use super::prepared::Prepared;
+use super::request::Request;
 use crate::failure::{Failure, Kind};
 use crate::limit::reserve::Reserve;
 use crate::plan::Route;
@@ -32,12 +32,12 @@ pub(super) fn reading_clocks(policy: &Policy, clocks: BodyClocks) -> BodyClocks 
 }
 
 /// Reads up to `max` bytes of an error body, and what they say.
-pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mode, trip: &Trip, max: usize) -> Trouble {
+pub(super) async fn error(kind: Kind, mut reply: Prepared, route: &Route, mode: Mode, request: Request<'_>, max: usize) -> ErrorOutcome {
     let policy = &route.policy.errors;
     let read = collect(&mut reply.body, max, reading_clocks(&route.policy, reply.clocks), Beyond::Drain).await;
     let content_type = header_text(&reply.headers, "content-type");
     let decoded = decoded(&reply.headers, &read, policy.max_body);
-    let page = page_for_browser(kind, &read, &decoded, content_type.as_deref(), route, mode, trip);
+    let page = page_for_browser(kind, &read, &decoded, content_type.as_deref(), route, mode, request);
     let Decoded { text, readable, .. } = decoded;
     let read_for = Some(text.as_str()).filter(|_| readable && is_worth_reading(kind, policy, mode));
     let report = read_for.map(|text| report::read_as(text, content_type.as_deref())).unwrap_or_default();
@@ -46,9 +46,9 @@ pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mo
     }
     let status = reply.status.as_u16();
     let verdict = Verdict::of(kind, status, &report, Some(text.as_str()).filter(|_| readable), policy);
-    let said = Said {
+    let upstream = UpstreamError {
         status,
-        told: verdict.status,
+        effective_status: verdict.status,
         code: verdict.code,
         headers: reply.headers,
         report,
@@ -56,7 +56,7 @@ pub(super) async fn error(kind: Kind, mut reply: Opened, route: &Route, mode: Mo
         truncated: read.truncated,
         page: page.filter(|_| verdict.kind == kind),
     };
-    trouble(verdict.kind, said, read.failure)
+    outcome(verdict.kind, upstream, read.failure)
 }
 
 /// Will anything of what the body says be told or decide? What a backend did wrong is told in our words only (contract
@@ -91,7 +91,7 @@ impl Verdict {
 }
 
 /// Collects a 2xx body on a route that asked for it, and turns an error inside into what it is.
-pub(super) async fn success(mut reply: Opened, policy: &Policy, buffers: &Arc<Reserve>) -> Result<Passage, Trouble> {
+pub(super) async fn success(mut reply: Prepared, policy: &Policy, buffers: &Arc<Reserve>) -> Result<Passed, ErrorOutcome> {
     let declared = reply.body.size_hint().exact();
     let content_type = header_text(&reply.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     let readable = ["json", "xml", "text/plain", "graphql"].iter().any(|word| content_type.contains(word)) || content_type.is_empty();
@@ -111,19 +111,19 @@ pub(super) async fn success(mut reply: Opened, policy: &Policy, buffers: &Arc<Re
     reply.lease.finish(Instant::now());
     let Decoded { text, readable, .. } = decoded(&reply.headers, &read, policy.errors.max_body);
     match inside(if readable { &text } else { "" }, reply.status.as_u16(), &mut reply.headers, policy) {
-        Some(trouble) => Err(trouble),
-        None => Ok(Passage { status: reply.status, headers: reply.headers, content: Content::Ready(share.hold(read.bytes)) }),
+        Some(outcome) => Err(outcome),
+        None => Ok(Passed { status: reply.status, headers: reply.headers, content: Content::Ready(share.hold(read.bytes)) }),
     }
 }
 
 /// The error that a success body reports, if the route's rules see one.
-pub(super) fn inside(text: &str, status: u16, headers: &mut HeaderMap, policy: &Policy) -> Option<Trouble> {
+pub(super) fn inside(text: &str, status: u16, headers: &mut HeaderMap, policy: &Policy) -> Option<ErrorOutcome> {
     let success::Told { status: told, report } = success::read(text, &policy.errors.errors_in_success)?;
     let kind = Kind::of_upstream_status(told).unwrap_or(Kind::UpstreamError);
     let verdict = Verdict::of(kind, told, &report, Some(text), &policy.errors);
-    let said = Said {
+    let upstream = UpstreamError {
         status,
-        told: verdict.status,
+        effective_status: verdict.status,
         code: verdict.code,
         headers: std::mem::take(headers),
         report,
@@ -131,7 +131,7 @@ pub(super) fn inside(text: &str, status: u16, headers: &mut HeaderMap, policy: &
         truncated: false,
         page: None,
     };
-    Some(trouble(verdict.kind, said, None))
+    Some(outcome(verdict.kind, upstream, None))
 }
 
 /// A success that broke off within a body that a rule had to read: a clock keeps its row.
@@ -140,9 +140,10 @@ pub(super) fn broken_off(failure: Failure) -> Failure {
     Failure { kind, ..failure }
 }
 
-fn trouble(kind: Kind, said: Said, failure: Option<Failure>) -> Trouble {
+fn outcome(kind: Kind, upstream: UpstreamError, failure: Option<Failure>) -> ErrorOutcome {
     let detail = failure.and_then(|failure| failure.detail);
-    Trouble { failure: Failure { detail, ..Failure::new(kind) }, said: Some(Box::new(said)) }
+    let failure = Failure { detail, ..Failure::new(kind) };
+    ErrorOutcome { failure, upstream: Some(Box::new(upstream)), quotas: None }
 }
 
 /// A header's values, as one list (RFC 9110 5.3).
@@ -177,9 +178,9 @@ fn page_for_browser(
     content_type: Option<&str>,
     route: &Route,
     mode: Mode,
-    trip: &Trip,
+    request: Request<'_>,
 ) -> Option<Bytes> {
-    let wanted = route.policy.errors.negotiate && prefers_html(trip.asked());
+    let wanted = route.policy.errors.negotiate && prefers_html(request.asked());
     let is_page = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("html"));
     if kind != Kind::UpstreamClientError || !wanted || !is_page || read.truncated || read.failure.is_some() {
         return None;
@@ -190,6 +191,6 @@ fn page_for_browser(
     let clean = readable
         && report::kind_of(text) == report::Kind::Html
         && !report::is_framework_page(text)
-        && !route.voice.redactor.page_leaks(text);
+        && !route.presenter.redactor.page_leaks(text);
     (clean && mode == Mode::Production).then(|| Bytes::copy_from_slice(&read.bytes))
 }

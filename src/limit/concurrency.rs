@@ -22,7 +22,7 @@ pub struct PerKey {
 
 /// One place of a key; it is free again when this is dropped.
 #[derive(Debug)]
-pub struct KeyPass {
+pub struct KeyPermit {
     of: Arc<PerKey>,
     key: u64,
 }
@@ -44,7 +44,7 @@ impl PerKey {
     }
 
     /// Takes a place of the key, if there is one.
-    pub fn enter(self: &Arc<Self>, key: Key<'_>) -> Option<KeyPass> {
+    pub fn try_acquire(self: &Arc<Self>, key: Key<'_>) -> Option<KeyPermit> {
         let mut key = self.hasher.hash_one(key);
         if !self.knows_or_has_room(key) {
             key = OVERFLOW;
@@ -56,7 +56,7 @@ impl PerKey {
         }
         *count += 1;
         drop(shard);
-        Some(KeyPass { of: Arc::clone(self), key })
+        Some(KeyPermit { of: Arc::clone(self), key })
     }
 
     fn knows_or_has_room(&self, key: u64) -> bool {
@@ -70,7 +70,7 @@ impl PerKey {
     }
 }
 
-impl Drop for KeyPass {
+impl Drop for KeyPermit {
     fn drop(&mut self) {
         let mut shard = self.of.shard(self.key);
         if let Some(count) = shard.get_mut(&self.key) {
@@ -90,18 +90,18 @@ mod tests {
     fn every_key_has_its_own_places_and_none_stays_behind() {
         let limit = Arc::new(PerKey::new(2, 100));
         let (a, b) = (Key::Value(b"a"), Key::Value(b"b"));
-        let held = (limit.enter(a), limit.enter(a));
-        assert!(held.0.is_some() && held.1.is_some() && limit.enter(a).is_none());
-        assert!(limit.enter(b).is_some());
+        let held = (limit.try_acquire(a), limit.try_acquire(a));
+        assert!(held.0.is_some() && held.1.is_some() && limit.try_acquire(a).is_none());
+        assert!(limit.try_acquire(b).is_some());
         drop(held);
-        assert!(limit.enter(a).is_some());
+        assert!(limit.try_acquire(a).is_some());
         assert_eq!(limit.keys(), 0);
     }
 
     #[test]
     fn keys_beyond_the_bound_share_places() {
         let limit = Arc::new(PerKey::new(1, 16));
-        let held: Vec<_> = (0..1000u32).filter_map(|n| limit.enter(Key::Value(&n.to_be_bytes()))).collect();
+        let held: Vec<_> = (0..1000u32).filter_map(|n| limit.try_acquire(Key::Value(&n.to_be_bytes()))).collect();
         assert!(held.len() <= 17 && limit.keys() <= 17, "{} {}", held.len(), limit.keys());
         drop(held);
         assert_eq!(limit.keys(), 0);

@@ -47,7 +47,7 @@ pub struct Gate {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<oneshot::Sender<Pass>>,
+    waiting: VecDeque<oneshot::Sender<Permit>>,
     /// Since when somebody has been waiting.
     busy: Option<Instant>,
     /// When somebody was last refused.
@@ -56,7 +56,7 @@ struct Queue {
 
 /// One place taken; it is free again when this is dropped, however the request ended.
 #[derive(Debug)]
-pub struct Pass(Option<Arc<Gate>>);
+pub struct Permit(Option<Arc<Gate>>);
 
 /// Why nobody passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,22 +86,22 @@ impl Gate {
     }
 
     /// Passes when there is a place now.
-    pub fn enter(self: &Arc<Self>) -> Option<Pass> {
+    pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         // SeqCst, here and where places come back: a waiter first says so and then looks for a place, a leaver first frees its
         // place and then looks for waiters, so one of them sees the other. A place that is not had is never counted, not even for
         // a moment: it would hide a free one from a waiter.
         let limit = self.limit.load(Ordering::SeqCst);
         let entered = self.now.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| (now < limit).then_some(now + 1));
-        entered.is_ok().then(|| Pass(Some(Arc::clone(self))))
+        entered.is_ok().then(|| Permit(Some(Arc::clone(self))))
     }
 
     /// Passes now or after a wait in the queue.
     ///
     /// # Errors
     /// [`Refused`] says why not.
-    pub async fn pass(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Pass, Refused> {
-        match self.enter() {
-            Some(pass) => Ok(pass),
+    pub async fn acquire(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Permit, Refused> {
+        match self.try_acquire() {
+            Some(permit) => Ok(permit),
             None => self.wait(deadline).await,
         }
     }
@@ -111,7 +111,7 @@ impl Gate {
         if self.settings.adaptive { self.settings.queue.min(self.limit().div_ceil(2)) } else { self.settings.queue }
     }
 
-    async fn wait(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Pass, Refused> {
+    async fn wait(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Permit, Refused> {
         let now = Instant::now();
         let (place, most, _waiting) = {
             let _announced = Counted::enter(&self.waiters);
@@ -128,7 +128,7 @@ impl Gate {
                 queue.refused = Some(now);
                 return Err(Refused::Full);
             }
-            if let Some(pass) = self.enter() {
+            if let Some(pass) = self.try_acquire() {
                 return Ok(pass);
             }
             let most = if queue.is_pressed(now) { self.settings.wait.min(MOMENT) } else { self.settings.wait };
@@ -163,7 +163,7 @@ impl Gate {
             let mut queue = self.lock();
             let now = Instant::now();
             while !queue.waiting.is_empty() {
-                let Some(pass) = spare.take().or_else(|| self.enter()) else { break };
+                let Some(pass) = spare.take().or_else(|| self.try_acquire()) else { break };
                 let waiter = if queue.is_pressed(now) { queue.waiting.pop_back() } else { queue.waiting.pop_front() };
                 // One who left the queue takes no place.
                 spare = waiter.and_then(|waiter| waiter.send(pass).err());
@@ -177,7 +177,7 @@ impl Gate {
     }
 
     /// An answer came after `took`: an adaptive gate learns from it.
-    pub fn heard(self: &Arc<Self>, took: Duration, now: Instant) {
+    pub fn record(self: &Arc<Self>, took: Duration, now: Instant) {
         let Some(gradient) = &self.gradient else { return };
         let limit = gradient.lock().unwrap_or_else(PoisonError::into_inner).heard(took, self.now(), now);
         if let Some(limit) = limit {
@@ -211,7 +211,7 @@ impl Queue {
     }
 }
 
-impl Drop for Pass {
+impl Drop for Permit {
     fn drop(&mut self) {
         let Some(gate) = self.0.take() else { return };
         gate.now.fetch_sub(1, Ordering::SeqCst);
@@ -232,14 +232,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_freed_place_goes_to_who_waits() {
         let gate = gate(1, 1);
-        let first = gate.enter().unwrap();
-        assert!(gate.enter().is_none());
+        let first = gate.try_acquire().unwrap();
+        assert!(gate.try_acquire().is_none());
         let waiting = tokio::spawn({
             let gate = Arc::clone(&gate);
-            async move { gate.pass(None).await.is_ok() }
+            async move { gate.acquire(None).await.is_ok() }
         });
         tokio::task::yield_now().await;
-        assert_eq!(gate.pass(None).await.err(), Some(Refused::Full), "the queue is full");
+        assert_eq!(gate.acquire(None).await.err(), Some(Refused::Full), "the queue is full");
         drop(first);
         assert!(waiting.await.unwrap());
         assert_eq!((gate.now(), gate.waiting()), (0, 0));
@@ -248,24 +248,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_ends_at_its_time_or_at_the_deadline() {
         let gate = gate(1, 5);
-        let _held = gate.enter().unwrap();
+        let _held = gate.try_acquire().unwrap();
         let begin = Instant::now();
-        assert_eq!(gate.pass(None).await.err(), Some(Refused::Full));
+        assert_eq!(gate.acquire(None).await.err(), Some(Refused::Full));
         assert_eq!(begin.elapsed(), Duration::from_millis(500));
         tokio::time::advance(PRESSURE).await;
         let deadline = Instant::now() + Duration::from_millis(20);
-        assert_eq!(gate.pass(Some(deadline)).await.err(), Some(Refused::TooLate));
+        assert_eq!(gate.acquire(Some(deadline)).await.err(), Some(Refused::TooLate));
         assert_eq!(Instant::now(), deadline);
     }
 
     #[tokio::test(start_paused = true)]
     async fn under_pressure_the_newest_is_served_and_nobody_waits_long() {
         let gate = gate(1, 10);
-        let held = gate.enter().unwrap();
+        let held = gate.try_acquire().unwrap();
         let spawn = |name: &'static str, order: &Arc<Mutex<Vec<&'static str>>>| {
             let (gate, order) = (Arc::clone(&gate), Arc::clone(order));
             tokio::spawn(async move {
-                let passed = gate.pass(None).await;
+                let passed = gate.acquire(None).await;
                 order.lock().unwrap().push(if passed.is_ok() { name } else { "refused" });
             })
         };
@@ -277,11 +277,11 @@ mod tests {
         drop(held);
         let _ = (new.await, old.await);
         assert_eq!(*order.lock().unwrap(), ["new", "old"]);
-        let _held = gate.enter().unwrap();
+        let _held = gate.try_acquire().unwrap();
         let _calm = spawn("calm", &order);
         tokio::time::sleep(PRESSURE + Duration::from_millis(1)).await;
         let begin = Instant::now();
-        assert!(gate.pass(None).await.is_err());
+        assert!(gate.acquire(None).await.is_err());
         assert_eq!(begin.elapsed(), MOMENT);
     }
 
@@ -299,13 +299,13 @@ mod tests {
                         for n in 0..500u32 {
                             let (gate, inside, most) = (Arc::clone(&gate), Arc::clone(&inside), Arc::clone(&most));
                             all.spawn(async move {
-                                let passed = match gate.enter() {
-                                    Some(pass) => Ok(pass),
+                                let passed = match gate.try_acquire() {
+                                    Some(permit) => Ok(permit),
                                     // Some give up at once, perhaps with a place on its way to them.
                                     None if n % 7 == 0 => {
-                                        tokio::time::timeout(Duration::ZERO, gate.pass(None)).await.unwrap_or(Err(Refused::Full))
+                                        tokio::time::timeout(Duration::ZERO, gate.acquire(None)).await.unwrap_or(Err(Refused::Full))
                                     }
-                                    None => gate.pass(None).await,
+                                    None => gate.acquire(None).await,
                                 };
                                 if passed.is_ok() {
                                     most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -321,7 +321,7 @@ mod tests {
         });
         assert!(most.load(Ordering::SeqCst) <= 3);
         assert_eq!((gate.now(), gate.waiting()), (0, 0));
-        let all = [gate.enter(), gate.enter(), gate.enter()];
+        let all = [gate.try_acquire(), gate.try_acquire(), gate.try_acquire()];
         assert!(all.iter().all(Option::is_some), "every place is there again");
     }
 }

@@ -5,9 +5,10 @@
 use std::io::Write;
 use std::time::Duration;
 
+use super::access_record::{End, Facts};
 use super::line;
 use super::metrics::RouteMetrics;
-use super::visit::{End, Visit};
+use crate::context::RequestContext;
 use crate::failure::catalog::Severity;
 use crate::write::{self, json_string};
 
@@ -20,27 +21,37 @@ pub enum Style {
     Pretty,
 }
 
+/// What the recorder knows of a request.
+pub(super) struct Terms<'a> {
+    /// Its route, or the one that stands for none.
+    pub(super) route: &'a RouteMetrics,
+    /// From arrival to the end.
+    pub(super) took: Duration,
+    /// How the line looks.
+    pub(super) style: Style,
+}
+
 /// The longest path that is shown, in bytes.
 const MAX_PATH: usize = 1024;
 
-/// Appends the line of a visit. Writing to memory cannot fail, so results are not looked at.
-pub(super) fn append(out: &mut Vec<u8>, visit: &Visit, route: &RouteMetrics, took: Duration, style: Style) {
-    match style {
-        Style::Json => json(out, visit, route, took),
-        Style::Pretty => pretty(out, visit, route, took),
+/// Appends the line of a request. Writing to memory cannot fail, so results are not looked at.
+pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, terms: &Terms<'_>) {
+    match terms.style {
+        Style::Json => json(out, context, facts, terms),
+        Style::Pretty => pretty(out, context, facts, terms),
     }
 }
 
-fn level(visit: &Visit) -> &'static str {
-    match visit.kind.map(|kind| kind.row().severity) {
+fn level(facts: &Facts) -> &'static str {
+    match facts.kind.map(|kind| kind.row().severity) {
         Some(Severity::Error) => "ERROR",
         Some(Severity::Warn) => "WARN",
         Some(Severity::Info) | None => "INFO",
     }
 }
 
-fn path(visit: &Visit) -> &str {
-    let path = visit.context.path();
+fn path(context: &RequestContext) -> &str {
+    let path = context.path();
     let mut end = path.len().min(MAX_PATH);
     while !path.is_char_boundary(end) {
         end -= 1;
@@ -48,15 +59,15 @@ fn path(visit: &Visit) -> &str {
     &path[..end]
 }
 
-fn json(out: &mut Vec<u8>, visit: &Visit, route: &RouteMetrics, took: Duration) {
-    let context = &visit.context;
+fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, terms: &Terms<'_>) {
+    let route = terms.route;
     out.extend_from_slice(b"{\"timestamp\":\"");
     write::timestamp(out, context.wall);
-    text(out, "\",\"level\":\"", level(visit));
+    text(out, "\",\"level\":\"", level(facts));
     out.extend_from_slice(b"\",\"message\":\"request\",\"requestId\":\"");
     // Both are ASCII that needs no escape: a request id by its rule, a trace id as hex.
     out.extend_from_slice(context.id.header().as_bytes());
-    if let Some(trace) = visit.trace.as_ref().and_then(|value| value.as_bytes().get(3..35)) {
+    if let Some(trace) = facts.trace.as_ref().and_then(|value| value.as_bytes().get(3..35)) {
         out.extend_from_slice(b"\",\"traceId\":\"");
         out.extend_from_slice(trace);
     }
@@ -64,34 +75,34 @@ fn json(out: &mut Vec<u8>, visit: &Visit, route: &RouteMetrics, took: Duration) 
     line::address(out, context.client);
     text(out, "\",\"method\":\"", context.method.as_str());
     out.extend_from_slice(b"\",\"path\":");
-    json_string(out, path(visit));
+    json_string(out, path(context));
     out.extend_from_slice(b",\"route\":");
     json_string(out, &route.name);
-    if visit.dispatched {
+    if facts.dispatched {
         out.extend_from_slice(b",\"backend\":");
         json_string(out, &route.backend);
     }
-    if let Some(endpoint) = &visit.trail.endpoint {
+    if let Some(endpoint) = &facts.trail.endpoint {
         out.extend_from_slice(b",\"endpoint\":");
         json_string(out, endpoint);
     }
-    number(out, ",\"status\":", u64::from(visit.logged_status()));
-    if let Some(received) = visit.received {
+    number(out, ",\"status\":", u64::from(facts.logged_status()));
+    if let Some(received) = facts.received {
         number(out, ",\"received\":", u64::from(received));
     }
-    if visit.end == End::Aborted {
+    if facts.end == End::Aborted {
         out.extend_from_slice(b",\"aborted\":true");
     }
-    failure_fields(out, visit);
-    number(out, ",\"attempts\":", u64::from(visit.trail.attempts));
+    failure_fields(out, facts);
+    number(out, ",\"attempts\":", u64::from(facts.trail.attempts));
     out.extend_from_slice(b",\"durationMs\":");
-    line::millis(out, took);
-    if let Some(upstream) = visit.upstream_time {
+    line::millis(out, terms.took);
+    if let Some(upstream) = facts.upstream_time {
         out.extend_from_slice(b",\"upstreamMs\":");
         line::millis(out, upstream);
     }
-    number(out, ",\"bytesIn\":", visit.bytes_in);
-    number(out, ",\"bytesOut\":", visit.bytes_out);
+    number(out, ",\"bytesIn\":", facts.bytes_in());
+    number(out, ",\"bytesOut\":", facts.bytes_out);
     out.extend_from_slice(b"}\n");
 }
 
@@ -106,8 +117,8 @@ fn number(out: &mut Vec<u8>, before: &str, value: u64) {
     write::number(out, value);
 }
 
-fn failure_fields(out: &mut Vec<u8>, visit: &Visit) {
-    let Some(kind) = visit.kind else { return };
+fn failure_fields(out: &mut Vec<u8>, facts: &Facts) {
+    let Some(kind) = facts.kind else { return };
     let row = kind.row();
     if !row.code.is_empty() {
         text(out, ",\"code\":\"", row.code);
@@ -117,11 +128,11 @@ fn failure_fields(out: &mut Vec<u8>, visit: &Visit) {
         text(out, ",\"reason\":\"", row.reason);
         out.push(b'"');
     }
-    if let Some(cause) = &visit.cause {
+    if let Some(cause) = &facts.cause {
         out.extend_from_slice(b",\"cause\":");
         json_string(out, cause);
     }
-    if let Some(original) = &visit.original {
+    if let Some(original) = &facts.original {
         out.extend_from_slice(b",\"original\":");
         json_string(out, &original.text);
         if original.truncated {
@@ -130,26 +141,26 @@ fn failure_fields(out: &mut Vec<u8>, visit: &Visit) {
     }
 }
 
-fn pretty(out: &mut Vec<u8>, visit: &Visit, route: &RouteMetrics, took: Duration) {
-    write::timestamp(out, visit.context.wall);
-    let (level, status, method) = (level(visit), visit.logged_status(), &visit.context.method);
-    let _ = write!(out, " {level:>5} {status} {method} {} ", path(visit).escape_debug());
-    line::millis(out, took);
-    let _ = write!(out, "ms route={} id={}", route.name, visit.context.id.as_str());
-    if let Some(received) = visit.received {
+fn pretty(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, terms: &Terms<'_>) {
+    write::timestamp(out, context.wall);
+    let (level, status, method) = (level(facts), facts.logged_status(), &context.method);
+    let _ = write!(out, " {level:>5} {status} {method} {} ", path(context).escape_debug());
+    line::millis(out, terms.took);
+    let _ = write!(out, "ms route={} id={}", terms.route.name, context.id.as_str());
+    if let Some(received) = facts.received {
         let _ = write!(out, " received={received}");
     }
-    if let Some(kind) = visit.kind {
+    if let Some(kind) = facts.kind {
         let row = kind.row();
         let _ = write!(out, " code={} reason={}", row.code, row.reason);
     }
-    if visit.end == End::Aborted {
+    if facts.end == End::Aborted {
         out.extend_from_slice(b" aborted");
     }
-    if let Some(cause) = &visit.cause {
+    if let Some(cause) = &facts.cause {
         let _ = write!(out, " cause=\"{}\"", cause.escape_debug());
     }
-    if let Some(original) = &visit.original {
+    if let Some(original) = &facts.original {
         let _ = write!(out, " original=\"{}\"", original.text.escape_debug());
     }
     out.push(b'\n');

@@ -1,4 +1,4 @@
-//! Takes finished visits: counts them and writes their access line into the core's buffer.
+//! Takes finished requests: counts them and writes their access line into the core's buffer.
 //!
 //! One recorder per core: its buffer is never contended. The line is formatted by hand; `tracing` is for events only.
 
@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::access_log::{self, Style};
+use super::access_record::{Facts, Record};
 use super::metrics::{Metrics, RouteMetrics};
-use super::visit::Visit;
 use super::writer::Sink;
+use crate::context::RequestContext;
 use crate::failure::catalog::Severity;
 
 /// A core's buffer is handed to the writer at this size, in bytes: to wake the writer costs as much as dozens of lines.
@@ -29,7 +30,7 @@ pub struct LineSettings {
     pub style: Style,
 }
 
-/// Records the visits of one core.
+/// Records the requests of one core.
 #[derive(Debug)]
 pub struct Recorder {
     /// Shared by all cores.
@@ -50,31 +51,8 @@ impl Recorder {
     }
 
     /// Counts an arrival.
-    pub(super) fn arrived(&self) {
+    pub fn arrived(&self) {
         self.metrics.received(self.core);
-    }
-
-    /// Counts a visit and writes its line.
-    pub(super) fn record(&self, visit: &Visit) {
-        let took = visit.ended.unwrap_or_else(Instant::now).saturating_duration_since(visit.context.arrival);
-        let metrics = &self.metrics;
-        metrics.ended(self.core, visit.bytes_in, visit.bytes_out);
-        let route = visit.route.as_ref().unwrap_or(&self.no_route);
-        route.ended(self.core, visit.class(), took);
-        if let Some(kind) = visit.kind {
-            metrics.failure(route, kind, visit.received);
-        }
-        let severe = visit.kind.is_some_and(|kind| kind.row().severity <= self.settings.failures);
-        if self.settings.access || severe {
-            let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-            if buffer.capacity() == 0 {
-                buffer.reserve_exact(HAND_OVER + ROOM);
-            }
-            access_log::append(&mut buffer, visit, route, took, self.settings.style);
-            if buffer.len() >= HAND_OVER {
-                self.sink.send(std::mem::take(&mut *buffer));
-            }
-        }
     }
 
     /// Hands over what is there; called by the core's timer and at the end.
@@ -89,6 +67,30 @@ impl Recorder {
             buffer.clear();
         } else {
             self.sink.send(std::mem::take(&mut *buffer));
+        }
+    }
+}
+
+impl Record for Recorder {
+    fn record(&self, context: &RequestContext, facts: &Facts) {
+        let took = facts.ended.unwrap_or_else(Instant::now).saturating_duration_since(context.arrival);
+        let metrics = &self.metrics;
+        metrics.ended(self.core, facts.bytes_in(), facts.bytes_out);
+        let route = facts.route.as_ref().unwrap_or(&self.no_route);
+        route.ended(self.core, facts.class(), took);
+        if let Some(kind) = facts.kind {
+            metrics.failure(route, kind, facts.received);
+        }
+        let severe = facts.kind.is_some_and(|kind| kind.row().severity <= self.settings.failures);
+        if self.settings.access || severe {
+            let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+            if buffer.capacity() == 0 {
+                buffer.reserve_exact(HAND_OVER + ROOM);
+            }
+            access_log::append(&mut buffer, context, facts, &access_log::Terms { route, took, style: self.settings.style });
+            if buffer.len() >= HAND_OVER {
+                self.sink.send(std::mem::take(&mut *buffer));
+            }
         }
     }
 }

@@ -10,8 +10,8 @@ use http::Method;
 use super::gauges::Gauges;
 use super::limits;
 use super::policies::{Layers, cors};
+use super::presenters::ErrorPresenters;
 use super::targets::{self, Target};
-use super::voices::Voices;
 use super::{AppliedLimit, KeptOriginal, Listen, Log, Plan, Route};
 use crate::config::diagnose::{Problem, Problems};
 use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
@@ -61,12 +61,12 @@ fn compile(file: &File, running: Option<&Plan>, problems: &mut Problems) -> Plan
     let metrics = Arc::new(metrics);
     let limits = limits::limits(file, &metrics, problems);
     let store = limits::store(file.redis.as_ref(), &metrics, problems);
-    let mut voices = Voices::default();
+    let mut presenters = ErrorPresenters::default();
     let layers = Layers { keys: vec![&file.defaults], errors: vec![&file.errors], body_timeout, mode: file.mode };
     let mut fallback = layers.policy(problems);
-    let (fallback_voice, languages) = voices.compile(&layers, problems);
+    let (fallback_presenter, languages) = presenters.compile(&layers, problems);
     fallback.errors.languages = languages;
-    let mut builder = Builder { file, problems, targets: &targets, limits: &limits, metrics: &metrics, body_timeout, voices };
+    let mut builder = Builder { file, problems, targets: &targets, limits: &limits, metrics: &metrics, body_timeout, presenters };
     let routes = builder.routes();
     Plan {
         mode: file.mode,
@@ -74,7 +74,7 @@ fn compile(file: &File, running: Option<&Plan>, problems: &mut Problems) -> Plan
         trusted: file.listen.trusted_proxies.clone(),
         routes,
         fallback,
-        fallback_voice,
+        fallback_presenter,
         gate: file.listen.max_in_flight.map(|max| targets::gate(max, false, &file::QueueKeys::default())),
         buffers,
         backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
@@ -150,7 +150,7 @@ struct Builder<'a> {
     limits: &'a HashMap<String, AppliedLimit>,
     metrics: &'a Metrics,
     body_timeout: Option<Duration>,
-    voices: Voices,
+    presenters: ErrorPresenters,
 }
 
 impl Builder<'_> {
@@ -208,7 +208,7 @@ impl Builder<'_> {
             [Some(&keys.errors), of_backend.map(|b| &b.errors), Some(&self.file.errors)].into_iter().flatten().collect();
         let layers = Layers { keys: policies, errors, body_timeout: self.body_timeout, mode: self.file.mode };
         let mut policy = layers.policy(self.problems);
-        let (voice, languages) = self.voices.compile(&layers, self.problems);
+        let (presenter, languages) = self.presenters.compile(&layers, self.problems);
         policy.errors.languages = languages;
         policy.leak_guard = keys.leak_guard.unwrap_or(false);
         policy.maintenance = keys.maintenance;
@@ -224,7 +224,7 @@ impl Builder<'_> {
             backend,
             gate,
             policy,
-            voice,
+            presenter,
             limits,
         };
         Some((rule, Arc::new(route)))

@@ -6,8 +6,8 @@ pub mod compile;
 mod gauges;
 mod limits;
 mod policies;
+mod presenters;
 mod targets;
-mod voices;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -45,7 +45,7 @@ pub struct Plan {
     /// Policy of answers that belong to no route.
     pub fallback: Policy,
     /// How they are told.
-    pub fallback_voice: Voice,
+    pub fallback_presenter: ErrorPresenter,
     /// All limits.
     pub limits: Vec<Arc<Limit>>,
     /// The store that gateways share, where there is one.
@@ -141,14 +141,14 @@ pub struct Route {
     /// What it wants.
     pub policy: Policy,
     /// How it tells its errors.
-    pub voice: Voice,
+    pub presenter: ErrorPresenter,
     /// Its rate limits, in the order written.
     pub limits: Vec<AppliedLimit>,
 }
 
 /// How a route tells its errors: the compiled half of its [`crate::policy::ErrorPolicy`].
 #[derive(Clone, Debug, Default)]
-pub struct Voice {
+pub struct ErrorPresenter {
     /// What must not leave.
     pub redactor: Arc<Redactor>,
     /// In whose words.

@@ -90,7 +90,7 @@ impl<'f> Layers<'f> {
             protocol: self.error(|keys| &keys.protocol).unwrap_or_default(),
             status_map: self.error(|keys| &keys.status_map).unwrap_or_default(),
             database_errors: self.error(|keys| &keys.database_errors).unwrap_or(false),
-            // The voice knows which languages there are.
+            // The presenter knows which languages there are.
             languages: Vec::new(),
             max_body: max_body.map_or(256 << 10, |at| at.value.min(MAX_BODY)) as usize,
             upstream_429: self.error(|keys| &keys.upstream_429).unwrap_or_default(),

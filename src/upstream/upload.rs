@@ -6,7 +6,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,68 +14,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use crate::body::Hold;
+use crate::body::{Hold, UploadProgress, UploadStage};
 use crate::data_rate::{DataRate, MinRate};
 use crate::failure::{Failure, Kind, classify};
-
-/// Where an upload stands, seen from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The upstream has not asked for more: it is slow, or nothing was asked yet.
-    WaitsForUpstream,
-    /// The client has not sent more.
-    WaitsForClient,
-    /// All of it is on its way.
-    Done,
-}
-
-/// Progress of an upload, shared between the body and the clocks of the attempt.
-#[derive(Debug)]
-pub struct Progress {
-    stage: AtomicU8,
-    bytes: AtomicU64,
-    /// Milliseconds since `start` of the last step.
-    moved: AtomicU64,
-    start: Instant,
-}
-
-impl Progress {
-    fn new(start: Instant) -> Arc<Self> {
-        Arc::new(Self { stage: AtomicU8::new(0), bytes: AtomicU64::new(0), moved: AtomicU64::new(0), start })
-    }
-
-    /// Where it stands.
-    pub fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Relaxed) {
-            0 => Stage::WaitsForUpstream,
-            1 => Stage::WaitsForClient,
-            _ => Stage::Done,
-        }
-    }
-
-    /// Bytes handed on so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// When it last moved.
-    pub fn moved(&self) -> Instant {
-        self.start + Duration::from_millis(self.moved.load(Ordering::Relaxed))
-    }
-
-    fn note(&self, stage: Stage, bytes: u64) {
-        let stage = match stage {
-            Stage::WaitsForUpstream => 0,
-            Stage::WaitsForClient => 1,
-            Stage::Done => 2,
-        };
-        self.stage.store(stage, Ordering::Relaxed);
-        if bytes > 0 || stage == 2 {
-            self.bytes.fetch_add(bytes, Ordering::Relaxed);
-            self.moved.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
-        }
-    }
-}
 
 /// The body of a request towards the upstream.
 #[derive(Debug)]
@@ -94,7 +34,7 @@ struct Stream {
     idle: Option<Duration>,
     rate: Option<DataRate>,
     clock: Option<(Pin<Box<Sleep>>, &'static str)>,
-    progress: Arc<Progress>,
+    progress: Arc<UploadProgress>,
 }
 
 /// What a body that streams is held to.
@@ -115,8 +55,8 @@ impl Upload {
     }
 
     /// A body that streams within its bounds. `before` was read of it already, and is within the limit.
-    pub fn stream(before: Bytes, body: Incoming, hold: Hold, bounds: Bounds) -> (Self, Arc<Progress>) {
-        let progress = Progress::new(Instant::now());
+    pub fn stream(before: Bytes, body: Incoming, hold: Hold, bounds: Bounds) -> (Self, Arc<UploadProgress>) {
+        let progress = UploadProgress::new(Instant::now());
         let left = bounds.limit.map(|limit| limit.saturating_sub(before.len() as u64));
         let before = (!before.is_empty()).then_some(before);
         let (idle, rate) = (bounds.idle, bounds.min_rate.map(DataRate::new));
@@ -125,10 +65,10 @@ impl Upload {
     }
 
     /// A body that is there.
-    pub fn whole(bytes: Bytes) -> (Self, Arc<Progress>) {
-        let progress = Progress::new(Instant::now());
+    pub fn whole(bytes: Bytes) -> (Self, Arc<UploadProgress>) {
+        let progress = UploadProgress::new(Instant::now());
         if bytes.is_empty() {
-            progress.note(Stage::Done, 0);
+            progress.note(UploadStage::Done, 0);
             return (Self(None), progress);
         }
         let hold = Hold::nothing();
@@ -154,7 +94,7 @@ impl Stream {
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
-            self.progress.note(Stage::WaitsForClient, 0);
+            self.progress.note(UploadStage::WaitsForClient, 0);
             return self.poll_clock(cx);
         };
         if self.clock.take().is_some()
@@ -195,7 +135,7 @@ impl Stream {
         if self.is_over() {
             self.done(size);
         } else {
-            self.progress.note(Stage::WaitsForUpstream, size);
+            self.progress.note(UploadStage::WaitsForUpstream, size);
         }
     }
 
@@ -205,7 +145,7 @@ impl Stream {
 
     /// All of it was read.
     fn done(&mut self, size: u64) {
-        self.progress.note(Stage::Done, size);
+        self.progress.note(UploadStage::Done, size);
         self.hold = Hold::nothing();
     }
 

@@ -12,9 +12,9 @@ use lockgate::observe::access_log::Style;
 use lockgate::observe::recorder::{LineSettings, Recorder};
 use lockgate::observe::writer::Sink;
 use lockgate::plan::compile;
+use lockgate::upstream::attempt::Upstreams;
 use lockgate::upstream::connect::connector::Connector;
 use lockgate::upstream::connect::resolve::Resolver;
-use lockgate::upstream::attempt::Upstreams;
 
 use crate::harness::Response;
 use crate::harness::contract::{assert_contract, assert_shape};

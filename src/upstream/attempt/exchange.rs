@@ -6,11 +6,12 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use crate::body::{UploadProgress, UploadStage};
 use crate::failure::{Failure, Kind, classify};
 use crate::policy::Timeouts;
 use crate::upstream::connect::pool::Connection;
 use crate::upstream::connect::wire::SocketState;
-use crate::upstream::upload::{Progress, Stage, Upload};
+use crate::upstream::upload::Upload;
 
 /// How an attempt ended without a response.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub struct Clocks<'a> {
     /// When the exchange begins.
     pub begin: Instant,
     /// The upload, when there is a body.
-    pub progress: Option<&'a Arc<Progress>>,
+    pub progress: Option<&'a Arc<UploadProgress>>,
     /// What is written is kept for another try.
     pub replays: bool,
 }
@@ -98,18 +99,18 @@ impl Clocks<'_> {
 
     /// What it means that `due` has come.
     fn verdict(&self, since: Instant, due: Instant) -> Verdict {
-        let stage = self.progress.map_or(Stage::Done, |progress| progress.stage());
+        let stage = self.progress.map_or(UploadStage::Done, |progress| progress.stage());
         if self.deadline.is_some_and(|deadline| deadline <= due) {
             // A client that has not sent its body by then has itself to blame.
-            return Verdict::Elapsed(if stage == Stage::WaitsForClient { Kind::RequestTimeout } else { Kind::TotalTimeout });
+            return Verdict::Elapsed(if stage == UploadStage::WaitsForClient { Kind::RequestTimeout } else { Kind::TotalTimeout });
         }
         if self.response_due(since).is_some_and(|now_due| now_due > due) {
             return Verdict::Moved;
         }
         match stage {
-            Stage::Done => Verdict::Elapsed(Kind::ResponseTimeout),
-            Stage::WaitsForUpstream => Verdict::Elapsed(Kind::UploadTimeout),
-            Stage::WaitsForClient => Verdict::ClientsTurn,
+            UploadStage::Done => Verdict::Elapsed(Kind::ResponseTimeout),
+            UploadStage::WaitsForUpstream => Verdict::Elapsed(Kind::UploadTimeout),
+            UploadStage::WaitsForClient => Verdict::ClientsTurn,
         }
     }
 }

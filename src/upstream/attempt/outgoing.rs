@@ -5,8 +5,9 @@ use std::sync::Arc;
 use http::{HeaderValue, Request};
 
 use super::replay::Replay;
+use crate::body::UploadProgress;
 use crate::upstream::heads::origin_form::origin_form;
-use crate::upstream::upload::{Progress, Upload};
+use crate::upstream::upload::Upload;
 
 /// A request that is complete except for what depends on the endpoint.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub struct OutgoingRequest {
     /// `Host` as the client sent it.
     pub client_host: Option<HeaderValue>,
     /// Progress of the body.
-    pub progress: Option<Arc<Progress>>,
+    pub progress: Option<Arc<UploadProgress>>,
     /// It carries connection authentication (NTLM, Negotiate).
     pub connection_auth: bool,
     /// Whether it may be sent again, and with which body.

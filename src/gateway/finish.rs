@@ -1,4 +1,4 @@
-//! The end of a visit: when the last byte went out, the connection goes back, the record is written, the place is free.
+//! The end of a response: when the last byte was handed over, the connection is returned, the record written and the permits freed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,56 +6,58 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::arrive::Trip;
+use super::admission::Permits;
 use super::grpc;
-use super::inspect::bytes_in;
+use super::request::RequestState;
 use crate::body::{Witness, filter_trailers};
 use crate::failure::Failure;
-use crate::observe::visit::End;
+use crate::observe::access_record::End;
 use crate::policy::Mode;
 use crate::redact;
-use crate::relay::Tail;
+use crate::relay::OnFinish;
 use crate::rpc;
 use crate::upstream::attempt::response::Lease;
 
-/// What a streamed answer still holds.
-pub(super) struct Rest {
-    pub(super) trip: Box<Trip>,
+/// What a streamed response holds until its end.
+pub(super) struct StreamEnd {
+    pub(super) state: Box<RequestState>,
+    /// Freed when the response was streamed.
+    pub(super) _permits: Permits,
     pub(super) lease: Option<Lease>,
     pub(super) mode: Mode,
-    pub(super) hurries: Hurries,
+    pub(super) read_bound: ReadBound,
 }
 
-/// When as much is read of an answer as there is. Before that little is read at once: a client that takes nothing holds little.
-pub(super) enum Hurries {
+/// When the bound on single reads of a response is lifted. Until then little is read at once, so that a client that takes nothing holds little.
+pub(super) enum ReadBound {
     /// Once the client's connection has taken more than its socket can hold.
     WhenTaken(Arc<AtomicBool>),
     /// Once so much of the answer was taken that it was not only read ahead.
     AfterAWhile,
-    /// It is so already.
-    Now,
+    /// It is lifted already.
+    Lifted,
 }
 
 /// Bytes of an answer of which not all were only read ahead.
 const A_WHILE: u64 = 256 * 1024;
 
-impl Tail for Rest {
+impl OnFinish for StreamEnd {
     fn sent(&mut self, bytes: u64) {
-        self.trip.visit.bytes_out += bytes;
-        let due = match &self.hurries {
-            Hurries::Now => false,
-            Hurries::WhenTaken(taken) => taken.load(Ordering::Relaxed),
-            Hurries::AfterAWhile => self.trip.visit.bytes_out > A_WHILE,
+        self.state.record.facts.bytes_out += bytes;
+        let due = match &self.read_bound {
+            ReadBound::Lifted => false,
+            ReadBound::WhenTaken(taken) => taken.load(Ordering::Relaxed),
+            ReadBound::AfterAWhile => self.state.record.facts.bytes_out > A_WHILE,
         };
         if let Some(lease) = self.lease.as_ref().filter(|_| due) {
             lease.lift_read_bound();
-            self.hurries = Hurries::Now;
+            self.read_bound = ReadBound::Lifted;
         }
     }
 
     fn trailers(&self, mut trailers: HeaderMap) -> Option<HeaderMap> {
-        let Some(route) = &self.trip.route else { return filter_trailers(trailers, redact::leaks) };
-        let redactor = &route.voice.redactor;
+        let Some(route) = &self.state.route else { return filter_trailers(trailers, redact::leaks) };
+        let redactor = &route.presenter.redactor;
         let grpc = trailers.contains_key(rpc::GRPC_STATUS);
         if grpc {
             grpc::tidy(&mut trailers, redactor, self.mode);
@@ -71,8 +73,8 @@ impl Tail for Rest {
 
     fn finished(mut self) {
         let now = Instant::now();
-        self.trip.visit.end = End::Complete;
-        self.trip.visit.ended = Some(now);
+        self.state.record.facts.end = End::Complete;
+        self.state.record.facts.ended = Some(now);
         if let Some(lease) = self.lease.take() {
             lease.finish(now);
         }
@@ -82,25 +84,19 @@ impl Tail for Rest {
         if let Some(lease) = self.lease.take() {
             lease.aborted(failure.kind);
         }
-        let visit = &mut self.trip.visit;
-        visit.end = End::Aborted;
-        visit.kind = Some(failure.kind);
-        visit.cause = failure.detail;
+        let facts = &mut self.state.record.facts;
+        facts.end = End::Aborted;
+        facts.kind = Some(failure.kind);
+        facts.cause = failure.detail;
     }
 }
 
-impl Drop for Rest {
-    fn drop(&mut self) {
-        self.trip.visit.bytes_in = bytes_in(&self.trip);
-    }
-}
+/// Holds the record of a response whose body is complete.
+pub(super) struct ReadyEnd(pub(super) Box<RequestState>);
 
-/// Holds the record of an answer that is ready.
-pub(super) struct Recorded(pub(super) Box<Trip>);
-
-impl Witness for Recorded {
+impl Witness for ReadyEnd {
     fn sent(&mut self, bytes: u64) {
-        self.0.visit.bytes_out = bytes;
-        self.0.visit.end = End::Complete;
+        self.0.record.facts.bytes_out = bytes;
+        self.0.record.facts.end = End::Complete;
     }
 }

@@ -1,19 +1,19 @@
-//! What will be told: a failure and what the upstream said of it become an [`Envelope`]. Nothing here writes bytes.
+//! Builds the [`Envelope`] of an error from the failure and from what the upstream sent. Writes no bytes.
 
 use std::time::SystemTime;
 
 use http::StatusCode;
 use http::header;
 
-use super::admit::whole_seconds;
-use super::arrive::Trip;
-use super::{Gateway, Said};
+use super::outcome::UpstreamError;
+use super::request::RequestState;
+use super::state::Gateway;
 use crate::envelope::{Debug, Envelope, Fields};
 use crate::failure::catalog::{VALIDATION_ERROR, code_of_status, grpc_status};
 use crate::failure::{Failure, Kind};
-use crate::header::retry_after_of;
+use crate::header::{retry_after_of, whole_seconds};
 use crate::message;
-use crate::plan::Voice;
+use crate::plan::ErrorPresenter;
 use crate::policy::{Mode, Policy, Upstream429};
 use crate::redact::{self, Redactor};
 use crate::report::Report;
@@ -26,39 +26,46 @@ const MAX_FIELDS: usize = 200;
 const MAX_SHOWN: usize = 16 * 1024;
 
 impl Gateway {
-    /// What will be told.
-    pub(super) fn envelope(&self, failure: &Failure, said: Option<&Said>, policy: &Policy, voice: &Voice, trip: &Trip) -> Envelope {
-        let status = status(failure, said, policy);
-        let accept = trip.context().wanted.language.as_ref().and_then(|value| value.to_str().ok());
+    /// Builds the envelope of an error.
+    pub(super) fn build_envelope(
+        &self,
+        failure: &Failure,
+        upstream: Option<&UpstreamError>,
+        policy: &Policy,
+        presenter: &ErrorPresenter,
+        state: &RequestState,
+    ) -> Envelope {
+        let status = status(failure, upstream, policy);
+        let accept = state.record.context.wanted.language.as_ref().and_then(|value| value.to_str().ok());
         let language = message::negotiate(accept, &policy.errors.languages).to_owned();
         let development = self.plan.mode == Mode::Development;
         // What a client did wrong is told in the upstream's words where they are clean; what a backend did wrong is not.
         let client_error = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
-        let fields = match said {
-            Some(said) if client_error => fields(said, development, &voice.redactor),
+        let fields = match upstream {
+            Some(upstream) if client_error => fields(upstream, development, &presenter.redactor),
             _ => Fields::new(),
         };
-        let code = code(failure, said, status, !fields.is_empty(), &voice.redactor);
-        let own = said.and_then(|said| own_message(&said.report, development, client_error, &voice.redactor));
+        let code = code(failure, upstream, status, !fields.is_empty(), &presenter.redactor);
+        let own = upstream.and_then(|upstream| own_message(&upstream.report, development, client_error, &presenter.redactor));
         let told_by_catalogue = own.is_none();
-        let key = if voice.messages.knows(&code) { code.as_str() } else { catalogue_code(failure, status, !fields.is_empty()) };
-        let message = own.unwrap_or_else(|| voice.messages.of_code(key, &language));
+        let key = if presenter.messages.knows(&code) { code.as_str() } else { catalogue_code(failure, status, !fields.is_empty()) };
+        let message = own.unwrap_or_else(|| presenter.messages.of_code(key, &language));
         Envelope {
             status,
             message,
             language: told_by_catalogue.then(|| language.clone()),
             spoken: language,
             fields,
-            retry_after: retry_after(failure, said, status, policy),
+            retry_after: retry_after(failure, upstream, status, policy),
             violated: failure.violated.clone(),
-            problem_type: said.filter(|_| client_error).and_then(|said| problem_type(said, &voice.redactor)),
+            problem_type: upstream.filter(|_| client_error).and_then(|upstream| problem_type(upstream, &presenter.redactor)),
             timestamp: SystemTime::now(),
-            request_id: trip.context().id.clone(),
-            method: trip.context().method.clone(),
-            path: trip.context().path().to_owned(),
-            grpc: said.and_then(own_grpc_status).unwrap_or_else(|| grpc_status(status.as_u16(), failure.kind.row().clock).number()),
-            rpc_id: said.and_then(|said| said.report.rpc_id.clone()).filter(|id| is_safe_id(id, &voice.redactor)),
-            debug: development.then(|| Box::new(debug(failure, said, trip))),
+            request_id: state.record.context.id.clone(),
+            method: state.record.context.method.clone(),
+            path: state.record.context.path().to_owned(),
+            grpc: upstream.and_then(own_grpc_status).unwrap_or_else(|| grpc_status(status.as_u16(), failure.kind.row().clock).number()),
+            rpc_id: upstream.and_then(|upstream| upstream.report.rpc_id.clone()).filter(|id| is_safe_id(id, &presenter.redactor)),
+            debug: development.then(|| Box::new(debug(failure, upstream, state))),
             code,
         }
     }
@@ -70,13 +77,13 @@ fn is_safe_id(id: &str, redactor: &Redactor) -> bool {
 }
 
 /// `grpc-status` of the upstream's own answer, when it tells of a failure.
-fn own_grpc_status(said: &Said) -> Option<u8> {
-    said.headers.get(rpc::GRPC_STATUS)?.to_str().ok()?.parse().ok().filter(|status| (1..=16).contains(status))
+fn own_grpc_status(upstream: &UpstreamError) -> Option<u8> {
+    upstream.headers.get(rpc::GRPC_STATUS)?.to_str().ok()?.parse().ok().filter(|status| (1..=16).contains(status))
 }
 
-fn status(failure: &Failure, said: Option<&Said>, policy: &Policy) -> StatusCode {
+fn status(failure: &Failure, upstream: Option<&UpstreamError>, policy: &Policy) -> StatusCode {
     let status = match failure.kind {
-        Kind::UpstreamClientError => said.map_or(400, |said| said.told),
+        Kind::UpstreamClientError => upstream.map_or(400, |upstream| upstream.effective_status),
         Kind::UpstreamRateLimited if policy.errors.upstream_429 == Upstream429::Unavailable => 503,
         kind => kind.row().status,
     };
@@ -110,24 +117,25 @@ fn own_message(report: &Report, development: bool, client_error: bool, redactor:
 
 /// An operator's rule decides. A client error keeps the upstream's own code when it is safe, and tells more than what was thrown where a trace or another
 /// internal stands beside it. A code of ours that promises something (`RATE_LIMITED`: nothing was processed) stays ours.
-fn code(failure: &Failure, said: Option<&Said>, status: StatusCode, has_fields: bool, redactor: &Redactor) -> String {
-    if let Some(code) = said.and_then(|said| said.code.clone()) {
+fn code(failure: &Failure, upstream: Option<&UpstreamError>, status: StatusCode, has_fields: bool, redactor: &Redactor) -> String {
+    if let Some(code) = upstream.and_then(|upstream| upstream.code.clone()) {
         return code;
     }
     let client = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
-    let own = said.filter(|_| client).and_then(|said| {
-        let code = redactor.clear_code(said.report.code.as_ref()?.raw())?;
+    let own = upstream.filter(|_| client).and_then(|upstream| {
+        let code = redactor.clear_code(upstream.report.code.as_ref()?.raw())?;
         let promises = matches!(code.as_str(), "RATE_LIMITED" | "OVERLOADED" | "SHUTTING_DOWN");
-        let dirty = || said.report.stack.is_some() || said.report.message.as_ref().is_some_and(|message| redactor.leaks(message.raw()));
+        let dirty =
+            || upstream.report.stack.is_some() || upstream.report.message.as_ref().is_some_and(|message| redactor.leaks(message.raw()));
         let unfit = promises || (redact::is_thrown(&code) && dirty());
         (!unfit).then_some(code)
     });
     own.unwrap_or_else(|| catalogue_code(failure, status, has_fields).to_owned())
 }
 
-fn fields(said: &Said, development: bool, redactor: &Redactor) -> Fields {
+fn fields(upstream: &UpstreamError, development: bool, redactor: &Redactor) -> Fields {
     let mut fields = Fields::new();
-    for (path, texts) in said.report.fields.iter().take(MAX_FIELDS) {
+    for (path, texts) in upstream.report.fields.iter().take(MAX_FIELDS) {
         let clear = |text: &Untrusted| if development { Some(Text::development(text)) } else { redactor.clear(text) };
         let texts: Vec<Text> = texts.iter().filter_map(clear).collect();
         if let Some(path) = redactor.clear_field(path).filter(|_| !texts.is_empty()) {
@@ -137,15 +145,15 @@ fn fields(said: &Said, development: bool, redactor: &Redactor) -> Fields {
     fields
 }
 
-fn problem_type(said: &Said, redactor: &Redactor) -> Option<String> {
-    let uri = said.report.problem_type.as_ref()?.raw();
+fn problem_type(upstream: &UpstreamError, redactor: &Redactor) -> Option<String> {
+    let uri = upstream.report.problem_type.as_ref()?.raw();
     let sound = uri.len() <= 256 && uri.parse::<http::Uri>().is_ok() && !redactor.leaks(uri);
     sound.then(|| uri.to_owned())
 }
 
-/// Seconds for 429 and 503: what the failing part knows, what the upstream said (capped), else the default.
-fn retry_after(failure: &Failure, said: Option<&Said>, status: StatusCode, policy: &Policy) -> Option<u64> {
-    let told = said.and_then(|said| said.headers.get(header::RETRY_AFTER)).and_then(retry_after_of);
+/// Seconds for 429 and 503: what the failing part knows, what the upstream upstream (capped), else the default.
+fn retry_after(failure: &Failure, upstream: Option<&UpstreamError>, status: StatusCode, policy: &Policy) -> Option<u64> {
+    let told = upstream.and_then(|upstream| upstream.headers.get(header::RETRY_AFTER)).and_then(retry_after_of);
     let asked = failure.retry_after.or(told.map(|told| told.min(policy.errors.retry_after_max)));
     let needed = matches!(status.as_u16(), 429 | 503);
     let wait = if needed { asked.unwrap_or(policy.errors.retry_after) } else { asked? };
@@ -153,21 +161,21 @@ fn retry_after(failure: &Failure, said: Option<&Said>, status: StatusCode, polic
 }
 
 /// The inside view, development mode only.
-fn debug(failure: &Failure, said: Option<&Said>, trip: &Trip) -> Debug {
+fn debug(failure: &Failure, upstream: Option<&UpstreamError>, state: &RequestState) -> Debug {
     let row = failure.kind.row();
     let reason = if row.reason.is_empty() { row.cause } else { row.reason };
     let shown = |text: &Untrusted| Text::development(&Untrusted::new(text.raw().chars().take(MAX_SHOWN).collect::<String>()));
-    let exception = said.and_then(|said| said.report.exception.as_ref()).map(shown);
+    let exception = upstream.and_then(|upstream| upstream.report.exception.as_ref()).map(shown);
     Debug {
-        upstream_status: said.map(|said| said.status),
-        backend: trip.route.as_ref().filter(|_| trip.visit.dispatched).map(|route| route.backend.name.to_string()),
-        endpoint: trip.visit.trail.endpoint.as_ref().map(ToString::to_string),
-        attempts: trip.visit.trail.attempts,
+        upstream_status: upstream.map(|upstream| upstream.status),
+        backend: state.route.as_ref().filter(|_| state.record.facts.dispatched).map(|route| route.backend.name.to_string()),
+        endpoint: state.record.facts.trail.endpoint.as_ref().map(ToString::to_string),
+        attempts: state.record.facts.trail.attempts,
         reason: reason.to_owned(),
         exception: exception.or_else(|| failure.detail.as_deref().map(|detail| Text::own(detail.to_owned()))),
-        stack: said.and_then(|said| said.report.stack.as_ref()).map(shown),
-        cause: said.and_then(|said| said.report.cause.as_ref()).map(shown),
-        certainty: said.filter(|said| !said.body.is_blank()).map(|said| said.report.certainty.word()),
-        body: said.filter(|said| !said.body.is_blank()).map(|said| shown(&said.body)),
+        stack: upstream.and_then(|upstream| upstream.report.stack.as_ref()).map(shown),
+        cause: upstream.and_then(|upstream| upstream.report.cause.as_ref()).map(shown),
+        certainty: upstream.filter(|upstream| !upstream.body.is_blank()).map(|upstream| upstream.report.certainty.word()),
+        body: upstream.filter(|upstream| !upstream.body.is_blank()).map(|upstream| shown(&upstream.body)),
     }
 }

@@ -10,9 +10,9 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
 
-use super::Trouble;
 use super::heads::guard_headers;
-use super::inspect::{Content, Opened, Passage};
+use super::outcome::{Content, ErrorOutcome, Passed};
+use super::prepared::Prepared;
 use super::read::{Decoded, broken_off, decoded, header_text, inside, reading_clocks};
 use crate::failure::{Failure, Kind};
 use crate::limit::reserve::{Reserve, Share};
@@ -24,8 +24,8 @@ use crate::upstream::heads::response::describes_body;
 const WHOLE: usize = 64 * 1024;
 
 /// Begins to watch a success.
-pub(super) async fn watch(mut reply: Opened, route: &Route, buffers: &Arc<Reserve>) -> Result<Passage, Trouble> {
-    guard_headers(&mut reply.headers, &route.voice.redactor);
+pub(super) async fn guard(mut reply: Prepared, route: &Route, buffers: &Arc<Reserve>) -> Result<Passed, ErrorOutcome> {
+    guard_headers(&mut reply.headers, &route.presenter.redactor);
     let content_type = header_text(&reply.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     let texts = ["json", "xml", "html", "text/", "javascript", "graphql", "yaml", "x-www-form", "multipart"];
     if !content_type.is_empty() && !texts.iter().any(|word| content_type.contains(word)) {
@@ -56,7 +56,7 @@ pub(super) async fn watch(mut reply: Opened, route: &Route, buffers: &Arc<Reserv
     if read.truncated {
         return Ok(guarded(reply.stream_after(share.hold(read.bytes).into())));
     }
-    let Opened { status, headers, lease, .. } = reply;
+    let Prepared { status, headers, lease, .. } = reply;
     lease.finish(tokio::time::Instant::now());
     whole(status, headers, &read, route, share)
 }
@@ -64,29 +64,29 @@ pub(super) async fn watch(mut reply: Opened, route: &Route, buffers: &Arc<Reserv
 /// Digests of a body that may not stay as it is.
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
-fn unguardable(why: &str) -> Trouble {
+fn unguardable(why: &str) -> ErrorOutcome {
     Failure::because(Kind::UpstreamError, why).into()
 }
 
-fn guarded(mut passage: Passage) -> Passage {
-    if let Content::Stream { guarded, .. } = &mut passage.content {
+fn guarded(mut passed: Passed) -> Passed {
+    if let Content::Stream { guarded, .. } = &mut passed.content {
         *guarded = true;
         // They would describe a body that may not stay as it is.
         for name in [header::ETAG].into_iter().chain(DIGESTS.map(HeaderName::from_static)) {
-            passage.headers.remove(name);
+            passed.headers.remove(name);
         }
     }
-    passage
+    passed
 }
 
 /// All of the body is there.
-fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &Route, mut share: Share) -> Result<Passage, Trouble> {
+fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &Route, mut share: Share) -> Result<Passed, ErrorOutcome> {
     let policy = &route.policy;
     let Decoded { text, whole: true, .. } = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
         return Err(unguardable("a coding that cannot be undone to its end cannot be guarded"));
     };
-    if let Some(trouble) = inside(&text, status.as_u16(), &mut headers, policy) {
-        return Err(trouble);
+    if let Some(outcome) = inside(&text, status.as_u16(), &mut headers, policy) {
+        return Err(outcome);
     }
     // What was coded takes more than was reserved for it.
     if !share.grow(text.len().saturating_sub(read.bytes.len())) {
@@ -94,14 +94,14 @@ fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &R
     }
     // Letters of two or four bytes without a mark are no text of any charset that was declared: they are judged by their low bytes.
     let narrow = text.contains('\0').then(|| text.replace('\0', ""));
-    let bytes = match narrow.as_deref().or(Some(text.as_str())).and_then(|text| route.voice.redactor.document(text)) {
+    let bytes = match narrow.as_deref().or(Some(text.as_str())).and_then(|text| route.presenter.redactor.document(text)) {
         Some(clean) => {
             route.metrics.masked();
             replaced(&mut headers, clean)
         }
         None => Bytes::copy_from_slice(&read.bytes),
     };
-    Ok(Passage { status, headers, content: Content::Ready(share.hold(bytes)) })
+    Ok(Passed { status, headers, content: Content::Ready(share.hold(bytes)) })
 }
 
 /// Headers of a body that was rewritten as UTF-8.

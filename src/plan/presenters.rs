@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Voice;
+use super::ErrorPresenter;
 use super::policies::Layers;
 use crate::config::diagnose::Problems;
 use crate::config::section::At;
@@ -21,15 +21,15 @@ const MAX_FILES: usize = 100;
 
 /// What was compiled before.
 #[derive(Default)]
-pub(super) struct Voices {
+pub(super) struct ErrorPresenters {
     messages: HashMap<String, Arc<Messages>>,
     redactors: HashMap<(Vec<String>, Vec<String>), Arc<Redactor>>,
     templates: HashMap<(String, String), Arc<Template>>,
 }
 
-impl Voices {
-    /// The voice of these layers, and the languages it has: those that were asked for, or all.
-    pub(super) fn compile(&mut self, layers: &Layers<'_>, problems: &mut Problems) -> (Voice, Vec<String>) {
+impl ErrorPresenters {
+    /// The presenter of these layers, and the languages it has: those that were asked for, or all.
+    pub(super) fn compile(&mut self, layers: &Layers<'_>, problems: &mut Problems) -> (ErrorPresenter, Vec<String>) {
         let messages = self.messages(layers.error(|keys| &keys.messages), problems);
         if layers.error(|keys| &keys.languages).is_some_and(|list| list.is_empty()) {
             problems.add(None, "`languages` names no language", "leave it out for all that there are");
@@ -38,7 +38,7 @@ impl Voices {
         let languages = languages.unwrap_or_else(|| all_of(&messages));
         let redactor = self.redactor(layers, problems);
         let template = self.template(layers, problems);
-        (Voice { redactor, messages, template }, languages)
+        (ErrorPresenter { redactor, messages, template }, languages)
     }
 
     fn messages(&mut self, directory: Option<At<String>>, problems: &mut Problems) -> Arc<Messages> {

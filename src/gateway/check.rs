@@ -1,0 +1,118 @@
+//! Rejects requests that no route may get: too large, malformed, looped, or while the gateway shuts down.
+
+use http::{HeaderValue, Version};
+
+use super::request::Request;
+use super::state::{Client, Gateway};
+use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET};
+use crate::failure::{Failure, Kind};
+use crate::upstream::heads::request as heads;
+
+/// Rejects requests that no route may get.
+pub(super) fn check(gateway: &Gateway, client: &Client, request: Request<'_>) -> Result<(), Failure> {
+    let seen = request.seen;
+    if gateway.lifecycle.is_closing() {
+        return Err(Kind::ShuttingDown.into());
+    }
+    if client.surplus {
+        return Err(Failure::because(Kind::Overloaded, "listen.max_connections is reached"));
+    }
+    if seen.looped {
+        return Err(Kind::LoopDetected.into());
+    }
+    if heads::is_forbidden(&request.context.method) {
+        return Err(Failure {
+            allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
+            ..Failure::new(Kind::MethodNotAllowed)
+        });
+    }
+    let (bytes, fields) = seen.size();
+    if bytes > gateway.plan.listen.max_header_size || fields > MAX_REQUEST_FIELDS {
+        return Err(Kind::HeadersTooLarge.into());
+    }
+    if request.context.uri.path_and_query().map_or(0, |target| target.as_str().len()) > MAX_REQUEST_TARGET {
+        return Err(Kind::UriTooLong.into());
+    }
+    match &seen.rare().expect {
+        Some(expect) if !heads::is_continue(expect) => return Err(Kind::ExpectationFailed.into()),
+        _ => {}
+    }
+    check_host(request)
+}
+
+/// Exactly one valid host (RFC 9112 3.2); an absolute form or `:authority` must agree with it.
+fn check_host(request: Request<'_>) -> Result<(), Failure> {
+    let bad = |why: &str| Err(Failure::because(Kind::BadRequest, why));
+    let authority = request.context.uri.authority();
+    if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+        return bad("user information in the authority");
+    }
+    match (request.seen.hosts, authority, &request.seen.host) {
+        (0, None, _) if request.version == Version::HTTP_10 => Ok(()),
+        (0, None, _) => bad("no Host"),
+        (0, Some(_), _) => Ok(()),
+        (1, None, Some(host)) if is_host(host) => Ok(()),
+        (1, Some(authority), Some(host)) if is_same_host(authority.as_str(), host, request.context.uri.scheme_str()) => Ok(()),
+        (1, ..) => bad("the Host is not valid or not the authority of the target"),
+        _ => bad("more than one Host"),
+    }
+}
+
+/// The same host and port, where the default port of the scheme need not be written (RFC 9110 4.2.3).
+fn is_same_host(authority: &str, host: &HeaderValue, scheme: Option<&str>) -> bool {
+    let port = if scheme == Some("https") { ":443" } else { ":80" };
+    let bare = |text: &str| text.strip_suffix(port).or(text.strip_suffix(':')).unwrap_or(text).to_ascii_lowercase();
+    let is_equal = host.as_bytes().eq_ignore_ascii_case(authority.as_bytes());
+    is_equal || host.to_str().is_ok_and(|host| bare(host) == bare(authority))
+}
+
+/// A valid host, perhaps with a port (RFC 9110 7.2).
+fn is_host(host: &HeaderValue) -> bool {
+    is_plain_host(host.as_bytes()) || host.to_str().is_ok_and(is_authority)
+}
+
+/// What nearly every host is: letters, digits, dots and dashes, then perhaps a port.
+fn is_plain_host(host: &[u8]) -> bool {
+    let name = host.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')).count();
+    match &host[name..] {
+        [] => name > 0,
+        [b':', digits @ ..] => name > 0 && digits.len() < 6 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+fn is_authority(text: &str) -> bool {
+    let Ok(authority) = text.parse::<http::uri::Authority>() else { return false };
+    let name = authority.host();
+    let port = authority.as_str().get(name.len()..).unwrap_or_default();
+    // `http` takes anything behind the colon; RFC 3986 3.2.3 digits only.
+    let port_is_sound = port.is_empty() || (port.len() <= 6 && port.starts_with(':') && port[1..].bytes().all(|b| b.is_ascii_digit()));
+    // RFC 3986 allows sub-delimiters; no name has them, and some readers take a comma for the end of it.
+    !name.is_empty() && port_is_sound && !authority.as_str().contains(['@', ',', ';', '!', '$', '&', '\'', '(', ')', '*', '+', '='])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_validated() {
+        let host = |text: &'static str| is_host(&HeaderValue::from_static(text));
+        assert!(host("shop.example.com:8080") && host("[::1]:80") && host("a_b") && host("h:"));
+        for list in ["h,evil", ",", "h;x", "a=b", "h, evil", "h*"] {
+            assert!(!host(list), "{list}");
+        }
+        let same = |authority, host: &'static str, scheme| is_same_host(authority, &HeaderValue::from_static(host), Some(scheme));
+        assert!(same("shop.example:80", "shop.example", "http") && same("SHOP.example", "shop.example:80", "http"));
+        assert!(same("shop.example:443", "shop.example", "https") && !same("shop.example:443", "shop.example", "http"));
+        assert!(!same("shop.example:8080", "shop.example", "http") && !same("a", "b", "http"));
+        assert!(!host("") && !host("a b") && !host("a/b") && !host("u@h") && !host("h:x") && !host(":80") && !host("h:123456"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_plain_host_is_an_authority(text in "[a-zA-Z0-9.:@_-]{0,12}") {
+            proptest::prop_assert!(!is_plain_host(text.as_bytes()) || is_authority(&text));
+        }
+    }
+}

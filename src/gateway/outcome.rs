@@ -1,0 +1,71 @@
+//! How a request may end: a response that goes to the client, or an error that becomes an envelope.
+//!
+//! Plain data; `answer` turns both into bytes.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use hyper::body::Incoming;
+
+use super::admission::Quotas;
+use crate::failure::Failure;
+use crate::relay::{BodyClocks, Prefix};
+use crate::report::Report;
+use crate::text::Untrusted;
+use crate::upstream::attempt::response::Lease;
+
+/// A response that may go to the client.
+pub(super) struct Passed {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) content: Content,
+}
+
+/// Its body.
+#[allow(clippy::large_enum_variant, reason = "the large one is the usual one: a box would cost every success an allocation")]
+pub(super) enum Content {
+    /// Streams from the upstream.
+    Stream { prefix: Prefix, body: Incoming, lease: Lease, clocks: BodyClocks, guarded: bool },
+    /// Is complete, and holds its share of the memory for bodies.
+    Ready(Bytes),
+}
+
+/// A request that ends in an error.
+#[derive(Debug)]
+pub(super) struct ErrorOutcome {
+    pub(super) failure: Failure,
+    /// What the upstream sent, where it sent something.
+    pub(super) upstream: Option<Box<UpstreamError>>,
+    /// Quotas for the `RateLimit` headers. In a box: an outcome is moved often, and few have any.
+    pub(super) quotas: Option<Box<Quotas>>,
+}
+
+/// An upstream's own error.
+#[derive(Debug)]
+pub(super) struct UpstreamError {
+    /// Status of the response.
+    pub(super) status: u16,
+    /// Status of the error, where it is another than that of the response (errors inside 2xx).
+    pub(super) effective_status: u16,
+    pub(super) headers: HeaderMap,
+    /// The code that an operator's rule gives.
+    pub(super) code: Option<String>,
+    pub(super) report: Report,
+    pub(super) body: Untrusted,
+    pub(super) truncated: bool,
+    /// The page, where a browser may see it as it is.
+    pub(super) page: Option<Bytes>,
+}
+
+impl UpstreamError {
+    /// True when the upstream declared JSON.
+    pub(super) fn is_json(&self) -> bool {
+        let content_type = self.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        content_type.to_ascii_lowercase().windows(4).any(|part| part == b"json")
+    }
+}
+
+impl<F: Into<Failure>> From<F> for ErrorOutcome {
+    fn from(failure: F) -> Self {
+        Self { failure: failure.into(), upstream: None, quotas: None }
+    }
+}

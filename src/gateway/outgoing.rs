@@ -1,0 +1,155 @@
+//! Makes the request that goes upstream: headers, body and target.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Uri};
+
+use super::buffer;
+use super::deadline;
+use super::payload::Payload;
+use super::request::{Inbound, Request};
+use super::state::{Client, Gateway};
+use crate::body::UploadProgress;
+use crate::failure::{Failure, Kind};
+use crate::observe::access_record::Facts;
+use crate::plan::Route;
+use crate::policy::Policy;
+use crate::upstream::attempt::outgoing::OutgoingRequest;
+use crate::upstream::attempt::replay::Replay;
+use crate::upstream::choose::balance::{Balance, HashKey, stable_hash};
+use crate::upstream::heads::origin_form::origin_form;
+use crate::upstream::heads::request::{self as heads, Additions};
+use crate::upstream::upload::{Bounds, Upload};
+
+/// Makes the request that goes upstream.
+///
+/// # Errors
+/// The deadline has passed, or the target is not valid.
+pub(super) fn outgoing(
+    gateway: &Gateway,
+    client: &Client,
+    route: &Route,
+    (request, facts): (Request<'_>, &mut Facts),
+    Inbound { mut headers, payload }: Inbound,
+    deadline: Option<tokio::time::Instant>,
+) -> Result<OutgoingRequest, Failure> {
+    let policy = &route.policy;
+    let client_host = request.host_header();
+    let connection_auth = request.seen.connection_auth;
+    let repeatable = !connection_auth && buffer::is_repeatable(route, request, &headers);
+    let key = affinity(route, request, &headers);
+    let add = Additions {
+        peer: &client.peer,
+        client: request.context.client,
+        id: &request.context.id,
+        via: &gateway.via,
+        host: client_host.as_ref(),
+        scheme: "http",
+    };
+    let trace = heads::prepare(&mut headers, request.seen, &add);
+    let edited = edit(&mut headers, policy, request);
+    facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
+    deadline::write(&mut headers, deadline, request)?;
+    let Body { upload, progress, replay } = body(policy, &mut headers, request, payload);
+    facts.upload.clone_from(&progress);
+    let target = target(&request.context.uri, policy.strip_prefix.as_deref())?;
+    let request = origin_form(request.context.method.clone(), target, headers, upload)?;
+    let replay = if repeatable { replay } else { Replay::Never };
+    Ok(OutgoingRequest { request: Some(request), client_host, progress, connection_auth, replay, key })
+}
+
+/// Applies what the route says about request headers. True when the operator edits them.
+fn edit(headers: &mut HeaderMap, policy: &Policy, request: Request<'_>) -> bool {
+    if policy.leak_guard {
+        // A guarded body must be readable as it passes.
+        headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    if let Some(prefix) = &policy.strip_prefix {
+        heads::tell_prefix(headers, prefix);
+    }
+    let edits = &policy.request_headers;
+    if edits.is_empty() {
+        return false;
+    }
+    // A name with unusual characters in the operator's edits has a plain twin.
+    if request.seen.has_odd_names() || edits.has_odd_names {
+        heads::remove_twins(headers, edits.remove.iter().chain(edits.set.iter().map(|(name, _)| name)));
+    }
+    for name in &edits.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &edits.set {
+        headers.insert(name.clone(), value.clone());
+    }
+    true
+}
+
+/// The body as it is sent, and what of it another attempt could send.
+struct Body {
+    upload: Upload,
+    progress: Option<Arc<UploadProgress>>,
+    replay: Replay,
+}
+
+fn body(policy: &Policy, headers: &mut HeaderMap, request: Request<'_>, payload: Payload) -> Body {
+    match payload {
+        Payload::Empty => Body { upload: Upload::empty(), progress: None, replay: Replay::Whole(Bytes::new()) },
+        Payload::Held(bytes) => {
+            // The length is known now, whatever the framing was; hyper writes it, except for an empty body.
+            headers.remove(http::header::CONTENT_LENGTH);
+            if bytes.is_empty() {
+                headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            let (upload, progress) = Upload::whole(bytes.clone());
+            let may_repeat = policy.retry.as_ref().is_none_or(|retry| bytes.len() <= retry.max_body);
+            Body { upload, progress: Some(progress), replay: if may_repeat { Replay::Whole(bytes) } else { Replay::Never } }
+        }
+        Payload::Streaming { before, body, hold } => {
+            if http_body::Body::size_hint(&body).exact().is_none() {
+                // Content of unknown length, whatever the method (RFC 9110 9.3.1): hyper would not send it with GET or HEAD.
+                headers.insert(http::header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+            let bounds =
+                Bounds { limit: policy.request_body_limit, idle: policy.timeouts.request_body, min_rate: request.min_rate(policy) };
+            let (upload, progress) = Upload::stream(before, body, hold, bounds);
+            Body { upload, progress: Some(progress), replay: Replay::Never }
+        }
+    }
+}
+
+/// Hash of the key by which the backend balances.
+fn affinity(route: &Route, request: Request<'_>, headers: &HeaderMap) -> Option<u64> {
+    let Balance::Hash(key) = &route.backend.settings.balance else { return None };
+    Some(match key {
+        HashKey::ClientIp => match request.context.client {
+            IpAddr::V4(v4) => stable_hash(&v4.octets()),
+            IpAddr::V6(v6) => stable_hash(&v6.octets()),
+        },
+        HashKey::Header(name) => stable_hash(headers.get(name).map_or(b"", HeaderValue::as_bytes)),
+    })
+}
+
+/// Path and query for the upstream: the bytes that were decided on, less the prefix.
+fn target(uri: &Uri, prefix: Option<&str>) -> Result<PathAndQuery, Failure> {
+    let whole = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    let Some(rest) = prefix.and_then(|prefix| whole.as_str().strip_prefix(prefix)) else { return Ok(whole) };
+    let stripped = if rest.starts_with('/') { PathAndQuery::try_from(rest) } else { PathAndQuery::try_from(format!("/{rest}")) };
+    stripped.map_err(|error| Failure::because(Kind::BadRequest, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_stripped_from_the_bytes_as_sent() {
+        let stripped = |uri: &str| target(&uri.parse().unwrap(), Some("/orders")).unwrap().to_string();
+        assert_eq!(stripped("/orders/7?x=%2F"), "/7?x=%2F");
+        assert_eq!(stripped("/orders"), "/");
+        assert_eq!(stripped("/orders?x=1"), "/?x=1");
+        assert_eq!(target(&"http://h/a".parse().unwrap(), None).unwrap(), "/a");
+    }
+}

@@ -1,0 +1,151 @@
+//! A request as it arrived, and its record.
+//!
+//! The part that goes upstream ([`Inbound`]) is owned by the stage that has it. What all stages read ([`Request`]) never changes.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::payload::Payload;
+use super::state::Gateway;
+use crate::body::Hold;
+use crate::context::{Dialect, Peer, RequestContext, RequestId, Wanted};
+use crate::data_rate::MinRate;
+use crate::failure::Failure;
+use crate::observe::access_record::{AccessRecord, Facts};
+use crate::plan::Route;
+use crate::policy::Policy;
+use crate::render::negotiate::Asked;
+use crate::upstream::heads::request::{self, Seen};
+
+/// One request in the gateway: what arrived, and the record that is written when this is dropped.
+#[derive(Debug)]
+pub(super) struct RequestState {
+    pub(super) record: AccessRecord,
+    /// Its route, once it is found.
+    pub(super) route: Option<Arc<Route>>,
+    seen: Seen,
+    version: Version,
+}
+
+/// The part of a request that goes upstream.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload,
+}
+
+/// A request as all stages see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) context: &'a RequestContext,
+    /// What the scan of the headers found.
+    pub(super) seen: &'a Seen,
+    pub(super) version: Version,
+}
+
+/// A request that hyper never saw: what is known of it, and why it is rejected.
+#[derive(Debug)]
+pub struct Early {
+    /// Why it is rejected.
+    pub failure: Failure,
+    /// Method of the request line, or `-`.
+    pub method: Method,
+    /// Target of the request line, or `/`.
+    pub uri: Uri,
+    /// What the client can read, where that is known.
+    pub wanted: Wanted,
+}
+
+impl RequestState {
+    /// Takes a request apart: one scan of the headers, one record. The state is on the heap, as it lives until the last byte is sent.
+    pub(super) fn arrive(gateway: &Gateway, peer: &Peer, request: http::Request<Incoming>, hold: Hold) -> (Box<Self>, Inbound) {
+        let (parts, body) = request.into_parts();
+        let arrival = Instant::now();
+        let wall = gateway.wall.at(arrival);
+        let (seen, wanted) = request::scan(&parts.headers, gateway.pseudonym());
+        let context = RequestContext {
+            id: seen.accepted_id(peer).unwrap_or_else(|| RequestId::generate(wall)),
+            arrival,
+            wall,
+            method: parts.method,
+            uri: parts.uri,
+            client: seen.client(peer, &gateway.plan.trusted),
+            wanted,
+        };
+        (Self::new(gateway, context, seen, parts.version), Inbound { headers: parts.headers, payload: Payload::new(body, hold) })
+    }
+
+    /// The state of a request that hyper never saw.
+    pub(super) fn early(gateway: &Gateway, peer: &Peer, early: &Early) -> Box<Self> {
+        let arrival = Instant::now();
+        let wall = gateway.wall.at(arrival);
+        let context = RequestContext {
+            id: RequestId::generate(wall),
+            arrival,
+            wall,
+            method: early.method.clone(),
+            uri: early.uri.clone(),
+            client: peer.address.ip().to_canonical(),
+            wanted: early.wanted.clone(),
+        };
+        Self::new(gateway, context, Seen::default(), Version::HTTP_11)
+    }
+
+    fn new(gateway: &Gateway, context: RequestContext, seen: Seen, version: Version) -> Box<Self> {
+        gateway.recorder.arrived();
+        let record = AccessRecord::new(Arc::clone(&gateway.recorder) as _, context);
+        Box::new(Self { record, route: None, seen, version })
+    }
+
+    /// The request as it arrived.
+    pub(super) const fn request(&self) -> Request<'_> {
+        Request { context: &self.record.context, seen: &self.seen, version: self.version }
+    }
+
+    /// The request, and what is recorded of it.
+    pub(super) const fn parts(&mut self) -> (Request<'_>, &mut Facts) {
+        let request = Request { context: &self.record.context, seen: &self.seen, version: self.version };
+        (request, &mut self.record.facts)
+    }
+}
+
+impl<'a> Request<'a> {
+    /// What the client can read.
+    pub(super) fn asked(self) -> Asked<'a> {
+        let wanted = &self.context.wanted;
+        let accept = wanted.accept.as_ref().and_then(|value| value.to_str().ok());
+        Asked { accept, dialect: wanted.dialect, browser: wanted.browser, answered_json: false }
+    }
+
+    /// The host that the client named, as a header value; without a copy where it came as one.
+    pub(super) fn host_header(self) -> Option<HeaderValue> {
+        let authority = self.context.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        authority.or_else(|| self.seen.host.clone())
+    }
+
+    /// The host that the client named: `:authority` or absolute form before `Host` (RFC 9112 3.2.2).
+    pub(super) fn host(self) -> Option<&'a str> {
+        let authority = self.context.uri.authority().map(http::uri::Authority::as_str);
+        authority.or_else(|| self.seen.host.as_ref().and_then(|host| host.to_str().ok()))
+    }
+
+    /// True for a gRPC call, whose messages may flow for as long as both sides like.
+    pub(super) const fn is_grpc(self) -> bool {
+        matches!(self.context.wanted.dialect, Some(Dialect::Grpc | Dialect::GrpcWeb))
+    }
+
+    /// The least rate of its bodies.
+    pub(super) fn min_rate(self, policy: &Policy) -> MinRate {
+        policy.min_rate.filter(|_| !self.is_grpc())
+    }
+
+    /// The method that a CORS preflight asks about; `None` for any other request.
+    pub(super) fn preflight_method(self) -> Option<Method> {
+        let preflight = self.context.method == Method::OPTIONS && self.context.wanted.origin.is_some();
+        let asked = self.seen.rare().preflight_method.as_ref().filter(|_| preflight)?;
+        Method::from_bytes(asked.as_bytes()).ok()
+    }
+}

@@ -1,0 +1,90 @@
+//! What requests share: the gateway of a core, its lifecycle, and the client connection.
+//!
+//! Plain data. Knows nothing of the stages of a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use http::HeaderValue;
+use tokio::sync::Notify;
+
+use crate::context::{Peer, WallClock};
+use crate::limit::shared::Shared;
+use crate::observe::recorder::Recorder;
+use crate::plan::Plan;
+use crate::upstream::attempt::Upstreams;
+use crate::upstream::attempt::private::Private;
+
+/// One core's gateway: everything that a request of this core may use.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The compiled configuration.
+    pub plan: Arc<Plan>,
+    /// Opens connections to upstreams.
+    pub upstreams: Upstreams,
+    /// The store of limits that gateways share.
+    pub shared: Option<Shared>,
+    /// Writes the access log and the metrics.
+    pub recorder: Arc<Recorder>,
+    /// `1.1 lockgate-...`: the pseudonym of this process in `Via`, which shows a loop.
+    pub via: HeaderValue,
+    /// The state of the shutdown.
+    pub lifecycle: Arc<Lifecycle>,
+    /// Wall time, which the core's upkeep sets.
+    pub wall: WallClock,
+    /// Wakes requests under way when `drain_timeout` has elapsed.
+    pub over: Notify,
+}
+
+impl Gateway {
+    /// The pseudonym alone, without the protocol version of `via`.
+    pub(super) fn pseudonym(&self) -> &str {
+        self.via.to_str().unwrap_or_default().strip_prefix("1.1 ").unwrap_or_default()
+    }
+}
+
+/// The state of a shutdown; shared by all cores and the admin listener.
+#[derive(Debug, Default)]
+pub struct Lifecycle(AtomicU8);
+
+impl Lifecycle {
+    /// Listeners are open.
+    pub fn started(&self) {
+        self.0.store(1, Ordering::Release);
+    }
+
+    /// Not ready any more, but still serving.
+    pub fn draining(&self) {
+        self.0.store(2, Ordering::Release);
+    }
+
+    /// New requests are rejected.
+    pub fn closing(&self) {
+        self.0.store(3, Ordering::Release);
+    }
+
+    /// True while load balancers should send requests.
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 1
+    }
+
+    /// True when new requests are rejected.
+    pub fn is_closing(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 3
+    }
+}
+
+/// One client connection, as its requests see it.
+#[derive(Debug)]
+pub struct Client {
+    /// The gateway of its core.
+    pub gateway: Arc<Gateway>,
+    /// The peer.
+    pub peer: Peer,
+    /// Upstream connections that belong to it.
+    pub private: Private,
+    /// It is over the connection limit: its requests are rejected.
+    pub surplus: bool,
+    /// It has taken more than its socket can hold, so what is read for it does not pile up.
+    pub takes: Arc<AtomicBool>,
+}
