@@ -11,7 +11,7 @@ use crate::failure::catalog::Row;
 pub(super) enum Format {
     /// Columns for a terminal
     Text,
-    /// The table of the README
+    /// A Markdown table, as in docs/errors.md
     Markdown,
     /// One JSON array
     Json,

@@ -1,6 +1,6 @@
 //! The one table of everything that can go wrong: what it is called, what the client is told, and what it weighs.
 //!
-//! `lockgate errors`, the README's table, the metrics and the tests read this table; nothing repeats it. It knows nothing
+//! `lockgate errors`, the table in docs/errors.md, the metrics and the tests read this table; nothing repeats it. It knows nothing
 //! of how a failure was found (`classify`) or how it is written (`render`).
 
 use super::Kind;

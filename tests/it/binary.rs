@@ -1,4 +1,6 @@
-//! The shipped binary: command line, exit codes, signals, and every configuration and console block of the documents.
+//! The shipped binary: command line, exit codes and signals; `documents` executes what the documents show.
+
+mod documents;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -189,101 +191,6 @@ fn help_and_version_teach() {
     let (commit, profile) = told.and_then(|told| told.split_once(", ")).unwrap_or_else(|| panic!("{version}"));
     assert!(!commit.is_empty() && matches!(profile, "debug" | "release" | "pgo"), "{version}");
     assert_eq!(lockgate(&["nonsense"]).status.code(), Some(2));
-}
-
-fn readme() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
-}
-
-/// Fenced blocks of one language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
-    let open = format!("```{language}\n");
-    text.split(&open).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
-}
-
-#[test]
-fn every_toml_block_of_the_readme_is_valid() {
-    let found = blocks(&readme(), "toml");
-    assert!(!found.is_empty());
-    for (number, block) in found.iter().enumerate() {
-        let file = temp(&format!("readme-{number}"), block);
-        let output = lockgate(&["check", file.to_str().unwrap()]);
-        assert!(output.status.success(), "{block}\n{}", text(&output.stderr));
-    }
-}
-
-/// Console blocks: `$ ` lines are commands of this binary (or named below), the lines behind them what they print.
-#[test]
-fn every_console_block_of_the_readme_does_what_it_says() {
-    let mut ran = 0;
-    for block in blocks(&readme(), "console") {
-        for command in block.split("$ ").skip(1) {
-            let (line, want) = command.split_once('\n').unwrap_or((command, ""));
-            run_documented(line.trim(), want);
-            ran += 1;
-        }
-    }
-    assert!(ran >= 5, "{ran}");
-}
-
-fn run_documented(line: &str, want: &str) {
-    let binary = env!("CARGO_BIN_EXE_lockgate");
-    let words: Vec<&str> = line.split_whitespace().collect();
-    match words.as_slice() {
-        // This very run.
-        ["scripts/test"] => {}
-        ["cargo", "run", "--release", "--", rest @ ..] | ["lockgate" | "target/release/lockgate", rest @ ..] => {
-            let mut args: Vec<&str> = rest.to_vec();
-            if args == ["demo"] {
-                args.extend(["--once", "--listen", "127.0.0.1:0"]);
-            }
-            if args.first() == Some(&"run") {
-                args.extend(FREE);
-                Process::start(&args);
-                return;
-            }
-            let output = Command::new(binary).args(&args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-            let shown = text(&output.stdout) + &text(&output.stderr);
-            for wanted in want.lines().filter(|wanted| !wanted.trim().is_empty() && *wanted != "...") {
-                assert!(shown.contains(wanted), "`{line}` prints\n{shown}\nbut not\n{wanted}");
-            }
-        }
-        _ => panic!("no test knows `{line}`"),
-    }
-}
-
-/// The pair of responses in the README: the first is what an origin says, the second what comes out.
-#[test]
-fn the_before_and_after_of_the_readme_are_real() {
-    let pair = blocks(&readme(), "http");
-    let [before, after] = pair.as_slice() else { panic!("{}", pair.len()) };
-    let (head, body) = before.split_once("\n\n").unwrap();
-    let body = body.trim_end();
-    let declared: usize = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap().parse().unwrap();
-    assert_eq!(declared, body.len());
-    let origin = Origin::says(format!("{}\r\n\r\n{body}", head.replace('\n', "\r\n")));
-    let process = Process::start(&[&["run", "--to", &format!("http://{}", origin.address)], FREE].concat());
-    let response = get(process.address, "/orders");
-    assert_contract("GET", &response);
-    let (want_head, want_body) = after.split_once("\n\n").unwrap();
-    let masked = |name: &str, value: &str| match name {
-        "x-request-id" | "date" | "via" => name.to_owned(),
-        _ => format!("{name}: {value}"),
-    };
-    let want: Vec<String> = want_head.lines().skip(1).map(|line| line.split_once(": ").unwrap()).map(|(n, v)| masked(n, v)).collect();
-    let got: Vec<String> = response.headers.iter().filter(|(n, _)| n != "connection").map(|(n, v)| masked(n, v)).collect();
-    assert_eq!(got, want);
-    let (got, want): (serde_json::Value, serde_json::Value) = (response.json(), serde_json::from_str(want_body).unwrap());
-    for key in ["error", "statusCode", "method", "path"] {
-        assert_eq!(got[key], want[key]);
-    }
-    assert_eq!(got.as_object().unwrap().keys().collect::<Vec<_>>(), want.as_object().unwrap().keys().collect::<Vec<_>>());
-}
-
-#[test]
-fn the_readme_table_is_the_catalogue() {
-    let printed = text(&lockgate(&["errors", "--format", "markdown"]).stdout);
-    assert!(readme().contains(printed.trim()), "run `lockgate errors --format markdown` and put its output into README.md:\n{printed}");
 }
 
 #[test]

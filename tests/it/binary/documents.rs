@@ -1,0 +1,263 @@
+//! The documents: every block of README.md and of the pages in `docs/` is executed, every link resolves, and the generated error table is
+//! up to date. A page that is added to `docs/` is covered without a change here.
+
+use std::path::{Path, PathBuf};
+
+use super::{FREE, lockgate, temp, text};
+use crate::harness::contract::assert_contract;
+use crate::harness::{Origin, Process, get};
+
+/// Most lines of the README.
+const README_LINES: usize = 250;
+/// Most terms of the glossary.
+const GLOSSARY_TERMS: usize = 25;
+/// Languages of blocks that the tests below execute or parse. `sh` blocks show commands of other programs.
+const LANGUAGES: [&str; 5] = ["toml", "console", "http", "json", "sh"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// One Markdown file.
+struct Document {
+    /// Relative to the root of the repository.
+    name: PathBuf,
+    text: String,
+}
+
+impl Document {
+    fn read(name: impl Into<PathBuf>) -> Self {
+        let name = name.into();
+        let text = std::fs::read_to_string(root().join(&name)).unwrap_or_else(|error| panic!("{}: {error}", name.display()));
+        Self { name, text }
+    }
+
+    /// Language and content of each fenced block.
+    fn fences(&self) -> Vec<(&str, String)> {
+        let mut fences = Vec::new();
+        let mut lines = self.text.lines();
+        while let Some(line) = lines.next() {
+            if let Some(language) = line.trim_start().strip_prefix("```") {
+                let content = lines.by_ref().take_while(|line| !line.trim_start().starts_with("```")).map(|line| format!("{line}\n"));
+                fences.push((language, content.collect()));
+            }
+        }
+        fences
+    }
+
+    /// Content of the blocks of one language.
+    fn blocks(&self, language: &str) -> Vec<String> {
+        self.fences().into_iter().filter(|(of, _)| *of == language).map(|(_, block)| block).collect()
+    }
+
+    /// Targets of Markdown links.
+    fn links(&self) -> Vec<&str> {
+        self.text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect()
+    }
+
+    /// Anchors of the headings, as Markdown renderers derive them.
+    fn anchors(&self) -> Vec<String> {
+        let headings = self.text.lines().filter(|line| line.starts_with('#'));
+        headings
+            .map(|line| line.trim_start_matches('#').trim().to_lowercase())
+            .map(|title| title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-"))
+            .collect()
+    }
+}
+
+/// README.md and every Markdown file below `docs/`.
+fn documents() -> Vec<Document> {
+    let mut documents = vec![Document::read("README.md")];
+    let mut folders = vec![PathBuf::from("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(root().join(&folder)).unwrap() {
+            let name = folder.join(entry.unwrap().file_name());
+            if root().join(&name).is_dir() {
+                folders.push(name);
+            } else if name.extension().is_some_and(|extension| extension == "md") {
+                documents.push(Document::read(name));
+            }
+        }
+    }
+    assert!(documents.len() > 1, "no pages in docs/");
+    documents
+}
+
+#[test]
+fn every_block_has_a_language_that_is_tested() {
+    for document in documents() {
+        for (language, block) in document.fences() {
+            assert!(LANGUAGES.contains(&language), "{}: no test knows blocks of `{language}`:\n{block}", document.name.display());
+        }
+    }
+}
+
+#[test]
+fn every_toml_block_is_valid() {
+    let mut checked = 0;
+    for document in documents() {
+        for block in document.blocks("toml") {
+            let file = temp(&format!("document-{checked}"), &block);
+            let output = lockgate(&["check", file.to_str().unwrap()]);
+            assert!(output.status.success(), "{}:\n{block}\n{}", document.name.display(), text(&output.stderr));
+            std::fs::remove_file(file).unwrap();
+            checked += 1;
+        }
+    }
+    assert!(checked > 0);
+}
+
+#[test]
+fn every_json_block_is_valid() {
+    for document in documents() {
+        for block in document.blocks("json") {
+            let parsed = serde_json::from_str::<serde_json::Value>(&block);
+            assert!(parsed.is_ok(), "{}: {parsed:?}\n{block}", document.name.display());
+        }
+    }
+}
+
+/// Console blocks: lines with `$ ` are commands of this binary (or named below); the lines after a command are part of its output.
+#[test]
+fn every_console_block_does_what_it_shows() {
+    let mut ran = 0;
+    for document in documents() {
+        for block in document.blocks("console") {
+            assert!(block.starts_with("$ "), "{}: no command:\n{block}", document.name.display());
+            for command in format!("\n{block}").split("\n$ ").skip(1) {
+                let (line, want) = command.split_once('\n').unwrap_or((command, ""));
+                run_documented(&document.name, line.trim(), want);
+                ran += 1;
+            }
+        }
+    }
+    assert!(ran >= 5, "{ran}");
+}
+
+fn run_documented(document: &Path, line: &str, want: &str) {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        // These run this very test.
+        ["scripts/test"] | ["scripts/test", "--all"] => assert!(root().join("scripts/test").exists()),
+        ["cargo", "run", "--release", "--", args @ ..] | ["lockgate", args @ ..] => {
+            let mut args: Vec<&str> = args.to_vec();
+            if args == ["demo"] {
+                args.extend(["--once", "--listen", "127.0.0.1:0"]);
+            }
+            if args.first() == Some(&"run") {
+                args.extend(FREE);
+                Process::start(&args);
+                return;
+            }
+            let output = lockgate(&args);
+            let shown = text(&output.stdout) + &text(&output.stderr);
+            for wanted in want.lines().filter(|wanted| !wanted.trim().is_empty() && *wanted != "...") {
+                assert!(shown.contains(wanted), "{}: `{line}` prints\n{shown}\nbut not\n{wanted}", document.display());
+            }
+        }
+        _ => panic!("{}: no test knows `{line}`", document.display()),
+    }
+}
+
+/// Programs of this repository that `sh` blocks name exist.
+#[test]
+fn every_sh_block_names_programs_that_exist() {
+    for document in documents() {
+        for block in document.blocks("sh") {
+            let programs = block.lines().filter_map(|line| line.split_whitespace().next()).filter(|word| word.contains('/'));
+            for program in programs {
+                assert!(root().join(program).exists(), "{}: there is no {program}", document.name.display());
+            }
+        }
+    }
+}
+
+/// Blocks of HTTP come in pairs: the response of an origin, and what the gateway makes of it.
+#[test]
+fn every_before_and_after_is_real() {
+    let mut pairs = 0;
+    for document in documents() {
+        let blocks = document.blocks("http");
+        for pair in blocks.chunks(2) {
+            let [before, after] = pair else { panic!("{}: a single block of HTTP", document.name.display()) };
+            assert_before_and_after(before, after);
+            pairs += 1;
+        }
+    }
+    assert!(pairs > 0);
+}
+
+fn assert_before_and_after(before: &str, after: &str) {
+    let (head, body) = before.split_once("\n\n").unwrap();
+    let body = body.trim_end();
+    let declared: usize = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap().parse().unwrap();
+    assert_eq!(declared, body.len());
+    let origin = Origin::says(format!("{}\r\n\r\n{body}", head.replace('\n', "\r\n")));
+    let process = Process::start(&[&["run", "--to", &format!("http://{}", origin.address)], FREE].concat());
+    let (want_head, want_body) = after.split_once("\n\n").unwrap();
+    let want: serde_json::Value = serde_json::from_str(want_body).unwrap();
+    let response = get(process.address, want["path"].as_str().unwrap());
+    assert_contract("GET", &response);
+    let masked = |name: &str, value: &str| match name {
+        "x-request-id" | "date" | "via" => name.to_owned(),
+        _ => format!("{name}: {value}"),
+    };
+    let want_headers: Vec<String> =
+        want_head.lines().skip(1).map(|line| line.split_once(": ").unwrap()).map(|(n, v)| masked(n, v)).collect();
+    let got_headers: Vec<String> = response.headers.iter().filter(|(n, _)| n != "connection").map(|(n, v)| masked(n, v)).collect();
+    assert_eq!(got_headers, want_headers);
+    let got = response.json();
+    for key in ["error", "statusCode", "method", "path"] {
+        assert_eq!(got[key], want[key]);
+    }
+    assert_eq!(got.as_object().unwrap().keys().collect::<Vec<_>>(), want.as_object().unwrap().keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_error_table_is_the_catalogue() {
+    let printed = text(&lockgate(&["errors", "--format", "markdown"]).stdout);
+    let table = printed.trim();
+    let page = Document::read("docs/errors.md");
+    assert!(page.text.contains(table), "run `lockgate errors --format markdown` and put its output into docs/errors.md:\n{printed}");
+    let header = table.lines().next().unwrap();
+    let copies: Vec<PathBuf> =
+        documents().into_iter().filter(|document| document.text.contains(header)).map(|document| document.name).collect();
+    assert_eq!(copies, [page.name], "the table stands in one document");
+}
+
+#[test]
+fn the_readme_is_short_and_links_every_page() {
+    let readme = Document::read("README.md");
+    let lines = readme.text.lines().count();
+    assert!(lines <= README_LINES, "README.md has {lines} lines, at most {README_LINES}");
+    let links = readme.links();
+    for document in documents().into_iter().skip(1) {
+        assert!(links.iter().any(|link| Path::new(link) == document.name), "README.md does not link {}", document.name.display());
+    }
+}
+
+#[test]
+fn every_link_resolves() {
+    for document in documents() {
+        for link in document.links() {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { document.name.clone() } else { document.name.parent().unwrap().join(path) };
+            assert!(root().join(&target).exists(), "{}: {link} leads nowhere", document.name.display());
+            let found = anchor.is_empty() || Document::read(&target).anchors().iter().any(|known| known == anchor);
+            assert!(found, "{}: {link} names no heading", document.name.display());
+        }
+    }
+}
+
+#[test]
+fn the_glossary_is_short() {
+    let glossary = Document::read("docs/glossary.md");
+    let terms: Vec<&str> = glossary.text.lines().filter(|line| line.starts_with("| **")).collect();
+    assert!((1..=GLOSSARY_TERMS).contains(&terms.len()), "{} terms, at most {GLOSSARY_TERMS}", terms.len());
+    for term in terms {
+        assert!(term.ends_with(". |") && term.matches(". ").count() == 1, "not one sentence: {term}");
+    }
+}
