@@ -6,6 +6,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// The beginning of a text, at most `max` bytes, cut between characters.
+pub fn bounded(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 /// Text that came from an upstream or a client: it may hold anything, so it cannot be printed or sent as it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Untrusted(String);

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use super::args::{CheckArgs, EX_CONFIG};
+use super::output;
 use super::source::Source;
-use super::{CheckArgs, EX_CONFIG, output};
 
 pub(super) fn check(args: &CheckArgs) -> ExitCode {
     let sources = match args.files.as_slice() {

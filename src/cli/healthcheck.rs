@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::args::{EX_CONFIG, HealthArgs};
 use super::run::fail;
 use super::source::{Source, locate};
-use super::{EX_CONFIG, HealthArgs};
 use crate::plan::compile::DEFAULT_ADMIN;
 
 /// For each step of the request.

@@ -4,20 +4,12 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::args::{EX_CONFIG, RedactArgs};
+use super::output;
 use super::source::Source;
-use super::{EX_CONFIG, RedactArgs, output};
 use crate::redact::Redactor;
 use crate::report::decode;
 use crate::text::Untrusted;
-
-pub(super) const AFTER: &str = "\
-A document is left alone unless it holds what only a failing program writes: a stack trace, a
-database's complaint, a token. Then every path, class, statement, credential and address goes too.
-JSON stays JSON. With --strict the text is judged as the message of an error answer is: any sign
-counts, and the clean sentences in front of it stay.
-
-  kubectl logs shop | lockgate redact
-  lockgate redact --check page.html && echo clean";
 
 /// The largest text that is read, in bytes.
 const MAX_INPUT: u64 = 256 << 20;

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::args::{EX_CONFIG, RunArgs};
+use super::output;
 use super::source::{Source, override_addresses};
-use super::{EX_CONFIG, RunArgs, output};
 use crate::app::{self, App};
 use crate::config::file::{LogFormat, LogLevel};
 use crate::failure::catalog::Severity;

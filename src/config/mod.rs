@@ -8,6 +8,7 @@ mod errors;
 pub mod expand;
 pub mod file;
 mod keys;
+mod policy_keys;
 pub mod section;
 pub mod units;
 mod upstreams;

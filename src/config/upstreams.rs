@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::errors::errors;
 use super::file::{Backend, BalanceWord, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, QueueKeys, TlsKeys};
-use super::keys::policy;
+use super::policy_keys::policy;
 use super::section::{At, Section};
 use super::units;
 

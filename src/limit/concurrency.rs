@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Key;
+use super::key::Key;
 
 /// Locks: enough that cores rarely meet at one.
 const SHARDS: usize = 16;

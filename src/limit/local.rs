@@ -9,8 +9,9 @@ use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::{Quota, RateLimiter};
 
+use super::key::Key;
+use super::rate::{Decision, Settings, Window};
 use super::store::BoundedStore;
-use super::{Decision, Key, Settings, Window};
 
 type Limiter = RateLimiter<u64, BoundedStore, MonotonicClock, StateInformationMiddleware>;
 

@@ -10,6 +10,7 @@ use super::line;
 use super::metrics::RouteMetrics;
 use crate::context::RequestContext;
 use crate::failure::catalog::Severity;
+use crate::text::bounded;
 use crate::write::{self, json_string};
 
 /// How lines look.
@@ -51,12 +52,7 @@ fn level(facts: &Facts) -> &'static str {
 }
 
 fn path(context: &RequestContext) -> &str {
-    let path = context.path();
-    let mut end = path.len().min(MAX_PATH);
-    while !path.is_char_boundary(end) {
-        end -= 1;
-    }
-    &path[..end]
+    bounded(context.path(), MAX_PATH)
 }
 
 fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, terms: &Terms<'_>) {

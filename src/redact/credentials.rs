@@ -6,6 +6,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
 
 use super::search::{Exhausted, Progress, Search, Steps};
+use crate::text::bounded;
 
 /// What a secret is, behind the text that leads to it.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ thread_local! {
 /// For the log: credentials masked, then at most `max` bytes; line ends kept as text (the log writer escapes them).
 pub fn mask(text: &str, max: usize) -> String {
     let masked = masked(text);
-    super::bounded(&masked, max).to_owned()
+    bounded(&masked, max).to_owned()
 }
 
 /// The text with credentials masked; itself where it has none. A text that takes too long to judge is masked whole.

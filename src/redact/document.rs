@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
-use super::Redactor;
 use super::blocks;
 use super::engine::{Asked, Exhausted, Hit, Steps};
 use super::json;
+use super::redactor::Redactor;
 use super::rules::{Family, Weight};
 use super::view::View;
 
@@ -165,7 +165,7 @@ fn replaced(text: &str, found: &[Finding]) -> String {
     for finding in found {
         out.push_str(text.get(kept..finding.span.start).unwrap_or_default());
         // Pieces of one finding that tags divide are told once.
-        let placeholder = placeholder(finding.family);
+        let placeholder = finding.family.placeholder();
         if !out.trim_end_matches(|c: char| c == '>' || c.is_whitespace()).ends_with(&placeholder) {
             out.push_str(&placeholder);
         }
@@ -177,7 +177,7 @@ fn replaced(text: &str, found: &[Finding]) -> String {
 
 /// What is left of a document that could not be judged.
 fn unknown(text: &str) -> String {
-    let all = placeholder(Family::Trace);
+    let all = Family::Trace.placeholder();
     if text.trim_start().starts_with(['{', '[']) { json::quoted(&all) } else { all }
 }
 
@@ -219,11 +219,6 @@ fn proves(text: &[u8], hits: &[Hit], visible: usize, is_json: bool) -> bool {
     let telling = |hit: &Hit| text[hit.span.clone()].iter().any(|b| matches!(b, b'(' | b'\'' | b'"' | b'#' | b'=' | b'$'));
     let lone = frames == 1 && !is_json && visible <= SHORT / 3 && hits.iter().filter(strongest).any(telling);
     frames >= 2 || lone || (frames > 0 && likely > 0) || (likely > 0 && likely * SHORT >= visible)
-}
-
-/// What stands in the place of a finding.
-pub(super) fn placeholder(family: Family) -> String {
-    format!("[redacted:{}]", family.word())
 }
 
 /// Rules see bytes; nothing is cut within a character.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Redactor;
+use super::redactor::Redactor;
 
 /// Bytes that are looked at together.
 const WINDOW: usize = 32 * 1024;

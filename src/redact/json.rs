@@ -1,9 +1,8 @@
 //! JSON with its leaks taken out: what is told by its name to be a trace, frames, and findings in names and strings. Every other byte
 //! stays as it was written, so numbers keep their digits and names may stand twice.
 
-use super::Redactor;
-use super::document::placeholder;
 use super::engine::{Exhausted, Steps};
+use super::redactor::Redactor;
 use super::rules::Family;
 use super::view::View;
 
@@ -65,7 +64,7 @@ impl Pruned<'_, '_, '_> {
         while let Some(byte) = self.text.as_bytes().get(self.at).copied() {
             match byte {
                 b'{' | b'[' | b'"' if told => {
-                    self.replace(skipped(self.text, self.at), &placeholder(Family::Trace));
+                    self.replace(skipped(self.text, self.at), &Family::Trace.placeholder());
                     told = false;
                 }
                 b'{' => {
@@ -86,7 +85,7 @@ impl Pruned<'_, '_, '_> {
                     let (in_object, in_frame) = open.last().copied().unwrap_or_default();
                     let is_name = in_object && is_name(self.text, end);
                     if in_frame && !is_name {
-                        self.replace(end, &placeholder(Family::Trace));
+                        self.replace(end, &Family::Trace.placeholder());
                     } else {
                         told = is_name && is_trace_key(&self.text[self.at + 1..end - 1]);
                         self.string(end)?;

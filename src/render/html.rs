@@ -1,7 +1,7 @@
 //! A plain, accessible page: no script, no external resource, readable without style.
 
+use super::values::PageWords;
 use crate::envelope::Envelope;
-use crate::render::PageWords;
 
 /// The page of an error.
 pub(super) fn page(e: &Envelope, words: PageWords<'_>) -> Vec<u8> {

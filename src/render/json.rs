@@ -1,6 +1,6 @@
 //! The JSON shapes: envelope, problem (RFC 9457), flat. Keys come in a fixed order; strings are escaped.
 
-use super::phrase;
+use super::values::phrase;
 use crate::envelope::{Debug, Envelope};
 use crate::failure::ViolatedPolicy;
 use crate::write::{self, json_string as string};
@@ -97,7 +97,7 @@ pub(super) fn envelope(e: &Envelope) -> Vec<u8> {
     let mut whole = Object::new();
     whole.raw("error", &error.end());
     whole.number("statusCode", u64::from(e.status.as_u16()));
-    whole.text("timestamp", &super::timestamp(e.timestamp));
+    whole.text("timestamp", &super::values::timestamp(e.timestamp));
     whole.text("requestId", e.request_id.as_str());
     whole.text("method", e.method.as_str());
     whole.text("path", &e.path);
@@ -112,7 +112,7 @@ pub(super) fn flat(e: &Envelope) -> Vec<u8> {
     whole.text("error", phrase(e));
     whole.text("message", e.message.as_str());
     whole.text("code", &e.code);
-    whole.text("timestamp", &super::timestamp(e.timestamp));
+    whole.text("timestamp", &super::values::timestamp(e.timestamp));
     whole.text("path", &e.path);
     whole.text("method", e.method.as_str());
     whole.text("requestId", e.request_id.as_str());

@@ -1,6 +1,6 @@
-//! How we say it: an [`Envelope`] and a shape in, headers and bytes out.
+//! Renders errors: an [`Envelope`] and a shape in, headers and bytes out.
 //!
-//! Every value is escaped for its place. It decides nothing: what may be told was decided before.
+//! Every value is escaped for its place. Decides nothing: which values a client may see was decided before.
 
 mod html;
 mod json;
@@ -8,18 +8,18 @@ pub mod negotiate;
 mod rpc;
 mod template;
 mod text;
+mod values;
 mod xml;
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 use http::{HeaderName, HeaderValue};
 
 use crate::envelope::Envelope;
 use crate::policy::Format;
-use crate::write;
 use negotiate::Shape;
 pub use template::{Template, Wrong};
+pub use values::PageWords;
 
 /// A written answer.
 #[derive(Debug)]
@@ -44,15 +44,6 @@ impl Rendered {
     }
 }
 
-/// The words around a message on a page, in its language.
-#[derive(Clone, Copy, Debug)]
-pub struct PageWords<'w> {
-    /// Label of the request id.
-    pub request_id: &'w str,
-    /// What to do with it.
-    pub help: &'w str,
-}
-
 /// Writes the envelope in a shape. Without a template its format falls back to the envelope.
 pub fn render(envelope: &Envelope, shape: Shape, words: PageWords<'_>, template: Option<&Template>) -> Rendered {
     match (shape, template) {
@@ -73,54 +64,5 @@ pub fn render(envelope: &Envelope, shape: Shape, words: PageWords<'_>, template:
         (Shape::Jsonrpc, _) => Rendered::new(rpc::jsonrpc(envelope), "application/json"),
         (Shape::Grpc, _) => Rendered::grpc(envelope, "application/grpc"),
         (Shape::GrpcWeb, _) => Rendered::grpc(envelope, "application/grpc-web+proto"),
-    }
-}
-
-/// The status's standard phrase.
-fn phrase(e: &Envelope) -> &'static str {
-    e.status.canonical_reason().unwrap_or("Error")
-}
-
-/// RFC 3339, UTC, milliseconds.
-pub(crate) fn timestamp(at: SystemTime) -> String {
-    let mut text = Vec::with_capacity(24);
-    write::timestamp(&mut text, at);
-    String::from_utf8(text).unwrap_or_default()
-}
-
-/// An envelope to try shapes with: everything that may be missing is there or is not.
-fn sample(full: bool) -> Envelope {
-    use crate::text::Text;
-    let fields = full.then(|| ("x".to_owned(), vec![Text::own("y")]));
-    Envelope {
-        status: http::StatusCode::UNPROCESSABLE_ENTITY,
-        code: "E1".into(),
-        message: Text::own("a \"b\" <c>\\"),
-        language: full.then(|| "en".to_owned()),
-        spoken: "en".into(),
-        fields: fields.into_iter().collect(),
-        retry_after: full.then_some(7),
-        violated: Vec::new(),
-        problem_type: None,
-        timestamp: SystemTime::UNIX_EPOCH,
-        request_id: crate::context::RequestId::generate(SystemTime::UNIX_EPOCH),
-        method: http::Method::GET,
-        path: "/a".into(),
-        grpc: 2,
-        rpc_id: None,
-        debug: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn timestamps_have_three_digits() {
-        assert_eq!(timestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_120)), "2023-11-14T22:13:20.120Z");
-        assert_eq!(timestamp(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn graphql(e: &Envelope) -> Vec<u8> {
     extensions.text("code", &e.code);
     extensions.number("statusCode", u64::from(e.status.as_u16()));
     extensions.text("requestId", e.request_id.as_str());
-    extensions.text("timestamp", &super::timestamp(e.timestamp));
+    extensions.text("timestamp", &super::values::timestamp(e.timestamp));
     if let Some(details) = details(e) {
         extensions.raw("details", &details);
     }
@@ -38,7 +38,7 @@ pub(super) fn jsonrpc(e: &Envelope) -> Vec<u8> {
     data.text("code", &e.code);
     data.number("statusCode", u64::from(e.status.as_u16()));
     data.text("requestId", e.request_id.as_str());
-    data.text("timestamp", &super::timestamp(e.timestamp));
+    data.text("timestamp", &super::values::timestamp(e.timestamp));
     if let Some(details) = details(e) {
         data.raw("details", &details);
     }

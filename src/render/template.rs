@@ -126,7 +126,7 @@ impl Template {
 
     /// Both with and without the values that may be missing, it must be JSON.
     fn check_json(&self, text: &str) -> Result<(), Wrong> {
-        for sample in [super::sample(false), super::sample(true)] {
+        for sample in [super::values::sample(false), super::values::sample(true)] {
             if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&self.fill(&sample)) {
                 return Err(wrong(text, 0, format!("what it gives is not JSON ({error}); values outside of quotes bring their own")));
             }
@@ -183,9 +183,9 @@ fn text_of(name: Name, e: &Envelope) -> Option<Cow<'_, str>> {
         Name::Code => Cow::Borrowed(e.code.as_str()),
         Name::Message => Cow::Borrowed(e.message.as_str()),
         Name::StatusCode => Cow::Owned(e.status.as_u16().to_string()),
-        Name::Reason => Cow::Borrowed(super::phrase(e)),
+        Name::Reason => Cow::Borrowed(super::values::phrase(e)),
         Name::RequestId => Cow::Borrowed(e.request_id.as_str()),
-        Name::Timestamp => Cow::Owned(super::timestamp(e.timestamp)),
+        Name::Timestamp => Cow::Owned(super::values::timestamp(e.timestamp)),
         Name::Method => Cow::Borrowed(e.method.as_str()),
         Name::Path => Cow::Borrowed(&e.path),
         Name::Fields => {
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     fn filled(template: &str, content_type: &str) -> String {
-        String::from_utf8(Template::compile(template, content_type).unwrap().fill(&super::super::sample(true))).unwrap()
+        String::from_utf8(Template::compile(template, content_type).unwrap().fill(&super::super::values::sample(true))).unwrap()
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
         fn any_template_compiles_or_complains(text in "[{}a-z\"\\\\:, \n\u{e4}]{0,60}") {
             for content_type in ["application/json", "text/html", "text/plain"] {
                 if let Ok(template) = Template::compile(&text, content_type) {
-                    template.fill(&super::super::sample(false));
+                    template.fill(&super::super::values::sample(false));
                 }
             }
         }

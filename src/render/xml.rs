@@ -19,7 +19,7 @@ pub(super) fn document(e: &Envelope) -> Vec<u8> {
 pub(super) fn problem(e: &Envelope) -> Vec<u8> {
     let mut out = format!("{DECLARATION}<problem xmlns=\"urn:ietf:rfc:7807\">");
     leaf(&mut out, "type", e.problem_type.as_deref().unwrap_or("about:blank"));
-    leaf(&mut out, "title", super::phrase(e));
+    leaf(&mut out, "title", super::values::phrase(e));
     leaf(&mut out, "status", e.status.as_str());
     leaf(&mut out, "detail", e.message.as_str());
     leaf(&mut out, "code", &e.code);
@@ -59,7 +59,7 @@ fn error(e: &Envelope, namespace: bool) -> String {
     leaf(&mut out, "code", &e.code);
     leaf(&mut out, "message", e.message.as_str());
     leaf(&mut out, "statusCode", e.status.as_str());
-    leaf(&mut out, "timestamp", &super::timestamp(e.timestamp));
+    leaf(&mut out, "timestamp", &super::values::timestamp(e.timestamp));
     leaf(&mut out, "requestId", e.request_id.as_str());
     leaf(&mut out, "method", e.method.as_str());
     leaf(&mut out, "path", &e.path);

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Tokenizer};
 
-use super::{LABELS, Report, is_status_phrase, labelled, without_status};
+use super::found::Report;
+use super::phrases::{LABELS, is_status_phrase, labelled, without_status};
 use crate::text::Untrusted;
 
 /// Bytes of a page that are read; errors say what they say at the top.

@@ -1,7 +1,8 @@
 //! Plain-text errors: a short sentence is the message; a trace is not.
 
+use super::found::{Certainty, Report};
 use super::names::{self, squash};
-use super::{Certainty, LABELS, Report, is_status_phrase, labelled};
+use super::phrases::{LABELS, is_status_phrase, labelled};
 use crate::text::Untrusted;
 
 /// Longest first paragraph that is taken for a message, in bytes.

@@ -4,8 +4,9 @@
 
 use serde_json::{Map, Value};
 
+use super::found::Report;
 use super::names::{self, Named};
-use super::{Kind, Report, kind_of};
+use super::reader::{self, Kind, kind_of};
 use crate::policy::{PointerRule, SuccessPreset, SuccessRule, Trigger};
 use crate::text::Untrusted;
 
@@ -21,7 +22,7 @@ pub struct Told {
 /// The error that a success body reports, by the rules in force; `None` when it reports none.
 pub fn read(text: &str, rules: &[SuccessRule]) -> Option<Told> {
     let presets = || rules.iter().filter_map(|rule| if let SuccessRule::Preset(preset) = rule { Some(*preset) } else { None });
-    let by_shape = |status| Told { status, report: super::read(text) };
+    let by_shape = |status| Told { status, report: reader::read(text) };
     match kind_of(text) {
         Kind::Json => {
             let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}').trim()).ok()?;
@@ -33,7 +34,7 @@ pub fn read(text: &str, rules: &[SuccessRule]) -> Option<Told> {
                 let status = presets()
                     .filter(|preset| value.is_object() || is_batched(*preset))
                     .find_map(|preset| json(answer.as_object()?, preset))?;
-                Some(if value.is_object() { by_shape(status) } else { Told { status, report: super::read(&answer.to_string()) } })
+                Some(if value.is_object() { by_shape(status) } else { Told { status, report: reader::read(&answer.to_string()) } })
             });
             pointed.or(first)
         }
@@ -69,7 +70,7 @@ fn pointed(value: &Value, rule: &PointerRule, text: &str) -> Option<Told> {
     let code = at(&rule.code);
     let of = |wanted: &str| rule.status.iter().find(|(known, _)| known == wanted).map(|(_, status)| *status);
     let status = code.as_deref().and_then(of).or_else(|| of(&word)).or_else(|| of("*")).unwrap_or(502);
-    let mut report = super::read(text);
+    let mut report = reader::read(text);
     if rule.code.is_some() {
         report.code = code.map(Untrusted::new);
     }

@@ -4,8 +4,9 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use super::found::{Certainty, Report};
 use super::names::{self, squash};
-use super::{Certainty, Report, is_status_phrase};
+use super::phrases::is_status_phrase;
 use crate::text::Untrusted;
 
 /// Leaves that are looked at; an error has few.

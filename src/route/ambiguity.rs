@@ -3,7 +3,7 @@
 //! Lockgate forwards the path bytes it decided on, unchanged. A path with dot segments, NUL or a broken escape is refused;
 //! any other spelling trick (`%2f`, `//`, `;x`, `\`) is refused when its lenient reading would lead to another route.
 
-use super::Table;
+use super::table::Table;
 
 /// True when the path must be answered 400.
 pub fn is_ambiguous<T: Clone>(table: &Table<T>, host: Option<&str>, path: &str) -> bool {

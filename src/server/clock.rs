@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep};
 
-use super::connection::{PARK_AFTER, Settings};
+use super::settings::{PARK_AFTER, Settings};
 use super::shared::Shared;
 use crate::data_rate::DataRate;
 

@@ -20,14 +20,13 @@ use super::clock::{Clock, Wait};
 use super::early::{answer_early, linger};
 use super::gate::Gate;
 use super::guard::Guard;
-use super::head::{Limits, Refusal};
+use super::head::Refusal;
 use super::service::Counted;
+use super::settings::{PARK_AFTER, Settings};
 use super::shared::Shared;
-use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET};
 use crate::failure::Kind;
 use crate::gateway::Entry;
 use crate::limit::inflight::Permit;
-use crate::plan::Listen;
 
 /// Begins an HTTP/2 connection by prior knowledge (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -36,34 +35,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const BUFFER: usize = 8 * 1024;
 /// Streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
-/// How long an HTTP/1 connection is idle before it is parked: busy ones never are.
-pub(super) const PARK_AFTER: Duration = Duration::from_secs(1);
 /// How long a request may take to arrive on a connection that came too late.
 const LATE: Duration = Duration::from_secs(1);
-
-/// Clocks and bounds of client connections.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    pub(super) header_timeout: Duration,
-    pub(super) idle_timeout: Duration,
-    pub(super) write_timeout: Duration,
-    pub(super) max_header_size: usize,
-}
-
-impl Settings {
-    fn of(listen: &Listen) -> Self {
-        Self {
-            header_timeout: listen.header_timeout,
-            idle_timeout: listen.idle_timeout,
-            write_timeout: listen.write_timeout,
-            max_header_size: listen.max_header_size,
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        Limits { head: self.max_header_size, target: MAX_REQUEST_TARGET.min(self.max_header_size), fields: MAX_REQUEST_FIELDS }
-    }
-}
 
 /// One client connection.
 pub(super) struct Session {

@@ -8,9 +8,9 @@ use http_body::Body as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::connection::Settings;
 use super::guard::Guard;
 use super::head::{Refusal, skip_empty_lines};
+use super::settings::Settings;
 use crate::body::Body;
 use crate::context::Wanted;
 use crate::failure::Failure;

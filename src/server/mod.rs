@@ -25,4 +25,5 @@ mod guard;
 pub mod head;
 pub mod listen;
 mod service;
+mod settings;
 mod shared;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::args::DemoArgs;
+use super::output;
 use super::run::fail;
-use super::{DemoArgs, output};
 use crate::app::App;
 use crate::failure::catalog::Severity;
 use crate::observe::access_log::Style;

@@ -1,7 +1,7 @@
 //! Hosts and addresses that exist only inside.
 
-use super::Family::Address;
-use super::{Rule, hint, likely};
+use super::rule::Family::Address;
+use super::rule::{Rule, hint, likely};
 
 pub(super) const RULES: &[Rule] = &[
     hint(

@@ -1,7 +1,7 @@
 //! Classes of exceptions, and sentences that only a language runtime or its network stack writes.
 
-use super::Family::{Class, Fault};
-use super::{Rule, hint, likely};
+use super::rule::Family::{Class, Fault};
+use super::rule::{Rule, hint, likely};
 
 pub(super) const RULES: &[Rule] = &[
     // classes

@@ -1,7 +1,7 @@
 //! Paths of servers and dumps of their environment.
 
-use super::Family::{Environment, Markup, Path};
-use super::{Rule, hint, likely, sure};
+use super::rule::Family::{Environment, Markup, Path};
+use super::rule::{Rule, hint, likely, sure};
 
 pub(super) const RULES: &[Rule] = &[
     hint(

@@ -1,7 +1,7 @@
 //! Credentials: connection strings, keys and tokens of providers, and whatever stands behind a telling name.
 
-use super::Family::Secret;
-use super::{Rule, hint, likely, sure};
+use super::rule::Family::Secret;
+use super::rule::{Rule, hint, likely, sure};
 
 pub(super) const RULES: &[Rule] = &[
     likely(Secret, r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/@:\x22'<>]*:[^\s/@\x22'<>${*\[%][^\s/@\x22'<>]*@"),

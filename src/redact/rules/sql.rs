@@ -1,7 +1,7 @@
 //! Statements, and what databases, mappers and template engines say about them.
 
-use super::Family::Sql;
-use super::{Rule, hint, likely, sure};
+use super::rule::Family::Sql;
+use super::rule::{Rule, hint, likely, sure};
 
 pub(super) const RULES: &[Rule] = &[
     // statements

@@ -1,7 +1,7 @@
 //! Stack traces: the frames and the headers around them, by runtime family.
 
-use super::Family::Trace;
-use super::{Rule, frame, hint, likely, sure};
+use super::rule::Family::Trace;
+use super::rule::{Rule, frame, hint, likely, sure};
 
 pub(super) const RULES: &[Rule] = &[
     // JVM: `at module/pkg.Class.method(File.java:1)`

@@ -8,8 +8,9 @@ mod tree;
 
 use serde_json::{Map, Value};
 
+use super::found::{Certainty, Report};
 use super::names::{self, CAUSE, CODE, CONTEXT, EXCEPTION, FIELDS, LATE_CODE, MESSAGE, Named, STACK, WHOLE, WRAPPER};
-use super::{Certainty, Report, is_status_phrase};
+use super::phrases::is_status_phrase;
 use crate::text::Untrusted;
 
 /// How deep wrappers are followed.

@@ -10,11 +10,12 @@ mod google;
 mod jsonapi;
 mod jsonrpc;
 mod kubernetes;
+mod member;
 mod odata;
 
 use serde_json::{Map, Value};
 
-use crate::report::Report;
+use crate::report::found::Report;
 
 /// Takes what one shape says.
 type Recogniser = fn(&Map<String, Value>) -> Option<Report>;
@@ -26,9 +27,4 @@ const ALL: &[Recogniser] =
 /// What the first shape that recognises the body is sure of.
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     ALL.iter().find_map(|shape| shape(object))
-}
-
-/// A member that is a string.
-fn text<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v str> {
-    object.get(name)?.as_str()
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::text;
-use crate::report::Report;
+use super::member::text;
+use crate::report::found::Report;
 use crate::text::Untrusted;
 
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {

@@ -1,0 +1,64 @@
+//! Values that several shapes write: the status phrase and the timestamp. And an envelope to try shapes with.
+
+use std::time::SystemTime;
+
+use crate::envelope::Envelope;
+use crate::write;
+
+/// The words around a message on a page, in its language.
+#[derive(Clone, Copy, Debug)]
+pub struct PageWords<'w> {
+    /// Label of the request id.
+    pub request_id: &'w str,
+    /// What to do with it.
+    pub help: &'w str,
+}
+
+/// The standard phrase of the status.
+pub(super) fn phrase(e: &Envelope) -> &'static str {
+    e.status.canonical_reason().unwrap_or("Error")
+}
+
+/// RFC 3339, UTC, milliseconds.
+pub(super) fn timestamp(at: SystemTime) -> String {
+    let mut text = Vec::with_capacity(24);
+    write::timestamp(&mut text, at);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// An envelope to try shapes with: everything that may be missing is there or is not.
+pub(super) fn sample(full: bool) -> Envelope {
+    use crate::text::Text;
+    let fields = full.then(|| ("x".to_owned(), vec![Text::own("y")]));
+    Envelope {
+        status: http::StatusCode::UNPROCESSABLE_ENTITY,
+        code: "E1".into(),
+        message: Text::own("a \"b\" <c>\\"),
+        language: full.then(|| "en".to_owned()),
+        spoken: "en".into(),
+        fields: fields.into_iter().collect(),
+        retry_after: full.then_some(7),
+        violated: Vec::new(),
+        problem_type: None,
+        timestamp: SystemTime::UNIX_EPOCH,
+        request_id: crate::context::RequestId::generate(SystemTime::UNIX_EPOCH),
+        method: http::Method::GET,
+        path: "/a".into(),
+        grpc: 2,
+        rpc_id: None,
+        debug: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn timestamps_have_three_digits() {
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_120)), "2023-11-14T22:13:20.120Z");
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
+    }
+}

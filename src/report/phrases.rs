@@ -1,0 +1,59 @@
+//! Words that readers share: labels of a sentence, and status phrases, which say no more than the status does.
+
+/// What stands behind a label: `Message Order 5 is paid`, `Reason: no stock`.
+pub(super) fn labelled<'t>(text: &'t str, label: &str) -> Option<&'t str> {
+    let head = text.get(..label.len()).filter(|head| head.eq_ignore_ascii_case(label))?;
+    let rest = text.get(label.len()..)?;
+    // "Message" is a label only as a word of its own, written as one: with a colon, or capitalised.
+    rest.strip_prefix(':').or_else(|| rest.strip_prefix(' ').filter(|_| label == "message" && head.starts_with('M'))).map(str::trim)
+}
+
+/// Labels of the sentence, best first.
+pub(super) const LABELS: &[&str] =
+    &["message", "error message", "error description", "error_description", "reason", "detail", "details", "error"];
+
+/// A text without the status in front of it: `404 Not here`, `Error 404: Not here`, `HTTP Status 404 - Not here`.
+pub(super) fn without_status(text: &str) -> &str {
+    let text = text.trim();
+    let mut rest = text;
+    for word in ["HTTP Status", "HTTP Error", "HTTP ERROR", "HTTP", "Error:", "Error", "Status"] {
+        if let Some(behind) = rest.strip_prefix(word).filter(|behind| behind.starts_with([' ', ':'])) {
+            rest = behind.trim_start_matches([' ', ':']);
+            break;
+        }
+    }
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    if digits != 3 {
+        return if rest.len() < text.len() && is_phrase(rest) { rest } else { text };
+    }
+    let behind = rest[3..].trim_start_matches([' ', ':', '-', '.', '\u{2013}', '\u{2014}', '|']);
+    if behind.is_empty() { text } else { behind }
+}
+
+/// True for a bare status phrase ("Not Found", "404 Bad Request", "Forbidden (403)"): it says no more than the status does.
+pub(super) fn is_status_phrase(text: &str) -> bool {
+    is_phrase(without_status(text))
+}
+
+fn is_phrase(text: &str) -> bool {
+    let squash = |s: &str| s.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect::<String>();
+    if !text.is_ascii() || text.len() > 48 {
+        return false;
+    }
+    let wanted = squash(text);
+    let named =
+        (400..600u16).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()).any(|phrase| squash(phrase) == wanted);
+    named || matches!(wanted.as_str(), "error" | "accessdenied" | "unprocessableentity" | "servererror" | "oops" | "errorpage")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_phrases_say_nothing() {
+        assert!(is_status_phrase("404 Not Found"));
+        assert!(is_status_phrase("Bad Request."));
+        assert!(!is_status_phrase("Order 7 not found"));
+    }
+}

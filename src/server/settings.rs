@@ -1,0 +1,34 @@
+//! Timeouts and bounds of client connections.
+
+use std::time::Duration;
+
+use super::head::Limits;
+use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET};
+use crate::plan::Listen;
+
+/// How long an HTTP/1 connection is idle before it is parked: busy ones never are.
+pub(super) const PARK_AFTER: Duration = Duration::from_secs(1);
+
+/// Timeouts and bounds of client connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) header_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) write_timeout: Duration,
+    pub(super) max_header_size: usize,
+}
+
+impl Settings {
+    pub(super) fn of(listen: &Listen) -> Self {
+        Self {
+            header_timeout: listen.header_timeout,
+            idle_timeout: listen.idle_timeout,
+            write_timeout: listen.write_timeout,
+            max_header_size: listen.max_header_size,
+        }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        Limits { head: self.max_header_size, target: MAX_REQUEST_TARGET.min(self.max_header_size), fields: MAX_REQUEST_FIELDS }
+    }
+}
