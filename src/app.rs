@@ -100,6 +100,7 @@ impl App {
                 core.push(listener);
             }
         }
+        plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
         let (closing, watching) = watch::channel(false);
         let admin = admin::start(Arc::clone(&plan), Arc::clone(&lifecycle))
@@ -242,7 +243,7 @@ async fn upkeep(gateway: Arc<Gateway>) {
         if ticks.is_multiple_of(SWEEP_EVERY) {
             let now = Instant::now();
             if core == 0 {
-                plan.limits.iter().filter_map(|limit| limit.rate.as_ref()).for_each(RateLimit::evict_idle);
+                plan.limits.iter().filter_map(|limit| limit.rate.as_deref()).for_each(RateLimit::evict_idle);
             }
             for endpoint in plan.backends.iter().flat_map(|backend| backend.endpoints()) {
                 endpoint.pool.sweep(core, now);

@@ -40,7 +40,6 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use self::admission::Admission;
-use self::admit::Admitted;
 use self::outcome::{ErrorOutcome, Passed};
 use self::request::{Inbound, Request, RequestState};
 use crate::body::{Body, Hold};
@@ -83,8 +82,8 @@ impl Gateway {
         if let Some(preflight) = cors::preflight(route, request) {
             return Ok((preflight, Admission::default()));
         }
-        let Admitted { admission, inbound, begin } = admit::admit(self, route, request, inbound).await?;
-        let passed = self.forward(client, route, (request, facts), inbound, &admission, begin).await;
+        let mut admission = Admission::default();
+        let passed = self.forward(client, route, (request, facts), inbound, &mut admission).await;
         passed.map_err(|error| error.with(&admission)).map(|passed| (passed, admission))
     }
 
@@ -96,16 +95,22 @@ impl Gateway {
         rejected.map_or(Ok(route), Err)
     }
 
-    /// Sends an admitted request upstream and judges the response.
+    /// Admits a request, sends it upstream and judges the response.
     async fn forward(
         &self,
         client: &Client,
         route: &Route,
         (request, facts): (Request<'_>, &mut Facts),
-        inbound: Inbound,
-        admission: &Admission,
-        begin: Instant,
+        mut inbound: Inbound,
+        admission: &mut Admission,
     ) -> Result<Passed, ErrorOutcome> {
+        // Until the request has waited for something, now is its arrival: one reading of the clock less.
+        let mut begin = request.context.arrival;
+        if let Some(waiting) = admit::admit(self, route, request, &inbound, admission)? {
+            // What most requests do not need is on the heap.
+            inbound = Box::pin(admit::wait(self, route, request, inbound, waiting, admission)).await?;
+            begin = Instant::now();
+        }
         let mut outgoing = outgoing::outgoing(self, client, route, (request, facts), inbound, admission.deadline)?;
         let context = DispatchContext {
             upstreams: &self.upstreams,

@@ -92,7 +92,7 @@ const fn retry(retry: Retry) -> &'static str {
 
 const fn blame(kind: Kind, row: &Row) -> &'static str {
     match kind {
-        Kind::Internal => "us: the log has the place; please report it",
+        Kind::Internal => "the gateway itself: its log has the details; please report it",
         Kind::NoEndpoint
         | Kind::Overloaded
         | Kind::ShuttingDown
@@ -100,9 +100,48 @@ const fn blame(kind: Kind, row: &Row) -> &'static str {
         | Kind::Denied
         | Kind::RateLimited
         | Kind::RouteNotFound
-        | Kind::MethodNotAllowed => "whoever runs the gateway: its limits and routes decide",
-        _ if row.blames_backend => "whoever runs the backend: its own words are in the log under the request id",
-        _ => "the client",
+        | Kind::MethodNotAllowed => "the operator of the gateway: its limits and routes decide",
+        Kind::DnsError
+        | Kind::DnsTimeout
+        | Kind::Unroutable
+        | Kind::Prohibited
+        | Kind::ConnectionRefused
+        | Kind::ConnectTimeout
+        | Kind::TlsProtocol
+        | Kind::TlsCertificate
+        | Kind::TlsAlert
+        | Kind::ConnectionLost
+        | Kind::ResponseIncomplete
+        | Kind::ResponseMalformed
+        | Kind::ResponseCoding
+        | Kind::ResponseHeadersTooLarge
+        | Kind::ResponseHeaderTooLarge
+        | Kind::ResponseTimeout
+        | Kind::TotalTimeout
+        | Kind::UploadTimeout
+        | Kind::UpstreamError
+        | Kind::UpstreamBadGateway
+        | Kind::UpstreamUnavailable
+        | Kind::UpstreamGatewayTimeout
+        | Kind::UpstreamRateLimited
+        | Kind::UpstreamClientError
+        | Kind::Duplicate
+        | Kind::Reference
+        | Kind::BadRequest
+        | Kind::PayloadTooLarge
+        | Kind::UriTooLong
+        | Kind::HeadersTooLarge
+        | Kind::RequestTimeout
+        | Kind::ExpectationFailed
+        | Kind::CodingNotSupported
+        | Kind::LoopDetected
+        | Kind::ClientClosed => {
+            if row.blames_backend {
+                "the operator of the backend: its original error is in the log under the request id"
+            } else {
+                "the client"
+            }
+        }
     }
 }
 

@@ -14,57 +14,55 @@ use crate::limit::gate::Refused;
 use crate::plan::Route;
 use crate::policy::Maintenance;
 
-/// An admitted request.
-pub(super) struct Admitted {
-    pub(super) admission: Admission,
-    pub(super) inbound: Inbound,
-    /// When it was admitted. Until it had to wait for something that is its arrival: one reading of the clock less.
-    pub(super) begin: Instant,
-}
-
-/// Admits a request, or says why not.
-pub(super) async fn admit(gateway: &Gateway, route: &Route, request: Request<'_>, inbound: Inbound) -> Result<Admitted, ErrorOutcome> {
-    check_open(route, request)?;
-    let mut admission = Admission { deadline: deadline::of(route, request)?, ..Admission::default() };
-    let who = Who { request, headers: &inbound.headers };
-    let first_shared = limits::check(route, who, &mut admission).map_err(|error| error.with(&admission))?;
-    let wanted = buffer::wanted(route, request, &inbound);
-    if first_shared.is_none() && wanted.is_none() && admission.permits.take(gateway, route) {
-        return Ok(Admitted { admission, inbound, begin: request.context.arrival });
-    }
-    // What most requests do not need is on the heap.
-    Box::pin(wait(gateway, route, request, inbound, Waiting { admission, first_shared, wanted })).await
-}
-
-/// What a request still waits for.
-struct Waiting {
-    admission: Admission,
+/// What a request still waits for before the backend is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
     /// The index of the first limit that gateways share.
     first_shared: Option<usize>,
     /// Bytes of the body that are read first.
-    wanted: Option<usize>,
+    body: Option<usize>,
 }
 
-/// Waits for what a request may have to wait for before the backend is asked: limits that gateways share, its body, its permits.
-async fn wait(
+/// Admits a request at once, or says what it has to wait for.
+///
+/// # Errors
+/// The route does not serve it, or a limit rejects it.
+pub(super) fn admit(
+    gateway: &Gateway,
+    route: &Route,
+    request: Request<'_>,
+    inbound: &Inbound,
+    admission: &mut Admission,
+) -> Result<Option<Waiting>, ErrorOutcome> {
+    check_open(route, request)?;
+    admission.deadline = deadline::of(route, request)?;
+    let first_shared = limits::check(route, Who { request, headers: &inbound.headers }, admission)?;
+    let body = buffer::wanted(route, request, inbound);
+    let admitted = first_shared.is_none() && body.is_none() && admission.permits.take(gateway, route);
+    Ok((!admitted).then_some(Waiting { first_shared, body }))
+}
+
+/// Waits for what a request has to wait for: limits that gateways share, its body, its permits.
+///
+/// # Errors
+/// A limit rejects it, its body does not arrive, or no permit becomes free in time.
+pub(super) async fn wait(
     gateway: &Gateway,
     route: &Route,
     request: Request<'_>,
     inbound: Inbound,
-    Waiting { mut admission, first_shared, wanted }: Waiting,
-) -> Result<Admitted, ErrorOutcome> {
+    waiting: Waiting,
+    admission: &mut Admission,
+) -> Result<Inbound, ErrorOutcome> {
     let Inbound { headers, mut payload } = inbound;
-    if let Some(first) = first_shared {
-        let who = Who { request, headers: &headers };
-        limits::check_shared(gateway, route, who, &mut admission, first).await.map_err(|error| error.with(&admission))?;
+    if let Some(first) = waiting.first_shared {
+        limits::check_shared(gateway, route, Who { request, headers: &headers }, admission, first).await?;
     }
-    if let Some(max) = wanted {
-        let filled = buffer::fill(max, gateway, route, request, payload, admission.deadline).await;
-        payload = filled.map_err(|failure| ErrorOutcome::from(failure).with(&admission))?;
+    if let Some(max) = waiting.body {
+        payload = buffer::fill(max, gateway, route, request, payload, admission.deadline).await?;
     }
-    let waited = admission.permits.wait(gateway, route, admission.deadline).await;
-    waited.map_err(|failure| ErrorOutcome::from(failure).with(&admission))?;
-    Ok(Admitted { admission, inbound: Inbound { headers, payload }, begin: Instant::now() })
+    admission.permits.wait(gateway, route, admission.deadline).await?;
+    Ok(Inbound { headers, payload })
 }
 
 impl ErrorOutcome {

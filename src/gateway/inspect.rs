@@ -131,7 +131,44 @@ const fn passes(kind: Kind, policy: &Policy) -> bool {
         Kind::UpstreamError | Kind::UpstreamBadGateway | Kind::UpstreamUnavailable | Kind::UpstreamGatewayTimeout => {
             !policy.rewrite_server_errors
         }
-        _ => false,
+        Kind::DnsError
+        | Kind::DnsTimeout
+        | Kind::Unroutable
+        | Kind::Prohibited
+        | Kind::ConnectionRefused
+        | Kind::ConnectTimeout
+        | Kind::TlsProtocol
+        | Kind::TlsCertificate
+        | Kind::TlsAlert
+        | Kind::ConnectionLost
+        | Kind::ResponseIncomplete
+        | Kind::ResponseMalformed
+        | Kind::ResponseCoding
+        | Kind::ResponseHeadersTooLarge
+        | Kind::ResponseHeaderTooLarge
+        | Kind::ResponseTimeout
+        | Kind::TotalTimeout
+        | Kind::UploadTimeout
+        | Kind::Duplicate
+        | Kind::Reference
+        | Kind::NoEndpoint
+        | Kind::Overloaded
+        | Kind::ShuttingDown
+        | Kind::Maintenance
+        | Kind::Denied
+        | Kind::RateLimited
+        | Kind::RouteNotFound
+        | Kind::MethodNotAllowed
+        | Kind::BadRequest
+        | Kind::PayloadTooLarge
+        | Kind::UriTooLong
+        | Kind::HeadersTooLarge
+        | Kind::RequestTimeout
+        | Kind::ExpectationFailed
+        | Kind::CodingNotSupported
+        | Kind::LoopDetected
+        | Kind::ClientClosed
+        | Kind::Internal => false,
     }
 }
 

@@ -34,6 +34,11 @@ impl PerKey {
         Self { shards, hasher: std::hash::RandomState::new(), max, keys_per_shard: max_keys.div_ceil(SHARDS).max(1) }
     }
 
+    /// True when it has these bounds.
+    pub fn is_like(&self, max: u32, max_keys: usize) -> bool {
+        self.max == max && self.keys_per_shard == max_keys.div_ceil(SHARDS).max(1)
+    }
+
     /// The most of one key.
     pub const fn max(&self) -> u32 {
         self.max

@@ -85,6 +85,11 @@ impl Gate {
         }
     }
 
+    /// What it was made from.
+    pub const fn settings(&self) -> GateSettings {
+        self.settings
+    }
+
     /// Passes when there is a place now.
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         // SeqCst, here and where places come back: a waiter first says so and then looks for a place, a leaver first frees its

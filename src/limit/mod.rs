@@ -39,7 +39,7 @@ pub struct Limit {
     /// Name in the configuration.
     pub name: String,
     /// Requests per time, counted in this process.
-    pub rate: Option<RateLimit>,
+    pub rate: Option<Arc<RateLimit>>,
     /// Where they are counted.
     pub store: Store,
     /// Requests in flight per key.

@@ -65,6 +65,11 @@ impl Reserve {
         share.grow(bytes).then_some(share)
     }
 
+    /// Bytes that there are in all.
+    pub const fn max(&self) -> usize {
+        self.max
+    }
+
     /// Bytes in use.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)

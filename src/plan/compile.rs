@@ -1,4 +1,4 @@
-//! File to plan: every rule that needs more than one key is checked here, and all problems are told at once.
+//! Compiles a configuration file into a plan. Checks every rule that needs more than one key, and reports all problems at once.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::gauges::Gauges;
+use super::gauges::Observed;
 use super::limits;
+use super::live::LiveState;
 use super::policies::{Layers, cors};
 use super::presenters::ErrorPresenters;
 use super::targets::{self, Target};
@@ -16,7 +17,6 @@ use super::{AppliedLimit, KeptOriginal, Listen, Log, Plan, Route};
 use crate::config::diagnose::{Problem, Problems};
 use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
 use crate::config::section::{At, nearest};
-use crate::limit::reserve::Reserve;
 use crate::observe::metrics::{Metrics, NO_ROUTE};
 use crate::route::{Match, Table};
 
@@ -33,40 +33,36 @@ pub fn from_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     successor(text, lookup, None)
 }
 
-/// The same as the successor of a plan that runs: endpoints that stay what they are keep their connections, health and breakers.
+/// Compiles a configuration that replaces a running one. What stays the same keeps its state: endpoints their connections, health and
+/// breakers, limits their counts, metrics their values.
 ///
 /// # Errors
 /// Every problem, in the order of the file; the running plan is not touched.
 pub fn successor(text: &str, lookup: &dyn Fn(&str) -> Option<String>, running: Option<&Plan>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems::default();
     let file = crate::config::read(text, &mut problems, lookup);
-    let plan = compile(&file, running, &mut problems);
+    let listen = listen(&file.listen, &mut problems);
+    let live = running.map_or_else(|| LiveState::new(listen.workers), LiveState::of);
+    let plan = compile(&file, listen, &live, &mut problems);
     if problems.is_empty() { Ok(plan) } else { Err(problems.sorted()) }
 }
 
 /// Compiles what can be compiled; the plan is usable only when no problem was added.
-fn compile(file: &File, running: Option<&Plan>, problems: &mut Problems) -> Plan {
-    let listen = listen(&file.listen, problems);
-    let mut metrics = Metrics::new(listen.workers);
+fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problems) -> Plan {
+    let metrics = &live.metrics;
     let body_timeout = file.listen.body_timeout.as_ref().map_or(Some(Duration::from_secs(30)), |at| at.value);
-    let before = |name: &str| running?.backends.iter().find(|backend| *backend.name == *name).map(|backend| &**backend);
-    let targets: HashMap<&str, Option<Target>> = file
-        .backends
-        .iter()
-        .map(|keys| (keys.name.value.as_str(), targets::backend(keys, listen.workers, before(&keys.name.value), problems)))
-        .collect();
-    let buffers = Arc::new(Reserve::new(file.listen.buffer_memory.as_ref().map_or(256 << 20, |at| at.value) as usize));
-    let backends = targets.values().flatten().cloned().collect();
-    metrics.collect(Box::new(Gauges { backends, buffers: Arc::clone(&buffers) }));
-    let metrics = Arc::new(metrics);
-    let limits = limits::limits(file, &metrics, problems);
-    let store = limits::store(file.redis.as_ref(), &metrics, problems);
+    let targets: HashMap<&str, Option<Target>> =
+        file.backends.iter().map(|keys| (keys.name.value.as_str(), targets::backend(keys, listen.workers, live, problems))).collect();
+    let buffers = live.buffers(file.listen.buffer_memory.as_ref().map_or(256 << 20, |at| at.value) as usize);
+    let observed = Observed { backends: targets.values().flatten().cloned().collect(), buffers: Some(Arc::clone(&buffers)) };
+    let limits = limits::limits(file, live, problems);
+    let store = limits::store(file.redis.as_ref(), metrics, problems);
     let mut presenters = ErrorPresenters::default();
     let layers = Layers { keys: vec![&file.defaults], errors: vec![&file.errors], body_timeout, mode: file.mode };
     let mut fallback = layers.policy(problems);
     let (fallback_presenter, languages) = presenters.compile(&layers, problems);
     fallback.errors.languages = languages;
-    let mut builder = Builder { file, problems, targets: &targets, limits: &limits, metrics: &metrics, body_timeout, presenters };
+    let mut builder = Builder { file, problems, targets: &targets, limits: &limits, metrics, body_timeout, presenters };
     let routes = builder.routes();
     Plan {
         mode: file.mode,
@@ -75,7 +71,7 @@ fn compile(file: &File, running: Option<&Plan>, problems: &mut Problems) -> Plan
         routes,
         fallback,
         fallback_presenter,
-        gate: file.listen.max_in_flight.map(|max| targets::gate(max, false, &file::QueueKeys::default())),
+        gate: file.listen.max_in_flight.map(|max| live.process_gate(targets::gate_settings(max, false, &file::QueueKeys::default()))),
         buffers,
         backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
         limits: limits.into_values().map(|applied| applied.limit).collect(),
@@ -87,7 +83,9 @@ fn compile(file: &File, running: Option<&Plan>, problems: &mut Problems) -> Plan
             original: kept_original(file.log.original_max.as_ref(), problems),
         },
         no_route: metrics.route(NO_ROUTE, NO_ROUTE.into()),
-        metrics,
+        metrics: Arc::clone(metrics),
+        observed: Arc::new(observed),
+        shown: Arc::clone(&live.shown),
     }
 }
 

@@ -1,8 +1,9 @@
-//! What backends and limits are like at this moment, told when somebody reads the metrics: nothing of it is counted per request.
+//! Gauges of backends and permits, computed when the metrics are read: nothing of it is counted per request.
 
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -14,12 +15,17 @@ use crate::observe::names;
 use crate::upstream::choose::backend::Backend;
 use crate::upstream::choose::endpoint::Endpoint;
 
-/// Everything that is looked at.
-#[derive(Debug)]
-pub(super) struct Gauges {
+/// What the gauges show.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    /// Each backend with its permits, where these are limited.
     pub(super) backends: Vec<(Arc<Backend>, Option<Arc<Gate>>)>,
-    pub(super) buffers: Arc<Reserve>,
+    pub(super) buffers: Option<Arc<Reserve>>,
 }
+
+/// Gauges of the plan that is active.
+#[derive(Debug)]
+pub(super) struct Gauges(pub(super) Arc<ArcSwap<Observed>>);
 
 /// May it get requests, as far as anybody knows?
 fn is_up(endpoint: &Endpoint) -> u64 {
@@ -27,7 +33,7 @@ fn is_up(endpoint: &Endpoint) -> u64 {
     u64::from(endpoint.health.is_healthy() && closed)
 }
 
-impl Gauges {
+impl Observed {
     /// One line per endpoint.
     fn endpoints(&self, out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: impl Fn(&Endpoint) -> u64) -> fmt::Result {
         let mut gauge = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -53,6 +59,12 @@ impl Gauges {
 }
 
 impl Collector for Gauges {
+    fn encode(&self, out: DescriptorEncoder<'_>) -> fmt::Result {
+        self.0.load().encode(out)
+    }
+}
+
+impl Observed {
     fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
         self.endpoints(&mut out, names::ENDPOINT_UP, "1 while an endpoint gets its share of the requests", is_up)?;
         self.endpoints(&mut out, names::ENDPOINT_IN_FLIGHT, "Requests in flight at an endpoint", |endpoint| {
@@ -66,7 +78,7 @@ impl Collector for Gauges {
         for (backend, _) in &self.backends {
             retries.encode_family(&[("backend", &*backend.name)])?.encode_counter::<NoLabelSet, u64, u64>(&backend.budget.spent(), None)?;
         }
-        let held = self.buffers.used() as u64;
+        let held = self.buffers.as_ref().map_or(0, |buffers| buffers.used()) as u64;
         out.encode_descriptor(names::BUFFERED, "Bytes of bodies that are held", None, MetricType::Gauge)?.encode_gauge(&held)
     }
 }

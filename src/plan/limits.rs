@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::live::LiveState;
 use super::{AppliedLimit, QuotaPolicy, SharedStore};
 use crate::config::diagnose::Problems;
 use crate::config::file;
-use crate::limit::concurrency::PerKey;
 use crate::limit::shared::Address;
-use crate::limit::{Limit, RateLimit, Settings, Store, Window};
+use crate::limit::{Limit, Settings, Store, Window};
 use crate::observe::metrics::Metrics;
 
 /// Keys that are told apart when nothing is written.
@@ -20,7 +20,7 @@ const MAX_KEYS: u64 = 100_000;
 const LONGEST: u128 = 100 * 365 * 86_400 * 1_000_000_000;
 
 /// All limits by name.
-pub(super) fn limits(file: &file::File, metrics: &Metrics, problems: &mut Problems) -> HashMap<String, AppliedLimit> {
+pub(super) fn limits(file: &file::File, live: &LiveState, problems: &mut Problems) -> HashMap<String, AppliedLimit> {
     let mut made = HashMap::new();
     for keys in &file.limits {
         if let (Some(at), None) = (&keys.shared, &file.redis) {
@@ -36,25 +36,31 @@ pub(super) fn limits(file: &file::File, metrics: &Metrics, problems: &mut Proble
         if let Some(at) = burst.filter(|_| windows.first().is_some_and(|w| w.period().as_nanos() * u128::from(w.burst.get()) > LONGEST)) {
             problems.add(at.span.clone(), "this burst is more than a century of requests", "the bucket would never be empty");
         }
-        made.insert(keys.name.value.clone(), limit(keys, windows, metrics));
+        made.insert(keys.name.value.clone(), limit(keys, windows, live));
     }
     made
 }
 
-fn limit(keys: &file::Limit, windows: Vec<Window>, metrics: &Metrics) -> AppliedLimit {
+fn limit(keys: &file::Limit, windows: Vec<Window>, live: &LiveState) -> AppliedLimit {
     let name = keys.name.value.clone();
     let max_keys = keys.max_keys.unwrap_or(MAX_KEYS) as usize;
     let quota_policies = windows.iter().map(|window| Arc::new(QuotaPolicy::of(&name, window))).collect();
-    let rate = (!windows.is_empty()).then(|| RateLimit::new(Settings { name: name.clone(), windows, max_keys }));
+    let rate = (!windows.is_empty()).then(|| live.rate(Settings { name: name.clone(), windows, max_keys }));
     let limit = Limit {
         rate,
         store: if keys.shared.is_some() { Store::Shared } else { Store::Local },
-        concurrency: keys.max_in_flight.as_ref().map(|at| Arc::new(PerKey::new(at.value as u32, max_keys))),
+        concurrency: keys.max_in_flight.as_ref().map(|at| live.concurrency(&name, at.value as u32, max_keys)),
         allow: keys.allow.clone(),
         deny: keys.deny.clone(),
         name: name.clone(),
     };
-    AppliedLimit { limit: Arc::new(limit), key: keys.key.clone(), cost: NonZeroU32::MIN, refused: metrics.limit(&name), quota_policies }
+    AppliedLimit {
+        limit: Arc::new(limit),
+        key: keys.key.clone(),
+        cost: NonZeroU32::MIN,
+        refused: live.metrics.limit(&name),
+        quota_policies,
+    }
 }
 
 /// Shortest window first; `burst` is the shortest one's.

@@ -5,6 +5,7 @@
 pub mod compile;
 mod gauges;
 mod limits;
+pub mod live;
 mod policies;
 mod presenters;
 mod targets;
@@ -14,8 +15,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
+
+use gauges::Observed;
 
 use crate::config::file::{KeySource, LogFormat, LogLevel, OnFailure};
 use crate::limit::gate::Gate;
@@ -62,6 +66,15 @@ pub struct Plan {
     pub metrics: Arc<Metrics>,
     /// Handles of requests without a route.
     pub no_route: Arc<RouteMetrics>,
+    observed: Arc<Observed>,
+    shown: Arc<ArcSwap<Observed>>,
+}
+
+impl Plan {
+    /// Makes the metrics show the backends and permits of this plan, which serves from now on.
+    pub fn activate(&self) {
+        self.shown.store(Arc::clone(&self.observed));
+    }
 }
 
 /// Listeners and the clocks of client connections.

@@ -9,6 +9,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 
+use super::live::LiveState;
 use crate::breaker::{self, Rule};
 use crate::config::diagnose::Problems;
 use crate::config::file::{self, BalanceWord};
@@ -29,8 +30,9 @@ pub(super) type Target = (Arc<Backend>, Option<Arc<Gate>>);
 /// TLS, and the digest of the files it was made from.
 type Made = (Arc<rustls::ClientConfig>, [u8; 32]);
 
-/// Compiles one backend; `None` when it has no usable endpoint (the problem is told). `before`: the same backend as it runs now.
-pub(super) fn backend(keys: &file::Backend, cores: usize, before: Option<&Backend>, problems: &mut Problems) -> Option<Target> {
+/// Compiles one backend; `None` when it has no usable endpoint, which is reported. What it has in common with the backend that runs keeps
+/// its state.
+pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, problems: &mut Problems) -> Option<Target> {
     let urls: Vec<(Uri, &file::EndpointKeys)> =
         keys.endpoints.iter().filter_map(|endpoint| Some((endpoint_url(&endpoint.url, problems)?, endpoint))).collect();
     let secure = urls.iter().any(|(uri, _)| uri.scheme_str() == Some("https"));
@@ -63,20 +65,21 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, before: Option<&Backen
         return None;
     }
     let host_header = host_header(keys, problems);
-    let care = care(keys, cores, problems);
-    let gate = backend_gate(keys, problems);
-    Some((Arc::new(Backend::new(keys.name.value.as_str().into(), targets, host_header, care, before)), gate))
+    let settings = settings(keys, cores, problems);
+    let name = keys.name.value.as_str();
+    let gate = backend_gate(keys, problems).map(|settings| live.backend_gate(name, settings));
+    Some((Arc::new(Backend::new(name.into(), targets, host_header, settings, live.backend(name))), gate))
 }
 
-/// A gate of so many requests, with a queue for half as many more.
-pub(super) fn gate(max: u64, adaptive: bool, queue: &file::QueueKeys) -> Arc<Gate> {
+/// Settings of a gate of so many requests, with a queue for half as many more.
+pub(super) fn gate_settings(max: u64, adaptive: bool, queue: &file::QueueKeys) -> GateSettings {
     let max = max as usize;
     let wait = queue.timeout.unwrap_or(Duration::from_millis(100));
     let queue = queue.max.map_or_else(|| (max / 2).clamp(1, 1000), |max| max as usize);
-    Arc::new(Gate::new(GateSettings { max, adaptive, queue, wait }))
+    GateSettings { max, adaptive, queue, wait }
 }
 
-fn backend_gate(keys: &file::Backend, problems: &mut Problems) -> Option<Arc<Gate>> {
+fn backend_gate(keys: &file::Backend, problems: &mut Problems) -> Option<GateSettings> {
     let adaptive = keys.adaptive.as_ref().is_some_and(|at| at.value);
     if let (Some(at), None) = (keys.adaptive.as_ref().filter(|_| adaptive), keys.max_in_flight) {
         problems.add(at.span.clone(), "`adaptive` needs `max_in_flight`", "the most that it may find, such as max_in_flight = 200");
@@ -84,11 +87,11 @@ fn backend_gate(keys: &file::Backend, problems: &mut Problems) -> Option<Arc<Gat
     if let (Some(span), None) = (&keys.queue.span, keys.max_in_flight) {
         problems.add(span.clone(), "`queue` needs `max_in_flight`", "without a limit nobody waits");
     }
-    keys.max_in_flight.map(|max| gate(max, adaptive, &keys.queue))
+    keys.max_in_flight.map(|max| gate_settings(max, adaptive, &keys.queue))
 }
 
 /// How the backend treats its endpoints.
-fn care(keys: &file::Backend, cores: usize, problems: &mut Problems) -> BackendSettings {
+fn settings(keys: &file::Backend, cores: usize, problems: &mut Problems) -> BackendSettings {
     let seconds = Duration::from_secs;
     let balance = match keys.balance.clone() {
         None | Some(BalanceWord::LeastRequests) => Balance::LeastRequests,

@@ -224,7 +224,9 @@ fn json_value(name: Name, e: &Envelope) -> Vec<u8> {
         Name::StatusCode | Name::RetryAfterSeconds => {
             text_of(name, e).map_or_else(|| b"null".to_vec(), |number| number.as_bytes().to_vec())
         }
-        _ => text_of(name, e).map_or_else(|| b"null".to_vec(), |text| super::json::quoted(&text)),
+        Name::Code | Name::Message | Name::Reason | Name::RequestId | Name::Timestamp | Name::Method | Name::Path | Name::Language => {
+            text_of(name, e).map_or_else(|| b"null".to_vec(), |text| super::json::quoted(&text))
+        }
     }
 }
 

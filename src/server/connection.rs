@@ -272,7 +272,7 @@ impl Session {
                     connection.as_mut().graceful_shutdown();
                     connection.as_mut().poll(cx).map(drop)
                 }
-                _ => Poll::Pending,
+                Poll::Ready(_) | Poll::Pending => Poll::Pending,
             }
         })
         .await;

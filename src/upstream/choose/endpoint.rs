@@ -141,7 +141,7 @@ impl AttemptOutcome {
         match self {
             Self::Answered(status) => match Kind::of_upstream_status(status) {
                 Some(kind) if kind.row().blames_backend => Outcome::Bad,
-                _ => Outcome::Good,
+                Some(_) | None => Outcome::Good,
             },
             Self::Failed(Kind::TotalTimeout) => Outcome::Void,
             Self::Failed(kind) if kind.row().blames_backend => Outcome::Bad,

@@ -27,7 +27,39 @@ pub fn wants_failure(retry: &Retry, failure: &Failure) -> bool {
         | Kind::TlsAlert => RetryOn::Connect,
         Kind::ConnectionLost | Kind::ResponseIncomplete => RetryOn::Lost,
         Kind::ResponseTimeout => RetryOn::Timeout,
-        _ => return false,
+        Kind::Prohibited
+        | Kind::ResponseMalformed
+        | Kind::ResponseCoding
+        | Kind::ResponseHeadersTooLarge
+        | Kind::ResponseHeaderTooLarge
+        | Kind::TotalTimeout
+        | Kind::UploadTimeout
+        | Kind::UpstreamError
+        | Kind::UpstreamBadGateway
+        | Kind::UpstreamUnavailable
+        | Kind::UpstreamGatewayTimeout
+        | Kind::UpstreamRateLimited
+        | Kind::UpstreamClientError
+        | Kind::Duplicate
+        | Kind::Reference
+        | Kind::NoEndpoint
+        | Kind::Overloaded
+        | Kind::ShuttingDown
+        | Kind::Maintenance
+        | Kind::Denied
+        | Kind::RateLimited
+        | Kind::RouteNotFound
+        | Kind::MethodNotAllowed
+        | Kind::BadRequest
+        | Kind::PayloadTooLarge
+        | Kind::UriTooLong
+        | Kind::HeadersTooLarge
+        | Kind::RequestTimeout
+        | Kind::ExpectationFailed
+        | Kind::CodingNotSupported
+        | Kind::LoopDetected
+        | Kind::ClientClosed
+        | Kind::Internal => return false,
     };
     retry.on.contains(&word)
 }
