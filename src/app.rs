@@ -20,8 +20,8 @@ use crate::context::WallClock;
 use crate::gateway::{Gateway, Lifecycle};
 use crate::limit::RateLimit;
 use crate::limit::inflight::InFlight;
-use crate::limit::shared::Shared;
-use crate::memory::{self, Ebb};
+use crate::limit::shared::StoreClient;
+use crate::memory::{self, BurstEnd};
 use crate::observe::recorder::{LineSettings, Recorder};
 use crate::observe::writer::Sink;
 use crate::plan::Plan;
@@ -190,8 +190,8 @@ impl Worker {
     async fn serve(self) -> bool {
         let upstreams = Upstreams { connector: Connector::new(self.resolver), core: self.core };
         let drain_timeout = self.plan.listen.drain_timeout;
-        let shared = self.plan.store.as_ref().map(|store| Shared::new(store.address.clone()));
-        shared.iter().for_each(Shared::connect);
+        let shared = self.plan.store.as_ref().map(|store| StoreClient::new(store.address.clone()));
+        shared.iter().for_each(StoreClient::connect);
         let gateway = Arc::new(Gateway {
             plan: Arc::clone(&self.plan),
             shared,
@@ -203,8 +203,12 @@ impl Worker {
             over: Notify::new(),
         });
         let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
-        let shared =
-            listen::Shared { connections: self.connections, max: self.plan.listen.max_connections, closing: self.closing.clone(), alive };
+        let shared = listen::ListenerSettings {
+            connections: self.connections,
+            max: self.plan.listen.max_connections,
+            closing: self.closing.clone(),
+            alive,
+        };
         let upkeep = tokio::spawn(upkeep(Arc::clone(&gateway)));
         let mut accepting = tokio::task::JoinSet::new();
         for listener in self.listeners {
@@ -234,7 +238,7 @@ async fn upkeep(gateway: Arc<Gateway>) {
     let mut tick = tokio::time::interval(FLUSH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ticks = 0u32;
-    let mut ebb = Ebb::default();
+    let mut burst_end = BurstEnd::default();
     loop {
         tick.tick().await;
         gateway.recorder.flush();
@@ -248,7 +252,7 @@ async fn upkeep(gateway: Arc<Gateway>) {
             for endpoint in plan.backends.iter().flat_map(|backend| backend.endpoints()) {
                 endpoint.pool.sweep(core, now);
             }
-            if ebb.tick(plan.metrics.all_received()) {
+            if burst_end.tick(plan.metrics.all_received()) {
                 memory::give_back();
             }
         }

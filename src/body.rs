@@ -1,6 +1,6 @@
 //! The response body type: nothing, bytes that are there, or a stream from an upstream. And the progress of request bodies.
 //!
-//! A body reports to a [`Witness`] how the sending ended, so that every request is recorded exactly once. Knows nothing of relaying or
+//! A body reports to an [`OnSent`] how the sending ended, so that every request is recorded exactly once. Knows nothing of relaying or
 //! of logs.
 
 use std::convert::Infallible;
@@ -41,7 +41,7 @@ pub trait Flow: Send {
 }
 
 /// Learns how a ready answer was sent; dropped without `sent` when the client left first.
-pub trait Witness: Send {
+pub trait OnSent: Send {
     /// All bytes were handed to the connection.
     fn sent(&mut self, bytes: u64);
 }
@@ -135,7 +135,7 @@ pub enum Body {
         /// What is left to send.
         bytes: Option<Bytes>,
         /// Who learns of the end.
-        witness: Option<Box<dyn Witness>>,
+        witness: Option<Box<dyn OnSent>>,
     },
     /// Bytes that arrive.
     Stream {
@@ -156,7 +156,7 @@ impl Body {
     }
 
     /// A body of these bytes.
-    pub fn ready(bytes: impl Into<Bytes>, witness: Option<Box<dyn Witness>>) -> Self {
+    pub fn ready(bytes: impl Into<Bytes>, witness: Option<Box<dyn OnSent>>) -> Self {
         let bytes = bytes.into();
         Self::Ready { bytes: (!bytes.is_empty()).then_some(bytes), witness }.settled()
     }

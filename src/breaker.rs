@@ -66,7 +66,7 @@ pub enum State {
 
 /// Leave to send one request; its outcome is told with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub struct BreakerPermit(u64);
 
 /// The pure machine.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Core {
     }
 
     /// Lets a request pass, or not.
-    pub fn enter(&mut self, now: Instant) -> Option<Ticket> {
+    pub fn enter(&mut self, now: Instant) -> Option<BreakerPermit> {
         if !self.admits(now) {
             return None;
         }
@@ -114,11 +114,11 @@ impl Core {
         if self.state == State::HalfOpen {
             self.trying += 1;
         }
-        Some(Ticket(self.epoch))
+        Some(BreakerPermit(self.epoch))
     }
 
     /// The outcome of a request that had passed.
-    pub fn record(&mut self, ticket: Ticket, outcome: Outcome, now: Instant) {
+    pub fn record(&mut self, ticket: BreakerPermit, outcome: Outcome, now: Instant) {
         if ticket.0 != self.epoch {
             return;
         }
@@ -254,14 +254,14 @@ impl Breaker {
     }
 
     /// Lets a request pass, or not.
-    pub fn enter(&self, now: Instant) -> (Option<Ticket>, Change) {
+    pub fn enter(&self, now: Instant) -> (Option<BreakerPermit>, Change) {
         let hint = self.hint.load(Ordering::Acquire);
         // A closed one does not count who passes. Should it open in this moment, the ticket is of an earlier epoch.
-        if is_closed(hint) { (Some(Ticket(hint >> 3)), None) } else { self.step(|core| core.enter(now)) }
+        if is_closed(hint) { (Some(BreakerPermit(hint >> 3)), None) } else { self.step(|core| core.enter(now)) }
     }
 
     /// The outcome of a request that had passed.
-    pub fn record(&self, ticket: Ticket, outcome: Outcome, now: Instant) -> Change {
+    pub fn record(&self, ticket: BreakerPermit, outcome: Outcome, now: Instant) -> Change {
         let hint = self.hint.load(Ordering::Acquire);
         let quiet = is_closed(hint) && hint & 1 == 0 && matches!(self.rule, Rule::Row(_)) && outcome == Outcome::Good;
         // In an epoch that is over it has no weight either.
@@ -386,7 +386,7 @@ mod tests {
             let settings = Settings { rule: Rule::Share { bad: 5, of: 10 }, open_for: Duration::from_secs(2), open_at_most: Duration::from_secs(2), trials: 3 };
             let mut now = Instant::now();
             let mut core = Core::new(settings, now);
-            let mut held: Vec<Ticket> = Vec::new();
+            let mut held: Vec<BreakerPermit> = Vec::new();
             let mut bad_in_closed = 0u32;
             for (what, wait) in steps {
                 let before = core.state();

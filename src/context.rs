@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, Method, Uri};
 use tokio::time::Instant;
 
-use crate::header::mint;
+use crate::header::header_value;
 use crate::write::hex;
 
 /// An id that is safe in a header, a log line and a JSON string: 1-128 of `[A-Za-z0-9._~-]`.
@@ -39,7 +39,7 @@ impl RequestId {
             hex(&bytes[group], &mut text[at..]);
         }
         // Hex digits and dashes are always a valid header value.
-        Self(mint(&text).unwrap_or(HeaderValue::from_static("invalid")))
+        Self(header_value(&text).unwrap_or(HeaderValue::from_static("invalid")))
     }
 
     /// The id a trusted peer sent, if it is safe to repeat.
@@ -110,7 +110,7 @@ pub struct Peer {
 
 /// What the client said about the answers it can read; negotiated only if there is an error to tell.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct ClientPreferences {
     /// `Accept`
     pub accept: Option<HeaderValue>,
     /// `Accept-Language`
@@ -168,7 +168,7 @@ pub struct RequestContext {
     /// The client's address: the peer, or what trusted proxies say.
     pub client: IpAddr,
     /// What the client can read.
-    pub wanted: Wanted,
+    pub wanted: ClientPreferences,
 }
 
 impl RequestContext {

@@ -154,7 +154,7 @@ thread_local! {
 ///
 /// # Errors
 /// When the bytes are no header value.
-pub fn mint(value: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
+pub fn header_value(value: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
     MINT.with_borrow_mut(|block| {
         if block.capacity() < value.len() {
             *block = BytesMut::with_capacity(BLOCK.max(value.len()));
@@ -185,10 +185,10 @@ mod tests {
 
     #[test]
     fn minted_values_are_what_was_given() {
-        let values: Vec<HeaderValue> = (0..500u32).map(|n| mint(format!("value {n}").as_bytes()).unwrap()).collect();
+        let values: Vec<HeaderValue> = (0..500u32).map(|n| header_value(format!("value {n}").as_bytes()).unwrap()).collect();
         assert!(values.iter().enumerate().all(|(n, value)| value.to_str().unwrap() == format!("value {n}")));
-        assert!(mint(b"a\nb").is_err());
-        assert_eq!(mint(&[b'a'; 2 * BLOCK]).unwrap().len(), 2 * BLOCK);
+        assert!(header_value(b"a\nb").is_err());
+        assert_eq!(header_value(&[b'a'; 2 * BLOCK]).unwrap().len(), 2 * BLOCK);
     }
 
     #[test]

@@ -26,14 +26,14 @@ const PAUSE: u32 = 20;
 
 /// Tells, from the count of requests at regular ticks, when the work has ebbed away.
 #[derive(Debug, Default)]
-pub struct Ebb {
+pub struct BurstEnd {
     requests: u64,
     given_back_at: u64,
     quiet: u32,
     since: u32,
 }
 
-impl Ebb {
+impl BurstEnd {
     /// Takes the count of all requests so far; true when memory should go back: once after each time of work.
     pub const fn tick(&mut self, requests: u64) -> bool {
         self.quiet = if requests.saturating_sub(self.requests) > FEW { 0 } else { self.quiet.saturating_add(1) };
@@ -53,12 +53,12 @@ mod tests {
 
     #[test]
     fn memory_goes_back_once_when_the_work_has_ebbed_away() {
-        let mut ebb = Ebb::default();
-        assert!((0..20).all(|_| !ebb.tick(0)), "nothing was done yet");
-        assert!((1..20).all(|busy| !ebb.tick(busy * 1000)));
-        let calls = (0..60).filter(|few| ebb.tick(19_000 + few)).count();
+        let mut burst_end = BurstEnd::default();
+        assert!((0..20).all(|_| !burst_end.tick(0)), "nothing was done yet");
+        assert!((1..20).all(|busy| !burst_end.tick(busy * 1000)));
+        let calls = (0..60).filter(|few| burst_end.tick(19_000 + few)).count();
         assert_eq!(calls, 3, "soon after the work, and then now and then");
-        assert_eq!((0..60).filter(|_| ebb.tick(19_059)).count(), 1, "and nothing once nothing happens");
+        assert_eq!((0..60).filter(|_| burst_end.tick(19_059)).count(), 1, "and nothing once nothing happens");
     }
 
     #[test]

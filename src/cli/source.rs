@@ -25,27 +25,27 @@ pub(super) struct Source {
 
 /// Why there is no usable configuration; already told to the operator.
 #[derive(Debug)]
-pub(super) struct Told;
+pub(super) struct Reported;
 
 impl Source {
     /// The named file, or the first of the search order.
-    pub(super) fn find(named: Option<&Path>) -> Result<Self, Told> {
+    pub(super) fn find(named: Option<&Path>) -> Result<Self, Reported> {
         let Some(path) = locate(named) else {
             output::complain(&format!("error: there is no configuration: none of {} exists", SEARCH.join(", ")));
             output::complain("help: name one with --config FILE, or run without a file: lockgate run --to http://127.0.0.1:8000");
-            return Err(Told);
+            return Err(Reported);
         };
         Self::read(&path)
     }
 
     /// Reads a file.
-    pub(super) fn read(path: &Path) -> Result<Self, Told> {
+    pub(super) fn read(path: &Path) -> Result<Self, Reported> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
             Ok(text) => Ok(Self { name, text }),
             Err(error) => {
                 output::complain(&format!("error: cannot read {name}: {error}"));
-                Err(Told)
+                Err(Reported)
             }
         }
     }
@@ -59,22 +59,22 @@ impl Source {
     }
 
     /// The plan; problems are shown.
-    pub(super) fn compile(&self) -> Result<Plan, Told> {
+    pub(super) fn compile(&self) -> Result<Plan, Reported> {
         compile::from_text(&self.text, &|name| std::env::var(name).ok()).map_err(|problems| {
             output::complain(diagnose::render(&self.name, &self.text, &problems, output::color()).trim_end());
             let count = problems.len();
             output::complain(&format!("\n{}: {count} {}", self.name, if count == 1 { "problem" } else { "problems" }));
-            Told
+            Reported
         })
     }
 }
 
 /// Puts addresses of the command line in place of the configuration's, under the same rule.
-pub(super) fn override_addresses(plan: &mut Plan, listen: Option<SocketAddr>, admin: Option<SocketAddr>) -> Result<(), Told> {
+pub(super) fn override_addresses(plan: &mut Plan, listen: Option<SocketAddr>, admin: Option<SocketAddr>) -> Result<(), Reported> {
     if let Some(address) = admin.filter(|address| !address.ip().is_loopback() && plan.listen.admin_token.is_none()) {
         output::complain(&format!("error: --admin {address}: an admin listener that others can reach needs `admin_token`"));
         output::complain("help: set listen.admin_token in a configuration file, or listen on 127.0.0.1");
-        return Err(Told);
+        return Err(Reported);
     }
     if let Some(address) = listen {
         plan.listen.http = vec![address];

@@ -14,7 +14,7 @@ use super::heads::{error_headers, finish_headers, kept_headers};
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError};
 use super::request::{Early, RequestState};
 use super::state::{Client, Gateway};
-use crate::body::{Body, Flow, Witness};
+use crate::body::{Body, Flow, OnSent};
 use crate::context::Peer;
 use crate::envelope::Envelope;
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ use crate::plan::ErrorPresenter;
 use crate::policy::Policy;
 use crate::redact::{self, Guard};
 use crate::relay::{Ahead, Guarded, Relay};
-use crate::render::negotiate::{self, Asked, Shape, Terms};
+use crate::render::negotiate::{self, NegotiationInput, Shape, Terms};
 use crate::render::{self, PageWords, Rendered};
 use crate::report::excerpt::excerpt;
 
@@ -49,7 +49,7 @@ impl Gateway {
             Content::Ready(bytes) => {
                 // The backend has done its part.
                 drop(admission);
-                Body::ready(bytes, Some(Box::new(ReadyEnd(state)) as Box<dyn Witness>))
+                Body::ready(bytes, Some(Box::new(ReadyEnd(state)) as Box<dyn OnSent>))
             }
         };
         respond(status, headers, body)
@@ -94,7 +94,7 @@ impl Gateway {
         let (status, body) = match upstream.and_then(|upstream| upstream.page.clone()) {
             Some(page) => (envelope.status, page_as_it_is(page, upstream, &mut headers)),
             None => {
-                let asked = Asked { answered_json: upstream.is_some_and(UpstreamError::is_json), ..state.request().asked() };
+                let asked = NegotiationInput { answered_json: upstream.is_some_and(UpstreamError::is_json), ..state.request().asked() };
                 write_body(&envelope, policy, presenter, asked, &mut headers)
             }
         };
@@ -103,7 +103,7 @@ impl Gateway {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         state.record.facts.status = envelope.status.as_u16();
         let sent = if state.record.context.method == Method::HEAD { Bytes::new() } else { body };
-        let witness: Box<dyn Witness> = Box::new(ReadyEnd(state));
+        let witness: Box<dyn OnSent> = Box::new(ReadyEnd(state));
         respond(status, headers, Body::ready(sent, Some(witness)))
     }
 
@@ -155,7 +155,7 @@ fn write_body(
     envelope: &Envelope,
     policy: &Policy,
     presenter: &ErrorPresenter,
-    asked: Asked<'_>,
+    asked: NegotiationInput<'_>,
     headers: &mut HeaderMap,
 ) -> (StatusCode, Bytes) {
     let shape = negotiate::shape(asked, Terms::of(&policy.errors));

@@ -16,7 +16,7 @@ use super::state::Gateway;
 use crate::data_rate::DataRate;
 use crate::failure::{Failure, Kind, classify};
 use crate::header::names;
-use crate::limit::reserve::Share;
+use crate::limit::reserve::MemoryPermit;
 use crate::plan::Route;
 use crate::upstream::retry::policy::is_idempotent;
 
@@ -123,7 +123,7 @@ impl Clock {
 }
 
 /// What a client says of a body's length takes no memory; what it sends does.
-async fn read(body: &mut Incoming, bounds: ReadBounds, mut clock: Clock, mut share: Share) -> Result<(Bytes, bool), Failure> {
+async fn read(body: &mut Incoming, bounds: ReadBounds, mut clock: Clock, mut share: MemoryPermit) -> Result<(Bytes, bool), Failure> {
     let (mut first, mut more) = (Bytes::new(), BytesMut::new());
     let mut length = 0;
     let whole = loop {

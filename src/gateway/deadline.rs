@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::request::Request;
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
-use crate::header::{mint, names};
+use crate::header::{header_value, names};
 use crate::plan::Route;
 use crate::write;
 
@@ -59,11 +59,11 @@ pub(super) fn write(headers: &mut HeaderMap, deadline: Option<Instant>, request:
     let at = context.wall + deadline.saturating_duration_since(context.arrival);
     let mut text = Vec::with_capacity(24);
     write::timestamp(&mut text, at);
-    if let Ok(value) = mint(&text) {
+    if let Ok(value) = header_value(&text) {
         headers.insert(names::X_REQUEST_DEADLINE, value);
     }
     if context.wanted.dialect == Some(Dialect::Grpc)
-        && let Ok(value) = mint(timeout_text(left).as_bytes())
+        && let Ok(value) = header_value(timeout_text(left).as_bytes())
     {
         headers.insert(GRPC_TIMEOUT, value);
     }

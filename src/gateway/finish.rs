@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::admission::Permits;
 use super::grpc;
 use super::request::RequestState;
-use crate::body::{Witness, filter_trailers};
+use crate::body::{OnSent, filter_trailers};
 use crate::failure::Failure;
 use crate::observe::access_record::End;
 use crate::policy::Mode;
@@ -94,7 +94,7 @@ impl OnFinish for StreamEnd {
 /// Holds the record of a response whose body is complete.
 pub(super) struct ReadyEnd(pub(super) Box<RequestState>);
 
-impl Witness for ReadyEnd {
+impl OnSent for ReadyEnd {
     fn sent(&mut self, bytes: u64) {
         self.0.record.facts.bytes_out = bytes;
         self.0.record.facts.end = End::Complete;

@@ -15,7 +15,7 @@ use super::outcome::{Content, ErrorOutcome, Passed};
 use super::prepared::Prepared;
 use super::read::{Decoded, broken_off, decoded, header_text, inside, reading_clocks};
 use crate::failure::{Failure, Kind};
-use crate::limit::reserve::{Reserve, Share};
+use crate::limit::reserve::{MemoryPermit, Reserve};
 use crate::plan::Route;
 use crate::relay::{Beyond, Collected, collect};
 use crate::upstream::heads::response::describes_body;
@@ -80,7 +80,13 @@ fn guarded(mut passed: Passed) -> Passed {
 }
 
 /// All of the body is there.
-fn whole(status: StatusCode, mut headers: HeaderMap, read: &Collected, route: &Route, mut share: Share) -> Result<Passed, ErrorOutcome> {
+fn whole(
+    status: StatusCode,
+    mut headers: HeaderMap,
+    read: &Collected,
+    route: &Route,
+    mut share: MemoryPermit,
+) -> Result<Passed, ErrorOutcome> {
     let policy = &route.policy;
     let Decoded { text, whole: true, .. } = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
         return Err(unguardable("a coding that cannot be undone to its end cannot be guarded"));

@@ -15,8 +15,8 @@ use super::state::Gateway;
 use crate::config::file::{KeySource, OnFailure};
 use crate::failure::{Failure, Kind, ViolatedPolicy};
 use crate::header::whole_seconds;
-use crate::limit::shared::Unanswered;
-use crate::limit::{self, Decision, Key, Listed, RateLimit, Store};
+use crate::limit::shared::StoreError;
+use crate::limit::{self, Decision, Key, ListMatch, RateLimit, Store};
 use crate::plan::{AppliedLimit, Route};
 
 /// Who is limited.
@@ -49,9 +49,9 @@ pub(super) fn check(route: &Route, who: Who<'_>, admission: &mut Admission) -> R
 /// Is the limit for this client, by its lists?
 fn counts(applied: &AppliedLimit, who: Who<'_>) -> Result<bool, Failure> {
     match applied.limit.listed(who.request.context.client) {
-        Listed::Counted => Ok(true),
-        Listed::Allowed => Ok(false),
-        Listed::Denied => Err(Failure::because(Kind::Denied, format!("the limit `{}` denies this address", applied.limit.name))),
+        ListMatch::Counted => Ok(true),
+        ListMatch::Allowed => Ok(false),
+        ListMatch::Denied => Err(Failure::because(Kind::Denied, format!("the limit `{}` denies this address", applied.limit.name))),
     }
 }
 
@@ -93,15 +93,15 @@ async fn shared(
 ) -> Option<Decision> {
     let (store, plan) = (gateway.shared.as_ref()?, gateway.plan.store.as_ref()?);
     let key = key(applied, route, who);
-    let asked = if *failed { Err(Unanswered::Skipped) } else { store.check(rate.settings(), key, applied.cost).await };
+    let asked = if *failed { Err(StoreError::Skipped) } else { store.check(rate.settings(), key, applied.cost).await };
     let [decided, failures, skipped] = &plan.asked;
     match asked {
         Ok(decision) => {
             decided.inc();
             return Some(decision);
         }
-        Err(Unanswered::Failed) => failures.inc(),
-        Err(Unanswered::Skipped) => skipped.inc(),
+        Err(StoreError::Failed) => failures.inc(),
+        Err(StoreError::Skipped) => skipped.inc(),
     };
     *failed = true;
     match plan.on_failure {

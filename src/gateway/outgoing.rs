@@ -68,7 +68,7 @@ fn edit(headers: &mut HeaderMap, policy: &Policy, request: Request<'_>) -> bool 
         headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     if let Some(prefix) = &policy.strip_prefix {
-        heads::tell_prefix(headers, prefix);
+        heads::write_prefix(headers, prefix);
     }
     let edits = &policy.request_headers;
     if edits.is_empty() {

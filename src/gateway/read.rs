@@ -118,7 +118,7 @@ pub(super) async fn success(mut reply: Prepared, policy: &Policy, buffers: &Arc<
 
 /// The error that a success body reports, if the route's rules see one.
 pub(super) fn inside(text: &str, status: u16, headers: &mut HeaderMap, policy: &Policy) -> Option<ErrorOutcome> {
-    let success::Told { status: told, report } = success::read(text, &policy.errors.errors_in_success)?;
+    let success::ErrorInSuccess { status: told, report } = success::read(text, &policy.errors.errors_in_success)?;
     let kind = Kind::of_upstream_status(told).unwrap_or(Kind::UpstreamError);
     let verdict = Verdict::of(kind, told, &report, Some(text), &policy.errors);
     let upstream = UpstreamError {

@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use super::payload::Payload;
 use super::state::Gateway;
 use crate::body::Hold;
-use crate::context::{Dialect, Peer, RequestContext, RequestId, Wanted};
+use crate::context::{ClientPreferences, Dialect, Peer, RequestContext, RequestId};
 use crate::data_rate::MinRate;
 use crate::failure::Failure;
 use crate::observe::access_record::{AccessRecord, Facts};
 use crate::plan::Route;
 use crate::policy::Policy;
-use crate::render::negotiate::Asked;
-use crate::upstream::heads::request::{self, Seen};
+use crate::render::negotiate::NegotiationInput;
+use crate::upstream::heads::request::{self, HeaderScan};
 
 /// One request in the gateway: what arrived, and the record that is written when this is dropped.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct RequestState {
     pub(super) record: AccessRecord,
     /// Its route, once it is found.
     pub(super) route: Option<Arc<Route>>,
-    seen: Seen,
+    seen: HeaderScan,
     version: Version,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Inbound {
 pub(super) struct Request<'a> {
     pub(super) context: &'a RequestContext,
     /// What the scan of the headers found.
-    pub(super) seen: &'a Seen,
+    pub(super) seen: &'a HeaderScan,
     pub(super) version: Version,
 }
 
@@ -56,7 +56,7 @@ pub struct Early {
     /// Target of the request line, or `/`.
     pub uri: Uri,
     /// What the client can read, where that is known.
-    pub wanted: Wanted,
+    pub wanted: ClientPreferences,
 }
 
 impl RequestState {
@@ -91,10 +91,10 @@ impl RequestState {
             client: peer.address.ip().to_canonical(),
             wanted: early.wanted.clone(),
         };
-        Self::new(gateway, context, Seen::default(), Version::HTTP_11)
+        Self::new(gateway, context, HeaderScan::default(), Version::HTTP_11)
     }
 
-    fn new(gateway: &Gateway, context: RequestContext, seen: Seen, version: Version) -> Box<Self> {
+    fn new(gateway: &Gateway, context: RequestContext, seen: HeaderScan, version: Version) -> Box<Self> {
         gateway.recorder.arrived();
         let record = AccessRecord::new(Arc::clone(&gateway.recorder) as _, context);
         Box::new(Self { record, route: None, seen, version })
@@ -114,10 +114,10 @@ impl RequestState {
 
 impl<'a> Request<'a> {
     /// What the client can read.
-    pub(super) fn asked(self) -> Asked<'a> {
+    pub(super) fn asked(self) -> NegotiationInput<'a> {
         let wanted = &self.context.wanted;
         let accept = wanted.accept.as_ref().and_then(|value| value.to_str().ok());
-        Asked { accept, dialect: wanted.dialect, browser: wanted.browser, answered_json: false }
+        NegotiationInput { accept, dialect: wanted.dialect, browser: wanted.browser, answered_json: false }
     }
 
     /// The host that the client named, as a header value; without a copy where it came as one.

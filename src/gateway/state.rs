@@ -9,7 +9,7 @@ use http::HeaderValue;
 use tokio::sync::Notify;
 
 use crate::context::{Peer, WallClock};
-use crate::limit::shared::Shared;
+use crate::limit::shared::StoreClient;
 use crate::observe::recorder::Recorder;
 use crate::plan::Plan;
 use crate::upstream::attempt::Upstreams;
@@ -23,7 +23,7 @@ pub struct Gateway {
     /// Opens connections to upstreams.
     pub upstreams: Upstreams,
     /// The store of limits that gateways share.
-    pub shared: Option<Shared>,
+    pub shared: Option<StoreClient>,
     /// Writes the access log and the metrics.
     pub recorder: Arc<Recorder>,
     /// `1.1 lockgate-...`: the pseudonym of this process in `Via`, which shows a loop.

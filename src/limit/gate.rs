@@ -184,7 +184,7 @@ impl Gate {
     /// An answer came after `took`: an adaptive gate learns from it.
     pub fn record(self: &Arc<Self>, took: Duration, now: Instant) {
         let Some(gradient) = &self.gradient else { return };
-        let limit = gradient.lock().unwrap_or_else(PoisonError::into_inner).heard(took, self.now(), now);
+        let limit = gradient.lock().unwrap_or_else(PoisonError::into_inner).record(took, self.now(), now);
         if let Some(limit) = limit {
             self.limit.store(limit, Ordering::SeqCst);
             if self.waiters.load(Ordering::SeqCst) > 0 {

@@ -71,7 +71,7 @@ impl Gradient {
     }
 
     /// An answer took so long while so many were in flight. The new limit when there is one.
-    pub(super) fn heard(&mut self, took: Duration, in_flight: usize, now: Instant) -> Option<usize> {
+    pub(super) fn record(&mut self, took: Duration, in_flight: usize, now: Instant) -> Option<usize> {
         self.sum += took.as_secs_f64();
         self.count += 1;
         self.peak = self.peak.max(in_flight);
@@ -138,7 +138,7 @@ mod tests {
             let waits = in_flight.max(places) as f64 / places as f64;
             let took = service((now - start).as_secs()).mul_f64(waits);
             now += took.div_f64(in_flight as f64);
-            gradient.heard(took, in_flight, now);
+            gradient.record(took, in_flight, now);
             if now > start + Duration::from_secs(seconds) * 9 / 10 {
                 (low, high) = (low.min(gradient.limit()), high.max(gradient.limit()));
             }
@@ -183,7 +183,7 @@ mod tests {
             let mut gradient = Gradient::new(5, 200, now);
             for (micros, in_flight, wait) in samples {
                 now += Duration::from_millis(wait);
-                gradient.heard(Duration::from_micros(micros), in_flight, now);
+                gradient.record(Duration::from_micros(micros), in_flight, now);
                 proptest::prop_assert!((5..=200).contains(&gradient.limit()));
             }
         }

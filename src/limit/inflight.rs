@@ -12,7 +12,7 @@ pub struct InFlight {
 
 /// One place taken.
 #[derive(Debug)]
-pub struct Permit(Arc<InFlight>);
+pub struct ConnectionPermit(Arc<InFlight>);
 
 impl InFlight {
     /// A counter that admits `max` at the same time.
@@ -21,12 +21,12 @@ impl InFlight {
     }
 
     /// Takes a place, if there is one.
-    pub fn enter(self: &Arc<Self>) -> Option<Permit> {
+    pub fn enter(self: &Arc<Self>) -> Option<ConnectionPermit> {
         if self.now.fetch_add(1, Ordering::AcqRel) >= self.max {
             self.now.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        Some(Permit(Arc::clone(self)))
+        Some(ConnectionPermit(Arc::clone(self)))
     }
 
     /// Places taken now.
@@ -35,7 +35,7 @@ impl InFlight {
     }
 }
 
-impl Drop for Permit {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::AcqRel);
     }

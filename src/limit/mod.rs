@@ -52,7 +52,7 @@ pub struct Limit {
 
 /// What the lists of a limit say of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listed {
+pub enum ListMatch {
     /// The limit is not for it.
     Allowed,
     /// It is refused.
@@ -63,14 +63,14 @@ pub enum Listed {
 
 impl Limit {
     /// What the lists say; `deny` weighs more.
-    pub fn listed(&self, client: IpAddr) -> Listed {
+    pub fn listed(&self, client: IpAddr) -> ListMatch {
         let on = |list: &[IpNet]| !list.is_empty() && list.iter().any(|net| net.contains(&client.to_canonical()));
         if on(&self.deny) {
-            Listed::Denied
+            ListMatch::Denied
         } else if on(&self.allow) {
-            Listed::Allowed
+            ListMatch::Allowed
         } else {
-            Listed::Counted
+            ListMatch::Counted
         }
     }
 }

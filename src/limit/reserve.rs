@@ -14,7 +14,7 @@ pub struct Reserve {
 
 /// A part of it; given back when this is dropped.
 #[derive(Debug)]
-pub struct Share {
+pub struct MemoryPermit {
     of: Arc<Reserve>,
     bytes: usize,
 }
@@ -22,7 +22,7 @@ pub struct Share {
 /// Bytes with their share of the reserve.
 struct Held {
     bytes: Bytes,
-    _share: Share,
+    _share: MemoryPermit,
 }
 
 impl AsRef<[u8]> for Held {
@@ -31,7 +31,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-impl Share {
+impl MemoryPermit {
     /// The same bytes, which hold the share as long as any part of them lives, wherever they wait to be sent.
     pub fn hold(self, bytes: impl Into<Bytes>) -> Bytes {
         Bytes::from_owner(Held { bytes: bytes.into(), _share: self })
@@ -55,12 +55,12 @@ impl Reserve {
     }
 
     /// A share of nothing, which may grow.
-    pub fn share(self: &Arc<Self>) -> Share {
-        Share { of: Arc::clone(self), bytes: 0 }
+    pub fn share(self: &Arc<Self>) -> MemoryPermit {
+        MemoryPermit { of: Arc::clone(self), bytes: 0 }
     }
 
     /// Takes so many bytes, if they are there.
-    pub fn take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
+    pub fn take(self: &Arc<Self>, bytes: usize) -> Option<MemoryPermit> {
         let mut share = self.share();
         share.grow(bytes).then_some(share)
     }
@@ -76,7 +76,7 @@ impl Reserve {
     }
 }
 
-impl Drop for Share {
+impl Drop for MemoryPermit {
     fn drop(&mut self) {
         self.of.used.fetch_sub(self.bytes, Ordering::AcqRel);
     }

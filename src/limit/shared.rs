@@ -17,7 +17,7 @@ use redis::{AsyncConnectionConfig, Script};
 use tokio::time::Instant;
 
 use super::{Decision, Key, Settings, Window};
-use crate::breaker::{self, Breaker, Outcome, Rule, Ticket};
+use crate::breaker::{self, Breaker, BreakerPermit, Outcome, Rule};
 
 /// Three of ten questions without a good answer: the store counts as gone, for a quarter of a second at first.
 const BREAKER: breaker::Settings = breaker::Settings {
@@ -87,7 +87,7 @@ impl Address {
 
 /// One core's way to the store.
 #[derive(Clone, Debug)]
-pub struct Shared(Arc<Inner>);
+pub struct StoreClient(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -120,14 +120,14 @@ impl std::fmt::Debug for Link {
 
 /// Why the store gave no decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unanswered {
+pub enum StoreError {
     /// It was not asked: it did not answer of late, or there is no connection yet.
     Skipped,
     /// It was asked and failed.
     Failed,
 }
 
-impl Shared {
+impl StoreClient {
     /// A way that is not connected yet; [`Self::connect`] begins to.
     pub fn new(address: Address) -> Self {
         let breaker = Breaker::new(BREAKER, Instant::now());
@@ -148,7 +148,7 @@ impl Shared {
             let connected = inner.open().await;
             if connected.is_none() {
                 // From here on the breaker says when to try again.
-                inner.tell(inner.breaker.trip(Instant::now()));
+                inner.log_change(inner.breaker.trip(Instant::now()));
             }
             *inner.link() = connected.map_or(Link::Down, Link::Up);
         });
@@ -157,12 +157,12 @@ impl Shared {
     /// Asks the store.
     ///
     /// # Errors
-    /// [`Unanswered`]: whoever asks decides by other means. No error takes longer than the deadline.
-    pub async fn check(&self, settings: &Settings, key: Key<'_>, cost: NonZeroU32) -> Result<Decision, Unanswered> {
+    /// [`StoreError`]: the caller decides by other means. No error takes longer than the deadline.
+    pub async fn check(&self, settings: &Settings, key: Key<'_>, cost: NonZeroU32) -> Result<Decision, StoreError> {
         let now = Instant::now();
         if !self.0.breaker.is_closed() {
             self.look_again(now);
-            return Err(Unanswered::Skipped);
+            return Err(StoreError::Skipped);
         }
         let connection = match &*self.0.link() {
             Link::Up(connection) => Some(connection.clone()),
@@ -170,11 +170,11 @@ impl Shared {
         };
         let Some(connection) = connection else {
             self.connect();
-            return Err(Unanswered::Skipped);
+            return Err(StoreError::Skipped);
         };
-        let (Some(ticket), _) = self.0.breaker.enter(now) else { return Err(Unanswered::Skipped) };
+        let (Some(ticket), _) = self.0.breaker.enter(now) else { return Err(StoreError::Skipped) };
         let answered = self.0.ask(connection, settings, key, cost).await;
-        self.0.heard(ticket, answered.is_some());
+        self.0.record(ticket, answered.is_some());
         if answered.is_none() {
             // Perhaps only this connection is dead, or leads to a store that is no leader any more.
             *self.0.link() = Link::Down;
@@ -182,7 +182,7 @@ impl Shared {
                 self.connect();
             }
         }
-        answered.ok_or(Unanswered::Failed)
+        answered.ok_or(StoreError::Failed)
     }
 
     /// Behind an open breaker: when its time has come, a task asks in a request's place.
@@ -203,7 +203,7 @@ impl Shared {
                     good
                 }
             };
-            inner.heard(ticket, answered);
+            inner.record(ticket, answered);
         });
     }
 }
@@ -253,13 +253,13 @@ impl Inner {
         sound.then_some(Decision { admitted: admitted == 1, window, remaining, wait: Duration::from_micros(wait) })
     }
 
-    fn heard(&self, ticket: Ticket, good: bool) {
+    fn record(&self, ticket: BreakerPermit, good: bool) {
         let outcome = if good { Outcome::Good } else { Outcome::Bad };
-        self.tell(self.breaker.record(ticket, outcome, Instant::now()));
+        self.log_change(self.breaker.record(ticket, outcome, Instant::now()));
     }
 
     /// Changes of state are events for operators.
-    fn tell(&self, change: breaker::Change) {
+    fn log_change(&self, change: breaker::Change) {
         match change {
             Some(breaker::State::Open) => tracing::warn!("the shared store does not answer: limits are decided by on_failure"),
             Some(breaker::State::Closed) => tracing::info!("the shared store answers"),

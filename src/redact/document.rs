@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::blocks;
-use super::engine::{Asked, Exhausted, Hit, Steps};
+use super::engine::{Exhausted, Hit, RuleFilter, Steps};
 use super::json;
 use super::redactor::Redactor;
 use super::rules::{Family, Weight};
@@ -27,7 +27,7 @@ pub struct Finding {
 }
 
 /// What the views of one document show.
-struct Seen<'t> {
+struct DocumentViews<'t> {
     views: Vec<(View<'t>, Vec<Hit>)>,
     is_json: bool,
 }
@@ -128,7 +128,7 @@ impl Redactor {
         let (views, is_json) = Self::views(View::of(text));
         let visible = views.last().map_or(0, |view| view.text.len());
         for view in &views {
-            if proves(&view.text, &self.hits(&view.text, Asked::TELLING, steps)?, visible, is_json) {
+            if proves(&view.text, &self.hits(&view.text, RuleFilter::TELLING, steps)?, visible, is_json) {
                 return Ok(true);
             }
         }
@@ -136,10 +136,10 @@ impl Redactor {
     }
 
     /// Everything that is seen, with its places.
-    fn look<'t>(&self, text: &'t [u8], steps: &mut Steps) -> Result<Seen<'t>, Exhausted> {
+    fn look<'t>(&self, text: &'t [u8], steps: &mut Steps) -> Result<DocumentViews<'t>, Exhausted> {
         let (views, is_json) = Self::views(View::mapped(text));
-        let with_hits = |view: View<'t>| self.hits(&view.text, Asked::BUT_MARKUP, steps).map(|hits| (view, hits));
-        Ok(Seen { is_json, views: views.into_iter().map(with_hits).collect::<Result<_, _>>()? })
+        let with_hits = |view: View<'t>| self.hits(&view.text, RuleFilter::BUT_MARKUP, steps).map(|hits| (view, hits));
+        Ok(DocumentViews { is_json, views: views.into_iter().map(with_hits).collect::<Result<_, _>>()? })
     }
 
     /// A string of a leaking document, with every sign counted; `None` when there is none.
@@ -150,7 +150,7 @@ impl Redactor {
         if let Some(cleaned) = self.cleaned(text, judging, placing)? {
             return Ok(Some(cleaned));
         }
-        let hits = self.hits(text.as_bytes(), Asked::BUT_MARKUP, placing)?;
+        let hits = self.hits(text.as_bytes(), RuleFilter::BUT_MARKUP, placing)?;
         let spans = widened_all(text.as_bytes(), &hits)
             .map(|(span, hit)| Finding { family: hit.family, weight: hit.weight, span: aligned(text, span) })
             .collect();
@@ -316,7 +316,7 @@ mod tests {
             let redactor = Redactor::new(&["ACME-\\d+".into()], &[]).unwrap();
             let findings = redactor.findings(&text);
             if !findings.is_empty() {
-                for hit in redactor.hits(text.as_bytes(), Asked::BUT_MARKUP, &mut Steps::of(text.len())).unwrap() {
+                for hit in redactor.hits(text.as_bytes(), RuleFilter::BUT_MARKUP, &mut Steps::of(text.len())).unwrap() {
                     let covered = hit.span.clone().all(|at| findings.iter().any(|finding| finding.span.contains(&at)));
                     proptest::prop_assert!(covered, "{hit:?} in {text:?}: {findings:?}");
                 }

@@ -22,12 +22,12 @@ pub(super) struct Hit {
 
 /// Which rules are asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct RuleFilter {
     least: Weight,
     but: &'static [Family],
 }
 
-impl Asked {
+impl RuleFilter {
     /// Every rule.
     pub(super) const ALL: Self = Self { least: Weight::Hint, but: &[] };
     /// What a sentence of a page may hold.
@@ -63,7 +63,7 @@ thread_local! {
 ///
 /// # Errors
 /// The text takes too many steps to know.
-pub(super) fn any(text: &[u8], asked: Asked, steps: &mut Steps) -> Result<bool, Exhausted> {
+pub(super) fn any(text: &[u8], asked: RuleFilter, steps: &mut Steps) -> Result<bool, Exhausted> {
     PROGRESS.with_borrow_mut(|progress| {
         let ended = compiled().each_place(
             text,
@@ -83,7 +83,7 @@ pub(super) fn any(text: &[u8], asked: Asked, steps: &mut Steps) -> Result<bool, 
 ///
 /// # Errors
 /// The text takes too many steps to know.
-pub(super) fn hits(text: &[u8], asked: Asked, steps: &mut Steps) -> Result<Vec<Hit>, Exhausted> {
+pub(super) fn hits(text: &[u8], asked: RuleFilter, steps: &mut Steps) -> Result<Vec<Hit>, Exhausted> {
     let mut found = Vec::new();
     let ended = PROGRESS.with_borrow_mut(|progress| {
         compiled().each_place(
@@ -122,7 +122,7 @@ mod tests {
         for (rule, plain) in each_rule() {
             assert!(!plain.is_match(b""), "{}", rule.pattern);
         }
-        assert_eq!(hits(b"", Asked::ALL, &mut Steps::of(0)), Ok(Vec::new()));
+        assert_eq!(hits(b"", RuleFilter::ALL, &mut Steps::of(0)), Ok(Vec::new()));
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
                 let piece = &pieces[at % pieces.len()];
                 if *upper { piece.to_ascii_uppercase() } else { piece.clone() }
             }).collect();
-            let found = hits(text.as_bytes(), Asked::ALL, &mut Steps::of(100 * text.len())).unwrap();
+            let found = hits(text.as_bytes(), RuleFilter::ALL, &mut Steps::of(100 * text.len())).unwrap();
             let mut matches = false;
             for (rule, plain) in rules {
                 for hit in plain.find_iter(text.as_bytes()) {
@@ -199,7 +199,7 @@ mod tests {
                     proptest::prop_assert!(covered, "{:?} in {text:?} by {}: {found:?}", hit, rule.pattern);
                 }
             }
-            proptest::prop_assert_eq!(any(text.as_bytes(), Asked::ALL, &mut Steps::of(100 * text.len())), Ok(matches), "{:?}", text);
+            proptest::prop_assert_eq!(any(text.as_bytes(), RuleFilter::ALL, &mut Steps::of(100 * text.len())), Ok(matches), "{:?}", text);
             proptest::prop_assert_eq!(matches, !found.is_empty());
         }
     }

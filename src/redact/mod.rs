@@ -32,12 +32,12 @@ pub use guard::Guard;
 pub use redactor::Redactor;
 pub use rules::{Family, Weight};
 
-use engine::{Asked, Steps};
+use engine::{RuleFilter, Steps};
 
 /// Compiles the rules now, so that the first error need not wait for it.
 pub fn prepare() {
     // Nothing is found in nothing; the rules are compiled for it.
-    let _ = engine::any(b"", Asked::ALL, &mut Steps::of(0));
+    let _ = engine::any(b"", RuleFilter::ALL, &mut Steps::of(0));
     mask("", 0);
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Pattern {
 
 /// What a search saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct SearchResult {
     /// Where the match ends.
     pub(super) end: Option<usize>,
     /// Where the search ended: no match begins before it but the one found.
@@ -100,7 +100,7 @@ impl Pattern {
 
     /// Looks for a match from `from` on, until none is under way behind `least`. The first end is enough for `earliest`; else it is the
     /// end of the leftmost match.
-    pub(super) fn search(&self, text: &[u8], from: usize, least: usize, earliest: bool) -> Seen {
+    pub(super) fn search(&self, text: &[u8], from: usize, least: usize, earliest: bool) -> SearchResult {
         let table = self.forward();
         let mut state = start(table, text, from, Anchored::No);
         let mut end = None;
@@ -113,18 +113,18 @@ impl Pattern {
                 // A match is told one byte late, so that what follows it is known.
                 end = Some(at);
                 if earliest {
-                    return Seen { end, until: at };
+                    return SearchResult { end, until: at };
                 }
             } else if table.is_dead_state(state) {
-                return Seen { end, until: if end.is_some() { at } else { text.len() } };
+                return SearchResult { end, until: if end.is_some() { at } else { text.len() } };
             } else if at >= least && table.is_start_state(state) && end.is_none() {
-                return Seen { end, until: at + 1 };
+                return SearchResult { end, until: at + 1 };
             }
         }
         if table.is_match_state(table.next_eoi_state(state)) {
             end = Some(text.len());
         }
-        Seen { end, until: text.len() }
+        SearchResult { end, until: text.len() }
     }
 
     /// Where the leftmost match begins that ends at `end`, not before `from`.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::encoded;
-use super::engine::{self, Asked, Exhausted, Hit, Steps};
+use super::engine::{self, Exhausted, Hit, RuleFilter, Steps};
 use super::rules::{Family, Weight};
 use super::sentence;
 use super::view::View;
@@ -78,12 +78,12 @@ impl Redactor {
     /// True when a page shows a reader something that must not reach a client, or holds what only a failing program writes.
     pub fn page_leaks(&self, page: &str) -> bool {
         let visible = View::of(page.as_bytes()).visible();
-        self.any(&visible.text, Asked::BUT_MARKUP, &mut Steps::of(page.len())) != Ok(false) || self.document_leaks(page)
+        self.any(&visible.text, RuleFilter::BUT_MARKUP, &mut Steps::of(page.len())) != Ok(false) || self.document_leaks(page)
     }
 
     fn leaks_as_written(&self, text: &str, steps: &mut Steps) -> Result<bool, Exhausted> {
         let text = self.without_allowed(text.as_bytes());
-        let mut hidden = |view: View<'_>| self.any(&view.text, Asked::ALL, steps);
+        let mut hidden = |view: View<'_>| self.any(&view.text, RuleFilter::ALL, steps);
         let raw = View::of(&text);
         if hidden(View::of(&text))? {
             return Ok(true);
@@ -100,7 +100,7 @@ impl Redactor {
 
     /// The same for a cookie: tokens are what cookies are for.
     pub fn cookie_leaks(&self, cookie: &str) -> bool {
-        self.any_once(cookie, Asked::but(&[Family::Secret, Family::Environment]))
+        self.any_once(cookie, RuleFilter::but(&[Family::Secret, Family::Environment]))
     }
 
     /// A machine code that may be shown (contract section 3): `[A-Za-z0-9_.:-]{1,64}` and not a qualified class name.
@@ -111,30 +111,30 @@ impl Redactor {
             && (1..=64).contains(&code.len())
             && code.bytes().all(allowed)
             && !is_class_name(code)
-            && !self.any_once(code, Asked::but(&[Family::Class]));
+            && !self.any_once(code, RuleFilter::but(&[Family::Class]));
         sound.then(|| code.to_owned())
     }
 
     /// A name of a field that may be shown: bounded, without control characters, and not an internal.
     pub fn clear_field(&self, path: &str) -> Option<String> {
         // `Data.Initiation.Account` is a path of a document as well as the name of a class.
-        let dirty = || self.any_once(path, Asked::but(&[Family::Class]));
+        let dirty = || self.any_once(path, RuleFilter::but(&[Family::Class]));
         let sound = (1..=128).contains(&path.len()) && !path.chars().any(char::is_control) && !dirty();
         sound.then(|| path.to_owned())
     }
 
     /// True when a rule that is asked, or one of the operator's, matches.
-    fn any(&self, text: &[u8], asked: Asked, steps: &mut Steps) -> Result<bool, Exhausted> {
+    fn any(&self, text: &[u8], asked: RuleFilter, steps: &mut Steps) -> Result<bool, Exhausted> {
         Ok(engine::any(text, asked, steps)? || (!self.each.is_empty() && self.extra.is_match(text)))
     }
 
     /// The same for a short text that has one view.
-    fn any_once(&self, text: &str, asked: Asked) -> bool {
+    fn any_once(&self, text: &str, asked: RuleFilter) -> bool {
         self.any(text.as_bytes(), asked, &mut Steps::of(text.len())) != Ok(false)
     }
 
     /// The matches of the rules that are asked and of the operator's, in the order of the text.
-    pub(super) fn hits(&self, text: &[u8], asked: Asked, steps: &mut Steps) -> Result<Vec<Hit>, Exhausted> {
+    pub(super) fn hits(&self, text: &[u8], asked: RuleFilter, steps: &mut Steps) -> Result<Vec<Hit>, Exhausted> {
         let mut hits = engine::hits(text, asked, steps)?;
         for pattern in &self.each {
             hits.extend(pattern.find_iter(text).map(|hit| Hit { family: Family::Extra, weight: Weight::Sure, span: hit.range() }));

@@ -18,7 +18,7 @@ use http::{HeaderName, HeaderValue};
 use crate::envelope::Envelope;
 use crate::policy::Format;
 use negotiate::Shape;
-pub use template::{Template, Wrong};
+pub use template::{Template, TemplateError};
 pub use values::PageWords;
 
 /// A written answer.

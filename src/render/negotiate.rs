@@ -37,7 +37,7 @@ const MAX_ACCEPT: usize = 2048;
 
 /// What a client can read.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked<'a> {
+pub struct NegotiationInput<'a> {
     /// `Accept`
     pub accept: Option<&'a str>,
     /// The protocol of the request itself.
@@ -75,7 +75,7 @@ impl Terms {
 }
 
 /// Chooses. A request's own protocol has one shape only; then `Accept` decides among those there are; else the route's.
-pub fn shape(asked: Asked<'_>, terms: Terms) -> Shape {
+pub fn shape(asked: NegotiationInput<'_>, terms: Terms) -> Shape {
     if !terms.negotiate {
         return terms.own();
     }
@@ -118,7 +118,7 @@ pub fn shape(asked: Asked<'_>, terms: Terms) -> Shape {
 }
 
 /// True when a client names `text/html` and likes nothing of ours better: it shows pages to people.
-pub fn prefers_html(asked: Asked<'_>) -> bool {
+pub fn prefers_html(asked: NegotiationInput<'_>) -> bool {
     shape(asked, Terms { format: Format::Envelope, protocol: Protocol::Http, negotiate: true }) == Shape::Html
 }
 
@@ -188,7 +188,7 @@ mod tests {
     const TERMS: Terms = Terms { format: Format::Envelope, protocol: Protocol::Http, negotiate: true };
 
     fn of(accept: &str) -> Shape {
-        shape(Asked { accept: Some(accept), ..Asked::default() }, TERMS)
+        shape(NegotiationInput { accept: Some(accept), ..NegotiationInput::default() }, TERMS)
     }
 
     #[test]
@@ -220,15 +220,17 @@ mod tests {
         }
         let fixed = Terms { format: Format::Flat, negotiate: false, ..TERMS };
         assert_eq!(
-            shape(Asked { accept: Some("text/html"), dialect: Some(Dialect::Soap11), ..Asked::default() }, fixed),
+            shape(NegotiationInput { accept: Some("text/html"), dialect: Some(Dialect::Soap11), ..NegotiationInput::default() }, fixed),
             Shape::Json(Format::Flat)
         );
-        assert_eq!(shape(Asked::default(), Terms { format: Format::Problem, ..TERMS }), Shape::Json(Format::Problem));
+        assert_eq!(shape(NegotiationInput::default(), Terms { format: Format::Problem, ..TERMS }), Shape::Json(Format::Problem));
     }
 
     #[test]
     fn who_is_answered_with_json_and_is_no_browser_gets_json() {
-        let answered = |accept, browser| shape(Asked { accept: Some(accept), answered_json: true, browser, ..Asked::default() }, TERMS);
+        let answered = |accept, browser| {
+            shape(NegotiationInput { accept: Some(accept), answered_json: true, browser, ..NegotiationInput::default() }, TERMS)
+        };
         const JAVA: &str = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2";
         assert_eq!(answered(JAVA, false), Shape::Json(Format::Envelope));
         assert_eq!(answered(JAVA, true), Shape::Html);
@@ -239,16 +241,16 @@ mod tests {
 
     #[test]
     fn protocols_have_their_own_shapes() {
-        let asked = |dialect| Asked { accept: Some("*/*"), dialect: Some(dialect), ..Asked::default() };
+        let asked = |dialect| NegotiationInput { accept: Some("*/*"), dialect: Some(dialect), ..NegotiationInput::default() };
         assert_eq!(shape(asked(Dialect::Grpc), TERMS), Shape::Grpc);
         assert_eq!(shape(asked(Dialect::GrpcWeb), TERMS), Shape::GrpcWeb);
         assert_eq!(shape(asked(Dialect::Soap11), TERMS), Shape::Soap11);
         let graphql = Terms { protocol: Protocol::Graphql, ..TERMS };
-        let accepts = |accept| shape(Asked { accept: Some(accept), ..Asked::default() }, graphql);
+        let accepts = |accept| shape(NegotiationInput { accept: Some(accept), ..NegotiationInput::default() }, graphql);
         assert_eq!(accepts("*/*"), Shape::Graphql);
         assert_eq!(accepts("application/graphql-response+json, application/json;q=0.9"), Shape::GraphqlResponse);
         assert_eq!(accepts("text/html,*/*;q=0.1"), Shape::Html);
-        assert_eq!(shape(Asked::default(), Terms { protocol: Protocol::Jsonrpc, ..TERMS }), Shape::Jsonrpc);
+        assert_eq!(shape(NegotiationInput::default(), Terms { protocol: Protocol::Jsonrpc, ..TERMS }), Shape::Jsonrpc);
     }
 
     proptest::proptest! {

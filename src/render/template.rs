@@ -73,7 +73,7 @@ pub struct Template {
 
 /// What is wrong with a template, and where: line and column, both from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
+pub struct TemplateError {
     /// Line of the template.
     pub line: usize,
     /// Column, in characters.
@@ -87,7 +87,7 @@ impl Template {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn compile(text: &str, content_type: &str) -> Result<Self, Wrong> {
+    pub fn compile(text: &str, content_type: &str) -> Result<Self, TemplateError> {
         if text.len() > MAX_TEMPLATE {
             return Err(wrong(text, 0, "a template is at most 64 KiB".into()));
         }
@@ -125,7 +125,7 @@ impl Template {
     }
 
     /// Both with and without the values that may be missing, it must be JSON.
-    fn check_json(&self, text: &str) -> Result<(), Wrong> {
+    fn check_json(&self, text: &str) -> Result<(), TemplateError> {
         for sample in [super::values::sample(false), super::values::sample(true)] {
             if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&self.fill(&sample)) {
                 return Err(wrong(text, 0, format!("what it gives is not JSON ({error}); values outside of quotes bring their own")));
@@ -170,11 +170,11 @@ fn literal(parts: &mut Vec<Part>, text: &str, json: bool, inside: &mut bool) {
     }
 }
 
-fn wrong(text: &str, at: usize, what: String) -> Wrong {
+fn wrong(text: &str, at: usize, what: String) -> TemplateError {
     let before = &text[..at];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    Wrong { line, column, what }
+    TemplateError { line, column, what }
 }
 
 /// A value as text; `None` when there is none.

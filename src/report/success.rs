@@ -12,7 +12,7 @@ use crate::text::Untrusted;
 
 /// The error that a success body reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ErrorInSuccess {
     /// With which status it should be told.
     pub status: u16,
     /// What it says.
@@ -20,9 +20,9 @@ pub struct Told {
 }
 
 /// The error that a success body reports, by the rules in force; `None` when it reports none.
-pub fn read(text: &str, rules: &[SuccessRule]) -> Option<Told> {
+pub fn read(text: &str, rules: &[SuccessRule]) -> Option<ErrorInSuccess> {
     let presets = || rules.iter().filter_map(|rule| if let SuccessRule::Preset(preset) = rule { Some(*preset) } else { None });
-    let by_shape = |status| Told { status, report: reader::read(text) };
+    let by_shape = |status| ErrorInSuccess { status, report: reader::read(text) };
     match kind_of(text) {
         Kind::Json => {
             let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}').trim()).ok()?;
@@ -34,7 +34,11 @@ pub fn read(text: &str, rules: &[SuccessRule]) -> Option<Told> {
                 let status = presets()
                     .filter(|preset| value.is_object() || is_batched(*preset))
                     .find_map(|preset| json(answer.as_object()?, preset))?;
-                Some(if value.is_object() { by_shape(status) } else { Told { status, report: reader::read(&answer.to_string()) } })
+                Some(if value.is_object() {
+                    by_shape(status)
+                } else {
+                    ErrorInSuccess { status, report: reader::read(&answer.to_string()) }
+                })
             });
             pointed.or(first)
         }
@@ -52,7 +56,7 @@ const fn is_batched(preset: SuccessPreset) -> bool {
 }
 
 /// An operator's rule.
-fn pointed(value: &Value, rule: &PointerRule, text: &str) -> Option<Told> {
+fn pointed(value: &Value, rule: &PointerRule, text: &str) -> Option<ErrorInSuccess> {
     let is_error = |word: &String| match &rule.trigger {
         Trigger::Is(words) => words.contains(word),
         Trigger::Not(words) => !words.contains(word),
@@ -77,7 +81,7 @@ fn pointed(value: &Value, rule: &PointerRule, text: &str) -> Option<Told> {
     if rule.message.is_some() {
         report.message = at(&rule.message).map(Untrusted::new);
     }
-    Some(Told { status, report })
+    Some(ErrorInSuccess { status, report })
 }
 
 /// Values that a pointer with wildcards looks at.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep};
 
+use super::connection_state::ConnectionState;
 use super::settings::{PARK_AFTER, Settings};
-use super::shared::Shared;
 use crate::data_rate::DataRate;
 
 /// What a connection waits for.
@@ -78,7 +78,7 @@ impl Clock {
     }
 
     /// Ready when the current wait has lasted too long; for an idle HTTP/1 connection, long enough to park it.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<Wait> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &ConnectionState) -> Poll<Wait> {
         let wait = now_waiting(shared);
         let begins = wait != self.wait;
         let slow = if begins || wait.0 == Wait::Write { self.too_slow_at(wait.0, shared) } else { None };
@@ -111,7 +111,7 @@ impl Clock {
 
 impl Clock {
     /// When the client will have been too slow with the answer under way. A stream of HTTP/2 has a rate of its own.
-    fn too_slow_at(&mut self, wait: Wait, shared: &Shared) -> Option<Instant> {
+    fn too_slow_at(&mut self, wait: Wait, shared: &ConnectionState) -> Option<Instant> {
         let (waits, waited) = (wait == Wait::Write, self.wait.0 == Wait::Write);
         if self.multiplexed || !(waits || waited) {
             return None;
@@ -146,7 +146,7 @@ impl Clock {
     }
 }
 
-fn now_waiting(shared: &Shared) -> (Wait, u32) {
+fn now_waiting(shared: &ConnectionState) -> (Wait, u32) {
     if shared.is_stalled() {
         (Wait::Write, shared.steps())
     } else if shared.is_blocked() {

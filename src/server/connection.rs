@@ -16,17 +16,17 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::coop::has_budget_remaining;
 
+use super::client_socket::ClientSocket;
 use super::clock::{Clock, Wait};
+use super::connection_state::ConnectionState;
 use super::early::{answer_early, linger};
-use super::gate::Gate;
-use super::guard::Guard;
+use super::framer::RequestFramer;
 use super::head::Refusal;
-use super::service::Counted;
+use super::service::ConnectionService;
 use super::settings::{PARK_AFTER, Settings};
-use super::shared::Shared;
 use crate::failure::Kind;
 use crate::gateway::Entry;
-use crate::limit::inflight::Permit;
+use crate::limit::inflight::ConnectionPermit;
 
 /// Begins an HTTP/2 connection by prior knowledge (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -40,42 +40,48 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// One client connection.
 pub(super) struct Session {
-    guard: Guard,
-    shared: Arc<Shared>,
+    guard: ClientSocket,
+    shared: Arc<ConnectionState>,
     entry: Entry,
     /// Turns true when no new request is wanted.
     closing: watch::Receiver<bool>,
     /// Held as long as the connection is open.
-    _held: Held,
+    _held: OpenConnection,
 }
 
 /// What counts a connection while it is open.
-pub(super) struct Held {
-    _place: Permit,
+pub(super) struct OpenConnection {
+    _place: ConnectionPermit,
     open: Gauge,
     _alive: mpsc::Sender<Infallible>,
 }
 
-impl Held {
+impl OpenConnection {
     /// Takes a place among all connections, counts as open, and keeps the worker from ending.
-    pub(super) fn new(place: Permit, open: &Gauge, alive: mpsc::Sender<Infallible>) -> Self {
+    pub(super) fn new(place: ConnectionPermit, open: &Gauge, alive: mpsc::Sender<Infallible>) -> Self {
         open.inc();
         Self { _place: place, open: open.clone(), _alive: alive }
     }
 }
 
-impl Drop for Held {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.open.dec();
     }
 }
 
 impl Session {
-    pub(super) fn new(stream: TcpStream, entry: Entry, closing: watch::Receiver<bool>, held: Held) -> Self {
-        let shared = Arc::new(Shared::default());
+    pub(super) fn new(stream: TcpStream, entry: Entry, closing: watch::Receiver<bool>, held: OpenConnection) -> Self {
+        let shared = Arc::new(ConnectionState::default());
         let limits = Settings::of(&entry.client.gateway.plan.listen).limits();
         let takes = Arc::clone(&entry.client.takes);
-        Self { guard: Guard::new(stream, Arc::clone(&shared), Gate::new(limits), takes), shared, entry, closing, _held: held }
+        Self {
+            guard: ClientSocket::new(stream, Arc::clone(&shared), RequestFramer::new(limits), takes),
+            shared,
+            entry,
+            closing,
+            _held: held,
+        }
     }
 
     /// Serves until the connection ends. What happens once in a connection's life is on the heap while it happens: an idle
@@ -142,7 +148,7 @@ impl Session {
     async fn http1(&mut self) {
         loop {
             let mut ended = Box::pin(self.active()).await;
-            if matches!(ended, Ended::Clock(Wait::Idle)) && self.guard.is_at_rest() {
+            if matches!(ended, ActivityEnd::Clock(Wait::Idle)) && self.guard.is_at_rest() {
                 match self.parked().await {
                     Some(over) => ended = over,
                     None => continue,
@@ -153,23 +159,23 @@ impl Session {
     }
 
     /// Waits for the next byte; its end, where there is none.
-    async fn parked(&mut self) -> Option<Ended> {
+    async fn parked(&mut self) -> Option<ActivityEnd> {
         let rest = self.settings().idle_timeout.saturating_sub(PARK_AFTER);
         let stream = &self.guard.stream;
         tokio::select! {
             biased;
-            _ = self.closing.wait_for(|closing| *closing) => Some(Ended::Hyper(Ok(()))),
+            _ = self.closing.wait_for(|closing| *closing) => Some(ActivityEnd::Hyper(Ok(()))),
             readable = tokio::time::timeout(rest, std::future::poll_fn(|cx| stream.poll_read_ready(cx))) => {
-                readable.is_err().then_some(Ended::Clock(Wait::Idle))
+                readable.is_err().then_some(ActivityEnd::Clock(Wait::Idle))
             }
         }
     }
 
     /// Serves requests until the connection ends or has been idle for [`PARK_AFTER`].
-    async fn active(&mut self) -> Ended {
+    async fn active(&mut self) -> ActivityEnd {
         let mut clock = Clock::new(self.settings(), false);
         let Self { guard, shared, entry, closing, .. } = self;
-        let service = Counted { entry: entry.clone(), shared: Arc::clone(shared) };
+        let service = ConnectionService { entry: entry.clone(), shared: Arc::clone(shared) };
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
             .half_close(false)
@@ -190,14 +196,14 @@ impl Session {
                 }
                 for _ in 0..2 {
                     if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
-                        return Poll::Ready(Ended::Hyper(result));
+                        return Poll::Ready(ActivityEnd::Hyper(result));
                     }
                     // A refusal waits for the answers before it; when they are out hyper must look again to see the end.
                     if !(shared.is_refused() && shared.settled()) {
                         break;
                     }
                 }
-                clock.poll(cx, shared).map(Ended::Clock)
+                clock.poll(cx, shared).map(ActivityEnd::Clock)
             })
             .await
         };
@@ -207,14 +213,14 @@ impl Session {
     }
 
     /// The last words of an HTTP/1 connection.
-    async fn finish(&mut self, ended: Ended) {
+    async fn finish(&mut self, ended: ActivityEnd) {
         let settings = self.settings();
         let Self { guard, shared, entry, .. } = self;
         let refusal = match ended {
             _ if shared.is_reset() => None,
-            Ended::Clock(Wait::Head) => Some(Refusal { kind: Kind::RequestTimeout, rule: "header_timeout" }),
-            Ended::Hyper(Ok(()) | Err(_)) => guard.refusal.filter(|_| !shared.is_busy() || !shared.has_served()),
-            Ended::Clock(_) => None,
+            ActivityEnd::Clock(Wait::Head) => Some(Refusal { kind: Kind::RequestTimeout, rule: "header_timeout" }),
+            ActivityEnd::Hyper(Ok(()) | Err(_)) => guard.refusal.filter(|_| !shared.is_busy() || !shared.has_served()),
+            ActivityEnd::Clock(_) => None,
         };
         // The beginning of a request that will not be served: it is told so.
         let late = || (entry.client.gateway.lifecycle.is_closing() && !shared.is_busy() && guard.holds_a_request()).then_some(TOO_LATE);
@@ -223,7 +229,7 @@ impl Session {
             answer_early(guard, entry, settings, refusal).await;
             return;
         }
-        let abort = shared.is_reset() || matches!(ended, Ended::Clock(Wait::Write));
+        let abort = shared.is_reset() || matches!(ended, ActivityEnd::Clock(Wait::Write));
         if abort {
             // Linger 0: the client sees a reset, never an end that looks whole.
             let _ = socket2::SockRef::from(&guard.stream).set_linger(Some(Duration::ZERO));
@@ -239,7 +245,7 @@ impl Session {
         let settings = self.settings();
         let Self { guard, shared, entry, closing, .. } = self;
         guard.pass_everything();
-        let service = Counted { entry: entry.clone(), shared: Arc::clone(shared) };
+        let service = ConnectionService { entry: entry.clone(), shared: Arc::clone(shared) };
         // HPACK lists may be larger than the bound: the gateway answers 431 itself, with the envelope. Beyond this h2 does.
         let list = u32::try_from(settings.max_header_size.saturating_mul(8)).unwrap_or(u32::MAX);
         let mut connection = std::pin::pin!(
@@ -280,7 +286,7 @@ impl Session {
 }
 
 /// How an active time of a connection came to its end.
-enum Ended {
+enum ActivityEnd {
     Hyper(hyper::Result<()>),
     Clock(Wait),
 }

@@ -8,11 +8,11 @@ use http_body::Body as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::guard::Guard;
+use super::client_socket::ClientSocket;
 use super::head::{Refusal, skip_empty_lines};
 use super::settings::Settings;
 use crate::body::Body;
-use crate::context::Wanted;
+use crate::context::ClientPreferences;
 use crate::failure::Failure;
 use crate::gateway::{Early, Entry};
 
@@ -37,9 +37,9 @@ pub(super) async fn linger(stream: &mut TcpStream) {
 }
 
 /// Writes the envelope for bytes that never became a request, and ends the connection.
-pub(super) async fn answer_early(guard: &mut Guard, entry: &Entry, settings: Settings, refusal: Refusal) {
+pub(super) async fn answer_early(guard: &mut ClientSocket, entry: &Entry, settings: Settings, refusal: Refusal) {
     let (method, uri) = request_line(guard.held());
-    let early = Early { failure: Failure::because(refusal.kind, refusal.rule), method, uri, wanted: Wanted::default() };
+    let early = Early { failure: Failure::because(refusal.kind, refusal.rule), method, uri, wanted: ClientPreferences::default() };
     let response = entry.client.gateway.answer_early(&entry.client.peer, early);
     let bytes = to_bytes(response).await;
     let write = async {

@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use super::connection::{Held, Session};
+use super::connection::{OpenConnection, Session};
 use crate::context::Peer;
 use crate::gateway::{Client, Entry, Gateway};
 use crate::limit::inflight::InFlight;
@@ -52,7 +52,7 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 
 /// What all listeners of the process share.
 #[derive(Clone, Debug)]
-pub struct Shared {
+pub struct ListenerSettings {
     /// Connections open, over all cores, with [`SURPLUS`] on top of the limit.
     pub connections: Arc<InFlight>,
     /// The limit itself.
@@ -64,7 +64,7 @@ pub struct Shared {
 }
 
 /// Accepts until `closing`, then takes what the kernel still queues and ends.
-pub async fn accept(listener: std::net::TcpListener, gateway: Arc<Gateway>, shared: Shared) -> io::Result<()> {
+pub async fn accept(listener: std::net::TcpListener, gateway: Arc<Gateway>, shared: ListenerSettings) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut closing = shared.closing.clone();
     let mut pause = Duration::from_millis(10);
@@ -103,7 +103,7 @@ fn is_per_connection(error: &io::Error) -> bool {
     )
 }
 
-fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared: &Shared) {
+fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared: &ListenerSettings) {
     let metrics = &gateway.plan.metrics;
     metrics.accepted.inc();
     let Some(place) = shared.connections.enter() else { return };
@@ -112,7 +112,7 @@ fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared:
     let client =
         Client { gateway: Arc::clone(gateway), peer: peer(address, gateway), private: Private::default(), surplus, takes: Arc::default() };
     let entry = Entry { client: Arc::new(client) };
-    let held = Held::new(place, &metrics.connections, shared.alive.clone());
+    let held = OpenConnection::new(place, &metrics.connections, shared.alive.clone());
     let mut session = Session::new(stream, entry, shared.closing.clone(), held);
     tokio::spawn(async move { session.serve().await });
 }

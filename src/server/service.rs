@@ -10,17 +10,17 @@ use http::{Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::shared::{Arriving, Shared};
+use super::connection_state::{Arriving, ConnectionState};
 use crate::body::{Aborted, Body, Hold};
 use crate::gateway::{Answering, Entry};
 
 /// The gateway's entry, counting requests and answers for the guard.
-pub(super) struct Counted {
+pub(super) struct ConnectionService {
     pub(super) entry: Entry,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ConnectionState>,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Counted {
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     type Response = Response<CountedBody>;
     type Error = std::convert::Infallible;
     type Future = Counting;
@@ -68,7 +68,7 @@ impl Future for Counting {
 }
 
 /// One answer under way; counted as finished when it is dropped.
-struct Count(Arc<Shared>);
+struct Count(Arc<ConnectionState>);
 
 impl Drop for Count {
     fn drop(&mut self) {

@@ -100,7 +100,7 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
     loop {
         let Some(target) = endpoint.upgrade() else { return };
         let good = tokio::time::timeout(probe.timeout, ask(&target, &probe, connector.clone())).await.unwrap_or(false);
-        if let Some(healthy) = judge.heard(good, &probe) {
+        if let Some(healthy) = judge.record(good, &probe) {
             target.health.set(healthy, Instant::now());
             match healthy {
                 true => tracing::info!(endpoint = %target.label, "healthy"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use http_body_util::BodyExt;
-use lockgate::context::{Peer, WallClock, Wanted};
+use lockgate::context::{ClientPreferences, Peer, WallClock};
 use lockgate::failure::{Failure, Kind};
 use lockgate::gateway::{Early, Gateway, Lifecycle};
 use lockgate::observe::access_log::Style;
@@ -42,8 +42,11 @@ fn gateway(format: &str, mode: &str) -> Gateway {
 
 async fn answer(gateway: &Gateway, kind: Kind, accept: Option<&'static str>, language: &'static str) -> Response {
     let peer = Peer { address: "192.0.2.1:1".parse().unwrap(), forwarded_for: HeaderValue::from_static("192.0.2.1"), trusted: false };
-    let wanted =
-        Wanted { accept: accept.map(HeaderValue::from_static), language: Some(HeaderValue::from_static(language)), ..Wanted::default() };
+    let wanted = ClientPreferences {
+        accept: accept.map(HeaderValue::from_static),
+        language: Some(HeaderValue::from_static(language)),
+        ..ClientPreferences::default()
+    };
     let failure = Failure::because(kind, "connect to 10.20.30.40: hunter2");
     let early = Early { failure, method: Method::GET, uri: "/a?token=hunter2".parse().unwrap(), wanted };
     let (parts, body) = gateway.answer_early(&peer, early).into_parts();

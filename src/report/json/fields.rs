@@ -34,14 +34,14 @@ impl Texts {
 }
 
 /// What was found so far.
-struct Found {
+struct FoundFields {
     fields: Vec<Field>,
     texts: Texts,
 }
 
 /// The field errors that a value under a telling name holds.
 pub(super) fn of(value: &Value, texts: Texts) -> Vec<Field> {
-    let mut found = Found { fields: Vec::new(), texts };
+    let mut found = FoundFields { fields: Vec::new(), texts };
     found.collect(value, "", 0);
     found.fields
 }
@@ -71,7 +71,7 @@ pub(super) fn bare(value: &Value, nothing_else: bool) -> Vec<Field> {
     }
 }
 
-impl Found {
+impl FoundFields {
     fn collect(&mut self, value: &Value, path: &str, depth: usize) {
         if depth > MAX_DEPTH || self.fields.len() >= MAX_FIELDS {
             return;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::health::Health;
 use super::load::Load;
 use super::settings::BackendSettings;
-use crate::breaker::{self, Breaker, Outcome, Rule, State, Ticket};
+use crate::breaker::{self, Breaker, BreakerPermit, Outcome, Rule, State};
 use crate::failure::Kind;
 use crate::upstream::connect::pool::Pool;
 use crate::upstream::connect::target::Target;
@@ -155,9 +155,9 @@ impl AttemptOutcome {
 pub struct EndpointPermit {
     /// Where.
     pub endpoint: Arc<Endpoint>,
-    breaker: Option<Ticket>,
+    breaker: Option<BreakerPermit>,
     /// Present where there are others to choose: else nobody asks how busy this one is.
-    ejector: Option<Ticket>,
+    ejector: Option<BreakerPermit>,
 }
 
 impl EndpointPermit {

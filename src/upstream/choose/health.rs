@@ -49,7 +49,7 @@ impl Judge {
     }
 
     /// One more probe; the new verdict when it changed.
-    pub fn heard(&mut self, good: bool, probe: &Probe) -> Option<bool> {
+    pub fn record(&mut self, good: bool, probe: &Probe) -> Option<bool> {
         if good == self.healthy {
             self.against = 0;
             return None;
@@ -136,7 +136,7 @@ mod tests {
         let probe = probe();
         let mut judge = Judge::of(true);
         let heard: Vec<_> =
-            [false, false, true, false, false, false, false, true, false, true, true].map(|good| judge.heard(good, &probe)).into();
+            [false, false, true, false, false, false, false, true, false, true, true].map(|good| judge.record(good, &probe)).into();
         let mut expected = vec![None; 11];
         (expected[5], expected[10]) = (Some(false), Some(true));
         assert_eq!(heard, expected);
@@ -165,7 +165,7 @@ mod tests {
             for good in probes {
                 row = if last == Some(good) { row + 1 } else { 1 };
                 last = Some(good);
-                if let Some(verdict) = judge.heard(good, &probe) {
+                if let Some(verdict) = judge.record(good, &probe) {
                     proptest::prop_assert_eq!(verdict, good);
                     let needed = if verdict { 2 } else { 3 };
                     proptest::prop_assert!(row >= needed);

@@ -27,7 +27,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 
 /// A connection that was just opened.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedConnection {
     /// Sends requests.
     pub sender: SendRequest<Upload>,
     /// Counts what arrives.
@@ -59,7 +59,7 @@ impl Connector {
         Self { resolver }
     }
 
-    async fn open(self, Dial { target, address, phase }: Dial) -> Result<Opened, Failure> {
+    async fn open(self, Dial { target, address, phase }: Dial) -> Result<OpenedConnection, Failure> {
         let addresses = match address {
             Some(address) => vec![SocketAddr::new(address, target.port)],
             None => {
@@ -108,9 +108,9 @@ impl Phase {
 }
 
 impl tower::Service<Dial> for Connector {
-    type Response = Opened;
+    type Response = OpenedConnection;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Opened, Failure>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<OpenedConnection, Failure>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
@@ -166,7 +166,7 @@ fn connected_to_itself(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 
-async fn handshake<T>(stream: T) -> Result<Opened, Failure>
+async fn handshake<T>(stream: T) -> Result<OpenedConnection, Failure>
 where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
@@ -183,5 +183,5 @@ where
         // Its end shows at the request it serves; an idle connection may just end.
         let _ = connection.await;
     });
-    Ok(Opened { sender, socket, task: Task(task.abort_handle()) })
+    Ok(OpenedConnection { sender, socket, task: Task(task.abort_handle()) })
 }

@@ -15,7 +15,7 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::connector::{Opened, Task};
+use super::connector::{OpenedConnection, Task};
 use super::per_client::{ClientConnection, ClientSlot, PerClient};
 use super::wire::SocketState;
 use crate::sync::Counted;
@@ -63,7 +63,7 @@ pub struct Place {
 
 impl Connection {
     /// A connection that was just opened on `home` in a free place.
-    pub fn new(opened: Opened, home: usize, place: Place) -> Self {
+    pub fn new(opened: OpenedConnection, home: usize, place: Place) -> Self {
         Self {
             sender: opened.sender,
             socket: opened.socket,

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::forwarding::{dashed, forwarded_for, hop_address, is_odd, speaks_for_others, spoofs};
 use super::trace_context::{is_traceparent, new_traceparent};
-use crate::context::{Dialect, Peer, RequestId, Wanted};
+use crate::context::{ClientPreferences, Dialect, Peer, RequestId};
 use crate::header::names;
 
 /// Bits for what must be removed before the request goes on.
@@ -24,7 +24,7 @@ mod found {
 
 /// What one scan of the request's headers found.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct HeaderScan {
     bits: u32,
     /// Which of [`HOP`] are there, a bit for each.
     hop: u32,
@@ -82,8 +82,8 @@ static NOTHING_RARE: Rare = Rare {
 };
 
 /// Reads the headers once: what matters on the way, and what the client can read. `via` is this instance's pseudonym.
-pub fn scan(headers: &HeaderMap, via: &str) -> (Seen, Wanted) {
-    let (mut seen, mut wanted) = (Seen::default(), Wanted::default());
+pub fn scan(headers: &HeaderMap, via: &str) -> (HeaderScan, ClientPreferences) {
+    let (mut seen, mut wanted) = (HeaderScan::default(), ClientPreferences::default());
     for (name, value) in headers {
         seen.bytes += name.as_str().len() + value.len() + 4;
         seen.fields += 1;
@@ -95,7 +95,7 @@ pub fn scan(headers: &HeaderMap, via: &str) -> (Seen, Wanted) {
     (seen, wanted)
 }
 
-impl Seen {
+impl HeaderScan {
     /// What few requests have.
     pub fn rare(&self) -> &Rare {
         self.rare.as_deref().unwrap_or(&NOTHING_RARE)
@@ -105,7 +105,7 @@ impl Seen {
         self.rare.get_or_insert_default()
     }
 
-    fn note(&mut self, name: &HeaderName, value: &HeaderValue, via: &str, wanted: &mut Wanted) {
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue, via: &str, wanted: &mut ClientPreferences) {
         match name.as_str() {
             "host" => {
                 self.hosts += 1;
@@ -284,7 +284,7 @@ const ADDED: usize = 8;
 
 /// Makes the headers ready for the upstream: hop-by-hop out, identity and forwarding in. `Host` is left to the caller. Tells
 /// the trace that the request belongs to.
-pub fn prepare(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) -> HeaderValue {
+pub fn prepare(headers: &mut HeaderMap, seen: &HeaderScan, add: &Additions<'_>) -> HeaderValue {
     if seen.hop & 1 != 0 {
         remove_named_by_connection(headers);
     }
@@ -329,7 +329,7 @@ pub fn remove_twins<'n>(headers: &mut HeaderMap, names: impl Iterator<Item = &'n
 }
 
 /// Tells the path prefix that was removed, behind that which a trusted proxy has removed before.
-pub fn tell_prefix(headers: &mut HeaderMap, prefix: &str) {
+pub fn write_prefix(headers: &mut HeaderMap, prefix: &str) {
     let before = headers.get(names::X_FORWARDED_PREFIX).map_or(&b""[..], HeaderValue::as_bytes).trim_ascii_end();
     if let Ok(value) = HeaderValue::from_bytes(&[before.strip_suffix(b"/").unwrap_or(before), prefix.as_bytes()].concat()) {
         headers.insert(names::X_FORWARDED_PREFIX, value);
@@ -360,7 +360,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-fn forwarding(headers: &mut HeaderMap, seen: &Seen, add: &Additions<'_>) {
+fn forwarding(headers: &mut HeaderMap, seen: &HeaderScan, add: &Additions<'_>) {
     if seen.bits & found::FORWARDED != 0 && !add.peer.trusted {
         let spoken: Vec<_> = headers.keys().filter(|name| speaks_for_others(name.as_str())).cloned().collect();
         for name in spoken {

@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use crate::header::mint;
+use crate::header::header_value;
 use crate::write::hex;
 
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>: `00-<32 hex>-<16 hex>-<2 hex>`, neither id all zero.
@@ -30,7 +30,7 @@ pub(super) fn new_traceparent() -> HeaderValue {
     hex(&fastrand::u128(1..).to_be_bytes(), &mut text[3..35]);
     hex(&fastrand::u64(1..).to_be_bytes(), &mut text[36..52]);
     // Hex digits and dashes are always a valid header value.
-    mint(&text).unwrap_or(HeaderValue::from_static("invalid"))
+    header_value(&text).unwrap_or(HeaderValue::from_static("invalid"))
 }
 
 #[cfg(test)]

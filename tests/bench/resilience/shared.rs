@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lockgate::limit::shared::{Address, Shared};
+use lockgate::limit::shared::{Address, StoreClient};
 use lockgate::limit::{Key, RateLimit, Settings, Window};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -42,7 +42,7 @@ pub async fn decisions() -> bool {
         println!("skipped: redis-server is not installed");
         return true;
     };
-    let store = Shared::new(Address::new(&url, false, Duration::from_millis(30)).unwrap());
+    let store = StoreClient::new(Address::new(&url, false, Duration::from_millis(30)).unwrap());
     let one = NonZeroU32::MIN;
     while store.check(&settings(), Key::Global, one).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lockgate::limit::shared::{Address, Shared};
+use lockgate::limit::shared::{Address, StoreClient};
 use lockgate::limit::{Decision, Key, RateLimit, Settings, Window};
 
 use super::{Named, quoted};
@@ -19,7 +19,7 @@ use crate::harness::{Client, GatewayUnderTest, Process, get};
 /// A limit wherever it is counted.
 enum Subject {
     Local(RateLimit),
-    Shared(Shared, Settings),
+    Shared(StoreClient, Settings),
 }
 
 impl Subject {
@@ -93,14 +93,14 @@ async fn a_limit_in_this_process_conforms() {
 #[tokio::test]
 async fn a_limit_in_a_shared_store_conforms() {
     let Some(redis) = Redis::start() else { return };
-    let store = Shared::new(Address::new(&redis.url(), false, Duration::from_secs(5)).unwrap());
+    let store = StoreClient::new(Address::new(&redis.url(), false, Duration::from_secs(5)).unwrap());
     conforms(|name, windows| Subject::Shared(store.clone(), settings(name, windows))).await;
 }
 
 #[tokio::test]
 async fn a_limit_in_a_cluster_conforms() {
     let Some(nodes) = Redis::cluster() else { return };
-    let store = Shared::new(Address::new(&nodes[0].url(), true, Duration::from_secs(5)).unwrap());
+    let store = StoreClient::new(Address::new(&nodes[0].url(), true, Duration::from_secs(5)).unwrap());
     conforms(|name, windows| Subject::Shared(store.clone(), settings(name, windows))).await;
     // Keys of every node: one that is moved is followed.
     let limit = Subject::Shared(store, settings("spread", &[window(1, 3600, 1)]));

@@ -14,9 +14,9 @@ use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::gate::{Gate, Step};
+use super::connection_state::{ConnectionState, increment};
+use super::framer::{RequestFramer, Step};
 use super::head::Refusal;
-use super::shared::{Shared, increment};
 
 /// Bytes of one read.
 const SCRATCH: usize = 64 * 1024;
@@ -31,11 +31,11 @@ thread_local! {
 
 /// A client's socket with its gate.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct ClientSocket {
     pub(super) stream: TcpStream,
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionState>,
     /// `None` for HTTP/2: h2 frames are validated by h2.
-    gate: Option<Gate>,
+    gate: Option<RequestFramer>,
     /// Bytes that were read and may not pass yet, or did not fit.
     held: Vec<u8>,
     /// How many of them may pass.
@@ -55,8 +55,8 @@ pub(super) struct Guard {
 /// Bytes that are written between two looks at how much the socket can hold.
 const ASK: u64 = 128 * 1024;
 
-impl Guard {
-    pub(super) const fn new(stream: TcpStream, shared: Arc<Shared>, gate: Gate, takes: Arc<AtomicBool>) -> Self {
+impl ClientSocket {
+    pub(super) const fn new(stream: TcpStream, shared: Arc<ConnectionState>, gate: RequestFramer, takes: Arc<AtomicBool>) -> Self {
         Self {
             stream,
             shared,
@@ -97,13 +97,13 @@ impl Guard {
 
     /// Between two requests, with nothing of the next one and nothing left of the last.
     pub(super) fn is_at_rest(&self) -> bool {
-        let at_head = self.gate.as_ref().is_some_and(Gate::at_head);
+        let at_head = self.gate.as_ref().is_some_and(RequestFramer::at_head);
         at_head && self.held.is_empty() && self.credit == 0 && !self.unread && !self.shared.has_body()
     }
 
     /// The begin of a request, and nothing that belongs to an earlier one.
     pub(super) fn holds_a_request(&self) -> bool {
-        let at_head = self.gate.as_ref().is_some_and(Gate::at_head);
+        let at_head = self.gate.as_ref().is_some_and(RequestFramer::at_head);
         at_head && !self.held.is_empty() && self.credit == 0 && !self.unread
     }
 
@@ -120,7 +120,7 @@ impl Guard {
 
     /// What comes next belongs to a later request than the one that is served.
     fn is_ahead(&self) -> bool {
-        self.shared.is_busy() && self.gate.as_ref().is_some_and(Gate::at_head)
+        self.shared.is_busy() && self.gate.as_ref().is_some_and(RequestFramer::at_head)
     }
 
     /// Bytes of the next read, at most.
@@ -272,7 +272,7 @@ enum Progress {
     End,
 }
 
-impl hyper::rt::Read for Guard {
+impl hyper::rt::Read for ClientSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
@@ -308,7 +308,7 @@ impl hyper::rt::Read for Guard {
     }
 }
 
-impl hyper::rt::Write for Guard {
+impl hyper::rt::Write for ClientSocket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.is_bare_refusal(bytes) {
@@ -359,9 +359,9 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let shared = Arc::new(Shared::default());
-        let gate = Gate::new(Limits { head: 1024, target: 512, fields: 10 });
-        let mut guard = Guard::new(stream, shared, gate, Arc::default());
+        let shared = Arc::new(ConnectionState::default());
+        let gate = RequestFramer::new(Limits { head: 1024, target: 512, fields: 10 });
+        let mut guard = ClientSocket::new(stream, shared, gate, Arc::default());
         assert_eq!(guard.read_bound(), HEAD_READ);
         client.write_all(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(4 * HEAD_READ / 27)).await.unwrap();
         guard.stream.readable().await.unwrap();

@@ -31,14 +31,14 @@ pub(super) enum Step {
 
 /// Watches one connection.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct RequestFramer {
     phase: Phase,
     limits: Limits,
     /// Bytes of an incomplete head that were searched for its end already.
     searched: usize,
 }
 
-impl Gate {
+impl RequestFramer {
     /// Before the first byte.
     pub(super) const fn new(limits: Limits) -> Self {
         Self { phase: Phase::Head, limits, searched: 0 }
@@ -146,7 +146,7 @@ mod tests {
 
     /// Feeds `input` in pieces of `size` bytes; returns what passed and the refusal, if any.
     fn feed(input: &[u8], size: usize) -> (Vec<u8>, Option<Kind>) {
-        let mut gate = Gate::new(LIMITS);
+        let mut gate = RequestFramer::new(LIMITS);
         let (mut passed, mut held) = (Vec::new(), Vec::new());
         for piece in input.chunks(size.max(1)) {
             held.extend_from_slice(piece);

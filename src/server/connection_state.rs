@@ -9,7 +9,7 @@ use crate::data_rate::MinRate;
 /// What connection, guard and service know of each other. One thread drives a connection and all its streams: atomics only
 /// because the task is `Send`, so a step is a load and a store and no locked instruction.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct ConnectionState {
     /// Heads that passed to hyper.
     pub(super) delivered: AtomicU32,
     /// Requests that reached the service.
@@ -40,10 +40,10 @@ pub(super) struct Shared {
 }
 
 /// A request body under way.
-pub(super) struct Arriving(Arc<Shared>);
+pub(super) struct Arriving(Arc<ConnectionState>);
 
 impl Arriving {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(shared: &Arc<ConnectionState>) -> Self {
         shared.bodies.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(shared))
     }
@@ -60,7 +60,7 @@ pub(super) fn increment(counter: &AtomicU32) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
-impl Shared {
+impl ConnectionState {
     /// A request reached the service; `multiplexed` where no gate counts heads.
     pub(super) fn called(&self, multiplexed: bool) {
         if multiplexed {
