@@ -41,10 +41,9 @@ use tokio::time::Instant;
 
 use self::admission::Admission;
 use self::outcome::{ErrorOutcome, Passed};
-use self::request::{Inbound, Request, RequestState};
+use self::request::{Inbound, RequestState};
 use crate::body::{Body, Hold};
 use crate::failure::{Failure, Kind};
-use crate::observe::access_record::Facts;
 use crate::plan::Route;
 use crate::upstream::attempt::DispatchContext;
 use crate::upstream::connect::per_client::ClientSlot;
@@ -60,50 +59,39 @@ impl Gateway {
         // The task of an HTTP/1 connection is woken when the listeners close, and registers for the end of the drain from then on. A stream of
         // HTTP/2 has a task of its own that closing does not wake, so it registers from the beginning.
         let asks = || is_multiplexed || self.lifecycle.is_closing();
+        let mut admission = Admission::default();
         let outcome = {
-            let handled = pin!(self.handle(client, &mut state, inbound));
+            let handled = pin!(self.handle(client, &mut state, inbound, &mut admission));
             rescue::until(pin!(self.over.notified()), asks, pin!(rescue::catching(handled))).await
         };
-        match outcome {
-            Some(Ok(Ok((passed, admission)))) => self.pass(passed, admission, state, client),
-            Some(Ok(Err(error))) => self.answer(error, state),
-            Some(Err(rescue::Panicked)) => self.answer(Kind::Internal.into(), state),
-            None => self.answer(Failure::because(Kind::ShuttingDown, "drain_timeout elapsed before the answer began").into(), state),
-        }
+        let error = match outcome {
+            Some(Ok(Ok(passed))) => return self.pass(passed, admission, state, client),
+            Some(Ok(Err(error))) => error,
+            Some(Err(rescue::Panicked)) => Kind::Internal.into(),
+            None => Failure::because(Kind::ShuttingDown, "drain_timeout elapsed before the answer began").into(),
+        };
+        let quota = std::mem::take(&mut admission.quota);
+        // Frees the permits: an error holds no place while it is written.
+        drop(admission);
+        self.answer(error, &quota, state)
     }
 
     /// All stages, in order.
-    async fn handle(&self, client: &Client, state: &mut RequestState, inbound: Inbound) -> Result<(Passed, Admission), ErrorOutcome> {
+    async fn handle(
+        &self,
+        client: &Client,
+        state: &mut RequestState,
+        mut inbound: Inbound,
+        admission: &mut Admission,
+    ) -> Result<Passed, ErrorOutcome> {
         // The route first: errors below are sent in its format and with its CORS headers.
         let found = self.find(state);
         let (request, facts) = state.parts();
         check::check(self, client, request)?;
         let route = found?;
         if let Some(preflight) = cors::preflight(route, request) {
-            return Ok((preflight, Admission::default()));
+            return Ok(preflight);
         }
-        let mut admission = Admission::default();
-        let passed = self.forward(client, route, (request, facts), inbound, &mut admission).await;
-        passed.map_err(|error| error.with(&admission)).map(|passed| (passed, admission))
-    }
-
-    /// The route of a request. A route that does not allow the method still decides the format of the error.
-    fn find<'g>(&'g self, state: &mut RequestState) -> Result<&'g Arc<Route>, Failure> {
-        let (route, rejected) = routing::find(&self.plan.routes, state.request())?;
-        state.record.facts.route = Some(Arc::clone(&route.metrics));
-        state.route = Some(Arc::clone(route));
-        rejected.map_or(Ok(route), Err)
-    }
-
-    /// Admits a request, sends it upstream and judges the response.
-    async fn forward(
-        &self,
-        client: &Client,
-        route: &Route,
-        (request, facts): (Request<'_>, &mut Facts),
-        mut inbound: Inbound,
-        admission: &mut Admission,
-    ) -> Result<Passed, ErrorOutcome> {
         // Until the request has waited for something, now is its arrival: one reading of the clock less.
         let mut begin = request.context.arrival;
         if let Some(waiting) = admit::admit(self, route, request, &inbound, admission)? {
@@ -133,6 +121,14 @@ impl Gateway {
             // On the heap: what few responses need makes no request larger.
             Some(handling) => Box::pin(inspect::handle(handling, prepared, route, self, request)).await,
         }
+    }
+
+    /// The route of a request. A route that does not allow the method still decides the format of the error.
+    fn find<'g>(&'g self, state: &mut RequestState) -> Result<&'g Arc<Route>, Failure> {
+        let (route, rejected) = routing::find(&self.plan.routes, state.request())?;
+        state.record.facts.route = Some(Arc::clone(&route.metrics));
+        state.route = Some(Arc::clone(route));
+        rejected.map_or(Ok(route), Err)
     }
 }
 

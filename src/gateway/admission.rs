@@ -31,10 +31,6 @@ pub(super) struct Permits {
     pub(super) keys: Vec<KeyPermit>,
 }
 
-/// The quotas that an error reports.
-#[derive(Clone, Debug)]
-pub(super) struct Quotas(pub(super) Vec<Quota>);
-
 /// The state of one limit, for the `RateLimit` headers.
 #[derive(Clone, Debug)]
 pub(super) struct Quota {

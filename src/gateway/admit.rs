@@ -3,9 +3,8 @@
 
 use tokio::time::Instant;
 
-use super::admission::{Admission, Permits, Quotas};
+use super::admission::{Admission, Permits};
 use super::limits::Who;
-use super::outcome::ErrorOutcome;
 use super::request::{Inbound, Request};
 use super::state::Gateway;
 use super::{buffer, deadline, limits};
@@ -33,7 +32,7 @@ pub(super) fn admit(
     request: Request<'_>,
     inbound: &Inbound,
     admission: &mut Admission,
-) -> Result<Option<Waiting>, ErrorOutcome> {
+) -> Result<Option<Waiting>, Failure> {
     check_open(route, request)?;
     admission.deadline = deadline::of(route, request)?;
     let first_shared = limits::check(route, Who { request, headers: &inbound.headers }, admission)?;
@@ -53,7 +52,7 @@ pub(super) async fn wait(
     inbound: Inbound,
     waiting: Waiting,
     admission: &mut Admission,
-) -> Result<Inbound, ErrorOutcome> {
+) -> Result<Inbound, Failure> {
     let Inbound { headers, mut payload } = inbound;
     if let Some(first) = waiting.first_shared {
         limits::check_shared(gateway, route, Who { request, headers: &headers }, admission, first).await?;
@@ -63,16 +62,6 @@ pub(super) async fn wait(
     }
     admission.permits.wait(gateway, route, admission.deadline).await?;
     Ok(Inbound { headers, payload })
-}
-
-impl ErrorOutcome {
-    /// The same error, which reports the quotas of this admission where it has none of its own.
-    pub(super) fn with(mut self, admission: &Admission) -> Self {
-        if self.quotas.is_none() && !admission.quota.is_empty() {
-            self.quotas = Some(Box::new(Quotas(admission.quota.clone())));
-        }
-        self
-    }
 }
 
 /// Rejects what the route does not serve at all: because of maintenance, or because the body is too large.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
 
-use super::admission::{Admission, Permits};
+use super::admission::{Admission, Permits, Quota};
 use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::heads::{error_headers, finish_headers, kept_headers};
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError};
@@ -80,8 +80,8 @@ impl Gateway {
     }
 
     /// Turns an error into a response.
-    pub(super) fn answer(&self, outcome: ErrorOutcome, mut state: Box<RequestState>) -> Response<Body> {
-        let ErrorOutcome { failure, upstream, quotas } = outcome;
+    pub(super) fn answer(&self, outcome: ErrorOutcome, quota: &[Quota], mut state: Box<RequestState>) -> Response<Body> {
+        let ErrorOutcome { failure, upstream } = outcome;
         let upstream = upstream.as_deref();
         self.record(&failure, upstream, &mut state.record.facts);
         let route = state.route.clone();
@@ -90,7 +90,7 @@ impl Gateway {
         let envelope = self.build_envelope(&failure, upstream, policy, presenter, &state);
         let mut headers = upstream.map(|upstream| kept_headers(upstream, envelope.status, &presenter.redactor)).unwrap_or_default();
         headers.reserve(USUAL_HEADERS);
-        finish_headers(&mut headers, policy, &state.record.context.wanted.origin, quotas.as_deref().map_or(&[], |quotas| &quotas.0));
+        finish_headers(&mut headers, policy, &state.record.context.wanted.origin, quota);
         let (status, body) = match upstream.and_then(|upstream| upstream.page.clone()) {
             Some(page) => (envelope.status, page_as_it_is(page, upstream, &mut headers)),
             None => {
@@ -110,7 +110,7 @@ impl Gateway {
     /// Answers bytes that never became a request.
     pub fn answer_early(&self, peer: &Peer, early: Early) -> Response<Body> {
         let state = RequestState::early(self, peer, &early);
-        self.answer(early.failure.into(), state)
+        self.answer(early.failure.into(), &[], state)
     }
 
     /// Keeps for operators what clients do not see.

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
-use super::admission::{Admission, Quota, Quotas};
-use super::outcome::ErrorOutcome;
+use super::admission::{Admission, Quota};
 use super::request::Request;
 use super::state::Gateway;
 use crate::config::file::{KeySource, OnFailure};
@@ -32,7 +31,7 @@ pub(super) struct Who<'a> {
 ///
 /// # Errors
 /// A limit rejects the request.
-pub(super) fn check(route: &Route, who: Who<'_>, admission: &mut Admission) -> Result<Option<usize>, ErrorOutcome> {
+pub(super) fn check(route: &Route, who: Who<'_>, admission: &mut Admission) -> Result<Option<usize>, Failure> {
     for (at, applied) in route.limits.iter().enumerate() {
         if !counts(applied, who)? {
             continue;
@@ -65,7 +64,7 @@ pub(super) async fn check_shared(
     who: Who<'_>,
     admission: &mut Admission,
     first: usize,
-) -> Result<(), ErrorOutcome> {
+) -> Result<(), Failure> {
     // A store that failed this request once is not asked again for it.
     let mut failed = false;
     for applied in &route.limits[first..] {
@@ -136,13 +135,13 @@ fn apply(
     route: &Route,
     who: Who<'_>,
     admission: &mut Admission,
-) -> Result<(), ErrorOutcome> {
+) -> Result<(), Failure> {
     if let Some(decision) = decision {
         if !decision.admitted {
             applied.refused.inc();
             // The limit that rejects is the one that is reported.
-            let quotas = quota(applied, decision).map(|quota| Box::new(Quotas(vec![quota])));
-            return Err(ErrorOutcome { quotas, ..rejection(applied, decision).into() });
+            admission.quota = quota(applied, decision).into_iter().collect();
+            return Err(rejection(applied, decision));
         }
         if route.policy.rate_limit_headers {
             admission.quota.extend(quota(applied, decision));
@@ -158,7 +157,7 @@ fn apply(
             applied.refused.inc();
             let violated = ViolatedPolicy { name: applied.limit.name.clone(), limit: concurrency.max(), window: 1, reset: 1 };
             let why = format!("the limit `{}` has as many requests of this key in flight as it admits", applied.limit.name);
-            Err(Failure { violated: vec![violated], ..Failure::because(Kind::RateLimited, why) }.into())
+            Err(Failure { violated: vec![violated], ..Failure::because(Kind::RateLimited, why) })
         }
     }
 }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::Incoming;
 
-use super::admission::Quotas;
 use crate::failure::Failure;
 use crate::relay::{BodyClocks, Prefix};
 use crate::report::Report;
@@ -35,8 +34,6 @@ pub(super) struct ErrorOutcome {
     pub(super) failure: Failure,
     /// What the upstream sent, where it sent something.
     pub(super) upstream: Option<Box<UpstreamError>>,
-    /// Quotas for the `RateLimit` headers. In a box: an outcome is moved often, and few have any.
-    pub(super) quotas: Option<Box<Quotas>>,
 }
 
 /// An upstream's own error.
@@ -66,6 +63,6 @@ impl UpstreamError {
 
 impl<F: Into<Failure>> From<F> for ErrorOutcome {
     fn from(failure: F) -> Self {
-        Self { failure: failure.into(), upstream: None, quotas: None }
+        Self { failure: failure.into(), upstream: None }
     }
 }

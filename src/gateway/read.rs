@@ -143,7 +143,7 @@ pub(super) fn broken_off(failure: Failure) -> Failure {
 fn outcome(kind: Kind, upstream: UpstreamError, failure: Option<Failure>) -> ErrorOutcome {
     let detail = failure.and_then(|failure| failure.detail);
     let failure = Failure { detail, ..Failure::new(kind) };
-    ErrorOutcome { failure, upstream: Some(Box::new(upstream)), quotas: None }
+    ErrorOutcome { failure, upstream: Some(Box::new(upstream)) }
 }
 
 /// A header's values, as one list (RFC 9110 5.3).
