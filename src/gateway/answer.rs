@@ -150,7 +150,7 @@ fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body>
     response
 }
 
-/// Writes the body and the headers that belong to it; the status is HTTP's own (a gRPC answer succeeds).
+/// Writes the body and the headers that belong to it; the status is HTTP's own (a gRPC response succeeds).
 fn write_body(
     envelope: &Envelope,
     policy: &Policy,
@@ -179,7 +179,7 @@ fn write_body(
     for (name, value) in own {
         headers.insert(name, value);
     }
-    // A browser reads gRPC-Web's status only where it is told that it may.
+    // A browser can read the status of gRPC-Web only if it is exposed.
     if let (true, Some(exposed)) = (shape == Shape::GrpcWeb, exposed) {
         let all = HeaderValue::from_bytes(&[exposed.as_bytes(), b", Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin"].concat());
         all.into_iter().for_each(|all| drop(headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, all)));

@@ -20,9 +20,9 @@ use crate::limit::reserve::MemoryPermit;
 use crate::plan::Route;
 use crate::upstream::retry::policy::is_idempotent;
 
-/// A body of unknown length is no longer waited for after this pause: what its client does next is not known.
+/// The longest pause in a body of unknown length. After it the rest streams, because the client may wait for a response first.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Nor is it for longer than this, if it comes in small pieces: the other side may be waiting for them.
+/// The longest time that a body of unknown length is waited for: the upstream may need its first pieces.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// True when the request may be sent more than once, by its method or by its idempotency key.
@@ -31,8 +31,8 @@ pub(super) fn is_repeatable(route: &Route, request: Request<'_>, headers: &Heade
     is_idempotent(&request.context.method) || by_key()
 }
 
-/// How much of the body is read before the backend is asked, in bytes; `None` for nothing. A body that the client sends only when it is
-/// asked to (`Expect`), and one that is a conversation (gRPC), is not waited for.
+/// How much of the body is read before the backend is asked, in bytes; `None` for nothing. A body that the client sends only on request
+/// (`Expect`) and the messages of a gRPC call are not waited for.
 pub(super) fn wanted(route: &Route, request: Request<'_>, inbound: &Inbound) -> Option<usize> {
     let policy = &route.policy;
     if policy.buffer_request.is_none() && policy.retry.is_none() {
@@ -43,7 +43,7 @@ pub(super) fn wanted(route: &Route, request: Request<'_>, inbound: &Inbound) -> 
         Payload::Empty | Payload::Held(_) => return None,
     }
     let for_retry = policy.retry.as_ref().map(|retry| retry.max_body).filter(|max| {
-        // A body that cannot be kept whole is not kept for a retry at all.
+        // A body that cannot be kept whole is of no use for a retry.
         is_repeatable(route, request, &inbound.headers) && request.seen.content_length.is_some_and(|length| length <= *max as u64)
     });
     let converses = request.seen.rare().expect.is_some() || request.is_grpc();
@@ -76,31 +76,31 @@ pub(super) async fn fill(
 }
 
 struct ReadBounds {
-    /// Bytes that are held.
+    /// The most bytes that are held.
     max: usize,
-    /// Bytes that a body may have.
+    /// The most bytes that the body may have.
     limit: Option<u64>,
 }
 
-/// What ends the wait for the next bytes.
+/// The timeouts of a wait for the next bytes.
 struct Clock {
     idle: Option<Duration>,
     deadline: Option<Instant>,
-    /// The body may be longer than anybody knows: after a pause, or at this time, the rest streams.
+    /// For a body of unknown length: after a pause, or at this time, the rest streams.
     patience: Option<Instant>,
     rate: Option<DataRate>,
 }
 
-/// Why a wait is over.
+/// Why a wait ended without bytes.
 enum Elapsed {
-    /// The client paused, as it may.
+    /// The client paused, which it may.
     Paused,
-    /// It was too slow.
+    /// The client was too slow.
     Slow(&'static str),
 }
 
 impl Clock {
-    /// Waits for a frame.
+    /// Waits for the next frame.
     async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Elapsed> {
         let now = Instant::now();
         let slow = [
@@ -122,7 +122,7 @@ impl Clock {
     }
 }
 
-/// What a client says of a body's length takes no memory; what it sends does.
+/// Reads a body. Only received bytes take memory, never a declared length.
 async fn read(body: &mut Incoming, bounds: ReadBounds, mut clock: Clock, mut share: MemoryPermit) -> Result<(Bytes, bool), Failure> {
     let (mut first, mut more) = (Bytes::new(), BytesMut::new());
     let mut length = 0;
@@ -133,14 +133,14 @@ async fn read(body: &mut Incoming, bounds: ReadBounds, mut clock: Clock, mut sha
             Err(Elapsed::Paused) => break false,
             Err(Elapsed::Slow(why)) => return Err(Failure::because(Kind::RequestTimeout, why)),
         };
-        // Trailers end a body, and are dropped.
+        // Trailers end the body, and are dropped.
         let Ok(data) = frame.map_err(|error| classify::request_body(&error))?.into_data() else { break true };
         length += data.len();
         if bounds.limit.is_some_and(|limit| length as u64 > limit) {
             return Err(Failure::because(Kind::PayloadTooLarge, "the request body passed request_body_limit"));
         }
         let counted = share.grow(data.len());
-        // Most bodies are one chunk, which needs no copy.
+        // Most bodies are one frame, which needs no copy.
         match (first.is_empty(), more.is_empty()) {
             (true, _) => first = data,
             (false, true) => {

@@ -20,7 +20,7 @@ use crate::report::Report;
 use crate::rpc;
 use crate::text::{Text, Untrusted};
 
-/// Field errors that are told.
+/// The most field errors that an envelope holds.
 const MAX_FIELDS: usize = 200;
 /// How much of a text the `debug` object shows, in characters.
 const MAX_SHOWN: usize = 16 * 1024;
@@ -39,7 +39,7 @@ impl Gateway {
         let accept = state.record.context.wanted.language.as_ref().and_then(|value| value.to_str().ok());
         let language = message::negotiate(accept, &policy.errors.languages).to_owned();
         let development = self.plan.mode == Mode::Development;
-        // What a client did wrong is told in the upstream's words where they are clean; what a backend did wrong is not.
+        // A client's error is described in the upstream's words where they are clean; a backend's fault is not.
         let client_error = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
         let fields = match upstream {
             Some(upstream) if client_error => fields(upstream, development, &presenter.redactor),
@@ -47,13 +47,13 @@ impl Gateway {
         };
         let code = code(failure, upstream, status, !fields.is_empty(), &presenter.redactor);
         let own = upstream.and_then(|upstream| own_message(&upstream.report, development, client_error, &presenter.redactor));
-        let told_by_catalogue = own.is_none();
+        let from_catalogue = own.is_none();
         let key = if presenter.messages.knows(&code) { code.as_str() } else { catalogue_code(failure, status, !fields.is_empty()) };
         let message = own.unwrap_or_else(|| presenter.messages.of_code(key, &language));
         Envelope {
             status,
             message,
-            language: told_by_catalogue.then(|| language.clone()),
+            language: from_catalogue.then(|| language.clone()),
             spoken: language,
             fields,
             retry_after: retry_after(failure, upstream, status, policy),
@@ -71,12 +71,12 @@ impl Gateway {
     }
 }
 
-/// An id of a call that may be repeated: a number, or a token that is no internal.
+/// Returns true if the id of a call may be sent back: a number, or a token that is no internal.
 fn is_safe_id(id: &str, redactor: &Redactor) -> bool {
     id.bytes().all(|b| b.is_ascii_digit() || b == b'-') || redactor.clear_code(id.trim_matches('"')).is_some()
 }
 
-/// `grpc-status` of the upstream's own answer, when it tells of a failure.
+/// `grpc-status` of the upstream's response, if it is a failure.
 fn own_grpc_status(upstream: &UpstreamError) -> Option<u8> {
     upstream.headers.get(rpc::GRPC_STATUS)?.to_str().ok()?.parse().ok().filter(|status| (1..=16).contains(status))
 }
@@ -99,8 +99,8 @@ fn catalogue_code(failure: &Failure, status: StatusCode, has_fields: bool) -> &'
     }
 }
 
-/// The upstream's words: all in development, else the first of its sentences that is clean, and only for what a client did
-/// wrong. Where it named one field and nothing else, what is wrong with that field is the message.
+/// The upstream's own message: as it is in development, else its first clean sentence, and only for a client's error. Where the upstream
+/// named one field and nothing else, the text of that field is the message.
 fn own_message(report: &Report, development: bool, client_error: bool, redactor: &Redactor) -> Option<Text> {
     if development {
         return report.message.as_ref().map(Text::development);
@@ -115,8 +115,9 @@ fn own_message(report: &Report, development: bool, client_error: bool, redactor:
     report.message.iter().chain(&report.alternatives).chain(only_field).find_map(|own| redactor.clear(own))
 }
 
-/// An operator's rule decides. A client error keeps the upstream's own code when it is safe, and tells more than what was thrown where a trace or another
-/// internal stands beside it. A code of ours that promises something (`RATE_LIMITED`: nothing was processed) stays ours.
+/// The code of an error. An operator's rule comes first. A client error keeps the upstream's own code if that is safe; beside a trace or
+/// another internal, the name of an exception is not. An upstream cannot use a code of the gateway's that promises something
+/// (`RATE_LIMITED`: nothing was processed).
 fn code(failure: &Failure, upstream: Option<&UpstreamError>, status: StatusCode, has_fields: bool, redactor: &Redactor) -> String {
     if let Some(code) = upstream.and_then(|upstream| upstream.code.clone()) {
         return code;
@@ -151,16 +152,16 @@ fn problem_type(upstream: &UpstreamError, redactor: &Redactor) -> Option<String>
     sound.then(|| uri.to_owned())
 }
 
-/// Seconds for 429 and 503: what the failing part knows, what the upstream upstream (capped), else the default.
+/// Seconds for `Retry-After`, on 429 and 503 always: from the failure, else from the upstream (capped), else the default.
 fn retry_after(failure: &Failure, upstream: Option<&UpstreamError>, status: StatusCode, policy: &Policy) -> Option<u64> {
-    let told = upstream.and_then(|upstream| upstream.headers.get(header::RETRY_AFTER)).and_then(retry_after_of);
-    let asked = failure.retry_after.or(told.map(|told| told.min(policy.errors.retry_after_max)));
+    let named = upstream.and_then(|upstream| upstream.headers.get(header::RETRY_AFTER)).and_then(retry_after_of);
+    let asked = failure.retry_after.or(named.map(|named| named.min(policy.errors.retry_after_max)));
     let needed = matches!(status.as_u16(), 429 | 503);
     let wait = if needed { asked.unwrap_or(policy.errors.retry_after) } else { asked? };
     Some(whole_seconds(wait))
 }
 
-/// The inside view, development mode only.
+/// The `debug` object of development mode.
 fn debug(failure: &Failure, upstream: Option<&UpstreamError>, state: &RequestState) -> Debug {
     let row = failure.kind.row();
     let reason = if row.reason.is_empty() { row.cause } else { row.reason };

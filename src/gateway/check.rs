@@ -40,7 +40,7 @@ pub(super) fn check(gateway: &Gateway, client: &Client, request: Request<'_>) ->
     check_host(request)
 }
 
-/// Exactly one valid host (RFC 9112 3.2); an absolute form or `:authority` must agree with it.
+/// Requires exactly one valid host (RFC 9112 3.2), which agrees with an absolute form or `:authority`.
 fn check_host(request: Request<'_>) -> Result<(), Failure> {
     let bad = |why: &str| Err(Failure::because(Kind::BadRequest, why));
     let authority = request.context.uri.authority();
@@ -58,7 +58,7 @@ fn check_host(request: Request<'_>) -> Result<(), Failure> {
     }
 }
 
-/// The same host and port, where the default port of the scheme need not be written (RFC 9110 4.2.3).
+/// Returns true for the same host and port. The default port of the scheme may be left out (RFC 9110 4.2.3).
 fn is_same_host(authority: &str, host: &HeaderValue, scheme: Option<&str>) -> bool {
     let port = if scheme == Some("https") { ":443" } else { ":80" };
     let bare = |text: &str| text.strip_suffix(port).or(text.strip_suffix(':')).unwrap_or(text).to_ascii_lowercase();
@@ -66,12 +66,12 @@ fn is_same_host(authority: &str, host: &HeaderValue, scheme: Option<&str>) -> bo
     is_equal || host.to_str().is_ok_and(|host| bare(host) == bare(authority))
 }
 
-/// A valid host, perhaps with a port (RFC 9110 7.2).
+/// Returns true for a valid host with an optional port (RFC 9110 7.2).
 fn is_host(host: &HeaderValue) -> bool {
     is_plain_host(host.as_bytes()) || host.to_str().is_ok_and(is_authority)
 }
 
-/// What nearly every host is: letters, digits, dots and dashes, then perhaps a port.
+/// Returns true for the usual host: letters, digits, dots and dashes, with an optional port.
 fn is_plain_host(host: &[u8]) -> bool {
     let name = host.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')).count();
     match &host[name..] {
@@ -85,9 +85,9 @@ fn is_authority(text: &str) -> bool {
     let Ok(authority) = text.parse::<http::uri::Authority>() else { return false };
     let name = authority.host();
     let port = authority.as_str().get(name.len()..).unwrap_or_default();
-    // `http` takes anything behind the colon; RFC 3986 3.2.3 digits only.
+    // The `http` crate accepts anything behind the colon; RFC 3986 3.2.3 allows digits only.
     let port_is_sound = port.is_empty() || (port.len() <= 6 && port.starts_with(':') && port[1..].bytes().all(|b| b.is_ascii_digit()));
-    // RFC 3986 allows sub-delimiters; no name has them, and some readers take a comma for the end of it.
+    // RFC 3986 allows sub-delimiters, but no host has them, and some parsers end a host at a comma.
     !name.is_empty() && port_is_sound && !authority.as_str().contains(['@', ',', ';', '!', '$', '&', '\'', '(', ')', '*', '+', '='])
 }
 

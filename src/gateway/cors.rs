@@ -1,5 +1,5 @@
-//! Cross-origin answers (<https://fetch.spec.whatwg.org/#http-cors-protocol>): preflights before any limit, and the route's
-//! headers on every answer, errors above all: without them a browser cannot read what went wrong.
+//! Cross-origin requests (<https://fetch.spec.whatwg.org/#http-cors-protocol>): answers preflights before any limit, and adds the route's
+//! headers to every response. Without them a browser could not read an error.
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
@@ -12,7 +12,7 @@ use crate::policy::Cors;
 /// Headers that a browser may always read.
 const EXPOSED: &str = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy";
 
-/// Answers a preflight; `None` when the request is none or the route leaves CORS to the upstream.
+/// Answers a preflight. `None` if the request is none, or the route leaves CORS to the upstream.
 pub(super) fn preflight(route: &Route, request: Request<'_>) -> Option<Passed> {
     let cors = route.policy.cors.as_ref()?;
     if request.context.method != Method::OPTIONS || request.context.wanted.origin.is_none() {
@@ -31,7 +31,7 @@ pub(super) fn preflight(route: &Route, request: Request<'_>) -> Option<Passed> {
     Some(Passed { status: StatusCode::NO_CONTENT, headers, content: Content::Ready(bytes::Bytes::new()) })
 }
 
-/// Puts the route's CORS headers on an answer, in place of the upstream's.
+/// Replaces the upstream's CORS headers by the route's.
 pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
     let exposed = headers.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
     for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS] {
@@ -51,7 +51,7 @@ pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut Hea
     if cors.credentials {
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
-    // What the application exposes of its own stays readable.
+    // Headers that the application exposes stay readable.
     let all = exposed.and_then(|own| HeaderValue::from_bytes(&[own.as_bytes(), b", ", EXPOSED.as_bytes()].concat()).ok());
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, all.unwrap_or(HeaderValue::from_static(EXPOSED)));
 }

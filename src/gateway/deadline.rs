@@ -14,7 +14,7 @@ use crate::header::{header_value, names};
 use crate::plan::Route;
 use crate::write;
 
-/// The longest deadline: `grpc-timeout` can say eleven thousand years.
+/// The longest deadline. `grpc-timeout` could name eleven thousand years.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// The deadline of a request.
@@ -39,7 +39,7 @@ pub(super) fn check(deadline: Option<Instant>, now: Instant) -> Result<(), Failu
     if deadline.is_some_and(|deadline| deadline <= now) { Err(Kind::TotalTimeout.into()) } else { Ok(()) }
 }
 
-/// Time that a named moment leaves; none where the value is no moment.
+/// The time left until a moment (RFC 3339). `None` if the value is no moment.
 fn left_until(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     let moment: SystemTime = value.to_str().ok()?.trim().parse::<jiff::Timestamp>().ok()?.into();
     Some(moment.duration_since(now).unwrap_or_default())
@@ -70,11 +70,11 @@ pub(super) fn write(headers: &mut HeaderMap, deadline: Option<Instant>, request:
     Ok(())
 }
 
-/// How long a caller waits
+/// The header that names a gRPC timeout
 /// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>: at most eight digits and a unit).
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// Reads a `grpc-timeout`; `None` where it is none.
+/// Reads a `grpc-timeout`. `None` if the value is not valid.
 fn timeout(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     let digits =
@@ -91,7 +91,7 @@ fn timeout(value: &[u8]) -> Option<Duration> {
     })
 }
 
-/// Writes a `grpc-timeout`, rounded up to what its digits can say.
+/// Writes a `grpc-timeout`. Microseconds are truncated; larger units are rounded up.
 fn timeout_text(left: Duration) -> String {
     let micros = left.as_micros();
     match micros {

@@ -1,4 +1,4 @@
-//! The end of a response: when the last byte was handed over, the connection is returned, the record written and the permits freed.
+//! The end of a response: returns the upstream connection, writes the record and frees the permits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,17 +28,18 @@ pub(super) struct StreamEnd {
     pub(super) read_bound: ReadBound,
 }
 
-/// When the bound on single reads of a response is lifted. Until then little is read at once, so that a client that takes nothing holds little.
+/// When the bound on single reads of a response is lifted. Until then little is read at once, so that a client that takes nothing holds
+/// little memory.
 pub(super) enum ReadBound {
     /// Once the client's connection has taken more than its socket can hold.
     WhenTaken(Arc<AtomicBool>),
-    /// Once so much of the answer was taken that it was not only read ahead.
+    /// Once the client took more than can have been read ahead.
     AfterAWhile,
     /// It is lifted already.
     Lifted,
 }
 
-/// Bytes of an answer of which not all were only read ahead.
+/// More bytes than can have been read ahead.
 const A_WHILE: u64 = 256 * 1024;
 
 impl OnFinish for StreamEnd {
@@ -62,7 +63,7 @@ impl OnFinish for StreamEnd {
         if grpc {
             grpc::tidy(&mut trailers, redactor, self.mode);
         }
-        // Details are base64: they were looked through before, and only a call that failed has them.
+        // Details are base64 and were cleaned before. Only a failed call has them.
         let details = trailers.remove(rpc::GRPC_DETAILS).filter(|_| grpc);
         let mut kept = filter_trailers(trailers, |value| redactor.leaks(value));
         if let (Some(details), Some(kept)) = (details, &mut kept) {

@@ -1,7 +1,7 @@
-//! What a gRPC peer says of a failure, in headers or trailers: the status stays its own, its words pass the redactor.
+//! Cleans the failure of a gRPC call in headers or trailers: the status stays, the message passes the redactor.
 //!
-//! A status that blames the server is told in the catalogue's words, as a 5xx is; details are kept where their type is known
-//! and clean, and dropped where not.
+//! A status that blames the server gets a fixed message, as a 5xx does. Details are kept if their type is known and they are clean, and
+//! dropped otherwise.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -15,17 +15,17 @@ use crate::redact::Redactor;
 use crate::rpc::{self, Any, BadRequest, Details, ErrorInfo, FieldViolation, GRPC_DETAILS, GRPC_MESSAGE, GRPC_STATUS, RetryInfo, Status};
 use crate::text::Untrusted;
 
-/// Makes what is said of a call fit to be seen: a failed status keeps its number, one that is no number becomes UNKNOWN, and
-/// a block without a failure keeps no words that leak.
+/// Cleans the status of a call: a failure keeps its number, a value that is no number becomes UNKNOWN, and a success keeps no message
+/// that leaks.
 pub(super) fn tidy(headers: &mut HeaderMap, redactor: &Redactor, mode: Mode) {
     if mode != Mode::Production {
         return;
     }
-    let told: Vec<Option<u8>> = headers.get_all(GRPC_STATUS).iter().map(|value| value.to_str().ok()?.trim().parse().ok()).collect();
-    let failed = told.iter().find(|status| **status != Some(0)).copied();
-    let said = headers.get(GRPC_MESSAGE).map(|value| Untrusted::new(rpc::percent_decode(value.as_bytes())));
+    let statuses: Vec<Option<u8>> = headers.get_all(GRPC_STATUS).iter().map(|value| value.to_str().ok()?.trim().parse().ok()).collect();
+    let failed = statuses.iter().find(|status| **status != Some(0)).copied();
+    let sent = headers.get(GRPC_MESSAGE).map(|value| Untrusted::new(rpc::percent_decode(value.as_bytes())));
     let Some(status) = failed.map(|status| status.filter(|status| *status <= 16).unwrap_or(2)) else {
-        if said.is_some_and(|said| redactor.leaks(said.raw())) {
+        if sent.is_some_and(|sent| redactor.leaks(sent.raw())) {
             headers.remove(GRPC_MESSAGE);
         }
         headers.remove(GRPC_DETAILS);
@@ -33,10 +33,10 @@ pub(super) fn tidy(headers: &mut HeaderMap, redactor: &Redactor, mode: Mode) {
     };
     headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(status)));
     let blames_client = !matches!(status, 2 | 4 | 13 | 14 | 15);
-    let clean = said.as_ref().filter(|_| blames_client).and_then(|said| redactor.clear(said));
+    let clean = sent.as_ref().filter(|_| blames_client).and_then(|sent| redactor.clear(sent));
     let message = clean.map_or_else(|| word(status).to_owned(), |text| text.as_str().to_owned());
     let details = headers.remove(GRPC_DETAILS).filter(|_| blames_client).and_then(|value| kept_details(&value, status, &message, redactor));
-    // Binary metadata of a failure has no reader here that could tell what it holds.
+    // The content of binary metadata is unknown, so a failure keeps none.
     let binary: Vec<_> = headers.keys().filter(|name| name.as_str().ends_with("-bin")).cloned().collect();
     binary.into_iter().for_each(|name| drop(headers.remove(name)));
     guard_headers(headers, redactor);
@@ -48,7 +48,7 @@ pub(super) fn tidy(headers: &mut HeaderMap, redactor: &Redactor, mode: Mode) {
     }
 }
 
-/// Trailers that a gRPC-Web server sent as its only message, made fit to be seen; `None` when these bytes are no such body
+/// Cleans the trailers that a gRPC-Web server sent as its only message. `None` if the bytes are no such body
 /// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>: a frame with the highest bit set, then lines).
 pub(super) fn tidy_web(body: &[u8], redactor: &Redactor, mode: Mode) -> Option<Vec<u8>> {
     let (head, rest) = body.split_at_checked(5)?;
@@ -71,7 +71,7 @@ pub(super) fn tidy_web(body: &[u8], redactor: &Redactor, mode: Mode) -> Option<V
     Some([&[head[0]], length.as_slice(), out.as_slice()].concat())
 }
 
-/// What a status says by itself.
+/// The fixed message of a status.
 const fn word(status: u8) -> &'static str {
     match status {
         1 => "The call was cancelled.",
@@ -91,12 +91,12 @@ const fn word(status: u8) -> &'static str {
     }
 }
 
-/// Details of known types, each cleaned.
+/// Keeps details of known types, each cleaned.
 fn kept_details(value: &HeaderValue, status: u8, message: &str, redactor: &Redactor) -> Option<HeaderValue> {
     let bytes = STANDARD_NO_PAD.decode(value.as_bytes()).or_else(|_| STANDARD.decode(value.as_bytes())).ok()?;
-    let said = Status::decode(bytes.as_slice()).ok()?;
+    let decoded = Status::decode(bytes.as_slice()).ok()?;
     let mut kept = Details::default();
-    said.details.iter().for_each(|detail| keep(detail, &mut kept, redactor));
+    decoded.details.iter().for_each(|detail| keep(detail, &mut kept, redactor));
     if kept.0.is_empty() {
         return None;
     }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_fault_is_told_in_our_words_and_a_clients_in_theirs() {
+    fn a_servers_fault_gets_a_fixed_message_and_a_clients_keeps_its_own() {
         assert_eq!(
             message(&failed(13, "rpc error: dial tcp 10.20.30.40:5432: connect: connection refused", None)),
             "The service had a problem."

@@ -16,10 +16,10 @@ use crate::upstream::heads::request::is_connection_auth;
 use crate::upstream::heads::response::{describes_body, survives_server_error};
 use crate::write;
 
-/// The longest value that is looked through, in bytes; what is longer is not shown.
+/// The longest value that is read for leaks, in bytes. A longer one is dropped.
 const MAX_VALUE: usize = 4 * 1024;
 
-/// What every answer of a route carries: its header edits, its CORS, its quota.
+/// Adds what every response of a route carries: its header edits, CORS headers and quotas.
 pub(super) fn finish_headers(headers: &mut HeaderMap, policy: &Policy, origin: &Option<HeaderValue>, quota: &[Quota]) {
     for name in &policy.response_headers.remove {
         headers.remove(name);
@@ -35,7 +35,7 @@ pub(super) fn finish_headers(headers: &mut HeaderMap, policy: &Policy, origin: &
     }
 }
 
-/// Structured fields: `"name";q=100;w=60` and `"name";r=7;t=60`.
+/// Writes the `RateLimit` headers as structured fields: `"name";q=100;w=60` and `"name";r=7;t=60`.
 fn quota_headers(headers: &mut HeaderMap, quota: &[Quota]) {
     let (mut policy, mut state) = (Vec::with_capacity(64), Vec::with_capacity(64));
     for (at, one) in quota.iter().enumerate() {
@@ -57,14 +57,14 @@ fn quota_headers(headers: &mut HeaderMap, quota: &[Quota]) {
     }
 }
 
-/// Takes values that leak out of the headers of a success on a route that is guarded.
+/// Removes headers whose values leak from a success of a guarded route.
 pub(super) fn guard_headers(headers: &mut HeaderMap, redactor: &Redactor) {
     let dirty = |(name, value): (&header::HeaderName, &HeaderValue)| leaks(name, value, redactor).then(|| name.clone());
     let dirty: Vec<_> = headers.iter().filter_map(dirty).collect();
     dirty.into_iter().for_each(|name| drop(headers.remove(name)));
 }
 
-/// A cookie and a challenge carry tokens that are meant for this client.
+/// Returns true if a value leaks. Cookies and challenges may carry tokens, which are meant for this client.
 fn leaks(name: &header::HeaderName, value: &HeaderValue, redactor: &Redactor) -> bool {
     let shown = String::from_utf8_lossy(value.as_bytes());
     match *name {
@@ -74,7 +74,7 @@ fn leaks(name: &header::HeaderName, value: &HeaderValue, redactor: &Redactor) ->
     }
 }
 
-/// Headers of the upstream's answer that go on with ours.
+/// The headers of an upstream's error that are sent with the gateway's own.
 pub(super) fn kept_headers(upstream: &UpstreamError, status: StatusCode, redactor: &Redactor) -> HeaderMap {
     let server_error = status.is_server_error();
     let mut kept = HeaderMap::new();
@@ -92,7 +92,7 @@ pub(super) fn kept_headers(upstream: &UpstreamError, status: StatusCode, redacto
     kept
 }
 
-/// Headers of every error answer.
+/// Adds the headers of every error response.
 pub(super) fn error_headers(
     headers: &mut HeaderMap,
     envelope: &Envelope,
@@ -116,7 +116,7 @@ pub(super) fn error_headers(
     }
 }
 
-/// RFC 9209 2.1 and 2.3: our name, the token, the status we got.
+/// `Proxy-Status` with the gateway's name, the error type and the received status (RFC 9209 2.1 and 2.3).
 fn proxy_status(failure: &Failure, upstream: Option<&UpstreamError>) -> Option<HeaderValue> {
     let reason = failure.kind.row().reason;
     let mut value = String::with_capacity(64);

@@ -20,19 +20,20 @@ use crate::upstream::attempt::response::UpstreamResponse;
 use crate::upstream::heads::mapping::Mapping;
 use crate::upstream::heads::response;
 
-/// Opens a reply: counts it, cleans its head and maps what that refers to, keeps a connection that became private.
+/// Prepares an upstream's response: counts it, cleans its head, maps references in it, and makes its connection private where it
+/// authenticated the client.
 ///
 /// # Errors
-/// A head that no client may see is a failure of the upstream.
+/// The head is not valid, which is a failure of the upstream.
 pub(super) fn prepare(
     gateway: &Gateway,
-    reply: UpstreamResponse,
+    received: UpstreamResponse,
     route: &Route,
     client: &Client,
     (request, facts): (Request<'_>, &mut Facts),
     deadline: Option<Instant>,
 ) -> Result<Prepared, Failure> {
-    let UpstreamResponse { response, mut lease, at, took } = reply;
+    let UpstreamResponse { response, mut lease, at, took } = received;
     let (mut parts, body) = response.into_parts();
     let status = parts.status.as_u16();
     facts.received = Some(status);
@@ -41,7 +42,7 @@ pub(super) fn prepare(
     if let Some(gate) = route.gate.as_ref().filter(|_| status < 500) {
         gate.record(took, at);
     }
-    // The gateway asks for no upgrade yet, so a 101 is unasked (RFC 9110 15.2.2); 600 and above is no HTTP status.
+    // The gateway requests no upgrade, so a 101 is not valid (RFC 9110 15.2.2). 600 and above is no HTTP status.
     if !(200..600).contains(&status) {
         return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}")));
     }
@@ -69,22 +70,22 @@ pub(super) fn prepare(
     Ok(Prepared { status: parts.status, headers: parts.headers, body, lease, clocks: clocks(policy, deadline), dialect: traits.dialect })
 }
 
-/// What is done with a reply that does not just stream.
+/// How a response is handled that does not just stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handling {
-    /// Passes, if it is not broken from its first byte on.
+    /// Passes once its first bytes have arrived intact.
     AwaitFirstBytes,
-    /// A success that is watched for leaks.
+    /// A success that is guarded against leaks.
     GuardLeaks,
-    /// A success in which a rule looks for an error.
+    /// A success that may report an error in its body.
     SearchErrors,
-    /// A gRPC-Web answer, whose trailers may be its body.
+    /// A gRPC-Web response, whose trailers may be its body.
     GrpcWeb,
     /// An error.
     Normalize(Kind),
 }
 
-/// Judges by the head. `None`: it streams, and cannot be broken before its first byte, as its length is known.
+/// Decides by the head how a response is handled. `None` if it streams: its length is known, so it cannot be broken before its first byte.
 pub(super) fn judge(prepared: &Prepared, route: &Route, request: Request<'_>) -> Option<Handling> {
     let (policy, status) = (&route.policy, prepared.status.as_u16());
     let readable = prepared.status.is_success() && !is_bodiless(status, &request.context.method);
@@ -98,7 +99,7 @@ pub(super) fn judge(prepared: &Prepared, route: &Route, request: Request<'_>) ->
     })
 }
 
-/// Reads of a reply what its handling needs. What is held counts against the memory for bodies.
+/// Reads as much of a response as its handling needs. Held bytes count against the memory for bodies.
 pub(super) async fn handle(
     handling: Handling,
     prepared: Prepared,
@@ -114,7 +115,7 @@ pub(super) async fn handle(
         Handling::GrpcWeb => web_trailers(prepared, route, mode).await,
         Handling::Normalize(kind) => {
             let most = route.policy.errors.max_body;
-            // Without memory an error is told by its head alone.
+            // Without memory the error is described by its head alone.
             let held = buffers.take(prepared.holds(most));
             Err(read::error(kind, prepared, route, mode, request, if held.is_some() { most } else { 0 }).await)
         }
@@ -176,11 +177,11 @@ fn is_bodiless(status: u16, method: &Method) -> bool {
     matches!(status, 204 | 205 | 304) || *method == Method::HEAD
 }
 
-/// A gRPC-Web answer that begins with its trailers is a failure told in the body.
-async fn web_trailers(reply: Prepared, route: &Route, mode: Mode) -> Result<Passed, ErrorOutcome> {
-    let mut passed = match reply.body.size_hint().exact() {
-        Some(length) if length > MAX_WEB_TRAILERS => reply.stream(),
-        _ => reply.begin().await?,
+/// Cleans the trailers of a gRPC-Web response whose body begins with them: the call failed.
+async fn web_trailers(response: Prepared, route: &Route, mode: Mode) -> Result<Passed, ErrorOutcome> {
+    let mut passed = match response.body.size_hint().exact() {
+        Some(length) if length > MAX_WEB_TRAILERS => response.stream(),
+        _ => response.begin().await?,
     };
     if let Content::Stream { prefix, body, .. } = &mut passed.content
         && body.is_end_stream()
@@ -192,5 +193,5 @@ async fn web_trailers(reply: Prepared, route: &Route, mode: Mode) -> Result<Pass
     Ok(passed)
 }
 
-/// The longest trailers in a body that are looked at, in bytes.
+/// The longest trailers in a body that are read, in bytes.
 const MAX_WEB_TRAILERS: u64 = 16 * 1024;

@@ -1,7 +1,7 @@
-//! Guarded routes (`leak_guard`): successes are looked through for what only a failing program writes, and it is taken out.
+//! Guarded routes (`leak_guard`): removes from successes what only a failing program writes.
 //!
-//! A body that ends early enough is cleaned whole: JSON stays JSON, and errors inside are found too. A longer one streams
-//! through a window of bounded size, where leaks are overwritten: nothing else moves, so its length stays true.
+//! A short body is cleaned as a whole: JSON stays JSON, and errors inside are found too. A longer one streams through a window of bounded
+//! size, where leaks are overwritten, so that its length does not change.
 
 use std::sync::Arc;
 
@@ -20,33 +20,33 @@ use crate::plan::Route;
 use crate::relay::{Beyond, Collected, collect};
 use crate::upstream::heads::response::describes_body;
 
-/// A body up to this size is cleaned whole, in bytes.
+/// The largest body that is cleaned as a whole, in bytes.
 const WHOLE: usize = 64 * 1024;
 
-/// Begins to watch a success.
-pub(super) async fn guard(mut reply: Prepared, route: &Route, buffers: &Arc<Reserve>) -> Result<Passed, ErrorOutcome> {
-    guard_headers(&mut reply.headers, &route.presenter.redactor);
-    let content_type = header_text(&reply.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+/// Guards a success: cleans it as a whole, or lets it stream through the window.
+pub(super) async fn guard(mut response: Prepared, route: &Route, buffers: &Arc<Reserve>) -> Result<Passed, ErrorOutcome> {
+    guard_headers(&mut response.headers, &route.presenter.redactor);
+    let content_type = header_text(&response.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     let texts = ["json", "xml", "html", "text/", "javascript", "graphql", "yaml", "x-www-form", "multipart"];
     if !content_type.is_empty() && !texts.iter().any(|word| content_type.contains(word)) {
-        return reply.begin().await;
+        return response.begin().await;
     }
-    // A coded body can only be looked through whole; so can one in which errors are looked for.
-    let coded = reply.headers.contains_key(header::CONTENT_ENCODING);
+    // A body with a content coding can only be read as a whole, and so can one that may report an error.
+    let coded = response.headers.contains_key(header::CONTENT_ENCODING);
     let must = coded || !route.policy.errors.errors_in_success.is_empty();
     let bound = if must { route.policy.errors.max_body.max(WHOLE) } else { WHOLE };
     let events = content_type.contains("event-stream");
-    // Only a body that says that it is short is waited for: any other may flow for hours.
-    let short = reply.body.size_hint().exact().is_some_and(|length| length <= bound as u64);
+    // Only a body that declares a short length is waited for: any other may stream for hours.
+    let short = response.body.size_hint().exact().is_some_and(|length| length <= bound as u64);
     if events || !(short || must) {
-        return Ok(guarded(reply.begin().await?));
+        return Ok(guarded(response.begin().await?));
     }
-    let share = match buffers.take(reply.holds(bound)) {
-        Some(share) => share,
+    let memory = match buffers.take(response.holds(bound)) {
+        Some(memory) => memory,
         None if must => return Err(unguardable("listen.buffer_memory is used up")),
-        None => return Ok(guarded(reply.begin().await?)),
+        None => return Ok(guarded(response.begin().await?)),
     };
-    let read = collect(&mut reply.body, bound, reading_clocks(&route.policy, reply.clocks), Beyond::Keep).await;
+    let read = collect(&mut response.body, bound, reading_clocks(&route.policy, response.clocks), Beyond::Keep).await;
     if let Some(failure) = read.failure {
         return Err(broken_off(failure).into());
     }
@@ -54,14 +54,14 @@ pub(super) async fn guard(mut reply: Prepared, route: &Route, buffers: &Arc<Rese
         return Err(unguardable("a coded body over errors.max_body cannot be guarded"));
     }
     if read.truncated {
-        return Ok(guarded(reply.stream_after(share.hold(read.bytes).into())));
+        return Ok(guarded(response.stream_after(memory.hold(read.bytes).into())));
     }
-    let Prepared { status, headers, lease, .. } = reply;
+    let Prepared { status, headers, lease, .. } = response;
     lease.finish(tokio::time::Instant::now());
-    whole(status, headers, &read, route, share)
+    whole(status, headers, &read, route, memory)
 }
 
-/// Digests of a body that may not stay as it is.
+/// Headers with digests of the body, which may change.
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
 fn unguardable(why: &str) -> ErrorOutcome {
@@ -71,7 +71,7 @@ fn unguardable(why: &str) -> ErrorOutcome {
 fn guarded(mut passed: Passed) -> Passed {
     if let Content::Stream { guarded, .. } = &mut passed.content {
         *guarded = true;
-        // They would describe a body that may not stay as it is.
+        // These describe a body that may change.
         for name in [header::ETAG].into_iter().chain(DIGESTS.map(HeaderName::from_static)) {
             passed.headers.remove(name);
         }
@@ -79,13 +79,13 @@ fn guarded(mut passed: Passed) -> Passed {
     passed
 }
 
-/// All of the body is there.
+/// Cleans a body that was read as a whole.
 fn whole(
     status: StatusCode,
     mut headers: HeaderMap,
     read: &Collected,
     route: &Route,
-    mut share: MemoryPermit,
+    mut memory: MemoryPermit,
 ) -> Result<Passed, ErrorOutcome> {
     let policy = &route.policy;
     let Decoded { text, whole: true, .. } = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
@@ -94,11 +94,11 @@ fn whole(
     if let Some(outcome) = inside(&text, status.as_u16(), &mut headers, policy) {
         return Err(outcome);
     }
-    // What was coded takes more than was reserved for it.
-    if !share.grow(text.len().saturating_sub(read.bytes.len())) {
+    // A decoded body takes more memory than was reserved for its coded form.
+    if !memory.grow(text.len().saturating_sub(read.bytes.len())) {
         return Err(unguardable("listen.buffer_memory is used up"));
     }
-    // Letters of two or four bytes without a mark are no text of any charset that was declared: they are judged by their low bytes.
+    // Text of two or four bytes per letter, without a byte order mark and not declared, is judged by its low bytes.
     let narrow = text.contains('\0').then(|| text.replace('\0', ""));
     let bytes = match narrow.as_deref().or(Some(text.as_str())).and_then(|text| route.presenter.redactor.document(text)) {
         Some(clean) => {
@@ -107,10 +107,10 @@ fn whole(
         }
         None => Bytes::copy_from_slice(&read.bytes),
     };
-    Ok(Passed { status, headers, content: Content::Ready(share.hold(bytes)) })
+    Ok(Passed { status, headers, content: Content::Ready(memory.hold(bytes)) })
 }
 
-/// Headers of a body that was rewritten as UTF-8.
+/// Corrects the headers of a body that was rewritten as UTF-8.
 fn replaced(headers: &mut HeaderMap, text: String) -> Bytes {
     let kept = [
         header::CONTENT_TYPE,

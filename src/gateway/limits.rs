@@ -18,11 +18,11 @@ use crate::limit::shared::StoreError;
 use crate::limit::{self, Decision, Key, ListMatch, RateLimit, Store};
 use crate::plan::{AppliedLimit, Route};
 
-/// Who is limited.
+/// The request that is checked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Who<'a> {
     pub(super) request: Request<'a>,
-    /// Headers of the request, by which limits may tell clients apart.
+    /// Headers of the request, which may hold the key of a limit.
     pub(super) headers: &'a HeaderMap,
 }
 
@@ -45,7 +45,10 @@ pub(super) fn check(route: &Route, who: Who<'_>, admission: &mut Admission) -> R
     Ok(None)
 }
 
-/// Is the limit for this client, by its lists?
+/// Returns true if the limit applies to this client, by its lists.
+///
+/// # Errors
+/// The `deny` list names the client.
 fn counts(applied: &AppliedLimit, who: Who<'_>) -> Result<bool, Failure> {
     match applied.limit.listed(who.request.context.client) {
         ListMatch::Counted => Ok(true),
@@ -65,7 +68,7 @@ pub(super) async fn check_shared(
     admission: &mut Admission,
     first: usize,
 ) -> Result<(), Failure> {
-    // A store that failed this request once is not asked again for it.
+    // A store that failed once is not asked again for this request.
     let mut failed = false;
     for applied in &route.limits[first..] {
         if !counts(applied, who)? {
@@ -81,7 +84,7 @@ pub(super) async fn check_shared(
     Ok(())
 }
 
-/// The store's decision, or what stands in for it; `None` admits without one.
+/// The decision of the shared store, or the configured fallback. `None` admits the request without a decision.
 async fn shared(
     gateway: &Gateway,
     applied: &AppliedLimit,
@@ -119,7 +122,7 @@ fn key<'t>(applied: &AppliedLimit, route: &'t Route, who: Who<'t>) -> Key<'t> {
     }
 }
 
-/// The one value of a header. Several count as none: a second line is no way round a limit, whichever of them the backend reads.
+/// The only value of a header. Several values count as none, so that a second line cannot evade a limit.
 fn only(values: http::header::GetAll<'_, HeaderValue>) -> &[u8] {
     let mut values = values.iter();
     match (values.next(), values.next()) {

@@ -1,16 +1,16 @@
-//! A panic becomes a 500 with an envelope: without this hyper would close the connection with no answer at all.
+//! Turns a panic into a 500 with an envelope. Otherwise hyper would close the connection without a response.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// The work panicked; the panic hook has logged where.
+/// The work panicked. The panic hook has logged the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Panicked;
 
-/// Runs the work to its end or to its panic. After a panic the work is only dropped, never polled again: what it left half
-/// done is not looked at. Pinned by the caller: to take the work itself would hold it twice.
+/// Runs the work to its end or to a panic. After a panic the work is dropped and never polled again, so its unfinished state is not seen.
+/// The caller pins the work: taking it by value would hold it twice.
 pub(super) fn catching<F: Future>(mut work: Pin<&mut F>) -> impl Future<Output = Result<F::Output, Panicked>> {
     std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Ok),
@@ -18,7 +18,7 @@ pub(super) fn catching<F: Future>(mut work: Pin<&mut F>) -> impl Future<Output =
     })
 }
 
-/// Runs `work`, and gives `None` as soon as `over` is ready. `over` is polled, and so registered for waking, only while `asks` is true.
+/// Runs `work`, and returns `None` as soon as `over` is ready. `over` is polled, and so registered for waking, only while `asks` is true.
 pub(super) fn until<F: Future>(
     mut over: Pin<&mut impl Future<Output = ()>>,
     asks: impl Fn() -> bool,

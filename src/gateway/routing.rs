@@ -9,8 +9,11 @@ use crate::failure::{Failure, Kind};
 use crate::plan::Route;
 use crate::route::{Found, Table, is_ambiguous};
 
-/// Finds the route, or says why there is none. With the route comes a failure when the route does not allow the method: it still decides
-/// the format of the error.
+/// Finds the route of a request. A route that does not allow the method is returned with the failure, because it decides the format of the
+/// error.
+///
+/// # Errors
+/// No route matches, or the path is ambiguous.
 pub(super) fn find<'p>(table: &'p Table<Arc<Route>>, request: Request<'_>) -> Result<(&'p Arc<Route>, Option<Failure>), Failure> {
     let path = request.context.uri.path();
     let host = request.host();
@@ -21,7 +24,7 @@ pub(super) fn find<'p>(table: &'p Table<Arc<Route>>, request: Request<'_>) -> Re
     if is_ambiguous(table, host, path) {
         return Err(Failure::because(Kind::BadRequest, "the path can be read in more than one way"));
     }
-    // The method a preflight asks for decides, not OPTIONS itself (Fetch standard 3.2.2).
+    // A preflight is routed by the method that it asks about, not by OPTIONS (Fetch standard 3.2.2).
     let preflight = request.preflight_method();
     match table.find(host, path, preflight.as_ref().unwrap_or(&request.context.method)) {
         Found::Target(route) => Ok((route, None)),
