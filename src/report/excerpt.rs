@@ -225,9 +225,9 @@ fn visible_text(page: &str) -> String {
         out.push_str(&page[at..open]);
         let rest = &page[open..];
         let begins = |name: &str| rest.len() > name.len() && rest.as_bytes()[1..=name.len()].eq_ignore_ascii_case(name.as_bytes());
-        let hidden =
+        let invisible =
             [("style", "</style"), ("script", "</script"), ("svg", "</svg"), ("!--", "-->")].into_iter().find(|(name, _)| begins(name));
-        let from = hidden.map_or(Some(0), |(_, end)| find_ignoring_case(rest.as_bytes(), end.as_bytes()));
+        let from = invisible.map_or(Some(0), |(_, end)| find_ignoring_case(rest.as_bytes(), end.as_bytes()));
         let end = from.and_then(|from| memchr::memchr(b'>', &rest.as_bytes()[from..]).map(|end| open + from + end + 1));
         at = end.unwrap_or(page.len());
         if !out.ends_with('\n') {

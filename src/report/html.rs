@@ -173,12 +173,12 @@ fn candidates(blocks: &[Block]) -> Vec<String> {
     let body: &[Role] = &[Role::Text, Role::Preformatted, Role::Item];
     let mut found: Vec<String> = Vec::new();
     let labels = LABELS.iter().filter_map(|label| of(body).flat_map(str::lines).find_map(|line| usable(after_label(line, label)?)));
-    let strong = of(&[Role::Heading]).filter(|text| is_full_sentence(text)).filter_map(sentence);
+    let full_sentences = of(&[Role::Heading]).filter(|text| is_full_sentence(text)).filter_map(sentence);
     let preformatted = of(&[Role::Preformatted]).filter_map(first_line);
     let plain = of(&[Role::Text]).filter_map(sentence);
     let heading = of(&[Role::Heading, Role::Title]).filter_map(sentence);
     let items = of(&[Role::Item]).filter(|text| is_full_sentence(text)).filter_map(sentence);
-    for candidate in labels.chain(strong).chain(preformatted).chain(plain).chain(heading).chain(items) {
+    for candidate in labels.chain(full_sentences).chain(preformatted).chain(plain).chain(heading).chain(items) {
         if !found.contains(&candidate) {
             found.push(candidate);
         }

@@ -1,7 +1,7 @@
 //! Extracts the content of an upstream's error: decodes its body and parses it into a [`Report`].
 //!
-//! A report is not checked: all of its texts are [`Untrusted`](crate::text::Untrusted) until the redactor has inspected them. The module is
-//! pure, its work is bounded by the size of the body, and it knows neither routes nor how an error is rendered.
+//! The texts of a report are [`Untrusted`](crate::text::Untrusted) until the redactor has inspected them. The module is pure, its work is
+//! bounded by the size of the body, and it knows neither routes nor how an error is rendered.
 
 pub mod database;
 pub mod decode;

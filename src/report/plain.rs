@@ -43,7 +43,7 @@ fn read_pairs(text: &str) -> Option<Report> {
     if pairs.len() < 2 || pairs.len() * 2 < pieces.len() {
         return None;
     }
-    let find = |wanted: &dyn Fn(&str) -> bool| pairs.iter().find(|(name, _)| wanted(name)).map(|(_, value)| value.as_str());
+    let find = |matches: &dyn Fn(&str) -> bool| pairs.iter().find(|(name, _)| matches(name)).map(|(_, value)| value.as_str());
     let message = find(&|name| name == "message" || name == "msg")
         .or_else(|| find(&names::is_message))
         .or_else(|| find(&|name| matches!(name, "detail" | "description" | "reason" | "text")))?;

@@ -73,8 +73,8 @@ fn matched_by_pointer(value: &Value, rule: &PointerRule, text: &str) -> Option<E
         found.filter(|text| !text.is_empty() && text != "null")
     };
     let code = at(&rule.code);
-    let of = |wanted: &str| rule.status.iter().find(|(known, _)| known == wanted).map(|(_, status)| *status);
-    let status = code.as_deref().and_then(of).or_else(|| of(&word)).or_else(|| of("*")).unwrap_or(502);
+    let status_of = |word: &str| rule.status.iter().find(|(known, _)| known == word).map(|(_, status)| *status);
+    let status = code.as_deref().and_then(status_of).or_else(|| status_of(&word)).or_else(|| status_of("*")).unwrap_or(502);
     let mut report = reader::read(text);
     if rule.code.is_some() {
         report.code = code.map(Untrusted::new);
@@ -88,26 +88,26 @@ fn matched_by_pointer(value: &Value, rule: &PointerRule, text: &str) -> Option<E
 /// The maximum number of values that a pointer with wildcards visits.
 const MAX_VALUES: usize = 1_000;
 
-/// Finds the first value at a pointer that `wanted` accepts. A `*` matches any member or item; `choices` receives the matched names,
+/// Finds the first value at a pointer that `accept` accepts. A `*` matches any member or item; `choices` receives the matched names,
 /// escaped as in a pointer (RFC 6901 3).
 fn find_at<T>(
     value: &Value,
     segments: &[&str],
     choices: &mut Vec<String>,
     left: &mut usize,
-    wanted: &impl Fn(&Value) -> Option<T>,
+    accept: &impl Fn(&Value) -> Option<T>,
 ) -> Option<T> {
     *left = left.checked_sub(1)?;
-    let Some((segment, rest)) = segments.split_first() else { return wanted(value) };
+    let Some((segment, rest)) = segments.split_first() else { return accept(value) };
     if *segment != "*" {
-        return find_at(value.pointer(&format!("/{segment}"))?, rest, choices, left, wanted);
+        return find_at(value.pointer(&format!("/{segment}"))?, rest, choices, left, accept);
     }
     let (items, members) = (value.as_array(), value.as_object());
     let items = items.into_iter().flatten().enumerate().map(|(at, item)| (at.to_string(), item));
     let members = members.into_iter().flatten().map(|(name, member)| (name.replace('~', "~0").replace('/', "~1"), member));
     for (choice, inner) in items.chain(members) {
         choices.push(choice);
-        if let Some(found) = find_at(inner, rest, choices, left, wanted) {
+        if let Some(found) = find_at(inner, rest, choices, left, accept) {
             return Some(found);
         }
         choices.pop();

@@ -35,8 +35,8 @@ pub(super) fn read(text: &str) -> Report {
         };
         names.iter().find_map(of)
     };
-    let like = |wanted: fn(&str) -> bool, usable: &dyn Fn(&str) -> bool| {
-        leaves.iter().find(|leaf| wanted(&leaf.name) && !leaf.in_link && usable(&leaf.text)).map(|leaf| leaf.text.clone())
+    let like = |matches: fn(&str) -> bool, usable: &dyn Fn(&str) -> bool| {
+        leaves.iter().find(|leaf| matches(&leaf.name) && !leaf.in_link && usable(&leaf.text)).map(|leaf| leaf.text.clone())
     };
     let is_informative = |text: &str| !is_status_phrase(text) && text.chars().any(char::is_alphabetic);
     let sentence = |text: &str| is_informative(text) && (text.contains(' ') || !text.is_ascii());
@@ -143,13 +143,13 @@ fn leaves(text: &str) -> Vec<Leaf> {
 }
 
 /// Adds the attributes that hold a code or a message.
-fn attributes(start: &BytesStart<'_>, parent: usize, own: usize, leaves: &mut Vec<Leaf>) {
+fn attributes(start: &BytesStart<'_>, parent: usize, element: usize, leaves: &mut Vec<Leaf>) {
     for attribute in start.attributes().with_checks(false).flatten().take(16) {
         let name = normalize_name(attribute.key.local_name().as_ref());
         let text = html_escape::decode_html_entities(AsRef::<str>::as_ref(&attribute.value)).into_owned();
         let telling = names::is_code(&name) || names::is_message(&name) || matches!(name.as_str(), "text" | "reason");
         if telling && !text.is_empty() {
-            leaves.push(Leaf { name, parent: if own == 0 { parent } else { own }, in_code: false, in_link: false, text });
+            leaves.push(Leaf { name, parent: if element == 0 { parent } else { element }, in_code: false, in_link: false, text });
         }
     }
 }

@@ -124,10 +124,10 @@ fn own_fields(named: &NormalizedObject<'_>, report: &Report) -> Vec<fields::Fiel
     let listed = named.first(FIELDS, |name, value| Some(field_errors_in(name, value)).filter(|found| !found.is_empty()));
     let single = || {
         let path = ["field", "param", "attr", "fieldname", "parameter", "propertypath"].iter().find_map(|name| named.text(name))?;
-        let sound = !path.is_empty()
+        let is_valid = !path.is_empty()
             && path.len() <= 64
             && path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'[' | b']'));
-        let message = report.message.as_ref().filter(|_| sound)?;
+        let message = report.message.as_ref().filter(|_| is_valid)?;
         Some(vec![(path.to_owned(), vec![message.clone()])])
     };
     listed.or_else(|| Some(fields::field_errors(jsend?, fields::MessageFilter::SentencesOnly))).or_else(single).unwrap_or_default()
@@ -142,8 +142,8 @@ fn visit_context(
     depth: usize,
     visits: &mut usize,
 ) {
-    let seen = |value: &Value| wrapped.is_some_and(|wrapped| std::ptr::eq(wrapped, value));
-    for inner in WRAPPER.iter().chain(CONTEXT).filter_map(|name| named.get(name)).filter(|value| !seen(value)) {
+    let is_visited = |value: &Value| wrapped.is_some_and(|wrapped| std::ptr::eq(wrapped, value));
+    for inner in WRAPPER.iter().chain(CONTEXT).filter_map(|name| named.get(name)).filter(|value| !is_visited(value)) {
         match inner {
             Value::Object(_) if report.fields.is_empty() => visit(inner, report, depth + 1, visits),
             Value::Array(_) if report.message.is_none() && report.fields.is_empty() => visit(inner, report, depth + 1, visits),
@@ -152,7 +152,7 @@ fn visit_context(
     }
     if report.message.is_none() && report.fields.is_empty() {
         let mut inner = object.values().filter(|value| value.is_object());
-        if let (Some(only), None) = (inner.next().filter(|value| !seen(value)), inner.next()) {
+        if let (Some(only), None) = (inner.next().filter(|value| !is_visited(value)), inner.next()) {
             visit(only, report, depth + 1, visits);
         }
     }
@@ -252,11 +252,11 @@ fn sentence(text: &str) -> Option<Untrusted> {
     if text.starts_with(['{', '[']) && serde_json::from_str::<Value>(text).is_ok() {
         return None;
     }
-    let lone = !text.contains(char::is_whitespace) && text.is_ascii();
+    let single_token = !text.contains(char::is_whitespace) && text.is_ascii();
     // A lone token is a code, a path or a type, not a sentence.
-    let code = lone && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    let snake = lone && text.contains('_') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let path = lone && text.contains('/');
+    let code = single_token && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let snake = single_token && text.contains('_') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let path = single_token && text.contains('/');
     (!text.is_empty() && !code && !snake && !path && text.chars().any(char::is_alphabetic) && !is_status_phrase(text))
         .then(|| Untrusted::new(text))
 }
