@@ -181,14 +181,14 @@ fn frames(text: &str) -> Vec<bool> {
     const LINE: u8 = 2;
     const CLASS: u8 = 4;
     const METHOD: u8 = 8;
-    let mut seen: Vec<u8> = Vec::new();
+    let mut members: Vec<u8> = Vec::new();
     let mut open: Vec<Option<usize>> = Vec::new();
     let mut at = 0;
     while let Some(byte) = text.as_bytes().get(at) {
         match byte {
             b'{' => {
-                open.push(Some(seen.len()));
-                seen.push(0);
+                open.push(Some(members.len()));
+                members.push(0);
             }
             b'[' => open.push(None),
             b'}' | b']' => drop(open.pop()),
@@ -197,7 +197,7 @@ fn frames(text: &str) -> Vec<bool> {
                 if let Some(Some(object)) = open.last()
                     && is_name(text, end)
                 {
-                    seen[*object] |= match &text[at + 1..end - 1] {
+                    members[*object] |= match &text[at + 1..end - 1] {
                         "file" | "fileName" | "filename" => FILE,
                         "line" | "lineNumber" | "lineno" | "line_number" | "lineNo" => LINE,
                         "className" | "declaringClass" | "class" => CLASS,
@@ -212,9 +212,10 @@ fn frames(text: &str) -> Vec<bool> {
         }
         at += 1;
     }
-    seen.into_iter()
+    members
+        .into_iter()
         .map(|names| {
-            let has = |wanted: u8| names & wanted == wanted;
+            let has = |required: u8| names & required == required;
             has(FILE | LINE) || has(CLASS | METHOD) || has(METHOD | LINE) || has(CLASS | LINE)
         })
         .collect()

@@ -1,8 +1,8 @@
 //! One pattern: where its matches can begin, and the automata that find them.
 //!
-//! The automata are complete tables, built on first use. Each step is then one look-up for every text; a text could be made to thrash the
-//! cache of an automaton that is built during the search. A search ends as soon as no match is under way, so that the cost of a text is the
-//! cost of its candidates. Knows one pattern; `engine` knows the rules.
+//! The automata are complete tables, built on first use. Each step is then one look-up for every text. An automaton that is built during
+//! the search would be slow for a text that makes it exceed its cache. A search ends as soon as no match is under way, so that the cost of
+//! a text is the cost of its candidates. Knows one pattern; `engine` knows the rules.
 
 use std::sync::OnceLock;
 
@@ -110,7 +110,7 @@ impl Pattern {
                 continue;
             }
             if table.is_match_state(state) {
-                // The automaton reports a match one byte late, so that look-ahead assertions can be decided.
+                // The automaton reports a match one byte late, so that an assertion about the next byte can be decided.
                 end = Some(at);
                 if earliest {
                     return SearchResult { end, until: at };

@@ -83,19 +83,19 @@ impl Redactor {
 
     fn leaks_in_views(&self, text: &str, steps: &mut Steps) -> Result<bool, Exhausted> {
         let text = self.without_allowed(text.as_bytes());
-        let mut hidden = |view: View<'_>| self.any(&view.text, RuleFilter::ALL, steps);
+        let mut matches_in = |view: View<'_>| self.any(&view.text, RuleFilter::ALL, steps);
         let raw = View::of(&text);
-        if hidden(View::of(&text))? {
+        if matches_in(View::of(&text))? {
             return Ok(true);
         }
         let plain = if raw.has_escapes() { Some(raw.unescaped()) } else { None };
         if let Some(plain) = &plain
-            && hidden(View::of(&plain.text))?
+            && matches_in(View::of(&plain.text))?
         {
             return Ok(true);
         }
         let shown = plain.as_ref().unwrap_or(&raw);
-        Ok(shown.has_markup() && (hidden(shown.visible())? || hidden(shown.attributes())?))
+        Ok(shown.has_markup() && (matches_in(shown.visible())? || matches_in(shown.attributes())?))
     }
 
     /// Returns true if the cookie holds an internal. Secrets and assignments do not count, because cookies consist of them.
@@ -161,7 +161,7 @@ impl Redactor {
 }
 
 /// Normalizes full-width forms, unusual spaces and zero-width characters (Unicode 17 chapters 6.2 and 23.2), and decodes percent escapes,
-/// because a reader sees through all of them. Returns `None` for ASCII text without percent escapes.
+/// because a person can read all of these. Returns `None` for ASCII text without percent escapes.
 fn normalized(text: &str) -> Option<String> {
     let percent = text.as_bytes().windows(3).any(|part| part[0] == b'%' && part[1].is_ascii_hexdigit() && part[2].is_ascii_hexdigit());
     if text.is_ascii() && !percent {

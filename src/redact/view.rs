@@ -1,8 +1,8 @@
 //! Views of a text: decode escapes and remove markup, and map each byte to its position in the source.
 //!
 //! JSON escapes (twice, if JSON holds JSON as a string), entities and tags can conceal a trace. With these removed, one set of rules finds
-//! it everywhere. The views are lenient and used for searching only: they are not parsers, and what they take for a tag or a string need
-//! not be one. This file knows no rule.
+//! it everywhere. The views are lenient and used for searching only. They are not parsers, and may take other text for a tag or a string.
+//! This file knows no rule.
 
 use std::borrow::Cow;
 use std::ops::Range;
