@@ -165,7 +165,7 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
         code: code.to_owned(),
         message: Messages::default().of_code(code, "en"),
         language: None,
-        spoken: "en".into(),
+        negotiated_language: "en".into(),
         fields: Fields::new(),
         retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
         violated: Vec::new(),

@@ -1,6 +1,6 @@
-//! The value of an error answer: what will be told, before anyone decides how it is written.
+//! The content of an error response, independent of the format in which it is rendered.
 //!
-//! Everything in it may be shown to a client; `render` turns it into bytes. It knows nothing of formats.
+//! A client may see everything in it. `render` turns it into bytes. This file knows nothing of formats.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -11,67 +11,67 @@ use crate::context::RequestId;
 use crate::failure::ViolatedPolicy;
 use crate::text::Text;
 
-/// Field path (`address.zip`, `items[0].qty`) to its messages.
+/// Field paths (`address.zip`, `items[0].qty`) with their messages.
 pub type Fields = BTreeMap<String, Vec<Text>>;
 
-/// What an error answer says.
+/// The content of an error response.
 #[derive(Clone, Debug)]
 pub struct Envelope {
-    /// HTTP status, 400..=599.
+    /// The HTTP status, 400..=599.
     pub status: StatusCode,
-    /// Stable machine code, never translated.
+    /// The stable machine code, which is never translated.
     pub code: String,
-    /// For people; never empty.
+    /// The human-readable message, which is never empty.
     pub message: Text,
-    /// Language of `message` when it is the catalogue's; `None` when it is the upstream's.
+    /// The language of `message` if it is from the catalog, or `None` if it is the upstream's.
     pub language: Option<String>,
-    /// Language that was negotiated: of the words around the message.
-    pub spoken: String,
-    /// Field errors.
+    /// The negotiated language, which is also that of the texts around the message on a page.
+    pub negotiated_language: String,
+    /// The field errors.
     pub fields: Fields,
-    /// Seconds, at least 1.
+    /// The seconds to wait before a retry, at least 1.
     pub retry_after: Option<u64>,
-    /// Limits that refused.
+    /// The exceeded limits.
     pub violated: Vec<ViolatedPolicy>,
-    /// The upstream's own problem type (RFC 9457 3.1.1), when it is a URI that may be shown.
+    /// The upstream's problem type (RFC 9457 3.1.1), if it is a URI that may be shown.
     pub problem_type: Option<String>,
-    /// When it was made.
+    /// The time of the error.
     pub timestamp: SystemTime,
-    /// The same as in `X-Request-Id`.
+    /// The request id, as in `X-Request-Id`.
     pub request_id: RequestId,
-    /// Of the request.
+    /// The method of the request.
     pub method: Method,
-    /// Path without query.
+    /// The path of the request, without its query.
     pub path: String,
-    /// For gRPC clients: the upstream's own, or the one of this status.
+    /// The gRPC status code: the upstream's, or the one that corresponds to `status`.
     pub grpc: u8,
-    /// `id` of the JSON-RPC call, as JSON; `None` when nobody repeated it.
+    /// The `id` of the JSON-RPC call, as JSON, or `None` if the upstream's response has none.
     pub rpc_id: Option<String>,
-    /// Development mode only.
+    /// The debug output, in development mode only.
     pub debug: Option<Box<Debug>>,
 }
 
-/// The inside view, for development mode.
+/// The debug output of an error, for development mode.
 #[derive(Clone, Debug, Default)]
 pub struct Debug {
-    /// Status the upstream sent.
+    /// The status of the upstream's response.
     pub upstream_status: Option<u16>,
-    /// Name of the backend.
+    /// The name of the backend.
     pub backend: Option<String>,
-    /// URL of the endpoint.
+    /// The URL of the endpoint.
     pub endpoint: Option<String>,
-    /// How many attempts were made.
+    /// The number of attempts.
     pub attempts: u32,
-    /// RFC 9209 token or the catalogue's cause.
+    /// The reason of the failure: an RFC 9209 token or the catalog's cause.
     pub reason: String,
-    /// Exception class and text.
+    /// The class of the exception, or the detail of the failure if the upstream reported none.
     pub exception: Option<Text>,
-    /// Stack trace.
+    /// The stack trace.
     pub stack: Option<Text>,
-    /// What the upstream named as the cause.
+    /// The cause that the upstream reported.
     pub cause: Option<Text>,
-    /// How sure the reader of the upstream's body is: `known`, `likeness`, `guess`.
+    /// The certainty of the parser of the upstream's body: `known`, `likeness` or `guess`.
     pub certainty: Option<&'static str>,
-    /// Beginning of the upstream's body.
+    /// The beginning of the upstream's body.
     pub body: Option<Text>,
 }

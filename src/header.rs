@@ -1,5 +1,5 @@
-//! Header names that the `http` crate has no constants for, classes of names that several rooms must agree on, and the making
-//! of small values.
+//! Header names that the `http` crate does not define, classes of names that several modules share, and header values. Knows nothing of a
+//! particular request.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
@@ -8,36 +8,34 @@ use bytes::BytesMut;
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
 
-/// Names that are not constants of the `http` crate.
+/// Header names that the `http` crate does not define.
 pub mod names {
     use http::HeaderName;
-    /// The request id, on every request and answer.
+    /// The request id, on every request and response.
     pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-    /// Chain of client addresses.
+    /// The chain of client addresses.
     pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-    /// Scheme the client used.
+    /// The scheme of the client's request.
     pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-    /// Host the client asked for.
+    /// The host of the client's request.
     pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-    /// `X-Forwarded-Prefix`
+    /// The path prefix that a proxy removed.
     pub const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-    /// When the client, or the route, stops waiting (RFC 3339).
+    /// The deadline of the client or the route (RFC 3339).
     pub const X_REQUEST_DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline");
-    /// A key by which a request may be repeated
-    /// (<https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header>).
+    /// The key that makes a request safe to repeat (<https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header>).
     pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-    /// W3C trace context.
+    /// The W3C trace context.
     pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-    /// What rate limits there are
-    /// (<https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-10.html>).
+    /// The rate limit policies (<https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-10.html>).
     pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-    /// What is left of them.
+    /// The remaining quota of the rate limits.
     pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-    /// RFC 9209.
+    /// The status of proxies (RFC 9209).
     pub const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 }
 
-/// Headers that tell what software or host answered.
+/// Returns true for headers that disclose the software or the host of the upstream.
 pub fn is_banner(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("x-") else {
         return matches!(
@@ -58,7 +56,7 @@ pub fn is_banner(name: &str) -> bool {
             .any(|begin| rest.starts_with(begin))
 }
 
-/// The same for what stands behind `x-`.
+/// Returns true for such headers by the part of their name after `x-`.
 fn is_banner_name(rest: &str) -> bool {
     matches!(
         rest,
@@ -84,7 +82,7 @@ fn is_banner_name(rest: &str) -> bool {
             | "rails-version"
             | "framework"
             | "application"
-            // What a server in front of the application does for it: our clients have no use for the paths.
+            // Instructions to a web server in front of the application, which hold paths that clients have no use for.
             | "sendfile"
             | "lighttpd-send-file"
             | "mod-pagespeed"
@@ -107,8 +105,8 @@ fn is_banner_name(rest: &str) -> bool {
     )
 }
 
-/// Trailer fields that may pass: none that frames, routes, authenticates or describes the content (RFC 9110 6.5.1), no
-/// field of this gateway, no debug output.
+/// Returns true for trailer fields that may pass: all except those for framing, routing, authentication and content (RFC 9110 6.5.1), those
+/// of this gateway, and debug output.
 pub fn keep_trailer(name: &http::HeaderName) -> bool {
     let name = name.as_str();
     !(is_banner(name)
@@ -142,29 +140,29 @@ pub fn keep_trailer(name: &http::HeaderName) -> bool {
         ))
 }
 
-/// Bytes that small values of one thread are cut from: an allocation for dozens of requests instead of two for each. A value
-/// that lives long holds its whole block, so blocks are small.
-const BLOCK: usize = 4 * 1024;
+/// The size of the block from which the small values of one thread are cut, so that one allocation serves dozens of requests. A value keeps
+/// its whole block alive, so blocks are small.
+const BLOCK_SIZE: usize = 4 * 1024;
 
 thread_local! {
-    static MINT: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+    static VALUE_BUFFER: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
 
-/// A header value that is cheap to clone, for what is made once per request.
+/// Returns a header value that is cheap to clone, for a value that is made once per request.
 ///
 /// # Errors
-/// When the bytes are no header value.
+/// Returns an error if the bytes are not a valid header value.
 pub fn header_value(value: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
-    MINT.with_borrow_mut(|block| {
+    VALUE_BUFFER.with_borrow_mut(|block| {
         if block.capacity() < value.len() {
-            *block = BytesMut::with_capacity(BLOCK.max(value.len()));
+            *block = BytesMut::with_capacity(BLOCK_SIZE.max(value.len()));
         }
         block.extend_from_slice(value);
         HeaderValue::from_maybe_shared(block.split().freeze())
     })
 }
 
-/// What a `Retry-After` says: seconds, or a date (RFC 9110 10.2.3). `None` where it is neither.
+/// Parses a `Retry-After`: seconds, or a date (RFC 9110 10.2.3). Returns `None` if it is neither.
 pub fn retry_after_of(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
@@ -174,7 +172,7 @@ pub fn retry_after_of(value: &HeaderValue) -> Option<Duration> {
     Some(at.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-/// Whole seconds for `Retry-After`, rounded up and at least 1: a client that waits this long is never too early.
+/// Returns whole seconds for `Retry-After`, rounded up and at least 1, so that the client does not retry too early.
 pub fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
@@ -184,11 +182,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn minted_values_are_what_was_given() {
+    fn header_values_keep_their_bytes() {
         let values: Vec<HeaderValue> = (0..500u32).map(|n| header_value(format!("value {n}").as_bytes()).unwrap()).collect();
         assert!(values.iter().enumerate().all(|(n, value)| value.to_str().unwrap() == format!("value {n}")));
         assert!(header_value(b"a\nb").is_err());
-        assert_eq!(header_value(&[b'a'; 2 * BLOCK]).unwrap().len(), 2 * BLOCK);
+        assert_eq!(header_value(&[b'a'; 2 * BLOCK_SIZE]).unwrap().len(), 2 * BLOCK_SIZE);
     }
 
     #[test]

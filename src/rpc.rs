@@ -1,14 +1,14 @@
-//! Words of gRPC: its header names, its message coding, and the `google.rpc` types of its error details
-//! (<https://cloud.google.com/apis/design/errors#error_model>). Plain data; reading and writing them is others' business.
+//! The wire types of gRPC errors: header names, message encoding, and the `google.rpc` types of error details
+//! (<https://cloud.google.com/apis/design/errors#error_model>). Plain data; knows nothing of how errors are parsed and rendered.
 
 use http::HeaderName;
 use prost::{Message, Name};
 
-/// Status code of a call.
+/// The status code of a call.
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-/// Its message, percent-encoded.
+/// The error message of a call, percent-encoded.
 pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// Its details: a `google.rpc.Status`, base64.
+/// The error details of a call: a `google.rpc.Status` in base64.
 pub const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// `google.rpc.Status`
@@ -42,10 +42,10 @@ pub struct ErrorInfo {
     /// The machine code.
     #[prost(string, tag = "1")]
     pub reason: String,
-    /// Who gives the code its meaning.
+    /// The service or domain that defines the code.
     #[prost(string, tag = "2")]
     pub domain: String,
-    /// More, by name.
+    /// Additional values by name.
     #[prost(map = "string, string", tag = "3")]
     pub metadata: std::collections::HashMap<String, String>,
 }
@@ -56,7 +56,7 @@ pub struct RequestInfo {
     /// The id of the request.
     #[prost(string, tag = "1")]
     pub request_id: String,
-    /// Opaque.
+    /// Opaque data of the service.
     #[prost(string, tag = "2")]
     pub serving_data: String,
 }
@@ -64,7 +64,7 @@ pub struct RequestInfo {
 /// `google.rpc.BadRequest`
 #[derive(Clone, PartialEq, Message)]
 pub struct BadRequest {
-    /// Field errors.
+    /// The field errors.
     #[prost(message, repeated, tag = "1")]
     pub field_violations: Vec<FieldViolation>,
 }
@@ -72,13 +72,13 @@ pub struct BadRequest {
 /// `google.rpc.BadRequest.FieldViolation`
 #[derive(Clone, PartialEq, Message)]
 pub struct FieldViolation {
-    /// Path of the field.
+    /// The path of the field.
     #[prost(string, tag = "1")]
     pub field: String,
-    /// What is wrong.
+    /// The error message.
     #[prost(string, tag = "2")]
     pub description: String,
-    /// A machine's word for it.
+    /// The machine code of the error.
     #[prost(string, tag = "3")]
     pub reason: String,
 }
@@ -86,7 +86,7 @@ pub struct FieldViolation {
 /// `google.rpc.RetryInfo`
 #[derive(Clone, PartialEq, Message)]
 pub struct RetryInfo {
-    /// How long to wait.
+    /// The time to wait before a retry.
     #[prost(message, optional, tag = "1")]
     pub retry_delay: Option<Duration>,
 }
@@ -94,22 +94,22 @@ pub struct RetryInfo {
 /// `google.protobuf.Duration`
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Duration {
-    /// Whole seconds.
+    /// The whole seconds.
     #[prost(int64, tag = "1")]
     pub seconds: i64,
-    /// The rest.
+    /// The remaining nanoseconds.
     #[prost(int32, tag = "2")]
     pub nanos: i32,
 }
 
 impl RetryInfo {
-    /// So many seconds.
+    /// Returns a delay of this many seconds.
     pub fn after(seconds: u64) -> Self {
         Self { retry_delay: Some(Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 }) }
     }
 }
 
-macro_rules! named {
+macro_rules! impl_name {
     ($($type:ident),*) => {
         $(impl Name for $type {
             const NAME: &'static str = stringify!($type);
@@ -122,28 +122,28 @@ macro_rules! named {
     };
 }
 
-named!(ErrorInfo, RequestInfo, BadRequest, RetryInfo);
+impl_name!(ErrorInfo, RequestInfo, BadRequest, RetryInfo);
 
 impl Any {
-    /// The message, if it is one of this type.
+    /// Decodes the message if it has the type `T`.
     pub fn unpack<T: Message + Name + Default>(&self) -> Option<T> {
         let local = self.type_url.rsplit('/').next()?;
         (local == T::full_name()).then(|| T::decode(self.value.as_slice()).ok()).flatten()
     }
 }
 
-/// Details in the making.
+/// A list of details.
 #[derive(Debug, Default)]
 pub struct Details(pub Vec<Any>);
 
 impl Details {
-    /// Adds one.
+    /// Adds a detail.
     pub fn add<T: Message + Name>(&mut self, detail: &T) {
         self.0.push(Any { type_url: T::type_url(), value: detail.encode_to_vec() });
     }
 }
 
-/// `grpc-message`: printable ASCII but `%`, everything else percent-encoded UTF-8.
+/// Encodes a `grpc-message`: printable ASCII except `%` as it is, everything else as percent-encoded UTF-8.
 pub fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -155,7 +155,7 @@ pub fn percent_encode(text: &str) -> String {
     out
 }
 
-/// The text of a `grpc-message`; what is not valid stays as it is.
+/// Decodes percent escapes, as in `grpc-message`. Invalid escapes remain, and invalid UTF-8 is replaced with U+FFFD.
 pub fn percent_decode(value: &[u8]) -> String {
     let hex = |at: usize| {
         value.get(at..at + 2).and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|pair| u8::from_str_radix(pair, 16).ok())
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn details_go_there_and_back() {
+    fn details_round_trip() {
         let mut details = Details::default();
         details.add(&ErrorInfo { reason: "E1".into(), ..ErrorInfo::default() });
         assert_eq!(details.0[0].type_url, "type.googleapis.com/google.rpc.ErrorInfo");
@@ -192,7 +192,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn messages_go_there_and_back(text in "\\PC{0,60}") {
+        fn messages_round_trip(text in "\\PC{0,60}") {
             let encoded = percent_encode(&text);
             proptest::prop_assert!(encoded.bytes().all(|b| (b' '..=b'~').contains(&b)));
             proptest::prop_assert_eq!(percent_decode(encoded.as_bytes()), text);

@@ -1,12 +1,12 @@
-//! Three kinds of text that must never be mixed up: what an upstream said, what a client may read, what nobody may.
+//! Types for three kinds of text that must not be mixed up: text from outside, text that a client may see, and secrets.
 //!
-//! The compiler keeps them apart: [`Untrusted`] has no `Display`, [`Text`] is made from it only by the redactor (or by
-//! asking for development mode by name), [`Secret`] prints as `***`. This file knows nothing of how redaction works.
+//! The compiler keeps them apart: [`Untrusted`] has no `Display`, a [`Text`] is made from it only by the redactor or in development mode,
+//! and [`Secret`] prints as `***`. This file knows nothing of how redaction works.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// The beginning of a text, at most `max` bytes, cut between characters.
+/// Returns the beginning of a text: at most `max` bytes, cut between characters.
 pub fn bounded(text: &str, max: usize) -> &str {
     let mut end = text.len().min(max);
     while !text.is_char_boundary(end) {
@@ -15,22 +15,22 @@ pub fn bounded(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
-/// Text that came from an upstream or a client: it may hold anything, so it cannot be printed or sent as it is.
+/// Text from an upstream or a client. It may hold anything, so it cannot be printed or sent as it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Untrusted(String);
 
 impl Untrusted {
-    /// Wraps foreign text.
+    /// Wraps a text from outside.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The raw text, for the redactor, for the log (which masks it) and for recognisers.
+    /// Returns the raw text, for the redactor, for the log (which masks credentials) and for parsers.
     pub fn raw(&self) -> &str {
         &self.0
     }
 
-    /// True when nothing but white space is there.
+    /// Returns true if the text is empty or white space.
     pub fn is_blank(&self) -> bool {
         self.0.trim().is_empty()
     }
@@ -47,38 +47,38 @@ impl fmt::Debug for Untrusted {
 pub struct Text(Cow<'static, str>);
 
 impl Text {
-    /// Our own words, from the message catalogue or a constant of this program.
+    /// Wraps a text of the message catalog, or a constant of this program.
     pub fn own(text: impl Into<Cow<'static, str>>) -> Self {
         Self(text.into())
     }
 
-    /// Foreign words that the redactor has found clean. Only the `redact` room calls this.
+    /// Wraps a text that the redactor has found clean. Only the `redact` module calls this.
     pub fn cleared(text: String) -> Self {
         Self(Cow::Owned(text))
     }
 
-    /// Foreign words, unread, because the operator asked for `mode = "development"`.
+    /// Wraps a text without redaction, because the operator set `mode = "development"`.
     pub fn development(text: &Untrusted) -> Self {
         Self(Cow::Owned(text.0.clone()))
     }
 
-    /// The text itself.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A value that is used but never shown: its `Debug` prints `***`.
+/// A value that is used but never shown. Its `Debug` output is `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Hides a value.
+    /// Wraps a value.
     pub fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value, for the one place that uses it.
+    /// Returns the value, for the code that uses it.
     pub fn reveal(&self) -> &T {
         &self.0
     }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_neither_foreign_text_nor_secrets() {
+    fn debug_output_hides_untrusted_text_and_secrets() {
         let shown = format!("{:?} {:?}", Untrusted::new("s3cr3t"), Secret::new("s3cr3t"));
         assert_eq!(shown, "Untrusted(6 bytes) ***");
     }

@@ -1,5 +1,5 @@
-//! Small values as text, appended to a buffer without the formatting machinery: what is written for every request must not cost
-//! more than its bytes.
+//! Formats small values and appends them to a buffer without the `fmt` machinery, because these values are written for every request. Knows
+//! nothing of the purpose of a value.
 
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ pub fn number(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Writes bytes as lower-case hex into the begin of `out`.
+/// Writes bytes as lower-case hex to the beginning of `out`.
 pub fn hex(bytes: &[u8], out: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
@@ -23,35 +23,35 @@ pub fn json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
-        let plain = plain(rest);
-        out.extend_from_slice(&rest[..plain]);
-        let Some(special) = rest.get(plain) else { break };
-        escape(out, *special);
-        rest = &rest[plain + 1..];
+        let length = unescaped_prefix(rest);
+        out.extend_from_slice(&rest[..length]);
+        let Some(byte) = rest.get(length) else { break };
+        escape(out, *byte);
+        rest = &rest[length + 1..];
     }
     out.push(b'"');
 }
 
-/// How many bytes stand before the first that must be escaped: whole blocks at a time as long as they have none.
-fn plain(bytes: &[u8]) -> usize {
-    const fn special(byte: u8) -> bool {
+/// Returns the number of bytes before the first one that must be escaped. Checks blocks of 16 bytes first.
+fn unescaped_prefix(bytes: &[u8]) -> usize {
+    const fn needs_escape(byte: u8) -> bool {
         (byte < b' ') | (byte == b'"') | (byte == b'\\')
     }
     let (blocks, _) = bytes.as_chunks::<16>();
     let mut at = 0;
     for block in blocks {
-        if block.iter().fold(false, |found, byte| found | special(*byte)) {
+        if block.iter().fold(false, |found, byte| found | needs_escape(*byte)) {
             break;
         }
         at += 16;
     }
-    while at < bytes.len() && !special(bytes[at]) {
+    while at < bytes.len() && !needs_escape(bytes[at]) {
         at += 1;
     }
     at
 }
 
-/// The short escapes where there are any, else `\u00xx`.
+/// Appends the short escape of a byte if it has one, or else `\u00xx`.
 fn escape(out: &mut Vec<u8>, byte: u8) {
     let short = match byte {
         b'\n' => b'n',
@@ -71,19 +71,19 @@ fn escape(out: &mut Vec<u8>, byte: u8) {
 
 /// Appends exactly three digits of a number below 1000.
 pub fn thousandths(out: &mut Vec<u8>, value: u32) {
-    let digit = |place: u32| b'0' + (value / place % 10) as u8;
+    let digit = |unit: u32| b'0' + (value / unit % 10) as u8;
     out.extend_from_slice(&[digit(100), digit(10), digit(1)]);
 }
 
 thread_local! {
-    /// The last second that was written, and its text: times of a core come in bursts.
-    static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    /// The last formatted second and its text, because the times of a core come in bursts.
+    static LAST_SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
 }
 
-/// Appends a time as RFC 3339 in UTC with milliseconds; one before 1970 is 1970.
+/// Appends a time as RFC 3339 in UTC with milliseconds. A time before 1970 is written as 1970-01-01T00:00:00.
 pub fn timestamp(out: &mut Vec<u8>, at: SystemTime) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    SECOND.with_borrow_mut(|(second, text)| {
+    LAST_SECOND.with_borrow_mut(|(second, text)| {
         if text.is_empty() || *second != since.as_secs() {
             *second = since.as_secs();
             *text = date_and_time(*second);
@@ -95,7 +95,7 @@ pub fn timestamp(out: &mut Vec<u8>, at: SystemTime) {
     out.push(b'Z');
 }
 
-/// `2023-11-14T22:13:20`; what no calendar has is 1970.
+/// Formats seconds as `2023-11-14T22:13:20`. A time beyond the calendar is written as 1970.
 fn date_and_time(second: u64) -> String {
     let known = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
     known.unwrap_or_default().to_string().trim_end_matches('Z').to_owned()
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_rfc_3339_across_seconds() {
+    fn timestamps_are_rfc_3339_across_seconds() {
         let at = |millis| {
             let mut out = Vec::new();
             timestamp(&mut out, UNIX_EPOCH + Duration::from_millis(millis));
@@ -122,7 +122,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn strings_are_what_a_json_library_writes(text in "\\PC{0,80}|[\\x00-\\x7f]{0,80}|[a-z\\n]{0,80}") {
+        fn strings_are_escaped_as_by_serde_json(text in "\\PC{0,80}|[\\x00-\\x7f]{0,80}|[a-z\\n]{0,80}") {
             let mut out = Vec::new();
             json_string(&mut out, &text);
             proptest::prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());

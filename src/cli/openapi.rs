@@ -199,7 +199,7 @@ fn example(status: u16, code: &str) -> Envelope {
         code: code.to_owned(),
         message: Messages::default().of_code(code, "en"),
         language: Some("en".into()),
-        spoken: "en".into(),
+        negotiated_language: "en".into(),
         fields,
         retry_after: matches!(status, 429 | 503).then_some(5),
         violated: Vec::new(),

@@ -159,7 +159,7 @@ fn write_body(
     headers: &mut HeaderMap,
 ) -> (StatusCode, Bytes) {
     let shape = negotiate::shape(asked, Terms::of(&policy.errors));
-    let language = envelope.spoken.as_str();
+    let language = envelope.negotiated_language.as_str();
     let word = |key| if shape == Shape::Html { presenter.messages.of_page(key, language) } else { "" };
     let words = PageWords { request_id: word("request_id"), help: word("help") };
     let Rendered { body, content_type, headers: own, succeeds } = render::render(envelope, shape, words, presenter.template.as_deref());

@@ -48,13 +48,13 @@ impl Gateway {
         let code = code(failure, upstream, status, !fields.is_empty(), &presenter.redactor);
         let own = upstream.and_then(|upstream| own_message(&upstream.report, development, client_error, &presenter.redactor));
         let from_catalogue = own.is_none();
-        let key = if presenter.messages.knows(&code) { code.as_str() } else { catalogue_code(failure, status, !fields.is_empty()) };
+        let key = if presenter.messages.has_code(&code) { code.as_str() } else { catalogue_code(failure, status, !fields.is_empty()) };
         let message = own.unwrap_or_else(|| presenter.messages.of_code(key, &language));
         Envelope {
             status,
             message,
             language: from_catalogue.then(|| language.clone()),
-            spoken: language,
+            negotiated_language: language,
             fields,
             retry_after: retry_after(failure, upstream, status, policy),
             violated: failure.violated.clone(),

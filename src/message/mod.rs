@@ -1,6 +1,6 @@
-//! In whose words: the catalogue's messages by code and language, and the choice of a language (RFC 9110 12.5.4).
+//! The messages of the catalog by code and language, and the negotiation of a language (RFC 9110 12.5.4).
 //!
-//! Adding a language is one file in `languages/`. Codes are never translated. Knows nothing of formats.
+//! A built-in language is one file in `languages/` and a line in the table. Codes are never translated. Knows nothing of response formats.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use crate::context::quality;
 use crate::text::Text;
 
-/// The languages that are built in, and complete.
+/// The built-in languages, which are complete.
 const BUILT_IN: &[(&str, &str)] = &[
     ("en", include_str!("languages/en.toml")),
     ("ko", include_str!("languages/ko.toml")),
@@ -18,10 +18,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("zh", include_str!("languages/zh.toml")),
 ];
 
-/// Words around a message on a page.
+/// The keys of the texts around a message on a page.
 const PAGE_KEYS: &[&str] = &["request_id", "help"];
 
-/// The longest message of a file, in characters.
+/// The maximum length of a message in a file, in characters.
 const MAX_TEXT: usize = 1_000;
 
 #[derive(Clone, Debug, Default)]
@@ -30,10 +30,10 @@ struct Language {
     page: BTreeMap<Cow<'static, str>, Cow<'static, str>>,
 }
 
-/// What is wrong in a language file: bytes of the file, what, and what to do.
-pub type Complaint = (Range<usize>, String, String);
+/// A problem in a language file: the byte range in the file, a description, and help on how to fix it (may be empty).
+pub type FileProblem = (Range<usize>, String, String);
 
-/// All words in all languages: the built-in ones and what an operator's files add or replace.
+/// The messages of all languages: the built-in ones, and those that an operator's files add or replace.
 #[derive(Clone, Debug)]
 pub struct Messages(BTreeMap<Cow<'static, str>, Language>);
 
@@ -45,7 +45,7 @@ impl Default for Messages {
 }
 
 impl Messages {
-    /// The built-in files are read by every test run; a broken one is found there.
+    /// Parses the built-in files. Every test run checks that they are complete.
     fn built_in() -> Self {
         let read = |(tag, text): &(&'static str, &'static str)| {
             let mut language = Language::default();
@@ -55,77 +55,77 @@ impl Messages {
         Self(BUILT_IN.iter().map(read).collect())
     }
 
-    /// Adds a file: a new language, or other words for one that is known.
+    /// Adds a file: a new language, or replacements for the messages of an existing one.
     ///
     /// # Errors
-    /// Everything that is wrong in the file.
-    pub fn add_file(&mut self, tag: &str, text: &str) -> Result<(), Vec<Complaint>> {
+    /// Returns all problems in the file.
+    pub fn add_file(&mut self, tag: &str, text: &str) -> Result<(), Vec<FileProblem>> {
         self.0.entry(Cow::Owned(tag.to_owned())).or_default().add(text)
     }
 
-    /// Tags of all languages that can be configured, sorted.
+    /// Returns the tags of all languages, sorted.
     pub fn tags(&self) -> Vec<&str> {
         let mut tags: Vec<&str> = self.0.keys().map(Cow::as_ref).collect();
         tags.sort_unstable();
         tags
     }
 
-    /// The message of a code in a language; English where the language or its word is unknown, never empty.
+    /// Returns the message of a code in a language. It is English if the language or its message is missing, and never empty.
     pub fn of_code(&self, code: &str, language: &str) -> Text {
         let find = |tag: &str| self.0.get(tag).and_then(|language| language.codes.get(code)).cloned();
         Text::own(find(language).or_else(|| find("en")).unwrap_or(Cow::Borrowed("The request failed.")))
     }
 
-    /// Words around a message on a page (`request_id`, `help`).
+    /// Returns a text around the message of a page (`request_id`, `help`).
     pub fn of_page(&self, key: &str, language: &str) -> &str {
         let find = |tag: &str| self.0.get(tag).and_then(|language| language.page.get(key)).map(Cow::as_ref);
         find(language).or_else(|| find("en")).unwrap_or_default()
     }
 
-    /// True when the code has a message of its own in any language.
-    pub fn knows(&self, code: &str) -> bool {
+    /// Returns true if the code has a message in any language.
+    pub fn has_code(&self, code: &str) -> bool {
         self.0.values().any(|language| language.codes.contains_key(code))
     }
 }
 
 impl Language {
-    fn add(&mut self, text: &str) -> Result<(), Vec<Complaint>> {
+    fn add(&mut self, text: &str) -> Result<(), Vec<FileProblem>> {
         let (root, errors) = toml::de::DeTable::parse_recoverable(text);
-        let mut complaints: Vec<Complaint> = errors
+        let mut problems: Vec<FileProblem> = errors
             .into_iter()
             .map(|error| (error.span().unwrap_or(0..0), format!("not TOML: {}", error.message()), String::new()))
             .collect();
         for (name, value) in root.get_ref() {
-            let (words, known): (_, Option<&[&str]>) = match name.get_ref().as_ref() {
+            let (words, allowed): (_, Option<&[&str]>) = match name.get_ref().as_ref() {
                 "codes" => (&mut self.codes, None),
                 "page" => (&mut self.page, Some(PAGE_KEYS)),
                 other => {
-                    complaints.push((name.span(), format!("unknown table `{other}`"), "known: [codes], [page]".into()));
+                    problems.push((name.span(), format!("unknown table `{other}`"), "known: [codes], [page]".into()));
                     continue;
                 }
             };
             let Some(table) = value.get_ref().as_table() else {
-                complaints.push((value.span(), format!("`{}` must be a table", name.get_ref()), String::new()));
+                problems.push((value.span(), format!("`{}` must be a table", name.get_ref()), String::new()));
                 continue;
             };
             for (key, value) in table {
-                match entry(key.get_ref(), value.get_ref().as_str(), known) {
+                match entry(key.get_ref(), value.get_ref().as_str(), allowed) {
                     Ok((key, text)) => {
                         words.insert(Cow::Owned(key), Cow::Owned(text));
                     }
-                    Err((what, help)) => complaints.push((value.span(), what, help)),
+                    Err((what, help)) => problems.push((value.span(), what, help)),
                 }
             }
         }
-        if complaints.is_empty() { Ok(()) } else { Err(complaints) }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
 
-/// One word of a file, if it is one.
-fn entry(key: &str, text: Option<&str>, known: Option<&[&str]>) -> Result<(String, String), (String, String)> {
+/// Validates one key and its text.
+fn entry(key: &str, text: Option<&str>, allowed: Option<&[&str]>) -> Result<(String, String), (String, String)> {
     let Some(text) = text.map(str::trim) else { return Err((format!("`{key}` must be a string"), String::new())) };
-    if let Some(known) = known.filter(|known| !known.contains(&key)) {
-        return Err((format!("unknown word `{key}`"), format!("known: {}", known.join(", "))));
+    if let Some(allowed) = allowed.filter(|allowed| !allowed.contains(&key)) {
+        return Err((format!("unknown word `{key}`"), format!("known: {}", allowed.join(", "))));
     }
     if text.is_empty() || text.chars().count() > MAX_TEXT || text.chars().any(char::is_control) {
         return Err((
@@ -136,25 +136,25 @@ fn entry(key: &str, text: Option<&str>, known: Option<&[&str]>) -> Result<(Strin
     Ok((key.to_owned(), text.to_owned()))
 }
 
-/// The best of `offered` for an `Accept-Language` value; the first offered when none is wanted. RFC 4647 3.3.1 basic
-/// filtering, both ways: `ko-KR` finds `ko`, and `ko` finds `ko-KR`. `q=0` forbids.
+/// Returns the best of `offered` for an `Accept-Language` value, or the first one if none matches. Matching is RFC 4647 3.3.1 basic
+/// filtering in both directions: `ko-KR` matches `ko`, and `ko` matches `ko-KR`. `q=0` excludes a language.
 pub fn negotiate<'o>(accept: Option<&str>, offered: &'o [String]) -> &'o str {
     let fallback = offered.first().map_or("en", String::as_str);
     let Some(accept) = accept else { return fallback };
     let mut best: Option<(u32, &str)> = None;
     for tag in offered {
         let quality = quality_of(accept, tag);
-        if quality > 0 && best.is_none_or(|(known, _)| quality > known) {
+        if quality > 0 && best.is_none_or(|(highest, _)| quality > highest) {
             best = Some((quality, tag));
         }
     }
     best.map_or(fallback, |(_, tag)| tag)
 }
 
-/// The longest header that is read, in bytes.
+/// The length of the part of a header that is parsed, in bytes.
 const MAX_ACCEPT: usize = 1024;
 
-/// Quality in thousandths that the most specific matching range gives to `tag`.
+/// Returns the quality, in thousandths, that the most specific matching range gives to `tag`.
 fn quality_of(accept: &str, tag: &str) -> u32 {
     let mut end = accept.len().min(MAX_ACCEPT);
     while !accept.is_char_boundary(end) {
@@ -164,20 +164,20 @@ fn quality_of(accept: &str, tag: &str) -> u32 {
     for range in accept[..end].split(',') {
         let mut parts = range.split(';');
         let name = parts.next().unwrap_or_default().trim();
-        let wanted = parts.find_map(|p| p.trim().strip_prefix("q=")).map_or(1000, quality);
+        let weight = parts.find_map(|p| p.trim().strip_prefix("q=")).map_or(1000, quality);
         let prefix = |long: &str, short: &str| {
             long.len() > short.len()
                 && long.as_bytes()[short.len()] == b'-'
                 && long.as_bytes()[..short.len()].eq_ignore_ascii_case(short.as_bytes())
         };
-        let specific = match name {
+        let specificity = match name {
             "*" => 1,
             _ if name.eq_ignore_ascii_case(tag) => 3 + name.len(),
             _ if !name.is_empty() && (prefix(name, tag) || prefix(tag, name)) => 2,
             _ => continue,
         };
-        if specific > best.0 || (specific == best.0 && wanted > best.1) {
-            best = (specific, wanted);
+        if specificity > best.0 || (specificity == best.0 && weight > best.1) {
+            best = (specificity, weight);
         }
     }
     best.1
@@ -191,7 +191,7 @@ mod tests {
     use crate::failure::{Kind, catalog};
 
     #[test]
-    fn every_language_says_every_code() {
+    fn every_language_has_every_code() {
         let mut wanted: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.row().code).filter(|code| !code.is_empty()).collect();
         wanted.extend(catalog::CLIENT_STATUSES.iter().map(|status| catalog::code_of_status(*status)));
         wanted.insert(catalog::VALIDATION_ERROR);
@@ -201,7 +201,7 @@ mod tests {
             assert_eq!(has, wanted, "{tag}");
             let pages: BTreeSet<&str> = language.page.keys().map(Cow::as_ref).collect();
             assert_eq!(pages, PAGE_KEYS.iter().copied().collect(), "{tag}");
-            // No message has a placeholder: what a client is told of a failure does not depend on its details.
+            // No message has a placeholder, because the message of a failure does not depend on its details.
             assert!(language.codes.values().all(|text| !text.contains(['{', '}', '%'])), "{tag}");
         }
     }
@@ -211,7 +211,7 @@ mod tests {
         let mut all = Messages::default();
         all.add_file("de", "[codes]\nNOT_FOUND = \"Nicht gefunden.\"\n[page]\nhelp = \"Bitte angeben.\"\n").unwrap();
         assert_eq!(all.of_code("NOT_FOUND", "de").as_str(), "Nicht gefunden.");
-        assert_eq!(all.of_code("FORBIDDEN", "de"), all.of_code("FORBIDDEN", "en"), "what is missing is told in English");
+        assert_eq!(all.of_code("FORBIDDEN", "de"), all.of_code("FORBIDDEN", "en"), "a missing message falls back to English");
         assert_eq!((all.of_page("help", "de"), all.tags().contains(&"de")), ("Bitte angeben.", true));
         let wrong = all.add_file("de", "[codes]\nA = 1\nB = \"\"\n[pages]\n[page]\nhlep = \"x\"\n").unwrap_err();
         assert_eq!(wrong.len(), 4, "{wrong:?}");
@@ -231,7 +231,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_header_is_read(accept in "\\PC{0,60}") {
+        fn any_header_is_parsed_without_panic(accept in "\\PC{0,60}") {
             negotiate(Some(&accept), &["en".to_owned(), "ko".to_owned()]);
         }
     }

@@ -114,7 +114,7 @@ impl ErrorPresenters {
             }
             Err(wrong) => {
                 let title = format!("the template is not valid at its line {}, column {}", wrong.line, wrong.column);
-                problems.add(text.span, title, wrong.what);
+                problems.add(text.span, title, wrong.message);
                 None
             }
         }

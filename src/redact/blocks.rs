@@ -1,17 +1,17 @@
-//! Lines that belong together: a trace is its header, its frames, and what stands between and around them.
+//! Extends the frames of a stack trace to the whole block of lines: its header, its frames, and the lines between and after them.
 //!
-//! Knows lines and which of them hold a frame; knows no runtime.
+//! Knows lines and which of them hold a frame. Knows no runtime.
 
 use std::ops::Range;
 
-/// Lines without a frame that a trace may hold between two frames: excerpts of code, messages of a chained cause.
+/// The maximum number of lines between two frames of one trace: excerpts of code, messages of a chained cause.
 const MAX_GAP: usize = 5;
-/// Lines of code or message behind the last frame.
+/// The maximum number of lines of code or messages after the last frame.
 const MAX_TAIL: usize = 3;
-/// Lines above the first frame that may be its header.
+/// The maximum number of lines before the first frame that may be its header.
 const MAX_HEAD: usize = 2;
 
-/// Grows frames (sorted ranges of `text`) to whole blocks of lines.
+/// Extends frames (sorted ranges of `text`) to whole blocks of lines.
 pub(super) fn grow(text: &[u8], frames: &[Range<usize>]) -> Vec<Range<usize>> {
     let lines = lines(text);
     let mut framed = vec![false; lines.len()];
@@ -67,7 +67,7 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
 
-/// A line that names the failure: `Name: text`, or one with a word for it.
+/// Returns true for a line that names the failure: `Name: text`, or one with a word such as `exception`.
 fn is_header(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     let lower: Vec<u8> = line.iter().take(400).map(u8::to_ascii_lowercase).collect();
@@ -93,7 +93,7 @@ fn is_header(line: &[u8]) -> bool {
     word || label
 }
 
-/// A line of code below a frame: indented, or marked.
+/// Returns true for a line of code below a frame: an indented line, or one of marks such as `^`.
 fn is_continuation(line: &[u8]) -> bool {
     (line.first().is_some_and(u8::is_ascii_whitespace) && !is_blank(line))
         || line.trim_ascii().iter().all(|b| matches!(b, b'^' | b'~' | b'-' | b'|')) && !is_blank(line)
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_excerpts_and_last_lines_belong_to_the_trace() {
+    fn blocks_include_headers_excerpts_and_last_lines() {
         assert_eq!(
             grown("Hello\nTraceback FRAME\n  FRAME one\n    code()\n  FRAME two\n    more()\nKeyError: 'x'\nBye"),
             ["Traceback FRAME\n  FRAME one\n    code()\n  FRAME two\n    more()\nKeyError: 'x'"]
@@ -124,7 +124,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn blocks_hold_their_frames(text in "(FRAME|a|:|E| |\\n){0,60}") {
+        fn blocks_contain_their_frames(text in "(FRAME|a|:|E| |\\n){0,60}") {
             let frames: Vec<_> = text.match_indices("FRAME").map(|(at, found)| at..at + found.len()).collect();
             let blocks = grow(text.as_bytes(), &frames);
             for frame in &frames {

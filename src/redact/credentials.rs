@@ -1,4 +1,5 @@
-//! Masks credentials in what operators keep: the rest of the text stays as it was.
+//! Masks credentials in texts for the operator, such as log lines, and leaves the rest of the text unchanged. Knows no other family of
+//! internals.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -8,30 +9,30 @@ use std::sync::LazyLock;
 use super::search::{Exhausted, Progress, Search, Steps};
 use crate::text::bounded;
 
-/// What a secret is, behind the text that leads to it.
+/// The extent of a secret after the text that introduces it.
 #[derive(Clone, Copy, Debug)]
 enum Secret {
-    /// All of the match.
+    /// The match itself.
     Whole,
-    /// The password of a URL: up to the `@`, or to the end of a text that was cut.
+    /// The password of a URL: up to the `@`, or to the end of a truncated text.
     Userinfo,
     /// The value of a header: the rest of the line.
-    Line,
+    LineValue,
     /// A token of at least eight characters.
     Token,
-    /// A value in quotes or to the end of a word.
-    Word,
-    /// A key in lines, up to its end or to the end of a text that was cut.
+    /// A value in quotes, or up to the end of the word.
+    WordValue,
+    /// A PEM key, up to its end line, or to the end of a truncated text.
     Key,
 }
 
-/// What leads to a secret.
+/// The patterns that introduce a secret.
 const CREDENTIALS: &[(Secret, &str)] = &[
     (Secret::Userinfo, r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/@:]*:"),
-    (Secret::Line, r"(?i)\b(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key)\x22?\s*[:=]\s*"),
+    (Secret::LineValue, r"(?i)\b(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key)\x22?\s*[:=]\s*"),
     (Secret::Token, r"(?i)\b(?:bearer|basic|negotiate|ntlm)\s+"),
     (
-        Secret::Word,
+        Secret::WordValue,
         r"(?i)\b\w*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|private[_-]?key|passphrase|session[_-]?id)\w*[\x22']?\s*(?:=>?|:)\s*[\x22']?",
     ),
     (Secret::Whole, r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"),
@@ -42,7 +43,7 @@ const CREDENTIALS: &[(Secret, &str)] = &[
     (Secret::Key, r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
 ];
 
-/// A pattern that does not compile is a bug that the first test shows.
+/// Returns the compiled patterns. A pattern that does not compile is a bug that every test run finds.
 #[allow(clippy::expect_used, reason = "constants of this file, compiled by every test run")]
 fn compiled() -> &'static Search<Secret> {
     static ALL: LazyLock<Search<Secret>> =
@@ -54,13 +55,13 @@ thread_local! {
     static PROGRESS: RefCell<Progress> = RefCell::default();
 }
 
-/// For the log: credentials masked, then at most `max` bytes; line ends kept as text (the log writer escapes them).
+/// Returns the text with credentials masked, truncated to at most `max` bytes. Line ends remain, because the log writer escapes them.
 pub fn mask(text: &str, max: usize) -> String {
     let masked = masked(text);
     bounded(&masked, max).to_owned()
 }
 
-/// The text with credentials masked; itself where it has none. A text that takes too long to judge is masked whole.
+/// Returns the text with credentials replaced by `***`. A text that takes too long to inspect becomes `***`.
 pub fn masked(text: &str) -> Cow<'_, str> {
     let Ok(mut secrets) = secrets(text.as_bytes()) else { return Cow::Borrowed("***") };
     if secrets.is_empty() {
@@ -80,24 +81,24 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     Cow::Owned(masked)
 }
 
-/// Where secrets are, in the order in which they were found.
+/// Returns the ranges of secrets, in the order in which they were found.
 fn secrets(text: &[u8]) -> Result<Vec<Range<usize>>, Exhausted> {
     let (mut steps, mut secrets, mut covered) = (Steps::of(text.len()), Vec::new(), 0..0);
     let ended = PROGRESS.with_borrow_mut(|progress| {
-        compiled().each_place(
+        compiled().for_each_candidate(
             text,
             progress,
             |_| true,
             |branch, range| {
-                let told = |lead: Range<usize>| {
-                    if let Some(secret) = branch.told.within(text, lead, &covered) {
+                let report = |lead: Range<usize>| {
+                    if let Some(secret) = branch.tag.range(text, lead, &covered) {
                         if secret.end > covered.end {
                             covered = secret.clone();
                         }
                         secrets.push(secret);
                     }
                 };
-                match branch.all(text, range, &mut steps, told) {
+                match branch.for_each_match(text, range, &mut steps, report) {
                     Ok(until) => ControlFlow::Continue(until),
                     Err(exhausted) => ControlFlow::Break(exhausted),
                 }
@@ -108,8 +109,8 @@ fn secrets(text: &[u8]) -> Result<Vec<Range<usize>>, Exhausted> {
 }
 
 impl Secret {
-    /// The bytes to mask, when `lead` leads to some. What is `covered` already is not read again.
-    fn within(self, text: &[u8], lead: Range<usize>, covered: &Range<usize>) -> Option<Range<usize>> {
+    /// Returns the bytes to mask after `lead`, if there are any. Does not read `covered` again, so that the cost stays linear.
+    fn range(self, text: &[u8], lead: Range<usize>, covered: &Range<usize>) -> Option<Range<usize>> {
         let start = if covered.contains(&lead.end) { covered.end } else { lead.end };
         let rest = text.get(start..)?;
         let run = |ends: fn(u8) -> bool| rest.iter().position(|byte| ends(*byte)).unwrap_or(rest.len());
@@ -126,12 +127,12 @@ impl Secret {
                 let cut = length == rest.len() && !is_port;
                 if rest.get(length) == Some(&b'@') || cut { length } else { 0 }
             }
-            Self::Line => run(|byte| matches!(byte, b'\r' | b'\n' | b'"')),
+            Self::LineValue => run(|byte| matches!(byte, b'\r' | b'\n' | b'"')),
             Self::Token => {
                 let length = run(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'~' | b'+' | b'/' | b'=' | b'-')));
                 if length >= 8 { length } else { 0 }
             }
-            Self::Word => run(|byte| {
+            Self::WordValue => run(|byte| {
                 byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'&' | b',' | b';' | b'<' | b'>' | b')' | b']' | b'}')
             }),
         };
@@ -168,12 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_cut_before_it_is_masked() {
+    fn text_is_masked_before_it_is_truncated() {
         let text = format!("{} postgres://shop:Secret99@db/x", "x".repeat(90));
         for max in 90..text.len() {
             assert!(!mask(&text, max).contains("Secr"), "{}", mask(&text, max));
         }
-        // A body that was cut on its way loses what would end the secret.
+        // A truncated text lacks the `@` that ends the password.
         assert!(!mask("connect postgres://shop:Secret", 99).contains("Secret"));
     }
 }

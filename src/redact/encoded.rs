@@ -1,28 +1,28 @@
-//! Texts that hide in base64 (RFC 4648 4 and 5): some services answer with one encoded as a whole, or put one into a sentence.
+//! Decodes base64 (RFC 4648 4 and 5), because some services encode a whole response or a part of a sentence.
 //!
-//! Only what becomes readable text is looked at: keys, digests and pictures do not.
+//! Only runs that decode to readable text count, not keys, digests or images. This file knows no rule.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// The shortest run that may hold a sign of an internal, in letters.
-const SHORTEST: usize = 24;
+/// The minimum length of a run that is decoded, in base64 letters.
+const MIN_RUN: usize = 24;
 
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// The readable texts that runs of base64 letters stand for.
-pub(super) fn texts(text: &str) -> impl Iterator<Item = String> {
-    // Padding ends a run, and often an assignment begins one: `key=dGV4dA==`.
+/// Returns the readable texts that runs of base64 letters decode to.
+pub(super) fn decoded_texts(text: &str) -> impl Iterator<Item = String> {
+    // `=` ends a run as padding, and often precedes one in an assignment: `key=dGV4dA==`.
     let runs = text.as_bytes().split(|byte| !(byte.is_ascii_alphanumeric() || is_mark(*byte)));
-    runs.filter(|run| run.len() >= SHORTEST).flat_map(|run| {
+    runs.filter(|run| run.len() >= MIN_RUN).flat_map(|run| {
         let whole = decoded(run);
-        // `/`, `-` and `_` are letters, but of paths and names too.
+        // `/`, `-` and `_` are base64 letters, but also separators in paths and names.
         let parts = if whole.is_none() { run } else { &[] };
-        whole.into_iter().chain(parts.split(|byte| is_mark(*byte)).filter(|part| part.len() >= SHORTEST).filter_map(decoded))
+        whole.into_iter().chain(parts.split(|byte| is_mark(*byte)).filter(|part| part.len() >= MIN_RUN).filter_map(decoded))
     })
 }
 
@@ -31,7 +31,7 @@ const fn is_mark(byte: u8) -> bool {
 }
 
 fn decoded(run: &[u8]) -> Option<String> {
-    // A run that is cut, or has a letter too many, still shows its beginning.
+    // A run that was cut, or has one letter too many, still decodes to its beginning.
     let run = &run[..run.len() - usize::from(run.len() % 4 == 1)];
     let bytes = STANDARD.decode(run).or_else(|_| URL_SAFE.decode(run)).ok()?;
     let readable = |text: &String| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'));
@@ -43,8 +43,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_readable_texts_come_out() {
-        let found = |text: &str| texts(text).collect::<Vec<_>>();
+    fn only_readable_texts_are_decoded() {
+        let found = |text: &str| decoded_texts(text).collect::<Vec<_>>();
         assert_eq!(found("x SGVsbG8gd29ybGQsIHRoaXMgaXMgYSB0ZXN0 y"), ["Hello world, this is a test"]);
         assert_eq!(found("SGVsbG8gd29ybGQsIHRoaXMgaXMgYSB0ZXN0Cg=="), ["Hello world, this is a test\n"]);
         for lead in ["detail=", "err/", "trace-", "a_b/c_"] {

@@ -1,7 +1,7 @@
-//! The rules on a text: which of them match, and where.
+//! Applies the rules to a text: which of them match, and where.
 //!
-//! The steps of the search are counted. A text that takes more of them than its length allows is not judged to the end: the caller takes
-//! it for dirty, so that the cost is linear whatever the text.
+//! Counts the steps of a search. If a text takes more steps than its length allows, the search stops and the caller treats the text as
+//! dirty, so that the cost is linear for every text. This file knows no format of a text.
 
 use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
@@ -16,36 +16,36 @@ use super::search::{Progress, Search};
 pub(super) struct Hit {
     pub(super) family: Family,
     pub(super) weight: Weight,
-    /// Bytes of the text that was searched.
+    /// The byte range in the searched text.
     pub(super) span: Range<usize>,
 }
 
-/// Which rules are asked.
+/// Selects rules by weight and family.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RuleFilter {
-    least: Weight,
-    but: &'static [Family],
+    min_weight: Weight,
+    excluded: &'static [Family],
 }
 
 impl RuleFilter {
     /// Every rule.
-    pub(super) const ALL: Self = Self { least: Weight::Hint, but: &[] };
-    /// What a sentence of a page may hold.
-    pub(super) const BUT_MARKUP: Self = Self { least: Weight::Hint, but: &[Family::Markup] };
-    /// Rules that count in a document.
-    pub(super) const TELLING: Self = Self { least: Weight::Likely, but: &[Family::Markup] };
+    pub(super) const ALL: Self = Self { min_weight: Weight::Hint, excluded: &[] };
+    /// Every rule except those for markup. For the text of a page.
+    pub(super) const EXCEPT_MARKUP: Self = Self { min_weight: Weight::Hint, excluded: &[Family::Markup] };
+    /// The rules whose matches are evidence in a document.
+    pub(super) const EVIDENCE: Self = Self { min_weight: Weight::Likely, excluded: &[Family::Markup] };
 
-    /// Every rule but those of some families.
-    pub(super) const fn but(families: &'static [Family]) -> Self {
-        Self { least: Weight::Hint, but: families }
+    /// Returns a filter of every rule except those of some families.
+    pub(super) const fn except(families: &'static [Family]) -> Self {
+        Self { min_weight: Weight::Hint, excluded: families }
     }
 
-    fn holds(&self, (family, weight): &(Family, Weight)) -> bool {
-        *weight >= self.least && !self.but.contains(family)
+    fn accepts(&self, (family, weight): &(Family, Weight)) -> bool {
+        *weight >= self.min_weight && !self.excluded.contains(family)
     }
 }
 
-/// A rule that does not compile is a bug that the first test shows.
+/// Returns the compiled rules. A rule that does not compile is a bug that every test run finds.
 #[allow(clippy::expect_used, reason = "constants of the rules, compiled by every test run")]
 fn compiled() -> &'static Search<(Family, Weight)> {
     static ALL: LazyLock<Search<(Family, Weight)>> = LazyLock::new(|| {
@@ -59,16 +59,16 @@ thread_local! {
     static PROGRESS: RefCell<Progress> = RefCell::default();
 }
 
-/// True when any rule that is asked matches.
+/// Returns true if any rule within `filter` matches.
 ///
 /// # Errors
-/// The text takes too many steps to know.
-pub(super) fn any(text: &[u8], asked: RuleFilter, steps: &mut Steps) -> Result<bool, Exhausted> {
+/// Returns [`Exhausted`] if the text takes more steps than `steps` allows.
+pub(super) fn any(text: &[u8], filter: RuleFilter, steps: &mut Steps) -> Result<bool, Exhausted> {
     PROGRESS.with_borrow_mut(|progress| {
-        let ended = compiled().each_place(
+        let ended = compiled().for_each_candidate(
             text,
             progress,
-            |told| asked.holds(told),
+            |tag| filter.accepts(tag),
             |branch, range| match branch.matches(text, range, steps) {
                 Ok((false, until)) => ControlFlow::Continue(until),
                 Ok((true, _)) => ControlFlow::Break(Ok(true)),
@@ -79,20 +79,20 @@ pub(super) fn any(text: &[u8], asked: RuleFilter, steps: &mut Steps) -> Result<b
     })
 }
 
-/// The matches of the rules that are asked, in the order of the text.
+/// Returns the matches of the rules within `filter`, in the order of the text.
 ///
 /// # Errors
-/// The text takes too many steps to know.
-pub(super) fn hits(text: &[u8], asked: RuleFilter, steps: &mut Steps) -> Result<Vec<Hit>, Exhausted> {
+/// Returns [`Exhausted`] if the text takes more steps than `steps` allows.
+pub(super) fn hits(text: &[u8], filter: RuleFilter, steps: &mut Steps) -> Result<Vec<Hit>, Exhausted> {
     let mut found = Vec::new();
     let ended = PROGRESS.with_borrow_mut(|progress| {
-        compiled().each_place(
+        compiled().for_each_candidate(
             text,
             progress,
-            |told| asked.holds(told),
+            |tag| filter.accepts(tag),
             |branch, range| {
-                let (family, weight) = branch.told;
-                match branch.all(text, range, steps, |span| found.push(Hit { family, weight, span })) {
+                let (family, weight) = branch.tag;
+                match branch.for_each_match(text, range, steps, |span| found.push(Hit { family, weight, span })) {
                     Ok(until) => ControlFlow::Continue(until),
                     Err(exhausted) => ControlFlow::Break(exhausted),
                 }
@@ -133,7 +133,7 @@ mod tests {
         assert!(most <= 640 << 10 && all <= 24 << 20, "{most} {all}");
     }
 
-    /// Pieces that rules look for, so that random texts of them match often.
+    /// The strings that rules require, so that random texts made of them match often.
     fn pieces() -> Vec<String> {
         let mut pieces: Vec<String> = compiled().strings().map(|string| String::from_utf8_lossy(string).into_owned()).collect();
         let shapes = [
@@ -179,9 +179,9 @@ mod tests {
     proptest::proptest! {
         #![proptest_config(proptest::test_runner::Config { cases: 400, ..Default::default() })]
 
-        /// The same is found as by each pattern alone on the whole text.
+        /// The search finds every match that each pattern alone finds on the whole text.
         #[test]
-        fn what_a_rule_matches_is_found(chosen in proptest::collection::vec((0usize..10_000, proptest::bool::ANY), 0..14)) {
+        fn search_agrees_with_each_pattern(chosen in proptest::collection::vec((0usize..10_000, proptest::bool::ANY), 0..14)) {
             static RULES: LazyLock<Vec<(&'static rules::Rule, Regex)>> = LazyLock::new(each_rule);
             static PIECES: LazyLock<Vec<String>> = LazyLock::new(pieces);
             let (rules, pieces) = (&*RULES, &*PIECES);

@@ -1,49 +1,50 @@
-//! The redactor on a stream: a window of bounded size moves over the bytes, and what leaks is overwritten where it stands.
+//! The redactor of streams: a window of bounded size moves over the bytes, and leaks are overwritten in place, so that the length stays the
+//! same. Knows no HTTP; `relay` applies it to bodies.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::redactor::Redactor;
 
-/// Bytes that are looked at together.
+/// The number of bytes that are searched together.
 const WINDOW: usize = 32 * 1024;
-/// Bytes that stay behind for the next look, so that nothing hides across the edge.
+/// The number of bytes that are searched again with the next window, so that a leak across the edge is found.
 const OVERLAP: usize = 4 * 1024;
 
-/// A window over one body.
+/// The leak guard of one body.
 #[derive(Debug)]
 pub struct Guard {
     redactor: Arc<Redactor>,
     held: Vec<u8>,
     masked: bool,
-    /// Whole lines pass at once: an event must not wait for the next.
+    /// Whether complete lines are released at once, because an event must not wait for the next one.
     live: bool,
-    /// How letters are written, once some are there.
-    letters: Option<Letters>,
-    /// What was found goes on behind what was held when it was found.
-    open: Option<Open>,
+    /// The encoding of the text, once the first bytes are known.
+    encoding: Option<Encoding>,
+    /// The finding that continues after the held bytes, if any.
+    open: Option<OpenFinding>,
 }
 
-/// How the letters of a text are written.
+/// The width and byte order of the characters of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Letters {
-    /// Bytes of each.
+struct Encoding {
+    /// The number of bytes per code unit.
     width: usize,
-    /// Which of them says what ASCII letter it is.
+    /// The offset of the byte that holds an ASCII character.
     low: usize,
 }
 
-/// A finding whose end has not come yet.
+/// A finding whose end has not been received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Open {
-    /// A key: it lasts as long as its letters do, over any number of lines.
+enum OpenFinding {
+    /// A PEM key: it continues over any number of lines, as long as the characters are those of a key.
     Key,
-    /// Anything else: the rest of the line.
+    /// Any other finding: it continues to the end of the line.
     Line,
 }
 
-impl Open {
-    fn holds(self, byte: u8) -> bool {
+impl OpenFinding {
+    fn continues_with(self, byte: u8) -> bool {
         match self {
             Self::Key => byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace() || b"+/=\\:,.-".contains(&byte),
             Self::Line => byte != b'\n',
@@ -51,10 +52,10 @@ impl Open {
     }
 }
 
-impl Letters {
+impl Encoding {
     const BYTES: Self = Self { width: 1, low: 0 };
 
-    /// By the mark at the beginning (RFC 3629 6, Unicode 23.8), or by where the zeros of a text of ASCII letters are.
+    /// Detects the encoding by the byte order mark (RFC 3629 6, Unicode 23.8), or by the positions of the zero bytes in ASCII text.
     fn of(begin: &[u8]) -> Self {
         match begin {
             [0xff, 0xfe, 0, 0, ..] => return Self { width: 4, low: 0 },
@@ -63,10 +64,10 @@ impl Letters {
             [0xfe, 0xff, ..] => return Self { width: 2, low: 1 },
             _ => {}
         }
-        let looked = &begin[..begin.len().min(512)];
-        // Of each four bytes: is the one at this place mostly zero?
+        let sample = &begin[..begin.len().min(512)];
+        // For each position within four bytes: whether most bytes there are zero.
         let zero: [bool; 4] = std::array::from_fn(|place| {
-            let bytes = looked.iter().skip(place).step_by(4);
+            let bytes = sample.iter().skip(place).step_by(4);
             let (all, zeros) = bytes.fold((0, 0), |(all, zeros), byte| (all + 1, zeros + usize::from(*byte == 0)));
             all >= 2 && zeros * 2 > all
         });
@@ -79,8 +80,8 @@ impl Letters {
         }
     }
 
-    /// The text as bytes of ASCII; a letter that is not of ASCII is a question mark.
-    fn narrowed(self, text: &[u8]) -> Vec<u8> {
+    /// Converts the text to ASCII, with a question mark for each other character.
+    fn to_ascii(self, text: &[u8]) -> Vec<u8> {
         let letter = |unit: &[u8]| match unit.iter().enumerate().all(|(at, byte)| at == self.low || *byte == 0) {
             true => unit[self.low],
             false => b'?',
@@ -88,7 +89,7 @@ impl Letters {
         text.chunks_exact(self.width).map(letter).collect()
     }
 
-    /// Overwrites letters.
+    /// Overwrites the text with `*`.
     fn fill(self, text: &mut [u8]) {
         for unit in text.chunks_exact_mut(self.width) {
             unit.fill(0);
@@ -98,30 +99,30 @@ impl Letters {
 }
 
 impl Guard {
-    /// Begins at the first byte.
+    /// Creates a guard for a body.
     pub const fn new(redactor: Arc<Redactor>) -> Self {
-        Self { redactor, held: Vec::new(), masked: false, live: false, letters: None, open: None }
+        Self { redactor, held: Vec::new(), masked: false, live: false, encoding: None, open: None }
     }
 
-    /// Begins at the first byte of a flow of events, whose lines pass as they come.
+    /// Creates a guard for an event stream, which releases each line as soon as it is complete.
     pub fn live(redactor: Arc<Redactor>) -> Self {
         Self { live: true, ..Self::new(redactor) }
     }
 
-    /// Takes bytes; gives those that are safe to pass, which may be none.
+    /// Adds received bytes, and returns the bytes that are safe to send, which may be none.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for piece in bytes.chunks(WINDOW) {
-            self.take(piece);
+            self.append(piece);
             let unended = || self.held.iter().rev().take(OVERLAP).take_while(|byte| **byte != b'\n').count();
             let (keep, full) = match if self.live { unended() } else { OVERLAP } {
-                // A line that is too long to be held passes as any text does, or each of its pieces would be looked at again.
+                // A line of `OVERLAP` bytes or more is treated like other text. Otherwise each of its pieces would be searched again.
                 OVERLAP => (OVERLAP, WINDOW + OVERLAP),
                 unended => (unended, unended + 1),
             };
             if self.held.len() >= full {
-                self.look();
-                let width = self.letters.map_or(1, |letters| letters.width);
+                self.scan();
+                let width = self.encoding.map_or(1, |encoding| encoding.width);
                 let pass = (self.held.len() - keep) / width * width;
                 let rest = self.held.split_off(pass);
                 out.append(&mut self.held);
@@ -131,49 +132,49 @@ impl Guard {
         out
     }
 
-    /// Takes a piece; what an open finding holds of it is overwritten at once.
-    fn take(&mut self, piece: &[u8]) {
+    /// Appends a piece, and overwrites the part of it that belongs to an open finding.
+    fn append(&mut self, piece: &[u8]) {
         let before = self.held.len();
         self.held.extend_from_slice(piece);
         let Some(open) = self.open else { return };
-        let letters = self.letters.unwrap_or(Letters::BYTES);
-        let before = before / letters.width * letters.width;
-        let narrow = letters.narrowed(&self.held[before..]);
-        let length = narrow.iter().take_while(|byte| open.holds(**byte)).count();
-        letters.fill(&mut self.held[before..before + length * letters.width]);
-        if length < narrow.len() {
+        let encoding = self.encoding.unwrap_or(Encoding::BYTES);
+        let before = before / encoding.width * encoding.width;
+        let ascii = encoding.to_ascii(&self.held[before..]);
+        let length = ascii.iter().take_while(|byte| open.continues_with(**byte)).count();
+        encoding.fill(&mut self.held[before..before + length * encoding.width]);
+        if length < ascii.len() {
             self.open = None;
         }
     }
 
-    /// The end: everything that was held back.
+    /// Ends the body, and returns all bytes that were held back.
     pub fn finish(&mut self) -> Vec<u8> {
-        self.look();
+        self.scan();
         std::mem::take(&mut self.held)
     }
 
-    /// Bytes held back.
+    /// Returns the number of bytes that are held back.
     pub fn held(&self) -> usize {
         self.held.len()
     }
 
-    /// Was anything overwritten?
+    /// Returns true if anything was overwritten.
     pub fn has_masked(&self) -> bool {
         self.masked
     }
 
-    fn look(&mut self) {
-        let letters = *self.letters.get_or_insert_with(|| Letters::of(&self.held));
-        let narrow = if letters == Letters::BYTES { Cow::Borrowed(&*self.held) } else { Cow::Owned(letters.narrowed(&self.held)) };
-        let length = narrow.len();
-        let spans = self.redactor.leaks_in(&narrow, self.masked);
+    fn scan(&mut self) {
+        let encoding = *self.encoding.get_or_insert_with(|| Encoding::of(&self.held));
+        let ascii = if encoding == Encoding::BYTES { Cow::Borrowed(&*self.held) } else { Cow::Owned(encoding.to_ascii(&self.held)) };
+        let length = ascii.len();
+        let spans = self.redactor.leaks_in(&ascii, self.masked);
         if let Some(last) = spans.last().filter(|last| last.end >= length && !last.is_empty()) {
-            // What was found is a key, or begins as one: other findings may have been merged before it.
-            let is_key = memchr::memmem::rfind(&narrow[last.clone()], b"-----BEGIN ").is_some();
-            self.open = Some(if is_key { Open::Key } else { Open::Line });
+            // The finding is a PEM key if it contains the start of one. Other findings may have been merged before it.
+            let is_key = memchr::memmem::rfind(&ascii[last.clone()], b"-----BEGIN ").is_some();
+            self.open = Some(if is_key { OpenFinding::Key } else { OpenFinding::Line });
         }
         for span in spans {
-            letters.fill(&mut self.held[span.start * letters.width..span.end * letters.width]);
+            encoding.fill(&mut self.held[span.start * encoding.width..span.end * encoding.width]);
             self.masked = true;
         }
     }
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_anywhere_in_a_long_body_is_overwritten_and_nothing_moves() {
+    fn a_trace_anywhere_in_a_long_body_is_overwritten_in_place() {
         let filler = "The quick brown fox reads the manual.\n".repeat(4_000);
         let trace = "\tat com.acme.orders.OrderDao.find(OrderDao.java:42)\n\tat com.acme.orders.Service.run(Service.java:7)\n";
         for at in [0, 32_700, 36_800, 70_000, filler.len()] {
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_that_is_longer_than_the_window_is_overwritten_to_its_end() {
+    fn a_finding_longer_than_the_window_is_overwritten_to_its_end() {
         let lines: String = (0..900).map(|n| format!("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9U{n:04}\n")).collect();
         let key = format!("-----BEGIN RSA PRIVATE KEY-----\n{lines}-----END RSA PRIVATE KEY-----\n");
         for before in [0, 20_000, 33_000, 36_000] {
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_letters_hide_nothing() {
+    fn leaks_in_utf16_and_utf32_are_found() {
         let text = format!(
             "{}\tat com.acme.Order.find(Order.java:42)\n\tat com.acme.Order.run(Order.java:7)\n",
             "Words of a report.\n".repeat(5_000)
@@ -246,15 +247,15 @@ mod tests {
             ];
             for (at, body) in wide.iter().enumerate() {
                 let (out, masked) = through(body, 999);
-                let narrow: Vec<u8> = out.iter().copied().filter(|byte| *byte != 0).collect();
-                let shown = String::from_utf8_lossy(&narrow);
+                let ascii: Vec<u8> = out.iter().copied().filter(|byte| *byte != 0).collect();
+                let shown = String::from_utf8_lossy(&ascii);
                 assert!(masked && out.len() == body.len() && !shown.contains("acme") && shown.contains("Words"), "{at} {mark}");
             }
         }
     }
 
     #[test]
-    fn clean_and_binary_bodies_stay_as_they_are() {
+    fn clean_and_binary_bodies_are_unchanged() {
         let text = "Paths such as /usr/bin and a NullPointerException are words.\n".repeat(2_000);
         assert_eq!(through(text.as_bytes(), 777), (text.clone().into_bytes(), false));
         let binary: Vec<u8> = (0..200_000u32).map(|n| (n * 7 % 256) as u8).collect();

@@ -1,12 +1,12 @@
-//! JSON with its leaks taken out: what is told by its name to be a trace, frames, and findings in names and strings. Every other byte
-//! stays as it was written, so numbers keep their digits and names may stand twice.
+//! Redacts JSON: values whose names denote a trace, objects that are frames of a trace, and findings in names and strings. Copies all other
+//! bytes unchanged, so numbers keep their digits and duplicate names remain. Knows no rule and no format of errors.
 
 use super::engine::{Exhausted, Steps};
 use super::redactor::Redactor;
 use super::rules::Family;
 use super::view::View;
 
-/// Values that are told by their names to be traces, in lower case without `_` and `-`.
+/// The names whose values are traces, in lower case without `_` and `-`.
 const TRACE_KEYS: &[&str] = &[
     "stack",
     "stacktrace",
@@ -30,42 +30,48 @@ const TRACE_KEYS: &[&str] = &[
 ];
 
 impl Redactor {
-    /// A leaking JSON object or array without what leaks; `None` when the text is neither.
-    pub(super) fn json(&self, text: &str, judging: &mut Steps, placing: &mut Steps) -> Option<Result<String, Exhausted>> {
+    /// Redacts a leaking JSON object or array. Returns `None` if the text is neither.
+    pub(super) fn redacted_json(
+        &self,
+        text: &str,
+        detect_steps: &mut Steps,
+        locate_steps: &mut Steps,
+    ) -> Option<Result<String, Exhausted>> {
         let is_json = text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         is_json.then(|| {
-            let mut pruned = Pruned { redactor: self, text, at: 0, kept: 0, out: String::with_capacity(text.len()), judging, placing };
-            pruned.walk(&frames(text))?;
-            pruned.out.push_str(&text[pruned.kept..]);
-            Ok(pruned.out)
+            let mut redaction =
+                JsonRedaction { redactor: self, text, at: 0, kept: 0, out: String::with_capacity(text.len()), detect_steps, locate_steps };
+            redaction.walk(&frames(text))?;
+            redaction.out.push_str(&text[redaction.kept..]);
+            Ok(redaction.out)
         })
     }
 }
 
-/// A walk over sound JSON that copies it.
-struct Pruned<'r, 't, 's> {
+/// A walk over valid JSON that copies it to `out`.
+struct JsonRedaction<'r, 't, 's> {
     redactor: &'r Redactor,
     text: &'t str,
     at: usize,
-    /// Everything before it is in `out`, or taken out.
+    /// The position before which the text is already copied or replaced.
     kept: usize,
     out: String,
-    judging: &'s mut Steps,
-    placing: &'s mut Steps,
+    detect_steps: &'s mut Steps,
+    locate_steps: &'s mut Steps,
 }
 
-impl Pruned<'_, '_, '_> {
-    /// Replaces what leaks. `frames` says of each object, in the order in which they open, whether it is a frame of a trace.
+impl JsonRedaction<'_, '_, '_> {
+    /// Walks the text and replaces leaks. `frames` holds, for each object in the order of their opening braces, whether it is a frame.
     fn walk(&mut self, frames: &[bool]) -> Result<(), Exhausted> {
         let mut opened = 0;
-        // Of each object or array that is open: is it an object, is it a frame.
+        // For each open object or array: whether it is an object, and whether it is a frame.
         let mut open: Vec<(bool, bool)> = Vec::new();
-        let mut told = false;
+        let mut after_trace_key = false;
         while let Some(byte) = self.text.as_bytes().get(self.at).copied() {
             match byte {
-                b'{' | b'[' | b'"' if told => {
-                    self.replace(skipped(self.text, self.at), &Family::Trace.placeholder());
-                    told = false;
+                b'{' | b'[' | b'"' if after_trace_key => {
+                    self.replace(value_end(self.text, self.at), &Family::Trace.placeholder());
+                    after_trace_key = false;
                 }
                 b'{' => {
                     open.push((true, frames.get(opened).copied().unwrap_or(true)));
@@ -87,12 +93,12 @@ impl Pruned<'_, '_, '_> {
                     if in_frame && !is_name {
                         self.replace(end, &Family::Trace.placeholder());
                     } else {
-                        told = is_name && is_trace_key(&self.text[self.at + 1..end - 1]);
+                        after_trace_key = is_name && is_trace_key(&self.text[self.at + 1..end - 1]);
                         self.string(end)?;
                     }
                 }
                 b',' => {
-                    told = false;
+                    after_trace_key = false;
                     self.at += 1;
                 }
                 _ => self.at += 1,
@@ -101,19 +107,19 @@ impl Pruned<'_, '_, '_> {
         Ok(())
     }
 
-    /// A name or a string that ends at `end`.
+    /// Redacts a name or a string that ends at `end`.
     fn string(&mut self, end: usize) -> Result<(), Exhausted> {
-        // Lenient, so that half of a surrogate pair hides nothing.
+        // The lenient decoder reads past a lone surrogate, which a JSON parser rejects.
         let plain = View::of(&self.text.as_bytes()[self.at + 1..end - 1]).unescaped();
         let plain = String::from_utf8_lossy(&plain.text);
-        match self.redactor.pruned_string(&plain, self.judging, self.placing)? {
+        match self.redactor.redacted_string(&plain, self.detect_steps, self.locate_steps)? {
             Some(clean) => self.replace(end, &clean),
             None => self.at = end,
         }
         Ok(())
     }
 
-    /// Puts a string in the place of what ends at `end`.
+    /// Replaces the value from `at` to `end` with a string.
     fn replace(&mut self, end: usize, text: &str) {
         self.out.push_str(&self.text[self.kept..self.at]);
         self.out.push_str(&quoted(text));
@@ -121,7 +127,7 @@ impl Pruned<'_, '_, '_> {
     }
 }
 
-/// Where the string that opens at `at` is over.
+/// Returns the end of the string that opens at `at`.
 fn string_end(text: &str, at: usize) -> usize {
     let bytes = text.as_bytes();
     let mut end = at + 1;
@@ -135,8 +141,8 @@ fn string_end(text: &str, at: usize) -> usize {
     text.len()
 }
 
-/// Where the object, array or string that opens at `at` is over.
-fn skipped(text: &str, mut at: usize) -> usize {
+/// Returns the end of the object, array or string that opens at `at`.
+fn value_end(text: &str, mut at: usize) -> usize {
     let mut depth = 0_usize;
     loop {
         match text.as_bytes().get(at) {
@@ -158,7 +164,7 @@ fn skipped(text: &str, mut at: usize) -> usize {
     }
 }
 
-/// Is the string that ends at `end` the name of a member?
+/// Returns true if the string that ends at `end` is the name of a member.
 fn is_name(text: &str, end: usize) -> bool {
     text.as_bytes()[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
 }
@@ -168,20 +174,21 @@ fn is_trace_key(name: &str) -> bool {
     TRACE_KEYS.contains(&squashed.as_str())
 }
 
-/// Of each object, in the order in which they open: is it one frame of a trace, with a file and a line, or a class and a method?
+/// Returns, for each object in the order of their opening braces, whether it is a frame of a trace: it has a file and a line, or a class
+/// and a method, or the line of a class or a method.
 fn frames(text: &str) -> Vec<bool> {
     const FILE: u8 = 1;
     const LINE: u8 = 2;
     const CLASS: u8 = 4;
     const METHOD: u8 = 8;
-    let mut seen: Vec<u8> = Vec::new();
+    let mut members: Vec<u8> = Vec::new();
     let mut open: Vec<Option<usize>> = Vec::new();
     let mut at = 0;
     while let Some(byte) = text.as_bytes().get(at) {
         match byte {
             b'{' => {
-                open.push(Some(seen.len()));
-                seen.push(0);
+                open.push(Some(members.len()));
+                members.push(0);
             }
             b'[' => open.push(None),
             b'}' | b']' => drop(open.pop()),
@@ -190,7 +197,7 @@ fn frames(text: &str) -> Vec<bool> {
                 if let Some(Some(object)) = open.last()
                     && is_name(text, end)
                 {
-                    seen[*object] |= match &text[at + 1..end - 1] {
+                    members[*object] |= match &text[at + 1..end - 1] {
                         "file" | "fileName" | "filename" => FILE,
                         "line" | "lineNumber" | "lineno" | "line_number" | "lineNo" => LINE,
                         "className" | "declaringClass" | "class" => CLASS,
@@ -205,15 +212,16 @@ fn frames(text: &str) -> Vec<bool> {
         }
         at += 1;
     }
-    seen.into_iter()
+    members
+        .into_iter()
         .map(|names| {
-            let has = |wanted: u8| names & wanted == wanted;
+            let has = |required: u8| names & required == required;
             has(FILE | LINE) || has(CLASS | METHOD) || has(METHOD | LINE) || has(CLASS | LINE)
         })
         .collect()
 }
 
-/// A JSON string; text always has one.
+/// Returns the text as a JSON string.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -223,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_leak_stays_to_the_digit() {
+    fn clean_values_are_copied_verbatim() {
         let body = r#"{"id":12345678901234567890123,"price":1.10,"ok":true, "id":7,"query":"shoes","file":"a.pdf","stack":"at a.b.C.d(C.java:1)\n at a.b.C.e(C.java:2)","frames":[{"file":"/srv/a.php","line":3,"function":"secret","n":{"a":"b"}}],"trace":{"a":["}"]},"t":[]}"#;
         let clean = Redactor::default().document(body).unwrap();
         assert_eq!(
@@ -233,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_a_finding_stays() {
+    fn text_before_a_finding_is_kept() {
         let body =
             serde_json::json!({ "a": "important words \u{ac00}C:\\Users\\x tail", "stack": "at a.b.C.d(C.java:1)\nat a.b.C.e(C.java:2)" });
         let clean = Redactor::default().document(&body.to_string()).unwrap();
@@ -243,7 +251,7 @@ mod tests {
     const TRACE: &str = r"at com.acme.Order.find(Order.java:42)\n\tat com.acme.Order.run(Order.java:7)";
 
     #[test]
-    fn what_no_reader_takes_is_text_and_not_clean() {
+    fn leaks_in_invalid_json_are_removed() {
         let deep = format!("{}\"{TRACE}\"{}", "[".repeat(300), "]".repeat(300));
         let bodies = [
             format!(r#"{{"note":"\ud800","detail":"{TRACE}"}}"#),
@@ -264,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_cleaned_too() {
+    fn leaks_in_names_are_removed() {
         let body = format!(r#"{{"{TRACE}":1,"postgres://shop:Secret99@db.internal/x":{{"a":2}},"plain":3}}"#);
         let clean = Redactor::default().document(&body).unwrap();
         assert!(!clean.contains("Order") && !clean.contains("Secret99") && clean.contains(r#""plain":3"#), "{clean}");

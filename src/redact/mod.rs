@@ -1,14 +1,14 @@
-//! Redaction: decides whether foreign text is clean, keeps the part of it that is, removes leaks from documents, and masks credentials in
-//! what the log keeps.
+//! Redaction: decides whether text from an upstream is free of internals, keeps the clean part of it, removes leaks from documents, and
+//! masks credentials in the log.
 //!
-//! Rules are linear-time patterns for *families* of internals (`rules`), searched (`engine`) in every view that a reader could have of
-//! a text (`view`). Pure; the only room that makes a [`Text`](crate::text::Text) from an
-//! [`Untrusted`](crate::text::Untrusted).
+//! `rules` holds linear-time patterns for *families* of internals; `engine` searches them in every view of a text (`view`), so that an
+//! encoding hides nothing. The module is pure: it does no I/O and knows neither HTTP nor formats of errors. It is the only module that
+//! makes a [`Text`](crate::text::Text) from an [`Untrusted`](crate::text::Untrusted).
 //!
-//! | text | one sign of an internal is enough | where |
+//! | text | leaks if it holds | method |
 //! |---|---|---|
-//! | message, field, header of an error | any | [`Redactor::clear`], [`Redactor::leaks`] |
-//! | document (a page, a success of a guarded route, a file) | what only a failing program writes | [`Redactor::document`] |
+//! | message, field or header of an error | a match of any rule | [`Redactor::clear`], [`Redactor::leaks`] |
+//! | document (a page, a success of a guarded route, a file) | output that only a failing program writes | [`Redactor::document`] |
 
 mod blocks;
 mod credentials;
@@ -34,20 +34,21 @@ pub use rules::{Family, Weight};
 
 use engine::{RuleFilter, Steps};
 
-/// Compiles the rules now, so that the first error need not wait for it.
+/// Compiles the rules, so that the first error does not wait for it. The automaton of each pattern is still built on its first use.
 pub fn prepare() {
-    // Nothing is found in nothing; the rules are compiled for it.
+    // The search of an empty text initializes the lazily compiled rules.
     let _ = engine::any(b"", RuleFilter::ALL, &mut Steps::of(0));
     mask("", 0);
 }
 
-/// True when a text holds something that must not reach a client, by the rules that every operator has.
+/// Returns true if the text holds an internal, by the built-in rules alone.
 pub fn leaks(text: &str) -> bool {
     static RULES: std::sync::LazyLock<Redactor> = std::sync::LazyLock::new(Redactor::default);
     RULES.leaks(text)
 }
 
-/// A code that only names what was thrown: fit where nothing else was found, not beside an internal.
+/// Returns true if the code is only the name of an exception, an errno or an SQLSTATE. Such a code may be shown unless the error holds
+/// other internals.
 pub fn is_thrown(code: &str) -> bool {
     let errno = code.len() > 3 && code.starts_with('E') && code.bytes().all(|b| b.is_ascii_uppercase());
     let state = code.len() == 5
@@ -56,5 +57,5 @@ pub fn is_thrown(code: &str) -> bool {
     errno || state || code.ends_with("Error") || code.ends_with("Exception") || code.ends_with("Throwable")
 }
 
-/// Classes of SQLSTATE that tell of a failure (ISO 9075-2 24.1).
+/// The classes of SQLSTATE that denote a failure (ISO 9075-2 24.1).
 const SQL_STATES: &[&str] = &["08", "0A", "21", "22", "23", "25", "28", "3D", "3F", "42", "53", "54", "55", "57", "58", "HY", "P0", "XX"];

@@ -1,8 +1,8 @@
-//! One pattern: where it can begin to match, and the automata that decide it.
+//! One pattern: where its matches can begin, and the automata that find them.
 //!
-//! Automata are complete tables, made when they are first needed: each step is one look-up whatever the text, where tables that grow with
-//! the text can be made to thrash. A search ends as soon as no match is under way, so that a text costs what its candidates cost. Knows
-//! one pattern; `engine` knows the rules.
+//! The automata are complete tables, built on first use. Each step is then one look-up for every text. An automaton that is built during
+//! the search would be slow for a text that makes it exceed its cache. A search ends as soon as no match is under way, so that the cost of
+//! a text is the cost of its candidates. Knows one pattern; `engine` knows the rules.
 
 use std::sync::OnceLock;
 
@@ -16,28 +16,28 @@ use super::required::{Required, is_open, required};
 
 type Table = dense::DFA<Vec<u32>>;
 
-/// A pattern without a choice at its top.
+/// A pattern without an alternation at its top.
 pub(super) struct Pattern {
-    /// Written out again: a parsed pattern takes some kilobytes, and most are never needed.
+    /// The pattern as text, because a parsed pattern takes some kilobytes and most are never needed.
     source: Box<str>,
     pub(super) required: Required,
     forward: OnceLock<Table>,
     reverse: OnceLock<Table>,
 }
 
-/// What a search saw.
+/// The result of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SearchResult {
-    /// Where the match ends.
+    /// The end of the match.
     pub(super) end: Option<usize>,
-    /// Where the search ended: no match begins before it but the one found.
+    /// The position up to which the text was searched. No other match begins before it.
     pub(super) until: usize,
 }
 
-/// The patterns that `source` is a choice of.
+/// Splits the top-level alternation of `source` into patterns.
 ///
 /// # Errors
-/// The source is no pattern, or one that names no string (a bug in a rule).
+/// Returns an error if the source is not a valid pattern or requires no string (a bug in a rule).
 pub(super) fn patterns(source: &str) -> Result<Vec<Pattern>, String> {
     let mut choices = Vec::new();
     split(&parsed(source)?, &mut choices);
@@ -52,7 +52,7 @@ fn parsed(source: &str) -> Result<Hir, String> {
     regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(source).map_err(|error| error.to_string())
 }
 
-/// Takes choices apart that stand at the beginning, where they decide what is required and how large an automaton is.
+/// Splits alternations at the start of a pattern, because they determine the required strings and the size of the automaton.
 fn split(syntax: &Hir, choices: &mut Vec<Hir>) {
     let bare = |syntax: &Hir| match syntax.kind() {
         HirKind::Capture(capture) => (*capture.sub).clone(),
@@ -91,18 +91,18 @@ fn split(syntax: &Hir, choices: &mut Vec<Hir>) {
 }
 
 impl Pattern {
-    /// Where a match that holds the string at `string` can begin, not before `floor`.
-    pub(super) fn beginning(&self, text: &[u8], string: usize, floor: usize) -> usize {
+    /// Returns the earliest position, not before `floor`, at which a match with the required string at `string` can begin.
+    pub(super) fn earliest_start(&self, text: &[u8], string: usize, floor: usize) -> usize {
         let least = self.required.before.map_or(0, |before| string.saturating_sub(before)).max(floor);
         let lead = text[least..string].iter().rev().take_while(|byte| self.required.lead.has(**byte)).count();
         string - lead
     }
 
-    /// Looks for a match from `from` on, until none is under way behind `least`. The first end is enough for `earliest`; else it is the
-    /// end of the leftmost match.
+    /// Searches for a match from `from` on, until no match is under way at or after `least`. If `earliest` is set, the result is the first
+    /// position at which a match is known; otherwise it is the end of the leftmost match.
     pub(super) fn search(&self, text: &[u8], from: usize, least: usize, earliest: bool) -> SearchResult {
         let table = self.forward();
-        let mut state = start(table, text, from, Anchored::No);
+        let mut state = start_state(table, text, from, Anchored::No);
         let mut end = None;
         for (at, byte) in text.iter().enumerate().skip(from) {
             state = table.next_state(state, *byte);
@@ -110,7 +110,7 @@ impl Pattern {
                 continue;
             }
             if table.is_match_state(state) {
-                // A match is told one byte late, so that what follows it is known.
+                // The automaton reports a match one byte late, so that an assertion about the next byte can be decided.
                 end = Some(at);
                 if earliest {
                     return SearchResult { end, until: at };
@@ -127,15 +127,15 @@ impl Pattern {
         SearchResult { end, until: text.len() }
     }
 
-    /// Where the leftmost match begins that ends at `end`, not before `from`.
-    pub(super) fn start(&self, text: &[u8], from: usize, end: usize) -> usize {
+    /// Returns the start of the leftmost match that ends at `end`, not before `from`.
+    pub(super) fn match_start(&self, text: &[u8], from: usize, end: usize) -> usize {
         let table = self.reverse();
         let input = Input::new(text).span(from..end).anchored(Anchored::Yes);
-        // The table of every byte string cannot fail; without a start the whole range is the match.
+        // A search of a complete table cannot fail. Without a start, the whole range is the match.
         table.try_search_rev(&input).ok().flatten().map_or(from, |half| half.offset())
     }
 
-    /// Bytes of its automata.
+    /// Returns the memory of the automata, in bytes.
     #[cfg(test)]
     pub(super) fn table_size(&self) -> usize {
         self.forward().memory_usage() + self.reverse().memory_usage()
@@ -151,7 +151,7 @@ impl Pattern {
         self.reverse.get_or_init(|| self.table(config, true))
     }
 
-    /// A pattern that makes no table is a bug that the first test shows.
+    /// Builds a table. A pattern for which this fails is a bug that every test run finds.
     #[allow(clippy::expect_used, reason = "constants of the rules, compiled by every test run")]
     fn table(&self, config: dense::Config, reverse: bool) -> Table {
         let plain = thompson::Config::new().utf8(false).reverse(reverse).which_captures(thompson::WhichCaptures::None);
@@ -162,6 +162,6 @@ impl Pattern {
 }
 
 #[allow(clippy::expect_used, reason = "a table without bytes that end it has a start for every text")]
-fn start(table: &Table, text: &[u8], from: usize, anchored: Anchored) -> StateID {
+fn start_state(table: &Table, text: &[u8], from: usize, anchored: Anchored) -> StateID {
     table.start_state_forward(&Input::new(text).span(from..text.len()).anchored(anchored)).expect("a start")
 }

@@ -1,6 +1,6 @@
-//! The redactor: decides whether a short text is clean, and keeps the part of it that is.
+//! The redactor of short texts: decides whether a message, a code or a field name is clean, and keeps its clean part.
 //!
-//! Documents are the subject of `document`, streams of `guard`.
+//! `document` handles whole documents and `guard` handles streams. This file knows neither.
 
 use std::borrow::Cow;
 
@@ -13,139 +13,139 @@ use super::sentence;
 use super::view::View;
 use crate::text::{Text, Untrusted, bounded};
 
-/// The longest message that is passed on, in characters. A longer one is no sentence for a client.
+/// The maximum length of a message, in characters. A longer one is not a sentence for a client.
 const MAX_MESSAGE: usize = 2_000;
-/// How much of a message is looked at, in bytes.
-const MAX_LOOK: usize = 16 * 1024;
+/// The length of the part of a message that is inspected, in bytes.
+const MAX_SCAN: usize = 16 * 1024;
 
-/// The rules of this room with those of an operator. One is made per `[errors.redact]` when the plan is compiled.
+/// The built-in rules and an operator's additions. Each `[errors.redact]` table has one, made when the plan is compiled.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor {
-    /// More patterns; empty when there are none.
-    extra: RegexSet,
-    each: Vec<regex::bytes::Regex>,
-    /// Texts that are harmless wherever they stand.
+    /// The operator's patterns, for a search that only needs to know whether one matches. Empty if there are none.
+    extra_set: RegexSet,
+    extra_patterns: Vec<regex::bytes::Regex>,
+    /// Texts that no rule applies to.
     allow: Vec<String>,
 }
 
-/// Texts that no pattern may match.
+/// Texts that an operator's pattern must not match.
 const HARMLESS: [&[u8]; 4] = [b"", b" ", b"a", b"The request is not valid."];
-/// Bytes that an operator's patterns may take.
+/// The maximum size of the operator's compiled patterns, in bytes.
 const MAX_EXTRA: usize = 8 << 20;
 
 impl Redactor {
     /// Adds an operator's patterns and exceptions.
     ///
     /// # Errors
-    /// The index of the pattern that is not valid, and why.
+    /// Returns the index of the first invalid pattern and the reason.
     pub fn new(extra: &[String], allow: &[String]) -> Result<Self, (usize, String)> {
         let compile = |(at, pattern): (usize, &String)| {
             let built = regex::bytes::RegexBuilder::new(pattern).size_limit(MAX_EXTRA).build();
             built.map_err(|error| (at, error.to_string()))
         };
-        let each = extra.iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
-        if let Some(at) = each.iter().position(|pattern| HARMLESS.iter().any(|text| pattern.is_match(text))) {
+        let extra_patterns = extra.iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
+        if let Some(at) = extra_patterns.iter().position(|pattern| HARMLESS.iter().any(|text| pattern.is_match(text))) {
             return Err((at, "it matches harmless text too, so everything would be dirty".into()));
         }
-        let set = RegexSetBuilder::new(extra).size_limit(MAX_EXTRA).build().map_err(|error| (0, error.to_string()))?;
-        Ok(Self { extra: set, each, allow: allow.iter().filter(|text| !text.is_empty()).cloned().collect() })
+        let extra_set = RegexSetBuilder::new(extra).size_limit(MAX_EXTRA).build().map_err(|error| (0, error.to_string()))?;
+        Ok(Self { extra_set, extra_patterns, allow: allow.iter().filter(|text| !text.is_empty()).cloned().collect() })
     }
 
-    /// The text, if nothing in it looks like an internal of the upstream, or the sentences before the first that does.
-    /// Control characters become spaces.
+    /// Returns the text if it holds no internal, or else the clean sentences before the first one that does. Replaces white space and
+    /// control characters with single spaces.
     pub fn clear(&self, text: &Untrusted) -> Option<Text> {
-        let raw = bounded(text.raw().trim(), MAX_LOOK);
+        let raw = bounded(text.raw().trim(), MAX_SCAN);
         let kept = if self.leaks(raw) { sentence::clean_lead(raw, |sentence| self.leaks(sentence))? } else { raw };
         let flat = flatten(kept);
-        // What is shown is one line: lines that say nothing by themselves may say it together.
+        // The client sees one line, and joined lines may match a rule that no single line matches.
         if flat != raw && self.leaks(&flat) {
             return None;
         }
-        let sound = !flat.is_empty() && flat.len() <= 4 * MAX_MESSAGE && flat.chars().count() <= MAX_MESSAGE;
-        sound.then(|| Text::cleared(flat))
+        let is_valid = !flat.is_empty() && flat.len() <= 4 * MAX_MESSAGE && flat.chars().count() <= MAX_MESSAGE;
+        is_valid.then(|| Text::cleared(flat))
     }
 
-    /// True when the text holds something that must not reach a client, or takes too long to judge.
+    /// Returns true if the text holds an internal, or takes too long to inspect.
     pub fn leaks(&self, text: &str) -> bool {
         self.leaks_within(text, &mut Steps::of(text.len()))
     }
 
     pub(super) fn leaks_within(&self, text: &str, steps: &mut Steps) -> bool {
-        let mut dirty = |text: &str| self.leaks_as_written(text, steps) != Ok(false);
-        dirty(text) || unmasked(text).is_some_and(|plain| dirty(&plain)) || encoded::texts(text).any(|text| dirty(&text))
+        let mut dirty = |text: &str| self.leaks_in_views(text, steps) != Ok(false);
+        dirty(text) || normalized(text).is_some_and(|plain| dirty(&plain)) || encoded::decoded_texts(text).any(|text| dirty(&text))
     }
 
-    /// True when a page shows a reader something that must not reach a client, or holds what only a failing program writes.
+    /// Returns true if the visible text of a page holds an internal, or the page holds output that only a failing program writes.
     pub fn page_leaks(&self, page: &str) -> bool {
         let visible = View::of(page.as_bytes()).visible();
-        self.any(&visible.text, RuleFilter::BUT_MARKUP, &mut Steps::of(page.len())) != Ok(false) || self.document_leaks(page)
+        self.any(&visible.text, RuleFilter::EXCEPT_MARKUP, &mut Steps::of(page.len())) != Ok(false) || self.document_leaks(page)
     }
 
-    fn leaks_as_written(&self, text: &str, steps: &mut Steps) -> Result<bool, Exhausted> {
+    fn leaks_in_views(&self, text: &str, steps: &mut Steps) -> Result<bool, Exhausted> {
         let text = self.without_allowed(text.as_bytes());
-        let mut hidden = |view: View<'_>| self.any(&view.text, RuleFilter::ALL, steps);
+        let mut matches_in = |view: View<'_>| self.any(&view.text, RuleFilter::ALL, steps);
         let raw = View::of(&text);
-        if hidden(View::of(&text))? {
+        if matches_in(View::of(&text))? {
             return Ok(true);
         }
         let plain = if raw.has_escapes() { Some(raw.unescaped()) } else { None };
         if let Some(plain) = &plain
-            && hidden(View::of(&plain.text))?
+            && matches_in(View::of(&plain.text))?
         {
             return Ok(true);
         }
         let shown = plain.as_ref().unwrap_or(&raw);
-        Ok(shown.has_markup() && (hidden(shown.visible())? || hidden(shown.attributes())?))
+        Ok(shown.has_markup() && (matches_in(shown.visible())? || matches_in(shown.attributes())?))
     }
 
-    /// The same for a cookie: tokens are what cookies are for.
+    /// Returns true if the cookie holds an internal. Secrets and assignments do not count, because cookies consist of them.
     pub fn cookie_leaks(&self, cookie: &str) -> bool {
-        self.any_once(cookie, RuleFilter::but(&[Family::Secret, Family::Environment]))
+        self.matches_as_is(cookie, RuleFilter::except(&[Family::Secret, Family::Environment]))
     }
 
-    /// A machine code that may be shown (contract section 3): `[A-Za-z0-9_.:-]{1,64}` and not a qualified class name.
+    /// Returns the code if it may be shown: `[A-Za-z0-9_.:-]{1,64}` with a letter or digit, and not a qualified class name.
     pub fn clear_code(&self, code: &str) -> Option<String> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
-        let speaks = code.bytes().any(|b| b.is_ascii_alphanumeric());
-        let sound = speaks
+        let has_alphanumeric = code.bytes().any(|b| b.is_ascii_alphanumeric());
+        let is_valid = has_alphanumeric
             && (1..=64).contains(&code.len())
             && code.bytes().all(allowed)
             && !is_class_name(code)
-            && !self.any_once(code, RuleFilter::but(&[Family::Class]));
-        sound.then(|| code.to_owned())
+            && !self.matches_as_is(code, RuleFilter::except(&[Family::Class]));
+        is_valid.then(|| code.to_owned())
     }
 
-    /// A name of a field that may be shown: bounded, without control characters, and not an internal.
+    /// Returns the path of a field if it may be shown: 1 to 128 bytes, without control characters and internals.
     pub fn clear_field(&self, path: &str) -> Option<String> {
-        // `Data.Initiation.Account` is a path of a document as well as the name of a class.
-        let dirty = || self.any_once(path, RuleFilter::but(&[Family::Class]));
-        let sound = (1..=128).contains(&path.len()) && !path.chars().any(char::is_control) && !dirty();
-        sound.then(|| path.to_owned())
+        // `Data.Initiation.Account` looks like a class name, but is a valid path of a field.
+        let dirty = || self.matches_as_is(path, RuleFilter::except(&[Family::Class]));
+        let is_valid = (1..=128).contains(&path.len()) && !path.chars().any(char::is_control) && !dirty();
+        is_valid.then(|| path.to_owned())
     }
 
-    /// True when a rule that is asked, or one of the operator's, matches.
-    fn any(&self, text: &[u8], asked: RuleFilter, steps: &mut Steps) -> Result<bool, Exhausted> {
-        Ok(engine::any(text, asked, steps)? || (!self.each.is_empty() && self.extra.is_match(text)))
+    /// Returns true if a rule within `filter`, or one of the operator's, matches.
+    fn any(&self, text: &[u8], filter: RuleFilter, steps: &mut Steps) -> Result<bool, Exhausted> {
+        Ok(engine::any(text, filter, steps)? || (!self.extra_patterns.is_empty() && self.extra_set.is_match(text)))
     }
 
-    /// The same for a short text that has one view.
-    fn any_once(&self, text: &str, asked: RuleFilter) -> bool {
-        self.any(text.as_bytes(), asked, &mut Steps::of(text.len())) != Ok(false)
+    /// Returns true if a rule matches the text as it is, or it takes too long to inspect. For short texts that need no other view.
+    fn matches_as_is(&self, text: &str, filter: RuleFilter) -> bool {
+        self.any(text.as_bytes(), filter, &mut Steps::of(text.len())) != Ok(false)
     }
 
-    /// The matches of the rules that are asked and of the operator's, in the order of the text.
-    pub(super) fn hits(&self, text: &[u8], asked: RuleFilter, steps: &mut Steps) -> Result<Vec<Hit>, Exhausted> {
-        let mut hits = engine::hits(text, asked, steps)?;
-        for pattern in &self.each {
+    /// Returns the matches of the rules within `filter` and of the operator's, in the order of the text.
+    pub(super) fn hits(&self, text: &[u8], filter: RuleFilter, steps: &mut Steps) -> Result<Vec<Hit>, Exhausted> {
+        let mut hits = engine::hits(text, filter, steps)?;
+        for pattern in &self.extra_patterns {
             hits.extend(pattern.find_iter(text).map(|hit| Hit { family: Family::Extra, weight: Weight::Sure, span: hit.range() }));
         }
-        if !self.each.is_empty() {
+        if !self.extra_patterns.is_empty() {
             hits.sort_by_key(|hit| (hit.span.start, hit.span.end));
         }
         Ok(hits)
     }
 
-    /// The text with blanks in the place of what is known to be harmless; the length stays.
+    /// Replaces the allowed texts with spaces, so that the length and all offsets stay the same.
     pub(super) fn without_allowed<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let mut blanked = Cow::Borrowed(text);
         for allowed in &self.allow {
@@ -160,9 +160,9 @@ impl Redactor {
     }
 }
 
-/// A text as a reader sees it, where letters are dressed up: full-width forms, unusual spaces and characters without width
-/// (Unicode 17 chapter 6.2 and 23.2), percent escapes. `None` when it is plain already.
-fn unmasked(text: &str) -> Option<String> {
+/// Normalizes full-width forms, unusual spaces and zero-width characters (Unicode 17 chapters 6.2 and 23.2), and decodes percent escapes,
+/// because a person can read all of these. Returns `None` for ASCII text without percent escapes.
+fn normalized(text: &str) -> Option<String> {
     let percent = text.as_bytes().windows(3).any(|part| part[0] == b'%' && part[1].is_ascii_hexdigit() && part[2].is_ascii_hexdigit());
     if text.is_ascii() && !percent {
         return None;
@@ -177,7 +177,7 @@ fn unmasked(text: &str) -> Option<String> {
     Some(decoded.chars().filter_map(plain).collect())
 }
 
-/// A code that is the qualified name of a class: `com.acme.LockedException`, `Acme::LockedError`.
+/// Returns true if the code is the qualified name of a class (`com.acme.LockedException`, `Acme::LockedError`) or a host with a port.
 fn is_class_name(code: &str) -> bool {
     let parts: Vec<&str> = code.split(['.', ':']).filter(|part| !part.is_empty()).collect();
     let camel = |part: &str| part.starts_with(|c: char| c.is_ascii_uppercase()) && part.contains(|c: char| c.is_ascii_lowercase());
@@ -185,7 +185,7 @@ fn is_class_name(code: &str) -> bool {
     if parts.len() < 2 {
         return false;
     }
-    // SOAP's own prefixes say whose fault it was.
+    // The fault codes of SOAP itself say which side failed.
     let soap = matches!(*first, "Client" | "Server" | "Sender" | "Receiver" | "soap" | "env");
     let thrown = last.ends_with("Exception") || last.ends_with("Throwable") || (last.ends_with("Error") && camel(last));
     let package = first.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && parts.len() > 2;
@@ -196,7 +196,7 @@ fn is_class_name(code: &str) -> bool {
     (thrown && !soap) || (package && (domain || parts.iter().any(|part| camel(part)))) || (code.contains("::") && camel(last)) || port
 }
 
-/// One line: runs of white space and control characters become one space.
+/// Joins the text into one line: extra_patterns run of white space and control characters becomes one space.
 fn flatten(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(4 * MAX_MESSAGE));
     let mut gap = false;
@@ -275,7 +275,7 @@ mod tests {
     ];
 
     #[test]
-    fn internals_are_found() {
+    fn internals_are_detected() {
         for text in DIRTY {
             assert!(Redactor::default().clear(&Untrusted::new(*text)).is_none(), "{text}");
         }
@@ -307,7 +307,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_panics_and_bounds_hold(text in "\\PC{0,200}", max in 0usize..64) {
+        fn arbitrary_text_does_not_panic(text in "\\PC{0,200}", max in 0usize..64) {
             let redactor = Redactor::default();
             let _ = redactor.clear(&Untrusted::new(text.clone()));
             mask(&text, max);

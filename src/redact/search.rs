@@ -1,5 +1,5 @@
-//! Many patterns at once: one pass finds the strings that they require (`strings`), and only where one stands does the automaton of its
-//! pattern look (`pattern`). Knows nothing of what the patterns are for.
+//! Searches for many patterns at once: one pass finds the strings that the patterns require (`strings`), and only near such a string runs
+//! the automaton of its pattern (`pattern`). Knows nothing of the purpose of the patterns.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::{ControlFlow, Range};
@@ -8,56 +8,57 @@ use super::pattern::{Pattern, patterns};
 use super::required::triples;
 use super::strings::Strings;
 
-/// Steps of automata that every text may take.
-const STEPS: usize = 32 * 1024;
-/// More steps for each byte. Prose takes less than one, source code and pages up to three.
-const STEPS_A_BYTE: usize = 5;
-/// Steps that one look at a place counts as.
-const LOOK: usize = 4;
+/// The automaton steps that a text of any length may take.
+const BASE_STEPS: usize = 32 * 1024;
+/// The additional steps per byte. Prose takes less than one, source code and pages up to three.
+const STEPS_PER_BYTE: usize = 5;
+/// The steps that each run of an automaton counts in addition.
+const STEPS_PER_LOOKUP: usize = 4;
 
-/// Patterns, each with what its owner wants to know of it.
+/// A set of patterns, each with a tag of the caller.
 pub(super) struct Search<T> {
     pub(super) branches: Vec<Branch<T>>,
     strings: Strings,
-    /// The branches that require each string.
+    /// The indices of the branches that require each string.
     owners: Vec<Box<[u16]>>,
 }
 
-/// A pattern without a choice at its top.
+/// A pattern without an alternation at its top.
 pub(super) struct Branch<T> {
-    pub(super) told: T,
+    pub(super) tag: T,
     pub(super) pattern: Pattern,
 }
 
-/// How far each branch has looked into a text. Kept from text to text, so that a short one need not clear a place for each branch.
+/// The position up to which each branch has searched a text. It is reused across texts, so that a short text need not clear one entry per
+/// branch.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    text: u32,
+    generation: u32,
     until: Vec<(u32, usize)>,
 }
 
-/// The steps that looking at a text, in all its views, may still take.
+/// The steps that the search of a text, in all its views, may still take.
 #[derive(Debug)]
 pub(super) struct Steps(usize);
 
-/// A text took more steps than it may: what it holds is not known.
+/// The text took more steps than it may, so whether it matches is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Exhausted;
 
 impl Steps {
-    /// For a text of this many bytes.
+    /// Returns the steps for a text of this many bytes.
     pub(super) const fn of(length: usize) -> Self {
-        Self(STEPS + STEPS_A_BYTE * length)
+        Self(BASE_STEPS + STEPS_PER_BYTE * length)
     }
 
-    /// None at all.
+    /// Returns no steps.
     #[cfg(test)]
     pub(super) const fn none() -> Self {
         Self(0)
     }
 
     pub(super) fn take(&mut self, steps: usize) -> Result<(), Exhausted> {
-        self.0 = self.0.checked_sub(steps + LOOK).ok_or(Exhausted)?;
+        self.0 = self.0.checked_sub(steps + STEPS_PER_LOOKUP).ok_or(Exhausted)?;
         Ok(())
     }
 }
@@ -66,11 +67,11 @@ impl<T: Clone> Search<T> {
     /// Compiles patterns.
     ///
     /// # Errors
-    /// One is no pattern, or names no string.
+    /// Returns an error if a source is not a valid pattern or requires no string.
     pub(super) fn new(sources: impl Iterator<Item = (T, String)>) -> Result<Self, String> {
         let mut branches = Vec::new();
-        for (told, source) in sources {
-            branches.extend(patterns(&source)?.into_iter().map(|pattern| Branch { told: told.clone(), pattern }));
+        for (tag, source) in sources {
+            branches.extend(patterns(&source)?.into_iter().map(|pattern| Branch { tag: tag.clone(), pattern }));
         }
         let mut shared: HashMap<Vec<u8>, usize> = HashMap::new();
         let all: BTreeSet<&Vec<u8>> =
@@ -80,7 +81,7 @@ impl<T: Clone> Search<T> {
         }
         let mut owners: BTreeMap<(Vec<u8>, usize), Vec<u16>> = BTreeMap::new();
         for (at, branch) in branches.iter_mut().enumerate() {
-            branch.pattern.required.place(|bytes| shared.get(bytes).copied().unwrap_or(1));
+            branch.pattern.required.choose_anchors(|bytes| shared.get(bytes).copied().unwrap_or(1));
             for string in std::mem::take(&mut branch.pattern.required.strings) {
                 owners.entry(string).or_default().push(at as u16);
             }
@@ -90,29 +91,29 @@ impl<T: Clone> Search<T> {
         Ok(Self { branches, strings: Strings::new(strings), owners })
     }
 
-    /// Looks at every place where an asked pattern may match. `look` gets the branch, and the range in which its match begins or is under
-    /// way at the end; it gives how far it looked.
-    pub(super) fn each_place<B>(
+    /// Calls `visit` wherever an enabled pattern may match, with the branch and the range in which a match begins or is under way at the
+    /// end. `visit` returns the position up to which it searched.
+    pub(super) fn for_each_candidate<B>(
         &self,
         text: &[u8],
         progress: &mut Progress,
-        asked: impl Fn(&T) -> bool,
-        mut look: impl FnMut(&Branch<T>, Range<usize>) -> ControlFlow<B, usize>,
+        is_enabled: impl Fn(&T) -> bool,
+        mut visit: impl FnMut(&Branch<T>, Range<usize>) -> ControlFlow<B, usize>,
     ) -> ControlFlow<B> {
-        progress.text = progress.text.wrapping_add(1);
-        if progress.until.len() != self.branches.len() || progress.text == 0 {
-            *progress = Progress { text: 1, until: vec![(0, 0); self.branches.len()] };
+        progress.generation = progress.generation.wrapping_add(1);
+        if progress.until.len() != self.branches.len() || progress.generation == 0 {
+            *progress = Progress { generation: 1, until: vec![(0, 0); self.branches.len()] };
         }
-        let Progress { text: this, until } = progress;
-        self.strings.each(text, |string, number| {
+        let Progress { generation, until } = progress;
+        self.strings.for_each_match(text, |string, number| {
             for owner in &self.owners[usize::from(number)] {
                 let (branch, until) = (&self.branches[usize::from(*owner)], &mut until[usize::from(*owner)]);
-                let floor = if until.0 == *this { until.1 } else { 0 };
-                if string < floor || !asked(&branch.told) {
+                let floor = if until.0 == *generation { until.1 } else { 0 };
+                if string < floor || !is_enabled(&branch.tag) {
                     continue;
                 }
-                let from = branch.pattern.beginning(text, string, floor);
-                *until = (*this, look(branch, from..string + self.strings.rest(number))?);
+                let from = branch.pattern.earliest_start(text, string, floor);
+                *until = (*generation, visit(branch, from..string + self.strings.len_from_anchor(number))?);
             }
             ControlFlow::Continue(())
         })
@@ -127,15 +128,15 @@ impl<T> Search<T> {
 }
 
 impl<T> Branch<T> {
-    /// True when a match begins in the range or is under way at its end; with how far it looked.
+    /// Returns true if a match begins in the range or is under way at its end, with the position up to which it searched.
     pub(super) fn matches(&self, text: &[u8], range: Range<usize>, steps: &mut Steps) -> Result<(bool, usize), Exhausted> {
-        let seen = self.pattern.search(text, range.start, range.end, true);
-        steps.take(seen.until - range.start)?;
-        Ok((seen.end.is_some(), seen.until))
+        let result = self.pattern.search(text, range.start, range.end, true);
+        steps.take(result.until - range.start)?;
+        Ok((result.end.is_some(), result.until))
     }
 
-    /// Tells of each match that begins in the range or is under way at its end; gives how far it looked.
-    pub(super) fn all(
+    /// Calls `found` for each match that begins in the range or is under way at its end, and returns the position up to which it searched.
+    pub(super) fn for_each_match(
         &self,
         text: &[u8],
         range: Range<usize>,
@@ -144,10 +145,10 @@ impl<T> Branch<T> {
     ) -> Result<usize, Exhausted> {
         let mut from = range.start;
         loop {
-            let seen = self.pattern.search(text, from, range.end, false);
-            steps.take(seen.until - from)?;
-            let Some(end) = seen.end else { return Ok(seen.until) };
-            let start = self.pattern.start(text, from, end);
+            let result = self.pattern.search(text, from, range.end, false);
+            steps.take(result.until - from)?;
+            let Some(end) = result.end else { return Ok(result.until) };
+            let start = self.pattern.match_start(text, from, end);
             steps.take(end - start)?;
             found(start..end);
             from = end;

@@ -1,26 +1,28 @@
-//! What may stay of a message that is not clean as a whole: the sentences before the first dirty one.
+//! Finds the part of a dirty message that may be kept: the sentences before the first dirty one. Knows no rule; the caller decides which
+//! sentence is dirty.
 
-/// The shortest remainder that still says something, in characters.
+/// The minimum length of the kept part, in characters.
 const MIN_REMAINDER: usize = 8;
 
-/// The leading sentences that `dirty` finds nothing in; `None` when they say nothing by themselves.
+/// Returns the leading sentences that are not `dirty`, or `None` if they are not informative by themselves.
 pub(super) fn clean_lead(text: &str, dirty: impl Fn(&str) -> bool) -> Option<&str> {
     let mut kept = 0;
     for (start, end) in sentences(text) {
         let sentence = &text[start..end];
-        if !sentence.trim().is_empty() && (dirty(sentence) || announces(sentence)) {
+        if !sentence.trim().is_empty() && (dirty(sentence) || introduces(sentence)) {
             break;
         }
         kept = end;
     }
     let lead = text[..kept].trim();
-    let told = lead.strip_prefix("Error: ").unwrap_or(lead).trim();
-    // One word, or the mere name of the misfortune, is no sentence for a client.
-    let says = told.chars().count() >= MIN_REMAINDER && (told.split_whitespace().count() >= 2 || !told.is_ascii());
-    (says && kept < text.len() && !is_generic(told)).then_some(told)
+    let kept_text = lead.strip_prefix("Error: ").unwrap_or(lead).trim();
+    // A single word or a generic phrase is not a sentence for a client.
+    let is_informative = kept_text.chars().count() >= MIN_REMAINDER && (kept_text.split_whitespace().count() >= 2 || !kept_text.is_ascii());
+    (is_informative && kept < text.len() && !is_generic(kept_text)).then_some(kept_text)
 }
 
-/// Byte ranges of sentences: they end with a line, or behind a full stop before white space.
+/// Returns the byte ranges of the sentences. A sentence ends at a line end, or at a full stop, exclamation mark or question mark before
+/// white space.
 fn sentences(text: &str) -> impl Iterator<Item = (usize, usize)> {
     let mut start = 0;
     let mut ends = Vec::new();
@@ -44,12 +46,12 @@ fn sentences(text: &str) -> impl Iterator<Item = (usize, usize)> {
     ends.into_iter()
 }
 
-/// A sentence that only leads to what follows.
-fn announces(sentence: &str) -> bool {
+/// Returns true if the sentence only introduces the text after it.
+fn introduces(sentence: &str) -> bool {
     sentence.trim_end().ends_with([':', '-', '>', '=', ',', '(', '{', '['])
 }
 
-/// Words that name a failure and tell nothing of it.
+/// Returns true if the text consists of words that name a failure without describing it.
 fn is_generic(text: &str) -> bool {
     const WORDS: &[&str] = &[
         "a",
@@ -106,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn clean_sentences_in_front_stay() {
+    fn leading_clean_sentences_are_kept() {
         assert_eq!(lead("The order is locked. DIRT at x"), Some("The order is locked."));
         assert_eq!(lead("Error: You may not see this\n    at DIRT"), Some("You may not see this"));
         assert_eq!(lead("주문이 잠겨 있습니다. DIRT"), Some("주문이 잠겨 있습니다."));
     }
 
     #[test]
-    fn what_says_nothing_goes() {
+    fn uninformative_leads_are_dropped() {
         for text in
             ["DIRT. The order is locked.", "An unexpected error occurred. DIRT", "The cause was:\nDIRT", "Oops. DIRT", "Locked by DIRT", ""]
         {
@@ -123,7 +125,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn the_rest_is_a_part_and_clean(text in "[a-zDIRT .\\n:\u{ac00}]{0,60}") {
+        fn lead_is_a_clean_part_of_the_text(text in "[a-zDIRT .\\n:\u{ac00}]{0,60}") {
             if let Some(lead) = lead(&text) {
                 proptest::prop_assert!(text.contains(lead) && !lead.contains("DIRT"));
             }

@@ -1,22 +1,22 @@
-//! Finds which of some thousand strings stand where in a text, in one pass and without regard to ASCII case.
+//! Finds the occurrences of several thousand strings in a text, in one pass and without regard to ASCII case.
 //!
-//! Three bytes of a string (its rarest), in a folded alphabet of 64 letters, are a number of 18 bits; a set of such numbers is 32 KiB and
-//! stays in the first cache. A text is read at about a nanosecond a byte whatever it holds, where an automaton over all strings would take
-//! megabytes. Knows nothing of patterns.
+//! The rarest three bytes of a string are its anchor. In a folded alphabet of 64 letters, an anchor is a number of 18 bits, and a set of
+//! such numbers takes 32 KiB and stays in the L1 cache. Every text takes about one nanosecond per byte, whereas an automaton over all
+//! strings would take megabytes. Knows nothing of patterns.
 
 use std::ops::ControlFlow;
 
-/// Letters of the folded alphabet.
+/// The number of letters in the folded alphabet.
 const LETTERS: usize = 64;
-/// Numbers of three letters.
+/// The number of sequences of three letters.
 const TRIPLES: usize = LETTERS * LETTERS * LETTERS;
 
-/// Strings to find. Their numbers are those of the list they were made of.
+/// A set of strings. The number of a string is its index in the list from which the set was made.
 pub(super) struct Strings {
     fold: [u8; 256],
-    /// Triples that begin a string, or begin with a shorter one.
-    begins: Box<[u64; TRIPLES / 64]>,
-    /// Numbers of strings in the order of their first letters, and where those of each beginning are.
+    /// The triples that are the anchor of a string, or start with an anchor of one or two bytes.
+    starts: Box<[u64; TRIPLES / 64]>,
+    /// The numbers of the strings, sorted by anchor, and the range of each anchor in them.
     singles: Vec<Range16>,
     pairs: Vec<Range16>,
     triples: Triples,
@@ -26,39 +26,39 @@ pub(super) struct Strings {
 
 type Range16 = (u16, u16);
 
-/// The strings of each triple, found by counting the triples before it.
+/// The strings with each anchor of three letters. The index of a range is the number of smaller triples in the set.
 #[derive(Default)]
 struct Triples {
     set: Vec<u64>,
-    /// Triples before each word of the set.
+    /// The number of triples before each word of the set.
     before: Vec<u16>,
     ranges: Vec<Range16>,
 }
 
 impl Strings {
-    /// Takes strings in lower case, none of them empty, each with the place of the three bytes (or what is there of them) by which it is
-    /// found. There may be 65,535 of at most 255 bytes.
+    /// Makes a set of at most 65,535 strings of at most 255 bytes. Each is in lower case, not empty, and comes with the offset of its
+    /// anchor, which is shorter than three bytes only at the end of the string.
     pub(super) fn new(strings: Vec<(Vec<u8>, usize)>) -> Self {
         let fold = fold();
-        let mut made = Self {
+        let mut set = Self {
             fold,
-            begins: Box::new([0; TRIPLES / 64]),
+            starts: Box::new([0; TRIPLES / 64]),
             singles: vec![(0, 0); LETTERS],
             pairs: vec![(0, 0); LETTERS * LETTERS],
             triples: Triples { set: vec![0; TRIPLES / 64], ..Triples::default() },
             order: (0..strings.len() as u16).collect(),
-            strings: strings.into_iter().map(|(string, place)| (string.into_boxed_slice(), place as u8)).collect(),
+            strings: strings.into_iter().map(|(string, anchor)| (string.into_boxed_slice(), anchor as u8)).collect(),
         };
-        let beginning = |(string, place): &(Box<[u8]>, u8)| {
-            let bytes = &string[usize::from(*place)..];
+        let anchor_of = |(string, anchor): &(Box<[u8]>, u8)| {
+            let bytes = &string[usize::from(*anchor)..];
             (bytes.len().min(3), bytes.iter().take(3).fold(0, |number, byte| number * LETTERS + usize::from(fold[usize::from(*byte)])))
         };
-        let strings = &made.strings;
-        made.order.sort_by_key(|at| beginning(&strings[usize::from(*at)]));
+        let strings = &set.strings;
+        set.order.sort_by_key(|at| anchor_of(&strings[usize::from(*at)]));
         let mut from = 0;
-        while from < made.order.len() {
-            let (length, number) = beginning(&made.strings[usize::from(made.order[from])]);
-            let same = made.order[from..].iter().take_while(|at| beginning(&made.strings[usize::from(**at)]) == (length, number)).count();
+        while from < set.order.len() {
+            let (length, number) = anchor_of(&set.strings[usize::from(set.order[from])]);
+            let same = set.order[from..].iter().take_while(|at| anchor_of(&set.strings[usize::from(**at)]) == (length, number)).count();
             let range = (from as u16, (from + same) as u16);
             let (span, shift) = match length {
                 1 => (LETTERS * LETTERS, 12),
@@ -66,30 +66,30 @@ impl Strings {
                 _ => (1, 0),
             };
             for triple in (number << shift)..(number << shift) + span {
-                made.begins[triple / 64] |= 1 << (triple % 64);
+                set.starts[triple / 64] |= 1 << (triple % 64);
             }
             match length {
-                1 => made.singles[number] = range,
-                2 => made.pairs[number] = range,
+                1 => set.singles[number] = range,
+                2 => set.pairs[number] = range,
                 _ => {
-                    made.triples.set[number / 64] |= 1 << (number % 64);
-                    made.triples.ranges.push(range);
+                    set.triples.set[number / 64] |= 1 << (number % 64);
+                    set.triples.ranges.push(range);
                 }
             }
             from += same;
         }
         let mut before = 0;
-        for word in &made.triples.set {
-            made.triples.before.push(before);
+        for word in &set.triples.set {
+            set.triples.before.push(before);
             before += word.count_ones() as u16;
         }
-        made
+        set
     }
 
-    /// Bytes of a string from its place on.
-    pub(super) fn rest(&self, string: u16) -> usize {
-        let (own, place) = &self.strings[usize::from(string)];
-        own.len() - usize::from(*place)
+    /// Returns the number of bytes of a string from its anchor on.
+    pub(super) fn len_from_anchor(&self, string: u16) -> usize {
+        let (bytes, anchor) = &self.strings[usize::from(string)];
+        bytes.len() - usize::from(*anchor)
     }
 
     #[cfg(test)]
@@ -97,38 +97,38 @@ impl Strings {
         self.strings.iter().map(|(string, _)| &**string)
     }
 
-    /// Tells of every string in the text: where its place is and its number, in the order of these places.
-    pub(super) fn each<B>(&self, text: &[u8], mut found: impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
-        let (fold, begins) = (&self.fold, &*self.begins);
+    /// Calls `found` for each occurrence of a string with the position of its anchor and its number, in the order of the positions.
+    pub(super) fn for_each_match<B>(&self, text: &[u8], mut found: impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
+        let (fold, starts) = (&self.fold, &*self.starts);
         let next = |number: usize, letter: u8| (number * LETTERS + usize::from(letter)) % TRIPLES;
-        let is_there = |number: usize| begins[number / 64] >> (number % 64) & 1 == 1;
-        let (first, rest) = text.split_at(text.len().min(2));
+        let may_start = |number: usize| starts[number / 64] >> (number % 64) & 1 == 1;
+        let (first, tail) = text.split_at(text.len().min(2));
         let mut number = first.iter().fold(0, |number, byte| next(number, fold[usize::from(*byte)]));
-        for (start, byte) in rest.iter().enumerate() {
+        for (start, byte) in tail.iter().enumerate() {
             number = next(number, fold[usize::from(*byte)]);
-            if is_there(number) {
-                self.all_at(text, start, number, &mut found)?;
+            if may_start(number) {
+                self.report_at(text, start, number, &mut found)?;
             }
         }
-        // The last places have fewer bytes than three: the letter of no string fills them up.
+        // The last positions have fewer than three bytes left. Letter 0 fills the rest; `matches_at` rejects false candidates.
         if first.len() == 1 {
             number = next(number, 0);
         }
-        for start in rest.len()..text.len() {
+        for start in tail.len()..text.len() {
             number = next(number, 0);
-            if is_there(number) {
-                self.all_at(text, start, number, &mut found)?;
+            if may_start(number) {
+                self.report_at(text, start, number, &mut found)?;
             }
         }
         ControlFlow::Continue(())
     }
 
-    /// Tells of the strings whose place is here.
+    /// Calls `found` for the strings whose anchor is at `at`.
     #[inline(never)]
-    fn all_at<B>(&self, text: &[u8], at: usize, number: usize, found: &mut impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
+    fn report_at<B>(&self, text: &[u8], at: usize, number: usize, found: &mut impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
         for (from, to) in [self.singles[number / (LETTERS * LETTERS)], self.pairs[number / LETTERS], self.triples.of(number)] {
             for string in &self.order[usize::from(from)..usize::from(to)] {
-                if self.stands(*string, text, at) {
+                if self.matches_at(*string, text, at) {
                     found(at, *string)?;
                 }
             }
@@ -136,12 +136,12 @@ impl Strings {
         ControlFlow::Continue(())
     }
 
-    /// Does this string stand in the text with its place at `at`?
-    fn stands(&self, string: u16, text: &[u8], at: usize) -> bool {
-        let (own, place) = &self.strings[usize::from(string)];
-        let first = at.checked_sub(usize::from(*place));
-        let part = first.and_then(|first| text.get(first..first + own.len()));
-        part.is_some_and(|part| part.eq_ignore_ascii_case(own))
+    /// Returns true if this string occurs in the text with its anchor at `at`.
+    fn matches_at(&self, string: u16, text: &[u8], at: usize) -> bool {
+        let (bytes, anchor) = &self.strings[usize::from(string)];
+        let first = at.checked_sub(usize::from(*anchor));
+        let part = first.and_then(|first| text.get(first..first + bytes.len()));
+        part.is_some_and(|part| part.eq_ignore_ascii_case(bytes))
     }
 }
 
@@ -156,7 +156,7 @@ impl Triples {
     }
 }
 
-/// Letters of bytes: those that strings hold often have one of their own, the others share.
+/// Returns the letter of each byte. Bytes that are common in strings have a letter each; the others share one.
 fn fold() -> [u8; 256] {
     let mut fold = [0; 256];
     for (at, letter) in fold.iter_mut().enumerate() {
@@ -182,10 +182,10 @@ mod tests {
     use super::*;
 
     fn found(strings: &[&str], text: &str) -> Vec<(usize, u16)> {
-        let place = |string: &str| string.len().saturating_sub(3).min(2);
-        let strings = Strings::new(strings.iter().map(|string| (string.as_bytes().to_vec(), place(string))).collect());
+        let anchor = |string: &str| string.len().saturating_sub(3).min(2);
+        let strings = Strings::new(strings.iter().map(|string| (string.as_bytes().to_vec(), anchor(string))).collect());
         let mut all = Vec::new();
-        let done: ControlFlow<()> = strings.each(text.as_bytes(), |at, string| {
+        let done: ControlFlow<()> = strings.for_each_match(text.as_bytes(), |at, string| {
             all.push((at, string));
             ControlFlow::Continue(())
         });
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_of_any_length_are_found_at_their_places() {
+    fn strings_of_any_length_are_found_at_their_anchors() {
         assert_eq!(found(&["::", "a", "at line", "lin"], "x::A at LINE"), [(1, 0), (3, 1), (5, 1), (7, 2), (8, 3)]);
         assert_eq!(found(&["abc"], "ab"), []);
         assert_eq!(found(&["a"], ""), []);
@@ -203,7 +203,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn each_is_found_wherever_it_stands(strings in proptest::collection::btree_set("[ab:_{ ]{1,5}", 1..12), text in "[aAb:_{\\[ \u{e4}]{0,40}") {
+        fn every_occurrence_is_found(strings in proptest::collection::btree_set("[ab:_{ ]{1,5}", 1..12), text in "[aAb:_{\\[ \u{e4}]{0,40}") {
             let strings: Vec<&str> = strings.iter().map(String::as_str).collect();
             let mut expected: Vec<(usize, u16)> = Vec::new();
             let lower = text.to_ascii_lowercase();

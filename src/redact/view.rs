@@ -1,96 +1,96 @@
-//! What a reader would see: escapes and markup undone, each byte still knowing where it stood in the source.
+//! Views of a text: decode escapes and remove markup, and map each byte to its position in the source.
 //!
-//! A trace hides behind JSON escapes (twice, when JSON was put into JSON), entities and tags; undone, one set of rules
-//! finds it everywhere. These are lenient views for searching, never parsers: what they take for a tag or a string need
-//! not be one, and nothing is decided by them but where to look.
+//! JSON escapes (twice, if JSON holds JSON as a string), entities and tags can conceal a trace. With these removed, one set of rules finds
+//! it everywhere. The views are lenient and used for searching only. They are not parsers, and may take other text for a tag or a string.
+//! This file knows no rule.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::{memchr, memchr2};
 
-/// The longest thing between `<` and `>` that is taken for a tag, in bytes.
+/// The maximum distance from `<` to `>` of a tag, in bytes.
 const MAX_TAG: usize = 8 * 1024;
-/// The longest entity, in bytes.
+/// The maximum length of an entity, in bytes.
 const MAX_ENTITY: usize = 12;
 
-/// A text, and where each of its bytes stood.
+/// A text, and the source position of each of its bytes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View<'t> {
     pub(super) text: Cow<'t, [u8]>,
-    places: Places,
+    source_map: SourceMap,
 }
 
-/// Source bytes of each byte of a view.
+/// Maps the bytes of a view to byte ranges of the source.
 #[derive(Clone, Debug, Default)]
-enum Places {
-    /// Nobody will ask.
+enum SourceMap {
+    /// Positions are not tracked.
     #[default]
-    Unknown,
-    /// They are the same.
-    Same,
-    /// One by one. A byte of no source (a line end put in) has none.
-    Each(Vec<(u32, u32)>),
+    Untracked,
+    /// The view is the source.
+    Identity,
+    /// The source range of each byte, which is empty for a line end that the view inserts.
+    Bytes(Vec<(u32, u32)>),
 }
 
 impl<'t> View<'t> {
-    /// The source itself, to be searched only. Sources beyond 4 GiB are cut there.
+    /// Returns the source as a view that does not track positions. Truncates a source at 4 GiB.
     pub(super) fn of(source: &'t [u8]) -> Self {
-        Self { text: Cow::Borrowed(&source[..source.len().min(u32::MAX as usize)]), places: Places::Unknown }
+        Self { text: Cow::Borrowed(&source[..source.len().min(u32::MAX as usize)]), source_map: SourceMap::Untracked }
     }
 
-    /// The source itself; views made of it know the places of their bytes, at a cost.
+    /// Returns the source as a view that tracks positions, which costs time and memory in the views made of it.
     pub(super) fn mapped(source: &'t [u8]) -> Self {
-        Self { places: Places::Same, ..Self::of(source) }
+        Self { source_map: SourceMap::Identity, ..Self::of(source) }
     }
 
     fn derived(&self) -> View<'static> {
-        let places = match &self.places {
-            Places::Unknown => Places::Unknown,
-            Places::Same | Places::Each(_) => Places::Each(Vec::with_capacity(self.text.len())),
+        let source_map = match &self.source_map {
+            SourceMap::Untracked => SourceMap::Untracked,
+            SourceMap::Identity | SourceMap::Bytes(_) => SourceMap::Bytes(Vec::with_capacity(self.text.len())),
         };
-        View { text: Cow::Owned(Vec::with_capacity(self.text.len())), places }
+        View { text: Cow::Owned(Vec::with_capacity(self.text.len())), source_map }
     }
 
-    fn place(&self, at: usize) -> (u32, u32) {
-        match &self.places {
-            Places::Each(places) => places.get(at).copied().unwrap_or_default(),
-            Places::Unknown | Places::Same => (at as u32, at as u32 + 1),
+    fn source_range(&self, at: usize) -> (u32, u32) {
+        match &self.source_map {
+            SourceMap::Bytes(source_map) => source_map.get(at).copied().unwrap_or_default(),
+            SourceMap::Untracked | SourceMap::Identity => (at as u32, at as u32 + 1),
         }
     }
 
-    /// Adds bytes of another view as they are.
+    /// Appends bytes of another view unchanged.
     fn push_run(&mut self, source: &View<'_>, range: Range<usize>) {
-        if let Places::Each(places) = &mut self.places {
-            places.extend(range.clone().map(|at| source.place(at)));
+        if let SourceMap::Bytes(source_map) = &mut self.source_map {
+            source_map.extend(range.clone().map(|at| source.source_range(at)));
         }
         self.text.to_mut().extend_from_slice(&source.text[range]);
     }
 
-    /// Adds text that stands for `range` of another view.
+    /// Appends bytes that replace `range` of another view.
     fn push(&mut self, bytes: &[u8], source: &View<'_>, range: Range<usize>) {
-        if let Places::Each(places) = &mut self.places {
-            let place = (source.place(range.start).0, source.place(range.end.saturating_sub(1)).1);
-            places.extend(bytes.iter().map(|_| place));
+        if let SourceMap::Bytes(source_map) = &mut self.source_map {
+            let source_range = (source.source_range(range.start).0, source.source_range(range.end.saturating_sub(1)).1);
+            source_map.extend(bytes.iter().map(|_| source_range));
         }
         self.text.to_mut().extend_from_slice(bytes);
     }
 
-    /// Adds a line end that stands nowhere.
+    /// Appends a line end that has no source.
     fn break_line(&mut self) {
         if self.text.last().is_some_and(|last| *last != b'\n') {
             self.text.to_mut().push(b'\n');
-            if let Places::Each(places) = &mut self.places {
-                places.push((0, 0));
+            if let SourceMap::Bytes(source_map) = &mut self.source_map {
+                source_map.push((0, 0));
             }
         }
     }
 
-    /// Source ranges of a range of this view, in order and merged; what markup stood between stays out of them.
+    /// Returns the source ranges of a range of this view, in order and merged. Removed markup in between is not part of them.
     pub(super) fn sources(&self, range: Range<usize>) -> Vec<Range<usize>> {
-        let Places::Each(places) = &self.places else { return if range.is_empty() { Vec::new() } else { vec![range] } };
+        let SourceMap::Bytes(source_map) = &self.source_map else { return if range.is_empty() { Vec::new() } else { vec![range] } };
         let mut found: Vec<Range<usize>> = Vec::new();
-        for (start, end) in places[range].iter().filter(|(start, end)| end > start) {
+        for (start, end) in source_map[range].iter().filter(|(start, end)| end > start) {
             let (start, end) = (*start as usize, *end as usize);
             match found.last_mut() {
                 Some(last) if start <= last.end => last.end = last.end.max(end),
@@ -100,7 +100,7 @@ impl<'t> View<'t> {
         found
     }
 
-    /// The contents of strings in double quotes, one a line.
+    /// Returns the contents of the double-quoted strings with their escapes decoded, one per line.
     pub(super) fn strings(&self) -> View<'static> {
         let mut out = self.derived();
         let (mut at, mut inside) = (0, false);
@@ -124,7 +124,7 @@ impl<'t> View<'t> {
         out
     }
 
-    /// Backslash escapes undone wherever they stand.
+    /// Returns the text with all backslash escapes decoded.
     pub(super) fn unescaped(&self) -> View<'static> {
         let mut out = self.derived();
         let mut at = 0;
@@ -138,7 +138,7 @@ impl<'t> View<'t> {
         out
     }
 
-    /// Tags gone (those that end a line become one) and entities undone.
+    /// Returns the text without tags and with entities decoded. A block-level tag becomes a line end.
     pub(super) fn visible(&self) -> View<'static> {
         let mut out = self.derived();
         let mut at = 0;
@@ -171,8 +171,8 @@ impl<'t> View<'t> {
         out
     }
 
-    /// What tags hold (names and values of attributes) with entities undone, one tag a line: what a reader of the source sees, and a
-    /// program that asks for the value. Tags without entities stand in the source as they are.
+    /// Returns the contents of tags (names and values of attributes) with entities decoded, one tag per line, as a program that reads the
+    /// attribute sees them. Omits tags without entities, which the rules can match in the source.
     pub(super) fn attributes(&self) -> View<'static> {
         let mut out = self.derived();
         let mut at = 0;
@@ -201,13 +201,13 @@ impl<'t> View<'t> {
         out
     }
 
-    /// Are there backslash escapes that hide something?
+    /// Returns true if there are backslash escapes that may conceal text.
     pub(super) fn has_escapes(&self) -> bool {
         let mut pairs = self.text.windows(2);
         pairs.any(|pair| pair[0] == b'\\' && matches!(pair[1], b'n' | b't' | b'r' | b'"' | b'u' | b'x' | b'/' | b'\\'))
     }
 
-    /// Are there tags or entities?
+    /// Returns true if there are tags or entities.
     pub(super) fn has_markup(&self) -> bool {
         self.text.windows(2).any(|pair| match pair[0] {
             b'<' => pair[1].is_ascii_alphabetic() || matches!(pair[1], b'/' | b'!'),
@@ -217,7 +217,7 @@ impl<'t> View<'t> {
     }
 }
 
-/// Up to four bytes that an escape stands for.
+/// The one to four bytes that an escape decodes to.
 #[derive(Clone, Copy)]
 struct Escaped([u8; 4], usize);
 
@@ -237,7 +237,7 @@ impl Escaped {
     }
 }
 
-/// What the escape at the start stands for, and its length in the text.
+/// Decodes the escape at the start, and returns its length in the text.
 fn escape(text: &[u8]) -> (Escaped, usize) {
     match text.get(1) {
         Some(b'n' | b'r') => (Escaped::one(b'\n'), 2),
@@ -250,7 +250,7 @@ fn escape(text: &[u8]) -> (Escaped, usize) {
         Some(b'u') => {
             let code = text.get(2..6).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u32::from_str_radix(hex, 16).ok());
             match code {
-                // Half of a pair stands for no character: what it belongs to is no letter of any rule.
+                // A lone surrogate is not a character, and no rule depends on the character that it is a part of.
                 Some(code) => (Escaped::character(char::from_u32(code).unwrap_or('\u{fffd}')), 6),
                 None => (Escaped::one(b'\\'), 1),
             }
@@ -259,7 +259,7 @@ fn escape(text: &[u8]) -> (Escaped, usize) {
     }
 }
 
-/// Length of the tag or comment opening at the start, and what it does.
+/// Returns the length of the tag or comment opening at the start, and its type.
 fn tag(text: &[u8]) -> Option<(usize, Element)> {
     let opens = text.get(1).is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, b'/' | b'!'));
     if text.starts_with(b"<!--") {
@@ -271,20 +271,19 @@ fn tag(text: &[u8]) -> Option<(usize, Element)> {
     Some((end + 1, element))
 }
 
-/// How an element changes what a reader sees.
+/// The effect of an element on the visible text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Element {
-    /// Within a line.
+    /// It is within a line.
     Inline,
     /// It ends a line.
     Block,
 }
 
-/// The longest name of an element that is known, in bytes.
+/// The maximum length of a known element name, in bytes.
 const MAX_NAME: usize = 10;
 
-/// The element of this name; `None` for what HTML does not have: `<module>`, `<anonymous>` and generics are text that nobody
-/// escaped.
+/// Returns the type of the element, or `None` if HTML has no such element: `<module>`, `<anonymous>` and generics are unescaped text.
 fn element(name: &[u8]) -> Option<Element> {
     let bare = name.strip_prefix(b"/").unwrap_or(name);
     let bare = bare.strip_suffix(b"/").unwrap_or(bare);
@@ -306,7 +305,7 @@ fn element(name: &[u8]) -> Option<Element> {
     }
 }
 
-/// The character that the entity at the start stands for, and its length.
+/// Decodes the entity at the start, and returns its length.
 fn entity(text: &[u8]) -> Option<(char, usize)> {
     let end = text.iter().take(MAX_ENTITY).position(|b| *b == b';')?;
     let known = match &text[1..end] {
@@ -337,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_and_nested_strings_are_seen_through() {
+    fn escapes_of_nested_strings_are_decoded() {
         let source = br#"{"a":"x\n\tat b","c":"{\"d\":\"e\\n f\"}"}"#;
         let view = View::mapped(source).strings();
         assert_eq!(text(&view), "a\nx\n\tat b\nc\n{\"d\":\"e\\n f\"}\n");
@@ -345,13 +344,13 @@ mod tests {
     }
 
     #[test]
-    fn tags_and_entities_are_seen_through() {
+    fn tags_are_removed_and_entities_are_decoded() {
         let view = View::mapped(b"<p>File &quot;<b>a.py</b>&quot;, line 3<br>in &lt;module&gt; &#x27;x&#39; a < b ~ <module>");
         assert_eq!(text(&view.visible()), "File \"a.py\", line 3\nin <module> 'x' a < b ~ <module>");
     }
 
     #[test]
-    fn every_part_knows_its_source() {
+    fn ranges_map_to_their_source() {
         let source = b"<p>a&amp;<i>b</i></p>";
         let view = View::mapped(source).visible();
         assert_eq!(text(&view), "a&b\n");
@@ -360,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_attributes_hide_is_seen() {
+    fn entities_in_attributes_are_decoded() {
         let view = View::mapped(b"<a title=\"x&#32;&quot;y&quot;\" b='c'>t &amp; u<i>v</i><?x y=\"&lt;z\"?> 1 < 2 & 3 > 2").attributes();
         assert_eq!(text(&view), "a title=\"x \"y\"\" b='c'\n?x y=\"<z\"?\n");
         assert_eq!(text(&View::mapped(br"a\x2fb\xzz").unescaped()), r"a/b\xzz");
@@ -376,7 +375,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn places_stay_within_the_source(source in "[<>a-z/&;\\\\\"nu0-9 \u{e4}]{0,80}") {
+        fn source_ranges_stay_within_the_source(source in "[<>a-z/&;\\\\\"nu0-9 \u{e4}]{0,80}") {
             let raw = View::mapped(source.as_bytes());
             for view in [raw.strings(), raw.unescaped(), raw.visible(), raw.strings().unescaped().visible(), raw.attributes()] {
                 for range in view.sources(0..view.text.len()) {

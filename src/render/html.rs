@@ -1,13 +1,13 @@
-//! A plain, accessible page: no script, no external resource, readable without style.
+//! The HTML shape: an accessible page without scripts and external resources, readable without its style. Knows no other shape.
 
 use super::values::PageWords;
 use crate::envelope::Envelope;
 
-/// The page of an error.
+/// Renders the page of an error.
 pub(super) fn page(e: &Envelope, words: PageWords<'_>) -> Vec<u8> {
     let status = e.status.as_u16();
     let title = e.status.canonical_reason().unwrap_or("Error");
-    let lang = &e.spoken;
+    let lang = &e.negotiated_language;
     let mut page = format!(
         "<!doctype html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <meta name=\"robots\" content=\"noindex\">\n<title>{status} {title}</title>\n\
@@ -34,7 +34,7 @@ pub(super) fn page(e: &Envelope, words: PageWords<'_>) -> Vec<u8> {
     page.into_bytes()
 }
 
-/// For text and for quoted attributes.
+/// Escapes a value for text and quoted attributes.
 fn escape(text: &str) -> std::borrow::Cow<'_, str> {
     html_escape::encode_safe(text)
 }
@@ -42,7 +42,7 @@ fn escape(text: &str) -> std::borrow::Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn markup_is_text() {
+    fn markup_is_escaped() {
         assert_eq!(super::escape("<a href='x'>&\""), "&lt;a href=&#x27;x&#x27;&gt;&amp;&quot;");
     }
 }

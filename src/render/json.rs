@@ -1,14 +1,14 @@
-//! The JSON shapes: envelope, problem (RFC 9457), flat. Keys come in a fixed order; strings are escaped.
+//! The JSON shapes: envelope, problem (RFC 9457) and flat. Members have a fixed order, and strings are escaped. Knows no other shape.
 
 use super::values::phrase;
 use crate::envelope::{Debug, Envelope};
 use crate::failure::ViolatedPolicy;
 use crate::write::{self, json_string as string};
 
-/// Most objects are shorter, in bytes.
-const USUAL: usize = 384;
+/// The initial capacity of an object, in bytes. Most objects are shorter.
+const TYPICAL_LEN: usize = 384;
 
-/// Writes one JSON object, comma by comma.
+/// Writes one JSON object, member by member.
 pub(super) struct Object {
     out: Vec<u8>,
     first: bool,
@@ -16,12 +16,12 @@ pub(super) struct Object {
 
 impl Object {
     pub(super) fn new() -> Self {
-        let mut out = Vec::with_capacity(USUAL);
+        let mut out = Vec::with_capacity(TYPICAL_LEN);
         out.push(b'{');
         Self { out, first: true }
     }
 
-    /// Begins a member whose name is ours: it needs no escape.
+    /// Starts a member with a constant name, which needs no escape.
     fn key(&mut self, name: &'static str) -> &mut Vec<u8> {
         self.comma();
         self.out.push(b'"');
@@ -49,15 +49,15 @@ impl Object {
         self.key(name).extend_from_slice(value);
     }
 
-    /// A member whose name is not ours.
-    fn raw_under(&mut self, name: &str, value: &[u8]) {
+    /// Adds a member with an arbitrary name, which is escaped.
+    fn raw_with_name(&mut self, name: &str, value: &[u8]) {
         self.comma();
         string(&mut self.out, name);
         self.out.push(b':');
         self.out.extend_from_slice(value);
     }
 
-    pub(super) fn end(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         self.out.push(b'}');
         self.out
     }
@@ -81,12 +81,12 @@ pub(super) fn quoted(value: &str) -> Vec<u8> {
     out
 }
 
-/// A list of values that are written already.
-pub(super) fn string_list(items: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+/// Returns an array of JSON values.
+pub(super) fn array(items: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
     list(items.into_iter())
 }
 
-/// Contract section 3.
+/// Renders the envelope format (contract section 3).
 pub(super) fn envelope(e: &Envelope) -> Vec<u8> {
     let mut error = Object::new();
     error.text("code", &e.code);
@@ -94,69 +94,69 @@ pub(super) fn envelope(e: &Envelope) -> Vec<u8> {
     if let Some(details) = details(e) {
         error.raw("details", &details);
     }
-    let mut whole = Object::new();
-    whole.raw("error", &error.end());
-    whole.number("statusCode", u64::from(e.status.as_u16()));
-    whole.text("timestamp", &super::values::timestamp(e.timestamp));
-    whole.text("requestId", e.request_id.as_str());
-    whole.text("method", e.method.as_str());
-    whole.text("path", &e.path);
-    debug_into(&mut whole, e);
-    whole.end()
+    let mut root = Object::new();
+    root.raw("error", &error.finish());
+    root.number("statusCode", u64::from(e.status.as_u16()));
+    root.text("timestamp", &super::values::timestamp(e.timestamp));
+    root.text("requestId", e.request_id.as_str());
+    root.text("method", e.method.as_str());
+    root.text("path", &e.path);
+    append_debug(&mut root, e);
+    root.finish()
 }
 
-/// One flat object.
+/// Renders the flat format.
 pub(super) fn flat(e: &Envelope) -> Vec<u8> {
-    let mut whole = Object::new();
-    whole.number("statusCode", u64::from(e.status.as_u16()));
-    whole.text("error", phrase(e));
-    whole.text("message", e.message.as_str());
-    whole.text("code", &e.code);
-    whole.text("timestamp", &super::values::timestamp(e.timestamp));
-    whole.text("path", &e.path);
-    whole.text("method", e.method.as_str());
-    whole.text("requestId", e.request_id.as_str());
+    let mut root = Object::new();
+    root.number("statusCode", u64::from(e.status.as_u16()));
+    root.text("error", phrase(e));
+    root.text("message", e.message.as_str());
+    root.text("code", &e.code);
+    root.text("timestamp", &super::values::timestamp(e.timestamp));
+    root.text("path", &e.path);
+    root.text("method", e.method.as_str());
+    root.text("requestId", e.request_id.as_str());
     if let Some(details) = details(e) {
-        whole.raw("details", &details);
+        root.raw("details", &details);
     }
-    debug_into(&mut whole, e);
-    whole.end()
+    append_debug(&mut root, e);
+    root.finish()
 }
 
-/// RFC 9457 3.1, with the extensions of the contract.
+/// Renders a problem document (RFC 9457 3.1) with the extensions of the contract.
 pub(super) fn problem(e: &Envelope) -> Vec<u8> {
-    let mut whole = Object::new();
-    whole.text("type", e.problem_type.as_deref().unwrap_or("about:blank"));
-    whole.text("title", phrase(e));
-    whole.number("status", u64::from(e.status.as_u16()));
-    whole.text("detail", e.message.as_str());
+    let mut root = Object::new();
+    root.text("type", e.problem_type.as_deref().unwrap_or("about:blank"));
+    root.text("title", phrase(e));
+    root.number("status", u64::from(e.status.as_u16()));
+    root.text("detail", e.message.as_str());
     if is_uuid(e.request_id.as_str()) {
-        whole.text("instance", &format!("urn:uuid:{}", e.request_id.as_str()));
+        root.text("instance", &format!("urn:uuid:{}", e.request_id.as_str()));
     }
-    whole.text("code", &e.code);
-    whole.text("requestId", e.request_id.as_str());
+    root.text("code", &e.code);
+    root.text("requestId", e.request_id.as_str());
     if !e.fields.is_empty() {
         let errors = e.fields.iter().flat_map(|(path, texts)| texts.iter().map(move |text| (path, text)));
-        whole.raw("errors", &list(errors.map(|(path, text)| field_problem(path, text.as_str()))));
+        root.raw("errors", &list(errors.map(|(path, text)| field_problem(path, text.as_str()))));
     }
     if let Some(seconds) = e.retry_after {
-        whole.number("retryAfterSeconds", seconds);
+        root.number("retryAfterSeconds", seconds);
     }
     if !e.violated.is_empty() {
-        whole.raw("violatedPolicies", &violated(&e.violated));
+        root.raw("violatedPolicies", &violated(&e.violated));
     }
-    debug_into(&mut whole, e);
-    whole.end()
+    append_debug(&mut root, e);
+    root.finish()
 }
 
 fn field_problem(path: &str, text: &str) -> Vec<u8> {
     let mut error = Object::new();
     error.text("detail", text);
     error.text("pointer", &pointer(path));
-    error.end()
+    error.finish()
 }
 
-/// `items[0].qty` -> `#/items/0/qty` (RFC 6901 6).
+/// Converts a path to a JSON pointer (RFC 6901 6): `items[0].qty` becomes `#/items/0/qty`.
 fn pointer(path: &str) -> String {
     let mut out = String::from("#");
     for segment in path.split(['.', '[']).map(|s| s.trim_end_matches(']')).filter(|s| !s.is_empty()) {
@@ -170,7 +170,7 @@ fn is_uuid(id: &str) -> bool {
     id.len() == 36 && id.bytes().enumerate().all(|(at, b)| if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
 }
 
-/// The `details` object, if there is anything to say.
+/// Returns the `details` object, or `None` if it would be empty.
 pub(super) fn details(e: &Envelope) -> Option<Vec<u8>> {
     let mut details = Object::new();
     if !e.fields.is_empty() {
@@ -182,31 +182,31 @@ pub(super) fn details(e: &Envelope) -> Option<Vec<u8>> {
     if !e.violated.is_empty() {
         details.raw("violatedPolicies", &violated(&e.violated));
     }
-    (!details.first).then(|| details.end())
+    (!details.first).then(|| details.finish())
 }
 
-/// Field path to its messages.
+/// Returns an object of field paths to their messages.
 pub(super) fn fields(e: &Envelope) -> Vec<u8> {
     let mut fields = Object::new();
     for (path, texts) in &e.fields {
-        fields.raw_under(path, &list(texts.iter().map(|text| quoted(text.as_str()))));
+        fields.raw_with_name(path, &list(texts.iter().map(|text| quoted(text.as_str()))));
     }
-    fields.end()
+    fields.finish()
 }
 
 fn violated(policies: &[ViolatedPolicy]) -> Vec<u8> {
     list(policies.iter().map(|policy| {
-        let mut one = Object::new();
-        one.text("name", &policy.name);
-        one.number("limit", u64::from(policy.limit));
-        one.number("windowSeconds", policy.window);
-        one.end()
+        let mut object = Object::new();
+        object.text("name", &policy.name);
+        object.number("limit", u64::from(policy.limit));
+        object.number("windowSeconds", policy.window);
+        object.finish()
     }))
 }
 
-pub(super) fn debug_into(whole: &mut Object, e: &Envelope) {
+pub(super) fn append_debug(root: &mut Object, e: &Envelope) {
     if let Some(debug) = &e.debug {
-        whole.raw("debug", &debug_object(debug));
+        root.raw("debug", &debug_object(debug));
     }
 }
 
@@ -228,7 +228,7 @@ pub(super) fn debug_object(d: &Debug) -> Vec<u8> {
     for (name, value) in foreign.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
         debug.text(name, value.as_str());
     }
-    debug.end()
+    debug.finish()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Renders errors: an [`Envelope`] and a shape in, headers and bytes out.
+//! Renders an [`Envelope`] in a shape to headers and a body.
 //!
-//! Every value is escaped for its place. Decides nothing: which values a client may see was decided before.
+//! Every value is escaped for its context. This module makes no policy decisions: the envelope already holds only values that the client
+//! may see.
 
 mod html;
 mod json;
@@ -21,16 +22,16 @@ use negotiate::Shape;
 pub use template::{Template, TemplateError};
 pub use values::PageWords;
 
-/// A written answer.
+/// A rendered error response.
 #[derive(Debug)]
 pub struct Rendered {
     /// The body.
     pub body: Vec<u8>,
-    /// `Content-Type`.
+    /// The `Content-Type`.
     pub content_type: Cow<'static, str>,
-    /// More headers of the shape.
+    /// Additional headers of the shape.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The status is told in the headers; HTTP itself succeeded (gRPC).
+    /// Whether the HTTP status is 200, because the headers carry the status of the call (gRPC).
     pub succeeds: bool,
 }
 
@@ -44,11 +45,11 @@ impl Rendered {
     }
 }
 
-/// Writes the envelope in a shape. Without a template its format falls back to the envelope.
+/// Renders the envelope in a shape. Without a template, the template format falls back to the envelope format.
 pub fn render(envelope: &Envelope, shape: Shape, words: PageWords<'_>, template: Option<&Template>) -> Rendered {
     match (shape, template) {
         (Shape::Json(Format::Template), Some(template)) => {
-            Rendered { content_type: template.content_type(), ..Rendered::new(template.fill(envelope), "") }
+            Rendered { content_type: template.content_type(), ..Rendered::new(template.render(envelope), "") }
         }
         (Shape::Json(Format::Envelope | Format::Template), _) => Rendered::new(json::envelope(envelope), "application/json"),
         (Shape::Json(Format::Problem), _) => Rendered::new(json::problem(envelope), "application/problem+json"),

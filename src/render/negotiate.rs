@@ -1,71 +1,72 @@
-//! Which shape the client can read: the `Accept` header against the shapes there are (RFC 9110 12.5.1).
+//! Selects the shape of an error response by the `Accept` header (RFC 9110 12.5.1), the protocol of the request and the route. Knows no
+//! content of an error.
 
 use crate::context::{Dialect, quality};
 use crate::policy::{ErrorPolicy, Format, Protocol};
 
-/// The shape of one answer.
+/// The shape of an error response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// The route's JSON (or `problem` where asked for).
+    /// A JSON format: the route's, or `problem` on request.
     Json(Format),
-    /// A plain page.
+    /// An HTML page.
     Html,
     /// Plain text.
     Text,
-    /// Our own XML.
+    /// Lockgate's XML format.
     Xml,
-    /// RFC 9457 appendix B.
+    /// The XML format of RFC 9457 appendix B.
     ProblemXml,
-    /// A fault of SOAP 1.1.
+    /// A SOAP 1.1 fault.
     Soap11,
-    /// A fault of SOAP 1.2.
+    /// A SOAP 1.2 fault.
     Soap12,
-    /// Headers of gRPC.
+    /// A gRPC response without a body.
     Grpc,
-    /// The same for gRPC-Web.
+    /// A gRPC-Web response without a body.
     GrpcWeb,
     /// A GraphQL response as `application/json`.
     Graphql,
-    /// The same under its own type (<https://graphql.github.io/graphql-over-http/draft/#sec-Media-Types>).
+    /// A GraphQL response with its own media type (<https://graphql.github.io/graphql-over-http/draft/#sec-Media-Types>).
     GraphqlResponse,
     /// A JSON-RPC 2.0 response.
     Jsonrpc,
 }
 
-/// The longest header that is read, in bytes.
+/// The length of the part of a header that is parsed, in bytes.
 const MAX_ACCEPT: usize = 2048;
 
-/// What a client can read.
+/// The properties of a request that select the shape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NegotiationInput<'a> {
-    /// `Accept`
+    /// The `Accept` header.
     pub accept: Option<&'a str>,
-    /// The protocol of the request itself.
+    /// The protocol of the request.
     pub dialect: Option<Dialect>,
-    /// A browser says that it fetches.
+    /// Whether the request has headers that only browsers send.
     pub browser: bool,
-    /// The upstream answered this client with JSON.
+    /// Whether the upstream's response to this request is JSON.
     pub answered_json: bool,
 }
 
-/// What a route answers with.
+/// The route's settings for the shape of its error responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// JSON shape when the client asks for nothing else.
+    /// The JSON format for clients without another preference.
     pub format: Format,
-    /// What the clients of the route speak.
+    /// The protocol of the route's clients.
     pub protocol: Protocol,
-    /// Let the client choose.
+    /// Whether the client may choose the shape.
     pub negotiate: bool,
 }
 
 impl Terms {
-    /// Those of a policy.
+    /// Returns the terms of a policy.
     pub const fn of(policy: &ErrorPolicy) -> Self {
         Self { format: policy.format, protocol: policy.protocol, negotiate: policy.negotiate }
     }
 
-    const fn own(self) -> Shape {
+    const fn default_shape(self) -> Shape {
         match self.protocol {
             Protocol::Http => Shape::Json(self.format),
             Protocol::Graphql => Shape::Graphql,
@@ -74,41 +75,41 @@ impl Terms {
     }
 }
 
-/// Chooses. A request's own protocol has one shape only; then `Accept` decides among those there are; else the route's.
-pub fn shape(asked: NegotiationInput<'_>, terms: Terms) -> Shape {
+/// Selects the shape. A SOAP or gRPC request has only one shape; for others, `Accept` selects among all shapes; the default is the route's.
+pub fn shape(input: NegotiationInput<'_>, terms: Terms) -> Shape {
     if !terms.negotiate {
-        return terms.own();
+        return terms.default_shape();
     }
-    match asked.dialect {
+    match input.dialect {
         Some(Dialect::Grpc) => return Shape::Grpc,
         Some(Dialect::GrpcWeb) => return Shape::GrpcWeb,
         Some(Dialect::Soap11) => return Shape::Soap11,
         Some(Dialect::Soap12) => return Shape::Soap12,
         None => {}
     }
-    let Some(accept) = asked.accept else { return terms.own() };
+    let Some(accept) = input.accept else { return terms.default_shape() };
     let ranges = Ranges(parse(accept));
-    // A client that is answered with JSON and names no JSON is a library whose header lists what somebody once found useful. It reads what
-    // its service writes, unless it is a browser.
-    let is_browser = asked.browser || (ranges.names("text/html") && ranges.names("application/xhtml+xml"));
-    if asked.answered_json && !is_browser && ranges.names("text/html") && !ranges.names_json() {
-        return terms.own();
+    // An HTTP library may send a default `Accept` without JSON to a service that responds with JSON. Such a client can read JSON, unless it
+    // is a browser.
+    let is_browser = input.browser || (ranges.names("text/html") && ranges.names("application/xhtml+xml"));
+    if input.answered_json && !is_browser && ranges.names("text/html") && !ranges.names_json() {
+        return terms.default_shape();
     }
-    // Ties go to the first named: what is more precise comes first, and what a wildcard allows last. A browser names text/html itself and
-    // likes it best.
+    // Of equal qualities, the first candidate wins. Specific types come first, and JSON by a wildcard comes last. A browser lists text/html
+    // with the highest quality.
     let graphql = if terms.protocol == Protocol::Graphql { ranges.exact("application/graphql-response+json") } else { 0 };
     let candidates = [
         (ranges.exact("application/problem+json"), Shape::Json(Format::Problem)),
         (graphql, Shape::GraphqlResponse),
-        (ranges.exact("application/json").max(ranges.other_json()), terms.own()),
+        (ranges.exact("application/json").max(ranges.other_json()), terms.default_shape()),
         (ranges.exact("text/html").max(ranges.exact("application/xhtml+xml")), Shape::Html),
         (ranges.exact("application/problem+xml"), Shape::ProblemXml),
         (ranges.exact("application/xml").max(ranges.exact("text/xml")), Shape::Xml),
         (ranges.exact("application/soap+xml"), Shape::Soap12),
         (ranges.exact("text/plain"), Shape::Text),
-        (ranges.json_by_wildcard(), terms.own()),
+        (ranges.json_by_wildcard(), terms.default_shape()),
     ];
-    let mut best = (0, terms.own());
+    let mut best = (0, terms.default_shape());
     for (quality, shape) in candidates {
         if quality > best.0 {
             best = (quality, shape);
@@ -117,12 +118,12 @@ pub fn shape(asked: NegotiationInput<'_>, terms: Terms) -> Shape {
     best.1
 }
 
-/// True when a client names `text/html` and likes nothing of ours better: it shows pages to people.
-pub fn prefers_html(asked: NegotiationInput<'_>) -> bool {
-    shape(asked, Terms { format: Format::Envelope, protocol: Protocol::Http, negotiate: true }) == Shape::Html
+/// Returns true if the client lists `text/html` and prefers no other shape.
+pub fn prefers_html(input: NegotiationInput<'_>) -> bool {
+    shape(input, Terms { format: Format::Envelope, protocol: Protocol::Http, negotiate: true }) == Shape::Html
 }
 
-/// What an `Accept` lists.
+/// The media ranges of an `Accept` header.
 struct Ranges<'a>(Vec<Range<'a>>);
 
 impl Ranges<'_> {
@@ -130,24 +131,24 @@ impl Ranges<'_> {
         self.0.iter().filter(|range| is(range.name)).map(|range| range.quality).max()
     }
 
-    fn exact(&self, wanted: &str) -> u32 {
-        self.best(|name| name.eq_ignore_ascii_case(wanted)).unwrap_or(0)
+    fn exact(&self, media_type: &str) -> u32 {
+        self.best(|name| name.eq_ignore_ascii_case(media_type)).unwrap_or(0)
     }
 
     fn other_json(&self) -> u32 {
         self.best(ends_with_json).unwrap_or(0)
     }
 
-    /// Is the type listed by its name, and not refused?
-    fn names(&self, wanted: &str) -> bool {
-        self.exact(wanted) > 0
+    /// Returns true if the type itself is listed, with a quality above 0.
+    fn names(&self, media_type: &str) -> bool {
+        self.exact(media_type) > 0
     }
 
     fn names_json(&self) -> bool {
         self.0.iter().any(|range| range.quality > 0 && range.name.to_ascii_lowercase().contains("json"))
     }
 
-    /// What JSON is worth by a wildcard; what is more precise counts before (RFC 9110 12.5.1).
+    /// Returns the quality of JSON by the most specific range that matches it, including wildcards (RFC 9110 12.5.1).
     fn json_by_wildcard(&self) -> u32 {
         let named = self.best(|name| name.eq_ignore_ascii_case("application/json"));
         let by_type = || self.best(|name| name.eq_ignore_ascii_case("application/*"));
@@ -169,8 +170,8 @@ fn parse(accept: &str) -> Vec<Range<'_>> {
         let item: &str = item;
         let mut parts = item.split(';');
         let name = parts.next().unwrap_or_default().trim();
-        let wanted = parts.find_map(|p| p.trim().strip_prefix("q=")).map_or(1000, quality);
-        Range { name, quality: wanted }
+        let quality = parts.find_map(|p| p.trim().strip_prefix("q=")).map_or(1000, quality);
+        Range { name, quality }
     };
     accept[..end].split(',').take(64).map(range).collect()
 }
@@ -187,13 +188,13 @@ mod tests {
 
     const TERMS: Terms = Terms { format: Format::Envelope, protocol: Protocol::Http, negotiate: true };
 
-    fn of(accept: &str) -> Shape {
+    fn negotiated(accept: &str) -> Shape {
         shape(NegotiationInput { accept: Some(accept), ..NegotiationInput::default() }, TERMS)
     }
 
     #[test]
-    fn clients_get_what_they_can_read() {
-        for (accept, wanted) in [
+    fn accept_selects_the_shape() {
+        for (accept, expected) in [
             ("*/*", Shape::Json(Format::Envelope)),
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Shape::Html),
             ("application/json, text/plain, */*", Shape::Json(Format::Envelope)),
@@ -216,7 +217,7 @@ mod tests {
             ("application/json;q=0.1, application/*, text/html;q=0.5", Shape::Html),
             ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", Shape::Html),
         ] {
-            assert_eq!(of(accept), wanted, "{accept}");
+            assert_eq!(negotiated(accept), expected, "{accept}");
         }
         let fixed = Terms { format: Format::Flat, negotiate: false, ..TERMS };
         assert_eq!(
@@ -227,24 +228,24 @@ mod tests {
     }
 
     #[test]
-    fn who_is_answered_with_json_and_is_no_browser_gets_json() {
-        let answered = |accept, browser| {
+    fn clients_of_json_services_get_json_unless_they_are_browsers() {
+        let shape_after_json = |accept, browser| {
             shape(NegotiationInput { accept: Some(accept), answered_json: true, browser, ..NegotiationInput::default() }, TERMS)
         };
         const JAVA: &str = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2";
-        assert_eq!(answered(JAVA, false), Shape::Json(Format::Envelope));
-        assert_eq!(answered(JAVA, true), Shape::Html);
-        assert_eq!(answered("text/html,application/xhtml+xml,*/*;q=0.8", false), Shape::Html);
-        assert_eq!(answered("text/html, application/json;q=0.5", false), Shape::Html);
-        assert_eq!(answered("text/plain", false), Shape::Text);
+        assert_eq!(shape_after_json(JAVA, false), Shape::Json(Format::Envelope));
+        assert_eq!(shape_after_json(JAVA, true), Shape::Html);
+        assert_eq!(shape_after_json("text/html,application/xhtml+xml,*/*;q=0.8", false), Shape::Html);
+        assert_eq!(shape_after_json("text/html, application/json;q=0.5", false), Shape::Html);
+        assert_eq!(shape_after_json("text/plain", false), Shape::Text);
     }
 
     #[test]
     fn protocols_have_their_own_shapes() {
-        let asked = |dialect| NegotiationInput { accept: Some("*/*"), dialect: Some(dialect), ..NegotiationInput::default() };
-        assert_eq!(shape(asked(Dialect::Grpc), TERMS), Shape::Grpc);
-        assert_eq!(shape(asked(Dialect::GrpcWeb), TERMS), Shape::GrpcWeb);
-        assert_eq!(shape(asked(Dialect::Soap11), TERMS), Shape::Soap11);
+        let input = |dialect| NegotiationInput { accept: Some("*/*"), dialect: Some(dialect), ..NegotiationInput::default() };
+        assert_eq!(shape(input(Dialect::Grpc), TERMS), Shape::Grpc);
+        assert_eq!(shape(input(Dialect::GrpcWeb), TERMS), Shape::GrpcWeb);
+        assert_eq!(shape(input(Dialect::Soap11), TERMS), Shape::Soap11);
         let graphql = Terms { protocol: Protocol::Graphql, ..TERMS };
         let accepts = |accept| shape(NegotiationInput { accept: Some(accept), ..NegotiationInput::default() }, graphql);
         assert_eq!(accepts("*/*"), Shape::Graphql);
@@ -255,8 +256,8 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_header_is_read(accept in "\\PC{0,80}") {
-            of(&accept);
+        fn any_header_is_parsed_without_panic(accept in "\\PC{0,80}") {
+            negotiated(&accept);
         }
     }
 }

@@ -1,19 +1,19 @@
-//! Shapes of protocols over HTTP: GraphQL (<https://spec.graphql.org/October2021/#sec-Errors>), JSON-RPC 2.0 section 5.1, and
-//! gRPC's headers-only answer (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, "Trailers-Only").
+//! The shapes of protocols over HTTP: GraphQL (<https://spec.graphql.org/October2021/#sec-Errors>), JSON-RPC 2.0 section 5.1, and gRPC's
+//! response without a body (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, "Trailers-Only"). Knows no other shape.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::{HeaderName, HeaderValue};
 use prost::Message as _;
 
-use super::json::{Object, details, string_list};
+use super::json::{Object, array, details};
 use crate::envelope::Envelope;
 use crate::rpc::{self, BadRequest, Details, ErrorInfo, FieldViolation, RequestInfo, RetryInfo, Status};
 
-/// The largest details that are sent: peers bound their headers at 8 KiB.
+/// The maximum length of the gRPC details in base64, because peers limit their headers to 8 KiB.
 const MAX_DETAILS: usize = 4 * 1024;
 
-/// A GraphQL response with one error and no data.
+/// Renders a GraphQL response with one error and without data.
 pub(super) fn graphql(e: &Envelope) -> Vec<u8> {
     let mut extensions = Object::new();
     extensions.text("code", &e.code);
@@ -23,16 +23,16 @@ pub(super) fn graphql(e: &Envelope) -> Vec<u8> {
     if let Some(details) = details(e) {
         extensions.raw("details", &details);
     }
-    super::json::debug_into(&mut extensions, e);
+    super::json::append_debug(&mut extensions, e);
     let mut error = Object::new();
     error.text("message", e.message.as_str());
-    error.raw("extensions", &extensions.end());
-    let mut whole = Object::new();
-    whole.raw("errors", &string_list([error.end()]));
-    whole.end()
+    error.raw("extensions", &extensions.finish());
+    let mut response = Object::new();
+    response.raw("errors", &array([error.finish()]));
+    response.finish()
 }
 
-/// A JSON-RPC error response.
+/// Renders a JSON-RPC error response.
 pub(super) fn jsonrpc(e: &Envelope) -> Vec<u8> {
     let mut data = Object::new();
     data.text("code", &e.code);
@@ -42,20 +42,20 @@ pub(super) fn jsonrpc(e: &Envelope) -> Vec<u8> {
     if let Some(details) = details(e) {
         data.raw("details", &details);
     }
-    super::json::debug_into(&mut data, e);
+    super::json::append_debug(&mut data, e);
     let mut error = Object::new();
     error.raw("code", jsonrpc_code(e).to_string().as_bytes());
     error.text("message", e.message.as_str());
-    error.raw("data", &data.end());
-    let mut whole = Object::new();
-    whole.text("jsonrpc", "2.0");
-    whole.raw("error", &error.end());
-    // Section 5: null when the id could not be told.
-    whole.raw("id", e.rpc_id.as_deref().unwrap_or("null").as_bytes());
-    whole.end()
+    error.raw("data", &data.finish());
+    let mut response = Object::new();
+    response.text("jsonrpc", "2.0");
+    response.raw("error", &error.finish());
+    // Section 5: the id is null if it is unknown.
+    response.raw("id", e.rpc_id.as_deref().unwrap_or("null").as_bytes());
+    response.finish()
 }
 
-/// The upstream's own number, else the reserved one of this status.
+/// Returns the upstream's numeric code, or else the reserved code for this status.
 fn jsonrpc_code(e: &Envelope) -> i64 {
     if let Ok(own) = e.code.parse::<i64>() {
         return own;
@@ -69,7 +69,7 @@ fn jsonrpc_code(e: &Envelope) -> i64 {
     }
 }
 
-/// Headers of a gRPC answer; there is no body.
+/// Returns the headers of a gRPC response, which has no body.
 pub(super) fn grpc(e: &Envelope) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = vec![(rpc::GRPC_STATUS, HeaderValue::from(u16::from(e.grpc)))];
     if let Ok(message) = HeaderValue::from_str(&rpc::percent_encode(e.message.as_str())) {
@@ -82,7 +82,7 @@ pub(super) fn grpc(e: &Envelope) -> Vec<(HeaderName, HeaderValue)> {
     headers
 }
 
-/// `google.rpc.Status` with what a machine may use.
+/// Returns the `google.rpc.Status` with machine-readable details.
 fn status(e: &Envelope) -> Status {
     let mut details = Details::default();
     details.add(&ErrorInfo { reason: e.code.clone(), domain: "lockgate".into(), ..ErrorInfo::default() });

@@ -1,16 +1,16 @@
-//! The operator's own shape: `{{name}}` stands for a value, escaped for the place where it stands.
+//! The operator's template: `{{name}}` stands for a value, escaped for its context.
 //!
-//! Compiled when the configuration loads: unknown names, unclosed braces and a JSON template that would not give JSON are
-//! errors then, never at the first failure. There is nothing to loop over and nothing to decide.
+//! A template is compiled when the configuration is loaded, so that unknown names, unclosed braces and a JSON template that would not
+//! produce JSON are configuration errors. A template has no loops and no conditions. Knows no other shape.
 
 use std::borrow::Cow;
 
 use crate::envelope::Envelope;
 
-/// The longest template, in bytes.
+/// The maximum length of a template, in bytes.
 const MAX_TEMPLATE: usize = 64 * 1024;
 
-/// A value of the envelope that a template may show.
+/// A value of the envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Name {
     Code,
@@ -28,7 +28,7 @@ enum Name {
     Debug,
 }
 
-/// Names as they are written.
+/// The names of the values in a template.
 const NAMES: &[(&str, Name)] = &[
     ("code", Name::Code),
     ("message", Name::Message),
@@ -45,14 +45,14 @@ const NAMES: &[(&str, Name)] = &[
     ("debug", Name::Debug),
 ];
 
-/// Where a value stands, which decides how it is escaped.
+/// The context of a value, which determines how it is escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Where JSON wants a value.
+enum Context {
+    /// A JSON value.
     JsonValue,
-    /// Within a JSON string.
+    /// The inside of a JSON string.
     JsonString,
-    /// HTML or XML, text or attribute.
+    /// HTML or XML: text or a quoted attribute.
     Markup,
     /// Plain text.
     Text,
@@ -61,7 +61,7 @@ enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    Value(Name, Place),
+    Value(Name, Context),
 }
 
 /// A compiled template.
@@ -71,52 +71,52 @@ pub struct Template {
     content_type: String,
 }
 
-/// What is wrong with a template, and where: line and column, both from 1.
+/// An error in a template, with its line and column, both from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
-    /// Line of the template.
+    /// The line.
     pub line: usize,
-    /// Column, in characters.
+    /// The column, in characters.
     pub column: usize,
-    /// What.
-    pub what: String,
+    /// A description of the error.
+    pub message: String,
 }
 
 impl Template {
-    /// Compiles. The content type decides how values are escaped.
+    /// Compiles a template. The content type determines how values are escaped.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// Returns the first error in the template.
     pub fn compile(text: &str, content_type: &str) -> Result<Self, TemplateError> {
         if text.len() > MAX_TEMPLATE {
-            return Err(wrong(text, 0, "a template is at most 64 KiB".into()));
+            return Err(error_at(text, 0, "a template is at most 64 KiB".into()));
         }
         let lower = content_type.to_ascii_lowercase();
         let json = lower.contains("json");
         let markup = lower.contains("html") || lower.contains("xml");
         let mut parts = Vec::new();
-        let mut inside = false;
+        let mut in_string = false;
         let mut at = 0;
         while let Some(open) = text[at..].find("{{").map(|found| at + found) {
-            literal(&mut parts, &text[at..open], json, &mut inside);
+            literal(&mut parts, &text[at..open], json, &mut in_string);
             let Some(close) = text[open..].find("}}").map(|found| open + found) else {
-                return Err(wrong(text, open, "`{{` is never closed by `}}`".into()));
+                return Err(error_at(text, open, "`{{` is never closed by `}}`".into()));
             };
             let name = text[open + 2..close].trim();
             let Some((_, value)) = NAMES.iter().find(|(known, _)| *known == name) else {
                 let known: Vec<&str> = NAMES.iter().map(|(known, _)| *known).collect();
-                return Err(wrong(text, open + 2, format!("there is no value `{name}`; known: {}", known.join(", "))));
+                return Err(error_at(text, open + 2, format!("there is no value `{name}`; known: {}", known.join(", "))));
             };
-            let place = match (json, markup) {
-                (true, _) if inside => Place::JsonString,
-                (true, _) => Place::JsonValue,
-                (false, true) => Place::Markup,
-                (false, false) => Place::Text,
+            let context = match (json, markup) {
+                (true, _) if in_string => Context::JsonString,
+                (true, _) => Context::JsonValue,
+                (false, true) => Context::Markup,
+                (false, false) => Context::Text,
             };
-            parts.push(Part::Value(*value, place));
+            parts.push(Part::Value(*value, context));
             at = close + 2;
         }
-        literal(&mut parts, &text[at..], json, &mut inside);
+        literal(&mut parts, &text[at..], json, &mut in_string);
         let template = Self { parts, content_type: content_type.to_owned() };
         if json {
             template.check_json(text)?;
@@ -124,43 +124,43 @@ impl Template {
         Ok(template)
     }
 
-    /// Both with and without the values that may be missing, it must be JSON.
+    /// Checks that the template produces JSON with and without the optional values.
     fn check_json(&self, text: &str) -> Result<(), TemplateError> {
         for sample in [super::values::sample(false), super::values::sample(true)] {
-            if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&self.fill(&sample)) {
-                return Err(wrong(text, 0, format!("what it gives is not JSON ({error}); values outside of quotes bring their own")));
+            if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&self.render(&sample)) {
+                return Err(error_at(text, 0, format!("what it gives is not JSON ({error}); values outside of quotes bring their own")));
             }
         }
         Ok(())
     }
 
-    /// What it gives.
+    /// Returns the content type of the response.
     pub(super) fn content_type(&self) -> Cow<'static, str> {
         Cow::Owned(self.content_type.clone())
     }
 
-    /// Fills it.
-    pub(super) fn fill(&self, e: &Envelope) -> Vec<u8> {
+    /// Renders an envelope.
+    pub(super) fn render(&self, e: &Envelope) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Value(name, place) => write(&mut out, *name, *place, e),
+                Part::Value(name, context) => write(&mut out, *name, *context, e),
             }
         }
         out
     }
 }
 
-/// Adds text that stands for itself, and notes whether it ends within a JSON string.
-fn literal(parts: &mut Vec<Part>, text: &str, json: bool, inside: &mut bool) {
+/// Adds literal text, and tracks whether it ends within a JSON string.
+fn literal(parts: &mut Vec<Part>, text: &str, json: bool, in_string: &mut bool) {
     if json {
         let mut escaped = false;
         for c in text.chars() {
             match c {
                 _ if escaped => escaped = false,
-                '\\' if *inside => escaped = true,
-                '"' => *inside = !*inside,
+                '\\' if *in_string => escaped = true,
+                '"' => *in_string = !*in_string,
                 _ => {}
             }
         }
@@ -170,14 +170,14 @@ fn literal(parts: &mut Vec<Part>, text: &str, json: bool, inside: &mut bool) {
     }
 }
 
-fn wrong(text: &str, at: usize, what: String) -> TemplateError {
+fn error_at(text: &str, at: usize, message: String) -> TemplateError {
     let before = &text[..at];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    TemplateError { line, column, what }
+    TemplateError { line, column, message }
 }
 
-/// A value as text; `None` when there is none.
+/// Returns a value as text, or `None` if it is missing.
 fn text_of(name: Name, e: &Envelope) -> Option<Cow<'_, str>> {
     Some(match name {
         Name::Code => Cow::Borrowed(e.code.as_str()),
@@ -201,15 +201,15 @@ fn text_of(name: Name, e: &Envelope) -> Option<Cow<'_, str>> {
     })
 }
 
-fn write(out: &mut Vec<u8>, name: Name, place: Place, e: &Envelope) {
-    match place {
-        Place::JsonValue => out.extend_from_slice(&json_value(name, e)),
-        Place::JsonString => {
+fn write(out: &mut Vec<u8>, name: Name, context: Context, e: &Envelope) {
+    match context {
+        Context::JsonValue => out.extend_from_slice(&json_value(name, e)),
+        Context::JsonString => {
             let quoted = super::json::quoted(&text_of(name, e).unwrap_or_default());
             out.extend_from_slice(&quoted[1..quoted.len() - 1]);
         }
-        Place::Markup => out.extend_from_slice(html_escape::encode_safe(&text_of(name, e).unwrap_or_default()).as_bytes()),
-        Place::Text => {
+        Context::Markup => out.extend_from_slice(html_escape::encode_safe(&text_of(name, e).unwrap_or_default()).as_bytes()),
+        Context::Text => {
             let text = text_of(name, e).unwrap_or_default();
             out.extend(text.chars().filter(|c| !c.is_control() || *c == '\n').collect::<String>().into_bytes());
         }
@@ -234,30 +234,30 @@ fn json_value(name: Name, e: &Envelope) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn filled(template: &str, content_type: &str) -> String {
-        String::from_utf8(Template::compile(template, content_type).unwrap().fill(&super::super::values::sample(true))).unwrap()
+    fn rendered(template: &str, content_type: &str) -> String {
+        String::from_utf8(Template::compile(template, content_type).unwrap().render(&super::super::values::sample(true))).unwrap()
     }
 
     #[test]
-    fn values_are_escaped_for_their_place() {
-        let json: serde_json::Value = serde_json::from_str(&filled(
+    fn values_are_escaped_for_their_context() {
+        let json: serde_json::Value = serde_json::from_str(&rendered(
             r#"{"m":"({{message}})","v":{{message}},"s":{{statusCode}},"f":{{fields}},"r":{{ retryAfterSeconds }},"d":{{details}}}"#,
             "application/json",
         ))
         .unwrap();
         assert_eq!((json["m"].as_str(), json["v"].as_str()), (Some("(a \"b\" <c>\\)"), Some("a \"b\" <c>\\")));
         assert_eq!((json["s"].as_u64(), json["r"].as_u64(), json["f"]["x"][0].as_str()), (Some(422), Some(7), Some("y")));
-        assert_eq!(filled("<p title='{{message}}'>{{code}}</p>", "text/html"), "<p title='a &quot;b&quot; &lt;c&gt;\\'>E1</p>");
-        assert_eq!(filled("{{code}}: {{message}}\n{{fields}}", "text/plain"), "E1: a \"b\" <c>\\\nx: y");
+        assert_eq!(rendered("<p title='{{message}}'>{{code}}</p>", "text/html"), "<p title='a &quot;b&quot; &lt;c&gt;\\'>E1</p>");
+        assert_eq!(rendered("{{code}}: {{message}}\n{{fields}}", "text/plain"), "E1: a \"b\" <c>\\\nx: y");
     }
 
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
-        let wrong = |template, content_type| Template::compile(template, content_type).unwrap_err();
-        assert_eq!((wrong("a\nb {{x}}", "text/plain").line, wrong("a\nb {{x}}", "text/plain").column), (2, 5));
-        assert!(wrong("{{code", "text/plain").what.contains("never closed"));
-        assert!(wrong("{\"a\":x{{code}}}", "application/json").what.contains("not JSON"));
-        assert!(wrong("{\"a\":{{retryAfterSeconds}} \"b\"}", "application/json").what.contains("not JSON"));
+        let error_of = |template, content_type| Template::compile(template, content_type).unwrap_err();
+        assert_eq!((error_of("a\nb {{x}}", "text/plain").line, error_of("a\nb {{x}}", "text/plain").column), (2, 5));
+        assert!(error_of("{{code", "text/plain").message.contains("never closed"));
+        assert!(error_of("{\"a\":x{{code}}}", "application/json").message.contains("not JSON"));
+        assert!(error_of("{\"a\":{{retryAfterSeconds}} \"b\"}", "application/json").message.contains("not JSON"));
     }
 
     proptest::proptest! {
@@ -265,7 +265,7 @@ mod tests {
         fn any_template_compiles_or_complains(text in "[{}a-z\"\\\\:, \n\u{e4}]{0,60}") {
             for content_type in ["application/json", "text/html", "text/plain"] {
                 if let Ok(template) = Template::compile(&text, content_type) {
-                    template.fill(&super::super::values::sample(false));
+                    template.render(&super::super::values::sample(false));
                 }
             }
         }

@@ -1,8 +1,8 @@
-//! Plain text: for people with a terminal and for old clients.
+//! The plain-text shape, for terminals and simple clients. Knows no other shape.
 
 use crate::envelope::Envelope;
 
-/// A few lines: status, code, message, fields, id.
+/// Renders the status, code, message, field errors and request id, one per line.
 pub(super) fn lines(e: &Envelope) -> Vec<u8> {
     let phrase = e.status.canonical_reason().unwrap_or("Error");
     let mut out = format!("{} {phrase} ({})\n{}\n", e.status.as_u16(), e.code, e.message.as_str());

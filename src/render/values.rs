@@ -1,32 +1,33 @@
-//! Values that several shapes write: the status phrase and the timestamp. And an envelope to try shapes with.
+//! Values that several shapes share: the status phrase and the timestamp. Also a sample envelope to validate templates with. Knows no
+//! shape.
 
 use std::time::SystemTime;
 
 use crate::envelope::Envelope;
 use crate::write;
 
-/// The words around a message on a page, in its language.
+/// The texts around the message of a page, in its language.
 #[derive(Clone, Copy, Debug)]
 pub struct PageWords<'w> {
-    /// Label of the request id.
+    /// The label of the request id.
     pub request_id: &'w str,
-    /// What to do with it.
+    /// The instructions on what to do with it.
     pub help: &'w str,
 }
 
-/// The standard phrase of the status.
+/// Returns the standard reason phrase of the status.
 pub(super) fn phrase(e: &Envelope) -> &'static str {
     e.status.canonical_reason().unwrap_or("Error")
 }
 
-/// RFC 3339, UTC, milliseconds.
+/// Formats a time as RFC 3339 in UTC with milliseconds.
 pub(super) fn timestamp(at: SystemTime) -> String {
     let mut text = Vec::with_capacity(24);
     write::timestamp(&mut text, at);
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// An envelope to try shapes with: everything that may be missing is there or is not.
+/// Returns a sample envelope, with all optional values if `full` is set, or else with none.
 pub(super) fn sample(full: bool) -> Envelope {
     use crate::text::Text;
     let fields = full.then(|| ("x".to_owned(), vec![Text::own("y")]));
@@ -35,7 +36,7 @@ pub(super) fn sample(full: bool) -> Envelope {
         code: "E1".into(),
         message: Text::own("a \"b\" <c>\\"),
         language: full.then(|| "en".to_owned()),
-        spoken: "en".into(),
+        negotiated_language: "en".into(),
         fields: fields.into_iter().collect(),
         retry_after: full.then_some(7),
         violated: Vec::new(),

@@ -1,24 +1,25 @@
-//! Constraints that a database refused, whatever the database and the mapper in front of it: the client's error, hidden in a 5xx.
+//! Recognizes violated database constraints, for all databases and object-relational mappers. Such an error is the client's, although the
+//! upstream reports a 5xx.
 //!
-//! Asked only on routes that opt in (`database_errors`).
+//! Used only on routes that opt in (`database_errors`). Knows no format of a body.
 
 use std::sync::LazyLock;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-/// What the database refused.
+/// The kind of the violated constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Constraint {
-    /// A value that must be unique is there already.
+    /// A value that must be unique already exists.
     Duplicate,
-    /// A row refers to one that is not there, or is still referred to.
+    /// A row refers to a missing row, or is still referred to.
     Reference,
 }
 
-/// How much of a body is looked at, in bytes.
-const MAX_LOOK: usize = 64 * 1024;
+/// The length of the part of a body that is searched, in bytes.
+const MAX_SCAN: usize = 64 * 1024;
 
-/// References first: their sentences are longer, and no duplicate is told in their words.
+/// The first match wins. References come first, because no message about a duplicate matches their patterns.
 const PATTERNS: &[(Constraint, &str)] = &[
     (Constraint::Reference, r"(?i)violates foreign key|foreign key constraint (?:fails|failed|`|violat)|\ba foreign key constraint\b"),
     (
@@ -39,12 +40,12 @@ const PATTERNS: &[(Constraint, &str)] = &[
     ),
 ];
 
-/// The constraint that a text complains of.
+/// Returns the constraint that a text reports as violated.
 pub fn constraint(text: &str) -> Option<Constraint> {
     static SET: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
         RegexSetBuilder::new(PATTERNS.iter().map(|(_, pattern)| pattern)).unicode(false).dfa_size_limit(8 << 20).build().ok()
     });
-    let bytes = &text.as_bytes()[..text.len().min(MAX_LOOK)];
+    let bytes = &text.as_bytes()[..text.len().min(MAX_SCAN)];
     let first = SET.as_ref()?.matches(bytes).iter().next()?;
     PATTERNS.get(first).map(|(constraint, _)| *constraint)
 }
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_database_is_understood() {
+    fn constraints_of_every_database_are_recognized() {
         for text in [
             "ERROR: duplicate key value violates unique constraint \"users_email_key\"",
             "Duplicate entry 'a@b' for key 'users.email'",

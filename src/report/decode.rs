@@ -1,62 +1,62 @@
-//! Bytes of an error body to text: content coding and charset, bounded in output.
+//! Decodes the bytes of an error body to text: first the content codings, with bounded output, then the charset.
 //!
-//! Never fails: a coding that is not known, or that the bytes contradict, is no reason to lose a body. It is taken as it stands, and said
-//! to be whole only if it reads as text.
+//! Decoding never fails, because an unknown or wrong content coding is no reason to lose a body. Such a body is returned unchanged, and is
+//! complete only if it is text. Knows no format of an error.
 
 use std::borrow::Cow;
 use std::io::Read;
 
 use encoding_rs::{Encoding, UTF_8};
 
-/// How much larger than its coded form a body may become.
+/// The maximum ratio of the decoded to the coded length.
 const MAX_RATIO: usize = 200;
 
-/// How much of a body is looked at for its likeness to a charset, in bytes.
+/// The length of the part of a body by which its charset is detected, in bytes.
 const MAX_GUESS: usize = 16 * 1024;
 
-/// A body without its content codings.
+/// A body after its content codings have been decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uncoded<'b> {
-    /// At most the bound.
+pub struct DecodedBody<'b> {
+    /// The decoded bytes, at most the requested number.
     pub bytes: Cow<'b, [u8]>,
-    /// Nothing was left out: neither bound nor broken coding ended it.
+    /// Whether the bytes are the complete body: neither the bound nor an invalid coding ended it.
     pub whole: bool,
 }
 
-/// The most codings of one body that are undone.
+/// The maximum number of codings of one body that are decoded.
 const MAX_CODINGS: usize = 3;
 
-/// Undoes `content_encoding` (RFC 9110 8.4: a list, the last applied last) with at most `max` bytes of output. What cannot be undone from
-/// its first byte on stays as it stands.
-pub fn uncode<'b>(body: &'b [u8], content_encoding: Option<&str>, max: usize) -> Uncoded<'b> {
+/// Decodes `content_encoding` (RFC 9110 8.4: a list in the order in which the codings were applied) to at most `max` bytes. Returns a body
+/// unchanged if it cannot be decoded from its first byte on.
+pub fn uncode<'b>(body: &'b [u8], content_encoding: Option<&str>, max: usize) -> DecodedBody<'b> {
     let max = max.min(body.len().saturating_mul(MAX_RATIO).max(1024));
     let codings = content_encoding.unwrap_or_default().split(',').map(|coding| coding.trim().to_ascii_lowercase());
     let codings: Vec<String> = codings.filter(|coding| !coding.is_empty() && coding != "identity").collect();
-    let as_it_stands = Uncoded { bytes: Cow::Borrowed(body), whole: codings.is_empty() || is_text(body) };
+    let unchanged = DecodedBody { bytes: Cow::Borrowed(body), whole: codings.is_empty() || is_text(body) };
     if codings.len() > MAX_CODINGS {
-        return as_it_stands;
+        return unchanged;
     }
-    let mut out = Uncoded { bytes: Cow::Borrowed(body), whole: true };
+    let mut out = DecodedBody { bytes: Cow::Borrowed(body), whole: true };
     for coding in codings.iter().rev() {
-        match one(&out.bytes, coding, max) {
-            Some((bytes, whole)) if whole || !is_text(body) => out = Uncoded { bytes: Cow::Owned(bytes), whole: out.whole && whole },
-            Some(_) | None => return as_it_stands,
+        match decode_one(&out.bytes, coding, max) {
+            Some((bytes, whole)) if whole || !is_text(body) => out = DecodedBody { bytes: Cow::Owned(bytes), whole: out.whole && whole },
+            Some(_) | None => return unchanged,
         }
     }
     out
 }
 
-/// True for what was never compressed: it is UTF-8, and has no control characters but those of text.
+/// Returns true for a body that was never compressed: it is UTF-8 without control characters other than those of text.
 fn is_text(body: &[u8]) -> bool {
     let plain = |byte: &u8| *byte >= b' ' && *byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b);
     std::str::from_utf8(body).is_ok() && body.iter().all(plain)
 }
 
-/// Undoes one coding; with it whether all of it came out.
-fn one(body: &[u8], coding: &str, max: usize) -> Option<(Vec<u8>, bool)> {
+/// Decodes one coding. Returns the bytes, and whether they are complete.
+fn decode_one(body: &[u8], coding: &str, max: usize) -> Option<(Vec<u8>, bool)> {
     match coding {
         "gzip" | "x-gzip" => bounded(flate2::read::MultiGzDecoder::new(body), max),
-        // RFC 9110 8.4.1.2 means zlib, but servers of a generation send raw deflate under that name.
+        // RFC 9110 8.4.1.2 defines `deflate` as zlib, but some servers send raw deflate under that name.
         "deflate" => bounded(flate2::read::ZlibDecoder::new(body), max).or_else(|| bounded(flate2::read::DeflateDecoder::new(body), max)),
         "br" => bounded(brotli_decompressor::Decompressor::new(body, 4096), max),
         "zstd" => zstd(body, max),
@@ -64,7 +64,7 @@ fn one(body: &[u8], coding: &str, max: usize) -> Option<(Vec<u8>, bool)> {
     }
 }
 
-/// Every frame of a zstd body (RFC 8878 3).
+/// Decodes all frames of a zstd body (RFC 8878 3).
 fn zstd(mut body: &[u8], max: usize) -> Option<(Vec<u8>, bool)> {
     let mut out = Vec::new();
     while !body.is_empty() {
@@ -80,7 +80,7 @@ fn zstd(mut body: &[u8], max: usize) -> Option<(Vec<u8>, bool)> {
     Some((out, true))
 }
 
-/// Reads until the end, an error or the bound; something read counts.
+/// Reads to the end, an error or the bound. Returns `None` if an error precedes the first byte.
 fn bounded(mut from: impl Read, max: usize) -> Option<(Vec<u8>, bool)> {
     let mut out = Vec::new();
     let ended = from.by_ref().take(max as u64).read_to_end(&mut out).is_ok();
@@ -88,8 +88,8 @@ fn bounded(mut from: impl Read, max: usize) -> Option<(Vec<u8>, bool)> {
     (ended || !out.is_empty()).then_some((out, ended && !more))
 }
 
-/// Bytes to text: by byte order mark, by the charset of `content_type` or of the page, as UTF-8 where they are UTF-8, else by
-/// likeness. A declared charset that the bytes contradict does not count.
+/// Decodes bytes to text: by the byte order mark, as UTF-8 if they are valid UTF-8, by the charset of `content_type` or of the page, or
+/// else by detection. A declared charset is ignored if the bytes are valid in UTF-8, except for UTF-16 and ISO-2022-JP.
 pub fn text(body: &[u8], content_type: Option<&str>) -> String {
     if Encoding::for_bom(body).is_none()
         && let Ok(text) = std::str::from_utf8(body)
@@ -97,8 +97,8 @@ pub fn text(body: &[u8], content_type: Option<&str>) -> String {
         if is_iso_2022_jp(body) {
             return encoding_rs::ISO_2022_JP.decode(body).0.into_owned();
         }
-        let sixteen = content_type.and_then(charset).is_some_and(|label| label.to_ascii_lowercase().starts_with("utf-16"));
-        if !sixteen {
+        let is_utf16 = content_type.and_then(charset).is_some_and(|label| label.to_ascii_lowercase().starts_with("utf-16"));
+        if !is_utf16 {
             return text.to_owned();
         }
     }
@@ -112,19 +112,19 @@ pub fn text(body: &[u8], content_type: Option<&str>) -> String {
     encoding.decode(body).0.into_owned()
 }
 
-/// True for letters of seven bits that an escape sequence turns into Japanese ones (RFC 1468).
+/// Returns true for 7-bit text with an escape sequence that selects Japanese characters (RFC 1468).
 fn is_iso_2022_jp(body: &[u8]) -> bool {
     memchr::memmem::find_iter(body, b"\x1b$").any(|at| matches!(body.get(at + 2), Some(b'B' | b'@')))
 }
 
-/// `<meta charset=x>` or its older form, within the first KiB (HTML standard 4.2.5.4).
+/// Returns the charset of `<meta charset=x>` or of its older form, within the first KiB (HTML standard 4.2.5.4).
 fn meta_charset(body: &[u8]) -> Option<String> {
     let start = String::from_utf8_lossy(&body[..body.len().min(1024)]).to_ascii_lowercase();
     let label = start.split("charset=").nth(1)?.trim_start_matches(['"', '\'']);
     Some(label.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect())
 }
 
-/// The `charset` parameter of a content type.
+/// Returns the `charset` parameter of a content type.
 fn charset(content_type: &str) -> Option<&str> {
     content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_undone_and_bombs_are_bounded() {
+    fn gzip_is_decoded_and_bombs_are_bounded() {
         let plain = |body: &[u8], coding| {
             let out = uncode(body, Some(coding), 1 << 20);
             (out.bytes.into_owned(), out.whole)

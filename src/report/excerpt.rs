@@ -1,8 +1,9 @@
-//! What of a long error text is kept for operators: what tells, before what only fills.
+//! Shortens a long error text for operators: keeps the most informative lines.
 //!
-//! A traceback names its exception in its last line, a trace of Java its cause in the middle, a page for developers behind its style
-//! sheets. So lines are ranked: what was thrown and why, the end, frames of the application's own code, then the beginning, as many as fit.
-//! Knows lines; keeps their order and marks gaps, but for the middle of a text of very many lines.
+//! A Python traceback has its exception in the last line, a Java trace has its cause in the middle, and a debug page has its error after
+//! the style sheets. So lines are ranked: exceptions and causes, the last lines, frames of the application, then lines from the beginning,
+//! as many as fit. The kept lines stay in order, and gaps are marked, except in the middle of a text of very many lines. Knows lines, and
+//! no format of a report.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,35 +11,36 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-/// The longest part of one line that is kept, in bytes: its beginning and its end.
+/// The maximum length that is kept of one line, in bytes: its beginning and its end.
 const MAX_LINE: usize = 1024;
-/// Lines at the end that count more than frames.
-const LAST: usize = 8;
-/// Lines that are ranked: of a longer text, the beginning and the end.
+/// The number of last lines that take precedence over frames.
+const TAIL_LINES: usize = 8;
+/// The maximum number of lines that are ranked. Of a longer text, these are the first and the last lines.
 const MAX_LINES: usize = 4_096;
 
-/// Bytes of a line, roughly.
-const USUAL_LINE: usize = 40;
+/// The approximate length of a line, in bytes.
+const TYPICAL_LINE: usize = 40;
 
-/// How much a line tells, most first.
+/// The rank of a line, most informative first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// What was thrown, or why.
-    Thrown,
+    /// An exception or its cause.
+    Exception,
     /// One of the last lines.
-    Last,
-    /// A frame of the application's own.
-    Own,
-    /// Anything else: the first of them first.
+    Tail,
+    /// A frame of the application's own code.
+    Application,
+    /// Any other line; the first lines take precedence.
     Other,
 }
 
-/// The text itself where it has at most `max` bytes, else what tells most of it. Cut lines and gaps are marked, and count.
+/// Returns the text if it has at most `max` bytes, or else its most informative lines. Gaps and shortened lines are marked, and the marks
+/// count towards `max`.
 pub fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
         return Cow::Borrowed(text);
     }
-    let page = is_page(text).then(|| shown(text));
+    let page = is_page(text).then(|| visible_text(text));
     let text = page.as_deref().unwrap_or(text);
     if text.len() <= max {
         return Cow::Owned(text.to_owned());
@@ -47,25 +49,25 @@ pub fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
     let mut order: Vec<(Rank, usize)> = (0..lines.len()).map(|at| (rank(&text[lines[at].clone()], lines.len() - at), at)).collect();
     order.sort_unstable();
     let mut kept = vec![false; lines.len()];
-    // The mark of a gap at the end.
+    // Reserves the mark of a gap at the end.
     let mut left = max.saturating_sub(MARK);
     for (_, at) in order {
-        // Each kept line may need a line end and the mark of a gap before it.
+        // Each kept line may need a line end and the mark of a gap.
         let cost = lines[at].len().min(MAX_LINE + MARK) + 1 + MARK;
         if cost <= left {
             kept[at] = true;
             left -= cost;
         }
     }
-    let chosen = joined(text, &lines, &kept, max);
-    Cow::Owned(if chosen.is_empty() { cut(text, max) } else { chosen })
+    let chosen = join_lines(text, &lines, &kept, max);
+    Cow::Owned(if chosen.is_empty() { elide_middle(text, max) } else { chosen })
 }
 
-/// Bytes of the longest mark of a gap.
+/// The maximum length of the mark of a gap, in bytes.
 const MARK: usize = 24;
 
-/// The kept lines in their order, with the number of lines that are missing between them.
-fn joined(text: &str, lines: &[Range<usize>], kept: &[bool], max: usize) -> String {
+/// Joins the kept lines, with the number of missing lines between them.
+fn join_lines(text: &str, lines: &[Range<usize>], kept: &[bool], max: usize) -> String {
     let (mut out, mut missing) = (String::with_capacity(max), 0);
     for (line, kept) in lines.iter().zip(kept) {
         if !kept {
@@ -79,7 +81,7 @@ fn joined(text: &str, lines: &[Range<usize>], kept: &[bool], max: usize) -> Stri
         }
         let line = &text[line.clone()];
         match line.len() > MAX_LINE {
-            true => out.push_str(&cut(line, MAX_LINE)),
+            true => out.push_str(&elide_middle(line, MAX_LINE)),
             false => out.push_str(line),
         }
         out.push('\n');
@@ -90,8 +92,8 @@ fn joined(text: &str, lines: &[Range<usize>], kept: &[bool], max: usize) -> Stri
     out.trim_end().to_owned()
 }
 
-/// The beginning and the end of a line, at most `max` bytes of it.
-fn cut(line: &str, max: usize) -> String {
+/// Returns the beginning and the end of a line, together at most `max` bytes.
+fn elide_middle(line: &str, max: usize) -> String {
     let (mut begin, mut end) = (max.saturating_sub(MARK) / 2, line.len() - max.saturating_sub(MARK) / 2);
     while !line.is_char_boundary(begin) {
         begin -= 1;
@@ -102,10 +104,10 @@ fn cut(line: &str, max: usize) -> String {
     format!("{}[{} bytes]{}", &line[..begin], end - begin, &line[end..])
 }
 
-/// Lines, also those that a JSON string writes as `\n`.
+/// Returns the lines of the text that are not blank. Also splits at `\n` in JSON strings.
 fn lines(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
-    let (mut found, mut start, mut at) = (Vec::with_capacity(text.len() / USUAL_LINE), 0, 0);
+    let (mut found, mut start, mut at) = (Vec::with_capacity(text.len() / TYPICAL_LINE), 0, 0);
     while let Some(next) = memchr::memchr2(b'\n', b'\\', &bytes[at..]).map(|next| at + next) {
         let ends = match (bytes[next], bytes.get(next + 1)) {
             (b'\n', _) => 1,
@@ -129,38 +131,40 @@ fn lines(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// `from_end` is 1 for the last line.
+/// Returns the rank of a line. `from_end` is 1 for the last line.
 fn rank(line: &str, from_end: usize) -> Rank {
     let line = line.trim_start();
-    let own = match frame(line) {
+    let is_application = match frame(line) {
         Some(place) => !is_library(place),
-        None if is_thrown(line.get(..240).unwrap_or(&line[..floor(line, line.len().min(240))])) => return Rank::Thrown,
+        None if names_cause(line.get(..240).unwrap_or(&line[..floor_char_boundary(line, line.len().min(240))])) => return Rank::Exception,
         None => false,
     };
-    match own {
-        _ if from_end <= LAST => Rank::Last,
-        true => Rank::Own,
+    match is_application {
+        _ if from_end <= TAIL_LINES => Rank::Tail,
+        true => Rank::Application,
         false => Rank::Other,
     }
 }
 
-/// Does a line say what was thrown, or why?
-fn is_thrown(line: &str) -> bool {
+/// Returns true if the line names an exception or a cause.
+fn names_cause(line: &str) -> bool {
     const WORDS: [&str; 9] =
         ["aused by", "Suppressed", "nested exception", "oot cause", "Inner Exception", "--->", "panic", "rror", "xception"];
-    // Whatever names a cause has a colon behind it, or is nothing but a name.
-    let named = memchr::memchr(b':', line.as_bytes()).is_some() || !line.contains(' ');
-    named && WORDS.iter().any(|word| line.contains(word)) && (names_exception(line) || WORDS[..7].iter().any(|word| line.contains(word)))
+    // A line that names a cause contains a colon, or is a single word.
+    let has_label = memchr::memchr(b':', line.as_bytes()).is_some() || !line.contains(' ');
+    has_label
+        && WORDS.iter().any(|word| line.contains(word))
+        && (names_exception(line) || WORDS[..7].iter().any(|word| line.contains(word)))
 }
 
-fn floor(text: &str, mut at: usize) -> usize {
+fn floor_char_boundary(text: &str, mut at: usize) -> usize {
     while !text.is_char_boundary(at) {
         at -= 1;
     }
     at
 }
 
-/// `com.acme.OrderException: ...`, `KeyError: 'x'`, `Fatal error: ...`: a name of what is thrown, then its message.
+/// Returns true for the name of an exception with its message: `com.acme.OrderException: ...`, `KeyError: 'x'`, `Fatal error: ...`.
 fn names_exception(line: &str) -> bool {
     let Some((name, _)) = line.split_once(": ").or_else(|| line.strip_suffix(':').map(|name| (name, ""))) else {
         return line.split_whitespace().count() == 1 && (line.ends_with("Exception") || line.ends_with("Error"));
@@ -171,7 +175,7 @@ fn names_exception(line: &str) -> bool {
             || name.to_ascii_lowercase().ends_with("error"))
 }
 
-/// The place that a frame names; `None` for a line that is no frame.
+/// Returns the code location in a stack frame, or `None` for another line.
 fn frame(line: &str) -> Option<&str> {
     let numbered = || line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     line.strip_prefix("at ").or_else(|| line.strip_prefix("File \"")).or_else(numbered).or_else(|| {
@@ -184,7 +188,7 @@ fn frame(line: &str) -> Option<&str> {
     })
 }
 
-/// A place in a runtime, a framework or a package: the same in every trace.
+/// Returns true for a location in a runtime, a framework or a package, which many traces share.
 fn is_library(place: &str) -> bool {
     const PACKAGES: [&str; 15] = [
         "java.",
@@ -209,21 +213,21 @@ fn is_library(place: &str) -> bool {
 }
 
 fn is_page(text: &str) -> bool {
-    let begin = text.get(..floor(text, text.len().min(1024))).unwrap_or_default().to_ascii_lowercase();
+    let begin = text.get(..floor_char_boundary(text, text.len().min(1024))).unwrap_or_default().to_ascii_lowercase();
     begin.contains("<html") || begin.contains("<!doctype html")
 }
 
-/// What a page shows: without style sheets, scripts and tags, one block a line.
-fn shown(page: &str) -> String {
+/// Returns the visible text of a page, without style sheets, scripts and tags, one block per line.
+fn visible_text(page: &str) -> String {
     let mut out = String::with_capacity(page.len() / 2);
     let mut at = 0;
     while let Some(open) = memchr::memchr(b'<', &page.as_bytes()[at..]).map(|open| at + open) {
         out.push_str(&page[at..open]);
         let rest = &page[open..];
         let begins = |name: &str| rest.len() > name.len() && rest.as_bytes()[1..=name.len()].eq_ignore_ascii_case(name.as_bytes());
-        let hidden =
+        let invisible =
             [("style", "</style"), ("script", "</script"), ("svg", "</svg"), ("!--", "-->")].into_iter().find(|(name, _)| begins(name));
-        let from = hidden.map_or(Some(0), |(_, end)| find_ignoring_case(rest.as_bytes(), end.as_bytes()));
+        let from = invisible.map_or(Some(0), |(_, end)| find_ignoring_case(rest.as_bytes(), end.as_bytes()));
         let end = from.and_then(|from| memchr::memchr(b'>', &rest.as_bytes()[from..]).map(|end| open + from + end + 1));
         at = end.unwrap_or(page.len());
         if !out.ends_with('\n') {
@@ -240,7 +244,7 @@ fn shown(page: &str) -> String {
     lines
 }
 
-/// Ends of elements are written in either case; the usual one is looked for first.
+/// Finds an end tag in lower or upper case. Lower case is more common.
 fn find_ignoring_case(text: &[u8], what: &[u8]) -> Option<usize> {
     memmem::find(text, what).or_else(|| memmem::find(text, &what.to_ascii_uppercase()))
 }
@@ -281,8 +285,8 @@ mod tests {
             frames(40)
         );
         let kept = excerpt(&trace, 2048);
-        for told in ["IllegalStateException: order failed", "com.acme.Orders.pay", "SQLException: deadlock", "SocketException: reset"] {
-            assert!(kept.contains(told), "{told} in {kept}");
+        for expected in ["IllegalStateException: order failed", "com.acme.Orders.pay", "SQLException: deadlock", "SocketException: reset"] {
+            assert!(kept.contains(expected), "{expected} in {kept}");
         }
         assert!(kept.len() <= 2048);
     }

@@ -1,46 +1,46 @@
-//! What a reader found in an error body.
+//! The result of a parser: the parts of an error, and how certain the parser is of them. Knows no format.
 
 use crate::text::Untrusted;
 
-/// What was found in an error body.
+/// The parts of an error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The sentence for people.
+    /// The human-readable message.
     pub message: Option<Untrusted>,
-    /// Other sentences that may be it, best first: the reader of a page cannot be sure.
+    /// Other sentences that may be the message, best first, because the message of a page is a guess.
     pub alternatives: Vec<Untrusted>,
     /// The machine code.
     pub code: Option<Untrusted>,
-    /// Field path and its messages, in the order found.
+    /// The field errors: paths with their messages, in the order of the body.
     pub fields: Vec<(String, Vec<Untrusted>)>,
-    /// RFC 9457 `type`.
+    /// The RFC 9457 `type`.
     pub problem_type: Option<Untrusted>,
-    /// `id` of the JSON-RPC call that failed, as JSON.
+    /// The `id` of the failed JSON-RPC call, as JSON.
     pub rpc_id: Option<String>,
-    /// Class of the exception.
+    /// The class of the exception.
     pub exception: Option<Untrusted>,
-    /// Stack trace.
+    /// The stack trace.
     pub stack: Option<Untrusted>,
-    /// What the upstream named as the cause.
+    /// The cause that the upstream reported.
     pub cause: Option<Untrusted>,
-    /// How sure the reader is.
+    /// The certainty of the message, code and fields.
     pub certainty: Certainty,
 }
 
-/// How sure a reader is of what it found.
+/// The certainty of a parser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
-    /// The one text that could be it.
+    /// The only text that may be the message.
     #[default]
     Guess,
-    /// It stands under a name that is used for it.
+    /// A text with a name that is common for messages.
     Likeness,
-    /// The shape is known.
+    /// A member of a known error format.
     Known,
 }
 
 impl Certainty {
-    /// The word in the `debug` object.
+    /// Returns the name of the certainty in the `debug` object.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Guess => "guess",

@@ -1,7 +1,7 @@
-//! HTML errors: the page as a list of blocks, and the one sentence among them that a person is meant to read.
+//! The parser of HTML errors: divides the page into blocks, and finds the one sentence that is written for a person.
 //!
-//! No framework is named here. A page tells its message beside a label ("Message ..."), in the preformatted line, in the first
-//! sentence below a heading that only repeats the status, or in the heading itself.
+//! The message of a page is after a label ("Message ..."), in preformatted text, in the first sentence below a heading that only repeats
+//! the status, or in the heading itself. Knows no framework.
 
 use std::borrow::Cow;
 
@@ -9,30 +9,30 @@ use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Tokenizer};
 
 use super::found::Report;
-use super::phrases::{LABELS, is_status_phrase, labelled, without_status};
+use super::phrases::{LABELS, after_label, is_status_phrase, strip_status};
 use crate::text::Untrusted;
 
-/// Bytes of a page that are read; errors say what they say at the top.
+/// The length of the part of a page that is parsed, in bytes. Errors have their message near the top.
 const MAX_PAGE: usize = 64 * 1024;
-/// Blocks of a page that are kept.
+/// The maximum number of blocks that are kept of a page.
 const MAX_BLOCKS: usize = 2_000;
-/// Sentences of one page that are offered beside the best.
+/// The maximum number of alternatives beside the best sentence.
 const MAX_ALTERNATIVES: usize = 3;
-/// Longest message, in bytes.
+/// The maximum length of a message, in bytes.
 const MAX_MESSAGE: usize = 600;
 
-/// What a block is.
+/// The role of a block in a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Title,
     Heading,
     Preformatted,
     Text,
-    /// A cell or an item of a list: rarely the sentence.
+    /// A cell or an item of a list, which is rarely the message.
     Item,
-    /// A signature, navigation.
+    /// A signature or navigation.
     Aside,
-    /// What nobody reads.
+    /// A script, a style sheet or a template.
     Code,
 }
 
@@ -48,8 +48,8 @@ struct Page {
 }
 
 impl Page {
-    fn begin(&mut self, role: Role) {
-        // A block in which nothing was said yet is the new one.
+    fn start_block(&mut self, role: Role) {
+        // An empty block takes the new role.
         match self.blocks.last_mut().filter(|last| last.text.is_empty()) {
             Some(last) => last.role = role,
             None => self.blocks.push(Block { role, text: String::new() }),
@@ -58,20 +58,20 @@ impl Page {
 
     fn push(&mut self, text: &str) {
         if self.blocks.is_empty() {
-            self.begin(Role::Text);
+            self.start_block(Role::Text);
         }
         if let Some(block) = self.blocks.last_mut().filter(|block| block.role != Role::Code) {
             block.text.push_str(text);
         }
     }
 
-    /// Takes one event; something when enough was seen.
-    fn take(&mut self, event: &CallbackEvent<'_>) -> Option<()> {
+    /// Handles one event. Returns `Some` to stop the tokenizer after enough blocks.
+    fn handle(&mut self, event: &CallbackEvent<'_>) -> Option<()> {
         match event {
             CallbackEvent::OpenStartTag { name: b"br" } => self.push("\n"),
-            CallbackEvent::OpenStartTag { name } => role_of(name).into_iter().for_each(|role| self.begin(role)),
-            // Text behind the end belongs to whatever is around, not to this block.
-            CallbackEvent::EndTag { name } if role_of(name).is_some() => self.begin(Role::Text),
+            CallbackEvent::OpenStartTag { name } => role_of(name).into_iter().for_each(|role| self.start_block(role)),
+            // The text after the end tag is not part of this block.
+            CallbackEvent::EndTag { name } if role_of(name).is_some() => self.start_block(Role::Text),
             CallbackEvent::String { value } => self.push(&String::from_utf8_lossy(value)),
             _ => {}
         }
@@ -79,7 +79,7 @@ impl Page {
     }
 }
 
-/// Reads a page.
+/// Parses a page.
 pub(super) fn read(text: &str) -> Report {
     let blocks = blocks(text);
     let mut candidates = candidates(&blocks).into_iter().map(Untrusted::new);
@@ -91,7 +91,7 @@ pub(super) fn read(text: &str) -> Report {
     }
 }
 
-/// The role that an element gives its text; `None` for one within a line.
+/// Returns the role that an element gives its text, or `None` for an inline element.
 fn role_of(name: &[u8]) -> Option<Role> {
     match name {
         b"title" => Some(Role::Title),
@@ -106,7 +106,7 @@ fn role_of(name: &[u8]) -> Option<Role> {
     }
 }
 
-/// The page without its styles and scripts, which nobody reads and which may be longer than the page.
+/// Returns the page without its style sheets and scripts, which may be longer than its text.
 fn without_code(text: &str) -> Cow<'_, str> {
     let lower =
         |at: usize, tag: &str| text.as_bytes().get(at..at + tag.len()).is_some_and(|part| part.eq_ignore_ascii_case(tag.as_bytes()));
@@ -140,15 +140,15 @@ fn blocks(text: &str) -> Vec<Block> {
         end -= 1;
     }
     let mut page = Page::default();
-    let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _: Span<()>| page.take(&event));
+    let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _: Span<()>| page.handle(&event));
     emitter.naively_switch_states(true);
-    // It ends with the page, or when enough was seen.
+    // The tokenizer stops at the end of the page, or after enough blocks.
     let _ = Tokenizer::new_with_emitter(&text[..end], emitter).next();
-    page.blocks.into_iter().map(tidy).filter(|block| !block.text.is_empty()).collect()
+    page.blocks.into_iter().map(normalize_space).filter(|block| !block.text.is_empty()).collect()
 }
 
-/// White space folded, line ends kept where they mean something.
-fn tidy(block: Block) -> Block {
+/// Collapses white space in a block. Keeps the line ends of preformatted text.
+fn normalize_space(block: Block) -> Block {
     let fold = |line: &str| {
         let mut folded = String::with_capacity(line.len());
         for word in line.split_whitespace() {
@@ -166,19 +166,19 @@ fn tidy(block: Block) -> Block {
     Block { role: block.role, text }
 }
 
-/// Sentences that may be the message, best first: behind a label, a heading that is a sentence, the preformatted line, the
-/// first sentence, any heading, a cell.
+/// Returns the sentences that may be the message, best first: after a label, a heading that is a sentence, the preformatted line, the first
+/// sentence, any heading, a cell.
 fn candidates(blocks: &[Block]) -> Vec<String> {
     let of = |roles: &'static [Role]| blocks.iter().filter(move |block| roles.contains(&block.role)).map(|block| block.text.as_str());
     let body: &[Role] = &[Role::Text, Role::Preformatted, Role::Item];
     let mut found: Vec<String> = Vec::new();
-    let labels = LABELS.iter().filter_map(|label| of(body).flat_map(str::lines).find_map(|line| usable(labelled(line, label)?)));
-    let strong = of(&[Role::Heading]).filter(|text| is_full_sentence(text)).filter_map(sentence);
+    let labels = LABELS.iter().filter_map(|label| of(body).flat_map(str::lines).find_map(|line| usable(after_label(line, label)?)));
+    let full_sentences = of(&[Role::Heading]).filter(|text| is_full_sentence(text)).filter_map(sentence);
     let preformatted = of(&[Role::Preformatted]).filter_map(first_line);
     let plain = of(&[Role::Text]).filter_map(sentence);
     let heading = of(&[Role::Heading, Role::Title]).filter_map(sentence);
     let items = of(&[Role::Item]).filter(|text| is_full_sentence(text)).filter_map(sentence);
-    for candidate in labels.chain(strong).chain(preformatted).chain(plain).chain(heading).chain(items) {
+    for candidate in labels.chain(full_sentences).chain(preformatted).chain(plain).chain(heading).chain(items) {
         if !found.contains(&candidate) {
             found.push(candidate);
         }
@@ -189,36 +189,36 @@ fn candidates(blocks: &[Block]) -> Vec<String> {
     found
 }
 
-/// A heading that speaks to a person: several words, written as a sentence.
+/// Returns true for a text of several words that is written as a sentence.
 fn is_full_sentence(text: &str) -> bool {
-    let bare = without_status(text);
+    let bare = strip_status(text);
     let small = bare.split_whitespace().filter(|word| word.starts_with(|c: char| c.is_lowercase())).count();
     bare.split_whitespace().count() >= 4 && small >= 2
 }
 
-/// The first line of preformatted text, without the name of the error before it.
+/// Returns the first line of preformatted text, without a leading `Error: `.
 fn first_line(text: &str) -> Option<String> {
     let line = text.lines().next()?;
     let bare = ["Error: ", "error: "].iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
     usable(bare)
 }
 
-/// A text that says something: more than one word, not an announcement, a signature or a list of links.
+/// Returns the text if it is informative: more than one word, and not an introduction, a signature or a label for a code.
 fn sentence(text: &str) -> Option<String> {
     if text.len() > 2 * MAX_MESSAGE {
         return None;
     }
     let words = text.split_whitespace().count();
-    let announces = text.ends_with(':')
+    let is_introduction = text.ends_with(':')
         || text.to_ascii_lowercase().contains("the following")
         || text.split_whitespace().next_back().is_some_and(|last| last.contains("://"));
-    // `code: ORDER_PAID` is a label for the machine.
+    // `code: ORDER_PAID` is a labelled code.
     let pair = words == 2 && text.split_whitespace().next().is_some_and(|first| first.ends_with(':'));
-    let says = words >= 2 || (!text.is_ascii() && text.chars().count() >= 5);
-    (says && !announces && !pair && !is_signature(text)).then(|| usable(text)).flatten()
+    let is_informative = words >= 2 || (!text.is_ascii() && text.chars().count() >= 5);
+    (is_informative && !is_introduction && !pair && !is_signature(text)).then(|| usable(text)).flatten()
 }
 
-/// The name of a server and its version, or thanks to it.
+/// Returns true for the name of a server with its version, and for lines such as "Powered by".
 fn is_signature(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let versioned = |word: &str| {
@@ -240,8 +240,8 @@ fn usable(text: &str) -> Option<String> {
     if text.len() > 2 * MAX_MESSAGE {
         return None;
     }
-    let bare = without_status(text);
-    // A comment, a shell prompt or a snippet is code, not a sentence.
+    let bare = strip_status(text);
+    // A comment, a shell prompt or a line of code is not a sentence.
     let code = ["def ", "class ", "function ", "import ", "from ", "return ", "raise ", "throw ", "at ", "use ", "var ", "let ", "const "];
     if bare.starts_with(['#', '$', '{', '<', '/', '@', '>', '[', '(', '|', '*']) || code.iter().any(|word| bare.starts_with(word)) {
         return None;
@@ -256,7 +256,7 @@ fn usable(text: &str) -> Option<String> {
     (letters && bare.len() <= MAX_MESSAGE && !is_status_phrase(bare)).then(|| bare.to_owned())
 }
 
-/// A headline that says no more than that it is a page of an error.
+/// Returns true for a headline that any error page may have.
 fn is_headline(text: &str) -> bool {
     const HEADLINES: &[&str] = &[
         "page not found",
@@ -275,7 +275,7 @@ fn is_headline(text: &str) -> bool {
     HEADLINES.iter().any(|headline| bare.eq_ignore_ascii_case(headline))
 }
 
-/// Preformatted text of several lines, for development mode.
+/// Returns preformatted text of several lines as the stack trace.
 fn stack(blocks: &[Block]) -> Option<Untrusted> {
     let block = blocks.iter().find(|block| block.role == Role::Preformatted && block.text.lines().count() > 1)?;
     Some(Untrusted::new(block.text.as_str()))
@@ -285,12 +285,12 @@ fn stack(blocks: &[Block]) -> Option<Untrusted> {
 mod tests {
     use super::*;
 
-    fn told(page: &str) -> Option<String> {
+    fn message_of(page: &str) -> Option<String> {
         read(page).message.map(|message| message.raw().to_owned())
     }
 
     #[test]
-    fn pages_tell_one_sentence() {
+    fn one_sentence_of_a_page_is_the_message() {
         for (page, message) in [
             ("<html><body><h1>403 Forbidden</h1>\nNo entry on Sundays.\n</body></html>", "No entry on Sundays."),
             ("<title>410 Gone</title><h1>Gone</h1><p>Order archived.</p>", "Order archived."),
@@ -311,24 +311,24 @@ mod tests {
                 "Header Too Large",
             ),
         ] {
-            assert_eq!(told(page).as_deref(), Some(message), "{page}");
+            assert_eq!(message_of(page).as_deref(), Some(message), "{page}");
         }
     }
 
     #[test]
-    fn a_page_that_repeats_its_status_tells_nothing() {
+    fn a_page_that_repeats_its_status_has_no_message() {
         assert_eq!(
-            told(
+            message_of(
                 "<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1><hr><address>Apache/2.4 Server at x Port 80</address></body></html>"
             ),
             None
         );
-        assert_eq!(told("<script>alert('hello you')</script><style>p { color: red }</style>"), None);
+        assert_eq!(message_of("<script>alert('hello you')</script><style>p { color: red }</style>"), None);
     }
 
     proptest::proptest! {
         #[test]
-        fn any_page_is_read(page in "[<>/a-z =\"&;pre1h\\n]{0,200}") {
+        fn any_page_is_parsed_without_panic(page in "[<>/a-z =\"&;pre1h\\n]{0,200}") {
             read(&page);
         }
     }

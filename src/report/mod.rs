@@ -1,7 +1,7 @@
-//! Reads what an upstream reports about its error: bytes in, a [`Report`] out.
+//! Extracts the content of an upstream's error: decodes its body and parses it into a [`Report`].
 //!
-//! It reads and never judges: everything in a report is [`Untrusted`](crate::text::Untrusted) until the redactor has seen it. Pure; its
-//! work is bounded by the body it is given.
+//! The texts of a report are [`Untrusted`](crate::text::Untrusted) until the redactor has inspected them. The module is pure, its work is
+//! bounded by the size of the body, and it knows neither routes nor how an error is rendered.
 
 pub mod database;
 pub mod decode;

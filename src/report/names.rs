@@ -1,9 +1,9 @@
-//! Names under which errors say things, whatever the framework and the language: compared without case, `_`, `-`, `@` and `$`, so that
-//! `errorMessage`, `error_message` and `ErrorMessage` are one name.
+//! The member names that errors use, for all frameworks and languages. They are compared without regard to case, `_`, `-`, `@` and `$`, so
+//! that `errorMessage`, `error_message` and `ErrorMessage` are one name. Knows names, and no structure of a body.
 
 use serde_json::{Map, Value};
 
-/// Names of the sentence, best first.
+/// Names of the message, best first.
 #[rustfmt::skip]
 pub(super) const MESSAGE: &[&str] = &[
     "message", "msg", "errordescription", "errormessage", "errordesc", "errmsg", "resultmsg", "resultmessage",
@@ -29,9 +29,9 @@ pub(super) const CODE: &[&str] = &[
     "rspcd", "rtcd", "rsltcd", "errcd", "msgcd", "resultcd", "코드", "오류코드", "에러코드", "결과코드", "コード", "エラーコード", "結果コード",
     "错误码", "错误代码", "代码", "canonicalname",
 ];
-/// Names of the code where nothing else gives one.
-pub(super) const LATE_CODE: &[&str] = &["errortype", "type"];
-/// Objects that are the error, wrapped: they know better than what is around them.
+/// Names of the code that apply if no other name has one.
+pub(super) const FALLBACK_CODE: &[&str] = &["errortype", "type"];
+/// Names of objects that wrap the error. Their members take precedence over those of the object around them.
 #[rustfmt::skip]
 pub(super) const WRAPPER: &[&str] = &[
     "error", "errors", "fault", "exception", "err", "failure", "response", "responsestatus", "status", "problem",
@@ -39,25 +39,25 @@ pub(super) const WRAPPER: &[&str] = &[
     "errorinfo", "info", "fehler", "erreur", "erro", "fout", "errore", "blad", "hata", "오류", "에러", "エラー", "错误",
     "apifault", "requesterror", "serviceexception", "responseerror",
 ];
-/// Objects and lists that say more about the error: they fill in what was not said.
+/// Names of objects and lists with details of the error, for parts that the error itself does not have.
 #[rustfmt::skip]
 pub(super) const CONTEXT: &[&str] = &[
     "detail", "details", "extensions", "data", "result", "meta", "issue", "issues", "extra", "embedded", "body",
     "payload", "messages", "message", "errors", "errorlist", "reasons", "contextinfo", "extendederror", "tppmessages",
 ];
-/// Names that no map of field errors by itself would have.
+/// Names that exclude that an object is a map of field errors.
 #[rustfmt::skip]
 pub(super) const RESERVED: &[&str] = &[
     "message", "messages", "msg", "error", "errors", "errormessage", "errormessages", "detail", "details", "code",
     "statuscode", "data", "result", "results", "meta", "links", "trace", "stack", "warnings", "exception", "success",
     "ok", "jsonrpc", "timestamp",
 ];
-/// Names that are never a field when a string stands under them.
+/// Names of members that are never a field if their value is a string.
 #[rustfmt::skip]
-pub(super) const SAYS: &[&str] = &[
+pub(super) const NEVER_A_FIELD: &[&str] = &[
     "message", "msg", "detail", "error", "code", "errorcode", "status", "statuscode", "errortype",
 ];
-/// Names of field errors.
+/// Names of the field errors.
 #[rustfmt::skip]
 pub(super) const FIELDS: &[&str] = &[
     "fields", "fielderrors", "fieldviolations", "modelstate", "errors", "violations", "constraintviolations",
@@ -69,7 +69,7 @@ pub(super) const FIELDS: &[&str] = &[
     "fehlerliste", "errori", "fouten", "bledy", "violacoes", "violaciones", "verletzungen", "오류목록", "필드오류", "項目エラー",
     "字段错误", "tppmessages",
 ];
-/// Names of a field error's path, best first.
+/// Names of the path of a field error, best first.
 #[rustfmt::skip]
 pub(super) const PATH: &[&str] = &[
     "field", "fieldname", "loc", "path", "property", "propertypath", "propertyname", "pointer", "instancepath",
@@ -78,7 +78,7 @@ pub(super) const PATH: &[&str] = &[
     "expression", "element", "column", "fields", "in", "fieldpath", "argumentname", "errorpath", "champ", "campo",
     "feld", "veld", "pole", "alan", "item", "propriedade", "propiedad", "필드", "항목", "項目", "フィールド", "字段", "params",
 ];
-/// Names of a field error's text, best first.
+/// Names of the message of a field error, best first.
 #[rustfmt::skip]
 pub(super) const TEXT: &[&str] = &[
     "message", "msg", "detail", "defaultmessage", "description", "errormessage", "reason", "text", "errorsummary",
@@ -86,14 +86,14 @@ pub(super) const TEXT: &[&str] = &[
     "messagetext", "mensaje", "mensagem", "meldung", "fehlermeldung", "nachricht", "razao", "motivo", "libelle",
     "messaggio", "melding", "komunikat", "mesaj", "메시지", "メッセージ", "消息", "内容", "grund",
 ];
-/// Names in a map of field errors that speak of the whole.
+/// Names in a map of field errors for errors of the whole request.
 #[rustfmt::skip]
-pub(super) const WHOLE: &[&str] = &[
+pub(super) const GENERAL: &[&str] = &[
     "nonfielderrors", "all", "schema", "formerrors", "base", "globalerrors", "general", "root", "global", "form",
 ];
-/// Places of a request: where a value was sent is not part of its name.
+/// Names of the parts of a request, which are not part of a field's path.
 #[rustfmt::skip]
-pub(super) const PLACES: &[&str] = &[
+pub(super) const REQUEST_PARTS: &[&str] = &[
     "body", "json", "query", "querystring", "path", "header", "headers", "cookie", "cookies", "params", "form",
     "payload", "data", "files", "formdata", "requestbody", "request", "bodyparams", "queryparams", "pathparams",
     "formparams", "validationerror",
@@ -103,21 +103,21 @@ pub(super) const PLACES: &[&str] = &[
 pub(super) const STACK: &[&str] = &[
     "stack", "stacktrace", "trace", "traceback", "backtrace", "exceptiontrace", "stacktracestring", "debugtrace",
 ];
-/// Names of the exception's class.
+/// Names of the class of the exception.
 #[rustfmt::skip]
 pub(super) const EXCEPTION: &[&str] = &[
     "exception", "exceptiontype", "exceptionclass", "exceptionname", "errorclass",
 ];
 
-/// Names of what caused the failure.
+/// Names of the cause.
 #[rustfmt::skip]
 pub(super) const CAUSE: &[&str] = &[
     "cause", "causedby", "rootcause", "innerexception", "innermessage", "exceptioncause",
 ];
 
-/// Words in the name of a code, in the languages that services are written in.
+/// The words that end the name of a code, in the languages in which services are written.
 const CODE_WORDS: &[&str] = &["code", "cd", "codigo", "codice", "kodu", "코드", "コード", "码", "代码"];
-/// Codes that tell of something else: of the answer as such, of places and of money.
+/// Names of other codes: of the HTTP status, of places and of money.
 const OTHER_CODES: &[&str] = &[
     "statuscode",
     "httpcode",
@@ -135,23 +135,23 @@ const OTHER_CODES: &[&str] = &[
     "promocode",
 ];
 
-/// Is this the name of a machine code, whoever chose it?
+/// Returns true if the normalized name ends like the name of a machine code.
 pub(super) fn is_code(name: &str) -> bool {
     CODE_WORDS.iter().any(|word| name.ends_with(word)) && !OTHER_CODES.contains(&name)
 }
 
-/// Is this the name of a sentence for people, whoever chose it?
+/// Returns true if the normalized name ends like the name of a message.
 pub(super) fn is_message(name: &str) -> bool {
     const WORDS: &[&str] = &["message", "msg", "mensaje", "mensagem", "meldung", "messaggio", "메시지", "メッセージ", "信息", "消息"];
     WORDS.iter().any(|word| name.ends_with(word))
 }
 
-/// Names of one object that are looked at.
+/// The maximum number of members of one object that are inspected.
 const MAX_NAMES: usize = 300;
 
-/// A name as it is compared.
-pub(super) fn squash(name: &str) -> String {
-    // `hydra:description`: the prefix belongs to the document.
+/// Returns the normalized form of a name, in which names are compared.
+pub(super) fn normalize_name(name: &str) -> String {
+    // A namespace prefix is not part of the name: `hydra:description`.
     let name = name.rsplit_once(':').map_or(name, |(_, local)| local);
     let plain = |c: char| match c {
         '_' | '-' | '@' | '$' | ' ' | '.' => None,
@@ -168,12 +168,13 @@ pub(super) fn squash(name: &str) -> String {
     name.chars().take(64).filter_map(plain).collect()
 }
 
-/// An object with its names as they are compared.
-pub(super) struct Named<'v>(Vec<(String, &'v Value)>);
+/// An object with its normalized names.
+pub(super) struct NormalizedObject<'v>(Vec<(String, &'v Value)>);
 
-impl<'v> Named<'v> {
+impl<'v> NormalizedObject<'v> {
     pub(super) fn new(object: &'v Map<String, Value>) -> Self {
-        let mut all: Vec<_> = object.iter().take(MAX_NAMES).map(|(name, value)| (squash(name), value, name.starts_with('_'))).collect();
+        let mut all: Vec<_> =
+            object.iter().take(MAX_NAMES).map(|(name, value)| (normalize_name(name), value, name.starts_with('_'))).collect();
         // `message` before `_message`.
         all.sort_by_key(|(_, _, private)| *private);
         Self(all.into_iter().map(|(name, value, _)| (name, value)).collect())
@@ -183,7 +184,7 @@ impl<'v> Named<'v> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 
-    /// Names and values.
+    /// Returns the normalized names with their values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'v Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
@@ -192,7 +193,7 @@ impl<'v> Named<'v> {
         self.get(name).is_some()
     }
 
-    /// What the first of the names that `take` accepts stands for.
+    /// Returns the first result of `take` for the members with these names.
     pub(super) fn first<T>(&self, names: &[&'static str], take: impl Fn(&'static str, &'v Value) -> Option<T>) -> Option<T> {
         names.iter().find_map(|name| take(name, self.get(name)?))
     }

@@ -1,19 +1,19 @@
-//! Words that readers share: labels of a sentence, and status phrases, which say no more than the status does.
+//! Phrases that several parsers recognize: labels of a message, and status phrases, which add nothing to the status. Knows no format.
 
-/// What stands behind a label: `Message Order 5 is paid`, `Reason: no stock`.
-pub(super) fn labelled<'t>(text: &'t str, label: &str) -> Option<&'t str> {
+/// Returns the text after a label: `Message Order 5 is paid`, `Reason: no stock`.
+pub(super) fn after_label<'t>(text: &'t str, label: &str) -> Option<&'t str> {
     let head = text.get(..label.len()).filter(|head| head.eq_ignore_ascii_case(label))?;
     let rest = text.get(label.len()..)?;
-    // "Message" is a label only as a word of its own, written as one: with a colon, or capitalised.
+    // Without a colon, only a capitalized "Message" is a label.
     rest.strip_prefix(':').or_else(|| rest.strip_prefix(' ').filter(|_| label == "message" && head.starts_with('M'))).map(str::trim)
 }
 
-/// Labels of the sentence, best first.
+/// The labels of a message, best first.
 pub(super) const LABELS: &[&str] =
     &["message", "error message", "error description", "error_description", "reason", "detail", "details", "error"];
 
-/// A text without the status in front of it: `404 Not here`, `Error 404: Not here`, `HTTP Status 404 - Not here`.
-pub(super) fn without_status(text: &str) -> &str {
+/// Returns the text without a leading status: `404 Not here`, `Error 404: Not here`, `HTTP Status 404 - Not here`.
+pub(super) fn strip_status(text: &str) -> &str {
     let text = text.trim();
     let mut rest = text;
     for word in ["HTTP Status", "HTTP Error", "HTTP ERROR", "HTTP", "Error:", "Error", "Status"] {
@@ -30,20 +30,20 @@ pub(super) fn without_status(text: &str) -> &str {
     if behind.is_empty() { text } else { behind }
 }
 
-/// True for a bare status phrase ("Not Found", "404 Bad Request", "Forbidden (403)"): it says no more than the status does.
+/// Returns true for a status phrase ("Not Found", "404 Bad Request", "Forbidden (403)"), which adds nothing to the status.
 pub(super) fn is_status_phrase(text: &str) -> bool {
-    is_phrase(without_status(text))
+    is_phrase(strip_status(text))
 }
 
 fn is_phrase(text: &str) -> bool {
-    let squash = |s: &str| s.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect::<String>();
+    let letters = |s: &str| s.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect::<String>();
     if !text.is_ascii() || text.len() > 48 {
         return false;
     }
-    let wanted = squash(text);
+    let own = letters(text);
     let named =
-        (400..600u16).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()).any(|phrase| squash(phrase) == wanted);
-    named || matches!(wanted.as_str(), "error" | "accessdenied" | "unprocessableentity" | "servererror" | "oops" | "errorpage")
+        (400..600u16).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()).any(|phrase| letters(phrase) == own);
+    named || matches!(own.as_str(), "error" | "accessdenied" | "unprocessableentity" | "servererror" | "oops" | "errorpage")
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn status_phrases_say_nothing() {
+    fn status_phrases_are_recognized() {
         assert!(is_status_phrase("404 Not Found"));
         assert!(is_status_phrase("Bad Request."));
         assert!(!is_status_phrase("Order 7 not found"));

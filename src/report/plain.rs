@@ -1,31 +1,31 @@
-//! Plain-text errors: a short sentence is the message; a trace is not.
+//! The parser of plain-text errors: the message is a labelled value or the first paragraph. Knows no other format.
 
 use super::found::{Certainty, Report};
-use super::names::{self, squash};
-use super::phrases::{LABELS, is_status_phrase, labelled};
+use super::names::{self, normalize_name};
+use super::phrases::{LABELS, after_label, is_status_phrase};
 use crate::text::Untrusted;
 
-/// Longest first paragraph that is taken for a message, in bytes.
+/// The maximum length of a first paragraph that may be a message, in bytes.
 const MAX_PARAGRAPH: usize = 2_000;
 
-/// Reads a plain body: what stands behind a label where there are several, else its first paragraph.
+/// Parses a plain-text body. The message is the value of a label in a list of pairs, or else the first paragraph.
 pub(super) fn read(text: &str) -> Report {
     let text = text.trim_start_matches('\u{feff}').trim();
-    if let Some(message) = in_list(text) {
+    if let Some(message) = labelled_message(text) {
         return Report { message: Some(Untrusted::new(message)), ..Report::default() };
     }
-    if let Some(report) = in_pairs(text) {
+    if let Some(report) = read_pairs(text) {
         return report;
     }
     let paragraph = text.split("\n\n").next().unwrap_or(text).trim();
     let usable = !paragraph.is_empty() && paragraph.len() <= MAX_PARAGRAPH && !is_status_phrase(paragraph);
-    // A second paragraph may hold what the first one only announces (a trace): the redactor must see it all.
+    // The message is the whole text if it is short, because the first paragraph may introduce a trace, which the redactor must see.
     let whole = if text.len() <= 2 * MAX_PARAGRAPH { text } else { paragraph };
     Report { message: usable.then(|| Untrusted::new(if whole == text { text } else { paragraph })), ..Report::default() }
 }
 
-/// Lines of `name = value` or `name: value` (INI, YAML, properties), or a form (`a=b&c=d`), that name a message and a code.
-fn in_pairs(text: &str) -> Option<Report> {
+/// Parses lines of `name = value` or `name: value` (INI, YAML, properties), or a form (`a=b&c=d`), that hold a message.
+fn read_pairs(text: &str) -> Option<Report> {
     let form = !text.contains(['\n', ' ']) && text.contains('&') && text.contains('=');
     let pieces: Vec<&str> = if form {
         text.split('&').take(40).collect()
@@ -35,15 +35,15 @@ fn in_pairs(text: &str) -> Option<Report> {
     let pair = |piece: &&str| {
         let (name, value) = piece.split_once(['=', ':'])?;
         let value = value.trim().trim_matches(['"', '\'']);
-        let value = if form { percent(&value.replace('+', " ")) } else { value.to_owned() };
-        let sound = !name.is_empty() && name.len() <= 64 && !name.trim().contains(' ') && !value.is_empty();
-        sound.then(|| (squash(name.trim()), value))
+        let value = if form { percent_decoded(&value.replace('+', " ")) } else { value.to_owned() };
+        let is_valid = !name.is_empty() && name.len() <= 64 && !name.trim().contains(' ') && !value.is_empty();
+        is_valid.then(|| (normalize_name(name.trim()), value))
     };
     let pairs: Vec<(String, String)> = pieces.iter().filter_map(pair).collect();
     if pairs.len() < 2 || pairs.len() * 2 < pieces.len() {
         return None;
     }
-    let find = |wanted: &dyn Fn(&str) -> bool| pairs.iter().find(|(name, _)| wanted(name)).map(|(_, value)| value.as_str());
+    let find = |matches: &dyn Fn(&str) -> bool| pairs.iter().find(|(name, _)| matches(name)).map(|(_, value)| value.as_str());
     let message = find(&|name| name == "message" || name == "msg")
         .or_else(|| find(&names::is_message))
         .or_else(|| find(&|name| matches!(name, "detail" | "description" | "reason" | "text")))?;
@@ -57,12 +57,12 @@ fn in_pairs(text: &str) -> Option<Report> {
     })
 }
 
-fn percent(text: &str) -> String {
+fn percent_decoded(text: &str) -> String {
     crate::rpc::percent_decode(text.as_bytes())
 }
 
-/// The message in a list of `LABEL: value` lines.
-fn in_list(text: &str) -> Option<&str> {
+/// Returns the message in a list of `LABEL: value` lines.
+fn labelled_message(text: &str) -> Option<&str> {
     let lines = || text.lines().take(40).map(str::trim);
     let is_pair =
         |line: &str| line.split_once(':').is_some_and(|(label, value)| !label.contains(' ') && !label.is_empty() && value.starts_with(' '));
@@ -71,7 +71,7 @@ fn in_list(text: &str) -> Option<&str> {
     }
     LABELS
         .iter()
-        .find_map(|label| lines().find_map(|line| labelled(line, label)))
+        .find_map(|label| lines().find_map(|line| after_label(line, label)))
         .filter(|message| !message.is_empty() && !is_status_phrase(message))
 }
 
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sentences_are_messages_and_phrases_are_not() {
+    fn sentences_but_not_phrases_are_messages() {
         assert_eq!(read("Order 7 is locked\n").message, Some(Untrusted::new("Order 7 is locked")));
         assert_eq!(read("Not Found").message, None);
         assert_eq!(read(&"x".repeat(5_000)).message, None);

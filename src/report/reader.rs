@@ -1,19 +1,19 @@
-//! Chooses the reader of a body by what the body looks like.
+//! Detects the format of a body by its content, and calls the parser of that format. Knows no format in detail.
 
 use super::found::Report;
 use super::phrases::is_status_phrase;
 use super::{html, json, plain, xml};
 
-/// What kind of text a body is.
+/// The format of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing there.
+    /// No content.
     Empty,
     /// A JSON object or array.
     Json,
     /// An HTML page.
     Html,
-    /// Some other XML.
+    /// XML other than HTML.
     Xml,
     /// Readable text.
     Text,
@@ -21,7 +21,7 @@ pub enum Kind {
     Binary,
 }
 
-/// What a decoded body is, by its first bytes; the declared type is often wrong.
+/// Returns the format of a decoded body by its first bytes, because the declared type is often wrong.
 pub fn kind_of(text: &str) -> Kind {
     let start = text.trim_start_matches('\u{feff}').trim_start();
     let lower: String = start.chars().take(64).collect::<String>().to_ascii_lowercase();
@@ -40,7 +40,7 @@ pub fn kind_of(text: &str) -> Kind {
     }
 }
 
-/// A page without `<html>`: it begins with an element that only HTML has.
+/// Returns true for a page without `<html>` that starts with an HTML element.
 fn is_html_fragment(lower: &str) -> bool {
     const TAGS: &[&str] = &[
         "title", "meta", "h1", "h2", "h3", "p", "div", "pre", "center", "br", "b", "hr", "style", "script", "span", "table", "font", "!--",
@@ -50,8 +50,8 @@ fn is_html_fragment(lower: &str) -> bool {
         .any(|tag| rest.strip_prefix(tag).is_some_and(|behind| *tag == "!--" || behind.starts_with(['>', ' ', '/', '\n', '\r', '\t'])))
 }
 
-/// Reads a decoded error body that was sent as this type. What is declared to be no text is read only where it is a document
-/// all the same.
+/// Parses a decoded error body with its declared content type. If the type is not a text, a body that is plain text is ignored, but JSON,
+/// HTML and XML are parsed.
 pub fn read_as(text: &str, content_type: Option<&str>) -> Report {
     let declared = content_type.unwrap_or_default().trim_start().to_ascii_lowercase();
     let other = ["multipart/", "image/", "audio/", "video/", "font/", "application/octet-stream", "application/pdf", "application/zip"];
@@ -61,10 +61,10 @@ pub fn read_as(text: &str, content_type: Option<&str>) -> Report {
     read(text)
 }
 
-/// Reads a decoded error body.
+/// Parses a decoded error body.
 pub fn read(text: &str) -> Report {
     match kind_of(text) {
-        // `[error]` begins an INI file, not a list.
+        // `[error]` starts an INI file as well as a JSON array.
         Kind::Json => json::read(text).unwrap_or_else(|| plain::read(text)),
         Kind::Text => plain::read(text),
         Kind::Html => html::read(text),
@@ -73,7 +73,7 @@ pub fn read(text: &str) -> Report {
     }
 }
 
-/// True for a page that only a server or framework would write: its title or first heading is a status, not a sentence.
+/// Returns true for an error page of a server or a framework: its title or first heading is a status, not a sentence.
 pub fn is_framework_page(text: &str) -> bool {
     let between = |tag: &str| {
         let lower = text.to_ascii_lowercase();
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_seen_through_wrong_types() {
+    fn formats_are_detected_by_content() {
         assert_eq!(kind_of(" {\"a\":1}"), Kind::Json);
         assert_eq!(kind_of("<!DOCTYPE html><p>"), Kind::Html);
         assert_eq!(kind_of("<?xml version=\"1.0\"?><Error/>"), Kind::Xml);
@@ -112,7 +112,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_read(text in "\\PC{0,200}|[\\[\\]{}\",:a-z0-9 ]{0,200}") {
+        fn any_text_is_parsed_without_panic(text in "\\PC{0,200}|[\\[\\]{}\",:a-z0-9 ]{0,200}") {
             read(&text);
         }
     }

@@ -1,32 +1,32 @@
-//! XML errors and SOAP faults: leaf elements by name. SOAP 1.1 4.4, SOAP 1.2 5.4, RFC 9457 appendix B, and what services
-//! write by hand under the same few names.
+//! The parser of XML errors and SOAP faults: finds the leaf elements by name. Covers SOAP 1.1 4.4, SOAP 1.2 5.4, RFC 9457 appendix B,
+//! XML-RPC, and documents of services with the same few names. Knows no other format.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::found::{Certainty, Report};
-use super::names::{self, squash};
+use super::names::{self, normalize_name};
 use super::phrases::is_status_phrase;
 use crate::text::Untrusted;
 
-/// Leaves that are looked at; an error has few.
+/// The maximum number of leaves that are inspected. An error has few.
 const MAX_LEAVES: usize = 200;
-/// Names of the sentence beyond those of JSON, best first.
+/// Additional names of the message, best first.
 const MESSAGE: &[&str] = &["faultstring", "text", "string"];
 
 struct Leaf {
-    /// Name in lower case without prefix.
+    /// The normalized name, without a prefix.
     name: String,
-    /// Number of the element around it.
+    /// The number of the element around it.
     parent: usize,
-    /// Stands within a `code`.
+    /// Whether it is within a `code` element.
     in_code: bool,
-    /// Stands within a `link`.
+    /// Whether it is within a `link` element.
     in_link: bool,
     text: String,
 }
 
-/// Reads an XML error.
+/// Parses an XML error.
 pub(super) fn read(text: &str) -> Report {
     let leaves = leaves(text);
     let find = |names: &[&str], usable: &dyn Fn(&str) -> bool| {
@@ -35,20 +35,20 @@ pub(super) fn read(text: &str) -> Report {
         };
         names.iter().find_map(of)
     };
-    let like = |wanted: fn(&str) -> bool, usable: &dyn Fn(&str) -> bool| {
-        leaves.iter().find(|leaf| wanted(&leaf.name) && !leaf.in_link && usable(&leaf.text)).map(|leaf| leaf.text.clone())
+    let like = |matches: fn(&str) -> bool, usable: &dyn Fn(&str) -> bool| {
+        leaves.iter().find(|leaf| matches(&leaf.name) && !leaf.in_link && usable(&leaf.text)).map(|leaf| leaf.text.clone())
     };
-    let says = |text: &str| !is_status_phrase(text) && text.chars().any(char::is_alphabetic);
-    let sentence = |text: &str| says(text) && (text.contains(' ') || !text.is_ascii());
-    // XML-RPC names what the next leaf holds.
+    let is_informative = |text: &str| !is_status_phrase(text) && text.chars().any(char::is_alphabetic);
+    let sentence = |text: &str| is_informative(text) && (text.contains(' ') || !text.is_ascii());
+    // In XML-RPC, a leaf names the value in the next leaf.
     let member = |name: &str| {
         leaves.windows(2).find(|pair| pair[0].name == "name" && pair[0].text.eq_ignore_ascii_case(name)).map(|pair| pair[1].text.clone())
     };
     let message = member("faultString")
         .or_else(|| find(names::MESSAGE, &sentence))
-        .or_else(|| find(names::MESSAGE, &says))
-        .or_else(|| find(MESSAGE, &says))
-        .or_else(|| like(names::is_message, &says))
+        .or_else(|| find(names::MESSAGE, &is_informative))
+        .or_else(|| find(MESSAGE, &is_informative))
+        .or_else(|| like(names::is_message, &is_informative))
         .or_else(|| like(|name| name.ends_with("text") || name.ends_with("exception"), &sentence))
         .or_else(|| leaves.first().filter(|only| leaves.len() == 1 && sentence(&only.text)).map(|only| only.text.clone()));
     let soap_code = leaves.iter().rfind(|leaf| leaf.name == "value" && leaf.in_code).map(|leaf| leaf.text.clone());
@@ -61,7 +61,7 @@ pub(super) fn read(text: &str) -> Report {
     Report {
         fields: fields(&leaves, message.as_deref()),
         message: message.map(Untrusted::new),
-        // `soap:Client.OrderLocked`: the prefix belongs to the document, not to the code.
+        // The prefix is not part of the code: `soap:Client.OrderLocked`.
         code: code.map(|code| Untrusted::new(code.rsplit(':').next().unwrap_or_default())),
         stack: find(&["stacktrace", "stack", "trace"], &|_| true).map(Untrusted::new),
         cause: find(&["cause", "rootcause", "innerexception"], &|_| true).map(Untrusted::new),
@@ -75,7 +75,7 @@ fn is_status(text: &str) -> bool {
     text.len() == 3 && text.parse::<u16>().is_ok()
 }
 
-/// `<field>qty</field>` beside a message names the field it is about.
+/// Returns the field errors: an element such as `<field>qty</field>` beside a message names its field.
 fn fields(leaves: &[Leaf], message: Option<&str>) -> Vec<(String, Vec<Untrusted>)> {
     let mut found: Vec<(String, Vec<Untrusted>)> = Vec::new();
     for (at, leaf) in leaves
@@ -102,7 +102,7 @@ fn leaves(text: &str) -> Vec<Leaf> {
     let mut path: Vec<(String, usize)> = Vec::new();
     let mut elements = 0;
     let mut content = String::new();
-    // A document that is not well-formed has told what it had told so far.
+    // The leaves before an error in a malformed document are kept.
     while let Ok(event) = reader.read_event() {
         match event {
             Event::Start(start) => {
@@ -110,7 +110,7 @@ fn leaves(text: &str) -> Vec<Leaf> {
                 elements += 1;
                 let name = start.local_name();
                 let parent = path.last().map_or(0, |(_, number)| *number);
-                path.push((squash(name.as_ref()), elements));
+                path.push((normalize_name(name.as_ref()), elements));
                 attributes(&start, parent, elements, &mut leaves);
             }
             Event::Empty(empty) => {
@@ -142,14 +142,14 @@ fn leaves(text: &str) -> Vec<Leaf> {
     leaves
 }
 
-/// A code or a text in an attribute is as good as in an element.
-fn attributes(start: &BytesStart<'_>, parent: usize, own: usize, leaves: &mut Vec<Leaf>) {
+/// Adds the attributes that hold a code or a message.
+fn attributes(start: &BytesStart<'_>, parent: usize, element: usize, leaves: &mut Vec<Leaf>) {
     for attribute in start.attributes().with_checks(false).flatten().take(16) {
-        let name = squash(attribute.key.local_name().as_ref());
+        let name = normalize_name(attribute.key.local_name().as_ref());
         let text = html_escape::decode_html_entities(AsRef::<str>::as_ref(&attribute.value)).into_owned();
         let telling = names::is_code(&name) || names::is_message(&name) || matches!(name.as_str(), "text" | "reason");
         if telling && !text.is_empty() {
-            leaves.push(Leaf { name, parent: if own == 0 { parent } else { own }, in_code: false, in_link: false, text });
+            leaves.push(Leaf { name, parent: if element == 0 { parent } else { element }, in_code: false, in_link: false, text });
         }
     }
 }
@@ -158,14 +158,14 @@ fn attributes(start: &BytesStart<'_>, parent: usize, own: usize, leaves: &mut Ve
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> (String, String) {
+    fn message_and_code(text: &str) -> (String, String) {
         let report = read(text);
         let own = |text: Option<Untrusted>| text.map(|t| t.raw().to_owned()).unwrap_or_default();
         (own(report.message), own(report.code))
     }
 
     #[test]
-    fn faults_and_errors_read_alike() {
+    fn faults_and_errors_are_equivalent() {
         let want = ("It is locked & closed.".to_owned(), "OrderLocked".to_owned());
         for text in [
             "<Error><Code>OrderLocked</Code><Message>It is locked &amp; closed.</Message><RequestId>7</RequestId></Error>",
@@ -173,7 +173,7 @@ mod tests {
             "<e:Fault><e:Code><e:Value>e:Sender</e:Value><e:Subcode><e:Value>x:OrderLocked</e:Value></e:Subcode></e:Code><e:Reason><e:Text>It is locked &#38; closed.</e:Text></e:Reason></e:Fault>",
             "<error><code>OrderLocked</code><message><![CDATA[It is locked & closed.]]></message>",
         ] {
-            assert_eq!(told(text), want, "{text}");
+            assert_eq!(message_and_code(text), want, "{text}");
         }
     }
 
@@ -185,7 +185,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_document_is_read(text in "[<>/a-z&;!\\[\\]CDAT=\" ]{0,200}") {
+        fn any_document_is_parsed_without_panic(text in "[<>/a-z&;!\\[\\]CDAT=\" ]{0,200}") {
             read(&text);
         }
     }

@@ -43,7 +43,7 @@ fn tell(body: &[u8], content_type: &str, redactor: &Redactor) -> Vec<u8> {
         code: code.unwrap_or_else(|| "CONFLICT".into()),
         message: message.unwrap_or_else(|| Text::own("The request conflicts with the current state.")),
         language: None,
-        spoken: "en".into(),
+        negotiated_language: "en".into(),
         fields,
         retry_after: None,
         violated: Vec::new(),

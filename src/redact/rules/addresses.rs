@@ -1,4 +1,4 @@
-//! Hosts and addresses that exist only inside.
+//! Rules for hosts and addresses of internal networks. Knows no other family.
 
 use super::rule::Family::Address;
 use super::rule::{Rule, hint, likely};

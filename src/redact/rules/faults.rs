@@ -1,4 +1,4 @@
-//! Classes of exceptions, and sentences that only a language runtime or its network stack writes.
+//! Rules for classes of exceptions, and for sentences that only a language runtime or its network stack writes. Knows no other family.
 
 use super::rule::Family::{Class, Fault};
 use super::rule::{Rule, hint, likely};
@@ -24,9 +24,9 @@ pub(super) const RULES: &[Rule] = &[
         r"\b[A-Z][a-z]\w*(?:Controller|Service|Repository|Dao|DAO|Handler|Middleware|Resolver|Entity|Dto|DTO|Factory|Provider|Interceptor|Servlet|Impl|Bean|Serializer|Deserializer)(?:[.#@$]|::|->)\w+",
     ),
     hint(Class, r"\b[A-Z]\w*[a-z][A-Z][a-z]+(?:Error|Exception)\b|\b[A-Z]\w+(?:\.[A-Z]\w+){2,}\b"),
-    // what runtimes print of a value: `Order(id=7, ...)`, `{:id 7}`
+    // values as runtimes print them: `Order(id=7, ...)`, `{:id 7}`
     hint(Class, r"\b[A-Z]\w*[a-z]\w*\(\w+=|\{:[a-z][\w/.-]* "),
-    // what answered, with its version
+    // names of servers with their versions
     hint(
         Class,
         r"(?i)\b(?:nginx|apache|httpd|openresty|tomcat|jetty|undertow|php|openssl|python|gunicorn|uvicorn|werkzeug|microsoft-iis|kestrel|express|puma|passenger|haproxy|varnish|squid|envoy)/\d+\.\d",
@@ -83,7 +83,7 @@ pub(super) const RULES: &[Rule] = &[
         Fault,
         r"subscript out of bounds|non-numeric argument|argument is of length zero|missing value where TRUE/FALSE|could not find function \x22|object of type '\w+' is not subsettable",
     ),
-    // the network below
+    // network errors
     likely(
         Fault,
         r"\b(?:connect|getaddrinfo|read|write|open|listen|spawn|bind|send|query\w*|scandir|l?stat|unlink|mkdir|accept|access|connection) E[A-Z]{3,}\b|\bE[A-Z]{4,}: [a-z]",

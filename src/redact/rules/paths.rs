@@ -1,4 +1,4 @@
-//! Paths of servers and dumps of their environment.
+//! Rules for server paths, dumps of environment variables, and markup. Knows no other family.
 
 use super::rule::Family::{Environment, Markup, Path};
 use super::rule::{Rule, hint, likely, sure};
@@ -25,7 +25,7 @@ pub(super) const RULES: &[Rule] = &[
         Environment,
         r#"\b(?:HTTP_(?:HOST|COOKIE|AUTHORIZATION|USER_AGENT|X_\w+)|PHP_\w+|AWS_(?:ACCESS|SECRET|SESSION)\w*|DB_(?:HOST|USER|USERNAME|PASS|PASSWORD|NAME|DATABASE|URL)|DATABASE_URL|REDIS_(?:URL|HOST|PASSWORD)|SECRET_KEY\w*|DJANGO_\w+|RAILS_\w+|APP_KEY|MYSQL_\w*PASSWORD|POSTGRES_\w+|DOCUMENT_ROOT|SERVER_SOFTWARE|SCRIPT_FILENAME|KUBERNETES_\w+)["']?\s*(?:=>?|:)\s*\S"#,
     ),
-    // tags in what should be a sentence
+    // tags in a text that should be a sentence
     hint(
         Markup,
         r"(?i)<\s*/?\s*(?:html|head|body|title|div|span|pre|code|script|style|table|tr|td|th|p|br|b|h[1-6]|ul|ol|li|font|hr|a|i|em|strong|img|iframe|link|meta|section|main)(?:\s[^>]*)?/?>|<!--|<!doctype",

@@ -1,6 +1,6 @@
-//! One rule, what it finds, and how much that proves.
+//! The type of a rule: its family, its weight and its pattern. Knows no particular rule.
 
-/// What kind of internal a rule finds.
+/// The kind of internal that a rule finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// Frames and headers of stack traces.
@@ -11,22 +11,22 @@ pub enum Family {
     Class,
     /// Sentences that only a language runtime or its network stack writes.
     Fault,
-    /// SQL and what databases, ORMs and templates say.
+    /// SQL, and messages of databases, ORMs and template engines.
     Sql,
     /// Credentials, tokens, connection strings.
     Secret,
-    /// Hosts and addresses inside.
+    /// Internal hosts and addresses.
     Address,
     /// Environment dumps.
     Environment,
-    /// Tags in what should be a sentence.
+    /// Tags in a text that should be a sentence.
     Markup,
-    /// A pattern of the operator's (`errors.redact.extra`).
+    /// A pattern of the operator (`errors.redact.extra`).
     Extra,
 }
 
 impl Family {
-    /// The word in reports and placeholders.
+    /// Returns the name of the family in reports and placeholders.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Trace => "trace",
@@ -42,27 +42,27 @@ impl Family {
         }
     }
 
-    /// What stands in the place of a finding.
+    /// Returns the placeholder that replaces a finding.
     pub(in crate::redact) fn placeholder(self) -> String {
         format!("[redacted:{}]", self.word())
     }
 }
 
-/// How much one match proves. Any of them makes a message of an error unfit; a whole document needs more.
+/// The strength of one match as evidence of a leak. Any match makes the message of an error dirty; a whole document needs more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
     /// Common in documentation too: counts in a message only.
     Hint,
-    /// Rare in documentation: counts in a short document, or twice.
+    /// Rare in documentation: counts in a short document, or together with others.
     Likely,
-    /// One line of a trace: proves it together with another one, or with a likely header.
+    /// One line of a trace: counts together with another one or with a likely match, or in a short document.
     Frame,
-    /// Written by a failing program and by nothing else.
+    /// Output that only a failing program writes.
     Sure,
 }
 
 impl Weight {
-    /// The word in reports.
+    /// Returns the name of the weight in reports.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Hint => "hint",
@@ -73,7 +73,7 @@ impl Weight {
     }
 }
 
-/// One shape.
+/// A rule.
 #[derive(Debug)]
 pub(in crate::redact) struct Rule {
     pub(in crate::redact) family: Family,

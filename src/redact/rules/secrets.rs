@@ -1,4 +1,4 @@
-//! Credentials: connection strings, keys and tokens of providers, and whatever stands behind a telling name.
+//! Rules for credentials: connection strings, keys and tokens of providers, and values of names such as `password`. Knows no other family.
 
 use super::rule::Family::Secret;
 use super::rule::{Rule, hint, likely, sure};
@@ -27,7 +27,7 @@ pub(super) const RULES: &[Rule] = &[
         Secret,
         r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA)[0-9A-Z]{12,}|\bgh[pousr]_\w{16,}|\bgithub_pat_\w+|\b(?:[srp]k|whsec|rk)_(?:live|test)_\w{6,}|\bwhsec_\w{8,}|\bxox[abeoprs]-[\w-]{6,}|\bxapp-\d-[\w-]+|\bAIza[\w-]{20,}|\bya29\.[\w-]{10,}|\bglpat-[\w-]{8,}|\bnpm_\w{20,}|\bpypi-[\w-]{20,}|\bdop_v1_\w{16,}|\bSG\.[\w-]{10,}\.[\w-]{10,}|\bhv[sbr]\.[\w-]{12,}|\bdckr_pat_[\w-]+|\bshp(?:at|ss|ca|pa)_\w{16,}|\bsq0[a-z]{3}-[\w-]{10,}|\bAC[0-9a-f]{32}\b|\bkey-[0-9a-f]{32}\b|\bATATT[\w=-]{10,}|\blin_api_\w+|\bnrak-\w+|(?i:\bNRAK-[A-Z0-9]{20,})|\bPMAK-[\w-]{20,}|\brnd_\w{16,}|\bdapi[0-9a-f]{32}|\bAge-secret-key-|\bAGE-SECRET-KEY-|\btfp_\w{20,}|\bgsk_\w{20,}|\bxkeysib-\w+",
     ),
-    // Short prefixes stand in random base64 too, but not where a word begins.
+    // Short prefixes occur in random base64 too, but not at the start of a word.
     sure(Secret, r"(?:^|[^\w+/%-])(?:sk-(?:proj-|ant-)?[\w-]{16,}|hf_\w{16,}|EAA[A-Za-z0-9]{20,})"),
     sure(Secret, r"-----BEGIN [A-Z ]*(?:PRIVATE KEY|CERTIFICATE|OPENSSH|PGP)[A-Z ]*-----[A-Za-z0-9+/=\s\\:,.-]*"),
     likely(Secret, r"(?i)\b(?:bearer|basic|negotiate|digest)\s+[\w.~+/-]{16,}=*|\bauthorization[\x22']?\s*[:=]\s*[\x22']?\w+\s+\S"),

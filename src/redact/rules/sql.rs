@@ -1,4 +1,4 @@
-//! Statements, and what databases, mappers and template engines say about them.
+//! Rules for SQL statements, and for messages of databases, object-relational mappers and template engines. Knows no other family.
 
 use super::rule::Family::Sql;
 use super::rule::{Rule, hint, likely, sure};
@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
         Sql,
         r"(?i)\b(?:insert\s+(?:ignore\s+)?into\s+\S+\s*(?:\(|values|select|default)|replace\s+into\s+\S+\s*\(|update\s+\S+\s+(?:as\s+\w+\s+)?set\s+\S+\s*=|delete\s+from\s+\S+\s+(?:where|using)|(?:create|alter|drop|truncate)\s+(?:table|index|database|view)\s|merge\s+into\s|exec(?:ute)?\s+(?:sp_|dbo\.)|call\s+\w+\.\w+\()",
     ),
-    // error codes and their sentences
+    // error codes and their messages
     likely(Sql, r"\bERROR \d{4} \([0-9A-Z]{5}\)|\bMsg \d+, Level \d+"),
     likely(
         Sql,

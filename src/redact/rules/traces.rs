@@ -1,4 +1,4 @@
-//! Stack traces: the frames and the headers around them, by runtime family.
+//! Rules for stack traces: the frames and the headers around them, by family of runtimes. Knows no other family.
 
 use super::rule::Family::Trace;
 use super::rule::{Rule, frame, hint, likely, sure};
@@ -216,14 +216,14 @@ pub(super) const RULES: &[Rule] = &[
         r"(?m)^Error in [\w.>/ ]+ \(line \d+\)|^\s*[0-9a-f]{8,} \+[0-9a-f]{2,} \S+\.(?:exe|dll|bpl|so)\b|^\s*\S+\.(?:exe|dll|bpl)\s+[0-9a-fA-F]{6,}",
     ),
     sure(Trace, r"\bPL/pgSQL\b[^\n]*\b[A-Za-z_.]+\(|(?m)^exception (?:class|message)\s+:"),
-    // a source file with a line, wherever
+    // a source file with a line number
     frame(
         Trace,
         r"(?:\bat|\bin|\bfrom|\bby|\bnear|@|\()\s*[\x22'`]?(?:[A-Za-z]:)?[\w.@+~-]*[\\/][^\s:()\x22'<>,]*\.(?:{EXT})(?::\d+|\(\d+|, line \d+)",
     ),
     hint(Trace, r"(?:^|[\s\x22'(\[<>=,@`])[\w.\\/~+@-]*[A-Za-z_][\w-]*\.(?:{EXT}):\d+(?:[:,\s)\]\x22'<.;]|$)"),
     likely(Trace, r"[A-Za-z_][\w-]*\.(?:{EXT})(?:\(\d+(?:,\s?\d+)?\)|[,:]? (?:on |at )?line:? \d+)"),
-    // what frames become when a page is flattened
+    // frames in the text of a page without its line ends
     likely(Trace, r"\bat (?:[\w$]+\.){2,}[\w$<>]+\([^()\n]*\)"),
     likely(Trace, r"(?i)\b(?:unhandled|uncaught) (?:exception|rejection|error|\w+error|\w+exception)(?:: ?\S|\. \S| in [\\/\w]+\.)"),
     hint(Trace, r"(?i)\bunhandled (?:exception|rejection|error)\b|\buncaught (?:exception|error|\w+error|\w+exception)\b"),

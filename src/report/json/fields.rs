@@ -1,31 +1,31 @@
-//! Field errors in JSON: maps of messages (nested too), lists of objects, trees of validators, and sentences that begin
-//! with a field's name.
+//! Finds field errors in JSON: maps of messages (nested too), lists of objects, trees of validators, and sentences that start with the name
+//! of a field. Knows no other part of an error.
 
 use serde_json::{Map, Value};
 
-use super::super::names::{self, Named, PLACES, TEXT, WHOLE, squash};
-use super::paths::{clean, joined, named_in, own};
+use super::super::names::{self, GENERAL, NormalizedObject, REQUEST_PARTS, TEXT, normalize_name};
+use super::paths::{clean, field_in_sentence, field_paths, joined};
 use crate::text::Untrusted;
 
 /// A field path with its messages.
 pub(super) type Field = (String, Vec<Untrusted>);
 
-/// How deep maps and children are followed.
+/// The maximum depth of maps and children that are followed.
 const MAX_DEPTH: usize = 10;
-/// Field errors of one report.
+/// The maximum number of field errors of one report.
 const MAX_FIELDS: usize = 500;
 
-/// Which strings in a map are messages.
+/// Selects the strings of a map that are messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Texts {
-    /// All.
+pub(super) enum MessageFilter {
+    /// All strings.
     Any,
-    /// Those that read as sentences: the others may be the values that were sent.
+    /// Strings that read as sentences, because others may be the values that were sent.
     SentencesOnly,
 }
 
-impl Texts {
-    fn takes(self, text: &str) -> bool {
+impl MessageFilter {
+    fn accepts(self, text: &str) -> bool {
         match self {
             Self::Any => true,
             Self::SentencesOnly => text.contains(' ') || !text.is_ascii(),
@@ -33,39 +33,42 @@ impl Texts {
     }
 }
 
-/// What was found so far.
+/// The field errors found so far.
 struct FoundFields {
     fields: Vec<Field>,
-    texts: Texts,
+    texts: MessageFilter,
 }
 
-/// The field errors that a value under a telling name holds.
-pub(super) fn of(value: &Value, texts: Texts) -> Vec<Field> {
+/// Returns the field errors in the value of a member whose name is one for field errors.
+pub(super) fn field_errors(value: &Value, texts: MessageFilter) -> Vec<Field> {
     let mut found = FoundFields { fields: Vec::new(), texts };
     found.collect(value, "", 0);
     found.fields
 }
 
-/// Field errors of a whole body that has no other names: `{"email": ["..."]}`. Strings count only when nothing else was said.
-pub(super) fn bare(value: &Value, nothing_else: bool) -> Vec<Field> {
+/// Returns the field errors of a body that consists of nothing else: `{"email": ["..."]}`. If the body has a message or a code
+/// (`nothing_else` is false), strings do not count.
+pub(super) fn field_errors_of_body(value: &Value, nothing_else: bool) -> Vec<Field> {
     match value {
-        Value::Array(_) => of(value, Texts::Any),
-        Value::Object(object) if !object.keys().any(|name| !name.starts_with('_') && names::RESERVED.contains(&squash(name).as_str())) => {
-            // An object with a code or a message of its own is an error, not the error of a field.
+        Value::Array(_) => field_errors(value, MessageFilter::Any),
+        Value::Object(object)
+            if !object.keys().any(|name| !name.starts_with('_') && names::RESERVED.contains(&normalize_name(name).as_str())) =>
+        {
+            // An inner object with a code or a message is an error, not a field error.
             let inner = object.values().filter_map(Value::as_object).flat_map(|inner| inner.keys());
             if inner
-                .map(|name| squash(name))
+                .map(|name| normalize_name(name))
                 .any(|name| names::is_code(&name) || names::CODE.contains(&name.as_str()) && name != "type" && name != "name")
             {
                 return Vec::new();
             }
             let listed = |value: &Value| value.is_array() || value.is_object();
-            let told = object.values().all(listed) && (nothing_else || object.len() > 1);
-            // Every leaf a sentence, and more than one of them.
+            let all_listed = object.values().all(listed) && (nothing_else || object.len() > 1);
+            // All members are lists, objects or sentences, and there are at least two.
             let sentences = nothing_else
                 && object.len() > 1
                 && object.values().all(|value| listed(value) || value.as_str().is_some_and(|text| text.contains(' ')));
-            if told || sentences { of(value, Texts::SentencesOnly) } else { Vec::new() }
+            if all_listed || sentences { field_errors(value, MessageFilter::SentencesOnly) } else { Vec::new() }
         }
         _ => Vec::new(),
     }
@@ -80,13 +83,13 @@ impl FoundFields {
             Value::Object(object) if depth == 0 && object.contains_key("@type") => {}
             Value::Object(object) => self.map(object, path, depth),
             Value::Array(list) => self.list(list, path, depth),
-            // JSON in JSON: validators put their list into the message.
+            // Some validators put their list into the message as a string.
             Value::String(text) if depth == 0 && text.trim_start().starts_with('[') => {
                 if let Some(inner) = super::tree::read(text) {
                     self.collect(&inner, path, depth + 1);
                 }
             }
-            Value::String(text) if depth > 0 && !path.is_empty() && self.texts.takes(text) => self.add(path, text),
+            Value::String(text) if depth > 0 && !path.is_empty() && self.texts.accepts(text) => self.add(path, text),
             _ => {}
         }
     }
@@ -102,38 +105,38 @@ impl FoundFields {
         }
     }
 
-    fn add_all(&mut self, path: &str, texts: &Texted<'_>) {
+    fn add_all(&mut self, path: &str, texts: &Messages<'_>) {
         texts.0.iter().for_each(|text| self.add(path, text));
     }
 
-    /// A map of names to messages, to objects that hold one, or to further maps.
+    /// Adds the errors of a map of names to messages, to objects with a message, or to further maps.
     fn map(&mut self, object: &Map<String, Value>, path: &str, depth: usize) {
-        let named = Named::new(object);
-        // `{"source": "body", "keys": [...]}` says where it looked; what is wrong only beside a sentence about its one key.
+        let named = NormalizedObject::new(object);
+        // `{"source": "body", "keys": [...]}` lists the checked keys. It is a field error only if it has a message and a single key.
         if let (Some(keys), true) = (named.get("keys").and_then(Value::as_array), named.has("source")) {
             if let ([Value::String(key)], Some(text)) = (keys.as_slice(), named.text("message")) {
                 self.add(key, text);
             }
             return;
         }
-        // A text with its language is no map.
+        // A text with its language is not a map.
         if named.has("lang") && named.has("value") {
             return;
         }
-        // An object that says what it is about is one field error, not a map of them.
+        // An object with a message is one field error, not a map of them.
         if !path.is_empty()
-            && let Some(texts) = (!is_tree(&named)).then(|| texts_of(&named)).flatten()
+            && let Some(texts) = (!is_tree(&named)).then(|| messages_of(&named)).flatten()
         {
             return self.add_all(path, &texts);
         }
         if depth <= 1 && path.is_empty() && named.has("field") && self.object(object, path, depth) {
             return;
         }
-        if !path.is_empty() && of_rules(object) {
+        if !path.is_empty() && is_map_of_rules(object) {
             return object.values().filter_map(Value::as_str).for_each(|text| self.add(path, text));
         }
         let tree = is_tree(&named);
-        // A container by its name: what stands in it is about the fields, the rest about the failure.
+        // A container by its name has the field errors; the other members are about the whole error.
         if path.is_empty()
             && let Some(inner) =
                 named.first(CONTAINERS, |_, value| (value.is_object() || is_list_of_objects(value)).then_some(value)).filter(|_| !tree)
@@ -141,26 +144,30 @@ impl FoundFields {
             return self.collect(inner, path, depth + 1);
         }
         for (name, value) in object {
-            match squash(name).as_str() {
-                // A validator's tree: its own errors, and those of its parts.
+            match normalize_name(name).as_str() {
+                // A tree of a validator: its own errors, and those of its parts.
                 "errors" if !path.is_empty() || tree || name.starts_with('_') => self.strings(value, path),
                 "properties" | "items" if tree => self.parts(value, path, depth),
                 "children" if value.is_object() => self.parts(value, path, depth),
-                "base" if path.is_empty() && object.len() > 1 => self.under(value, "base", name, depth),
-                whole if path.is_empty() && WHOLE.contains(&whole) => {}
-                says if path.is_empty()
-                    && (names::SAYS.contains(&says) || names::is_code(says))
-                    && (value.is_string() || value.is_number() || is_list_of_objects(value)) => {}
-                place if path.is_empty() && PLACES.contains(&place) && (value.is_object() || is_list_of_objects(value)) => {
+                "base" if path.is_empty() && object.len() > 1 => self.member(value, "base", name, depth),
+                general if path.is_empty() && GENERAL.contains(&general) => {}
+                metadata
+                    if path.is_empty()
+                        && (names::NEVER_A_FIELD.contains(&metadata) || names::is_code(metadata))
+                        && (value.is_string() || value.is_number() || is_list_of_objects(value)) => {}
+                request_part
+                    if path.is_empty() && REQUEST_PARTS.contains(&request_part) && (value.is_object() || is_list_of_objects(value)) =>
+                {
                     self.collect(value, "", depth + 1)
                 }
-                _ => self.under(value, &joined(path, name), name, depth),
+                _ => self.member(value, &joined(path, name), name, depth),
             }
         }
     }
 
-    /// What stands under a name of a map. A list below a number repeats the number's element, not one of its own.
-    fn under(&mut self, value: &Value, path: &str, name: &str, depth: usize) {
+    /// Adds the errors in a member of a map. A list in a member with a number as name belongs to the element of that number and has no
+    /// indices of its own.
+    fn member(&mut self, value: &Value, path: &str, name: &str, depth: usize) {
         let number = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
         match value {
             Value::Array(list) if number && list.iter().all(Value::is_object) => {
@@ -175,7 +182,7 @@ impl FoundFields {
             match item {
                 Value::String(text) => self.add(path, text),
                 Value::Object(object) => {
-                    if let Some(texts) = texts_of(&Named::new(object)) {
+                    if let Some(texts) = messages_of(&NormalizedObject::new(object)) {
                         self.add_all(path, &texts);
                     }
                 }
@@ -184,7 +191,7 @@ impl FoundFields {
         }
     }
 
-    /// Parts of a validator's tree, by name or by number.
+    /// Adds the errors of the parts of a validator's tree, by name or by index.
     fn parts(&mut self, value: &Value, path: &str, depth: usize) {
         match value {
             Value::Object(parts) => parts.iter().for_each(|(name, part)| self.collect(part, &joined(path, name), depth + 1)),
@@ -197,23 +204,23 @@ impl FoundFields {
 
     fn list(&mut self, list: &[Value], path: &str, depth: usize) {
         let all_strings = !list.is_empty() && list.iter().all(Value::is_string);
-        // Numbers as names: the list only wraps a map of elements.
+        // An object whose names are all numbers maps elements to errors; the list only wraps it.
         let wraps = |object: &Map<String, Value>| !object.is_empty() && object.keys().all(|name| name.bytes().all(|b| b.is_ascii_digit()));
         for (index, item) in list.iter().enumerate() {
             match item {
                 Value::String(text) if !path.is_empty() => self.add(path, text),
                 Value::String(text) if all_strings => {
-                    // One sentence that names no field makes the whole list a list of sentences.
-                    let Some((field, told)) = named_in(text) else { return self.fields.clear() };
-                    self.add(field, told);
+                    // If one sentence does not name a field, the list is a list of general messages.
+                    let Some((field, message)) = field_in_sentence(text) else { return self.fields.clear() };
+                    self.add(field, message);
                 }
                 Value::Object(object) if is_graphql(object) => {}
                 Value::Object(object) if !path.is_empty() && wraps(object) => self.map(object, path, depth + 1),
                 Value::Object(object) => {
-                    let told = self.object(object, path, depth);
-                    // Errors of the items of a list, each a map of its own.
-                    if !told && !path.is_empty() {
-                        let texts = std::mem::replace(&mut self.texts, Texts::SentencesOnly);
+                    let is_field_error = self.object(object, path, depth);
+                    // The errors of the items of a list are one map per item.
+                    if !is_field_error && !path.is_empty() {
+                        let texts = std::mem::replace(&mut self.texts, MessageFilter::SentencesOnly);
                         self.map(object, &format!("{path}[{index}]"), depth + 1);
                         self.texts = texts;
                     }
@@ -223,14 +230,14 @@ impl FoundFields {
         }
     }
 
-    /// One object of a list; false when it is no field error.
+    /// Adds the errors of one object of a list. Returns false if it is not a field error.
     fn object(&mut self, object: &Map<String, Value>, path: &str, depth: usize) -> bool {
-        let named = Named::new(object);
+        let named = NormalizedObject::new(object);
         if let Some(violations) = named.get("fieldviolations") {
             self.collect(violations, path, depth + 1);
             return true;
         }
-        // What a list of errors says is about its own lists, where these name fields.
+        // The lists in an error take precedence over the error itself if they name fields.
         for inner in ["data", "errors", "details"].iter().filter_map(|name| named.get(name)).filter(|inner| is_list_of_objects(inner)) {
             let before = self.fields.len();
             self.collect(inner, path, depth + 1);
@@ -238,27 +245,27 @@ impl FoundFields {
                 return true;
             }
         }
-        let own = own(&named);
+        let paths = field_paths(&named);
         let constraints = named.get("constraints").and_then(Value::as_object);
-        if let (Some(own), true) = (own.first(), constraints.is_some() || named.has("children")) {
-            let here = joined(path, own);
+        if let (Some(first), true) = (paths.first(), constraints.is_some() || named.has("children")) {
+            let here = joined(path, first);
             constraints.into_iter().flat_map(Map::values).filter_map(Value::as_str).for_each(|text| self.add(&here, text));
             if let Some(children) = named.get("children") {
                 self.collect(children, &here, depth + 1);
             }
             return true;
         }
-        match (own.is_empty(), texts_of(&named)) {
-            (false, Some(texts)) => own.iter().for_each(|own| self.add_all(&joined(path, own), &texts)),
+        match (paths.is_empty(), messages_of(&named)) {
+            (false, Some(texts)) => paths.iter().for_each(|own| self.add_all(&joined(path, own), &texts)),
             (true, Some(texts)) if !path.is_empty() => self.add_all(path, &texts),
-            // A message that is null leaves the rule that was broken.
+            // If the message is null, the code names the violated rule.
             (true, None) if !path.is_empty() && named.get("message").is_some_and(Value::is_null) => match named.text("code") {
                 Some(code) => self.add(path, code),
                 None => return false,
             },
-            // A code says at least which rule was broken.
+            // Without a message, the code names the violated rule.
             (false, None) => match named.text("code").or_else(|| named.text("rule")).or_else(|| named.text("type")) {
-                Some(code) => own.iter().for_each(|own| self.add(&joined(path, own), code)),
+                Some(code) => paths.iter().for_each(|own| self.add(&joined(path, own), code)),
                 None => return false,
             },
             _ => return false,
@@ -267,52 +274,54 @@ impl FoundFields {
     }
 }
 
-/// Messages of one object.
-struct Texted<'v>(Vec<&'v str>);
+/// The messages of one object.
+struct Messages<'v>(Vec<&'v str>);
 
-fn texts_of<'v>(named: &Named<'v>) -> Option<Texted<'v>> {
+fn messages_of<'v>(named: &NormalizedObject<'v>) -> Option<Messages<'v>> {
     named.first(TEXT, |_, value| match value {
-        Value::String(text) if !text.trim().is_empty() => Some(Texted(vec![text])),
+        Value::String(text) if !text.trim().is_empty() => Some(Messages(vec![text])),
         Value::Array(list) if !list.is_empty() && list.iter().all(Value::is_string) => {
-            Some(Texted(list.iter().filter_map(Value::as_str).collect()))
+            Some(Messages(list.iter().filter_map(Value::as_str).collect()))
         }
         _ => None,
     })
 }
 
-/// A map of fields to their errors under a name that rarely holds one: every value an object that says what is wrong, or
-/// every one a sentence.
+/// Returns true for a map of fields to their errors, in a member whose name is rarely one for field errors: either all values are lists of
+/// strings or objects with a message, or all are sentences.
 pub(super) fn is_map_of_errors(value: &Value) -> bool {
     let Some(object) = value.as_object().filter(|object| !object.is_empty()) else { return false };
-    let named = Named::new(object);
+    let named = NormalizedObject::new(object);
     let list = |value: &Value| value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_string));
-    let told = |value: &Value| list(value) || value.as_object().is_some_and(|inner| texts_of(&Named::new(inner)).is_some());
+    let is_field_error =
+        |value: &Value| list(value) || value.as_object().is_some_and(|inner| messages_of(&NormalizedObject::new(inner)).is_some());
     let sentences = object.len() > 1 && object.values().all(|value| value.as_str().is_some_and(|text| text.contains(' ')));
-    let own = named.iter().any(|(name, _)| names::RESERVED.contains(&name) || names::MESSAGE.contains(&name) || names::is_code(name));
-    !own && (object.values().all(told) || sentences)
+    let has_reserved =
+        named.iter().any(|(name, _)| names::RESERVED.contains(&name) || names::MESSAGE.contains(&name) || names::is_code(name));
+    !has_reserved && (object.values().all(is_field_error) || sentences)
 }
 
-/// Names of what holds field errors, one level down.
+/// Names of containers of field errors, one level down.
 const CONTAINERS: &[&str] = &["errors", "fields", "messages", "fielderrors", "violations"];
 
 fn is_list_of_objects(value: &Value) -> bool {
     value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_object))
 }
 
-/// `locations` or `extensions` beside a message: the error of a query, whose `path` is no field
+/// Returns true for a GraphQL error, which has `locations` or `extensions` beside its message. Its `path` is not a field
 /// (<https://spec.graphql.org/October2021/#sec-Errors.Error-result-format>).
 fn is_graphql(object: &Map<String, Value>) -> bool {
     object.contains_key("message") && (object.contains_key("extensions") || object.contains_key("locations"))
 }
 
-/// A validator's tree: errors of a value beside those of its parts.
-fn is_tree(named: &Named<'_>) -> bool {
+/// Returns true for a tree of a validator: the errors of a value beside those of its parts.
+fn is_tree(named: &NormalizedObject<'_>) -> bool {
     named.get("errors").is_some_and(Value::is_array)
         && (named.get("properties").is_some_and(Value::is_object) || named.get("items").is_some_and(Value::is_array))
 }
 
-/// Messages by the rule that was broken: `{"isEmpty": "Value is required"}`.
-fn of_rules(object: &Map<String, Value>) -> bool {
+/// Returns true for messages by violated rule: `{"isEmpty": "Value is required"}`.
+fn is_map_of_rules(object: &Map<String, Value>) -> bool {
     const RULES: &[&str] = &[
         "required",
         "unique",
@@ -359,6 +368,7 @@ fn of_rules(object: &Map<String, Value>) -> bool {
     ];
     !object.is_empty()
         && object.iter().all(|(name, value)| {
-            value.as_str().is_some_and(|text| text.contains(' ')) && (name.starts_with('_') || RULES.contains(&squash(name).as_str()))
+            value.as_str().is_some_and(|text| text.contains(' '))
+                && (name.starts_with('_') || RULES.contains(&normalize_name(name).as_str()))
         })
 }

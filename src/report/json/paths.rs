@@ -1,20 +1,21 @@
-//! Paths of fields, as the many libraries write them, to one spelling: `items[0].qty`.
+//! Normalizes the paths of fields, which libraries write in many ways, to one syntax: `items[0].qty`. Knows paths, and no messages.
 
 use serde_json::Value;
 
-use super::super::names::{Named, PATH, PLACES, squash};
+use super::super::names::{NormalizedObject, PATH, REQUEST_PARTS, normalize_name};
 
-/// The paths that an object names: one, or several that share a message.
-pub(super) fn own(named: &Named<'_>) -> Vec<String> {
+/// Returns the paths that an object names: none, one, or several that share a message.
+pub(super) fn field_paths(named: &NormalizedObject<'_>) -> Vec<String> {
     let missing = ["params", "info"].iter().find_map(|name| {
-        let params = Named::new(named.get(name)?.as_object()?);
+        let params = NormalizedObject::new(named.get(name)?.as_object()?);
         ["missingproperty", "additionalproperty", "unevaluatedproperty"].iter().find_map(|name| params.text(name))
     });
     let path = named.first(PATH, |name, value| match value {
-        // Empty at the root; the missing property completes it.
+        // The path is empty at the root, and the missing property completes it.
         Value::String(text) if text.is_empty() && missing.is_some() => Some(vec![String::new()]),
         Value::String(text)
-            if matches!(name, "location" | "source" | "in" | "path" | "target") && PLACES.contains(&squash(text).as_str()) =>
+            if matches!(name, "location" | "source" | "in" | "path" | "target")
+                && REQUEST_PARTS.contains(&normalize_name(text).as_str()) =>
         {
             None
         }
@@ -25,7 +26,7 @@ pub(super) fn own(named: &Named<'_>) -> Vec<String> {
             Some(list.iter().filter_map(path_of).collect::<Vec<_>>()).filter(|paths| !paths.is_empty())
         }
         Value::Array(list) if name == "fields" => {
-            let paths = list.iter().filter_map(Value::as_object).flat_map(|item| own(&Named::new(item)));
+            let paths = list.iter().filter_map(Value::as_object).flat_map(|item| field_paths(&NormalizedObject::new(item)));
             Some(paths.collect::<Vec<_>>()).filter(|paths| !paths.is_empty())
         }
         // `name: "ValidationError"` names the error, not a field.
@@ -39,16 +40,16 @@ pub(super) fn own(named: &Named<'_>) -> Vec<String> {
     }
 }
 
-/// A path from a name, a list of segments, a JSON pointer or path, or an object that holds one of these.
+/// Returns the path in a name, a list of segments, a JSON pointer or path, or an object that holds one of these.
 fn path_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if text.starts_with('/') || text.starts_with("#/") => {
             let segment = |s: &str| Value::from(s.replace("~1", "/").replace("~0", "~"));
             let segments: Vec<Value> = text.trim_start_matches('#').split('/').skip(1).map(segment).collect();
-            // JSON:API: where attributes stand in the document is not part of their names.
+            // JSON:API: the position of the attributes in the document is not part of a path.
             let document =
                 segments.first().is_some_and(|s| s == "data") && segments.get(1).is_some_and(|s| s == "attributes" || s == "relationships");
-            let place = segments.len() == 1 && segments[0].as_str().is_some_and(|name| PLACES.contains(&name));
+            let place = segments.len() == 1 && segments[0].as_str().is_some_and(|name| REQUEST_PARTS.contains(&name));
             if place { None } else { join(if document { &segments[2..] } else { &segments }) }
         }
         Value::String(text) => (!text.is_empty() && text.len() <= 128 && !text.contains([' ', '(', '"'])).then(|| text.clone()),
@@ -58,13 +59,13 @@ fn path_of(value: &Value) -> Option<String> {
     }
 }
 
-/// `["body", "items", 0, "qty"]` -> `items[0].qty`.
+/// Joins segments: `["body", "items", 0, "qty"]` becomes `items[0].qty`.
 fn join(segments: &[Value]) -> Option<String> {
     let mut path = String::new();
     for (at, segment) in segments.iter().enumerate() {
         match segment {
             Value::Number(index) => path.push_str(&format!("[{index}]")),
-            Value::String(name) if at == 0 && segments.len() > 1 && PLACES.contains(&squash(name).as_str()) => {}
+            Value::String(name) if at == 0 && segments.len() > 1 && REQUEST_PARTS.contains(&normalize_name(name).as_str()) => {}
             Value::String(name) => path = joined(&path, name),
             Value::Object(segment) => match segment.get("key").or_else(|| segment.get("name")).or_else(|| segment.get("property")) {
                 Some(Value::String(name)) => path = joined(&path, name),
@@ -77,7 +78,7 @@ fn join(segments: &[Value]) -> Option<String> {
     (!path.is_empty()).then_some(path)
 }
 
-/// A name below a path; a number is an index.
+/// Appends a name to a path. A number is an index.
 pub(super) fn joined(path: &str, name: &str) -> String {
     let index = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
     match (path.is_empty(), index, name.starts_with('[')) {
@@ -88,7 +89,7 @@ pub(super) fn joined(path: &str, name: &str) -> String {
     }
 }
 
-/// A path without the document (`$.`, `obj.`) or the place of the request (`body.`) in front.
+/// Removes the root of the document (`$.`, `obj.`) or the part of the request (`body.`) from the start of a path.
 pub(super) fn clean(path: &str) -> String {
     let mut bare = path.trim();
     for root in ["$.", "obj.", "#.", "request.body.", "req.body.", "$body.", "requestBody."] {
@@ -108,17 +109,17 @@ pub(super) fn clean(path: &str) -> String {
     }
 }
 
-/// The field that a sentence begins with, and what is said of it: `email must be an email`, `property zzz should not exist`,
+/// Returns the field with which a sentence starts, and the message about it: `email must be an email`, `property zzz should not exist`,
 /// `qty: must be positive`.
-pub(super) fn named_in(text: &str) -> Option<(&str, &str)> {
+pub(super) fn field_in_sentence(text: &str) -> Option<(&str, &str)> {
     const VERBS: &[&str] =
         &["must", "should", "is", "are", "has", "have", "cannot", "can", "may", "needs", "contains", "does", "each", "length"];
     let is_name =
         |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']' | '$'));
-    // A sentence of prose begins with a capital; a field is written as in the request.
+    // Prose starts with a capital letter; a field is written as in the request.
     let is_prose = |name: &str| !name.starts_with(|c: char| c.is_lowercase() || matches!(c, '_' | '$')) && !name.contains(['.', '_']);
-    if let Some((name, told)) = text.split_once(": ").filter(|(name, _)| is_name(name) && !is_prose(name)) {
-        return Some((name, told));
+    if let Some((name, message)) = text.split_once(": ").filter(|(name, _)| is_name(name) && !is_prose(name)) {
+        return Some((name, message));
     }
     let mut words = text.split_whitespace();
     let first = words.next()?.trim_matches(['"', '\'', '`']);
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_spellings_are_one() {
+    fn all_notations_are_normalized() {
         for value in [
             json!("/items/0/qty"),
             json!("#/items/0/qty"),
@@ -153,10 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_named_by_sentences_that_begin_with_them() {
-        assert_eq!(named_in("email must be an email"), Some(("email", "email must be an email")));
-        assert_eq!(named_in("qty: must be positive"), Some(("qty", "must be positive")));
-        assert_eq!(named_in("Note: come back tomorrow"), None);
-        assert_eq!(named_in("Order must be paid"), None);
+    fn sentences_that_start_with_a_field_name_it() {
+        assert_eq!(field_in_sentence("email must be an email"), Some(("email", "email must be an email")));
+        assert_eq!(field_in_sentence("qty: must be positive"), Some(("qty", "must be positive")));
+        assert_eq!(field_in_sentence("Note: come back tomorrow"), None);
+        assert_eq!(field_in_sentence("Order must be paid"), None);
     }
 }

@@ -1,4 +1,5 @@
-//! JSON text to a tree, bounded in size, and as far as it goes: a body that was cut tells what it had told so far.
+//! Parses JSON text into a bounded tree, and keeps the part before an error, so that a truncated body still has its first members. Knows
+//! JSON, and no names.
 
 use std::cell::Cell;
 use std::fmt;
@@ -6,12 +7,12 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Values of one body that are kept; an error has few, and what is beyond is skipped without being built.
+/// The maximum number of values that are kept of one body. The others are skipped without being built.
 const MAX_VALUES: usize = 3_000;
-/// Bytes of one string that are kept.
+/// The maximum length that is kept of one string, in bytes.
 const MAX_STRING: usize = 64 * 1024;
 
-/// Reads a JSON object or array; `None` when the text is not one from its first byte on.
+/// Parses a JSON object or array. Returns `None` if the text does not start with one, or is invalid before its first value.
 pub(super) fn read(text: &str) -> Option<Value> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if !text.starts_with(['{', '[']) {
@@ -21,15 +22,15 @@ pub(super) fn read(text: &str) -> Option<Value> {
     let budget = Cell::new(MAX_VALUES);
     let mut reader = serde_json::Deserializer::from_str(text);
     let read = Slot { value: &mut root, budget: &budget }.deserialize(&mut reader);
-    let told = match &root {
+    let has_content = match &root {
         Value::Object(object) => !object.is_empty(),
         Value::Array(list) => list.iter().any(|item| !item.is_null()),
         _ => false,
     };
-    (read.is_ok() || told).then_some(root)
+    (read.is_ok() || has_content).then_some(root)
 }
 
-/// Where a value is put while it is read, so that a later error does not lose it.
+/// The place in the tree that a value is parsed into, so that a later error does not lose it.
 struct Slot<'a> {
     value: &'a mut Value,
     budget: &'a Cell<usize>,
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_texts_are_read_as_serde_reads_them() {
+    fn complete_texts_are_parsed_as_by_serde() {
         for text in [r#"{"a":[1,-2,0.5,true,null,"x\n"],"b":{"c":{}}}"#, "[]", "{}"] {
             assert_eq!(read(text), serde_json::from_str(text).ok(), "{text}");
         }
@@ -132,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn cut_texts_tell_what_they_told() {
+    fn truncated_texts_keep_their_first_members() {
         let value = read(r#"{"code":"E1","message":"The order is locked.","trace":"at x"#).unwrap();
         assert_eq!((value["code"].as_str(), value["message"].as_str()), (Some("E1"), Some("The order is locked.")));
     }
 
     #[test]
-    fn endless_and_deep_texts_are_bounded() {
+    fn wide_and_deep_texts_are_bounded() {
         let wide = format!("[{}1]", "1,".repeat(500_000));
         assert!(read(&wide).unwrap().as_array().unwrap().len() <= MAX_VALUES);
         let deep = "[".repeat(100_000);

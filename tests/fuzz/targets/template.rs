@@ -9,7 +9,7 @@ use lockgate::render::Template;
 fuzz_target!(|text: &str| {
     for content_type in ["application/json", "text/html", "text/plain"] {
         if let Err(wrong) = Template::compile(text, content_type) {
-            assert!(wrong.line >= 1 && wrong.column >= 1 && !wrong.what.is_empty());
+            assert!(wrong.line >= 1 && wrong.column >= 1 && !wrong.message.is_empty());
         }
     }
     if text.len() < 64 {

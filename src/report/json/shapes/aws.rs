@@ -1,4 +1,5 @@
-//! AWS JSON protocols: `__type` holds `namespace#Code` or `Code:uri` (<https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html>).
+//! The AWS JSON protocols: `__type` holds `namespace#Code` or `Code:uri`
+//! (<https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html>). Knows no other format.
 
 use serde_json::{Map, Value};
 
@@ -9,8 +10,6 @@ use crate::text::Untrusted;
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     let named = text(object, "__type")?;
     let code = named.rsplit('#').next()?.split(':').next()?;
-    // The protocol's codes end like classes; they are its vocabulary, not this program's.
-    let code = code.strip_suffix("Exception").filter(|bare| !bare.is_empty()).map_or(code, |_| code);
     let message = ["message", "Message", "errorMessage"].iter().find_map(|name| text(object, name));
     Some(Report { message: message.map(Untrusted::new), code: Some(Untrusted::new(code)), ..Report::default() })
 }

@@ -1,4 +1,5 @@
-//! Elasticsearch and its kin: the type of the root cause is the code, its reason the sentence.
+//! Elasticsearch and OpenSearch: the `type` of the error or of its root cause is the code, and its `reason` is the message. Knows no other
+//! format.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! FHIR OperationOutcome (<https://hl7.org/fhir/R4/operationoutcome.html>): issues with a code and human text.
+//! FHIR OperationOutcome (<https://hl7.org/fhir/R4/operationoutcome.html>): issues with a code and a text. Knows no other format.
 
 use serde_json::{Map, Value};
 
@@ -12,15 +12,15 @@ pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     }
     let issues: Vec<&Map<String, Value>> = object.get("issue")?.as_array()?.iter().filter_map(Value::as_object).collect();
     let worst = issues.iter().find(|issue| matches!(text(issue, "severity"), Some("fatal" | "error"))).or_else(|| issues.first())?;
-    let said = |issue: &Map<String, Value>| {
+    let message = |issue: &Map<String, Value>| {
         let details = issue.get("details").and_then(Value::as_object).and_then(|details| text(details, "text"));
         details.or_else(|| text(issue, "diagnostics")).map(Untrusted::new)
     };
-    let place = |issue: &Map<String, Value>| {
+    let path = |issue: &Map<String, Value>| {
         let list = issue.get("expression").or_else(|| issue.get("location"))?.as_array()?;
-        // `Patient.name[0].family`: the resource's own name is not part of the path.
+        // The name of the resource is not part of the path: `Patient.name[0].family`.
         Some(list.first()?.as_str()?.split_once('.')?.1.to_owned())
     };
-    let fields: Vec<_> = issues.iter().filter_map(|issue| Some((place(issue)?, vec![said(issue)?]))).collect();
-    Some(Report { message: said(worst), code: text(worst, "code").map(Untrusted::new), fields, ..Report::default() })
+    let fields: Vec<_> = issues.iter().filter_map(|issue| Some((path(issue)?, vec![message(issue)?]))).collect();
+    Some(Report { message: message(worst), code: text(worst, "code").map(Untrusted::new), fields, ..Report::default() })
 }

@@ -1,4 +1,4 @@
-//! Google's API error model (<https://google.aip.dev/193>): `error.status` is the code, `details` are typed.
+//! Google's API error model (<https://google.aip.dev/193>): `error.status` is the code, and `details` are typed. Knows no other format.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::member::text;
 use crate::report::found::Report;
 use crate::text::Untrusted;
 
-/// Names of gRPC's status codes, by number.
+/// The names of the gRPC status codes, by number.
 const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -28,7 +28,7 @@ const CODES: [&str; 17] = [
 ];
 
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
-    // The gateway from gRPC to JSON writes the same without a wrapper, and the code as a number.
+    // grpc-gateway omits the wrapper and writes the code as a number.
     let wrapped = object.get("error").and_then(Value::as_object);
     let error = wrapped.unwrap_or(object);
     let details: Vec<&Map<String, Value>> =

@@ -1,4 +1,5 @@
-//! JSON:API (<https://jsonapi.org/format/1.1/#error-objects>): `detail` before `title`, and a `source` that may name a field.
+//! JSON:API (<https://jsonapi.org/format/1.1/#error-objects>): `detail` takes precedence over `title`, and `source` may name a field. Knows
+//! no other format.
 
 use serde_json::{Map, Value};
 
@@ -14,7 +15,7 @@ pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     };
     let is_shape =
         (first.contains_key("detail") || first.contains_key("title")) && (first.contains_key("status") || first.contains_key("source"));
-    // What speaks of fields is told as field errors, by likeness.
+    // The search by names parses errors of fields.
     if !is_shape || errors.iter().filter_map(Value::as_object).any(about_field) {
         return None;
     }

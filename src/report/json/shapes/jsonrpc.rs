@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 section 5.1: the code is a number beside the message, whatever `data` holds.
+//! JSON-RPC 2.0 section 5.1: the code is a number beside the message, for any `data`. Knows no other format.
 
 use serde_json::{Map, Value};
 
@@ -6,17 +6,17 @@ use super::member::text;
 use crate::report::found::Report;
 use crate::text::Untrusted;
 
-/// The longest id that is repeated, in bytes.
+/// The maximum length of an id that is returned, in bytes.
 const MAX_ID: usize = 128;
 
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     let error = object.get("error")?.as_object()?;
     let number = error.get("code")?.as_i64()?;
-    // The reserved range tells where the version was left out.
+    // Without a version, the reserved range of codes identifies the format.
     if !object.contains_key("jsonrpc") && !(-32_768..=-32_000).contains(&number) {
         return None;
     }
-    // Some calls name the code beside the number.
+    // Some services name the code in `data`.
     let named = error.get("data").and_then(Value::as_object).and_then(|data| text(data, "code")).map(str::to_owned);
     Some(Report {
         message: text(error, "message").map(Untrusted::new),

@@ -1,4 +1,4 @@
-//! Kubernetes `Status`: `reason` is the code, `details.causes` name fields.
+//! Kubernetes `Status`: `reason` is the code, and `details.causes` name fields. Knows no other format.
 
 use serde_json::{Map, Value};
 

@@ -1,7 +1,8 @@
-//! Shapes that likeness would misread, one file each: a function that takes what it is sure of, or declines.
+//! Recognizers of error formats that the search by names would misread, one file each. A recognizer returns the parts that the format
+//! defines, or `None` for another format.
 //!
-//! Adding one is a file here, a line in the table, and a folder in `tests/cases/shapes`. What a shape leaves open is read by
-//! likeness.
+//! To add a format, add a file here, a line in the table, and a folder in `tests/cases/shapes`. The search by names finds the parts that a
+//! format leaves open. This module knows no format that the search reads correctly.
 
 mod aws;
 mod elasticsearch;
@@ -17,14 +18,14 @@ use serde_json::{Map, Value};
 
 use crate::report::found::Report;
 
-/// Takes what one shape says.
-type Recogniser = fn(&Map<String, Value>) -> Option<Report>;
+/// Returns the parts that one format defines.
+type Recognizer = fn(&Map<String, Value>) -> Option<Report>;
 
-/// All shapes; the first that recognises a body reads it.
-const ALL: &[Recogniser] =
+/// All recognizers. The first one that recognizes a body parses it.
+const ALL: &[Recognizer] =
     &[jsonrpc::read, google::read, jsonapi::read, odata::read, fhir::read, elasticsearch::read, kubernetes::read, aws::read];
 
-/// What the first shape that recognises the body is sure of.
+/// Returns the parts that the first recognizer of the body finds.
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     ALL.iter().find_map(|shape| shape(object))
 }

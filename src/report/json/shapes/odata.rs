@@ -1,4 +1,5 @@
-//! OData and Azure (OData JSON 4.01 section 21): `error.code`, `error.message`, `target` names a field, `innererror` is debug output.
+//! OData and Azure (OData JSON 4.01 section 21): `error.code` and `error.message`; `target` names a field, and `innererror` is debug
+//! output. Knows no other format.
 
 use serde_json::{Map, Value};
 
