@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
-# Build: a layer for the dependencies, so that a source change does not compile them again.
-FROM docker.io/library/rust:1.95-trixie AS build
+# Dependencies: a stage that does not depend on the sources, so that a source change does not compile them again.
+FROM docker.io/library/rust:1.95-trixie AS dependencies
 WORKDIR /build
 # The image is the toolchain: rust-toolchain.toml would make rustup look for another one.
 COPY Cargo.toml Cargo.lock build.rs ./
@@ -11,17 +11,20 @@ RUN for file in src/lib.rs $(sed -n 's/^path = "\(.*\)"/\1/p' Cargo.toml); do \
     done \
  && printf '//! placeholder\n' > src/lib.rs \
  && printf '//! placeholder\nfn main() {}\n' > src/main.rs \
- && cargo build --release --locked --bin lockgate \
- && rm -rf src target/release/deps/lockgate-* target/release/deps/liblockgate-* target/release/.fingerprint/lockgate-* target/release/build/lockgate-*
+ && cargo build --profile dist --locked --bin lockgate \
+ && rm -rf src target/dist/deps/lockgate-* target/dist/deps/liblockgate-* target/dist/.fingerprint/lockgate-* target/dist/build/lockgate-*
+
+# Build: the sources.
+FROM dependencies AS build
 COPY config ./config
 COPY src ./src
 # The commit, for `lockgate --version`; the moment of it, for the layer's files. Build scripts of dependencies look at the moment too
 # and would run again: it is not for them.
 ARG REVISION=unknown
 ARG SOURCE_DATE_EPOCH=0
-RUN env -u SOURCE_DATE_EPOCH LOCKGATE_REVISION="$REVISION" cargo build --release --locked --bin lockgate \
+RUN env -u SOURCE_DATE_EPOCH LOCKGATE_REVISION="$REVISION" cargo build --profile dist --locked --bin lockgate \
  && mkdir -p /out/usr/local/bin \
- && cp target/release/lockgate /out/usr/local/bin/lockgate \
+ && cp target/dist/lockgate /out/usr/local/bin/lockgate \
  && find /out -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 # Run: nothing but the binary, as a user without rights, on a file system that may be read-only.

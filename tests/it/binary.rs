@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, Origin, Process, get};
+use crate::harness::{Client, Origin, Process, Temporary, get};
 
 fn lockgate(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lockgate"))
@@ -22,10 +22,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn temp(name: &str, content: &str) -> std::path::PathBuf {
-    let path = std::env::temp_dir().join(format!("lockgate-{}-{name}.toml", std::process::id()));
-    std::fs::write(&path, content).unwrap();
-    path
+fn temp(name: &str, content: &str) -> Temporary {
+    Temporary::file(&format!("{name}.toml"), content)
 }
 
 #[test]
@@ -219,8 +217,7 @@ fn an_admin_listener_for_others_needs_a_token_wherever_it_is_named() {
 
 #[test]
 fn mistakes_in_how_errors_are_told_are_shown_with_their_place() {
-    let folder = std::env::temp_dir().join(format!("lockgate-broken-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = Temporary::folder("broken");
     std::fs::write(folder.join("de.toml"), "[codes]\nNOT_FOUND = \"Nichts.\"\nFORBIDDEN = 7\n[page]\nhlep = \"x\"\n").unwrap();
     let file = temp(
         "broken-errors",
@@ -270,7 +267,6 @@ extra = ["a(b", "x*"]
     ] {
         assert!(shown.contains(part), "{part} in\n{shown}");
     }
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a route, a backend or everybody may decide about errors.
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{GatewayUnderTest, Origin, Response, get, send};
+use crate::harness::{GatewayUnderTest, Origin, Response, Temporary, get, send};
 
 fn says(status: u16, body: &str) -> Origin {
     Origin::says(format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
@@ -65,8 +65,7 @@ fn pointer_rules_find_errors_in_successes() {
 
 #[test]
 fn languages_come_from_files_too() {
-    let folder = std::env::temp_dir().join(format!("lockgate-messages-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = Temporary::folder("messages");
     std::fs::write(
         folder.join("de.toml"),
         "[codes]\nUPSTREAM_ERROR = \"Der Dienst hat ein Problem.\"\n[page]\nhelp = \"Bitte angeben.\"\n",
@@ -88,7 +87,6 @@ fn languages_come_from_files_too() {
         (closed.json()["error"]["message"].as_str(), assert_contract("GET", &closed)),
         (Some("The shop is closed."), "SHOP_CLOSED".into())
     );
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{GatewayUnderTest, Origin, Response, get};
+use crate::harness::{GatewayUnderTest, Origin, Response, Temporary, get};
 
 struct Authority {
     pem: String,
@@ -59,17 +59,12 @@ fn origin(authority: &Authority, name: &str, expired: bool) -> std::net::SocketA
 }
 
 fn through(address: std::net::SocketAddr, ca: &str, name: &str) -> Response {
-    let folder = std::env::temp_dir().join(format!("lockgate-tls-{}-{}", std::process::id(), address.port()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("ca.pem");
-    std::fs::write(&file, ca).unwrap();
+    let file = Temporary::file(&format!("{}-{name}.pem", address.port()), ca);
     let gateway = GatewayUnderTest::start(&format!(
         "[backends.o]\nendpoints = [\"https://{address}\"]\n[backends.o.tls]\nca = \"{}\"\nserver_name = \"{name}\"\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
         file.display()
     ));
-    let response = get(gateway.address, "/");
-    std::fs::remove_dir_all(&folder).unwrap();
-    response
+    get(gateway.address, "/")
 }
 
 #[test]

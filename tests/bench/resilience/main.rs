@@ -50,6 +50,8 @@ impl Gateway {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
         std::thread::spawn(move || lines.for_each(drop));
+        // It has been read.
+        let _ = std::fs::remove_file(path);
         Self { child, address: first["address"].as_str().unwrap().parse().unwrap() }
     }
 }

@@ -5,9 +5,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::Temporary;
+
 pub struct Redis {
     pub address: SocketAddr,
     child: Child,
+    /// Where it runs: a node of a cluster writes there.
+    _folder: Temporary,
 }
 
 impl Redis {
@@ -27,8 +31,7 @@ impl Redis {
         let mut buses = Vec::new();
         for _ in 0..3 {
             let (address, bus) = (free(), free().port().to_string());
-            let file = format!("lockgate-{}.conf", address.port());
-            nodes.push(Self::spawn(address, &["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-config-file", &file])?);
+            nodes.push(Self::spawn(address, &["--cluster-enabled", "yes", "--cluster-port", &bus])?);
             buses.push(bus);
         }
         for (node, slots) in nodes.iter().zip(["0 5460", "5461 10922", "10923 16383"]) {
@@ -49,18 +52,19 @@ impl Redis {
     #[allow(clippy::print_stdout, reason = "a skipped test says why")]
     fn spawn(address: SocketAddr, more: &[&str]) -> Option<Self> {
         let port = address.port().to_string();
+        let folder = Temporary::folder(&format!("redis-{port}"));
         let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .current_dir(std::env::temp_dir())
+            .current_dir(&*folder)
             .spawn();
         let Ok(child) = child else {
             println!("skipped: redis-server is not installed");
             return None;
         };
-        let redis = Self { address, child };
+        let redis = Self { address, child, _folder: folder };
         let deadline = Instant::now() + Duration::from_secs(20);
         while !redis.says("PING").is_some_and(|answer| answer.starts_with("+PONG")) {
             assert!(Instant::now() < deadline, "redis-server did not start");

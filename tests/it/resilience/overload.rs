@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Named, gateway, quoted, reply};
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, Origin, Process, get, send};
+use crate::harness::{Client, Origin, Process, Temporary, get, send};
 
 /// Answers `/hold` when it is told to.
 fn holding() -> (Origin, Arc<AtomicBool>) {
@@ -148,12 +148,11 @@ fn where_memory_for_bodies_is_used_up_errors_are_told_by_their_head() {
 #[test]
 fn without_file_descriptors_accepting_pauses_and_goes_on() {
     let a = Named::start("a");
-    let config = std::env::temp_dir().join(format!("lockgate-{}-fds.toml", std::process::id()));
     let text = format!(
         "[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = 1\n[backends.o]\nendpoints = [{}]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
         quoted(&a)
     );
-    std::fs::write(&config, text).unwrap();
+    let config = Temporary::file("fds.toml", &text);
     let process = Process::start_limited(48, &["run", "--config", config.to_str().unwrap()]);
     let mut held: Vec<Client> = (0..80).map(|_| Client::connect(process.address)).collect();
     // Those that were accepted are served still.
@@ -162,5 +161,4 @@ fn without_file_descriptors_accepting_pauses_and_goes_on() {
     assert!(served.status == 200 || assert_contract("GET", &served) == "OVERLOADED", "{served:?}");
     drop(held);
     assert_eq!(get(process.address, "/").status, 200);
-    let _ = std::fs::remove_file(config);
 }

@@ -14,7 +14,7 @@ use lockgate::limit::{Decision, Key, RateLimit, Settings, Window};
 use super::{Named, quoted};
 use crate::harness::contract::assert_contract;
 use crate::harness::redis::Redis;
-use crate::harness::{Client, GatewayUnderTest, Process, get};
+use crate::harness::{Client, GatewayUnderTest, Process, Temporary, get};
 
 /// A limit wherever it is counted.
 enum Subject {
@@ -123,8 +123,7 @@ fn three_gateways_hold_one_quota() {
     let origin = Named::start("a");
     // Ten seconds give a third of a request back: none that is whole.
     let text = config(&quoted(&origin), &redis.url(), "1000/d", "deny");
-    let path = std::env::temp_dir().join(format!("lockgate-{}-shared.toml", std::process::id()));
-    std::fs::write(&path, format!("[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{text}")).unwrap();
+    let path = Temporary::file("shared.toml", &format!("[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{text}"));
     let gateways: Vec<Process> = (0..3).map(|_| Process::start(&["run", "--config", path.to_str().unwrap()])).collect();
     let admitted = Arc::new(AtomicUsize::new(0));
     let clients = gateways.iter().flat_map(|gateway| [gateway.address; 2]).map(|address| {
@@ -145,7 +144,6 @@ fn three_gateways_hold_one_quota() {
     clients.into_iter().for_each(|client| client.join().unwrap());
     let admitted = admitted.load(Ordering::SeqCst);
     assert!((990..=1010).contains(&admitted), "{admitted} of 2400 admitted, the quota is 1000");
-    let _ = std::fs::remove_file(path);
 }
 
 fn start(store: &str, rate: &str, on_failure: &str) -> (Named, GatewayUnderTest) {
