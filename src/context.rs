@@ -188,6 +188,12 @@ pub struct Trail {
     pub attempts: u32,
 }
 
+/// The value of a weight parameter (RFC 9110 12.4.2): `0.8` of ` q=0.8`. The name may be in upper case.
+pub fn weight(parameter: &str) -> Option<&str> {
+    let parameter = parameter.trim();
+    parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="))
+}
+
 /// The thousandths of a quality value (RFC 9110 12.4.2): `0.8` is 800, anything that is none is 0.
 pub fn quality(text: &str) -> u32 {
     text.trim().parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).map_or(0, |q| (q * 1000.0).round() as u32)

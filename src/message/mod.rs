@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use crate::context::quality;
-use crate::text::Text;
+use crate::context::{quality, weight};
+use crate::text::{Text, bounded};
 
 /// The built-in languages, which are complete.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -156,15 +156,11 @@ const MAX_ACCEPT: usize = 1024;
 
 /// Returns the quality, in thousandths, that the most specific matching range gives to `tag`.
 fn quality_of(accept: &str, tag: &str) -> u32 {
-    let mut end = accept.len().min(MAX_ACCEPT);
-    while !accept.is_char_boundary(end) {
-        end -= 1;
-    }
     let mut best = (0usize, 0u32);
-    for range in accept[..end].split(',') {
+    for range in bounded(accept, MAX_ACCEPT).split(',') {
         let mut parts = range.split(';');
         let name = parts.next().unwrap_or_default().trim();
-        let weight = parts.find_map(|p| p.trim().strip_prefix("q=")).map_or(1000, quality);
+        let weight = parts.find_map(weight).map_or(1000, quality);
         let prefix = |long: &str, short: &str| {
             long.len() > short.len()
                 && long.as_bytes()[short.len()] == b'-'

@@ -1,8 +1,9 @@
 //! Selects the shape of an error response by the `Accept` header (RFC 9110 12.5.1), the protocol of the request and the route. Knows no
 //! content of an error.
 
-use crate::context::{Dialect, quality};
+use crate::context::{Dialect, quality, weight};
 use crate::policy::{ErrorPolicy, Format, Protocol};
+use crate::text::bounded;
 
 /// The shape of an error response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,18 +163,15 @@ struct Range<'a> {
 }
 
 fn parse(accept: &str) -> Vec<Range<'_>> {
-    let mut end = accept.len().min(MAX_ACCEPT);
-    while !accept.is_char_boundary(end) {
-        end -= 1;
-    }
+    let accept = bounded(accept, MAX_ACCEPT);
     let range = |item| {
         let item: &str = item;
         let mut parts = item.split(';');
         let name = parts.next().unwrap_or_default().trim();
-        let quality = parts.find_map(|p| p.trim().strip_prefix("q=")).map_or(1000, quality);
+        let quality = parts.find_map(weight).map_or(1000, quality);
         Range { name, quality }
     };
-    accept[..end].split(',').take(64).map(range).collect()
+    accept.split(',').take(64).map(range).collect()
 }
 
 fn ends_with_json(name: &str) -> bool {
@@ -208,6 +206,7 @@ mod tests {
             ("application/soap+xml", Shape::Soap12),
             ("application/vnd.shop+json;q=0.2, text/html;q=0.1", Shape::Json(Format::Envelope)),
             ("text/html;q=0", Shape::Json(Format::Envelope)),
+            ("application/json;Q=0.1, text/html;q=0.5", Shape::Html),
             ("image/png", Shape::Json(Format::Envelope)),
             ("application/*, text/html;q=0.5", Shape::Json(Format::Envelope)),
             ("*/*, text/html;q=0.5", Shape::Json(Format::Envelope)),

@@ -10,7 +10,7 @@ use html5gum::{Span, Tokenizer};
 
 use super::found::Report;
 use super::phrases::{LABELS, after_label, is_status_phrase, strip_status};
-use crate::text::Untrusted;
+use crate::text::{Untrusted, bounded};
 
 /// The length of the part of a page that is parsed, in bytes. Errors have their message near the top.
 const MAX_PAGE: usize = 64 * 1024;
@@ -135,15 +135,12 @@ fn without_code(text: &str) -> Cow<'_, str> {
 
 fn blocks(text: &str) -> Vec<Block> {
     let text = without_code(text);
-    let mut end = text.len().min(MAX_PAGE);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
+    let text = bounded(&text, MAX_PAGE);
     let mut page = Page::default();
     let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _: Span<()>| page.handle(&event));
     emitter.naively_switch_states(true);
     // The tokenizer stops at the end of the page, or after enough blocks.
-    let _ = Tokenizer::new_with_emitter(&text[..end], emitter).next();
+    let _ = Tokenizer::new_with_emitter(text, emitter).next();
     page.blocks.into_iter().map(normalize_space).filter(|block| !block.text.is_empty()).collect()
 }
 

@@ -21,7 +21,7 @@ pub(super) fn read(text: &str) -> Report {
     let usable = !paragraph.is_empty() && paragraph.len() <= MAX_PARAGRAPH && !is_status_phrase(paragraph);
     // The message is the whole text if it is short, because the first paragraph may introduce a trace, which the redactor must see.
     let whole = if text.len() <= 2 * MAX_PARAGRAPH { text } else { paragraph };
-    Report { message: usable.then(|| Untrusted::new(if whole == text { text } else { paragraph })), ..Report::default() }
+    Report { message: usable.then(|| Untrusted::new(whole)), ..Report::default() }
 }
 
 /// Parses lines of `name = value` or `name: value` (INI, YAML, properties), or a form (`a=b&c=d`), that hold a message.

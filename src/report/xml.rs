@@ -109,13 +109,12 @@ fn leaves(text: &str) -> Vec<Leaf> {
                 content.clear();
                 elements += 1;
                 let name = start.local_name();
-                let parent = path.last().map_or(0, |(_, number)| *number);
                 path.push((normalize_name(name.as_ref()), elements));
-                attributes(&start, parent, elements, &mut leaves);
+                attributes(&start, elements, &mut leaves);
             }
             Event::Empty(empty) => {
                 elements += 1;
-                attributes(&empty, path.last().map_or(0, |(_, number)| *number), elements, &mut leaves);
+                attributes(&empty, elements, &mut leaves);
             }
             Event::Text(text) => content.push_str(text.as_ref()),
             Event::CData(text) => content.push_str(text.as_ref()),
@@ -143,13 +142,13 @@ fn leaves(text: &str) -> Vec<Leaf> {
 }
 
 /// Adds the attributes that hold a code or a message.
-fn attributes(start: &BytesStart<'_>, parent: usize, element: usize, leaves: &mut Vec<Leaf>) {
+fn attributes(start: &BytesStart<'_>, element: usize, leaves: &mut Vec<Leaf>) {
     for attribute in start.attributes().with_checks(false).flatten().take(16) {
         let name = normalize_name(attribute.key.local_name().as_ref());
         let text = html_escape::decode_html_entities(AsRef::<str>::as_ref(&attribute.value)).into_owned();
         let telling = names::is_code(&name) || names::is_message(&name) || matches!(name.as_str(), "text" | "reason");
         if telling && !text.is_empty() {
-            leaves.push(Leaf { name, parent: if element == 0 { parent } else { element }, in_code: false, in_link: false, text });
+            leaves.push(Leaf { name, parent: element, in_code: false, in_link: false, text });
         }
     }
 }

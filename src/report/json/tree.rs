@@ -7,6 +7,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::text::bounded;
+
 /// The maximum number of values that are kept of one body. The others are skipped without being built.
 const MAX_VALUES: usize = 3_000;
 /// The maximum length that is kept of one string, in bytes.
@@ -78,11 +80,7 @@ impl<'de> Visitor<'de> for Slot<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        let mut end = text.len().min(MAX_STRING);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        *self.value = Value::String(text[..end].to_owned());
+        *self.value = Value::String(bounded(text, MAX_STRING).to_owned());
         Ok(())
     }
 
