@@ -3,7 +3,7 @@
 //! A request that finds neither a permit nor room in the queue is rejected at once. The queue is served in arrival order as long as it
 //! becomes empty now and then. It is under pressure when it has not been empty for a while or has rejected a request: more arrives than can
 //! be served. The newest request is then served first, because the oldest has hardly any time left, and the wait is cut to
-//! [`MAX_WAIT_UNDER_PRESSURE`], so that excess requests are rejected early.
+//! 2 ms, so that excess requests are rejected early.
 //!
 //! Knows nothing of requests, routes or responses.
 

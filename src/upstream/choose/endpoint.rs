@@ -19,7 +19,7 @@ use crate::upstream::connect::target::Target;
 
 /// Three requests in a row without an answer eject an endpoint, for a second at first.
 const EJECTOR: breaker::Settings =
-    breaker::Settings { rule: Rule::Row(3), open_for: Duration::from_secs(1), open_at_most: Duration::from_secs(30), trials: 1 };
+    breaker::Settings { rule: Rule::Consecutive(3), open_for: Duration::from_secs(1), open_at_most: Duration::from_secs(30), trials: 1 };
 /// What an error counts as latency at least: who fails at once is not fast.
 const PENALTY: Duration = Duration::from_secs(1);
 
@@ -182,7 +182,7 @@ impl EndpointPermit {
     /// What had begun well broke off.
     pub fn aborted(&self, kind: Kind) {
         if let Some(breaker) = self.endpoint.breaker.as_ref().filter(|_| kind.row().blames_backend && kind != Kind::TotalTimeout) {
-            self.endpoint.log("breaker", breaker.blame(Instant::now()));
+            self.endpoint.log("breaker", breaker.record_late_failure(Instant::now()));
         }
     }
 }
