@@ -1,7 +1,6 @@
-//! The response body type: nothing, bytes that are there, or a stream from an upstream. And the progress of request bodies.
+//! The response body: empty, bytes that are available, or a stream from an upstream. Also the progress of request bodies.
 //!
-//! A body reports to an [`OnSent`] how the sending ended, so that every request is recorded exactly once. Knows nothing of relaying or
-//! of logs.
+//! A body reports to an [`OnSent`] how it was sent, so that every request is recorded exactly once. Knows nothing of relaying or of logs.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,7 +18,7 @@ use tokio::time::Instant;
 use crate::data_rate::MinRate;
 use crate::header;
 
-/// The answer was cut on purpose: the protocol must show the client that it is not whole.
+/// The body was cut on purpose; the protocol must show the client that it is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("response aborted")]
 pub struct Aborted;
@@ -30,32 +29,32 @@ impl From<Infallible> for Aborted {
     }
 }
 
-/// A body that arrives while it is sent. Implemented by the relay.
+/// A body that is sent while it arrives.
 pub trait Flow: Send {
-    /// The next chunk or the trailers.
+    /// Polls the next frame: data or trailers.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>>;
-    /// True when nothing more will come.
+    /// Returns true if no more frames follow.
     fn is_end_stream(&self) -> bool;
-    /// What is known of the length.
+    /// Returns what is known of the remaining length.
     fn size_hint(&self) -> SizeHint;
 }
 
-/// Learns how a ready answer was sent; dropped without `sent` when the client left first.
+/// Receives the outcome of an available body. It is dropped without `sent` when the client left first.
 pub trait OnSent: Send {
-    /// All bytes were handed to the connection.
+    /// Called when all `bytes` were handed to the connection.
     fn sent(&mut self, bytes: u64);
 }
 
-/// Lives as long as a request's body is on its way, whoever has it: the connection may not be taken for idle meanwhile.
+/// Keeps a value alive while a request's body is being transferred, wherever the body is, so that the connection does not count as idle.
 pub struct Hold(Option<Box<dyn Send + Sync>>);
 
 impl Hold {
-    /// Holds something until it is dropped.
+    /// Keeps `what` until the hold is dropped.
     pub fn new(what: impl Send + Sync + 'static) -> Self {
         Self(Some(Box::new(what)))
     }
 
-    /// Holds nothing.
+    /// Keeps nothing.
     pub const fn nothing() -> Self {
         Self(None)
     }
@@ -67,34 +66,34 @@ impl fmt::Debug for Hold {
     }
 }
 
-/// Where an upload stands, seen from outside.
+/// The stage of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadStage {
-    /// The upstream has not asked for more: it is slow, or nothing was asked yet.
+    /// The upstream has not polled for more: it is slow, or has not been sent anything yet.
     WaitsForUpstream,
-    /// The client has not sent more.
+    /// The upstream has polled for more, and the client has not sent it.
     WaitsForClient,
-    /// All of it is on its way.
+    /// The whole body was handed on.
     Done,
 }
 
-/// Progress of an upload, shared between the body and the clocks of the attempt.
+/// The progress of an upload, shared between the body and the clocks of the attempt.
 #[derive(Debug)]
 pub struct UploadProgress {
     stage: AtomicU8,
     bytes: AtomicU64,
-    /// Milliseconds since `start` of the last step.
+    /// Milliseconds from `start` to the last progress.
     moved: AtomicU64,
     start: Instant,
 }
 
 impl UploadProgress {
-    /// An upload that begins at `start`.
+    /// Creates the progress of an upload that begins at `start`.
     pub fn new(start: Instant) -> Arc<Self> {
         Arc::new(Self { stage: AtomicU8::new(0), bytes: AtomicU64::new(0), moved: AtomicU64::new(0), start })
     }
 
-    /// Where it stands.
+    /// Returns the current stage.
     pub fn stage(&self) -> UploadStage {
         match self.stage.load(Ordering::Relaxed) {
             0 => UploadStage::WaitsForUpstream,
@@ -103,17 +102,17 @@ impl UploadProgress {
         }
     }
 
-    /// Bytes handed on so far.
+    /// Returns the number of bytes handed on so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// When it last moved.
+    /// Returns the time of the last progress.
     pub fn moved(&self) -> Instant {
         self.start + Duration::from_millis(self.moved.load(Ordering::Relaxed))
     }
 
-    /// Records where it stands, and so many bytes that were handed on.
+    /// Records the stage, and that `bytes` more were handed on.
     pub fn note(&self, stage: UploadStage, bytes: u64) {
         let stage = match stage {
             UploadStage::WaitsForUpstream => 0,
@@ -130,24 +129,24 @@ impl UploadProgress {
 
 /// The response body.
 pub enum Body {
-    /// Bytes that are there (or none), with their witness.
+    /// Bytes that are available, or none.
     Ready {
-        /// What is left to send.
+        /// The bytes left to send.
         bytes: Option<Bytes>,
-        /// Who learns of the end.
-        witness: Option<Box<dyn OnSent>>,
+        /// Receives the outcome.
+        on_sent: Option<Box<dyn OnSent>>,
     },
-    /// Bytes that arrive.
+    /// Bytes that are sent while they arrive.
     Stream {
-        /// Where they come from.
+        /// The source of the bytes.
         flow: Box<dyn Flow>,
-        /// The least rate at which the client must take them.
+        /// The minimum rate at which the client must read.
         min_rate: MinRate,
     },
 }
 
 impl Body {
-    /// The least rate at which the client must take it.
+    /// Returns the minimum rate at which the client must read the body.
     pub const fn min_rate(&self) -> MinRate {
         match self {
             Self::Ready { .. } => None,
@@ -155,18 +154,18 @@ impl Body {
         }
     }
 
-    /// A body of these bytes.
-    pub fn ready(bytes: impl Into<Bytes>, witness: Option<Box<dyn OnSent>>) -> Self {
+    /// Creates a body of these bytes.
+    pub fn ready(bytes: impl Into<Bytes>, on_sent: Option<Box<dyn OnSent>>) -> Self {
         let bytes = bytes.into();
-        Self::Ready { bytes: (!bytes.is_empty()).then_some(bytes), witness }.settled()
+        Self::Ready { bytes: (!bytes.is_empty()).then_some(bytes), on_sent }.report_if_empty()
     }
 
-    /// A body without bytes is never polled by hyper: its witness hears of the end now.
-    fn settled(mut self) -> Self {
-        if let Self::Ready { bytes: None, witness } = &mut self
-            && let Some(mut witness) = witness.take()
+    /// Reports an empty body as sent now, because hyper never polls it.
+    fn report_if_empty(mut self) -> Self {
+        if let Self::Ready { bytes: None, on_sent } = &mut self
+            && let Some(mut on_sent) = on_sent.take()
         {
-            witness.sent(0);
+            on_sent.sent(0);
         }
         self
     }
@@ -178,9 +177,9 @@ impl http_body::Body for Body {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         match self.get_mut() {
-            Self::Ready { bytes, witness } => Poll::Ready(bytes.take().map(|bytes| {
-                if let Some(mut witness) = witness.take() {
-                    witness.sent(bytes.len() as u64);
+            Self::Ready { bytes, on_sent } => Poll::Ready(bytes.take().map(|bytes| {
+                if let Some(mut on_sent) = on_sent.take() {
+                    on_sent.sent(bytes.len() as u64);
                 }
                 Ok(Frame::data(bytes))
             })),
@@ -203,7 +202,7 @@ impl http_body::Body for Body {
     }
 }
 
-/// Drops what may not pass, by name or because `leaks` says so of the value; `None` when nothing is left.
+/// Removes the trailers whose name may not be forwarded or for whose value `leaks` returns true. Returns `None` if none are left.
 pub fn filter_trailers(mut trailers: HeaderMap, leaks: impl Fn(&str) -> bool) -> Option<HeaderMap> {
     let bad = |name: &http::HeaderName, value: &http::HeaderValue| {
         !header::keep_trailer(name) || leaks(&String::from_utf8_lossy(value.as_bytes()))

@@ -1,7 +1,7 @@
-//! A breaker: where most of what is sent fails, nothing is sent for a while; then a few trials decide.
+//! A circuit breaker: after too many failures it rejects requests for a while, then lets a few trials decide.
 //!
-//! [`Core`] is the pure machine and takes the time as an argument; [`Breaker`] is the same for all cores. It knows nothing of
-//! requests: who uses it says what is good, bad or without weight.
+//! [`Core`] is the pure state machine and takes the time as an argument; [`Breaker`] shares one between all cores. Knows nothing of
+//! requests; the caller classifies outcomes as good, bad or void.
 
 use std::time::Duration;
 
@@ -9,101 +9,112 @@ use tokio::time::Instant;
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
-/// What opens a breaker.
+/// The condition that opens a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// So many of the last so many outcomes were bad.
+    /// A number of bad outcomes among the most recent ones.
     Share {
-        /// Bad outcomes that open it, at least 1.
+        /// Bad outcomes that open the breaker, at least 1.
         bad: u32,
-        /// Outcomes that are looked at, at most [`MAX_OUTCOMES`].
+        /// Number of recent outcomes, at most [`MAX_OUTCOMES`].
         of: u32,
     },
-    /// So many bad ones in a row.
-    Row(u32),
+    /// A number of consecutive bad outcomes.
+    Consecutive(u32),
 }
 
-/// The most outcomes that are remembered.
+/// The maximum number of outcomes that are remembered.
 pub const MAX_OUTCOMES: u32 = 1000;
 
-/// What a breaker is made from.
+/// The settings of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What opens it.
+    /// The condition that opens it.
     pub rule: Rule,
     /// How long it stays open the first time.
     pub open_for: Duration,
-    /// It doubles each time the trials fail, up to this.
+    /// Upper bound of the open time, which doubles each time the trials fail.
     pub open_at_most: Duration,
-    /// Requests that try at the same time when it is half open; as many must succeed to close it. At least 1.
+    /// Concurrent trials while half-open, and the successes that close it. At least 1.
     pub trials: u32,
 }
 
-/// Outcomes older than this say nothing about now.
-const STALE: Duration = Duration::from_secs(30);
+/// The remembered outcomes are dropped when none was recorded for this long.
+const STALE_AFTER: Duration = Duration::from_secs(30);
 
-/// How a request ended, for the breaker.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The endpoint did its work.
+    /// The endpoint worked.
     Good,
-    /// It did not.
+    /// The endpoint failed.
     Bad,
-    /// Nobody can tell: the client left, or another answer was faster.
+    /// Neither: the client left, or another response came first.
     Void,
 }
 
-/// The state in words of the field: an open breaker is tripped.
+/// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Everything passes.
+    /// All requests are admitted.
     Closed,
-    /// Nothing passes.
+    /// No requests are admitted.
     Open,
-    /// Trials pass.
+    /// Trials are admitted.
     HalfOpen,
 }
 
-/// Leave to send one request; its outcome is told with it.
+/// The permit to send one request. It is passed back with the request's outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerPermit(u64);
 
-/// The pure machine.
+/// The state machine.
 #[derive(Debug)]
 pub struct Core {
     settings: Settings,
     state: State,
-    /// Counts changes of state: a ticket of an earlier one has no weight.
+    /// Number of state changes. A permit from an earlier state is ignored.
     epoch: u64,
-    /// When an open one may be tried again.
+    /// When an open breaker admits the first trial.
     until: Instant,
-    /// How often it opened without closing in between.
+    /// How often it opened without closing in between, at most 16.
     rounds: u32,
-    /// Last outcomes, true for bad, oldest first.
+    /// The most recent outcomes, true for bad, oldest first.
     outcomes: std::collections::VecDeque<bool>,
     bad: u32,
     last: Instant,
-    trying: u32,
+    pending_trials: u32,
     succeeded: u32,
 }
 
 impl Core {
-    /// Closed.
+    /// Creates a closed breaker.
     pub fn new(settings: Settings, now: Instant) -> Self {
         let outcomes = std::collections::VecDeque::new();
-        Self { settings, state: State::Closed, epoch: 0, until: now, rounds: 0, outcomes, bad: 0, last: now, trying: 0, succeeded: 0 }
+        Self {
+            settings,
+            state: State::Closed,
+            epoch: 0,
+            until: now,
+            rounds: 0,
+            outcomes,
+            bad: 0,
+            last: now,
+            pending_trials: 0,
+            succeeded: 0,
+        }
     }
 
-    /// Would a request pass now?
+    /// Returns true if a request would be admitted.
     pub fn admits(&self, now: Instant) -> bool {
         match self.state {
             State::Closed => true,
             State::Open => now >= self.until,
-            State::HalfOpen => self.trying + self.succeeded < self.settings.trials,
+            State::HalfOpen => self.pending_trials + self.succeeded < self.settings.trials,
         }
     }
 
-    /// Lets a request pass, or not.
+    /// Admits a request, or returns `None`.
     pub fn enter(&mut self, now: Instant) -> Option<BreakerPermit> {
         if !self.admits(now) {
             return None;
@@ -112,21 +123,21 @@ impl Core {
             self.become_state(State::HalfOpen);
         }
         if self.state == State::HalfOpen {
-            self.trying += 1;
+            self.pending_trials += 1;
         }
         Some(BreakerPermit(self.epoch))
     }
 
-    /// The outcome of a request that had passed.
-    pub fn record(&mut self, ticket: BreakerPermit, outcome: Outcome, now: Instant) {
-        if ticket.0 != self.epoch {
+    /// Records the outcome of an admitted request.
+    pub fn record(&mut self, permit: BreakerPermit, outcome: Outcome, now: Instant) {
+        if permit.0 != self.epoch {
             return;
         }
         match self.state {
             State::Open => {}
             State::Closed => self.count(outcome, now),
             State::HalfOpen => {
-                self.trying = self.trying.saturating_sub(1);
+                self.pending_trials = self.pending_trials.saturating_sub(1);
                 match outcome {
                     Outcome::Void => {}
                     Outcome::Bad => self.open(now),
@@ -148,12 +159,12 @@ impl Core {
             Outcome::Good => false,
             Outcome::Bad => true,
         };
-        if now.saturating_duration_since(self.last) > STALE {
-            self.forget();
+        if now.saturating_duration_since(self.last) > STALE_AFTER {
+            self.clear_outcomes();
         }
         self.last = now;
         let trips = match self.settings.rule {
-            Rule::Row(length) => {
+            Rule::Consecutive(length) => {
                 self.bad = if bad { self.bad + 1 } else { 0 };
                 self.bad >= length.max(1)
             }
@@ -181,40 +192,40 @@ impl Core {
     fn become_state(&mut self, state: State) {
         self.state = state;
         self.epoch += 1;
-        self.forget();
-        (self.trying, self.succeeded) = (0, 0);
+        self.clear_outcomes();
+        (self.pending_trials, self.succeeded) = (0, 0);
     }
 
-    fn forget(&mut self) {
+    fn clear_outcomes(&mut self) {
         self.outcomes.clear();
         self.bad = 0;
     }
 
-    /// Where it stands.
+    /// Returns the current state.
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// Until a request may try again; zero when one may now.
+    /// Returns the time until a trial is admitted; zero if the breaker is not open.
     pub fn wait(&self, now: Instant) -> Duration {
         if self.state == State::Open { self.until.saturating_duration_since(now) } else { Duration::ZERO }
     }
 }
 
-/// A breaker that all cores share. While it is closed, to pass costs one load; so does a good outcome where bad ones are counted
-/// in a row and there was none.
+/// A breaker that all cores share. While it is closed, admission costs one atomic load. With [`Rule::Consecutive`], so does a good outcome
+/// that follows no bad one.
 #[derive(Debug)]
 pub struct Breaker {
     core: Mutex<Core>,
     rule: Rule,
-    /// Beside the lock: epoch, state, and whether bad outcomes are remembered. See [`hint`].
+    /// A copy of the epoch, the state, and whether bad outcomes are remembered, to be read without the lock. See [`hint`].
     hint: AtomicU64,
 }
 
-/// A change of state that the caller may want to tell.
+/// The new state, if it changed.
 pub type Change = Option<State>;
 
-/// What the lock protects, in one word.
+/// Packs what the lock protects into one word.
 const fn hint(core: &Core) -> u64 {
     (core.epoch << 3) | ((core.state as u64) << 1) | ((core.bad > 0) as u64)
 }
@@ -224,7 +235,7 @@ const fn is_closed(hint: u64) -> bool {
 }
 
 impl Breaker {
-    /// Closed.
+    /// Creates a closed breaker.
     pub fn new(settings: Settings, now: Instant) -> Self {
         let core = Core::new(settings, now);
         Self { rule: settings.rule, hint: AtomicU64::new(hint(&core)), core: Mutex::new(core) }
@@ -234,7 +245,7 @@ impl Breaker {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a step and keeps the hint beside it.
+    /// Runs `step` under the lock and updates the hint.
     fn step<T>(&self, step: impl FnOnce(&mut Core) -> T) -> (T, Change) {
         let mut core = self.lock();
         let before = core.state();
@@ -243,32 +254,32 @@ impl Breaker {
         (value, (before != core.state()).then_some(core.state()))
     }
 
-    /// Would a request pass now? Another may take the last trial meanwhile: [`Self::enter`] decides.
+    /// Returns true if a request would be admitted. Another request may take the last trial in the meantime; [`Self::enter`] decides.
     pub fn admits(&self, now: Instant) -> bool {
         self.is_closed() || self.lock().admits(now)
     }
 
-    /// Everything passes.
+    /// Returns true if all requests are admitted.
     pub fn is_closed(&self) -> bool {
         is_closed(self.hint.load(Ordering::Acquire))
     }
 
-    /// Lets a request pass, or not.
+    /// Admits a request, or returns `None`.
     pub fn enter(&self, now: Instant) -> (Option<BreakerPermit>, Change) {
         let hint = self.hint.load(Ordering::Acquire);
-        // A closed one does not count who passes. Should it open in this moment, the ticket is of an earlier epoch.
+        // A closed breaker does not count admissions. If it opens at this moment, the permit belongs to an earlier epoch and is ignored.
         if is_closed(hint) { (Some(BreakerPermit(hint >> 3)), None) } else { self.step(|core| core.enter(now)) }
     }
 
-    /// The outcome of a request that had passed.
-    pub fn record(&self, ticket: BreakerPermit, outcome: Outcome, now: Instant) -> Change {
+    /// Records the outcome of an admitted request.
+    pub fn record(&self, permit: BreakerPermit, outcome: Outcome, now: Instant) -> Change {
         let hint = self.hint.load(Ordering::Acquire);
-        let quiet = is_closed(hint) && hint & 1 == 0 && matches!(self.rule, Rule::Row(_)) && outcome == Outcome::Good;
-        // In an epoch that is over it has no weight either.
-        if quiet { None } else { self.step(|core| core.record(ticket, outcome, now)).1 }
+        let is_noop = is_closed(hint) && hint & 1 == 0 && matches!(self.rule, Rule::Consecutive(_)) && outcome == Outcome::Good;
+        // If the epoch of the permit is over, the outcome is ignored in either case.
+        if is_noop { None } else { self.step(|core| core.record(permit, outcome, now)).1 }
     }
 
-    /// Opens a closed one at once: something is known to be wrong before anything was sent.
+    /// Opens a closed breaker at once, for a failure that is known before a request is sent.
     pub fn trip(&self, now: Instant) -> Change {
         self.step(|core| {
             if core.state() == State::Closed {
@@ -278,8 +289,8 @@ impl Breaker {
         .1
     }
 
-    /// Something went wrong after the outcome was told.
-    pub fn blame(&self, now: Instant) -> Change {
+    /// Records a failure after the outcome of its request was recorded.
+    pub fn record_late_failure(&self, now: Instant) -> Change {
         self.step(|core| {
             if core.state() == State::Closed {
                 core.count(Outcome::Bad, now);
@@ -288,12 +299,12 @@ impl Breaker {
         .1
     }
 
-    /// Where it stands.
+    /// Returns the current state.
     pub fn state(&self) -> State {
         self.lock().state()
     }
 
-    /// Until a request may try again.
+    /// Returns the time until a trial is admitted; zero if the breaker is not open.
     pub fn wait(&self, now: Instant) -> Duration {
         self.lock().wait(now)
     }
@@ -310,18 +321,18 @@ mod tests {
         trials: 2,
     };
 
-    fn tell(core: &mut Core, outcome: Outcome, now: Instant) {
-        if let Some(ticket) = core.enter(now) {
-            core.record(ticket, outcome, now);
+    fn run(core: &mut Core, outcome: Outcome, now: Instant) {
+        if let Some(permit) = core.enter(now) {
+            core.record(permit, outcome, now);
         }
     }
 
     #[test]
-    fn a_bad_half_opens_it_and_good_trials_close_it() {
+    fn enough_failures_open_it_and_good_trials_close_it() {
         let t = Instant::now();
         let mut core = Core::new(HALF_OF_20, t);
         for n in 0..19 {
-            tell(&mut core, if n % 2 == 0 { Outcome::Bad } else { Outcome::Good }, t);
+            run(&mut core, if n % 2 == 0 { Outcome::Bad } else { Outcome::Good }, t);
             assert_eq!(core.state(), if n < 18 { State::Closed } else { State::Open });
         }
         assert!(!core.admits(t + Duration::from_secs(9)));
@@ -337,41 +348,41 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_trial_opens_it_again_and_for_longer_where_allowed() {
+    fn a_failed_trial_opens_it_again_for_longer_up_to_the_bound() {
         let t = Instant::now();
-        let rule = Rule::Row(3);
+        let rule = Rule::Consecutive(3);
         let mut core = Core::new(Settings { rule, open_for: Duration::from_secs(1), open_at_most: Duration::from_secs(3), trials: 1 }, t);
         let mut now = t;
         for _ in 0..2 {
-            tell(&mut core, Outcome::Bad, now);
+            run(&mut core, Outcome::Bad, now);
         }
-        tell(&mut core, Outcome::Good, now);
+        run(&mut core, Outcome::Good, now);
         assert_eq!(core.state(), State::Closed, "a good one ends the row");
         for _ in 0..3 {
-            tell(&mut core, Outcome::Bad, now);
+            run(&mut core, Outcome::Bad, now);
         }
         for wait in [1, 2, 3, 3] {
             assert_eq!(core.wait(now), Duration::from_secs(wait));
             now += Duration::from_secs(wait);
-            tell(&mut core, Outcome::Bad, now);
+            run(&mut core, Outcome::Bad, now);
         }
     }
 
     #[test]
-    fn an_old_ticket_and_an_old_outcome_have_no_weight() {
+    fn a_permit_of_an_earlier_epoch_and_a_stale_outcome_are_ignored() {
         let t = Instant::now();
         let mut core = Core::new(HALF_OF_20, t);
         let old = core.enter(t).unwrap();
         for _ in 0..9 {
-            tell(&mut core, Outcome::Bad, t);
+            run(&mut core, Outcome::Bad, t);
         }
-        tell(&mut core, Outcome::Bad, t + STALE + Duration::from_secs(1));
+        run(&mut core, Outcome::Bad, t + STALE_AFTER + Duration::from_secs(1));
         assert_eq!(core.state(), State::Closed);
         for _ in 0..9 {
-            tell(&mut core, Outcome::Bad, t + STALE + Duration::from_secs(1));
+            run(&mut core, Outcome::Bad, t + STALE_AFTER + Duration::from_secs(1));
         }
         assert_eq!(core.state(), State::Open);
-        let half = t + STALE + Duration::from_secs(11);
+        let half = t + STALE_AFTER + Duration::from_secs(11);
         let trial = core.enter(half).unwrap();
         core.record(old, Outcome::Bad, half);
         assert_eq!(core.state(), State::HalfOpen);
@@ -379,8 +390,8 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever happens: trials stay within their bound, an open one passes nothing before its time, and it opens only
-        /// when enough of the last outcomes were bad.
+        /// In any sequence, trials stay within their bound, an open breaker admits nothing before its time, and it opens only after enough
+        /// bad outcomes.
         #[test]
         fn bounds_hold(steps in proptest::collection::vec((0u8..6, 0u64..4000), 1..400)) {
             let settings = Settings { rule: Rule::Share { bad: 5, of: 10 }, open_for: Duration::from_secs(2), open_at_most: Duration::from_secs(2), trials: 3 };
@@ -393,19 +404,19 @@ mod tests {
                 match what {
                     0 => now += Duration::from_millis(wait),
                     1..=3 => {
-                        let ticket = core.enter(now);
-                        if before == State::Open { proptest::prop_assert_eq!(ticket.is_some(), core.state() == State::HalfOpen); }
-                        held.extend(ticket);
+                        let permit = core.enter(now);
+                        if before == State::Open { proptest::prop_assert_eq!(permit.is_some(), core.state() == State::HalfOpen); }
+                        held.extend(permit);
                     }
-                    _ => if let Some(ticket) = held.pop() {
+                    _ => if let Some(permit) = held.pop() {
                         let outcome = [Outcome::Good, Outcome::Bad, Outcome::Bad, Outcome::Void][wait as usize % 4];
-                        core.record(ticket, outcome, now);
+                        core.record(permit, outcome, now);
                         if before == State::Closed { bad_in_closed += u32::from(outcome == Outcome::Bad); }
                         if before == State::Closed && core.state() == State::Open { proptest::prop_assert!(bad_in_closed >= 5); }
                     }
                 }
                 if core.state() != State::Closed { bad_in_closed = 0; }
-                proptest::prop_assert!(core.trying + core.succeeded <= 3);
+                proptest::prop_assert!(core.pending_trials + core.succeeded <= 3);
                 proptest::prop_assert!(core.outcomes.len() <= 10);
             }
         }

@@ -1,51 +1,51 @@
 //! Enforces a minimum rate at which a client sends or reads a body, so that a slow client does not occupy a connection for long.
 //!
-//! Only the time counts in which the gateway waits for the client. Each wait spends part of an allowance; each byte restores some. Pure:
-//! time is an argument. Knows neither bodies nor connections.
+//! Only the time during which the gateway waits for the client counts. Each wait uses up part of an allowance, and each byte restores some.
+//! Pure: the time is an argument. Knows neither bodies nor connections.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Bytes a second; none where the operator wrote `"off"`, or where a body may be slow by its nature.
+/// Bytes per second. `None` if the operator wrote `"off"`, or for a body that may be slow by its nature.
 pub type MinRate = Option<NonZeroU32>;
 
-/// The allowance that a body begins with.
-const GRACE: Duration = Duration::from_secs(5);
+/// The initial allowance.
+const INITIAL_ALLOWANCE: Duration = Duration::from_secs(5);
 /// The largest allowance. Without it, a client that was fast for a moment could then stop for hours.
-const MOST: Duration = Duration::from_secs(60);
+const MAX_ALLOWANCE: Duration = Duration::from_secs(60);
 
-/// The rate of one body.
+/// The allowance of one body.
 #[derive(Debug)]
 pub struct DataRate {
     rate: NonZeroU32,
     /// How much longer the client may keep the gateway waiting.
-    left: Duration,
+    allowance: Duration,
     since: Option<Instant>,
 }
 
 impl DataRate {
-    /// Begins with the grace period, five seconds.
+    /// Starts with the initial allowance of five seconds.
     pub const fn new(rate: NonZeroU32) -> Self {
-        Self { rate, left: GRACE, since: None }
+        Self { rate, allowance: INITIAL_ALLOWANCE, since: None }
     }
 
-    /// The gateway waits for the client: until when at most.
+    /// Records that the gateway waits for the client. Returns when it must stop waiting.
     pub fn waits(&mut self, now: Instant) -> Instant {
-        *self.since.get_or_insert(now) + self.left
+        *self.since.get_or_insert(now) + self.allowance
     }
 
-    /// True while the gateway waits for the client.
+    /// Returns true while the gateway waits for the client.
     pub const fn is_waiting(&self) -> bool {
         self.since.is_some()
     }
 
-    /// So many bytes came or were taken: the wait is over.
+    /// Records that `bytes` were received or sent, which ends the wait.
     pub fn moved(&mut self, bytes: u64, now: Instant) {
         let waited = self.since.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let earned = Duration::from_micros(bytes.saturating_mul(1_000_000) / u64::from(self.rate.get()));
-        self.left = self.left.saturating_sub(waited).saturating_add(earned).min(MOST);
+        self.allowance = self.allowance.saturating_sub(waited).saturating_add(earned).min(MAX_ALLOWANCE);
     }
 }
 
@@ -55,8 +55,8 @@ mod tests {
 
     const RATE: NonZeroU32 = NonZeroU32::new(240).unwrap();
 
-    /// Feeds `bytes` every `pause`; how long the body lasts, at most an hour.
-    fn lasts(bytes: u64, pause: Duration) -> Duration {
+    /// Transfers `bytes` every `pause`. Returns how long the body lasts, at most an hour.
+    fn duration(bytes: u64, pause: Duration) -> Duration {
         let begin = Instant::now();
         let (mut rate, mut now) = (DataRate::new(RATE), begin);
         while now < begin + Duration::from_secs(3_600) {
@@ -71,21 +71,21 @@ mod tests {
     }
 
     #[test]
-    fn who_is_slower_ends_soon_and_who_is_not_goes_on() {
+    fn a_slower_client_is_cut_off_soon_and_a_faster_one_never() {
         let second = Duration::from_secs(1);
-        assert!(lasts(1, second) < Duration::from_secs(7), "a byte a second");
-        assert!(lasts(200, second) < Duration::from_secs(31), "{:?}", lasts(200, second));
-        assert!(lasts(241, second) >= Duration::from_secs(3_600));
-        assert!(lasts(14_500, Duration::from_secs(60)) < Duration::from_secs(6), "the first wait has no more than the grace");
+        assert!(duration(1, second) < Duration::from_secs(7), "a byte a second");
+        assert!(duration(200, second) < Duration::from_secs(31), "{:?}", duration(200, second));
+        assert!(duration(241, second) >= Duration::from_secs(3_600));
+        assert!(duration(14_500, Duration::from_secs(60)) < Duration::from_secs(6), "the first wait has no more than the grace");
     }
 
     #[test]
-    fn a_burst_earns_a_minute_at_most() {
+    fn the_allowance_is_bounded() {
         let now = Instant::now();
         let mut rate = DataRate::new(RATE);
         rate.moved(100 << 20, now);
-        assert_eq!(rate.waits(now), now + MOST);
-        // Asked again within the same wait, it is not longer.
-        assert_eq!(rate.waits(now + GRACE), now + MOST);
+        assert_eq!(rate.waits(now), now + MAX_ALLOWANCE);
+        // A second call within the same wait does not extend it.
+        assert_eq!(rate.waits(now + INITIAL_ALLOWANCE), now + MAX_ALLOWANCE);
     }
 }

@@ -1,48 +1,52 @@
-//! The process's allocator, and the moment when free memory goes back to the system.
+//! The process's allocator, and when free memory is returned to the operating system.
 //!
-//! mimalloc gives freed pages back only while somebody allocates: after a burst an idle process would keep them. So when the
-//! whole process has little to do, every core gives back what is its own. Version 2 of the allocator, as it needs fewer
-//! instructions and less idle memory here than version 3 or the system's; `.cargo/config.toml` belongs to this choice. The only
-//! unsafe code of the gateway: one call that takes no pointer. It knows nothing of requests but their number.
+//! mimalloc returns freed pages only as part of later allocations, so an idle process would keep the pages of a burst. Therefore every core
+//! returns its own when the whole process has little to do. Version 2 of the allocator is used because it needs fewer instructions and less
+//! idle memory here than version 3 or the system's allocator; `.cargo/config.toml` belongs to this choice. This is the gateway's only
+//! unsafe code: one call without arguments that could be invalid. Knows nothing of requests but their number.
 #![allow(unsafe_code, reason = "the allocator's own function has no safe wrapper")]
 
-/// What the binary allocates with.
+/// The binary's global allocator.
 pub const ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Gives the free memory of the calling thread back to the system. Costs some tens of microseconds: for idle moments.
+/// Returns the calling thread's free memory to the operating system. Takes some tens of microseconds, so call it when idle.
 pub fn give_back() {
     // SAFETY: may be called at any time from any thread; it touches free memory only
     // (<https://microsoft.github.io/mimalloc/group__extended.html>).
     unsafe { libmimalloc_sys::mi_collect(true) }
 }
 
-/// Requests in one tick (half a second) that are no work worth keeping memory for.
-const FEW: u64 = 50;
-/// Ticks of little work before memory goes back: two seconds, by when connections that became idle are parked.
-const QUIET: u32 = 4;
+/// Requests per tick (half a second) up to which the process counts as quiet.
+const QUIET_REQUESTS: u64 = 50;
+/// Quiet ticks before memory is returned: two seconds, by which time connections that became idle are parked.
+const QUIET_TICKS: u32 = 4;
 
-/// Ticks between two times that memory goes back, at least: ten seconds.
-const PAUSE: u32 = 20;
+/// Minimum ticks between two returns within one quiet period: ten seconds.
+const MIN_TICKS_BETWEEN: u32 = 20;
 
-/// Tells, from the count of requests at regular ticks, when the work has ebbed away.
+/// Detects the end of a burst from the number of requests at regular ticks.
 #[derive(Debug, Default)]
 pub struct BurstEnd {
     requests: u64,
-    given_back_at: u64,
-    quiet: u32,
-    since: u32,
+    returned_at: u64,
+    quiet_ticks: u32,
+    ticks_since_return: u32,
 }
 
 impl BurstEnd {
-    /// Takes the count of all requests so far; true when memory should go back: once after each time of work.
+    /// Takes the total number of requests so far. Returns true if memory should be returned: once after each burst, and every [`PAUSE`]
+    /// while a few requests still arrive.
     pub const fn tick(&mut self, requests: u64) -> bool {
-        self.quiet = if requests.saturating_sub(self.requests) > FEW { 0 } else { self.quiet.saturating_add(1) };
-        self.since = self.since.saturating_add(1);
+        self.quiet_ticks = if requests.saturating_sub(self.requests) > QUIET_REQUESTS { 0 } else { self.quiet_ticks.saturating_add(1) };
+        self.ticks_since_return = self.ticks_since_return.saturating_add(1);
         self.requests = requests;
-        if self.quiet < QUIET || self.given_back_at == requests || (self.since < PAUSE && self.quiet > QUIET) {
+        if self.quiet_ticks < QUIET_TICKS
+            || self.returned_at == requests
+            || (self.ticks_since_return < MIN_TICKS_BETWEEN && self.quiet_ticks > QUIET_TICKS)
+        {
             return false;
         }
-        (self.since, self.given_back_at) = (0, requests);
+        (self.ticks_since_return, self.returned_at) = (0, requests);
         true
     }
 }
@@ -52,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_goes_back_once_when_the_work_has_ebbed_away() {
+    fn memory_is_returned_after_a_burst() {
         let mut burst_end = BurstEnd::default();
         assert!((0..20).all(|_| !burst_end.tick(0)), "nothing was done yet");
         assert!((1..20).all(|busy| !burst_end.tick(busy * 1000)));

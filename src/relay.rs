@@ -1,7 +1,7 @@
-//! Streams a good body to the client, chunk by chunk, with back-pressure. Its clocks end a silent upstream; a late failure
-//! aborts visibly, because what has begun cannot be taken back (contract section 6).
+//! Streams an upstream's body to the client, chunk by chunk, with back-pressure. Its clocks end a body whose upstream is silent. A failure
+//! after the head aborts the body visibly, because bytes that were sent cannot be taken back (contract section 6).
 //!
-//! Knows neither connections nor logs: its [`OnFinish`] does.
+//! Knows neither connections nor logs; an [`OnFinish`] acts on the outcome.
 
 mod ahead;
 mod guarded;
@@ -23,24 +23,24 @@ use crate::failure::{Failure, Kind, classify};
 pub use ahead::Ahead;
 pub use guarded::Guarded;
 
-/// Who learns what becomes of a body. Dropped without an end: the client left.
+/// Receives the outcome of a body. It is dropped without `finished` or `failed` when the client left first.
 pub trait OnFinish: Send {
-    /// So many bytes were handed to the client's connection.
+    /// Called when `bytes` were handed to the client's connection.
     fn sent(&mut self, bytes: u64);
-    /// What may pass of the trailers.
+    /// Returns the trailers that may be forwarded.
     fn trailers(&self, trailers: HeaderMap) -> Option<HeaderMap>;
-    /// The upstream's body came to its end.
+    /// Called when the upstream's body ended properly.
     fn finished(self);
-    /// It did not.
+    /// Called when the body failed.
     fn failed(self, failure: Failure);
 }
 
-/// Clocks of a body.
+/// The clocks of a body.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BodyClocks {
-    /// Longest silence of the upstream.
+    /// The longest time between two chunks from the upstream.
     pub idle: Option<Duration>,
-    /// End of everything, and which clock that is.
+    /// The time at which the body must be complete, and the failure if it is not.
     pub deadline: Option<(Instant, Kind)>,
 }
 
@@ -50,12 +50,12 @@ impl BodyClocks {
     }
 }
 
-/// What was read of a body before it was clear that it passes: bytes, or trailers where there are none.
+/// The part of a body that was read before the decision to forward it: data or, in a body without data, trailers.
 #[derive(Clone, Debug, Default)]
 pub struct Prefix {
     /// Data.
     pub data: Bytes,
-    /// They end the body; rare, so they do not weigh on every body.
+    /// The trailers, which end the body. Boxed because they are rare.
     pub trailers: Option<Box<HeaderMap>>,
 }
 
@@ -65,19 +65,19 @@ impl From<Bytes> for Prefix {
     }
 }
 
-/// A body on its way through.
+/// A body that is being forwarded.
 pub struct Relay<T: OnFinish> {
     prefix: Option<Bytes>,
     trailers: Option<Box<HeaderMap>>,
     body: Incoming,
     on_finish: Option<T>,
-    watch: Watch,
-    /// A frame was given out, or hyper was told to wait, on which it sends the head: from then on the clocks may abort the body.
+    clocks: Clocks,
+    /// A frame was returned, or `Pending`, on which hyper sends the head. From then on the clocks may abort the body.
     begun: bool,
 }
 
 impl<T: OnFinish> Relay<T> {
-    /// Begins. A body that is already over finishes its tail at once.
+    /// Starts forwarding. A body that is complete already calls [`OnFinish::finished`] at once.
     pub fn new(prefix: Prefix, body: Incoming, on_finish: T, clocks: BodyClocks) -> Self {
         let Prefix { data, trailers } = prefix;
         let mut relay = Self {
@@ -85,7 +85,7 @@ impl<T: OnFinish> Relay<T> {
             trailers,
             body,
             on_finish: Some(on_finish),
-            watch: Watch::new(clocks),
+            clocks: Clocks::new(clocks),
             begun: false,
         };
         relay.finish_at_end();
@@ -100,7 +100,7 @@ impl<T: OnFinish> Relay<T> {
         }
     }
 
-    /// Trailers come last: without one that may pass, the body just ends.
+    /// Ends the body with the trailers that may be forwarded, if any.
     fn end_with(&mut self, trailers: HeaderMap) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let kept = self.on_finish.as_ref().and_then(|on_finish| on_finish.trailers(trailers));
         if let Some(on_finish) = self.on_finish.take() {
@@ -128,13 +128,13 @@ impl<T: OnFinish> Flow for Relay<T> {
         }
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             self.begun = true;
-            return match self.watch.poll(cx) {
+            return match self.clocks.poll(cx) {
                 Poll::Ready(kind) => self.fail(kind.into()),
                 Poll::Pending => Poll::Pending,
             };
         };
-        // The first bytes pass at any time: without them the head would not be sent either, and the client be told nothing.
-        if let Some(kind) = self.watch.moved().filter(|_| self.begun) {
+        // The first frame is forwarded even after the deadline: an abort before the head would leave the client without any response.
+        if let Some(kind) = self.clocks.moved().filter(|_| self.begun) {
             return self.fail(kind.into());
         }
         self.begun = true;
@@ -168,17 +168,17 @@ impl<T: OnFinish> Flow for Relay<T> {
     fn size_hint(&self) -> SizeHint {
         match &self.prefix {
             None => self.body.size_hint(),
-            // Only a body of unknown length is begun before it passes.
+            // A prefix is read only from a body of unknown length.
             Some(_) => SizeHint::default(),
         }
     }
 }
 
-/// The bytes of a body that are there already. A body that is broken from its first byte on is still a clean failure here;
-/// once the head was sent it could only be an abort.
+/// Reads what is already available of a body. A body that fails with its first frame can still be answered with an error here; once the
+/// head is sent, it could only be aborted.
 ///
 /// # Errors
-/// Why the body cannot be read.
+/// Returns the failure if the first frame cannot be read.
 pub async fn begin(body: &mut Incoming) -> Result<Prefix, Failure> {
     let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx)));
     match first.await {
@@ -191,19 +191,21 @@ pub async fn begin(body: &mut Incoming) -> Result<Prefix, Failure> {
     }
 }
 
-/// The idle clock and the deadline of a body. Armed when the upstream first makes us wait, never re-armed per chunk.
-struct Watch {
+/// The idle clock and the deadline of a body. The timer is created when the upstream first makes the relay wait, and is not reset per
+/// chunk.
+struct Clocks {
     clocks: BodyClocks,
     timer: Option<Pin<Box<Sleep>>>,
     last: Option<Instant>,
 }
 
-impl Watch {
+impl Clocks {
     const fn new(clocks: BodyClocks) -> Self {
         Self { clocks, timer: None, last: None }
     }
 
-    /// Something arrived. An upstream that always has more meets the deadline here.
+    /// Records that a frame arrived. Returns the failure if the deadline has passed, since the timer of an upstream that always has data
+    /// ready is never polled.
     fn moved(&mut self) -> Option<Kind> {
         if self.timer.is_none() && self.clocks.deadline.is_none() {
             return None;
@@ -248,37 +250,37 @@ impl Watch {
 /// A body that was read into memory.
 #[derive(Debug)]
 pub struct Collected {
-    /// At most the bound.
+    /// At most `max` bytes. With [`Beyond::Keep`], also the rest of the frame that exceeded `max`.
     pub bytes: Vec<u8>,
-    /// More was there, or it broke off.
+    /// The body was longer, or failed before its end.
     pub truncated: bool,
-    /// The upstream's body came to its end: its connection may serve again.
+    /// The body was read to its end, so its connection can be reused.
     pub ended: bool,
-    /// What ended it, if not its end.
+    /// The failure that ended the body early.
     pub failure: Option<Failure>,
 }
 
-/// How much of a body beyond the bound is read and thrown away, so that the connection stays usable.
+/// Bytes of a body beyond `max` that are read and discarded to reach its end, so that the connection can be reused.
 const DRAIN: usize = 64 * 1024;
 
-/// What becomes of the bytes beyond the bound.
+/// The treatment of the bytes beyond `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
-    /// At most 64 KiB are read and thrown away to reach the end.
+    /// Up to 64 KiB are read and discarded to reach the end.
     Drain,
-    /// Reading stops, and what was read is kept whole: the body will pass after all.
+    /// Reading stops without discarding anything, because the body will be forwarded after all.
     Keep,
 }
 
-/// Reads at most `max` bytes within the clocks.
+/// Reads at most `max` bytes of a body within the clocks.
 pub async fn collect(body: &mut Incoming, max: usize, clocks: BodyClocks, beyond_bound: Beyond) -> Collected {
     let mut collected = Collected { bytes: Vec::new(), truncated: false, ended: false, failure: None };
-    let mut watch = Watch::new(clocks);
+    let mut clocks = Clocks::new(clocks);
     let mut beyond = 0;
     loop {
         let next = std::future::poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-            Poll::Pending => watch.poll(cx).map(Err),
+            Poll::Pending => clocks.poll(cx).map(Err),
         });
         match next.await {
             Err(kind) => {
@@ -296,7 +298,7 @@ pub async fn collect(body: &mut Incoming, max: usize, clocks: BodyClocks, beyond
                 return collected;
             }
             Ok(Some(Ok(frame))) => {
-                if let Some(kind) = watch.moved() {
+                if let Some(kind) = clocks.moved() {
                     collected.truncated = true;
                     collected.failure = Some(kind.into());
                     return collected;
@@ -304,7 +306,7 @@ pub async fn collect(body: &mut Incoming, max: usize, clocks: BodyClocks, beyond
                 let Some(data) = frame.data_ref() else { continue };
                 let room = max - collected.bytes.len();
                 if collected.bytes.is_empty() {
-                    // A body of a known length is held in as many bytes, not in up to twice as many.
+                    // Reserves exactly the length of a body, where it is known; growing a `Vec` could take twice as much.
                     let rest = body.size_hint().exact().map_or(0, |rest| usize::try_from(rest).unwrap_or(usize::MAX));
                     collected.bytes.reserve_exact(rest.saturating_add(data.len()).min(max));
                 }

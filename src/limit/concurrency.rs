@@ -1,4 +1,6 @@
-//! How many requests of one key are in flight, against a maximum per key. A key is in memory only while it has a request in flight.
+//! Counts the requests in flight of each key against a maximum. A key is in memory only while it has a request in flight.
+//!
+//! Knows nothing of requests or routes.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -6,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::key::Key;
 
-/// Locks: enough that cores rarely meet at one.
+/// Number of locks; enough that two cores rarely contend for one.
 const SHARDS: usize = 16;
-/// The key that all new ones share when the map is full.
+/// The key that all new keys share when the map is full.
 const OVERFLOW: u64 = u64::MAX;
 
-/// Counts per key.
+/// The requests in flight of each key.
 #[derive(Debug)]
 pub struct PerKey {
     shards: Vec<Mutex<HashMap<u64, u32>>>,
@@ -20,7 +22,7 @@ pub struct PerKey {
     keys_per_shard: usize,
 }
 
-/// One place of a key; it is free again when this is dropped.
+/// The permit of one request in flight. Dropping it releases it.
 #[derive(Debug)]
 pub struct KeyPermit {
     of: Arc<PerKey>,
@@ -28,18 +30,18 @@ pub struct KeyPermit {
 }
 
 impl PerKey {
-    /// Admits `max` of each key; `max_keys` keys are told apart.
+    /// Creates a limit of `max` requests per key. About `max_keys` keys are counted separately (rounded up to a multiple of the shards).
     pub fn new(max: u32, max_keys: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Self { shards, hasher: std::hash::RandomState::new(), max, keys_per_shard: max_keys.div_ceil(SHARDS).max(1) }
     }
 
-    /// True when it has these bounds.
+    /// Returns true if a limit created with these arguments would be equal.
     pub fn is_like(&self, max: u32, max_keys: usize) -> bool {
         self.max == max && self.keys_per_shard == max_keys.div_ceil(SHARDS).max(1)
     }
 
-    /// The most of one key.
+    /// Returns the maximum per key.
     pub const fn max(&self) -> u32 {
         self.max
     }
@@ -48,10 +50,10 @@ impl PerKey {
         self.shards[(key >> 60) as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place of the key, if there is one.
+    /// Returns a permit if the key has one free. A new key shares the overflow key's permits when its shard is full.
     pub fn try_acquire(self: &Arc<Self>, key: Key<'_>) -> Option<KeyPermit> {
         let mut key = self.hasher.hash_one(key);
-        if !self.knows_or_has_room(key) {
+        if !self.is_known_or_has_room(key) {
             key = OVERFLOW;
         }
         let mut shard = self.shard(key);
@@ -64,12 +66,12 @@ impl PerKey {
         Some(KeyPermit { of: Arc::clone(self), key })
     }
 
-    fn knows_or_has_room(&self, key: u64) -> bool {
+    fn is_known_or_has_room(&self, key: u64) -> bool {
         let shard = self.shard(key);
         shard.contains_key(&key) || shard.len() < self.keys_per_shard
     }
 
-    /// Keys in memory.
+    /// Returns the number of keys in memory.
     pub fn keys(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
@@ -92,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_has_its_own_places_and_none_stays_behind() {
+    fn every_key_has_its_own_permits_and_is_removed_when_unused() {
         let limit = Arc::new(PerKey::new(2, 100));
         let (a, b) = (Key::Value(b"a"), Key::Value(b"b"));
         let held = (limit.try_acquire(a), limit.try_acquire(a));
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_beyond_the_bound_share_places() {
+    fn keys_beyond_the_bound_share_permits() {
         let limit = Arc::new(PerKey::new(1, 16));
         let held: Vec<_> = (0..1000u32).filter_map(|n| limit.try_acquire(Key::Value(&n.to_be_bytes()))).collect();
         assert!(held.len() <= 17 && limit.keys() <= 17, "{} {}", held.len(), limit.keys());

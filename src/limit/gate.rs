@@ -1,8 +1,11 @@
-//! The gate before a backend, or before all of them: so many requests at once, a few more in a short queue, the rest refused at once.
+//! Limits the number of requests in flight, to one backend or to all of them, with a short queue for the excess.
 //!
-//! While the queue is now and then empty it is served in order. When it has not been empty for a while, or somebody was refused, there
-//! is more than can be served: the newest is served first, because the oldest has hardly any time left, and nobody waits longer
-//! than a moment, so that who must be refused hears it soon.
+//! A request that finds neither a permit nor room in the queue is rejected at once. The queue is served in arrival order as long as it
+//! becomes empty now and then. It is under pressure when it has not been empty for a while or has rejected a request: more arrives than can
+//! be served. The newest request is then served first, because the oldest has hardly any time left, and the wait is cut to
+//! 2 ms, so that excess requests are rejected early.
+//!
+//! Knows nothing of requests, routes or responses.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,31 +18,31 @@ use tokio::time::Instant;
 use super::gradient::Gradient;
 use crate::sync::Counted;
 
-/// A queue that was not empty for so long is under pressure, and for so long after a refusal.
+/// The queue is under pressure when it has not been empty for this long, and for this long after a rejection.
 const PRESSURE: Duration = Duration::from_millis(100);
 /// The longest wait under pressure.
-const MOMENT: Duration = Duration::from_millis(2);
+const MAX_WAIT_UNDER_PRESSURE: Duration = Duration::from_millis(2);
 
-/// What a gate is made from.
+/// The settings of a [`Gate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateSettings {
-    /// Requests at once; where the gate adapts, the most it may find.
+    /// Maximum number of requests in flight. For an adaptive gate, the upper bound of the limit.
     pub max: usize,
-    /// Finds out how many are good, by the latency of answers.
+    /// Adapts the limit to the latency of responses.
     pub adaptive: bool,
-    /// Requests that may wait.
+    /// Maximum number of requests in the queue.
     pub queue: usize,
-    /// How long they may wait.
+    /// Longest time in the queue.
     pub wait: Duration,
 }
 
-/// The gate.
+/// A limit on requests in flight, with a queue.
 #[derive(Debug)]
 pub struct Gate {
     settings: GateSettings,
     now: AtomicUsize,
     limit: AtomicUsize,
-    /// How many wait, or are about to: spares the lock where nobody does.
+    /// Number of requests that wait or are about to; lets a released permit skip the lock when there are none.
     waiters: AtomicUsize,
     queue: Mutex<Queue>,
     gradient: Option<Mutex<Gradient>>,
@@ -48,32 +51,32 @@ pub struct Gate {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<oneshot::Sender<Permit>>,
-    /// Since when somebody has been waiting.
-    busy: Option<Instant>,
-    /// When somebody was last refused.
-    refused: Option<Instant>,
+    /// The time since which the queue has not been empty.
+    nonempty_since: Option<Instant>,
+    /// The time of the last rejection.
+    last_rejection: Option<Instant>,
 }
 
-/// One place taken; it is free again when this is dropped, however the request ended.
+/// The permit of one request in flight. Dropping it releases it, however the request ended.
 #[derive(Debug)]
 pub struct Permit(Option<Arc<Gate>>);
 
-/// Why nobody passes.
+/// The reason for a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The queue is full, or the wait was in vain.
+    /// The queue is full, or no permit was released in time.
     Full,
-    /// The request's own deadline came first.
+    /// The request's own deadline passed first.
     TooLate,
 }
 
-/// The least that an adaptive gate admits, and what it begins with.
-const LEAST: usize = 4;
+/// The lower bound of an adaptive limit, and its initial value.
+const MIN_LIMIT: usize = 4;
 
 impl Gate {
-    /// An open gate.
+    /// Creates a gate with no requests in flight.
     pub fn new(settings: GateSettings) -> Self {
-        let start = if settings.adaptive { settings.max.min(LEAST) } else { settings.max };
+        let start = if settings.adaptive { settings.max.min(MIN_LIMIT) } else { settings.max };
         let gradient = settings.adaptive.then(|| Mutex::new(Gradient::new(start, settings.max, Instant::now())));
         Self {
             settings,
@@ -85,25 +88,25 @@ impl Gate {
         }
     }
 
-    /// What it was made from.
+    /// Returns the settings that the gate was created with.
     pub const fn settings(&self) -> GateSettings {
         self.settings
     }
 
-    /// Passes when there is a place now.
+    /// Returns a permit if one is free.
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
-        // SeqCst, here and where places come back: a waiter first says so and then looks for a place, a leaver first frees its
-        // place and then looks for waiters, so one of them sees the other. A place that is not had is never counted, not even for
-        // a moment: it would hide a free one from a waiter.
+        // SeqCst, here and where permits are released: a waiter announces itself before it looks for a permit, and a release frees the
+        // permit before it looks for waiters, so at least one of the two sees the other. A failed attempt must not count itself even
+        // briefly, since that would hide a free permit from a waiter; hence no `fetch_add`.
         let limit = self.limit.load(Ordering::SeqCst);
         let entered = self.now.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| (now < limit).then_some(now + 1));
         entered.is_ok().then(|| Permit(Some(Arc::clone(self))))
     }
 
-    /// Passes now or after a wait in the queue.
+    /// Returns a permit, at once or after a wait in the queue.
     ///
     /// # Errors
-    /// [`Refused`] says why not.
+    /// Returns [`Refused`] if the queue is full, no permit was released in time, or `deadline` passed.
     pub async fn acquire(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Permit, Refused> {
         match self.try_acquire() {
             Some(permit) => Ok(permit),
@@ -111,46 +114,47 @@ impl Gate {
         }
     }
 
-    /// Requests that may wait now: where the gate adapts, no more than half of those that may pass.
-    fn room(&self) -> usize {
+    /// Returns how many requests may be queued. An adaptive gate queues at most half of its limit (rounded up).
+    fn queue_capacity(&self) -> usize {
         if self.settings.adaptive { self.settings.queue.min(self.limit().div_ceil(2)) } else { self.settings.queue }
     }
 
+    /// Waits in the queue for a permit.
     async fn wait(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Permit, Refused> {
         let now = Instant::now();
-        let (place, most, _waiting) = {
+        let (receiver, max_wait, _waiting) = {
             let _announced = Counted::enter(&self.waiters);
             let mut queue = self.lock();
-            if queue.waiting.len() >= self.room() {
+            if queue.waiting.len() >= self.queue_capacity() {
                 queue.waiting.retain(|waiter| !waiter.is_closed());
             }
-            // Nobody else waits: what is there are those that gave up.
+            // There is no other waiter, so the queue holds only requests that gave up.
             if self.waiters.load(Ordering::SeqCst) == 1 {
                 queue.waiting.clear();
-                queue.busy = None;
+                queue.nonempty_since = None;
             }
-            if queue.waiting.len() >= self.room() {
-                queue.refused = Some(now);
+            if queue.waiting.len() >= self.queue_capacity() {
+                queue.last_rejection = Some(now);
                 return Err(Refused::Full);
             }
-            if let Some(pass) = self.try_acquire() {
-                return Ok(pass);
+            if let Some(permit) = self.try_acquire() {
+                return Ok(permit);
             }
-            let most = if queue.is_pressed(now) { self.settings.wait.min(MOMENT) } else { self.settings.wait };
-            queue.busy.get_or_insert(now);
-            let (sender, place) = oneshot::channel();
+            let max_wait = if queue.is_under_pressure(now) { self.settings.wait.min(MAX_WAIT_UNDER_PRESSURE) } else { self.settings.wait };
+            queue.nonempty_since.get_or_insert(now);
+            let (sender, receiver) = oneshot::channel();
             queue.waiting.push_back(sender);
-            (place, most, Counted::enter(&self.waiters))
+            (receiver, max_wait, Counted::enter(&self.waiters))
         };
-        let due = now + most;
+        let due = now + max_wait;
         let until = deadline.map_or(due, |deadline| deadline.min(due));
-        match tokio::time::timeout_at(until, place).await {
-            Ok(Ok(pass)) => Ok(pass),
+        match tokio::time::timeout_at(until, receiver).await {
+            Ok(Ok(permit)) => Ok(permit),
             _ if until < due => Err(Refused::TooLate),
             _ => {
-                // A short wait that was in vain is no sign of pressure: it would keep itself alive.
-                if most == self.settings.wait {
-                    self.lock().refused = Some(Instant::now());
+                // A wait that was shortened by pressure does not count as a rejection, or pressure would sustain itself.
+                if max_wait == self.settings.wait {
+                    self.lock().last_rejection = Some(Instant::now());
                 }
                 Err(Refused::Full)
             }
@@ -161,58 +165,59 @@ impl Gate {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands free places to those who wait.
-    fn serve(self: &Arc<Self>) {
+    /// Hands free permits to waiting requests.
+    fn wake_waiters(self: &Arc<Self>) {
         let mut spare = None;
         {
             let mut queue = self.lock();
             let now = Instant::now();
             while !queue.waiting.is_empty() {
-                let Some(pass) = spare.take().or_else(|| self.try_acquire()) else { break };
-                let waiter = if queue.is_pressed(now) { queue.waiting.pop_back() } else { queue.waiting.pop_front() };
-                // One who left the queue takes no place.
-                spare = waiter.and_then(|waiter| waiter.send(pass).err());
+                let Some(permit) = spare.take().or_else(|| self.try_acquire()) else { break };
+                let waiter = if queue.is_under_pressure(now) { queue.waiting.pop_back() } else { queue.waiting.pop_front() };
+                // `send` returns the permit if the waiter has given up.
+                spare = waiter.and_then(|waiter| waiter.send(permit).err());
             }
             if queue.waiting.is_empty() {
-                queue.busy = None;
+                queue.nonempty_since = None;
             }
         }
-        // Outside of the lock: to drop a place looks at the queue again.
+        // Dropped outside the lock, because dropping a permit may lock the queue.
         drop(spare);
     }
 
-    /// An answer came after `took`: an adaptive gate learns from it.
+    /// Records the latency of a response. An adaptive gate updates its limit.
     pub fn record(self: &Arc<Self>, took: Duration, now: Instant) {
         let Some(gradient) = &self.gradient else { return };
         let limit = gradient.lock().unwrap_or_else(PoisonError::into_inner).record(took, self.now(), now);
         if let Some(limit) = limit {
             self.limit.store(limit, Ordering::SeqCst);
             if self.waiters.load(Ordering::SeqCst) > 0 {
-                self.serve();
+                self.wake_waiters();
             }
         }
     }
 
-    /// Places taken.
+    /// Returns the number of requests in flight.
     pub fn now(&self) -> usize {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// Places there are.
+    /// Returns the current limit.
     pub fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// Requests that wait.
+    /// Returns the number of queued requests.
     pub fn waiting(&self) -> usize {
         self.waiters.load(Ordering::Relaxed)
     }
 }
 
 impl Queue {
-    fn is_pressed(&self, now: Instant) -> bool {
+    fn is_under_pressure(&self, now: Instant) -> bool {
         let since = |moment: Option<Instant>| moment.map(|moment| now.saturating_duration_since(moment));
-        since(self.busy).is_some_and(|busy| busy > PRESSURE) || since(self.refused).is_some_and(|refused| refused < PRESSURE)
+        since(self.nonempty_since).is_some_and(|busy| busy > PRESSURE)
+            || since(self.last_rejection).is_some_and(|refused| refused < PRESSURE)
     }
 }
 
@@ -221,7 +226,7 @@ impl Drop for Permit {
         let Some(gate) = self.0.take() else { return };
         gate.now.fetch_sub(1, Ordering::SeqCst);
         if gate.waiters.load(Ordering::SeqCst) > 0 {
-            gate.serve();
+            gate.wake_waiters();
         }
     }
 }
@@ -235,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_freed_place_goes_to_who_waits() {
+    async fn a_released_permit_goes_to_a_waiter() {
         let gate = gate(1, 1);
         let first = gate.try_acquire().unwrap();
         assert!(gate.try_acquire().is_none());
@@ -251,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_ends_at_its_time_or_at_the_deadline() {
+    async fn a_wait_ends_at_the_timeout_or_the_deadline() {
         let gate = gate(1, 5);
         let _held = gate.try_acquire().unwrap();
         let begin = Instant::now();
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn under_pressure_the_newest_is_served_and_nobody_waits_long() {
+    async fn under_pressure_the_newest_is_served_first_and_waits_are_short() {
         let gate = gate(1, 10);
         let held = gate.try_acquire().unwrap();
         let spawn = |name: &'static str, order: &Arc<Mutex<Vec<&'static str>>>| {
@@ -287,12 +292,12 @@ mod tests {
         tokio::time::sleep(PRESSURE + Duration::from_millis(1)).await;
         let begin = Instant::now();
         assert!(gate.acquire(None).await.is_err());
-        assert_eq!(begin.elapsed(), MOMENT);
+        assert_eq!(begin.elapsed(), MAX_WAIT_UNDER_PRESSURE);
     }
 
-    /// Places and waiters of many threads: none is lost, and never are more in than may be.
+    /// With many threads, no permit is lost and the limit is never exceeded.
     #[test]
-    fn threads_pass_one_another_no_place_is_lost() {
+    fn no_permit_is_lost_between_threads() {
         let gate = gate(3, 1000);
         let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         std::thread::scope(|scope| {
@@ -306,7 +311,7 @@ mod tests {
                             all.spawn(async move {
                                 let passed = match gate.try_acquire() {
                                     Some(permit) => Ok(permit),
-                                    // Some give up at once, perhaps with a place on its way to them.
+                                    // Some give up at once, possibly while a permit is being sent to them.
                                     None if n % 7 == 0 => {
                                         tokio::time::timeout(Duration::ZERO, gate.acquire(None)).await.unwrap_or(Err(Refused::Full))
                                     }

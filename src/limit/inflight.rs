@@ -1,4 +1,6 @@
-//! Counts what is in flight against a maximum. A permit gives its place back when it is dropped, however it ends.
+//! Counts connections in flight against a maximum.
+//!
+//! Knows nothing of connections; dropping a permit releases it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,17 +12,17 @@ pub struct InFlight {
     max: usize,
 }
 
-/// One place taken.
+/// The permit of one connection. Dropping it releases it.
 #[derive(Debug)]
 pub struct ConnectionPermit(Arc<InFlight>);
 
 impl InFlight {
-    /// A counter that admits `max` at the same time.
+    /// Creates a counter that admits `max` at a time.
     pub const fn new(max: usize) -> Self {
         Self { now: AtomicUsize::new(0), max }
     }
 
-    /// Takes a place, if there is one.
+    /// Returns a permit if fewer than `max` are in use.
     pub fn enter(self: &Arc<Self>) -> Option<ConnectionPermit> {
         if self.now.fetch_add(1, Ordering::AcqRel) >= self.max {
             self.now.fetch_sub(1, Ordering::AcqRel);
@@ -29,7 +31,7 @@ impl InFlight {
         Some(ConnectionPermit(Arc::clone(self)))
     }
 
-    /// Places taken now.
+    /// Returns the number of permits in use.
     pub fn now(&self) -> usize {
         self.now.load(Ordering::Relaxed)
     }
@@ -46,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_come_back() {
+    fn permits_are_released() {
         let gate = Arc::new(InFlight::new(1));
         let first = gate.enter();
         assert!(first.is_some() && gate.enter().is_none());

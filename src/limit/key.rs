@@ -1,24 +1,26 @@
-//! What a limit counts by: bytes that stand for one client, header value or route.
+//! The key that a limit counts by: all requests, a client address, a header value or a route.
+//!
+//! Knows nothing of limits; a key is only hashed and compared.
 
 use std::net::IpAddr;
 
 /// A key before it is hashed.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub enum Key<'a> {
-    /// Everybody together.
+    /// One key for all requests.
     Global,
-    /// A client's address, see [`of_address`].
+    /// A client's address; see [`of_address`].
     Address([u8; 8]),
-    /// Any other bytes, see [`of_value`].
+    /// Any other bytes; see [`of_value`].
     Value(&'a [u8]),
 }
 
-/// IPv4 whole; IPv6 by its /64, which is what one customer has.
+/// Returns the key of a client address: an IPv4 address whole, an IPv6 address by its /64, which is what one customer is given.
 pub fn of_address(address: IpAddr) -> Key<'static> {
     let mut key = [0; 8];
     match address.to_canonical() {
         IpAddr::V4(v4) => {
-            // 0:0:0:0/64 is never a client's network, so the two families do not meet.
+            // 0:0:0:0/64 is never a client's network, so IPv4 keys cannot collide with IPv6 keys.
             key[4..].copy_from_slice(&v4.octets());
         }
         IpAddr::V6(v6) => key.copy_from_slice(&v6.octets()[..8]),
@@ -26,8 +28,8 @@ pub fn of_address(address: IpAddr) -> Key<'static> {
     Key::Address(key)
 }
 
-/// A value, whole: tokens of one issuer begin alike. Only its hash is kept, and `max_header_size` bounds it. A missing header is the
-/// empty value, so that leaving it out is no way round the limit.
+/// Returns the key of a value. The whole value counts, because tokens of one issuer share a prefix; only its hash is kept, and
+/// `max_header_size` bounds it. A missing header counts as the empty value, so that omitting it does not bypass the limit.
 pub const fn of_value(value: &[u8]) -> Key<'_> {
     Key::Value(value)
 }

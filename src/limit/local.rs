@@ -1,4 +1,6 @@
-//! A rate limit in this process: GCRA per key and window, over a bounded map of keys.
+//! A rate limit that is counted in this process: GCRA per key and window, over a bounded map of keys.
+//!
+//! Knows nothing of requests or responses.
 
 use std::hash::BuildHasher;
 use std::num::NonZeroU32;
@@ -15,10 +17,10 @@ use super::store::BoundedStore;
 
 type Limiter = RateLimiter<u64, BoundedStore, MonotonicClock, StateInformationMiddleware>;
 
-/// One rate limit.
+/// A rate limit with its counters.
 pub struct RateLimit {
     settings: Settings,
-    /// One per window, in their order.
+    /// One limiter per window, in the order of the settings.
     limiters: Vec<Limiter>,
     hasher: std::hash::RandomState,
     clock: MonotonicClock,
@@ -26,8 +28,8 @@ pub struct RateLimit {
     swept: AtomicU64,
 }
 
-/// Least time between two sweeps of a full map: a flood of keys must not make each request pay for one.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Minimum time between two sweeps of a full map, so that a flood of keys does not make each request pay for one.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 fn limiter(window: &Window, max_keys: usize) -> Limiter {
     let quota = Quota::with_period(window.period()).unwrap_or(Quota::per_second(window.count)).allow_burst(window.burst);
@@ -36,7 +38,7 @@ fn limiter(window: &Window, max_keys: usize) -> Limiter {
 }
 
 impl RateLimit {
-    /// Makes the limit with no keys in it.
+    /// Creates the limit with no keys.
     pub fn new(settings: Settings) -> Self {
         Self {
             limiters: settings.windows.iter().map(|window| limiter(window, settings.max_keys)).collect(),
@@ -48,9 +50,9 @@ impl RateLimit {
         }
     }
 
-    /// Decides for a key and counts the request as `cost` if it is admitted. A cost above the burst is never admitted.
+    /// Decides on a request, and counts it as `cost` if it is admitted. A cost above the burst is never admitted.
     pub fn check(&self, key: Key<'_>, cost: NonZeroU32) -> Decision {
-        // Only a keyed hash is kept: bounded memory per key, and nobody can aim at another key's bucket.
+        // Only a keyed hash is stored: memory per key is bounded, and a client cannot construct a collision with another key.
         let hash = self.hasher.hash_one(key);
         if self.keys() >= self.settings.max_keys {
             self.evict_idle();
@@ -76,12 +78,12 @@ impl RateLimit {
         tightest
     }
 
-    /// Forgets keys whose bucket is full again: to forget those changes nothing for anybody. Called often, works at most
-    /// once a second.
+    /// Removes keys whose burst is fully available again, which no client can notice. Does nothing if called again within
+    /// [`SWEEP_INTERVAL`].
     pub fn evict_idle(&self) {
         let now = self.started.elapsed().as_millis() as u64;
         let last = self.swept.load(Ordering::Relaxed);
-        let due = last == 0 || now.saturating_sub(last) >= SWEEP_EVERY.as_millis() as u64;
+        let due = last == 0 || now.saturating_sub(last) >= SWEEP_INTERVAL.as_millis() as u64;
         if due && self.swept.compare_exchange(last, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             for limiter in &self.limiters {
                 limiter.retain_recent();
@@ -90,12 +92,12 @@ impl RateLimit {
         }
     }
 
-    /// What it was made from.
+    /// Returns the settings that the limit was created with.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Keys that are told apart now.
+    /// Returns the number of keys in memory.
     pub fn keys(&self) -> usize {
         self.limiters.iter().map(RateLimiter::len).max().unwrap_or(0)
     }
@@ -130,14 +132,14 @@ mod tests {
             admitted += u32::from(limit.check(Key::Value(&n.to_be_bytes()), ONE).admitted);
         }
         assert!(limit.keys() <= 101, "{}", limit.keys());
-        // Each kept key once, and the shared bucket once.
+        // Each stored key once, and the shared bucket once.
         assert!((50..=101).contains(&admitted), "{admitted}");
-        // The first keys were not evicted by the flood: their buckets are still empty.
+        // The flood did not evict the first keys: their buckets are still empty.
         assert!(!limit.check(Key::Value(&0u32.to_be_bytes()), ONE).admitted);
     }
 
     #[test]
-    fn a_key_that_is_full_again_makes_room() {
+    fn an_idle_key_is_evicted() {
         let limit = limit(&[window(1_000_000, 1, 1)], 4);
         for n in 0..64u32 {
             assert!(limit.check(Key::Value(&n.to_be_bytes()), ONE).admitted || n > 4);

@@ -1,6 +1,6 @@
-//! Limits: request rates by key, requests in flight, and the memory for bodies that are held.
+//! Limits: request rates and requests in flight by key, the admission gate, and the memory for buffered bodies.
 //!
-//! Knows nothing of routes or responses; the gateway asks, and turns a rejection into a failure.
+//! Knows nothing of routes or responses: the gateway applies limits and turns a rejection into a failure.
 
 pub mod concurrency;
 pub mod gate;
@@ -24,45 +24,45 @@ pub use rate::{Decision, Settings, Window};
 
 use concurrency::PerKey;
 
-/// Where a limit's state is.
+/// Where a limit's counters are kept.
 #[derive(Debug)]
 pub enum Store {
     /// In this process.
     Local,
-    /// In a store that several gateways share; what is in this process stands in when that fails.
+    /// In a store that several gateways share. The counters in this process are used when the store fails.
     Shared,
 }
 
-/// A limit as configured: at least one of a rate and a count in flight.
+/// A limit as configured: a rate, a number of requests in flight, or both.
 #[derive(Debug)]
 pub struct Limit {
     /// Name in the configuration.
     pub name: String,
-    /// Requests per time, counted in this process.
+    /// Request rate, counted in this process.
     pub rate: Option<Arc<RateLimit>>,
-    /// Where they are counted.
+    /// Where the rate is counted.
     pub store: Store,
     /// Requests in flight per key.
     pub concurrency: Option<Arc<PerKey>>,
-    /// Clients it is not for.
+    /// Clients that the limit does not apply to.
     pub allow: Vec<IpNet>,
     /// Clients that are refused.
     pub deny: Vec<IpNet>,
 }
 
-/// What the lists of a limit say of a client.
+/// How the `allow` and `deny` lists of a limit apply to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListMatch {
-    /// The limit is not for it.
+    /// The limit does not apply.
     Allowed,
-    /// It is refused.
+    /// The client is rejected.
     Denied,
-    /// Nothing: it is counted.
+    /// The client is on neither list, so its requests are counted.
     Counted,
 }
 
 impl Limit {
-    /// What the lists say; `deny` weighs more.
+    /// Matches a client against the lists; `deny` takes precedence.
     pub fn listed(&self, client: IpAddr) -> ListMatch {
         let on = |list: &[IpNet]| !list.is_empty() && list.iter().any(|net| net.contains(&client.to_canonical()));
         if on(&self.deny) {

@@ -1,46 +1,48 @@
-//! A rate limit as configured, and a decision about one request.
+//! A rate limit as configured, and the decision on one request.
+//!
+//! Plain data; knows nothing of counters or clocks.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// One rate: so many requests per window.
+/// A rate: a number of requests per window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Requests per window.
     pub count: NonZeroU32,
     /// The window.
     pub window: Duration,
-    /// Requests that may come at once.
+    /// Maximum number of requests at once.
     pub burst: NonZeroU32,
 }
 
 impl Window {
-    /// Time that one request takes of the window; at least a nanosecond.
+    /// Returns the share of the window that one request takes; at least a nanosecond.
     pub fn period(&self) -> Duration {
         (self.window / self.count.get()).max(Duration::from_nanos(1))
     }
 }
 
-/// What a limit is made from.
+/// The settings of a rate limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Name in the configuration, shown to clients as the policy's name.
     pub name: String,
-    /// Its rates, shortest window first: who is refused by a short one has taken nothing from the long ones.
+    /// The rates, shortest window first, so that a request rejected by a short window takes nothing from the longer ones.
     pub windows: Vec<Window>,
-    /// Keys that are told apart at the same time.
+    /// Maximum number of keys that are counted separately.
     pub max_keys: usize,
 }
 
-/// A decision about one request.
+/// The decision on one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// The request may enter.
+    /// True if the request is admitted.
     pub admitted: bool,
-    /// The window that refused, or that has the least left.
+    /// Index of the window that rejected the request or, if it was admitted, of the one with the fewest requests left.
     pub window: usize,
-    /// Requests left in its burst.
+    /// Requests left in that window's burst.
     pub remaining: u32,
-    /// Until the same request is admitted; zero when admitted.
+    /// Time until the same request would be admitted; zero if it was admitted.
     pub wait: Duration,
 }

@@ -1,25 +1,27 @@
-//! Memory for bodies that are held: one reserve for the whole process, so that many held at once cannot take all there is.
+//! The memory for buffered bodies: one budget for the whole process, so that many buffered bodies at once cannot exhaust memory.
+//!
+//! Knows nothing of bodies; it counts bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-/// The reserve.
+/// The memory budget.
 #[derive(Debug)]
 pub struct Reserve {
     used: AtomicUsize,
     max: usize,
 }
 
-/// A part of it; given back when this is dropped.
+/// A share of the budget. Dropping it returns the bytes.
 #[derive(Debug)]
 pub struct MemoryPermit {
     of: Arc<Reserve>,
     bytes: usize,
 }
 
-/// Bytes with their share of the reserve.
+/// Bytes together with their share of the budget.
 struct Held {
     bytes: Bytes,
     _share: MemoryPermit,
@@ -32,12 +34,12 @@ impl AsRef<[u8]> for Held {
 }
 
 impl MemoryPermit {
-    /// The same bytes, which hold the share as long as any part of them lives, wherever they wait to be sent.
+    /// Returns the same bytes, which hold the share for as long as any slice of them lives, even in a send buffer.
     pub fn hold(self, bytes: impl Into<Bytes>) -> Bytes {
         Bytes::from_owner(Held { bytes: bytes.into(), _share: self })
     }
 
-    /// Takes so many bytes more; false when they are not there.
+    /// Takes `bytes` more from the budget. Returns false, and takes nothing, if they are not available.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.of.max);
         let taken = self.of.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, sum).is_ok();
@@ -49,28 +51,28 @@ impl MemoryPermit {
 }
 
 impl Reserve {
-    /// A reserve of so many bytes.
+    /// Creates a budget of `max` bytes.
     pub const fn new(max: usize) -> Self {
         Self { used: AtomicUsize::new(0), max }
     }
 
-    /// A share of nothing, which may grow.
+    /// Returns an empty share, to be grown later.
     pub fn share(self: &Arc<Self>) -> MemoryPermit {
         MemoryPermit { of: Arc::clone(self), bytes: 0 }
     }
 
-    /// Takes so many bytes, if they are there.
+    /// Takes `bytes` from the budget if they are available.
     pub fn take(self: &Arc<Self>, bytes: usize) -> Option<MemoryPermit> {
         let mut share = self.share();
         share.grow(bytes).then_some(share)
     }
 
-    /// Bytes that there are in all.
+    /// Returns the size of the budget in bytes.
     pub const fn max(&self) -> usize {
         self.max
     }
 
-    /// Bytes in use.
+    /// Returns the number of bytes in use.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_back_can_be_taken_again() {
+    fn returned_bytes_can_be_taken_again() {
         let reserve = Arc::new(Reserve::new(10));
         let first = reserve.take(6);
         assert!(first.is_some() && reserve.take(5).is_none() && reserve.take(usize::MAX).is_none());
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_hold_their_share_as_long_as_a_part_of_them_lives() {
+    fn a_slice_keeps_the_share_of_the_whole() {
         let reserve = Arc::new(Reserve::new(10));
         let mut bytes = reserve.take(6).unwrap().hold(b"abcdef".as_slice());
         let part = bytes.split_off(4);

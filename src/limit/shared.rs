@@ -1,9 +1,11 @@
-//! Rate limits that several gateways share, on Redis or Valkey, one or a cluster: one round trip of one script per request, by the store's
-//! own clock.
+//! Rate limits that several gateways share, in Redis or Valkey, a single node or a cluster: one round trip of one script per request, timed
+//! by the store's own clock.
 //!
-//! A store that does not answer costs a request at most the deadline, and after three of those nothing: a breaker answers for it,
-//! and a task in the background looks whether the store is back. Each core has one connection of its own, over which requests
-//! are pipelined; it is made in the background, and made anew after every failure, so that none that is dead stays in use.
+//! A store that does not respond costs a request at most the timeout, and after three failures nothing: a breaker opens, and a background
+//! task checks whether the store is back. Each core has its own connection, over which requests are pipelined. It is opened in the
+//! background, and replaced after every failure so that a dead one is not kept.
+//!
+//! Knows nothing of what happens to a request without a decision; the caller decides.
 
 use std::fmt::Write;
 use std::num::NonZeroU32;
@@ -19,26 +21,26 @@ use tokio::time::Instant;
 use super::{Decision, Key, Settings, Window};
 use crate::breaker::{self, Breaker, BreakerPermit, Outcome, Rule};
 
-/// Three of ten questions without a good answer: the store counts as gone, for a quarter of a second at first.
+/// Opens after three failures in ten requests, for a quarter of a second at first.
 const BREAKER: breaker::Settings = breaker::Settings {
     rule: Rule::Share { bad: 3, of: 10 },
     open_for: Duration::from_millis(250),
     open_at_most: Duration::from_secs(5),
     trials: 1,
 };
-/// How long a connection may take to be made, in the background.
-const CONNECT_FOR: Duration = Duration::from_secs(2);
+/// Timeout for opening a connection in the background.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("shared.lua")));
 
-/// Asks what requests ask, for nobody.
+/// The settings of a probe: the same script as a request, with a limit that is never reached.
 static PROBE: LazyLock<Settings> = LazyLock::new(|| Settings {
     name: "-".into(),
     windows: vec![Window { count: NonZeroU32::MAX, window: Duration::from_secs(86_400), burst: NonZeroU32::MAX }],
     max_keys: 1,
 });
 
-/// Where the store is, and how patient a request is with it.
+/// The address of the store, and the timeout of a request to it.
 #[derive(Clone)]
 pub struct Address {
     client: Client,
@@ -46,7 +48,7 @@ pub struct Address {
 }
 
 impl std::fmt::Debug for Address {
-    /// Nothing of it: it may hold a password.
+    /// Shows nothing of the address, because it may hold a password.
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("Address")
     }
@@ -58,26 +60,26 @@ enum Client {
     Cluster(Arc<ClusterClient>),
 }
 
-/// Why an address is none. Says nothing of the address: it may hold a password.
+/// An invalid address. The message does not repeat the address, because it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected redis://HOST:PORT/DATABASE or rediss://HOST:PORT/DATABASE, perhaps with USER:PASSWORD@ before the host")]
 pub struct BadAddress;
 
 impl Address {
-    /// Reads a URL; nothing is connected yet. `cluster`: it names one node of a cluster, which names the others. `timeout` is what a
-    /// request waits at most.
+    /// Parses a URL without connecting. With `cluster`, the URL names one node of a cluster, which names the others. `timeout` bounds the
+    /// time that a request waits for the store.
     ///
     /// # Errors
-    /// When it is no such URL.
+    /// Returns [`BadAddress`] if the URL is not a Redis URL.
     pub fn new(url: &str, cluster: bool, timeout: Duration) -> Result<Self, BadAddress> {
-        // A provider that somebody set already is as good.
+        // Fails if another provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = match cluster {
             false => redis::Client::open(url).map(|client| Client::One(Arc::new(client))),
-            // A node that moved a key says where to; more would not fit into the deadline.
+            // One retry follows the redirection of a node that moved a key; more would not fit into the timeout.
             true => ClusterClient::builder([url])
                 .retries(1)
-                .connection_timeout(CONNECT_FOR)
+                .connection_timeout(CONNECT_TIMEOUT)
                 .build()
                 .map(|client| Client::Cluster(Arc::new(client))),
         };
@@ -85,7 +87,7 @@ impl Address {
     }
 }
 
-/// One core's way to the store.
+/// The client of one core.
 #[derive(Clone, Debug)]
 pub struct StoreClient(Arc<Inner>);
 
@@ -118,23 +120,23 @@ impl std::fmt::Debug for Link {
     }
 }
 
-/// Why the store gave no decision.
+/// The reason why the store gave no decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// It was not asked: it did not answer of late, or there is no connection yet.
+    /// The store was not asked: the breaker is open, or there is no connection yet.
     Skipped,
-    /// It was asked and failed.
+    /// The store was asked and failed, or did not respond in time.
     Failed,
 }
 
 impl StoreClient {
-    /// A way that is not connected yet; [`Self::connect`] begins to.
+    /// Creates a client that is not connected; [`Self::connect`] connects it.
     pub fn new(address: Address) -> Self {
         let breaker = Breaker::new(BREAKER, Instant::now());
         Self(Arc::new(Inner { address, link: Mutex::new(Link::Down), breaker }))
     }
 
-    /// Connects in the background, if it is not connected. Must be called within the core's runtime.
+    /// Connects in the background if not connected. Must be called within the core's runtime.
     pub fn connect(&self) {
         {
             let mut link = self.0.link();
@@ -147,21 +149,21 @@ impl StoreClient {
         tokio::spawn(async move {
             let connected = inner.open().await;
             if connected.is_none() {
-                // From here on the breaker says when to try again.
+                // From here on the breaker decides when to try again.
                 inner.log_change(inner.breaker.trip(Instant::now()));
             }
             *inner.link() = connected.map_or(Link::Down, Link::Up);
         });
     }
 
-    /// Asks the store.
+    /// Asks the store for a decision.
     ///
     /// # Errors
-    /// [`StoreError`]: the caller decides by other means. No error takes longer than the deadline.
+    /// Returns [`StoreError`] if the store gave none, at the latest after the timeout; the caller then decides by other means.
     pub async fn check(&self, settings: &Settings, key: Key<'_>, cost: NonZeroU32) -> Result<Decision, StoreError> {
         let now = Instant::now();
         if !self.0.breaker.is_closed() {
-            self.look_again(now);
+            self.probe(now);
             return Err(StoreError::Skipped);
         }
         let connection = match &*self.0.link() {
@@ -172,11 +174,11 @@ impl StoreClient {
             self.connect();
             return Err(StoreError::Skipped);
         };
-        let (Some(ticket), _) = self.0.breaker.enter(now) else { return Err(StoreError::Skipped) };
-        let answered = self.0.ask(connection, settings, key, cost).await;
-        self.0.record(ticket, answered.is_some());
+        let (Some(permit), _) = self.0.breaker.enter(now) else { return Err(StoreError::Skipped) };
+        let answered = self.0.run_script(connection, settings, key, cost).await;
+        self.0.record(permit, answered.is_some());
         if answered.is_none() {
-            // Perhaps only this connection is dead, or leads to a store that is no leader any more.
+            // The connection may be dead, or lead to a node that is no longer the primary.
             *self.0.link() = Link::Down;
             if self.0.breaker.is_closed() {
                 self.connect();
@@ -185,25 +187,25 @@ impl StoreClient {
         answered.ok_or(StoreError::Failed)
     }
 
-    /// Behind an open breaker: when its time has come, a task asks in a request's place.
-    fn look_again(&self, now: Instant) {
+    /// Probes the store in the background, in place of a request, if the open breaker admits a trial.
+    fn probe(&self, now: Instant) {
         if !self.0.breaker.admits(now) {
             return;
         }
-        let (Some(ticket), _) = self.0.breaker.enter(now) else { return };
+        let (Some(permit), _) = self.0.breaker.enter(now) else { return };
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
             let answered = match inner.open().await {
                 None => false,
                 Some(connection) => {
-                    let good = inner.ask(connection.clone(), &PROBE, Key::Global, NonZeroU32::MIN).await.is_some();
+                    let good = inner.run_script(connection.clone(), &PROBE, Key::Global, NonZeroU32::MIN).await.is_some();
                     if good {
                         *inner.link() = Link::Up(connection);
                     }
                     good
                 }
             };
-            inner.record(ticket, answered);
+            inner.record(permit, answered);
         });
     }
 }
@@ -213,18 +215,19 @@ impl Inner {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Opens a connection.
     async fn open(&self) -> Option<Connection> {
         let opening = async {
             match &self.address.client {
                 Client::One(client) => {
-                    // The deadline of a request is its own timer.
-                    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_FOR)).set_response_timeout(None);
+                    // No response timeout: `run_script` applies the timeout of a request.
+                    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
                     client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::One)
                 }
                 Client::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
             }
         };
-        match tokio::time::timeout(CONNECT_FOR, opening).await {
+        match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
             Ok(Ok(connection)) => Some(connection),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the shared store cannot be reached");
@@ -234,7 +237,8 @@ impl Inner {
         }
     }
 
-    async fn ask(&self, connection: Connection, settings: &Settings, key: Key<'_>, cost: NonZeroU32) -> Option<Decision> {
+    /// Runs the script. Returns `None` on an error, a timeout or an invalid reply.
+    async fn run_script(&self, connection: Connection, settings: &Settings, key: Key<'_>, cost: NonZeroU32) -> Option<Decision> {
         let mut invocation = SCRIPT.prepare_invoke();
         let tag = tag(&settings.name, key);
         invocation.arg(cost.get());
@@ -253,12 +257,12 @@ impl Inner {
         sound.then_some(Decision { admitted: admitted == 1, window, remaining, wait: Duration::from_micros(wait) })
     }
 
-    fn record(&self, ticket: BreakerPermit, good: bool) {
+    fn record(&self, permit: BreakerPermit, good: bool) {
         let outcome = if good { Outcome::Good } else { Outcome::Bad };
-        self.log_change(self.breaker.record(ticket, outcome, Instant::now()));
+        self.log_change(self.breaker.record(permit, outcome, Instant::now()));
     }
 
-    /// Changes of state are events for operators.
+    /// Logs a change of the breaker's state.
     fn log_change(&self, change: breaker::Change) {
         match change {
             Some(breaker::State::Open) => tracing::warn!("the shared store does not answer: limits are decided by on_failure"),
@@ -268,8 +272,8 @@ impl Inner {
     }
 }
 
-/// The key of one client in the store, with the part in braces by which Redis Cluster finds its place: all windows of one key are
-/// in one. A digest: header values may be secrets.
+/// Returns the key of one client in the store. Redis Cluster hashes only the part in braces, so all windows of a key are on one node. The
+/// client's key is digested, because header values may be secrets.
 fn tag(name: &str, key: Key<'_>) -> String {
     let bytes: &[u8] = match &key {
         Key::Global => b"*",
@@ -290,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_have_a_tag_and_show_no_secret() {
+    fn keys_have_a_hash_tag_and_show_no_secret() {
         let tag = tag("per_key", Key::Value(b"s3cret"));
         assert!(
             tag.starts_with("lockgate:{per_key:") && tag.ends_with('}') && !tag.contains("s3cret") && tag.len() == 18 + 32 + 1,

@@ -1,5 +1,7 @@
-//! A bounded, sharded map from key to the limiter's state. When it is full, new keys share one bucket: memory stays bounded
-//! and a flood of keys cannot push another key's state out.
+//! A bounded, sharded map from key to the limiter's state. When it is full, new keys share one bucket: memory stays bounded, and a flood of
+//! keys cannot evict the state of another key.
+//!
+//! Knows nothing of rates; `governor` computes the state.
 
 use std::collections::HashMap;
 
@@ -9,9 +11,9 @@ use governor::state::keyed::ShrinkableKeyedStateStore;
 
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 
-/// Locks: enough that cores rarely meet at one.
+/// Number of locks; enough that two cores rarely contend for one.
 const SHARDS: usize = 64;
-/// The key that all new ones share when the map is full. A real key of this hash would only share it too.
+/// The key that all new keys share when the map is full. A real key with this hash would share that bucket too.
 const OVERFLOW: u64 = u64::MAX;
 
 type Shard = HashMap<u64, u64, std::hash::BuildHasherDefault<Identity>>;
@@ -28,11 +30,12 @@ impl BoundedStore {
     }
 
     fn shard(&self, key: u64) -> MutexGuard<'_, Shard> {
-        // The top bits choose the shard, the low bits the place in it.
+        // The top bits choose the shard; the map within it uses the low bits.
         let at = (key >> 58) as usize % SHARDS;
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Applies `f` to the state of a key. Returns `None` if the key is new and the map is full.
     fn update<T, E>(&self, key: u64, f: &impl Fn(Option<Nanos>) -> Result<(T, Nanos), E>) -> Option<Result<T, E>> {
         let mut shard = self.shard(key);
         if let Some(state) = shard.get_mut(&key) {
@@ -108,7 +111,7 @@ impl ShrinkableKeyedStateStore<u64> for BoundedStore {
     }
 }
 
-/// Keys are keyed hashes already.
+/// A hasher that returns the key itself, since keys are keyed hashes already.
 #[derive(Default)]
 struct Identity(u64);
 

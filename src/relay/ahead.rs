@@ -1,7 +1,7 @@
-//! A flow that is read ahead of its client, up to a bound: a slow client then holds memory, but no connection of an upstream.
+//! Reads a body ahead of its client, up to a bound, so that a slow client occupies memory but not an upstream connection.
 //!
-//! For streams of HTTP/2, whose bodies are asked for nothing while their window is shut. (On HTTP/1 the connection's own write buffer does
-//! the same.) What is there at once needs no task.
+//! Used for HTTP/2 streams, whose bodies are not polled while their flow-control window is empty. (On HTTP/1 the connection's write buffer
+//! has the same effect.) A body that is completely available at once needs no task. Knows nothing of upstreams.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,49 +17,49 @@ use tokio::time::{Instant, Sleep};
 use crate::body::{Aborted, Flow};
 use crate::data_rate::{DataRate, MinRate};
 
-/// Bytes that are read ahead, with what holds them. One frame more may come.
+/// Bytes that are read ahead, including the overhead of frames. One more frame may exceed it.
 const AHEAD: usize = 64 * 1024;
-/// What a frame takes beside its bytes: one may hold a byte.
-const FRAME: usize = 128;
-/// Bytes that a client may leave for as long as its connection lives.
-const LITTLE: usize = 16 * 1024;
+/// Overhead of a frame beside its bytes; a frame may hold a single byte.
+const FRAME_OVERHEAD: usize = 128;
+/// A complete body up to this size is not watched: it may stay unread for as long as the client's connection lives.
+const SMALL: usize = 16 * 1024;
 
-/// What was read and not yet taken.
+/// The frames that were read ahead.
 #[derive(Default)]
 struct Queue {
     frames: VecDeque<Frame<Bytes>>,
     bytes: usize,
-    /// With what holds them.
+    /// `bytes` and the overhead of the frames.
     size: usize,
-    /// The flow is over, well or not.
-    over: Option<Result<(), Aborted>>,
-    /// Bytes that were taken since the reader looked.
+    /// How the flow ended, once it has.
+    ended: Option<Result<(), Aborted>>,
+    /// Bytes that were taken since the reader last ran.
     taken: u64,
-    /// Bytes that the flow has still to give, where that is known.
-    rest: Option<u64>,
+    /// Bytes that the flow has yet to yield, where that is known.
+    remaining: Option<u64>,
     client: Option<Waker>,
     reader: Option<Waker>,
 }
 
 impl Queue {
-    /// Takes from the flow what is there and fits.
+    /// Reads frames from the flow until it is pending, over, or the queue is full.
     fn fill(&mut self, flow: &mut dyn Flow, cx: &mut Context<'_>) {
-        while self.over.is_none() && self.size < AHEAD {
+        while self.ended.is_none() && self.size < AHEAD {
             match flow.poll_frame(cx) {
                 Poll::Pending => break,
-                Poll::Ready(None) => self.over = Some(Ok(())),
-                Poll::Ready(Some(Err(aborted))) => self.over = Some(Err(aborted)),
+                Poll::Ready(None) => self.ended = Some(Ok(())),
+                Poll::Ready(Some(Err(aborted))) => self.ended = Some(Err(aborted)),
                 Poll::Ready(Some(Ok(frame))) => {
                     let bytes = frame.data_ref().map_or(0, Bytes::len);
-                    (self.bytes, self.size) = (self.bytes + bytes, self.size + bytes + FRAME);
+                    (self.bytes, self.size) = (self.bytes + bytes, self.size + bytes + FRAME_OVERHEAD);
                     self.frames.push_back(frame);
                     if flow.is_end_stream() {
-                        self.over = Some(Ok(()));
+                        self.ended = Some(Ok(()));
                     }
                 }
             }
         }
-        self.rest = flow.size_hint().exact();
+        self.remaining = flow.size_hint().exact();
         if let Some(client) = self.client.take() {
             client.wake();
         }
@@ -67,9 +67,9 @@ impl Queue {
 }
 
 impl Queue {
-    /// Ends the flow as one that is cut.
+    /// Discards the queue and ends the flow with [`Aborted`].
     fn abort(&mut self) {
-        self.over = Some(Err(Aborted));
+        self.ended = Some(Err(Aborted));
         self.frames.clear();
         (self.bytes, self.size) = (0, 0);
         if let Some(client) = self.client.take() {
@@ -81,17 +81,17 @@ impl Queue {
 /// A flow that is read ahead.
 pub struct Ahead {
     queue: Arc<Mutex<Queue>>,
-    /// The task that reads on.
+    /// The task that reads the rest of the flow.
     reader: Option<AbortHandle>,
 }
 
 impl Ahead {
-    /// Reads what is there; the rest is read by a task, which gives up when the client takes less than `rate`.
+    /// Reads what is available. A task reads the rest, and aborts the flow if the client takes less than `rate`.
     pub fn new(mut flow: Box<dyn Flow>, rate: MinRate) -> Self {
         let mut queue = Queue::default();
         queue.fill(&mut *flow, &mut Context::from_waker(Waker::noop()));
-        // What is little and all there needs nobody to watch it.
-        let needs_reader = queue.over.is_none() || (rate.is_some() && queue.size > LITTLE);
+        // A small body that is complete needs no task.
+        let needs_reader = queue.ended.is_none() || (rate.is_some() && queue.size > SMALL);
         let queue = Arc::new(Mutex::new(queue));
         let reader = needs_reader.then(|| {
             let reader = Reader { flow, queue: Arc::clone(&queue), rate: rate.map(DataRate::new), clock: None };
@@ -117,7 +117,7 @@ impl Flow for Ahead {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let mut queue = lock(&self.queue);
         let Some(frame) = queue.frames.pop_front() else {
-            return match queue.over {
+            return match queue.ended {
                 Some(Ok(())) => Poll::Ready(None),
                 Some(Err(aborted)) => Poll::Ready(Some(Err(aborted))),
                 None => {
@@ -128,7 +128,7 @@ impl Flow for Ahead {
         };
         let size = frame.data_ref().map_or(0, Bytes::len);
         queue.bytes -= size;
-        queue.size -= size + FRAME;
+        queue.size -= size + FRAME_OVERHEAD;
         queue.taken += size as u64;
         if let Some(reader) = queue.reader.take() {
             reader.wake();
@@ -138,16 +138,16 @@ impl Flow for Ahead {
 
     fn is_end_stream(&self) -> bool {
         let queue = lock(&self.queue);
-        queue.frames.is_empty() && queue.over == Some(Ok(()))
+        queue.frames.is_empty() && queue.ended == Some(Ok(()))
     }
 
     fn size_hint(&self) -> SizeHint {
         let queue = lock(&self.queue);
-        queue.rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + queue.bytes as u64))
+        queue.remaining.map_or_else(SizeHint::default, |remaining| SizeHint::with_exact(remaining + queue.bytes as u64))
     }
 }
 
-/// Reads the flow while there is room.
+/// Reads the flow while the queue has room, and enforces the client's rate.
 struct Reader {
     flow: Box<dyn Flow>,
     queue: Arc<Mutex<Queue>>,
@@ -166,15 +166,15 @@ impl Future for Reader {
             rate.moved(taken, Instant::now());
             this.clock = None;
         }
-        if queue.over.is_none() {
+        if queue.ended.is_none() {
             queue.fill(&mut *this.flow, cx);
         }
-        let is_over = queue.over.is_some();
+        let is_over = queue.ended.is_some();
         if is_over && (this.rate.is_none() || queue.frames.is_empty()) {
             return Poll::Ready(());
         }
         queue.reader = Some(cx.waker().clone());
-        // The gateway waits for the client when there is no room, or nothing else to wait for.
+        // The gateway waits for the client if the queue is full or the flow is over.
         if !is_over && queue.size < AHEAD {
             return Poll::Pending;
         }
@@ -188,11 +188,11 @@ impl Future for Reader {
     }
 }
 
-/// A reader that ends without having said so has panicked: its client must not wait for ever.
+/// A reader dropped before the flow is over has panicked; the client must not wait forever.
 impl Drop for Reader {
     fn drop(&mut self) {
         let mut queue = lock(&self.queue);
-        if queue.over.is_none() {
+        if queue.ended.is_none() {
             queue.abort();
         }
     }

@@ -1,4 +1,6 @@
-//! A flow that is watched for leaks: bytes go through a window before they go on.
+//! Scans a flow for leaks: its bytes pass through the window of a [`Guard`].
+//!
+//! Knows nothing of what a leak is.
 
 use std::task::{Context, Poll, ready};
 
@@ -8,30 +10,31 @@ use http_body::{Frame, SizeHint};
 use crate::body::{Aborted, Flow};
 use crate::redact::Guard;
 
-/// Bytes that are looked through before other requests get their turn.
-const TURN: usize = 64 * 1024;
+/// Bytes that are scanned before the task yields to other requests.
+const YIELD_AFTER: usize = 64 * 1024;
 
-/// A flow behind a guard.
+/// A flow that is scanned by a guard.
 pub struct Guarded<F, N> {
     flow: F,
     guard: Guard,
-    /// Told once, at the first leak.
+    /// Called once, at the first leak.
     notify: Option<N>,
-    /// What comes when the window is empty: trailers, or the end.
+    /// The frame after the window's rest: trailers, or `None` for the end.
     last: Option<Option<Frame<Bytes>>>,
-    /// Of a frame: what has not been looked through.
-    waiting: Bytes,
-    /// Bytes that were looked through in this turn.
-    looked: usize,
+    /// The part of a frame that has not been scanned.
+    unscanned: Bytes,
+    /// Bytes scanned since the task last yielded.
+    scanned: usize,
 }
 
 impl<F: Flow, N: FnOnce() + Send> Guarded<F, N> {
-    /// Begins. `notify` is called at the first leak.
+    /// Scans `flow` with `guard`. `notify` is called at the first leak.
     pub const fn new(flow: F, guard: Guard, notify: N) -> Self {
-        Self { flow, guard, notify: Some(notify), last: None, waiting: Bytes::new(), looked: 0 }
+        Self { flow, guard, notify: Some(notify), last: None, unscanned: Bytes::new(), scanned: 0 }
     }
 
-    fn note(&mut self) {
+    /// Calls `notify` if the guard has masked something for the first time.
+    fn notify_once(&mut self) {
         if self.guard.has_masked()
             && let Some(notify) = self.notify.take()
         {
@@ -39,10 +42,10 @@ impl<F: Flow, N: FnOnce() + Send> Guarded<F, N> {
         }
     }
 
-    /// The window's rest goes first, then what ended the flow.
+    /// Returns the window's rest and then `last`.
     fn drain(&mut self, last: Option<Frame<Bytes>>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let rest = self.guard.finish();
-        self.note();
+        self.notify_once();
         if rest.is_empty() {
             self.last = Some(None);
             return Poll::Ready(last.map(Ok));
@@ -58,28 +61,28 @@ impl<F: Flow, N: FnOnce() + Send> Flow for Guarded<F, N> {
             if let Some(last) = &mut self.last {
                 return Poll::Ready(last.take().map(Ok));
             }
-            if self.looked >= TURN {
-                self.looked = 0;
+            if self.scanned >= YIELD_AFTER {
+                self.scanned = 0;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if !self.waiting.is_empty() {
-                let piece = self.waiting.split_to(self.waiting.len().min(TURN));
-                self.looked += piece.len();
+            if !self.unscanned.is_empty() {
+                let piece = self.unscanned.split_to(self.unscanned.len().min(YIELD_AFTER));
+                self.scanned += piece.len();
                 let out = self.guard.push(&piece);
-                self.note();
+                self.notify_once();
                 if !out.is_empty() {
                     return Poll::Ready(Some(Ok(Frame::data(out.into()))));
                 }
                 continue;
             }
             match ready!(self.flow.poll_frame(cx)) {
-                // What is held back of a body that broke stays back: it is not whole anyway.
+                // The window of an aborted body is discarded; the body is incomplete anyway.
                 Some(Err(aborted)) => return Poll::Ready(Some(Err(aborted))),
                 None => return self.drain(None),
                 Some(Ok(frame)) => match frame.into_data() {
                     Err(frame) => return self.drain(Some(frame)),
-                    Ok(data) => self.waiting = data,
+                    Ok(data) => self.unscanned = data,
                 },
             }
         }
@@ -88,12 +91,12 @@ impl<F: Flow, N: FnOnce() + Send> Flow for Guarded<F, N> {
     fn is_end_stream(&self) -> bool {
         match &self.last {
             Some(last) => last.is_none(),
-            None => self.flow.is_end_stream() && self.waiting.is_empty() && self.guard.held() == 0,
+            None => self.flow.is_end_stream() && self.unscanned.is_empty() && self.guard.held() == 0,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held = (self.waiting.len() + self.guard.held()) as u64;
+        let held = (self.unscanned.len() + self.guard.held()) as u64;
         let inner = self.flow.size_hint();
         match inner.exact() {
             Some(exact) => SizeHint::with_exact(exact + held),

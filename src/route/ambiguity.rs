@@ -1,22 +1,23 @@
-//! Paths that gateway and upstream may read differently.
+//! Detects paths that the gateway and an upstream may interpret differently.
 //!
-//! Lockgate forwards the path bytes it decided on, unchanged. A path with dot segments, NUL or a broken escape is refused;
-//! any other spelling trick (`%2f`, `//`, `;x`, `\`) is refused when its lenient reading would lead to another route.
+//! The gateway forwards the path bytes that it routed by, unchanged. A path with dot segments, control characters or a broken escape is
+//! rejected. Any other alternative spelling (`%2f`, `//`, `;x`, `\`) is rejected if its most lenient interpretation belongs to another
+//! route. Knows nothing of targets.
 
 use super::table::Table;
 
-/// True when the path must be answered 400.
+/// Returns true if the path must be rejected with 400.
 pub fn is_ambiguous<T: Clone>(table: &Table<T>, host: Option<&str>, path: &str) -> bool {
     if is_plain(path.as_bytes()) {
         return false;
     }
-    match lenient(path) {
+    match lenient_reading(path) {
         None => true,
         Some(read) => read != path && !table.same_rules(host, path, &read),
     }
 }
 
-/// The common case: nothing in the path can be read in two ways.
+/// Returns true in the common case: the path has only one interpretation.
 fn is_plain(path: &[u8]) -> bool {
     let mut before = 0;
     for &byte in path {
@@ -29,15 +30,15 @@ fn is_plain(path: &[u8]) -> bool {
     true
 }
 
-/// The path as the most lenient upstream would read it; `None` where no reading is safe.
-fn lenient(path: &str) -> Option<String> {
+/// Returns the path as the most lenient upstream would interpret it, or `None` if no interpretation is safe.
+fn lenient_reading(path: &str) -> Option<String> {
     let decoded = decode(path.as_bytes())?;
     if decoded.contains(&0) || decoded.iter().any(|b| *b < 0x20 || *b == 0x7f) {
         return None;
     }
     let mut out: Vec<u8> = Vec::with_capacity(decoded.len());
     for (at, segment) in decoded.split(|b| matches!(b, b'/' | b'\\')).enumerate() {
-        // Servlet containers cut path parameters before they resolve dots.
+        // Servlet containers remove path parameters before they resolve dot segments.
         let name = segment.split(|b| *b == b';').next().unwrap_or_default();
         if matches!(name, b"." | b"..") {
             return None;
@@ -53,7 +54,7 @@ fn lenient(path: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&out).into_owned())
 }
 
-/// Percent-decoding, twice where the first pass leaves an escape of a separator or dot; `None` for a broken escape.
+/// Percent-decodes the path, and once more if the result still contains a `%`. Returns `None` for a broken escape in the first pass.
 fn decode(path: &[u8]) -> Option<Vec<u8>> {
     let once = decode_once(path)?;
     if once.contains(&b'%') { Some(decode_once(&once).unwrap_or(once)) } else { Some(once) }
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn tricks_that_reach_another_route_are_refused() {
+    fn alternative_spellings_that_reach_another_route_are_rejected() {
         let table = table();
         for path in [
             "/public/../admin",
@@ -127,7 +128,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_passes_resolves_to_its_own_route(path in "/[ad/.;%25ef\\\\min]{0,20}") {
+        fn an_accepted_path_has_no_dot_segments(path in "/[ad/.;%25ef\\\\min]{0,20}") {
             let table = table();
             if !is_ambiguous(&table, None, &path) {
                 proptest::prop_assert!(!path.split('/').any(|s| s == ".." || s == "."));

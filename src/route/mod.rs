@@ -1,7 +1,7 @@
-//! Where a request goes: a table of rules by host, path and method. The most specific rule wins.
+//! Routing: a table of rules by host, path and method, of which the most specific one wins.
 //!
-//! Hosts first (exact, then the longest wildcard, then any), then the longest path, then the method. A path that a lenient
-//! upstream would read as another route's path is refused (`ambiguity`). Knows nothing of what a rule leads to.
+//! The host decides first (exact, then the longest wildcard, then any), then the longest path, then the method. A path that a lenient
+//! upstream would interpret as another route's path is rejected (`ambiguity`). Knows nothing of a rule's target.
 
 mod ambiguity;
 mod table;

@@ -1,41 +1,43 @@
-//! The table of rules: look-up by host, path and method.
+//! The routing table: look-up by host, path and method.
+//!
+//! Knows nothing of a rule's target.
 
 use std::collections::HashMap;
 
 use http::Method;
 
-/// What a rule matches.
+/// The requests that a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match {
-    /// Lower case, no port; `*.example.com` is a wildcard; `None` is any host.
+    /// Lower case, without port; `*.example.com` is a wildcard; `None` matches any host.
     pub host: Option<String>,
-    /// `/a/b` is exact, `/a/*` a prefix that ends at a segment.
+    /// `/a/b` is exact; `/a/*` is a prefix that ends at a segment.
     pub path: String,
-    /// `None` is any method. `GET` implies `HEAD`.
+    /// `None` matches any method. `GET` implies `HEAD`.
     pub methods: Option<Vec<Method>>,
 }
 
 /// Two rules that match the same requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tie {
-    /// Index of the rule that was there.
+    /// Index of the earlier rule.
     pub first: usize,
     /// Index of the rule that repeats it.
     pub second: usize,
 }
 
-/// The outcome of a look-up.
+/// The result of a look-up.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'t, T> {
-    /// The rule's target.
+    /// The target of the matching rule.
     Target(&'t T),
-    /// Path known, method not: the methods that are, and the target of one of them.
+    /// The path matches but the method does not: the methods that would, and the target of one of them.
     OtherMethods(Vec<Method>, &'t T),
-    /// No rule.
+    /// No rule matches.
     Nothing,
 }
 
-/// The keys are the operator's: nobody else can make two of them meet, so the hash need not be the careful one.
+/// The keys come from the operator's configuration, so the hash need not resist collision attacks.
 type Map<T> = HashMap<String, T, foldhash::fast::RandomState>;
 
 /// The rules of one path.
@@ -51,7 +53,7 @@ struct Paths<T> {
     exact: Map<Choices<T>>,
     /// Keyed without the trailing `/*`; the empty key is `/*`.
     prefix: Map<Choices<T>>,
-    /// Slashes of the deepest prefix: deeper paths are not probed further.
+    /// Number of slashes in the deepest prefix; deeper parts of a path are not probed.
     depth: usize,
 }
 
@@ -59,7 +61,7 @@ struct Paths<T> {
 #[derive(Debug)]
 pub struct Table<T> {
     exact: Map<Paths<T>>,
-    /// Suffix with its dot (`.example.com`), longest first.
+    /// Suffix with its leading dot (`.example.com`), longest first.
     wildcard: Vec<(String, Paths<T>)>,
     any: Paths<T>,
 }
@@ -71,7 +73,7 @@ impl<T> Default for Paths<T> {
 }
 
 impl<T: Clone> Table<T> {
-    /// Builds the table; every tie is reported, rules are named by their index.
+    /// Builds the table and returns every tie. Rules are identified by their index.
     pub fn build(rules: Vec<(Match, T)>) -> (Self, Vec<Tie>) {
         let mut table = Self { exact: Map::default(), wildcard: Vec::new(), any: Paths::default() };
         let mut ties = Vec::new();
@@ -99,7 +101,7 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Finds the rule for a host (as sent, perhaps with a port), a path and a method.
+    /// Finds the rule for a host (as sent, possibly with a port), a path and a method.
     pub fn find(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_, T> {
         match self.choices(host, path) {
             None => Found::Nothing,
@@ -107,7 +109,7 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// True when two spellings of a path lead to the same rules.
+    /// Returns true if two paths lead to the same rules.
     pub fn same_rules(&self, host: Option<&str>, one: &str, other: &str) -> bool {
         let address = |path| self.choices(host, path).map(std::ptr::from_ref);
         address(one) == address(other)
@@ -150,7 +152,7 @@ impl<T: Clone> Paths<T> {
         if self.prefix.is_empty() {
             return None;
         }
-        // The end of the segment at the deepest prefix, then one segment shorter each time.
+        // Starts at the end of the segment at the deepest prefix, then removes one segment at a time.
         let mut end = path.bytes().enumerate().filter(|(_, b)| *b == b'/').nth(self.depth).map_or(path.len(), |(at, _)| at);
         loop {
             if let Some(found) = self.prefix.get(&path[..end]) {
@@ -203,7 +205,7 @@ impl<T: Clone> Choices<T> {
     }
 }
 
-/// Lower case, without port and trailing dot.
+/// Returns the host in lower case, without port and trailing dot.
 fn normal_host(host: &str) -> std::borrow::Cow<'_, str> {
     let host = match host.rfind(':') {
         Some(at) if host.as_bytes()[at + 1..].iter().all(u8::is_ascii_digit) && !host[..at].ends_with(':') => &host[..at],

@@ -1,11 +1,12 @@
-//! Chunked framing (RFC 9112 7.1), strictly: hex sizes, CRLF only, bounded extensions and trailers. It finds where a body
-//! ends and refuses what two parsers could read in two ways; hyper decodes.
+//! Strict validation of chunked framing (RFC 9112 7.1): hexadecimal sizes, CRLF only, bounded extensions and trailers.
+//!
+//! Finds where a body ends, and refuses what two parsers could interpret differently. Decoding is left to hyper. Pure.
 
 use super::head::{Refusal, is_token};
 
-/// Bytes of one size line with its extensions; together with the chunk count it bounds what framing may cost.
+/// Maximum bytes of the extensions of one chunk; bounds the overhead of a chunk.
 const MAX_LINE: usize = 256;
-/// Bytes of the trailer section.
+/// Maximum bytes of the trailer section.
 const MAX_TRAILERS: usize = 8 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ enum State {
     End,
 }
 
-/// A chunked body being read.
+/// The state of a chunked body.
 #[derive(Debug)]
 pub(super) struct Chunks {
     state: State,
@@ -39,15 +40,15 @@ impl Chunks {
         Self { state: State::Size, size: 0, digits: 0, line: 0, trailers: 0 }
     }
 
-    /// The body is over.
+    /// Returns true if the body has ended.
     pub(super) fn is_end(&self) -> bool {
         self.state == State::End
     }
 
-    /// How many bytes of the input belong to this body.
+    /// Returns how many bytes of the input belong to this body.
     ///
     /// # Errors
-    /// The rule that a byte breaks.
+    /// Returns the rule that a byte violates.
     pub(super) fn take(&mut self, input: &[u8]) -> Result<usize, Refusal> {
         let mut at = 0;
         while at < input.len() && self.state != State::End {

@@ -1,7 +1,8 @@
-//! The I/O that hyper reads from and writes to: releases only bytes that the gate let through, and keeps hyper's own bare
-//! refusals off the wire, so that the connection can answer with the envelope instead.
+//! The I/O that hyper reads from and writes to. It passes only bytes that the framer has validated, and withholds the bare error responses
+//! that hyper writes itself, so that the connection can send the gateway's error response instead.
 //!
-//! Bytes are read into one scratch buffer per core and copied on: a connection holds memory only for what cannot pass yet.
+//! Bytes are read into one scratch buffer per core and copied from there, so a connection holds memory only for bytes that cannot be passed
+//! yet. Knows nothing of responses.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -18,60 +19,60 @@ use super::connection_state::{ConnectionState, increment};
 use super::framer::{RequestFramer, Step};
 use super::head::Refusal;
 
-/// Bytes of one read.
+/// Size of the largest read.
 const SCRATCH: usize = 64 * 1024;
-/// Bytes of one read at the beginning of a request: what is pipelined behind it is held while it is served.
+/// Size of a read at the start of a request; small, because pipelined requests in it are held while the first one is served.
 const HEAD_READ: usize = 8 * 1024;
-/// Bytes of later requests that are read while one is served.
+/// Bytes of later requests that are read while a request is served.
 const READ_AHEAD: usize = 4 * 1024;
 
 thread_local! {
     static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
 }
 
-/// A client's socket with its gate.
+/// A client's socket with its request framer.
 #[derive(Debug)]
 pub(super) struct ClientSocket {
     pub(super) stream: TcpStream,
     shared: Arc<ConnectionState>,
-    /// `None` for HTTP/2: h2 frames are validated by h2.
-    gate: Option<RequestFramer>,
-    /// Bytes that were read and may not pass yet, or did not fit.
+    /// `None` for HTTP/2, whose frames h2 validates.
+    framer: Option<RequestFramer>,
+    /// Bytes that were read but cannot be passed yet, or did not fit into hyper's buffer.
     held: Vec<u8>,
-    /// How many of them may pass.
-    credit: usize,
-    /// Why no further request passes.
+    /// Number of held bytes that may be passed.
+    releasable: usize,
+    /// Why no further request is passed.
     pub(super) refusal: Option<Refusal>,
-    /// The body under way is framed wrongly: reading it fails, and its request is answered 400.
+    /// The framing of the current body is invalid: reading it fails, and its request is answered with 400.
     broken: bool,
-    /// The parser left bytes that had passed.
+    /// hyper's parser left bytes unread that were passed to it.
     unread: bool,
-    /// The client has taken more than its socket can hold.
-    takes: Arc<AtomicBool>,
-    /// Bytes written, until that is known, after which it is asked.
-    ask_at: u64,
+    /// Set once the client has read more than its socket's send buffer can hold.
+    client_reads: Arc<AtomicBool>,
+    /// Number of written bytes at which that is checked next.
+    check_at: u64,
 }
 
-/// Bytes that are written between two looks at how much the socket can hold.
-const ASK: u64 = 128 * 1024;
+/// Bytes that are written between two such checks.
+const CHECK_INTERVAL: u64 = 128 * 1024;
 
 impl ClientSocket {
-    pub(super) const fn new(stream: TcpStream, shared: Arc<ConnectionState>, gate: RequestFramer, takes: Arc<AtomicBool>) -> Self {
+    pub(super) const fn new(stream: TcpStream, shared: Arc<ConnectionState>, framer: RequestFramer, client_reads: Arc<AtomicBool>) -> Self {
         Self {
             stream,
             shared,
-            gate: Some(gate),
+            framer: Some(framer),
             held: Vec::new(),
-            credit: 0,
+            releasable: 0,
             refusal: None,
             broken: false,
             unread: false,
-            takes,
-            ask_at: ASK,
+            client_reads,
+            check_at: CHECK_INTERVAL,
         }
     }
 
-    /// Reads until the bytes tell which protocol this is. `Ok(false)` at the end of the stream.
+    /// Reads until the bytes tell whether they start with `preface`. Returns `Ok(false)` if the stream ended without any.
     pub(super) async fn sniff(&mut self, preface: &[u8]) -> io::Result<bool> {
         loop {
             let undecided = self.held.len() < preface.len() && preface.starts_with(&self.held);
@@ -79,54 +80,54 @@ impl ClientSocket {
                 return Ok(true);
             }
             self.shared.partial.store(!self.held.is_empty(), Ordering::Relaxed);
-            if std::future::poll_fn(|cx| self.poll_fill(cx)).await? == 0 {
+            if std::future::poll_fn(|cx| self.poll_read_held(cx)).await? == 0 {
                 return Ok(!self.held.is_empty());
             }
         }
     }
 
-    /// What was read and has not passed.
+    /// Returns the bytes that were read and not passed.
     pub(super) fn held(&self) -> &[u8] {
         &self.held
     }
 
-    /// Bytes that had passed were not read by the parser: no other may begin on this connection.
-    pub(super) fn note_unread(&mut self, any: bool) {
+    /// Records whether hyper's parser left bytes unread. If so, no other parser may take over this connection.
+    pub(super) fn set_unread(&mut self, any: bool) {
         self.unread |= any;
     }
 
-    /// Between two requests, with nothing of the next one and nothing left of the last.
-    pub(super) fn is_at_rest(&self) -> bool {
-        let at_head = self.gate.as_ref().is_some_and(RequestFramer::at_head);
-        at_head && self.held.is_empty() && self.credit == 0 && !self.unread && !self.shared.has_body()
+    /// Returns true between two requests, if nothing of the next one was read and nothing of the last one remains.
+    pub(super) fn is_idle(&self) -> bool {
+        let at_head = self.framer.as_ref().is_some_and(RequestFramer::at_head);
+        at_head && self.held.is_empty() && self.releasable == 0 && !self.unread && !self.shared.has_body()
     }
 
-    /// The begin of a request, and nothing that belongs to an earlier one.
-    pub(super) fn holds_a_request(&self) -> bool {
-        let at_head = self.gate.as_ref().is_some_and(RequestFramer::at_head);
-        at_head && !self.held.is_empty() && self.credit == 0 && !self.unread
+    /// Returns true if the start of a request is held, and nothing of an earlier one.
+    pub(super) fn holds_request_start(&self) -> bool {
+        let at_head = self.framer.as_ref().is_some_and(RequestFramer::at_head);
+        at_head && !self.held.is_empty() && self.releasable == 0 && !self.unread
     }
 
-    /// No gate from now on.
-    pub(super) fn pass_everything(&mut self) {
-        self.gate = None;
+    /// Stops validating, for HTTP/2.
+    pub(super) fn stop_validating(&mut self) {
+        self.framer = None;
         self.shared.partial.store(false, Ordering::Relaxed);
     }
 
-    /// A request's body was not read to its end, or more came behind it.
+    /// Returns true if a request's body was not read to its end, or more bytes followed it.
     pub(super) fn has_unread(&self) -> bool {
-        self.unread || !self.held.is_empty() || self.gate.as_ref().is_some_and(|gate| !gate.at_head())
+        self.unread || !self.held.is_empty() || self.framer.as_ref().is_some_and(|framer| !framer.at_head())
     }
 
-    /// What comes next belongs to a later request than the one that is served.
-    fn is_ahead(&self) -> bool {
-        self.shared.is_busy() && self.gate.as_ref().is_some_and(RequestFramer::at_head)
+    /// Returns true if the next bytes belong to a later request than the one being served.
+    fn is_read_ahead(&self) -> bool {
+        self.shared.is_busy() && self.framer.as_ref().is_some_and(RequestFramer::at_head)
     }
 
-    /// Bytes of the next read, at most.
+    /// Returns the maximum size of the next read.
     fn read_bound(&self) -> usize {
-        match &self.gate {
-            Some(gate) if gate.at_head() => {
+        match &self.framer {
+            Some(framer) if framer.at_head() => {
                 if self.shared.is_busy() {
                     READ_AHEAD
                 } else {
@@ -137,8 +138,8 @@ impl ClientSocket {
         }
     }
 
-    /// Reads some bytes into `held`.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Reads from the socket into `held`.
+    fn poll_read_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let want = self.read_bound();
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
             let mut read = ReadBuf::new(&mut scratch[..want]);
@@ -148,14 +149,14 @@ impl ClientSocket {
         })
     }
 
-    /// Passes what may pass of `held`; true when something did.
+    /// Passes as much of `held` as is valid and fits. Returns true if anything was passed.
     fn release(&mut self, buf: &mut ReadBufCursor<'_>) -> bool {
-        if self.credit == 0 {
-            self.credit = match &mut self.gate {
+        if self.releasable == 0 {
+            self.releasable = match &mut self.framer {
                 None => self.held.len(),
-                Some(gate) => match gate.inspect(&self.held) {
+                Some(framer) => match framer.inspect(&self.held) {
                     Step::Pass { bytes, head } => {
-                        self.note_pass(head);
+                        self.record_release(head);
                         bytes
                     }
                     Step::NeedMore => {
@@ -169,25 +170,26 @@ impl ClientSocket {
                 },
             };
         }
-        let pass = self.credit.min(buf.remaining());
+        let pass = self.releasable.min(buf.remaining());
         buf.put_slice(&self.held[..pass]);
         self.held.drain(..pass);
-        self.credit -= pass;
+        self.releasable -= pass;
         if self.held.is_empty() && self.held.capacity() > 0 {
             self.held = Vec::new();
         }
         pass > 0
     }
 
-    fn note_pass(&self, head: bool) {
+    fn record_release(&self, head: bool) {
         if head {
             increment(&self.shared.delivered);
             self.shared.partial.store(false, Ordering::Relaxed);
         }
     }
 
+    /// Records an invalid request, or an invalid body of a request that was passed.
     fn refuse(&mut self, refusal: Refusal) {
-        if self.gate.as_ref().is_some_and(|gate| !gate.at_head()) {
+        if self.framer.as_ref().is_some_and(|framer| !framer.at_head()) {
             self.broken = true;
             return;
         }
@@ -195,10 +197,10 @@ impl ClientSocket {
         self.shared.refused.store(true, Ordering::Relaxed);
     }
 
-    /// Reads from the socket and passes at once what may pass: the usual case copies bytes only once.
-    fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<Progress>> {
+    /// Reads from the socket and passes at once what is valid, so that bytes are usually copied only once.
+    fn poll_read_through(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<Progress>> {
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
-            // A body that is longer than hyper's buffer must not pile up here.
+            // Reads no more than hyper can take, so that a long body does not accumulate here.
             let most = self.read_bound();
             let want = if self.shared.is_busy() { buf.remaining().clamp(1, most) } else { most };
             let mut read = ReadBuf::new(&mut scratch[..want]);
@@ -207,11 +209,11 @@ impl ClientSocket {
             if input.is_empty() {
                 return Poll::Ready(Ok(Progress::End));
             }
-            let pass = match &mut self.gate {
+            let pass = match &mut self.framer {
                 None => input.len(),
-                Some(gate) => match gate.inspect(input) {
+                Some(framer) => match framer.inspect(input) {
                     Step::Pass { bytes, head } => {
-                        self.note_pass(head);
+                        self.record_release(head);
                         bytes
                     }
                     Step::NeedMore => {
@@ -228,41 +230,41 @@ impl ClientSocket {
             let fits = pass.min(buf.remaining());
             buf.put_slice(&input[..fits]);
             self.held.extend_from_slice(&input[fits..]);
-            self.credit = pass - fits;
+            self.releasable = pass - fits;
             Poll::Ready(Ok(if fits > 0 { Progress::Passed } else { Progress::Held }))
         })
     }
 
-    /// hyper wrote its own bare refusal for a head that passed the gate: swallow it, the envelope comes instead. Every
-    /// answer of the gateway's has a request id; hyper's has none. While bytes of an answer may wait to be written nothing is taken for
-    /// one, whatever it looks like: it may be part of a body.
-    fn is_bare_refusal(&self, bytes: &[u8]) -> bool {
+    /// Returns true if hyper writes its own bare error response to a head that was passed. It is discarded, and the gateway's error
+    /// response is sent instead. Every response of the gateway has a request ID, hyper's has none. While bytes of a response may be waiting
+    /// to be written, nothing is discarded, because the bytes may be part of a body.
+    fn is_bare_error_response(&self, bytes: &[u8]) -> bool {
         if self.shared.has_unwritten() {
             return false;
         }
         let unseen = self.shared.delivered.load(Ordering::Relaxed) != self.shared.called.load(Ordering::Relaxed);
-        let suspect = unseen && self.gate.is_some() && !self.shared.is_refused() && bytes.starts_with(b"HTTP/1.1 4");
+        let suspect = unseen && self.framer.is_some() && !self.shared.is_refused() && bytes.starts_with(b"HTTP/1.1 4");
         suspect && bytes.ends_with(b"\r\n\r\n") && !bytes.windows(12).any(|part| part.eq_ignore_ascii_case(b"x-request-id"))
     }
 
-    fn note_write(&mut self, poll: &Poll<io::Result<usize>>) {
+    fn record_write(&mut self, poll: &Poll<io::Result<usize>>) {
         self.shared.blocked.store(poll.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(written) = poll {
             self.shared.wrote(*written.as_ref().unwrap_or(&0));
-            if self.shared.bytes() > self.ask_at {
-                self.ask_whether_it_takes();
+            if self.shared.bytes() > self.check_at {
+                self.check_client_reads();
             }
         }
     }
 
-    /// What was written and does not fit into the socket has been taken.
+    /// Checks whether more was written than the send buffer holds; the client must have read the excess.
     #[cold]
-    fn ask_whether_it_takes(&mut self) {
+    fn check_client_reads(&mut self) {
         let written = self.shared.bytes();
         let holds = socket2::SockRef::from(&self.stream).send_buffer_size().unwrap_or(usize::MAX) as u64;
-        let takes = written > holds;
-        self.takes.store(takes, Ordering::Relaxed);
-        self.ask_at = if takes { u64::MAX } else { written + ASK };
+        let client_reads = written > holds;
+        self.client_reads.store(client_reads, Ordering::Relaxed);
+        self.check_at = if client_reads { u64::MAX } else { written + CHECK_INTERVAL };
     }
 }
 
@@ -276,12 +278,12 @@ impl hyper::rt::Read for ClientSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            if this.broken && this.credit == 0 {
+            if this.broken && this.releasable == 0 {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "chunked framing is broken")));
             }
-            if this.refusal.is_some() && this.credit == 0 {
-                // The end, once the earlier requests are answered; the connection asks again then.
-                return if this.shared.settled() { Poll::Ready(Ok(())) } else { Poll::Pending };
+            if this.refusal.is_some() && this.releasable == 0 {
+                // Reports the end of the stream once the earlier requests are answered; the connection polls again then.
+                return if this.shared.is_settled() { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
             if !this.held.is_empty() {
                 if this.release(&mut buf) {
@@ -290,17 +292,17 @@ impl hyper::rt::Read for ClientSocket {
                 if this.refusal.is_some() || this.broken {
                     continue;
                 }
-                // The earlier request first: the parser asks again when it is answered.
-                if this.is_ahead() && this.held.len() >= READ_AHEAD {
+                // The current request comes first. hyper reads again once it is answered.
+                if this.is_read_ahead() && this.held.len() >= READ_AHEAD {
                     return Poll::Pending;
                 }
-                // An incomplete head: more must come.
-                if ready!(this.poll_fill(cx))? == 0 {
+                // The head is incomplete.
+                if ready!(this.poll_read_held(cx))? == 0 {
                     return Poll::Ready(Ok(()));
                 }
                 continue;
             }
-            match ready!(this.poll_direct(cx, &mut buf))? {
+            match ready!(this.poll_read_through(cx, &mut buf))? {
                 Progress::Passed | Progress::End => return Poll::Ready(Ok(())),
                 Progress::Held => {}
             }
@@ -311,16 +313,16 @@ impl hyper::rt::Read for ClientSocket {
 impl hyper::rt::Write for ClientSocket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.is_bare_refusal(bytes) {
+        if this.is_bare_error_response(bytes) {
             this.refuse(Refusal::bad("refused by the HTTP parser"));
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        this.note_write(&written);
+        this.record_write(&written);
         written
     }
 
-    /// hyper flushes when it has written all that it had.
+    /// hyper flushes after writing everything it had.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.shared.set_unwritten(false);
@@ -337,12 +339,12 @@ impl hyper::rt::Write for ClientSocket {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if bufs.first().is_some_and(|first| this.is_bare_refusal(first)) {
+        if bufs.first().is_some_and(|first| this.is_bare_error_response(first)) {
             this.refuse(Refusal::bad("refused by the HTTP parser"));
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.note_write(&written);
+        this.record_write(&written);
         written
     }
 }
@@ -355,22 +357,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn little_is_held_of_what_is_pipelined() {
+    async fn few_pipelined_bytes_are_held() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let shared = Arc::new(ConnectionState::default());
-        let gate = RequestFramer::new(Limits { head: 1024, target: 512, fields: 10 });
-        let mut guard = ClientSocket::new(stream, shared, gate, Arc::default());
-        assert_eq!(guard.read_bound(), HEAD_READ);
+        let framer = RequestFramer::new(Limits { head: 1024, target: 512, fields: 10 });
+        let mut socket = ClientSocket::new(stream, shared, framer, Arc::default());
+        assert_eq!(socket.read_bound(), HEAD_READ);
         client.write_all(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(4 * HEAD_READ / 27)).await.unwrap();
-        guard.stream.readable().await.unwrap();
+        socket.stream.readable().await.unwrap();
 
         let mut taken = vec![0; SCRATCH];
         let mut buf = hyper::rt::ReadBuf::new(&mut taken);
-        std::future::poll_fn(|cx| hyper::rt::Read::poll_read(Pin::new(&mut guard), cx, buf.unfilled())).await.unwrap();
-        assert!(buf.filled().len() + guard.held.len() <= HEAD_READ, "{} and {}", buf.filled().len(), guard.held.len());
-        assert!(guard.is_ahead());
-        assert_eq!(guard.read_bound(), READ_AHEAD);
+        std::future::poll_fn(|cx| hyper::rt::Read::poll_read(Pin::new(&mut socket), cx, buf.unfilled())).await.unwrap();
+        assert!(buf.filled().len() + socket.held.len() <= HEAD_READ, "{} and {}", buf.filled().len(), socket.held.len());
+        assert!(socket.is_read_ahead());
+        assert_eq!(socket.read_bound(), READ_AHEAD);
     }
 }

@@ -1,4 +1,6 @@
-//! The clocks of a client connection: what it waits for now, and whether that has lasted too long.
+//! The clocks of a client connection: what it waits for, and whether the wait has exceeded its timeout.
+//!
+//! Knows nothing of sockets or of what a timeout leads to.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,40 +18,40 @@ use crate::data_rate::DataRate;
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// The first request's first byte.
-    Begin,
-    /// The next request's first byte.
+    /// The first byte of the first request.
+    FirstByte,
+    /// The first byte of the next request.
     Idle,
-    /// The rest of a head.
+    /// The rest of a request head.
     Head,
-    /// The client, to take some of the answer.
+    /// The client to read more of the response.
     Write,
-    /// The gateway: its own clocks run.
+    /// The gateway, which has clocks of its own.
     Busy,
-    /// The rest of a request's body that was answered already. Nobody may tell when it is over.
-    Rest,
+    /// The rest of the body of a request that was answered already. Its end may not wake the connection.
+    RequestBody,
 }
 
-/// How fast a client takes one answer.
-struct Taking {
+/// The rate at which a client reads one response.
+struct ResponseRate {
     rate: DataRate,
-    /// Bytes written on the connection when the last wait began.
+    /// Bytes written on the connection when the client was last waited for or had read some.
     bytes: u64,
-    /// Requests on the connection so far: each answer has a rate of its own.
-    answer: u32,
+    /// The number of the request on the connection; each response has an allowance of its own.
+    response: u32,
 }
 
-/// The clocks of one connection: one timer, moved only when it fires or must fire earlier.
+/// The clocks of one connection. They share one timer, which is reset only when it fires or has to fire earlier.
 pub(super) struct Clock {
     settings: Settings,
     multiplexed: bool,
     wait: (Wait, u32),
     since: Instant,
     timer: Pin<Box<Sleep>>,
-    /// The timer was asked once: it knows whom to wake.
+    /// The timer was polled since the task began to wait, so it wakes the task.
     armed: bool,
-    /// How fast the client takes the answer under way.
-    rate: Option<Taking>,
+    /// The rate of the current response.
+    rate: Option<ResponseRate>,
 }
 
 impl Clock {
@@ -58,7 +60,7 @@ impl Clock {
         Self {
             settings,
             multiplexed,
-            wait: (Wait::Begin, 0),
+            wait: (Wait::FirstByte, 0),
             since: now,
             timer: Box::pin(tokio::time::sleep_until(now + settings.header_timeout)),
             armed: false,
@@ -66,38 +68,39 @@ impl Clock {
         }
     }
 
+    /// Returns the timeout of a wait.
     fn limit(&self, wait: Wait) -> Option<Duration> {
         match wait {
-            Wait::Begin | Wait::Head => Some(self.settings.header_timeout),
+            Wait::FirstByte | Wait::Head => Some(self.settings.header_timeout),
             // `Session::parked` waits for the rest of `idle_timeout`.
             Wait::Idle if !self.multiplexed => Some(self.settings.idle_timeout.min(PARK_AFTER)),
-            Wait::Idle | Wait::Rest => Some(self.settings.idle_timeout),
+            Wait::Idle | Wait::RequestBody => Some(self.settings.idle_timeout),
             Wait::Write => Some(self.settings.write_timeout),
             Wait::Busy => None,
         }
     }
 
-    /// Ready when the current wait has lasted too long; for an idle HTTP/1 connection, long enough to park it.
+    /// Returns the current wait if it has exceeded its timeout or, for an idle HTTP/1 connection, is long enough to park it.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &ConnectionState) -> Poll<Wait> {
-        let wait = now_waiting(shared);
+        let wait = current_wait(shared);
         let begins = wait != self.wait;
-        let slow = if begins || wait.0 == Wait::Write { self.too_slow_at(wait.0, shared) } else { None };
+        let rate_due = if begins || wait.0 == Wait::Write { self.rate_deadline(wait.0, shared) } else { None };
         self.wait = wait;
         let Some(limit) = self.limit(wait.0) else {
-            self.look_again(cx);
+            self.poll_periodically(cx);
             return Poll::Pending;
         };
         if begins {
             self.since = Instant::now();
         }
-        let due = slow.map_or(self.since + limit, |slow| slow.min(self.since + limit));
+        let due = rate_due.map_or(self.since + limit, |rate_due| rate_due.min(self.since + limit));
         if self.timer.deadline() > due {
             self.timer.as_mut().reset(due);
         } else if begins && self.armed && self.timer.deadline() > self.since {
-            // It knows this task and wakes it; a wait that just began cannot be over.
+            // The timer wakes this task when it fires. A wait that has just begun cannot be over.
             return Poll::Pending;
         }
-        // Without a budget it would not be asked, and would wake nobody.
+        // Without a budget the timer would not register this task, and never wake it.
         self.armed = has_budget_remaining();
         while self.timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= due {
@@ -110,28 +113,28 @@ impl Clock {
 }
 
 impl Clock {
-    /// When the client will have been too slow with the answer under way. A stream of HTTP/2 has a rate of its own.
-    fn too_slow_at(&mut self, wait: Wait, shared: &ConnectionState) -> Option<Instant> {
+    /// Returns when the client will have been too slow with the current response. HTTP/2 streams have rates of their own.
+    fn rate_deadline(&mut self, wait: Wait, shared: &ConnectionState) -> Option<Instant> {
         let (waits, waited) = (wait == Wait::Write, self.wait.0 == Wait::Write);
         if self.multiplexed || !(waits || waited) {
             return None;
         }
         let (now, bytes) = (Instant::now(), shared.bytes());
         if !waited {
-            let answer = shared.called.load(Ordering::Relaxed);
-            let begun = self.rate.take().filter(|taking| taking.answer == answer);
-            self.rate = begun.or_else(|| shared.min_rate().map(|rate| Taking { rate: DataRate::new(rate), bytes, answer }));
+            let response = shared.called.load(Ordering::Relaxed);
+            let begun = self.rate.take().filter(|current| current.response == response);
+            self.rate = begun.or_else(|| shared.min_rate().map(|rate| ResponseRate { rate: DataRate::new(rate), bytes, response }));
         }
-        let taking = self.rate.as_mut()?;
-        if bytes != taking.bytes && taking.rate.is_waiting() {
-            taking.rate.moved(bytes.wrapping_sub(taking.bytes), now);
+        let current = self.rate.as_mut()?;
+        if bytes != current.bytes && current.rate.is_waiting() {
+            current.rate.moved(bytes.wrapping_sub(current.bytes), now);
         }
-        taking.bytes = bytes;
-        waits.then(|| taking.rate.waits(now))
+        current.bytes = bytes;
+        waits.then(|| current.rate.waits(now))
     }
 
-    /// Streams of HTTP/2 run on tasks of their own: that they have come to a stand wakes nobody, so the clock looks itself.
-    fn look_again(&mut self, cx: &mut Context<'_>) {
+    /// Wakes the task periodically. HTTP/2 streams run on tasks of their own, and wake nothing here when they stall.
+    fn poll_periodically(&mut self, cx: &mut Context<'_>) {
         if !self.multiplexed {
             return;
         }
@@ -146,7 +149,8 @@ impl Clock {
     }
 }
 
-fn now_waiting(shared: &ConnectionState) -> (Wait, u32) {
+/// Returns what the connection waits for, and a counter that tells successive write waits apart.
+fn current_wait(shared: &ConnectionState) -> (Wait, u32) {
     if shared.is_stalled() {
         (Wait::Write, shared.steps())
     } else if shared.is_blocked() {
@@ -154,12 +158,12 @@ fn now_waiting(shared: &ConnectionState) -> (Wait, u32) {
     } else if shared.is_busy() || shared.open() > 0 {
         (Wait::Busy, 0)
     } else if shared.has_body() {
-        (Wait::Rest, 0)
+        (Wait::RequestBody, 0)
     } else if shared.is_partial() {
         (Wait::Head, 0)
     } else if shared.has_served() {
         (Wait::Idle, 0)
     } else {
-        (Wait::Begin, 0)
+        (Wait::FirstByte, 0)
     }
 }

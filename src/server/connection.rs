@@ -1,5 +1,7 @@
-//! Drives one client connection to its end: HTTP/1.1 or HTTP/2 by its first bytes, parked while it is idle, the drain, and what
-//! its end has to say.
+//! Drives one client connection to its end: detects HTTP/1.1 or HTTP/2 from its first bytes, parks it while it is idle, drains it at
+//! shutdown, and sends a last error response where one is due.
+//!
+//! Knows nothing of routes or upstreams.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -28,39 +30,38 @@ use crate::failure::Kind;
 use crate::gateway::Entry;
 use crate::limit::inflight::ConnectionPermit;
 
-/// Begins an HTTP/2 connection by prior knowledge (RFC 9113 3.4).
+/// The connection preface of HTTP/2 with prior knowledge (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Bytes that the parser of a connection may hold beyond the largest head. As much of an answer is written to memory for a client that
-/// takes nothing.
-const BUFFER: usize = 8 * 1024;
-/// Streams of one HTTP/2 connection.
+/// Bytes that hyper's parser may buffer beyond the largest head. hyper buffers as much of a response for a client that reads nothing.
+const EXTRA_BUFFER: usize = 8 * 1024;
+/// Maximum number of concurrent streams of an HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
-/// How long a request may take to arrive on a connection that came too late.
-const LATE: Duration = Duration::from_secs(1);
+/// Timeout for a request on a connection that was accepted after shutdown began.
+const LATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One client connection.
 pub(super) struct Session {
-    guard: ClientSocket,
+    socket: ClientSocket,
     shared: Arc<ConnectionState>,
     entry: Entry,
-    /// Turns true when no new request is wanted.
+    /// Becomes true when no new requests are accepted.
     closing: watch::Receiver<bool>,
-    /// Held as long as the connection is open.
+    /// Counts the connection while it is open.
     _held: OpenConnection,
 }
 
-/// What counts a connection while it is open.
+/// Counts a connection while it is open.
 pub(super) struct OpenConnection {
-    _place: ConnectionPermit,
+    _permit: ConnectionPermit,
     open: Gauge,
     _alive: mpsc::Sender<Infallible>,
 }
 
 impl OpenConnection {
-    /// Takes a place among all connections, counts as open, and keeps the worker from ending.
-    pub(super) fn new(place: ConnectionPermit, open: &Gauge, alive: mpsc::Sender<Infallible>) -> Self {
+    /// Counts a connection as open and keeps the worker running.
+    pub(super) fn new(permit: ConnectionPermit, open: &Gauge, alive: mpsc::Sender<Infallible>) -> Self {
         open.inc();
-        Self { _place: place, open: open.clone(), _alive: alive }
+        Self { _permit: permit, open: open.clone(), _alive: alive }
     }
 }
 
@@ -76,7 +77,7 @@ impl Session {
         let limits = Settings::of(&entry.client.gateway.plan.listen).limits();
         let takes = Arc::clone(&entry.client.takes);
         Self {
-            guard: ClientSocket::new(stream, Arc::clone(&shared), RequestFramer::new(limits), takes),
+            socket: ClientSocket::new(stream, Arc::clone(&shared), RequestFramer::new(limits), takes),
             shared,
             entry,
             closing,
@@ -84,18 +85,18 @@ impl Session {
         }
     }
 
-    /// Serves until the connection ends. What happens once in a connection's life is on the heap while it happens: an idle
-    /// one costs what this function holds. By reference: an argument by value would be held twice.
+    /// Serves until the connection ends. The futures of one-time phases are boxed, so that an idle connection costs only what this function
+    /// holds. Takes `&mut self`, because a future would store a moved argument twice.
     pub(super) async fn serve(&mut self) {
-        match Box::pin(self.begin()).await {
+        match Box::pin(self.detect_protocol()).await {
             Protocol::Http1 => self.http1().await,
             Protocol::Http2 => Box::pin(self.http2()).await,
-            Protocol::Late => Box::pin(self.refuse_late()).await,
-            Protocol::Slow => {
+            Protocol::Late => Box::pin(self.answer_late()).await,
+            Protocol::TimedOut => {
                 let refusal = Refusal { kind: Kind::RequestTimeout, rule: "header_timeout" };
                 Box::pin(self.answer_early(refusal)).await;
             }
-            Protocol::Nothing => {}
+            Protocol::NoRequest => {}
         }
     }
 
@@ -104,51 +105,52 @@ impl Session {
     }
 }
 
-/// What the first bytes of a connection say.
+/// The protocol that the first bytes of a connection select.
 enum Protocol {
     Http1,
     Http2,
-    /// It came after the listeners closed.
+    /// Shutdown began before its first request arrived.
     Late,
-    /// Its first request did not come in time.
-    Slow,
-    /// Nothing was sent: nobody waits for an answer.
-    Nothing,
+    /// The first request did not arrive completely in time.
+    TimedOut,
+    /// Nothing was sent, so no response is due.
+    NoRequest,
 }
 
 impl Session {
-    async fn begin(&mut self) -> Protocol {
+    /// Reads until the protocol is known.
+    async fn detect_protocol(&mut self) -> Protocol {
         let sniffed = tokio::select! {
-            sniffed = tokio::time::timeout(self.settings().header_timeout, self.guard.sniff(PREFACE)) => sniffed,
+            sniffed = tokio::time::timeout(self.settings().header_timeout, self.socket.sniff(PREFACE)) => sniffed,
             _ = self.closing.wait_for(|closing| *closing) => return Protocol::Late,
         };
         match sniffed {
-            Ok(Ok(true)) if self.guard.held().starts_with(PREFACE) => Protocol::Http2,
+            Ok(Ok(true)) if self.socket.held().starts_with(PREFACE) => Protocol::Http2,
             Ok(Ok(true)) => Protocol::Http1,
-            Err(_) if !self.guard.held().is_empty() => Protocol::Slow,
-            Ok(Ok(false) | Err(_)) | Err(_) => Protocol::Nothing,
+            Err(_) if !self.socket.held().is_empty() => Protocol::TimedOut,
+            Ok(Ok(false) | Err(_)) | Err(_) => Protocol::NoRequest,
         }
     }
 
     async fn answer_early(&mut self, refusal: Refusal) {
         let settings = self.settings();
-        answer_early(&mut self.guard, &self.entry, settings, refusal).await;
+        answer_early(&mut self.socket, &self.entry, settings, refusal).await;
     }
 
-    /// A connection that was queued when the listener closed: its request is told so, if one comes soon.
-    async fn refuse_late(&mut self) {
-        let sniffed = tokio::time::timeout(LATE, self.guard.sniff(PREFACE)).await;
-        if matches!(sniffed, Ok(Ok(true))) && !self.guard.held().starts_with(PREFACE) {
-            self.answer_early(TOO_LATE).await;
+    /// Answers the request of a connection whose first request had not arrived when shutdown began, if it arrives soon.
+    async fn answer_late(&mut self) {
+        let sniffed = tokio::time::timeout(LATE_TIMEOUT, self.socket.sniff(PREFACE)).await;
+        if matches!(sniffed, Ok(Ok(true))) && !self.socket.held().starts_with(PREFACE) {
+            self.answer_early(SHUTTING_DOWN).await;
         }
     }
 
-    /// Serves HTTP/1.1. A connection that stays idle is parked: it gives back the parser with its buffers and keeps what it
-    /// needs to wake up.
+    /// Serves HTTP/1.1. A connection that stays idle is parked: its parser and buffers are dropped, and only the state to resume it is
+    /// kept.
     async fn http1(&mut self) {
         loop {
             let mut ended = Box::pin(self.active()).await;
-            if matches!(ended, ActivityEnd::Clock(Wait::Idle)) && self.guard.is_at_rest() {
+            if matches!(ended, ActivityEnd::Clock(Wait::Idle)) && self.socket.is_idle() {
                 match self.parked().await {
                     Some(over) => ended = over,
                     None => continue,
@@ -158,10 +160,10 @@ impl Session {
         }
     }
 
-    /// Waits for the next byte; its end, where there is none.
+    /// Waits for the next byte. Returns the connection's end if none arrives.
     async fn parked(&mut self) -> Option<ActivityEnd> {
         let rest = self.settings().idle_timeout.saturating_sub(PARK_AFTER);
-        let stream = &self.guard.stream;
+        let stream = &self.socket.stream;
         tokio::select! {
             biased;
             _ = self.closing.wait_for(|closing| *closing) => Some(ActivityEnd::Hyper(Ok(()))),
@@ -174,19 +176,19 @@ impl Session {
     /// Serves requests until the connection ends or has been idle for [`PARK_AFTER`].
     async fn active(&mut self) -> ActivityEnd {
         let mut clock = Clock::new(self.settings(), false);
-        let Self { guard, shared, entry, closing, .. } = self;
+        let Self { socket, shared, entry, closing, .. } = self;
         let service = ConnectionService { entry: entry.clone(), shared: Arc::clone(shared) };
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
             .half_close(false)
-            .max_buf_size(entry.client.gateway.plan.listen.max_header_size.saturating_add(BUFFER))
-            .serve_connection(&mut *guard, service);
+            .max_buf_size(entry.client.gateway.plan.listen.max_header_size.saturating_add(EXTRA_BUFFER))
+            .serve_connection(&mut *socket, service);
         let ended = {
             let mut closing = std::pin::pin!(closing.wait_for(|closing| *closing));
             let (mut closed, mut listening) = (false, false);
             std::future::poll_fn(|cx| {
-                // Once it knows this task it wakes it, and the lifecycle says so before it does (see the shutdown): to ask it
-                // again before that would only cost.
+                // Once polled with a budget, the channel wakes this task, and the lifecycle's flag is set before it does (see the
+                // shutdown). Polling it earlier again would only cost time.
                 if !closed && (!listening || entry.client.gateway.lifecycle.is_closing()) {
                     listening = has_budget_remaining();
                     closed = closing.as_mut().poll(cx).is_ready();
@@ -198,8 +200,8 @@ impl Session {
                     if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
                         return Poll::Ready(ActivityEnd::Hyper(result));
                     }
-                    // A refusal waits for the answers before it; when they are out hyper must look again to see the end.
-                    if !(shared.is_refused() && shared.settled()) {
+                    // A refusal waits for the earlier responses. Once they are sent, hyper is polled again to see the end of the stream.
+                    if !(shared.is_refused() && shared.is_settled()) {
                         break;
                     }
                 }
@@ -208,45 +210,47 @@ impl Session {
             .await
         };
         let unread = connection.into_parts().read_buf;
-        guard.note_unread(!unread.is_empty());
+        socket.set_unread(!unread.is_empty());
         ended
     }
 
-    /// The last words of an HTTP/1 connection.
+    /// Ends an HTTP/1 connection: sends a last error response if one is due, then closes or resets it.
     async fn finish(&mut self, ended: ActivityEnd) {
         let settings = self.settings();
-        let Self { guard, shared, entry, .. } = self;
+        let Self { socket, shared, entry, .. } = self;
         let refusal = match ended {
             _ if shared.is_reset() => None,
             ActivityEnd::Clock(Wait::Head) => Some(Refusal { kind: Kind::RequestTimeout, rule: "header_timeout" }),
-            ActivityEnd::Hyper(Ok(()) | Err(_)) => guard.refusal.filter(|_| !shared.is_busy() || !shared.has_served()),
+            ActivityEnd::Hyper(Ok(()) | Err(_)) => socket.refusal.filter(|_| !shared.is_busy() || !shared.has_served()),
             ActivityEnd::Clock(_) => None,
         };
-        // The beginning of a request that will not be served: it is told so.
-        let late = || (entry.client.gateway.lifecycle.is_closing() && !shared.is_busy() && guard.holds_a_request()).then_some(TOO_LATE);
+        // The start of a request that arrived during shutdown is answered too.
+        let late =
+            || (entry.client.gateway.lifecycle.is_closing() && !shared.is_busy() && socket.holds_request_start()).then_some(SHUTTING_DOWN);
         let refusal = refusal.or_else(late).filter(|_| !shared.is_reset());
         if let Some(refusal) = refusal {
-            answer_early(guard, entry, settings, refusal).await;
+            answer_early(socket, entry, settings, refusal).await;
             return;
         }
         let abort = shared.is_reset() || matches!(ended, ActivityEnd::Clock(Wait::Write));
         if abort {
-            // Linger 0: the client sees a reset, never an end that looks whole.
-            let _ = socket2::SockRef::from(&guard.stream).set_linger(Some(Duration::ZERO));
+            // With a linger of 0 the client sees a reset instead of an end that looks complete.
+            let _ = socket2::SockRef::from(&socket.stream).set_linger(Some(Duration::ZERO));
             return;
         }
-        let _ = guard.stream.shutdown().await;
-        if guard.has_unread() {
-            linger(&mut guard.stream).await;
+        let _ = socket.stream.shutdown().await;
+        if socket.has_unread() {
+            linger(&mut socket.stream).await;
         }
     }
 
     async fn http2(&mut self) {
         let settings = self.settings();
-        let Self { guard, shared, entry, closing, .. } = self;
-        guard.pass_everything();
+        let Self { socket, shared, entry, closing, .. } = self;
+        socket.stop_validating();
         let service = ConnectionService { entry: entry.clone(), shared: Arc::clone(shared) };
-        // HPACK lists may be larger than the bound: the gateway answers 431 itself, with the envelope. Beyond this h2 does.
+        // HPACK lists may exceed the limit up to eightfold, so that the gateway itself can answer 431 with its error response. Beyond that
+        // h2 does.
         let list = u32::try_from(settings.max_header_size.saturating_mul(8)).unwrap_or(u32::MAX);
         let mut connection = std::pin::pin!(
             http2::Builder::new(TokioExecutor::new())
@@ -258,7 +262,7 @@ impl Session {
                 .max_send_buf_size(64 * 1024)
                 .keep_alive_interval(settings.idle_timeout / 2)
                 .keep_alive_timeout(settings.write_timeout)
-                .serve_connection(guard, service)
+                .serve_connection(socket, service)
         );
         let mut clock = Clock::new(settings, true);
         let mut closing = std::pin::pin!(closing.wait_for(|closing| *closing));
@@ -285,11 +289,11 @@ impl Session {
     }
 }
 
-/// How an active time of a connection came to its end.
+/// Why an active period of a connection ended.
 enum ActivityEnd {
     Hyper(hyper::Result<()>),
     Clock(Wait),
 }
 
-/// For requests that come too late.
-const TOO_LATE: Refusal = Refusal { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed" };
+/// The refusal of requests that arrive during shutdown.
+const SHUTTING_DOWN: Refusal = Refusal { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed" };

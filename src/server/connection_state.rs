@@ -1,4 +1,6 @@
-//! What connection, guard and service know of each other: how far requests, answers and bytes are. It decides nothing.
+//! The state of a client connection that its driver, its socket and its service share: the progress of requests, responses and bytes.
+//!
+//! Plain counters and flags; takes no decisions.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -6,62 +8,63 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::data_rate::MinRate;
 
-/// What connection, guard and service know of each other. One thread drives a connection and all its streams: atomics only
-/// because the task is `Send`, so a step is a load and a store and no locked instruction.
+/// The state of a client connection. One thread drives a connection and all its streams; these are atomics only because the task is `Send`.
+/// So a step is a load and a store, without a locked instruction.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState {
-    /// Heads that passed to hyper.
+    /// Request heads that were passed to hyper.
     pub(super) delivered: AtomicU32,
     /// Requests that reached the service.
     pub(super) called: AtomicU32,
-    /// Answers whose body is over.
+    /// Responses whose body has ended.
     pub(super) finished: AtomicU32,
-    /// Nothing more passes.
+    /// No further requests are passed.
     pub(super) refused: AtomicBool,
-    /// The client takes nothing at the moment.
+    /// The last write was pending: the client reads nothing at the moment.
     pub(super) blocked: AtomicBool,
-    /// Bytes of an answer were handed to hyper and may not be written yet.
+    /// Bytes of a response were handed to hyper and may not be written yet.
     pub(super) unwritten: AtomicBool,
-    /// Steps of writing.
+    /// Number of completed writes.
     pub(super) written: AtomicU32,
-    /// Bytes that were written.
+    /// Number of bytes written.
     pub(super) bytes: AtomicU64,
-    /// The least rate at which the client must take the answer under way, in bytes a second; 0 for none.
+    /// Minimum rate at which the client must read the current response, in bytes per second; 0 for none.
     pub(super) min_rate: AtomicU32,
-    /// Part of a head is there.
+    /// Part of a request head was read.
     pub(super) partial: AtomicBool,
-    /// HTTP/2 bodies whose last frame was not taken yet, and steps they made.
+    /// HTTP/2 bodies whose last frame was not taken yet.
     pub(super) stalled: AtomicU32,
+    /// Number of changes to `stalled`.
     pub(super) steps: AtomicU32,
-    /// An answer was cut whose end only the connection's end shows.
+    /// A response was aborted whose end only the end of the connection shows.
     pub(super) reset: AtomicBool,
-    /// Request bodies under way. Another core may have one, so this is counted with locked instructions.
+    /// Request bodies in progress. Another core may hold one, so this is counted with locked instructions.
     pub(super) bodies: AtomicU32,
 }
 
-/// A request body under way.
-pub(super) struct Arriving(Arc<ConnectionState>);
+/// Counts a request body as in progress until it is dropped.
+pub(super) struct RequestBodyGuard(Arc<ConnectionState>);
 
-impl Arriving {
+impl RequestBodyGuard {
     pub(super) fn new(shared: &Arc<ConnectionState>) -> Self {
         shared.bodies.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(shared))
     }
 }
 
-impl Drop for Arriving {
+impl Drop for RequestBodyGuard {
     fn drop(&mut self) {
         self.0.bodies.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// Counts one step.
+/// Adds one without a locked instruction; only the connection's thread writes the counter.
 pub(super) fn increment(counter: &AtomicU32) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
 impl ConnectionState {
-    /// A request reached the service; `multiplexed` where no gate counts heads.
+    /// Records that a request reached the service. With `multiplexed`, it also counts as a head, because no framer counts it.
     pub(super) fn called(&self, multiplexed: bool) {
         if multiplexed {
             increment(&self.delivered);
@@ -69,7 +72,7 @@ impl ConnectionState {
         increment(&self.called);
     }
 
-    /// Whether bytes of an answer may wait to be written.
+    /// Records whether bytes of a response may be waiting to be written.
     pub(super) fn set_unwritten(&self, unwritten: bool) {
         self.unwritten.store(unwritten, Ordering::Relaxed);
     }
@@ -82,7 +85,7 @@ impl ConnectionState {
         increment(&self.finished);
     }
 
-    /// A body begins or ends to wait for the client.
+    /// Records that an HTTP/2 body starts or stops waiting for the client.
     pub(super) fn stalled(&self, waits: bool) {
         increment(&self.steps);
         if waits {
@@ -92,7 +95,7 @@ impl ConnectionState {
         }
     }
 
-    /// Every open stream waits for the client.
+    /// Returns true if every open stream waits for the client.
     pub(super) fn is_stalled(&self) -> bool {
         let stalled = self.stalled.load(Ordering::Relaxed);
         stalled > 0 && stalled >= self.open()
@@ -102,7 +105,7 @@ impl ConnectionState {
         self.steps.load(Ordering::Relaxed)
     }
 
-    pub(super) fn must_reset(&self) {
+    pub(super) fn set_reset(&self) {
         self.reset.store(true, Ordering::Relaxed);
     }
 
@@ -110,13 +113,13 @@ impl ConnectionState {
         self.reset.load(Ordering::Relaxed)
     }
 
-    /// Requests that are not answered yet (HTTP/2: streams).
+    /// Returns the number of requests (HTTP/2: streams) that are not answered yet.
     pub(super) fn open(&self) -> u32 {
         self.called.load(Ordering::Relaxed).wrapping_sub(self.finished.load(Ordering::Relaxed))
     }
 
-    /// Every head that passed was answered and written.
-    pub(super) fn settled(&self) -> bool {
+    /// Returns true if every head that was passed is answered, and the response written.
+    pub(super) fn is_settled(&self) -> bool {
         self.delivered.load(Ordering::Relaxed) == self.finished.load(Ordering::Relaxed) && !self.is_blocked()
     }
 
@@ -132,7 +135,7 @@ impl ConnectionState {
         self.partial.load(Ordering::Relaxed)
     }
 
-    /// A request's body is under way, perhaps after its answer.
+    /// Returns true while a request's body is in progress, possibly after its response.
     pub(super) fn has_body(&self) -> bool {
         self.bodies.load(Ordering::Acquire) > 0
     }
@@ -145,7 +148,7 @@ impl ConnectionState {
         self.called.load(Ordering::Relaxed) > 0
     }
 
-    /// The least rate of the answer that begins.
+    /// Records the minimum rate of a response that starts.
     pub(super) fn set_min_rate(&self, rate: MinRate) {
         self.min_rate.store(rate.map_or(0, NonZeroU32::get), Ordering::Relaxed);
     }
@@ -158,7 +161,7 @@ impl ConnectionState {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// So many bytes were written.
+    /// Records that `bytes` were written.
     pub(super) fn wrote(&self, bytes: usize) {
         increment(&self.written);
         self.bytes.store(self.bytes().wrapping_add(bytes as u64), Ordering::Relaxed);

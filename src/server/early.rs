@@ -1,4 +1,6 @@
-//! The answer for what never became a request: hyper would say nothing, or one bare line.
+//! Error responses to bytes that never became a request, to which hyper would send nothing or a bare status line.
+//!
+//! Knows nothing of why a request is refused.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,12 +18,12 @@ use crate::context::ClientPreferences;
 use crate::failure::Failure;
 use crate::gateway::{Early, Entry};
 
-/// Bytes that are read and thrown away after an early end, so that the client can read the answer before a reset.
+/// Bytes that are read and discarded after an early end, so that the client can read the response before a reset.
 const LINGER_BYTES: usize = 256 * 1024;
 /// How long that may take.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Reads on for a moment: to close a socket with unread bytes in it would reset it, and the answer would be lost.
+/// Discards what the client still sends, for a moment. Closing a socket with unread bytes resets it, and the response would be lost.
 pub(super) async fn linger(stream: &mut TcpStream) {
     let mut left = LINGER_BYTES;
     let mut scratch = [0; 4096];
@@ -33,25 +35,25 @@ pub(super) async fn linger(stream: &mut TcpStream) {
             }
         }
     };
-    let _ = tokio::time::timeout(LINGER, drain).await;
+    let _ = tokio::time::timeout(LINGER_TIMEOUT, drain).await;
 }
 
-/// Writes the envelope for bytes that never became a request, and ends the connection.
-pub(super) async fn answer_early(guard: &mut ClientSocket, entry: &Entry, settings: Settings, refusal: Refusal) {
-    let (method, uri) = request_line(guard.held());
+/// Sends the error response for bytes that never became a request, and ends the connection.
+pub(super) async fn answer_early(socket: &mut ClientSocket, entry: &Entry, settings: Settings, refusal: Refusal) {
+    let (method, uri) = request_line(socket.held());
     let early = Early { failure: Failure::because(refusal.kind, refusal.rule), method, uri, wanted: ClientPreferences::default() };
     let response = entry.client.gateway.answer_early(&entry.client.peer, early);
     let bytes = to_bytes(response).await;
     let write = async {
-        guard.stream.write_all(&bytes).await?;
-        guard.stream.shutdown().await
+        socket.stream.write_all(&bytes).await?;
+        socket.stream.shutdown().await
     };
     if matches!(tokio::time::timeout(settings.write_timeout, write).await, Ok(Ok(()))) {
-        linger(&mut guard.stream).await;
+        linger(&mut socket.stream).await;
     }
 }
 
-/// Method and target of a broken head, as far as they can be shown.
+/// Returns the method and target of an invalid head, as far as they are valid.
 fn request_line(head: &[u8]) -> (Method, Uri) {
     let line = skip_empty_lines(head).split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let mut parts = line.split(|b| *b == b' ');
@@ -61,7 +63,7 @@ fn request_line(head: &[u8]) -> (Method, Uri) {
     (method.unwrap_or_else(unknown), target.unwrap_or_else(|| Uri::from_static("/")))
 }
 
-/// An answer as HTTP/1.1 bytes. Its body is ready: nothing here waits for an upstream.
+/// Serializes a response as HTTP/1.1. Its body must be available; nothing here waits for an upstream.
 async fn to_bytes(response: Response<Body>) -> Vec<u8> {
     let (parts, mut body) = response.into_parts();
     let phrase = parts.status.canonical_reason().unwrap_or_default();

@@ -1,6 +1,7 @@
-//! The stream of requests on one HTTP/1 connection as a state machine: which bytes may pass to the parser behind it.
+//! The stream of requests on one HTTP/1 connection as a state machine that tells which bytes may be passed to the parser behind it.
 //!
-//! Heads pass whole and validated, bodies as far as their framing reaches, nothing passes after a refusal. Pure.
+//! Heads are passed whole and validated, bodies as far as their framing reaches, and nothing is passed after a refusal. Pure; knows nothing
+//! of sockets.
 
 use super::chunks::Chunks;
 use super::head::{self, Framing, Limits, Refusal};
@@ -13,23 +14,23 @@ enum Phase {
     Chunked(Chunks),
 }
 
-/// What may be done with the bytes at hand.
+/// The result of an inspection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// So many bytes from the front may pass. `head` says that they are a whole head.
+    /// Bytes from the front of the input may be passed.
     Pass {
         /// Number of bytes, at least 1.
         bytes: usize,
-        /// These bytes begin a request.
+        /// True if these bytes are a whole request head.
         head: bool,
     },
-    /// The bytes are an incomplete head: ask again when there are more.
+    /// The input is an incomplete head; inspect it again with more bytes.
     NeedMore,
-    /// The connection must end after the answers that are due.
+    /// The connection must end once the earlier requests are answered.
     Refuse(Refusal),
 }
 
-/// Watches one connection.
+/// The framing state of one connection.
 #[derive(Debug)]
 pub(super) struct RequestFramer {
     phase: Phase,
@@ -39,17 +40,17 @@ pub(super) struct RequestFramer {
 }
 
 impl RequestFramer {
-    /// Before the first byte.
+    /// Creates the state before the first byte.
     pub(super) const fn new(limits: Limits) -> Self {
         Self { phase: Phase::Head, limits, searched: 0 }
     }
 
-    /// Between two requests: nothing of a next one has passed.
+    /// Returns true between two requests: nothing of the next one was passed.
     pub(super) const fn at_head(&self) -> bool {
         matches!(self.phase, Phase::Head)
     }
 
-    /// Looks at the bytes that come next. After `NeedMore` the next input begins with the same bytes.
+    /// Inspects the next bytes. After [`Step::NeedMore`], the next input must start with the same bytes.
     pub(super) fn inspect(&mut self, input: &[u8]) -> Step {
         if input.is_empty() {
             return Step::NeedMore;
@@ -95,7 +96,8 @@ impl RequestFramer {
         }
     }
 
-    /// Where the empty line ends. A bare LF ends lines too here, so that a head made with them is seen, and refused.
+    /// Returns the end of the empty line that ends the head. A bare LF counts as a line end here, so that a head with bare LFs is seen as a
+    /// whole and refused.
     fn end_of_head(&mut self, input: &[u8]) -> Option<usize> {
         let content = input.len() - head::skip_empty_lines(input).len();
         let mut at = self.searched.saturating_sub(3).max(content);
@@ -111,9 +113,10 @@ impl RequestFramer {
         None
     }
 
+    /// Refuses an incomplete head that can no longer become a valid one.
     fn incomplete(&self, input: &[u8]) -> Step {
         let content = head::skip_empty_lines(input);
-        // What cannot become a request is refused at once: nobody waits for the end of a TLS hello.
+        // Input that cannot become a request is refused at once, instead of waiting for the end of, say, a TLS hello.
         if content.first().is_some_and(|b| !head::is_token(*b) && !b"\r\n".starts_with(content)) {
             return Step::Refuse(Refusal::bad(if content[0] == 0x16 { "a TLS hello on a plain port" } else { "not an HTTP request" }));
         }
@@ -128,6 +131,7 @@ impl RequestFramer {
         Step::NeedMore
     }
 
+    /// Returns the refusal of a head that is too large: 414 if its first line is too long, else 431.
     fn too_large(&self, head: &[u8]) -> Refusal {
         let line = head::skip_empty_lines(head).split(|b| *b == b'\n').next().unwrap_or_default();
         let long_line = line.len() > self.limits.target.min(self.limits.head.saturating_sub(64));
@@ -144,14 +148,14 @@ mod tests {
 
     const LIMITS: Limits = Limits { head: 1024, target: 512, fields: 10 };
 
-    /// Feeds `input` in pieces of `size` bytes; returns what passed and the refusal, if any.
+    /// Feeds `input` in pieces of `size` bytes. Returns what was passed, and the refusal if any.
     fn feed(input: &[u8], size: usize) -> (Vec<u8>, Option<Kind>) {
-        let mut gate = RequestFramer::new(LIMITS);
+        let mut framer = RequestFramer::new(LIMITS);
         let (mut passed, mut held) = (Vec::new(), Vec::new());
         for piece in input.chunks(size.max(1)) {
             held.extend_from_slice(piece);
             loop {
-                match gate.inspect(&held) {
+                match framer.inspect(&held) {
                     Step::Pass { bytes, .. } => passed.extend(held.drain(..bytes)),
                     Step::NeedMore => break,
                     Step::Refuse(refusal) => return (passed, Some(refusal.kind)),
@@ -179,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_kept_before_the_end_is_seen() {
+    fn an_incomplete_head_is_bounded() {
         assert_eq!(feed(&[b"GET /".to_vec(), vec![b'a'; 600]].concat(), 50).1, Some(Kind::UriTooLong));
         assert_eq!(feed(&[b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'a'; 2000]].concat(), 50).1, Some(Kind::HeadersTooLarge));
         assert_eq!(feed(b"\x16\x03\x01\x02\x00", 1).1, Some(Kind::BadRequest));

@@ -1,24 +1,25 @@
-//! One request head, strictly by RFC 9112: what is accepted here means one thing only, to us, to hyper and to any upstream.
+//! Strict validation of a request head by RFC 9112: a head that is accepted here means the same to the gateway, to hyper and to any
+//! upstream.
 //!
-//! Bytes in, framing or a refusal out. Semantic rules (host names, methods, routes) are the gateway's.
+//! Pure: takes bytes, returns the framing or a refusal. Semantic rules (host names, methods, routes) are the gateway's.
 
 use crate::failure::Kind;
 
-/// How the body after a head is framed (RFC 9112 6.3).
+/// The framing of the body that follows a head (RFC 9112 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// So many bytes; 0 for no body.
+    /// A number of bytes; 0 for no body.
     Length(u64),
-    /// Chunked coding.
+    /// The chunked transfer coding.
     Chunked,
 }
 
-/// Why a head is refused.
+/// The reason why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The row of the catalogue.
+    /// The kind of failure.
     pub kind: Kind,
-    /// The rule, for the log.
+    /// The violated rule, for the log.
     pub rule: &'static str,
 }
 
@@ -28,21 +29,21 @@ impl Refusal {
     }
 }
 
-/// Bounds of a head.
+/// Limits of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the whole head.
+    /// Maximum bytes of the whole head.
     pub head: usize,
-    /// Bytes of the request target.
+    /// Maximum bytes of the request target.
     pub target: usize,
-    /// Header lines.
+    /// Maximum number of header lines.
     pub fields: usize,
 }
 
-/// Validates a complete head: everything up to and with the empty line. Leading empty lines are allowed (RFC 9112 2.2).
+/// Validates a complete head, up to and including the empty line. Leading empty lines are allowed (RFC 9112 2.2).
 ///
 /// # Errors
-/// The first rule that is broken.
+/// Returns the first rule that is violated.
 pub fn validate(head: &[u8], limits: Limits) -> Result<Framing, Refusal> {
     let mut rest = skip_empty_lines(head);
     let line = take_line(&mut rest)?;
@@ -58,12 +59,12 @@ pub fn validate(head: &[u8], limits: Limits) -> Result<Framing, Refusal> {
         if count > limits.fields {
             return Err(Refusal { kind: Kind::HeadersTooLarge, rule: "too many header lines" });
         }
-        fields.note(line)?;
+        fields.add_line(line)?;
     }
     fields.framing(version)
 }
 
-/// Without leading CRLFs.
+/// Returns the head without leading CRLFs.
 pub(super) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
     while let Some(rest) = head.strip_prefix(b"\r\n") {
         head = rest;
@@ -71,7 +72,7 @@ pub(super) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
     head
 }
 
-/// A line without its CRLF. A bare LF is a refusal; a bare CR is none of the bytes that a line may have.
+/// Takes a line and removes its CRLF. A bare LF is refused here; a bare CR is refused later, as no line may contain one.
 fn take_line<'h>(rest: &mut &'h [u8]) -> Result<&'h [u8], Refusal> {
     let end = memchr::memchr(b'\n', rest).ok_or(Refusal::bad("no end of line"))?;
     let line = rest[..end].strip_suffix(b"\r").ok_or(Refusal::bad("bare CR or LF"))?;
@@ -85,11 +86,11 @@ enum Version {
     Http11,
 }
 
-/// `METHOD SP target SP HTTP/1.x`, single spaces (RFC 9112 3).
+/// Parses `METHOD SP target SP HTTP/1.x` with single spaces (RFC 9112 3).
 fn request_line(line: &[u8], limits: Limits) -> Result<Version, Refusal> {
-    let three = memchr::memchr(b' ', line).zip(memchr::memrchr(b' ', line)).filter(|(first, last)| first < last);
-    let (first, last) = three.ok_or(Refusal::bad("the request line has not three parts"))?;
-    // More blanks would stand in the target, where none may be.
+    let spaces = memchr::memchr(b' ', line).zip(memchr::memrchr(b' ', line)).filter(|(first, last)| first < last);
+    let (first, last) = spaces.ok_or(Refusal::bad("the request line has not three parts"))?;
+    // Additional spaces would be part of the target, which may not contain any.
     let (method, target, version) = (&line[..first], &line[first + 1..last], &line[last + 1..]);
     if method.is_empty() || !method.iter().all(|b| is_token(*b)) {
         return Err(Refusal::bad("the method is no token"));
@@ -108,7 +109,7 @@ fn request_line(line: &[u8], limits: Limits) -> Result<Version, Refusal> {
     }
 }
 
-/// One of the four forms (RFC 9112 3.2), in visible ASCII or UTF-8, without a fragment.
+/// Accepts the four forms (RFC 9112 3.2), in visible ASCII or UTF-8, without a fragment.
 fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
     if target[..1] == *b"/" && target.iter().all(|b| is(*b, PLAIN)) {
         return Ok(());
@@ -130,7 +131,7 @@ fn absolute(target: &[u8]) -> bool {
         .any(|scheme| target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme.as_bytes()))
 }
 
-/// The header lines that decide about framing.
+/// The header lines that determine the framing.
 #[derive(Default)]
 struct Fields {
     length: Option<u64>,
@@ -140,12 +141,12 @@ struct Fields {
 }
 
 impl Fields {
-    fn note(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        // A blank before the colon, a folded line and an empty name all fail here.
+    fn add_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        // A space before the colon, a folded line and an empty name all fail here.
         let colon = line.iter().position(|b| !is_token(*b)).filter(|at| *at > 0 && line[*at] == b':');
         let colon = colon.ok_or(Refusal::bad("a header line without a colon, or its name is no token"))?;
         let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
-        // Without a branch for each byte, so that it runs over many at a time.
+        // Free of branches, so that it is vectorized.
         if value.iter().fold(false, |bad, b| bad | ((*b < b' ') & (*b != b'\t')) | (*b == 0x7f)) {
             return Err(Refusal::bad("a control character in a header value"));
         }
@@ -163,7 +164,7 @@ impl Fields {
         Ok(())
     }
 
-    /// Digits only, once (RFC 9112 6.3 allows equal repetitions to be refused).
+    /// Accepts digits, once. (RFC 9112 6.3 allows to refuse repetitions of the same value.)
     fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
         if self.length.is_some() {
             return Err(Refusal::bad("more than one Content-Length"));
@@ -174,7 +175,7 @@ impl Fields {
         Ok(())
     }
 
-    /// Exactly `chunked`, once. Another coding is well-formed but not for us.
+    /// Accepts exactly `chunked`, once. Other codings are well-formed but not supported.
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Refusal> {
         if self.chunked || self.unsupported {
             return Err(Refusal::bad("more than one Transfer-Encoding"));
@@ -212,14 +213,14 @@ impl Fields {
     }
 }
 
-/// RFC 9110 5.6.2.
+/// Returns true for a byte of a token (RFC 9110 5.6.2).
 pub(super) const fn is_token(byte: u8) -> bool {
     is(byte, TOKEN)
 }
 
-/// May stand in a token.
+/// The byte may occur in a token.
 const TOKEN: u8 = 1;
-/// May stand in a path or query, whatever stands around it (RFC 3986 3.3 and 3.4).
+/// The byte may occur anywhere in a path or query (RFC 3986 3.3 and 3.4).
 const PLAIN: u8 = 2;
 
 const fn is(byte: u8, class: u8) -> bool {
@@ -246,7 +247,7 @@ static CLASSES: [u8; 256] = {
     classes
 };
 
-/// Without spaces and tabs around.
+/// Removes leading and trailing spaces and tabs.
 fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn every_smuggling_trick_is_refused() {
+    fn request_smuggling_is_refused() {
         for lines in [
             "Content-Length: 1\r\nTransfer-Encoding: chunked",
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_and_codings_have_their_own_rows() {
+    fn limits_and_codings_have_their_own_kinds() {
         assert_eq!(of(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(17_000))), Err(Kind::UriTooLong));
         assert_eq!(of(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(100))), Err(Kind::HeadersTooLarge));
         assert_eq!(of("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"), Err(Kind::CodingNotSupported));
@@ -354,7 +355,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_judged(head in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+        fn any_bytes_are_handled(head in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
             let _ = validate(&head, LIMITS);
         }
     }

@@ -1,4 +1,6 @@
-//! Listening sockets: one per core and address (`SO_REUSEPORT`), and the accept loop with its back-off.
+//! Listening sockets, one per core and address (`SO_REUSEPORT`), and the accept loop with its back-off.
+//!
+//! Knows nothing of HTTP.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,19 +20,19 @@ use crate::limit::inflight::InFlight;
 use crate::upstream::attempt::private::Private;
 use crate::upstream::heads::request::is_trusted;
 
-/// Connections the kernel may queue.
+/// Length of the kernel's accept queue.
 const BACKLOG: i32 = 1024;
-/// Connections over the limit that are still told so with an envelope; beyond them the socket just closes.
+/// Connections above the limit that still get an error response. Connections above both are closed at once.
 pub const SURPLUS: usize = 256;
-/// Longest pause after a failed accept.
+/// The longest pause after a failed accept.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
-/// Binds `count` listeners to one address; port 0 is chosen once and shared.
+/// Binds `count` listeners to one address. With port 0, the system's choice for the first one is used for all.
 ///
 /// # Errors
-/// As the system says; an address in use is found even when its owner shares its port too.
+/// Returns the system's error. An address in use is detected even if its owner uses `SO_REUSEPORT` too.
 pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
-    // Without SO_REUSEPORT a second gateway on the same port fails here instead of taking half of the connections.
+    // Probes without SO_REUSEPORT, so that a second gateway on the same port fails instead of receiving half of the connections.
     drop(socket(address, false)?);
     let mut listeners: Vec<std::net::TcpListener> = Vec::with_capacity(count);
     for _ in 0..count.max(1) {
@@ -50,20 +52,20 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// What all listeners of the process share.
+/// The state that all listeners of the process share.
 #[derive(Clone, Debug)]
 pub struct ListenerSettings {
-    /// Connections open, over all cores, with [`SURPLUS`] on top of the limit.
+    /// Open connections over all cores. Its maximum is `max` plus [`SURPLUS`].
     pub connections: Arc<InFlight>,
-    /// The limit itself.
+    /// Maximum number of connections.
     pub max: usize,
-    /// True when no new request is wanted.
+    /// Becomes true when no new requests are accepted.
     pub closing: watch::Receiver<bool>,
-    /// Held by every connection: when the last one is gone, so is the channel.
+    /// Held by every connection, so that the channel closes with the last one.
     pub alive: mpsc::Sender<Infallible>,
 }
 
-/// Accepts until `closing`, then takes what the kernel still queues and ends.
+/// Accepts connections until `closing`, then those that are still in the kernel's queue, and returns.
 pub async fn accept(listener: std::net::TcpListener, gateway: Arc<Gateway>, shared: ListenerSettings) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut closing = shared.closing.clone();
@@ -78,7 +80,7 @@ pub async fn accept(listener: std::net::TcpListener, gateway: Arc<Gateway>, shar
                 pause = Duration::from_millis(10);
                 start(stream, address, &gateway, &shared);
             }
-            // EMFILE and its kin: the connection stays queued, and to ask again at once would spin.
+            // For errors like EMFILE the connection stays queued, so an immediate retry would spin.
             Err(error) if !is_per_connection(&error) => {
                 tracing::warn!(error = %error, pause_ms = pause.as_millis() as u64, "accept failed, pausing");
                 tokio::time::sleep(pause).await;
@@ -87,7 +89,7 @@ pub async fn accept(listener: std::net::TcpListener, gateway: Arc<Gateway>, shar
             Err(_) => {}
         }
     }
-    // To close a listener resets what is queued: those clients are answered (503 SHUTTING_DOWN) instead.
+    // Closing a listener resets the connections in its queue. They are accepted instead, and answered with 503 SHUTTING_DOWN.
     for _ in 0..BACKLOG {
         let Ok(Ok((stream, address))) = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await else { break };
         start(stream, address, &gateway, &shared);
@@ -95,7 +97,7 @@ pub async fn accept(listener: std::net::TcpListener, gateway: Arc<Gateway>, shar
     Ok(())
 }
 
-/// The peer went away between its SYN and our accept.
+/// Returns true if the error concerns one connection: the peer left before it was accepted.
 fn is_per_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -103,16 +105,17 @@ fn is_per_connection(error: &io::Error) -> bool {
     )
 }
 
+/// Starts serving a connection. Drops it if there are too many.
 fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared: &ListenerSettings) {
     let metrics = &gateway.plan.metrics;
     metrics.accepted.inc();
-    let Some(place) = shared.connections.enter() else { return };
+    let Some(permit) = shared.connections.enter() else { return };
     let surplus = shared.connections.now() > shared.max;
     let _ = stream.set_nodelay(true);
     let client =
         Client { gateway: Arc::clone(gateway), peer: peer(address, gateway), private: Private::default(), surplus, takes: Arc::default() };
     let entry = Entry { client: Arc::new(client) };
-    let held = OpenConnection::new(place, &metrics.connections, shared.alive.clone());
+    let held = OpenConnection::new(permit, &metrics.connections, shared.alive.clone());
     let mut session = Session::new(stream, entry, shared.closing.clone(), held);
     tokio::spawn(async move { session.serve().await });
 }

@@ -1,4 +1,6 @@
-//! The gateway's entry as hyper calls it, counting requests and answers for the guard and the clocks.
+//! hyper's service: calls the gateway, and counts requests and responses for the socket and the clocks.
+//!
+//! Knows nothing of how a request is answered.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,11 +12,11 @@ use http::{Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::connection_state::{Arriving, ConnectionState};
+use super::connection_state::{ConnectionState, RequestBodyGuard};
 use crate::body::{Aborted, Body, Hold};
 use crate::gateway::{Answering, Entry};
 
-/// The gateway's entry, counting requests and answers for the guard.
+/// Calls the gateway and counts requests and responses.
 pub(super) struct ConnectionService {
     pub(super) entry: Entry,
     pub(super) shared: Arc<ConnectionState>,
@@ -23,31 +25,31 @@ pub(super) struct ConnectionService {
 impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     type Response = Response<CountedBody>;
     type Error = std::convert::Infallible;
-    type Future = Counting;
+    type Future = ResponseFuture;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
         self.shared.called(version == Version::HTTP_2);
         let last = !self.entry.client.gateway.lifecycle.is_ready() || self.entry.client.surplus;
-        // A stream of HTTP/2 has its body for itself.
+        // Only HTTP/1 counts its bodies: an HTTP/2 stream's body does not hold up the connection.
         let has_body = version < Version::HTTP_2 && !request.body().is_end_stream();
-        let hold = if has_body { Hold::new(Arriving::new(&self.shared)) } else { Hold::nothing() };
+        let hold = if has_body { Hold::new(RequestBodyGuard::new(&self.shared)) } else { Hold::nothing() };
         let answer = self.entry.answer(request, hold);
-        Counting { answer, version, last, count: Some(Count(Arc::clone(&self.shared))) }
+        ResponseFuture { answer, version, last, count: Some(ResponseGuard(Arc::clone(&self.shared))) }
     }
 }
 
-/// An answer on its way, counted.
-pub(super) struct Counting {
+/// The future of a response.
+pub(super) struct ResponseFuture {
     answer: Answering,
     version: Version,
-    /// The connection ends after it.
+    /// The connection ends after this response.
     last: bool,
-    /// Goes on with the body.
-    count: Option<Count>,
+    /// Passed on to the response's body.
+    count: Option<ResponseGuard>,
 }
 
-impl Future for Counting {
+impl Future for ResponseFuture {
     type Output = Result<Response<CountedBody>, std::convert::Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -59,7 +61,7 @@ impl Future for Counting {
             count.0.set_unwritten(true);
             count.0.set_min_rate(response.body().min_rate());
         }
-        let mut response = response.map(|body| CountedBody { body, close_delimited, stream, handed: false, count });
+        let mut response = response.map(|body| CountedBody { body, close_delimited, stream, is_stalled: false, count });
         if this.last && !stream {
             response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
         }
@@ -67,41 +69,42 @@ impl Future for Counting {
     }
 }
 
-/// One answer under way; counted as finished when it is dropped.
-struct Count(Arc<ConnectionState>);
+/// Counts a response as finished when dropped.
+struct ResponseGuard(Arc<ConnectionState>);
 
-impl Drop for Count {
+impl Drop for ResponseGuard {
     fn drop(&mut self) {
         self.0.finished();
     }
 }
 
+/// A response body that reports its progress to the connection.
 pub(super) struct CountedBody {
     body: Body,
-    /// Only the connection's end shows the client where this body ends.
+    /// The body has no framing; the client recognizes its end by the end of the connection (HTTP/1.0).
     close_delimited: bool,
-    /// One of many on its connection.
+    /// The body belongs to an HTTP/2 stream.
     stream: bool,
-    /// A frame was handed over and the next was not asked for: the client takes nothing.
-    handed: bool,
-    count: Option<Count>,
+    /// A frame was returned and the next one not polled yet: the client is not reading.
+    is_stalled: bool,
+    count: Option<ResponseGuard>,
 }
 
 impl CountedBody {
-    fn set_handed(&mut self, handed: bool) {
+    fn set_stalled(&mut self, is_stalled: bool) {
         if self.stream
-            && self.handed != handed
+            && self.is_stalled != is_stalled
             && let Some(count) = &self.count
         {
-            self.handed = handed;
-            count.0.stalled(handed);
+            self.is_stalled = is_stalled;
+            count.0.stalled(is_stalled);
         }
     }
 }
 
 impl Drop for CountedBody {
     fn drop(&mut self) {
-        self.set_handed(false);
+        self.set_stalled(false);
     }
 }
 
@@ -111,14 +114,14 @@ impl http_body::Body for CountedBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let this = self.get_mut();
-        this.set_handed(false);
+        this.set_stalled(false);
         let frame = Pin::new(&mut this.body).poll_frame(cx);
         if let (false, Poll::Ready(_), Some(count)) = (this.stream, &frame, &this.count) {
             count.0.set_unwritten(true);
         }
-        this.set_handed(matches!(frame, Poll::Ready(Some(Ok(_)))));
+        this.set_stalled(matches!(frame, Poll::Ready(Some(Ok(_)))));
         if let (true, Poll::Ready(Some(Err(_))), Some(count)) = (this.close_delimited, &frame, &this.count) {
-            count.0.must_reset();
+            count.0.set_reset();
         }
         frame
     }

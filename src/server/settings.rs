@@ -1,4 +1,6 @@
-//! Timeouts and bounds of client connections.
+//! Timeouts and limits of client connections.
+//!
+//! Plain data; enforces nothing.
 
 use std::time::Duration;
 
@@ -6,10 +8,10 @@ use super::head::Limits;
 use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET};
 use crate::plan::Listen;
 
-/// How long an HTTP/1 connection is idle before it is parked: busy ones never are.
+/// How long an HTTP/1 connection is idle before it is parked.
 pub(super) const PARK_AFTER: Duration = Duration::from_secs(1);
 
-/// Timeouts and bounds of client connections.
+/// Timeouts and limits of client connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     pub(super) header_timeout: Duration,

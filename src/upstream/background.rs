@@ -1,6 +1,7 @@
-//! Background tasks of backends: resolve names again, renew their endpoints, and probe endpoints. No request waits for them.
+//! Background tasks of backends: re-resolve names, update the endpoints, and probe them. No request waits for these tasks.
 //!
-//! There is one task per backend and one per probed endpoint. The task of an endpoint ends when the endpoint is dropped.
+//! There is one task per backend and one per probed endpoint. The task of an endpoint ends when the endpoint is dropped. Knows nothing of
+//! requests.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -21,20 +22,20 @@ use super::connect::resolve::Resolver;
 use super::heads::origin_form::origin_form;
 use super::upload::Upload;
 
-/// A name that has no answer yet is asked again this soon.
+/// Resolution interval while a name has no address yet.
 const SOON: Duration = Duration::from_secs(1);
-/// The longest wait for a resolver; requests go on with the last good answer meanwhile.
+/// Timeout of a resolution. Requests use the last good addresses meanwhile.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often new endpoints are looked for where nothing is resolved: a backend of addresses never has any.
+/// Interval of looking for new endpoints where nothing is resolved. A backend of address literals never has any.
 const LOOK: Duration = Duration::from_secs(3600);
 
-/// Watches a backend until the task is aborted.
+/// Resolves and probes the endpoints of a backend until the task is aborted. Returns at once if there is nothing to do.
 pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     let named = backend.targets.iter().any(|target| target.literal().is_none());
     if !named && backend.settings.probe.is_none() {
         return;
     }
-    // What was known before a reload stays the last good answer.
+    // The addresses known before a reload stay in use until they are resolved again.
     let mut known = backend.addresses();
     let mut probed: HashSet<Arc<str>> = HashSet::new();
     let mut probes = tokio::task::JoinSet::new();
@@ -50,7 +51,7 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
         while probes.try_join_next().is_some() {}
     };
     loop {
-        // A slow name keeps nobody else's probes waiting.
+        // Before the resolution, so that a slow name does not delay probes.
         probe_new();
         if named && resolve(&backend, &resolver, &mut known).await {
             backend.set_addresses(&known);
@@ -68,7 +69,7 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     }
 }
 
-/// Asks for all names at the same time; what has no answer keeps its last one. True when anything changed.
+/// Resolves all names concurrently. A name that cannot be resolved keeps its addresses. Returns true if any changed.
 async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr>]) -> bool {
     let mut asked = tokio::task::JoinSet::new();
     for (at, target) in backend.targets.iter().enumerate().filter(|(_, target)| target.literal().is_none()) {
@@ -80,7 +81,7 @@ async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr
         let Ok((at, Ok(answer))) = answer else { continue };
         match answer {
             Ok(found) => {
-                // The order of an answer turns with every question; the endpoints do not.
+                // The order of a DNS answer rotates; the order of the endpoints must not.
                 let mut found = found.to_vec();
                 found.sort_unstable();
                 if known[at] != found {
@@ -94,7 +95,7 @@ async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr
     changed
 }
 
-/// Probes an endpoint for as long as somebody has it.
+/// Probes an endpoint until it is dropped.
 async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Connector) {
     let mut judge = Judge::of(endpoint.upgrade().is_none_or(|endpoint| endpoint.health.is_healthy()));
     loop {
@@ -108,12 +109,12 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
             }
         }
         drop(target);
-        // Give or take a tenth: many gateways must not probe in step.
+        // A jitter of a tenth keeps several gateways from probing in step.
         tokio::time::sleep(probe.every.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
     }
 }
 
-/// One probe on a connection of its own: it tells whether new connections are taken too.
+/// Sends one probe, on a connection of its own, so that it also tests whether the endpoint accepts connections.
 async fn ask(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> bool {
     let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::new(Phase::default()) };
     let Ok(mut opened) = connector.call(dial).await else { return false };

@@ -1,4 +1,6 @@
-//! From a complete request to a response head: a first attempt, and what follows it.
+//! Gets the response head for a complete request: a first attempt, and the retries or the hedged attempt that follow it.
+//!
+//! Knows nothing of what becomes of the response.
 
 use crate::context::Trail;
 use crate::failure::Failure;
@@ -9,10 +11,10 @@ use super::attempt::{AttemptOptions, DispatchContext, attempt};
 use super::choose::backend::Backend;
 use super::retry::{follow, hedge};
 
-/// Gets a response head.
+/// Sends the request and returns the response head.
 ///
 /// # Errors
-/// The failure of the last attempt; `trail` says where it was made.
+/// Returns the failure of the last attempt; `trail` records its endpoint.
 pub async fn dispatch(
     backend: &Backend,
     outgoing: &mut OutgoingRequest,
@@ -29,7 +31,7 @@ pub async fn dispatch(
     let first = attempt(backend, outgoing, context, trail, AttemptOptions::default()).await;
     match first {
         Ok(response) if follow::is_final(&response, context) => Ok(response),
-        // On the heap: most requests need one attempt.
+        // Boxed, because most requests need one attempt.
         other => Box::pin(follow::follow(other, backend, outgoing, context, trail)).await,
     }
 }

@@ -1,17 +1,18 @@
-//! Gets a response: from a backend's endpoints, over pooled connections, within the timeouts, or a [`Failure`] that says why not.
+//! Sends a request to one of a backend's endpoints, over pooled connections and within the timeouts, and returns the response or a
+//! [`Failure`].
 //!
-//! Read `dispatch` first. Knows nothing of routes, error formats or logs. Imports point downward in this table:
+//! Start reading at `dispatch`. Knows nothing of routes, error formats or logs. Imports point downward in this table:
 //!
-//! | room | what it does |
+//! | module | what it does |
 //! |---|---|
-//! | `dispatch` | from a request to a response head |
+//! | `dispatch` | gets the response head for a request |
 //! | `retry` | what follows an attempt: a retry (`follow`, `policy`), a hedged attempt (`hedge`), or nothing |
 //! | `attempt` | one attempt: endpoint, connection, `exchange`; the request (`outgoing`, `replay`) and the `response` |
-//! | `background` | resolves names again and probes endpoints |
+//! | `background` | re-resolves names and probes endpoints |
 //! | `choose` | the `backend` and its `endpoint`s, `balance`, `health`, `load`, the retry `budget` |
 //! | `heads` | request and response heads: what is removed, added and mapped |
 //! | `connect` | `connector` (`resolve`, TCP, `tls`), `wire` (the socket), `pool` |
-//! | `upload` | the request body on its way: size limit, timeout, progress |
+//! | `upload` | the request body: size limit, timeout, progress |
 //!
 //! [`Failure`]: crate::failure::Failure
 

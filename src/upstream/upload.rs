@@ -1,7 +1,7 @@
-//! The request body on its way upstream: bounded in size, with a clock for slow clients, telling how far it came.
+//! The request body on its way upstream: enforces the size limit, the timeout and the minimum rate of the client, and reports progress.
 //!
-//! A body that fails ends the exchange with its own [`Failure`]; `classify` finds it behind hyper's error. A body that was read
-//! beforehand is sent from memory, and can be sent again.
+//! A body that fails ends the exchange with its own [`Failure`], which `classify` finds in hyper's error. A body that was read beforehand
+//! is sent from memory and can be sent again. Knows nothing of the upstream.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,17 +18,18 @@ use crate::body::{Hold, UploadProgress, UploadStage};
 use crate::data_rate::{DataRate, MinRate};
 use crate::failure::{Failure, Kind, classify};
 
-/// The body of a request towards the upstream.
+/// The body of an upstream request; `None` is an empty body.
 #[derive(Debug)]
 pub struct Upload(Option<Box<Stream>>);
 
 #[derive(Debug)]
 struct Stream {
-    /// Until all of it was read. Before the body, so that who hears of the body's end finds it gone.
+    /// Held until the body was read completely. Declared before `body` so that it is dropped first: an observer of the body's end then
+    /// finds it gone.
     hold: Hold,
-    /// What was read beforehand.
+    /// The part that was read beforehand.
     before: Option<Bytes>,
-    /// What is still to come from the client.
+    /// The part that still arrives from the client.
     body: Option<Incoming>,
     left: Option<u64>,
     idle: Option<Duration>,
@@ -37,24 +38,24 @@ struct Stream {
     progress: Arc<UploadProgress>,
 }
 
-/// What a body that streams is held to.
+/// The limits of a streamed body.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// The most bytes.
+    /// Maximum bytes.
     pub limit: Option<u64>,
-    /// The longest silence of the client.
+    /// The longest time between two chunks from the client.
     pub idle: Option<Duration>,
-    /// The least rate of the client.
+    /// The minimum rate of the client.
     pub min_rate: MinRate,
 }
 
 impl Upload {
-    /// No body.
+    /// Creates an empty body.
     pub const fn empty() -> Self {
         Self(None)
     }
 
-    /// A body that streams within its bounds. `before` was read of it already, and is within the limit.
+    /// Creates a body that streams within `bounds`. `before` is the part that was read already; it is within the limit.
     pub fn stream(before: Bytes, body: Incoming, hold: Hold, bounds: Bounds) -> (Self, Arc<UploadProgress>) {
         let progress = UploadProgress::new(Instant::now());
         let left = bounds.limit.map(|limit| limit.saturating_sub(before.len() as u64));
@@ -64,7 +65,7 @@ impl Upload {
         (Self(Some(Box::new(stream))), progress)
     }
 
-    /// A body that is there.
+    /// Creates a body from memory.
     pub fn whole(bytes: Bytes) -> (Self, Arc<UploadProgress>) {
         let progress = UploadProgress::new(Instant::now());
         if bytes.is_empty() {
@@ -113,7 +114,7 @@ impl Stream {
         }
     }
 
-    /// Trailers of requests are dropped (few origins read them, and they would pass every rule on headers).
+    /// Checks a frame against the size limit. Trailers are dropped: few origins read them, and they would bypass every rule on headers.
     fn admit(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Failure>> {
         let Some(data) = frame.data_ref() else {
             self.done(0);
@@ -130,7 +131,7 @@ impl Stream {
         Some(Ok(frame))
     }
 
-    /// So many bytes go on their way.
+    /// Records that `size` bytes were handed on.
     fn step(&mut self, size: u64) {
         if self.is_over() {
             self.done(size);
@@ -143,12 +144,13 @@ impl Stream {
         self.before.is_none() && self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
-    /// All of it was read.
+    /// Records that the whole body was read.
     fn done(&mut self, size: u64) {
         self.progress.note(UploadStage::Done, size);
         self.hold = Hold::nothing();
     }
 
+    /// Fails the body if the client is silent for too long or too slow.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         if self.clock.is_none() {
             let now = Instant::now();

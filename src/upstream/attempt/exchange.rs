@@ -1,4 +1,6 @@
-//! One exchange on one connection: send the request, wait for the head, each wait with its own clock.
+//! One exchange on one connection: sends the request and waits for the response head, each wait with its own clock.
+//!
+//! Knows nothing of endpoints or of further attempts.
 
 use std::sync::Arc;
 
@@ -13,34 +15,34 @@ use crate::upstream::connect::pool::Connection;
 use crate::upstream::connect::wire::SocketState;
 use crate::upstream::upload::Upload;
 
-/// How an attempt ended without a response.
+/// Why an exchange ended without a response.
 #[derive(Debug)]
 pub enum ExchangeError {
-    /// Nothing was written and the request is back: it may go elsewhere, whatever its method.
+    /// Nothing was written and the request was put back, so it can be sent elsewhere whatever its method.
     NeverSent,
-    /// The upstream may have seen it.
+    /// The upstream may have received the request.
     Failed(Failure),
 }
 
-/// Clocks of one exchange.
+/// The clocks of one exchange.
 #[derive(Clone, Copy, Debug)]
 pub struct Clocks<'a> {
-    /// The route's.
+    /// The route's timeouts.
     pub timeouts: &'a Timeouts,
-    /// The end of everything, when the route has one.
+    /// The deadline of the request, if it has one.
     pub deadline: Option<Instant>,
     /// When the exchange begins.
     pub begin: Instant,
-    /// The upload, when there is a body.
+    /// The upload's progress, if there is a body.
     pub progress: Option<&'a Arc<UploadProgress>>,
-    /// What is written is kept for another try.
+    /// Whether the request head is recorded as it is written, for another attempt.
     pub replays: bool,
 }
 
-/// Sends and waits for the head.
+/// Sends the request and waits for the response head.
 ///
 /// # Errors
-/// [`ExchangeError`] says whether the request may be sent again as it is; then it is put back.
+/// Returns [`ExchangeError`]. With [`ExchangeError::NeverSent`], the request is put back.
 pub async fn exchange(
     connection: &mut Connection,
     request: &mut Option<Request<Upload>>,
@@ -76,18 +78,19 @@ pub async fn exchange(
     }
 }
 
-/// A lost connection is another row once bytes of the response were there.
+/// Distinguishes a connection lost before the response from one lost within it.
 fn lost(failure: Failure, ended: bool, socket: &SocketState) -> Failure {
     match (failure.kind, socket.any_bytes(ended)) {
         (Kind::ConnectionLost, true) => Failure { kind: Kind::ResponseIncomplete, ..failure },
-        // TLS that ends without a word of farewell, before a byte of an answer.
+        // TLS that ended without close_notify, before the first byte of a response.
         (Kind::ResponseIncomplete, false) => Failure { kind: Kind::ConnectionLost, ..failure },
         _ => failure,
     }
 }
 
 impl Clocks<'_> {
-    /// The response clock begins when the upload last moved: a long upload is no slow response.
+    /// Returns when the response timeout elapses. It starts at the last progress of the upload, so that a long upload does not count as a
+    /// slow response.
     fn response_due(&self, since: Instant) -> Option<Instant> {
         let begin = self.progress.map_or(since, |progress| progress.moved().max(since));
         self.timeouts.response.map(|response| begin + response)
@@ -97,11 +100,11 @@ impl Clocks<'_> {
         [self.response_due(since), self.deadline].into_iter().flatten().min()
     }
 
-    /// What it means that `due` has come.
+    /// Interprets the elapsed `due`.
     fn verdict(&self, since: Instant, due: Instant) -> Verdict {
         let stage = self.progress.map_or(UploadStage::Done, |progress| progress.stage());
         if self.deadline.is_some_and(|deadline| deadline <= due) {
-            // A client that has not sent its body by then has itself to blame.
+            // The client did not send its body in time.
             return Verdict::Elapsed(if stage == UploadStage::WaitsForClient { Kind::RequestTimeout } else { Kind::TotalTimeout });
         }
         if self.response_due(since).is_some_and(|now_due| now_due > due) {
@@ -115,12 +118,12 @@ impl Clocks<'_> {
     }
 }
 
-/// The meaning of an alarm.
+/// The meaning of an elapsed timer.
 enum Verdict {
-    /// A clock elapsed.
+    /// A clock has elapsed.
     Elapsed(Kind),
-    /// The upload moved meanwhile: the clock begins again from there.
+    /// The upload has progressed meanwhile, so the clock restarts from there.
     Moved,
-    /// The upload waits for the client, whose own clock (`body_timeout`) runs.
+    /// The upload waits for the client, which has a clock of its own (`body_timeout`).
     ClientsTurn,
 }

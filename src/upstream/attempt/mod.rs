@@ -1,6 +1,6 @@
-//! One attempt: choose an endpoint, get a connection, exchange the request for a response head.
+//! One attempt: chooses an endpoint, gets a connection, and exchanges the request for a response head.
 //!
-//! Decides nothing about what follows a failed attempt; `retry` does.
+//! Does not decide what follows a failed attempt; `retry` does.
 
 pub mod exchange;
 pub mod outgoing;
@@ -39,7 +39,7 @@ pub struct Upstreams {
     pub core: usize,
 }
 
-/// Everything that the dispatch of one request may use.
+/// The parts of a request's context that its dispatch uses.
 #[derive(Clone, Copy, Debug)]
 pub struct DispatchContext<'a> {
     /// This core's connector.
@@ -65,37 +65,37 @@ pub(super) struct AttemptError {
     pub(super) progress: SendProgress,
     /// The endpoint, once one was chosen.
     pub(super) endpoint: Option<Arc<Endpoint>>,
-    /// The socket that knows what was written, where the request is gone.
+    /// The socket, from which a request that was consumed can be restored.
     pub(super) socket: Option<SocketState>,
 }
 
-/// How far the request of a failed attempt came.
+/// How far a failed attempt got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SendProgress {
     /// No endpoint was chosen.
     NotChosen,
-    /// There was no connection, or a new one closed before anything was written.
+    /// No connection was opened, or a new one closed before anything was written.
     NotConnected,
-    /// An idle connection closed before anything was written.
+    /// A reused connection closed before anything was written.
     NotSent,
-    /// An idle connection turned out to be closed: nothing came back.
+    /// A reused connection closed after writing, without any response.
     Stale,
-    /// The upstream may have processed it.
+    /// The upstream may have processed the request.
     MaybeProcessed,
 }
 
-/// How one attempt differs from the first.
+/// How an attempt differs from a first one.
 #[derive(Debug, Default)]
 pub(super) struct AttemptOptions<'a> {
-    /// The permit of an endpoint that was chosen before.
+    /// The permit of an endpoint that was chosen already.
     pub(super) permit: Option<EndpointPermit>,
-    /// Endpoints that were tried: others are preferred.
+    /// Endpoints that were tried; others are preferred.
     pub(super) tried: &'a [Arc<Endpoint>],
-    /// Uses this endpoint, on a new connection.
+    /// Use this endpoint, on a new connection.
     pub(super) reconnect_to: Option<&'a Arc<Endpoint>>,
-    /// It is not the first attempt.
+    /// This is not the first attempt.
     pub(super) is_retry: bool,
-    /// Takes only a healthy endpoint that was not tried.
+    /// Use only a healthy endpoint that was not tried.
     pub(super) only_good: bool,
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn attempt(
     trail: &mut Trail,
     options: AttemptOptions<'_>,
 ) -> Result<UpstreamResponse, AttemptError> {
-    // The caller knows the time of a first attempt: one reading of the clock less.
+    // The caller of a first attempt knows the time, which saves reading the clock.
     let now = if options.is_retry { Instant::now() } else { context.begin };
     let kept = if options.is_retry { None } else { context.private.take(backend) };
     let mut kept = match kept {
@@ -116,7 +116,7 @@ pub(super) async fn attempt(
     };
     let private = kept.is_some() || outgoing.connection_auth;
     if private {
-        // The connection is part of the request.
+        // The request is bound to its connection.
         outgoing.replay = Replay::Never;
     }
     let permit = match (options.permit, options.reconnect_to.or(kept.as_ref().map(|(endpoint, _)| endpoint))) {
@@ -131,7 +131,7 @@ pub(super) async fn attempt(
         Some((_, connection)) => (connection, now),
         None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), now) {
             Checkout::Ready(connection) => (connection, now),
-            // On the heap: most requests find an idle connection.
+            // Boxed, because most requests find an idle connection.
             other => match Box::pin(connect(&permit.endpoint, context, other)).await {
                 Ok(connection) => (connection, Instant::now()),
                 Err(failure) => return Err(not_connected(failure, permit, now)),
@@ -160,8 +160,7 @@ pub(super) async fn attempt(
     }
 }
 
-/// A connection that was kept for its client, once its task has run. It may have closed meanwhile; the wait ends with the connect
-/// timeout.
+/// Returns a connection that was kept for its client if it is still open, once its task is ready. Waits at most for the connect timeout.
 async fn still_usable(mut kept: (Arc<Endpoint>, Connection), context: DispatchContext<'_>) -> Option<(Arc<Endpoint>, Connection)> {
     let due = [context.timeouts.connect.map(|connect| Instant::now() + connect), context.deadline].into_iter().flatten().min();
     within(due, kept.1.sender.ready()).await?.ok()?;
@@ -172,7 +171,7 @@ fn not_chosen(failure: Failure) -> AttemptError {
     AttemptError { failure, progress: SendProgress::NotChosen, endpoint: None, socket: None }
 }
 
-/// There is no connection. The endpoint is blamed only when it refused one.
+/// Records that there is no connection. The endpoint is blamed only if it refused one.
 fn not_connected(failure: Failure, mut permit: EndpointPermit, begin: Instant) -> AttemptError {
     let now = Instant::now();
     permit.record(AttemptOutcome::Failed(failure.kind), now.saturating_duration_since(begin), now);
@@ -180,7 +179,7 @@ fn not_connected(failure: Failure, mut permit: EndpointPermit, begin: Instant) -
     AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)), socket: None }
 }
 
-/// The exchange failed. A closed idle connection says nothing about the endpoint.
+/// Records a failed exchange. A reused connection that was closed is not held against the endpoint.
 fn exchange_failed(
     error: ExchangeError,
     connection: &Connection,
@@ -191,10 +190,10 @@ fn exchange_failed(
     let (failure, progress) = match error {
         ExchangeError::NeverSent => {
             let failure = Failure::because(Kind::ConnectionLost, "the connection was closed before the request could be sent");
-            // A new connection that closes at once counts as a refused one.
+            // A new connection that closes at once counts as refused.
             (failure, if connection.reused { SendProgress::NotSent } else { SendProgress::NotConnected })
         }
-        // No byte of a response came over a connection that had been idle.
+        // A reused connection closed without a byte of a response.
         ExchangeError::Failed(failure) if connection.reused && failure.kind == Kind::ConnectionLost => (failure, SendProgress::Stale),
         ExchangeError::Failed(failure) => (failure, SendProgress::MaybeProcessed),
     };
@@ -204,7 +203,7 @@ fn exchange_failed(
     AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)), socket: Some(connection.socket.clone()) }
 }
 
-/// An idle connection, a place for a new one, or neither.
+/// Returns an idle connection, a permit for a new one, or neither.
 fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, now: Instant) -> Checkout {
     match reconnect {
         true => endpoint.pool.place(context.slot).map_or(Checkout::Full, Checkout::Open),
@@ -212,7 +211,7 @@ fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, 
     }
 }
 
-/// Opens a connection, or waits for one; all within the connect timeout.
+/// Opens a connection or waits for a returned one, within the connect timeout.
 async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Checkout) -> Result<Connection, Failure> {
     let (now, core) = (Instant::now(), context.upstreams.core);
     let due = [context.timeouts.connect.map(|connect| now + connect), context.deadline].into_iter().flatten().min();
@@ -239,7 +238,7 @@ async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Check
     }
 }
 
-/// The output of `work`, or `None` when `due` comes first.
+/// Returns the output of `work`, or `None` if `due` comes first.
 pub(super) async fn within<F: Future>(due: Option<Instant>, work: F) -> Option<F::Output> {
     match due {
         Some(due) => tokio::time::timeout_at(due, work).await.ok(),

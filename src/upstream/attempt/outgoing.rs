@@ -1,4 +1,6 @@
-//! A request on its way upstream, complete except for what depends on the endpoint.
+//! An upstream request that is complete except for what depends on the endpoint.
+//!
+//! Knows nothing of endpoints.
 
 use std::sync::Arc;
 
@@ -12,22 +14,22 @@ use crate::upstream::upload::Upload;
 /// A request that is complete except for what depends on the endpoint.
 #[derive(Debug)]
 pub struct OutgoingRequest {
-    /// The request, without `Host`. An exchange takes it, and puts it back when nothing of it was sent.
+    /// The request, without `Host`. An exchange takes it, and puts it back if nothing of it was sent.
     pub request: Option<Request<Upload>>,
-    /// `Host` as the client sent it.
+    /// The client's `Host`.
     pub client_host: Option<HeaderValue>,
-    /// Progress of the body.
+    /// The progress of the body.
     pub progress: Option<Arc<UploadProgress>>,
-    /// It carries connection authentication (NTLM, Negotiate).
+    /// The request carries connection authentication (NTLM, Negotiate).
     pub connection_auth: bool,
-    /// Whether it may be sent again, and with which body.
+    /// Whether the request may be sent again, and with which body.
     pub replay: Replay,
-    /// Hash of its affinity key, where the backend balances by one.
+    /// Hash of the affinity key, if the backend balances by one.
     pub key: Option<u64>,
 }
 
 impl OutgoingRequest {
-    /// A copy of a request that was not sent yet. `None` when its body streams.
+    /// Copies a request that was not sent yet. Returns `None` if its body streams.
     pub(in crate::upstream) fn duplicate(&self) -> Option<Box<Self>> {
         let (Some(request), Replay::Whole(body)) = (&self.request, &self.replay) else { return None };
         let target = request.uri().path_and_query().cloned()?;

@@ -1,6 +1,6 @@
-//! Upstream connections that belong to one client connection: NTLM and Negotiate authenticate a connection, not a request.
+//! Upstream connections that belong to one client connection, because NTLM and Negotiate authenticate a connection, not a request.
 //!
-//! It keeps at most one per client, and knows neither requests nor retries.
+//! Knows neither requests nor retries.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -8,15 +8,15 @@ use crate::upstream::choose::backend::Backend;
 use crate::upstream::choose::endpoint::Endpoint;
 use crate::upstream::connect::pool::Connection;
 
-/// Connections that belong to one client connection, because they authenticated it (NTLM, Negotiate). One at a time, and
-/// no longer idle than any other: a place in the pool is not held for nothing. Empty for nearly every client.
+/// The upstream connection that belongs to a client connection because it was authenticated for it (NTLM, Negotiate). At most one, kept for
+/// at most the pool's idle timeout, since it occupies a permit of the pool. Empty for nearly every client.
 #[derive(Debug, Default)]
 pub struct Private(OnceLock<Arc<Mutex<Slot>>>);
 
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Slot {
     kept: Option<(Arc<Endpoint>, Connection)>,
-    /// Counts what was kept, so that a timer knows its own.
+    /// Incremented whenever a connection is kept, so that each timer recognizes its own.
     turn: u64,
 }
 
@@ -25,10 +25,11 @@ fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
 }
 
 impl Private {
+    /// Takes the kept connection if it leads to an endpoint of `backend` and is open.
     pub(in crate::upstream) fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
         let mut slot = lock(self.0.get()?);
         let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
-        // Its task may not have come round yet: whoever takes it waits until it is ready.
+        // The connection's task may not be ready yet; the caller waits for it.
         slot.kept.take_if(|_| ours).filter(|(_, connection)| !connection.sender.is_closed())
     }
 
@@ -36,13 +37,13 @@ impl Private {
         self.0.get().is_none_or(|slot| lock(slot).kept.is_none())
     }
 
-    /// The slot, from now on.
+    /// Returns the slot, creating it first if there is none.
     pub(in crate::upstream) fn slot(&self) -> Arc<Mutex<Slot>> {
         Arc::clone(self.0.get_or_init(Arc::default))
     }
 }
 
-/// Keeps a connection for its client, for as long as any may be idle.
+/// Keeps a connection for its client, for at most the pool's idle timeout.
 pub(in crate::upstream) fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Connection) {
     if connection.socket.is_write_closed() {
         return;

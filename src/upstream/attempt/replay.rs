@@ -1,4 +1,6 @@
-//! A request that is sent again: its head read back from what was written, its body from memory.
+//! Restores a request that is sent again: its head from the bytes that were written, its body from memory.
+//!
+//! Does not decide whether a request is sent again.
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -8,27 +10,27 @@ use http::{Method, Request};
 use crate::upstream::heads::origin_form::origin_form;
 use crate::upstream::upload::Upload;
 
-/// May and can a request be sent again?
+/// Whether a request may and can be sent again.
 #[derive(Clone, Debug, Default)]
 pub enum Replay {
-    /// No: to do it twice is not as good as to do it once, its body streams from the client, or its connection is part of it.
+    /// It may not: it is not idempotent, its body streams from the client, or it is bound to its connection.
     #[default]
     Never,
-    /// Yes, with this body; empty where there is none.
+    /// It may, with this body, which is empty if there is none.
     Whole(Bytes),
 }
 
 impl Replay {
-    /// It may and can.
+    /// Returns true if the request may be sent again.
     pub const fn is_possible(&self) -> bool {
         matches!(self, Self::Whole(_))
     }
 }
 
-/// Header lines of one request; what Lockgate adds included, no request that passed has as many.
+/// Maximum header lines of a request; more than any accepted request has, including those the gateway adds.
 const MAX_LINES: usize = 512;
 
-/// The request once more. `None` when it cannot be had.
+/// Restores the request. Returns `None` if that is impossible.
 pub fn request(head: &[u8], replay: &Replay) -> Option<Request<Upload>> {
     let Replay::Whole(body) = replay else { return None };
     let mut lines = vec![httparse::EMPTY_HEADER; MAX_LINES];
@@ -37,7 +39,7 @@ pub fn request(head: &[u8], replay: &Replay) -> Option<Request<Upload>> {
     let mut headers = HeaderMap::with_capacity(parsed.headers.len());
     for line in parsed.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
-        // How it is framed is decided anew, by the body; that there is none is told as it was.
+        // The body determines the framing anew, except that a `Content-Length` of an empty body is kept as it was.
         let framing = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION].contains(&name);
         if !framing || (name == header::CONTENT_LENGTH && body.is_empty()) {
             headers.append(name, HeaderValue::from_bytes(line.value).ok()?);

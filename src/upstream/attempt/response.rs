@@ -1,4 +1,6 @@
 //! An upstream's response head, and the lease on the connection over which its body still arrives.
+//!
+//! Knows nothing of what becomes of the body.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,20 +14,20 @@ use crate::failure::Kind;
 use crate::upstream::choose::endpoint::{Endpoint, EndpointPermit};
 use crate::upstream::connect::pool::{Connection, Pool};
 
-/// A response head with its connection.
+/// A response head and its connection.
 #[derive(Debug)]
 pub struct UpstreamResponse {
     /// The head, and the body that still arrives.
     pub response: Response<Incoming>,
-    /// When the head came.
+    /// When the head arrived.
     pub at: Instant,
-    /// From the beginning of the exchange until then.
+    /// Time from the start of the exchange to the head.
     pub took: Duration,
     /// Returns the connection to the pool once the body was read to its end.
     pub lease: Lease,
 }
 
-/// Holds a connection and a permit of its endpoint until the response was read.
+/// Holds a connection and a permit of its endpoint until the response is read.
 #[derive(Debug)]
 pub struct Lease {
     connection: Option<Connection>,
@@ -34,17 +36,17 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease. The connection goes back to `private` where there is one, else to the pool.
+    /// Creates a lease. The connection is returned to `private` if given, else to the pool.
     pub(super) const fn new(connection: Connection, permit: EndpointPermit, private: Option<Arc<Mutex<Slot>>>) -> Self {
         Self { connection: Some(connection), permit, private }
     }
 
-    /// The endpoint of the connection.
+    /// Returns the endpoint of the connection.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.permit.endpoint
     }
 
-    /// Returns the connection: the response was read to its end at `now`.
+    /// Returns the connection, since the response was read to its end at `now`.
     pub fn finish(mut self, now: Instant) {
         let Some(connection) = self.connection.take() else { return };
         match &self.private {
@@ -53,24 +55,24 @@ impl Lease {
         }
     }
 
-    /// Lifts the bound on single reads: the client takes what is read of the response.
+    /// Lifts the limit on the size of reads, since the client reads the response.
     pub fn lift_read_bound(&self) {
         if let Some(connection) = &self.connection {
             connection.socket.lift_read_bound();
         }
     }
 
-    /// Records that the response broke off.
+    /// Records that the response was cut off.
     pub fn aborted(self, kind: Kind) {
         self.permit.aborted(kind);
     }
 
-    /// The head of the request as it was written.
+    /// Returns the request head as it was written.
     pub(in crate::upstream) fn request_head(&self) -> Option<Vec<u8>> {
         self.connection.as_ref()?.socket.request_head()
     }
 
-    /// Makes the connection private to one client connection.
+    /// Binds the connection to one client connection.
     pub fn make_private(&mut self, owner: &Private) {
         self.private = Some(owner.slot());
     }

@@ -1,7 +1,7 @@
-//! A backend: the endpoints that serve now, and the choice among them.
+//! A backend: its current endpoints, and the choice among them.
 //!
-//! A name with several addresses is several endpoints; until it is first resolved it is one without an address. `background` keeps
-//! the list up to date; a request reads it once per attempt.
+//! A name with several addresses has several endpoints. Until it is resolved, it has one endpoint without an address. `background` updates
+//! the list, and a request reads it once per attempt. Knows nothing of connections or responses.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use super::settings::BackendSettings;
 use crate::failure::{Failure, Kind};
 use crate::upstream::connect::target::Target;
 
-/// What the `Host` header says upstream.
+/// The `Host` header of upstream requests.
 #[derive(Clone, Debug)]
 pub enum HostHeader {
-    /// The endpoint's own authority.
+    /// The endpoint's authority.
     Upstream,
-    /// What the client sent.
+    /// The client's `Host`.
     Client,
-    /// A literal.
+    /// A fixed value.
     Literal(HeaderValue),
 }
 
@@ -35,67 +35,67 @@ pub enum HostHeader {
 pub struct Backend {
     /// Name in the configuration.
     pub name: Arc<str>,
-    /// Never empty.
+    /// The endpoints as configured, never empty.
     pub targets: Vec<Arc<Target>>,
-    /// `Host` upstream.
+    /// The `Host` of upstream requests.
     pub host_header: HostHeader,
-    /// How it treats its endpoints.
+    /// The settings that apply to all endpoints.
     pub settings: BackendSettings,
-    /// Retries that its requests may still cause.
+    /// The retry budget.
     pub budget: Budget,
-    /// How long answers take, for hedging.
+    /// The latencies of responses, for hedging.
     pub latencies: Latencies,
     members: ArcSwap<Members>,
     turn: AtomicUsize,
 }
 
-/// The endpoints that serve now.
+/// The current endpoints.
 #[derive(Debug)]
 struct Members {
     list: Vec<Member>,
-    /// Turns by weight.
+    /// Round-robin order by weight, as indices.
     schedule: Vec<u16>,
-    /// All have the same weight.
+    /// All endpoints have the same weight.
     even: bool,
     mean_weight: f64,
 }
 
-/// An endpoint in its backend.
+/// An endpoint and its configured role.
 #[derive(Clone, Debug)]
 struct Member {
     endpoint: Arc<Endpoint>,
     weight: u32,
     drains: bool,
-    /// Stands for it when keys are hashed.
+    /// Identifies the endpoint in rendezvous hashing.
     seed: u64,
 }
 
 /// What a choice depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct EndpointQuery<'a> {
-    /// Now.
+    /// The current time.
     pub now: Instant,
-    /// Hash of the request's key, where the backend balances by one.
+    /// Hash of the request's key, if the backend balances by one.
     pub key: Option<u64>,
-    /// Endpoints that were tried already: others first.
+    /// Endpoints that were tried already; others are preferred.
     pub tried: &'a [Arc<Endpoint>],
-    /// Only one that was not tried and is well.
+    /// Accept only a healthy endpoint that was not tried.
     pub only_good: bool,
 }
 
-/// How choosy a choice is; the next only where the one before finds nothing.
+/// How strict a choice is. A tier is used only if the one before finds no endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tier {
-    /// Healthy, answering of late, not tried.
+    /// Healthy, not ejected, not tried.
     Good,
-    /// Perhaps one that did not answer of late: better than nothing.
+    /// Also ejected endpoints.
     Ejected,
-    /// Perhaps one that was tried.
+    /// Also endpoints that were tried.
     Again,
 }
 
 impl Backend {
-    /// A backend with an endpoint per target; those of `before` that are the same are taken over with all their state.
+    /// Creates a backend. Endpoints of `before` that are unchanged are kept with all their state.
     pub fn new(
         name: Arc<str>,
         targets: Vec<Arc<Target>>,
@@ -118,7 +118,7 @@ impl Backend {
         backend
     }
 
-    /// The addresses of each target that are known, in order.
+    /// Returns the known addresses of each target, in the order of the targets.
     pub fn addresses(&self) -> Vec<Vec<IpAddr>> {
         self.addresses_in(&self.endpoints())
     }
@@ -131,11 +131,12 @@ impl Backend {
         self.targets.iter().map(|target| of(target)).collect()
     }
 
-    /// New addresses of each target, as resolved; none for those that are not known yet. Endpoints that stay keep their state.
+    /// Sets the addresses of each target, empty for an unresolved name. Endpoints that stay keep their state.
     pub fn set_addresses(&self, addresses: &[Vec<IpAddr>]) {
         self.renew(addresses, &self.endpoints());
     }
 
+    /// Replaces the endpoints, and keeps the unchanged ones of `old`.
     fn renew(&self, addresses: &[Vec<IpAddr>], old: &[Arc<Endpoint>]) {
         let mut list = Vec::new();
         for (target, addresses) in self.targets.iter().zip(addresses) {
@@ -152,7 +153,7 @@ impl Backend {
             }));
         }
         if self.settings.probe.is_none() {
-            // Nobody would ever find it well again.
+            // Without probes, an unhealthy endpoint would never become healthy again.
             list.iter()
                 .filter(|member| !member.endpoint.health.is_healthy())
                 .for_each(|member| member.endpoint.health.set(true, Instant::now()));
@@ -160,17 +161,17 @@ impl Backend {
         self.members.store(Arc::new(Members::new(list)));
     }
 
-    /// The endpoints that serve now.
+    /// Returns the current endpoints.
     pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.members.load().list.iter().map(|member| Arc::clone(&member.endpoint)).collect()
     }
 
-    /// How many endpoints take new requests.
+    /// Returns the number of endpoints that accept new requests.
     pub fn serving(&self) -> usize {
         self.members.load().list.iter().filter(|member| !member.drains).count()
     }
 
-    /// What `Host` an endpoint gets, given what the client sent.
+    /// Returns the `Host` for an endpoint, given the client's.
     pub fn host_for<'a>(&'a self, endpoint: &'a Endpoint, client: Option<&'a HeaderValue>) -> &'a HeaderValue {
         match (&self.host_header, client) {
             (HostHeader::Literal(value), _) => value,
@@ -179,10 +180,10 @@ impl Backend {
         }
     }
 
-    /// Chooses an endpoint and enters it.
+    /// Chooses an endpoint and takes a permit of it.
     ///
     /// # Errors
-    /// [`Kind::NoEndpoint`] when all are unhealthy, drained or behind an open breaker.
+    /// Returns [`Kind::NoEndpoint`] if all are unhealthy, drained or behind an open breaker.
     pub fn choose(&self, query: EndpointQuery<'_>) -> Result<EndpointPermit, Failure> {
         let members = self.members.load();
         if let [only] = members.list.as_slice() {
@@ -191,7 +192,7 @@ impl Backend {
             return entered.ok_or_else(|| members.unavailable(query.now));
         }
         let panics = members.panics(self.settings.panic_below);
-        // What one core saw may be gone when it enters: then the choice is made again.
+        // Another core may take the last trial of a breaker in the meantime; then the choice is repeated.
         for _ in 0..members.list.len() + 1 {
             let tiers = if query.only_good { &[Tier::Good][..] } else { &[Tier::Good, Tier::Ejected, Tier::Again] };
             let chosen = tiers.iter().copied().find_map(|tier| self.pick(&members, tier, panics, query));
@@ -207,8 +208,8 @@ impl Backend {
         let (list, now) = (&members.list, query.now);
         let usable = |at: usize| list.get(at).is_some_and(|member| member.is_usable(tier, panics, query));
         let share = |at: usize| list[at].endpoint.health.share(self.settings.slow_start, now);
-        // Where a cost cannot say that an endpoint is only coming back, chance does; a key's chance is always the same, so that it
-        // moves back once.
+        // During a slow start, where the cost does not reflect it, an endpoint is skipped at random. For a key the random number is always
+        // the same, so that its requests move back only once.
         let chance = |at: usize| query.key.map_or_else(fastrand::f64, |key| balance::fraction(key, list[at].seed));
         let warm = |at: usize| share(at) >= 1.0 || chance(at) < share(at);
         match (&self.settings.balance, query.key) {
@@ -238,6 +239,7 @@ impl Backend {
 }
 
 impl Member {
+    /// Returns true if the endpoint may be chosen in this tier.
     fn is_usable(&self, tier: Tier, panics: bool, query: EndpointQuery<'_>) -> bool {
         let endpoint = &self.endpoint;
         !self.drains
@@ -256,7 +258,7 @@ impl Members {
         Self { schedule: balance::schedule(&weights), list, even, mean_weight: mean_weight.max(1.0) }
     }
 
-    /// Some are healthy, but so few that they would fall next.
+    /// Returns true in panic mode: so few endpoints are healthy that they would be overloaded. Never true if none is.
     fn panics(&self, below: u32) -> bool {
         if below == 0 {
             return false;
@@ -266,7 +268,7 @@ impl Members {
         healthy > 0 && healthy * 100 < all * below as usize
     }
 
-    /// Nobody may be asked; with the time until a breaker tries again.
+    /// Returns the failure if no endpoint can be used, with the shortest time until a breaker admits a trial.
     fn unavailable(&self, now: Instant) -> Failure {
         let breakers = self.list.iter().filter_map(|member| member.endpoint.breaker.as_ref());
         let wait = breakers.map(|breaker| breaker.wait(now)).filter(|wait| !wait.is_zero()).min();

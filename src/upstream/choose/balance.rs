@@ -1,34 +1,34 @@
-//! Which endpoint: pure choices among numbered ones. Who asks says which are usable and what each costs.
+//! Load balancing algorithms, as pure choices among indices. The caller supplies which indices are usable and what each costs.
 //!
-//! It knows neither endpoints nor time; chance comes from outside.
+//! Knows neither endpoints nor time; random numbers are arguments.
 
 use http::HeaderName;
 
-/// How a backend chooses.
+/// The load balancing algorithm of a backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
-    /// The cheaper of two that chance names (power of two choices).
+    /// The cheaper of two random endpoints (power of two choices).
     #[default]
     LeastRequests,
-    /// One after another, by weight.
+    /// Weighted round robin.
     RoundRobin,
-    /// The same for the same key (rendezvous hashing).
+    /// The same endpoint for the same key (rendezvous hashing).
     Hash(HashKey),
 }
 
-/// What a hash is made of.
+/// The key of a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HashKey {
     /// The client's address.
     ClientIp,
-    /// A request header's value; requests without it share one.
+    /// The value of a request header; requests without it share one key.
     Header(HeaderName),
 }
 
-/// How often chance is asked for a usable one before all are looked at.
+/// Number of random draws before all usable indices are enumerated.
 const DRAWS: usize = 4;
 
-/// The cheaper of two usable ones out of `count`; the only one where there is just one. `draw(n)` gives a number below `n`.
+/// Returns the cheaper of two random usable indices below `count`, or the only one. `draw(n)` returns a random number below `n`.
 pub fn cheaper_of_two(
     count: usize,
     usable: impl Fn(usize) -> bool,
@@ -40,7 +40,7 @@ pub fn cheaper_of_two(
     Some(if cost(second) < cost(first) { second } else { first })
 }
 
-/// One usable of `count` by chance, in proportion to its odds. `chance` is in 0..1.
+/// Returns a random usable index below `count`, with probability proportional to its odds. `chance` is in 0..1.
 pub fn by_odds(count: usize, usable: impl Fn(usize) -> bool, odds: impl Fn(usize) -> f64, chance: f64) -> Option<usize> {
     let all: f64 = (0..count).filter(|at| usable(*at)).map(&odds).sum();
     let (mut left, mut last) = (all * chance, None);
@@ -54,36 +54,37 @@ pub fn by_odds(count: usize, usable: impl Fn(usize) -> bool, odds: impl Fn(usize
     last
 }
 
-/// A number in 0..1 that is always the same for a key and an endpoint.
+/// Returns a number in 0..1 that is always the same for a key and an endpoint.
 pub fn fraction(key: u64, seed: u64) -> f64 {
     (mix(mix(key) ^ seed) >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// One usable of `count`, by chance.
+/// Returns a random usable index below `count`.
 fn any(count: usize, usable: impl Fn(usize) -> bool, draw: &mut impl FnMut(usize) -> usize) -> Option<usize> {
     if count == 0 {
         return None;
     }
     let drawn = (0..DRAWS).map(|_| draw(count)).find(|at| usable(*at));
-    // Few are usable: all get the same chance, which the neighbour of many unusable ones would not leave them.
+    // Few are usable. Enumerating them gives each the same chance; taking the next usable index would favour one after a run of unusable
+    // ones.
     drawn.or_else(|| {
         let all = (0..count).filter(|at| usable(*at)).count();
         (all > 0).then(|| (0..count).filter(|at| usable(*at)).nth(draw(all)))?
     })
 }
 
-/// The next usable one of a schedule; `turn` gives the next number, for ever. An unusable one's turn goes to nobody: its
-/// neighbour must not carry both.
+/// Returns the next usable index of a schedule. `turn` returns consecutive numbers. The turn of an unusable index is skipped rather than
+/// given to its neighbour, which would then get twice its share.
 pub fn in_turn(schedule: &[u16], usable: impl Fn(usize) -> bool, mut turn: impl FnMut() -> usize) -> Option<usize> {
     let from = (0..schedule.len()).map(|_| usize::from(schedule[turn() % schedule.len()])).find(|at| usable(*at));
-    // Other cores take turns too: what this one did not see may still be usable.
+    // Other cores advance `turn` concurrently, so the loop may have missed a usable index.
     from.or_else(|| schedule.iter().map(|at| usize::from(*at)).find(|at| usable(*at)))
 }
 
-/// The longest schedule.
+/// Maximum length of a schedule.
 const MAX_SCHEDULE: u32 = 10_000;
 
-/// Turns by weight, spread evenly: 3 and 1 make `A A B A`.
+/// Returns a round-robin order by weight, evenly interleaved: weights 3 and 1 give `A A B A`.
 pub fn schedule(weights: &[u32]) -> Vec<u16> {
     let common = weights.iter().copied().fold(0, gcd).max(1);
     let weights: Vec<i64> = weights.iter().map(|weight| i64::from(weight / common)).collect();
@@ -103,8 +104,8 @@ const fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// The usable one whose mixture with the key weighs most (weighted rendezvous hashing): when one is lost, only its keys move.
-/// `seed` stands for an endpoint and is the same in every process.
+/// Returns the usable index with the highest score for the key (weighted rendezvous hashing). If an endpoint is lost, only its keys move.
+/// `seed` identifies an endpoint and is the same in every process.
 pub fn by_key(
     count: usize,
     key: u64,
@@ -113,19 +114,19 @@ pub fn by_key(
     weight: impl Fn(usize) -> u32,
 ) -> Option<usize> {
     let score = |at: usize| {
-        // In (0, 1): its logarithm is finite and negative.
+        // In (0, 1), so that its logarithm is finite and negative.
         let chance = ((mix(key ^ seed(at)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
         f64::from(weight(at).max(1)) / -chance.ln()
     };
     (0..count).filter(|at| usable(*at)).map(|at| (score(at), at)).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, at)| at)
 }
 
-/// A hash that is the same in every process and version (FNV-1a, <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>).
+/// Hashes bytes; the result is the same in every process and version (FNV-1a, <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>).
 pub fn stable_hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Spreads every bit over all (the finalizer of SplitMix64).
+/// Mixes every bit into all others (the finalizer of SplitMix64).
 const fn mix(mut z: u64) -> u64 {
     z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -201,7 +202,7 @@ mod tests {
             proptest::prop_assert!(fits(by_key(count, seed, |at| usable[at], |at| at as u64, |_| 1)));
         }
 
-        /// Losing one endpoint moves its keys and no other's.
+        /// Losing an endpoint moves its keys and no others.
         #[test]
         fn a_lost_endpoint_moves_only_its_keys(lost in 0usize..5, weights in proptest::collection::vec(1u32..10, 5)) {
             let seed = |at: usize| stable_hash(&[at as u8]);

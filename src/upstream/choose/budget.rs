@@ -1,38 +1,40 @@
-//! The retry budget: keeps retries a share of a backend's traffic.
+//! The retry budget: limits retries to a share of a backend's requests.
+//!
+//! Knows nothing of requests.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// Keeps retries a share of the requests. One per backend, shared by all cores.
+/// Limits retries to a share of the requests. One per backend, shared by all cores.
 #[derive(Debug)]
 pub struct Budget {
-    /// In thousandths.
+    /// In thousandths of a retry.
     tokens: AtomicI64,
     spent: AtomicU64,
 }
 
-/// What one retry takes.
+/// The tokens of one retry.
 const ONE: i64 = 1000;
-/// What may be saved: retries that may come at once after a quiet time.
+/// Maximum tokens: the number of retries at once after a quiet time.
 const MOST: i64 = 10 * ONE;
 
 impl Default for Budget {
-    /// Full: the first failure of a quiet backend may be retried.
+    /// Creates a full budget, so that the first failures of a quiet backend can be retried.
     fn default() -> Self {
         Self { tokens: AtomicI64::new(MOST), spent: AtomicU64::new(0) }
     }
 }
 
 impl Budget {
-    /// A request came: `share` thousandths of a retry are added. A hundredth of that is kept back for what was saved before, so that
-    /// the share holds over every few thousand requests.
+    /// Adds `share` thousandths of a retry for a request, less a hundredth of that. The deduction offsets the initial tokens, so that the
+    /// share holds over every few thousand requests.
     pub fn deposit(&self, share: u32) {
-        // Two cores may pass the bound together by one deposit each: the next one sees it.
+        // Concurrent deposits may exceed the maximum by one deposit per core, which the next deposit sees.
         if self.tokens.load(Ordering::Relaxed) < MOST {
             self.tokens.fetch_add(i64::from(share - share.div_ceil(100)), Ordering::Relaxed);
         }
     }
 
-    /// Takes a retry, if there is one.
+    /// Takes the tokens of a retry. Returns false if there are too few.
     pub fn withdraw(&self) -> bool {
         let paid = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= ONE).then_some(left - ONE)).is_ok();
         if paid {
@@ -41,7 +43,7 @@ impl Budget {
         paid
     }
 
-    /// Retries paid for so far.
+    /// Returns the number of retries so far.
     pub fn spent(&self) -> u64 {
         self.spent.load(Ordering::Relaxed)
     }
@@ -52,7 +54,7 @@ mod tests {
     use super::*;
 
     proptest::proptest! {
-        /// Retries are never more than their share of the requests, and what was saved.
+        /// Retries never exceed their share of the requests plus the initial tokens.
         #[test]
         fn a_budget_is_a_share(steps in proptest::collection::vec(proptest::bool::ANY, 1..2000), share in 0u32..1000) {
             let budget = Budget::default();

@@ -1,7 +1,7 @@
-//! One address of a backend with everything that is known of it: connections, load, health, breakers.
+//! One address of a backend with its state: connections, load, health, breakers.
 //!
-//! Two breakers of one kind: the *ejector* looks at whether it answers at all and only makes others preferred; the
-//! configured *breaker* looks at what it answers and keeps requests away.
+//! There are two breakers. The *ejector* checks whether the endpoint responds at all, and only lowers its preference. The configured
+//! *breaker* checks the responses, and rejects requests. Knows nothing of the choice among endpoints.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,36 +17,36 @@ use crate::failure::Kind;
 use crate::upstream::connect::pool::Pool;
 use crate::upstream::connect::target::Target;
 
-/// Three requests in a row without an answer eject an endpoint, for a second at first.
+/// Three consecutive requests without a response eject an endpoint, for a second at first.
 const EJECTOR: breaker::Settings =
-    breaker::Settings { rule: Rule::Row(3), open_for: Duration::from_secs(1), open_at_most: Duration::from_secs(30), trials: 1 };
-/// What an error counts as latency at least: who fails at once is not fast.
+    breaker::Settings { rule: Rule::Consecutive(3), open_for: Duration::from_secs(1), open_at_most: Duration::from_secs(30), trials: 1 };
+/// Minimum latency that is recorded for an error, so that an endpoint that fails fast does not attract requests.
 const PENALTY: Duration = Duration::from_secs(1);
 
 /// One address of a backend.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// What the configuration says of it.
+    /// The endpoint as configured.
     pub target: Arc<Target>,
-    /// Where it is; `None` until its name is resolved.
+    /// The address; `None` until the name is resolved.
     pub address: Option<IpAddr>,
-    /// For logs and metrics: the URL, and the address of a resolved name.
+    /// The URL, with the address of a resolved name; for logs and metrics.
     pub label: Arc<str>,
     /// Its connections.
     pub pool: Arc<Pool>,
-    /// How busy it is.
+    /// Requests in flight and latency.
     pub load: Load,
-    /// What probes say.
+    /// The result of the probes.
     pub health: Health,
-    /// Does it answer?
+    /// Opens when the endpoint does not respond.
     pub ejector: Breaker,
-    /// Does it answer well?
+    /// Opens when the endpoint responds with errors or not at all.
     pub breaker: Option<Breaker>,
     breaker_settings: Option<breaker::Settings>,
 }
 
 impl Endpoint {
-    /// An endpoint without connections and without a past.
+    /// Creates an endpoint without connections or history.
     pub fn new(target: Arc<Target>, address: Option<IpAddr>, settings: &BackendSettings) -> Self {
         let now = Instant::now();
         let label = match address.filter(|_| target.literal().is_none()) {
@@ -66,8 +66,8 @@ impl Endpoint {
         }
     }
 
-    /// Is it this target at this address, with the same bounds? TLS is compared by the files it was made from: a changed
-    /// certificate needs new connections.
+    /// Returns true if this is the endpoint of `target` at `address` with the same settings, and can be kept on a reload. TLS is compared
+    /// by the contents of its files, because a changed certificate needs new connections.
     pub fn is(&self, target: &Target, address: Option<IpAddr>, settings: &BackendSettings) -> bool {
         let tls = match (&self.target.tls, &target.tls) {
             (None, None) => true,
@@ -80,7 +80,7 @@ impl Endpoint {
             && self.breaker_settings == settings.breaker
     }
 
-    /// Enters for one request; `None` when a breaker lets nobody pass. `ejects`: there are others beside it.
+    /// Admits a request, or returns `None` if the breaker rejects it. `ejects` is false for the only endpoint of a backend.
     pub fn enter(this: &Arc<Self>, now: Instant, ejects: bool) -> Option<EndpointPermit> {
         let breaker = match &this.breaker {
             None => None,
@@ -95,7 +95,7 @@ impl Endpoint {
         Some(EndpointPermit { endpoint: Arc::clone(this), breaker, ejector })
     }
 
-    /// Changes of state are events for operators.
+    /// Logs a change of a breaker's state.
     fn log(&self, which: &'static str, change: breaker::Change) {
         match change {
             None => {}
@@ -105,7 +105,7 @@ impl Endpoint {
         }
     }
 
-    /// After a change to closed it is new again: its share grows slowly.
+    /// Logs a change of a breaker's state. When the breaker closes, the endpoint's slow start begins and its latency is forgotten.
     fn changed(&self, which: &'static str, change: breaker::Change, now: Instant) {
         if change == Some(State::Closed) {
             self.health.returned(now);
@@ -115,28 +115,28 @@ impl Endpoint {
     }
 }
 
-/// How an attempt ended, as far as its endpoint is concerned.
+/// The outcome of an attempt, as far as its endpoint is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
-    /// A response head came, with this status.
+    /// A response head arrived, with this status.
     Answered(u16),
-    /// No valid answer came.
+    /// No valid response arrived.
     Failed(Kind),
 }
 
 impl AttemptOutcome {
-    /// Did it answer at all?
+    /// Returns the outcome for the ejector: good if there was any response.
     const fn reached(self) -> Outcome {
         match self {
             Self::Answered(_) => Outcome::Good,
-            // A deadline may be as short as a client likes.
+            // A client can set a deadline as short as it likes.
             Self::Failed(Kind::TotalTimeout | Kind::UploadTimeout) => Outcome::Void,
             Self::Failed(kind) if kind.row().blames_backend => Outcome::Bad,
             Self::Failed(_) => Outcome::Void,
         }
     }
 
-    /// Did it answer well? Client errors are no fault of its.
+    /// Returns the outcome for the breaker: good if there was a response other than a server error.
     fn worked(self) -> Outcome {
         match self {
             Self::Answered(status) => match Kind::of_upstream_status(status) {
@@ -150,18 +150,18 @@ impl AttemptOutcome {
     }
 }
 
-/// One request at an endpoint, from the choice until its answer was read. Dropped without an end it has no weight.
+/// The permit of one request at an endpoint, held until its response was read. Dropping it without recording an outcome counts as void.
 #[derive(Debug)]
 pub struct EndpointPermit {
-    /// Where.
+    /// The endpoint.
     pub endpoint: Arc<Endpoint>,
     breaker: Option<BreakerPermit>,
-    /// Present where there are others to choose: else nobody asks how busy this one is.
+    /// `None` for the only endpoint of a backend, whose load is not recorded either.
     ejector: Option<BreakerPermit>,
 }
 
 impl EndpointPermit {
-    /// The attempt ended after `took`.
+    /// Records the outcome of the attempt and how long it took.
     pub fn record(&mut self, how: AttemptOutcome, took: Duration, now: Instant) {
         let endpoint = &self.endpoint;
         let worked = how.worked();
@@ -169,7 +169,7 @@ impl EndpointPermit {
             match (how, worked) {
                 (AttemptOutcome::Answered(_), Outcome::Bad) => endpoint.load.record(took.max(PENALTY), now),
                 (AttemptOutcome::Answered(_), _) | (AttemptOutcome::Failed(Kind::ResponseTimeout), _) => endpoint.load.record(took, now),
-                // Who does not answer is ejected, and must be as good as any when it is tried again.
+                // An endpoint that does not respond is ejected; its latency must not count against it when it is tried again.
                 (AttemptOutcome::Failed(_), _) => {}
             }
             endpoint.changed("ejector", endpoint.ejector.record(ticket, how.reached(), now), now);
@@ -179,10 +179,10 @@ impl EndpointPermit {
         }
     }
 
-    /// What had begun well broke off.
+    /// Records that a response was cut off after its head.
     pub fn aborted(&self, kind: Kind) {
         if let Some(breaker) = self.endpoint.breaker.as_ref().filter(|_| kind.row().blames_backend && kind != Kind::TotalTimeout) {
-            self.endpoint.log("breaker", breaker.blame(Instant::now()));
+            self.endpoint.log("breaker", breaker.record_late_failure(Instant::now()));
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Is an endpoint well: what probes say of it, and how it comes back slowly when it was away.
+//! The health of an endpoint: the results of probes, and the slow start after it was unavailable.
 //!
-//! [`Judge`] decides by thresholds and [`Health`] keeps the verdict for all cores; who probes is `watch`'s business.
+//! [`Judge`] applies the thresholds, and [`Health`] holds the result for all cores. Knows nothing of how an endpoint is probed;
+//! `background` does.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,47 +9,47 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
-/// Active probes of a backend.
+/// The active probes of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// What is asked for.
+    /// The path that is requested.
     pub path: PathAndQuery,
-    /// `Host` of the probe, where it is not the endpoint's own.
+    /// The `Host` of the probe, if it is not the endpoint's own.
     pub host: Option<http::HeaderValue>,
-    /// From one probe to the next, give or take a tenth.
+    /// Interval between two probes, with a jitter of a tenth.
     pub every: Duration,
-    /// For the whole probe, connecting included.
+    /// Timeout of a probe, including the connect.
     pub timeout: Duration,
-    /// Failed probes in a row that make an endpoint unhealthy.
+    /// Consecutive failed probes that make an endpoint unhealthy.
     pub unhealthy_after: u32,
-    /// Good ones in a row that make it healthy again.
+    /// Consecutive successful probes that make it healthy again.
     pub healthy_after: u32,
-    /// Statuses that are good, from and to.
+    /// Ranges of successful statuses, both ends included.
     pub expect: Vec<(u16, u16)>,
 }
 
 impl Probe {
-    /// Is this status a good sign?
+    /// Returns true if a probe with this status was successful.
     pub fn expects(&self, status: u16) -> bool {
         self.expect.iter().any(|(from, to)| (*from..=*to).contains(&status))
     }
 }
 
-/// Counts probes in a row.
+/// Counts consecutive probes.
 #[derive(Clone, Copy, Debug)]
 pub struct Judge {
     healthy: bool,
-    /// Probes in a row that contradict the verdict.
+    /// Consecutive probes that contradict the current state.
     against: u32,
 }
 
 impl Judge {
-    /// Goes on from a verdict.
+    /// Starts from a known state.
     pub const fn of(healthy: bool) -> Self {
         Self { healthy, against: 0 }
     }
 
-    /// One more probe; the new verdict when it changed.
+    /// Records a probe. Returns the new state if it changed.
     pub fn record(&mut self, good: bool, probe: &Probe) -> Option<bool> {
         if good == self.healthy {
             self.against = 0;
@@ -63,30 +64,30 @@ impl Judge {
     }
 }
 
-/// The verdict, and since when an endpoint is back.
+/// The health of an endpoint, and when it became available again.
 #[derive(Debug)]
 pub struct Health {
     unhealthy: AtomicBool,
-    /// Milliseconds since `start` of its return, plus one; 0 when it never was away.
+    /// Milliseconds from `start` to the end of the last unavailability, plus one; 0 without a slow start to apply.
     returned: AtomicU64,
     start: Instant,
 }
 
-/// The share of its weight that an endpoint has in its first moment back.
+/// The share of its weight that an endpoint starts with.
 const FIRST_SHARE: f64 = 0.1;
 
 impl Health {
-    /// Healthy until a probe says otherwise.
+    /// Creates a healthy state.
     pub const fn new(now: Instant) -> Self {
         Self { unhealthy: AtomicBool::new(false), returned: AtomicU64::new(0), start: now }
     }
 
-    /// The verdict.
+    /// Returns true if the endpoint is healthy.
     pub fn is_healthy(&self) -> bool {
         !self.unhealthy.load(Ordering::Relaxed)
     }
 
-    /// A new verdict.
+    /// Sets the health. A healthy endpoint begins its slow start.
     pub fn set(&self, healthy: bool, now: Instant) {
         self.unhealthy.store(!healthy, Ordering::Relaxed);
         if healthy {
@@ -94,12 +95,12 @@ impl Health {
         }
     }
 
-    /// It takes requests again, after a time without.
+    /// Begins the slow start of an endpoint that is available again.
     pub fn returned(&self, now: Instant) {
         self.returned.store(now.saturating_duration_since(self.start).as_millis() as u64 + 1, Ordering::Relaxed);
     }
 
-    /// The share of its weight that it has now, in 0..=1: it grows evenly over `slow_start`.
+    /// Returns the share of its weight that the endpoint has now, in 0..=1. It grows linearly over `slow_start`.
     pub fn share(&self, slow_start: Duration, now: Instant) -> f64 {
         let returned = self.returned.load(Ordering::Relaxed);
         if returned == 0 {
@@ -107,7 +108,7 @@ impl Health {
         }
         let back = now.saturating_duration_since(self.start).as_secs_f64() - (returned - 1) as f64 / 1e3;
         if slow_start.is_zero() || back >= slow_start.as_secs_f64() {
-            // Full again: the next look costs nothing.
+            // The slow start is over; the next call returns early.
             self.returned.store(0, Ordering::Relaxed);
             return 1.0;
         }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// A verdict changes only after its threshold of equal probes in a row.
+        /// The state changes only after its threshold of equal consecutive probes.
         #[test]
         fn no_verdict_without_a_row(probes in proptest::collection::vec(proptest::bool::ANY, 1..200)) {
             let probe = probe();

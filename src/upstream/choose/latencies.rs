@@ -1,20 +1,20 @@
-//! How long answers take, in percentiles: when a second try beside a slow first one is worth it.
+//! The distribution of a backend's latencies, from which the delay of a hedged attempt is derived.
 //!
-//! Only numbers; who hedges is `dispatch`.
+//! Pure counters. `retry::hedge` decides whether a request is hedged.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Steps per doubling: a percentile is right within a sixth.
+/// Buckets per doubling: from 4 µs on, a percentile is reported at most a quarter too high.
 const STEPS: u32 = 4;
 /// From one microsecond to over an hour.
 const BUCKETS: usize = 32 * STEPS as usize;
-/// After so many samples the older ones count half.
+/// At this number of samples, all counts are halved.
 const FADES: u32 = 2048;
-/// With fewer samples nothing is known.
+/// Minimum number of samples for a percentile.
 const ENOUGH: u32 = 32;
 
-/// Latencies of a backend's answers, shared by all cores; the old ones fade.
+/// The latencies of a backend's responses, shared by all cores. Old samples fade.
 #[derive(Debug)]
 pub struct Latencies {
     buckets: [AtomicU32; BUCKETS],
@@ -27,23 +27,24 @@ impl Default for Latencies {
     }
 }
 
+/// Returns the bucket of a latency.
 const fn bucket(micros: u64) -> usize {
     let micros = if micros == 0 { 1 } else { micros };
     let octave = micros.ilog2();
-    // The two bits below the highest.
+    // The two bits below the highest one.
     let fine = if octave >= 2 { (micros >> (octave - 2)) & 3 } else { 0 };
     let at = (octave * STEPS) as usize + fine as usize;
     if at < BUCKETS { at } else { BUCKETS - 1 }
 }
 
-/// Where a bucket ends, in microseconds.
+/// Returns the upper bound of a bucket in microseconds, exclusive.
 const fn end(bucket: usize) -> u64 {
     let (octave, fine) = (bucket as u32 / STEPS, bucket as u64 % STEPS as u64);
     if octave >= 2 { (5 + fine) << (octave - 2) } else { 2 << octave }
 }
 
 impl Latencies {
-    /// An answer took so long.
+    /// Records the latency of a response.
     pub fn record(&self, took: Duration) {
         self.buckets[bucket(took.as_micros() as u64)].fetch_add(1, Ordering::Relaxed);
         if self.count.fetch_add(1, Ordering::Relaxed) + 1 >= FADES {
@@ -54,7 +55,7 @@ impl Latencies {
         }
     }
 
-    /// The time within which so many thousandths of the answers came; `None` while too little is known.
+    /// Returns the latency below which `thousandths` of the responses are; `None` if there are too few samples.
     pub fn percentile(&self, thousandths: u32) -> Option<Duration> {
         let counts: Vec<u32> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
         let all: u64 = counts.iter().map(|count| u64::from(*count)).sum();

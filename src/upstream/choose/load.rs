@@ -1,47 +1,47 @@
-//! How busy an endpoint is, seen by all cores: what is in flight, and how long answers took of late.
+//! The load of an endpoint over all cores: requests in flight, and the recent mean latency.
 //!
-//! Pure numbers: time is an argument, and no request is known here.
+//! Pure numbers: the time is an argument. Knows nothing of requests.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How fast the mean follows.
+/// Time constant with which the mean follows new samples, in seconds.
 const FOLLOWS: f64 = 1.0;
-/// How fast it is forgotten while nothing is heard: an endpoint that was slow once is asked again.
+/// Time constant with which the mean decays without samples, in seconds. It makes an endpoint that was slow be tried again.
 const FORGETS: f64 = 3.0;
-/// Differences below this are no reason to choose, in seconds.
+/// Latencies below this count as equal, in seconds.
 const FLOOR: f64 = 0.001;
 
-/// Shared by all cores. Cores that write at the same time may lose each other's sample, never the count.
+/// The load of an endpoint, shared by all cores. Concurrent writers may lose a latency sample, but never a count.
 #[derive(Debug)]
 pub struct Load {
     in_flight: AtomicUsize,
-    /// Mean latency in seconds, as bits.
+    /// Mean latency in seconds, as the bits of an `f64`; 0 if unknown.
     mean: AtomicU64,
-    /// Microseconds since `start` of the last sample.
+    /// Microseconds from `start` to the last sample.
     heard: AtomicU64,
     start: Instant,
 }
 
 impl Load {
-    /// Nothing known.
+    /// Creates a load of zero with an unknown latency.
     pub fn new(now: Instant) -> Self {
         Self { in_flight: AtomicUsize::new(0), mean: AtomicU64::new(0), heard: AtomicU64::new(0), start: now }
     }
 
-    /// A request begins.
+    /// Records the start of a request.
     pub fn enter(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It ended.
+    /// Records the end of a request.
     pub fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Requests in flight.
+    /// Returns the number of requests in flight.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
@@ -50,29 +50,30 @@ impl Load {
         now.saturating_duration_since(self.start).as_micros() as u64
     }
 
-    /// Seconds since the last sample, and the mean then.
+    /// Returns the seconds since the last sample, and the mean at that time.
     fn last(&self, now: Instant) -> (f64, f64) {
         let quiet = self.micros(now).saturating_sub(self.heard.load(Ordering::Relaxed)) as f64 / 1e6;
         (quiet, f64::from_bits(self.mean.load(Ordering::Relaxed)))
     }
 
-    /// An answer took so long.
+    /// Records the latency of a response.
     pub fn record(&self, took: Duration, now: Instant) {
         let (quiet, mean) = self.last(now);
         let keep = (-quiet / FOLLOWS).exp();
-        // Many samples in one moment still move the mean by a tenth each, and one alone moves it by half at most: it may be a hiccup.
+        // Even many simultaneous samples move the mean by a tenth each, and a single sample moves it by at most half, since it may be an
+        // outlier.
         let (mean, keep) = if mean == 0.0 { (FLOOR, 0.5) } else { (mean, keep.clamp(0.5, 0.9)) };
         self.mean.store((mean * keep + took.as_secs_f64() * (1.0 - keep)).to_bits(), Ordering::Relaxed);
         self.heard.store(self.micros(now), Ordering::Relaxed);
     }
 
-    /// What was heard before says nothing any more.
+    /// Forgets the mean latency.
     pub fn forget(&self) {
         self.mean.store(0, Ordering::Relaxed);
     }
 
-    /// What one more request would cost: the requests before it, each as long as they took of late, where `capacity` of them are as
-    /// good as one elsewhere.
+    /// Returns the cost of one more request: the requests in flight, divided by `capacity`, and the request itself, each at the mean
+    /// latency.
     pub fn cost(&self, capacity: f64, now: Instant) -> f64 {
         let (quiet, mean) = self.last(now);
         let mean = if mean > FLOOR { mean * (-quiet / FORGETS).exp() } else { mean };
@@ -104,7 +105,7 @@ mod tests {
         fn a_mean_stays_between_its_samples(samples in proptest::collection::vec((1u64..1_000_000, 0u64..3_000_000), 1..100)) {
             let mut now = Instant::now();
             let load = Load::new(now);
-            // What is not known yet counts as the floor.
+            // An unknown mean counts as the floor.
             let (mut low, mut high) = (FLOOR, FLOOR);
             for (took, wait) in samples {
                 now += Duration::from_micros(wait);

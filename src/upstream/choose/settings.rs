@@ -1,4 +1,6 @@
-//! What the configuration says about all endpoints of a backend.
+//! The settings that apply to all endpoints of a backend.
+//!
+//! Plain data.
 
 use std::time::Duration;
 
@@ -10,20 +12,20 @@ use crate::upstream::connect::pool::PoolSettings;
 /// How a backend treats its endpoints.
 #[derive(Clone, Debug)]
 pub struct BackendSettings {
-    /// How it chooses.
+    /// The load balancing algorithm.
     pub balance: Balance,
-    /// Bounds of each endpoint's connections.
+    /// Limits of each endpoint's connections.
     pub pool: PoolSettings,
-    /// Active probes.
+    /// The active probes.
     pub probe: Option<Probe>,
-    /// Each endpoint's breaker.
+    /// Settings of each endpoint's breaker.
     pub breaker: Option<breaker::Settings>,
-    /// How long an endpoint that comes back takes until it has its whole share.
+    /// How long an endpoint that is available again takes to reach its full weight.
     pub slow_start: Duration,
-    /// Below this share of healthy endpoints all are used, in percent; 0 for never.
+    /// Panic threshold: below this percentage of healthy endpoints, all are used. 0 for never.
     pub panic_below: u32,
-    /// From one resolution of a name to the next.
+    /// Interval of name resolution.
     pub dns_refresh: Duration,
-    /// Worker threads.
+    /// Number of worker threads.
     pub cores: usize,
 }

@@ -1,5 +1,6 @@
-//! Opens a connection to an endpoint: name resolution, TCP, TLS, HTTP/1.1 handshake. It is a `tower` service, so that tests and later
-//! transports can replace it.
+//! Opens a connection to an endpoint: name resolution, TCP, TLS, HTTP/1.1 handshake.
+//!
+//! It is a `tower` service, so that tests and later transports can replace it. Knows nothing of pools.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -19,10 +20,10 @@ use super::wire::{SocketState, Wire};
 use crate::failure::{Failure, Kind, classify};
 use crate::upstream::upload::Upload;
 
-/// Header lines of one response that are parsed (RFC 9110 sets no bound; 300 cookies are seen in the wild).
+/// Maximum header lines of a response (RFC 9110 sets no limit; responses with 300 cookies exist).
 const MAX_HEADERS: usize = 512;
 
-/// How long an address may keep us waiting before the next is tried too.
+/// How long to wait for an address before the next one is tried as well.
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// A connection that was just opened.
@@ -30,14 +31,14 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub struct OpenedConnection {
     /// Sends requests.
     pub sender: SendRequest<Upload>,
-    /// Counts what arrives.
+    /// The state of the socket.
     pub socket: SocketState,
-    /// Ends the connection when it is dropped.
+    /// The task that drives the connection.
     pub task: Task,
 }
 
-/// The task that drives a connection. Without an owner it ends at once: left to itself it would wait for an upstream that
-/// never takes the rest of a request, socket and buffers in hand.
+/// The task that drives a connection. Dropping it aborts the task, which would otherwise keep the socket and its buffers while it waits for
+/// an upstream that never reads the rest of a request.
 #[derive(Debug)]
 pub struct Task(AbortHandle);
 
@@ -54,7 +55,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// A connector that asks this resolver.
+    /// Creates a connector that uses this resolver.
     pub const fn new(resolver: Resolver) -> Self {
         Self { resolver }
     }
@@ -81,18 +82,18 @@ impl Connector {
     }
 }
 
-/// Where to connect.
+/// The destination of a connection.
 #[derive(Debug)]
 pub struct Dial {
     /// The endpoint as configured.
     pub target: Arc<Target>,
-    /// Its address; `None` to resolve its name.
+    /// Its address; `None` if its name must be resolved.
     pub address: Option<IpAddr>,
-    /// Records how far the attempt came.
+    /// Records how far the connector got.
     pub phase: Arc<Phase>,
 }
 
-/// How far an attempt to connect came: an elapsed clock has another name before and after the addresses are known.
+/// How far the connector got. An elapsed connect timeout has a different kind before and after the name is resolved.
 #[derive(Debug, Default)]
 pub struct Phase(std::sync::atomic::AtomicBool);
 
@@ -101,7 +102,7 @@ impl Phase {
         self.0.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// The row of the catalogue when the connect clock elapses now.
+    /// Returns the kind of failure if the connect timeout elapses now.
     pub fn elapsed(&self) -> Kind {
         if self.0.load(std::sync::atomic::Ordering::Relaxed) { Kind::ConnectTimeout } else { Kind::DnsTimeout }
     }
@@ -121,8 +122,8 @@ impl tower::Service<Dial> for Connector {
     }
 }
 
-/// Tries the addresses one after another, the next when one fails or keeps us waiting (RFC 8305 5): the first that answers
-/// wins, else the last error counts.
+/// Tries the addresses in order, the next one when one fails or does not respond in time (RFC 8305 5). Returns the first connection, or the
+/// last failure.
 async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
     if let [address] = addresses {
         return dial_one(*address).await;
@@ -156,12 +157,13 @@ async fn dial_one(address: SocketAddr) -> Result<TcpStream, Failure> {
     if connected_to_itself(&stream) {
         return Err(Failure::because(Kind::ConnectionRefused, "the connection reached itself"));
     }
-    // Small requests must not wait for Nagle; a socket that refuses the option still works.
+    // Disables Nagle's algorithm, which delays small requests. A socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-/// On loopback a connect to a closed port can meet its own ephemeral port (TCP simultaneous open).
+/// Returns true if the socket is connected to itself: on loopback, connecting to a closed port can hit the socket's own ephemeral port (TCP
+/// simultaneous open).
 fn connected_to_itself(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
@@ -180,7 +182,7 @@ where
         .await;
     let (sender, connection) = handshake.map_err(|error| Failure::because(Kind::ConnectionLost, classify::chain(&error)))?;
     let task = tokio::spawn(async move {
-        // Its end shows at the request it serves; an idle connection may just end.
+        // The request on the connection reports its error; an idle connection may just end.
         let _ = connection.await;
     });
     Ok(OpenedConnection { sender, socket, task: Task(task.abort_handle()) })

@@ -1,7 +1,7 @@
-//! How many connections of an endpoint each client holds, so that one client cannot hold them all.
+//! Counts the connections of an endpoint that each client holds, so that one client cannot hold them all.
 //!
-//! Clients are counted by a hash of their address into a fixed table: no map grows with clients, and a count costs one atomic step. Two
-//! clients of one place are taken for one; they are treated alike, only more strictly. Knows no connection.
+//! Clients are counted in a fixed table by a hash of their address: no map grows with clients, and counting takes one atomic operation.
+//! Clients in the same slot share a count, so each of them is only limited more strictly. Knows nothing of connections.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,26 +9,26 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 
-/// Places of the table.
+/// Number of slots.
 const PLACES: usize = 256;
 
-/// A client's place in the tables of all endpoints.
+/// A client's slot in the tables of all endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientSlot(u8);
 
 impl ClientSlot {
-    /// The place of an address; of an IPv6 address its network of 64 bits counts.
+    /// Returns the slot of an address; an IPv6 address counts by its /64.
     pub const fn of(client: IpAddr) -> Self {
         let bits = match client {
             IpAddr::V4(v4) => v4.to_bits() as u64,
             IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
         };
-        // Fibonacci hashing: the high bits depend on all of them.
+        // Fibonacci hashing: the high bits depend on all bits.
         Self((bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
     }
 }
 
-/// Connections that clients hold.
+/// The number of connections per client.
 #[derive(Clone, Debug)]
 pub struct PerClient(Arc<Table>);
 
@@ -45,24 +45,24 @@ impl Default for PerClient {
 }
 
 impl PerClient {
-    /// Connections that a client holds.
+    /// Returns the number of connections that a client holds.
     pub fn held(&self, slot: ClientSlot) -> usize {
         self.0.held[usize::from(slot.0)].load(Ordering::Relaxed) as usize
     }
 
-    /// The client holds one more, until the returned value is dropped.
+    /// Counts one more connection for a client, until the returned value is dropped.
     pub fn begin(&self, slot: ClientSlot) -> ClientConnection {
         self.0.held[usize::from(slot.0)].fetch_add(1, Ordering::Relaxed);
         ClientConnection { per_client: self.clone(), slot }
     }
 
-    /// Waits until a client has given a connection back. Each one that is given back wakes one that waits.
+    /// Waits until a client releases a connection. Each release wakes one waiting request.
     pub async fn released(&self) {
         self.0.released.notified().await;
     }
 }
 
-/// One connection that a client holds.
+/// Counts one connection for a client until it is dropped.
 #[derive(Debug)]
 pub struct ClientConnection {
     per_client: PerClient,

@@ -1,10 +1,10 @@
-//! The connections of one endpoint: a LIFO list of idle ones per core, and one bound over all cores.
+//! The connections of one endpoint: one LIFO list of idle connections per core, and one limit over all cores.
 //!
-//! A connection is driven by the core that opened it and serves that core's requests first. When the bound is reached, a
-//! request takes another core's idle connection, or waits in one queue for the next that is returned or for a free place.
+//! A connection is driven by the core that opened it, and serves that core's requests first. At the limit, a request takes an idle
+//! connection of another core, or waits in a queue for the next connection that is returned or for a permit to open one.
 //!
-//! A client that holds half of the connections gets more only while nobody waits and an eighth of them stays free for others; of those
-//! that wait, the others come first.
+//! A client that holds half of the connections gets another one only while no other client waits and more than an eighth of them is free.
+//! Among waiting requests, those of other clients come first. Knows nothing of requests.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,20 +21,20 @@ use super::wire::SocketState;
 use crate::sync::Counted;
 use crate::upstream::upload::Upload;
 
-/// Bounds of one endpoint's connections.
+/// Limits of one endpoint's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Open connections over all cores.
+    /// Maximum open connections over all cores.
     pub max_connections: usize,
-    /// Idle connections over all cores.
+    /// Maximum idle connections over all cores.
     pub max_idle: usize,
-    /// How long one may be idle; below the origin's own keep-alive time.
+    /// How long a connection may be idle. Must be below the origin's keep-alive timeout.
     pub idle_timeout: Duration,
 }
 
-/// How long a request of a client that has enough waits before it looks again, even when nobody has given a connection back.
+/// How often a waiting request of a client that has its share checks again, even if no connection was returned.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// Requests that may wait for a connection of one endpoint.
+/// Maximum requests that wait for a connection of one endpoint.
 const MAX_WAITING: usize = 4096;
 
 /// An open connection that serves one request at a time.
@@ -42,19 +42,19 @@ const MAX_WAITING: usize = 4096;
 pub struct Connection {
     /// Sends requests.
     pub sender: SendRequest<Upload>,
-    /// Counts what arrives on it.
+    /// The state of its socket.
     pub socket: SocketState,
-    /// Served a request before.
+    /// The connection has served a request before.
     pub reused: bool,
-    /// The client that holds it counts it.
+    /// Counts the connection for the client that holds it.
     counted: Option<ClientConnection>,
-    /// The core whose runtime drives it.
+    /// The core whose runtime drives the connection.
     home: usize,
     _task: Task,
     _place: OwnedSemaphorePermit,
 }
 
-/// A place for a new connection, and its count for the client that has it.
+/// A permit for a new connection, and its count for the client that holds it.
 #[derive(Debug)]
 pub struct Place {
     permit: OwnedSemaphorePermit,
@@ -62,7 +62,7 @@ pub struct Place {
 }
 
 impl Connection {
-    /// A connection that was just opened on `home` in a free place.
+    /// Creates a connection that was just opened on the core `home`.
     pub fn new(opened: OpenedConnection, home: usize, place: Place) -> Self {
         Self {
             sender: opened.sender,
@@ -87,25 +87,25 @@ struct Idle {
 pub struct Pool {
     settings: PoolSettings,
     places: Arc<Semaphore>,
-    /// Requests of all cores that wait, in their order: a connection may serve another core, only slower.
+    /// Waiting requests of all cores, in order. A returned connection may serve another core, only slower.
     waiting: Mutex<VecDeque<(ClientSlot, oneshot::Sender<Connection>)>>,
-    /// How many wait: spares the lock where nobody does.
+    /// Number of waiting requests; lets a returned connection skip the lock when there are none.
     queued: AtomicUsize,
-    /// How many of them are of clients that have not enough yet.
+    /// Number of waiting requests whose client does not have its share yet.
     waiters: AtomicUsize,
     idle: AtomicUsize,
     per_client: PerClient,
     lanes: Vec<Mutex<Vec<Idle>>>,
 }
 
-/// What a request gets from the pool at once.
+/// The immediate answer of the pool to a request.
 #[derive(Debug)]
 pub enum Checkout {
     /// An idle connection.
     Ready(Connection),
-    /// A place for a new one.
+    /// A permit for a new connection.
     Open(Place),
-    /// Neither: wait.
+    /// Neither; the request must wait.
     Full,
 }
 
@@ -114,7 +114,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Pool {
-    /// An empty pool with one lane per core.
+    /// Creates an empty pool with one lane per core.
     pub fn new(settings: PoolSettings, cores: usize) -> Self {
         let lanes = (0..cores.max(1)).map(|_| Mutex::default()).collect();
         let places = Arc::new(Semaphore::new(settings.max_connections));
@@ -130,9 +130,9 @@ impl Pool {
         }
     }
 
-    /// The connection of this core that was returned last, a place for a new one, or one of another core's.
+    /// Returns this core's most recently used idle connection, a permit for a new one, or another core's idle connection.
     pub fn checkout(&self, core: usize, slot: ClientSlot, now: Instant) -> Checkout {
-        // A client that has its share does not overtake those that wait, its own requests among them.
+        // A client that has its share does not overtake waiting requests, its own included.
         let waits = self.has_share(slot) && self.queued.load(Ordering::Relaxed) > 0;
         if waits || self.must_wait(slot, 0) { Checkout::Full } else { self.get(core, slot, now) }
     }
@@ -148,24 +148,25 @@ impl Pool {
         }
     }
 
-    /// A connection that a client holds from now on.
+    /// Counts a connection for the client that holds it from now on.
     fn taken(&self, mut connection: Connection, slot: ClientSlot) -> Connection {
         connection.counted = Some(self.per_client.begin(slot));
         connection
     }
 
-    /// True when a client holds half of the connections.
+    /// Returns true if a client holds half of the connections.
     fn has_share(&self, slot: ClientSlot) -> bool {
         self.per_client.held(slot) >= self.settings.max_connections.div_ceil(2)
     }
 
-    /// True when a client has its share, and either another waits that has not, or at most an eighth of the connections would be free with
-    /// those `in_hand`.
+    /// Returns true if a client has its share and either another client waits for its own, or at most an eighth of the connections would be
+    /// free, counting the `in_hand` ones.
     fn must_wait(&self, slot: ClientSlot, in_hand: usize) -> bool {
         let free = || self.places.available_permits() + self.idle.load(Ordering::Relaxed) + in_hand;
         self.has_share(slot) && (self.waiters.load(Ordering::Relaxed) > 0 || free() <= self.settings.max_connections / 8)
     }
 
+    /// Takes the most recently used connection of a lane, and drops the expired ones above it.
     fn pop(&self, lane: usize, now: Instant) -> Option<Connection> {
         let mut lane = lock(&self.lanes[lane]);
         while let Some(idle) = lane.pop() {
@@ -178,17 +179,18 @@ impl Pool {
         None
     }
 
+    /// Takes an idle connection of another core.
     fn steal(&self, core: usize, now: Instant) -> Option<Connection> {
         (1..self.lanes.len()).find_map(|step| self.pop((core + step) % self.lanes.len(), now))
     }
 
-    /// A place for a new connection, past the idle ones.
+    /// Returns a permit for a new connection, even if there are idle ones.
     pub fn place(&self, slot: ClientSlot) -> Option<Place> {
         let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
         Some(Place { permit, counted: self.per_client.begin(slot) })
     }
 
-    /// Waits for a returned connection or a free place. `None` when too many wait already.
+    /// Waits for a returned connection or a permit. Returns `None` if too many requests wait already.
     pub async fn wait(&self, core: usize, slot: ClientSlot) -> Option<Checkout> {
         let mut returned = {
             let mut waiting = lock(&self.waiting);
@@ -209,9 +211,9 @@ impl Pool {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
-        // A client that has its share makes nobody else wait.
+        // A client that has its share must not make others wait.
         let _waiter = (!self.has_share(slot)).then(|| Counted::enter(&self.waiters));
-        // One may have come back between the look and the queue.
+        // A connection may have been returned between the first look and the queueing.
         if let ready @ (Checkout::Ready(_) | Checkout::Open(_)) = self.get(core, slot, Instant::now()) {
             return Some(ready);
         }
@@ -224,7 +226,7 @@ impl Pool {
         }
     }
 
-    /// Takes a connection back that has served its request.
+    /// Returns a connection to the pool after it has served a request.
     pub fn give_back(pool: &Arc<Self>, mut connection: Connection, now: Instant) {
         connection.reused = true;
         connection.counted = None;
@@ -235,7 +237,7 @@ impl Pool {
             pool.store(connection, now);
             return;
         }
-        // The connection's task has not come round yet: wait for it, not for longer than an idle one may wait.
+        // The connection's task may not be ready yet. Waits for it, for at most the idle timeout.
         let pool = Arc::clone(pool);
         tokio::spawn(async move {
             let ready = tokio::time::timeout(pool.settings.idle_timeout, connection.sender.ready()).await;
@@ -251,7 +253,8 @@ impl Pool {
             return;
         }
         let home = self.keep(connection, now);
-        // Who began to wait meanwhile has looked into the lane before or after this: one of the two sees the other.
+        // A request that started to wait meanwhile looks into the lane either before this load or after the push, so one of the two sees
+        // the other.
         if self.queued.load(Ordering::SeqCst) > 0
             && let Some(connection) = self.pop(home, now)
             && let Some(connection) = self.offered(connection)
@@ -260,7 +263,7 @@ impl Pool {
         }
     }
 
-    /// Into its lane, whose number it gives.
+    /// Adds a connection to its core's lane and returns the lane's index.
     fn keep(&self, connection: Connection, now: Instant) -> usize {
         self.idle.fetch_add(1, Ordering::Relaxed);
         let home = connection.home % self.lanes.len();
@@ -268,8 +271,8 @@ impl Pool {
         home
     }
 
-    /// To the first request that waits and whose client has not its share, else to the first that need not wait any longer; the connection
-    /// itself where there is none.
+    /// Hands a connection to the first waiting request whose client does not have its share, else to the first in the queue if it need not
+    /// wait any longer. Returns the connection if there is neither.
     fn offered(&self, mut connection: Connection) -> Option<Connection> {
         if self.queued.load(Ordering::Acquire) == 0 {
             return Some(connection);
@@ -289,7 +292,7 @@ impl Pool {
         Some(connection)
     }
 
-    /// Drops idle connections of this core whose time is over.
+    /// Drops this core's idle connections that have expired.
     pub fn sweep(&self, core: usize, now: Instant) {
         let mut lane = lock(&self.lanes[core % self.lanes.len()]);
         let before = lane.len();
@@ -303,12 +306,12 @@ impl Pool {
         }
     }
 
-    /// Has it these bounds?
+    /// Returns true if a pool created with these arguments would have the same limits.
     pub fn is_like(&self, settings: PoolSettings, cores: usize) -> bool {
         self.settings == settings && self.lanes.len() == cores.max(1)
     }
 
-    /// How long one may be idle.
+    /// Returns how long a connection may be idle.
     pub const fn idle_timeout(&self) -> Duration {
         self.settings.idle_timeout
     }

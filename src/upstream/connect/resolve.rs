@@ -1,8 +1,8 @@
-//! Names to addresses, off the runtime: `getaddrinfo` on a few threads of its own, behind a cache.
+//! Resolves names with `getaddrinfo` on a few threads of its own, behind a cache.
 //!
-//! hyper's stock resolver takes the shared blocking pool, where one slow name starves all. Here a name is asked once at a
-//! time, and the last good answer is kept. Requests wait here only for the first answer of a name: later ones come through
-//! `watch`.
+//! hyper's resolver uses the shared blocking pool, where one slow name can starve all other work. Here a name is resolved by one thread at
+//! a time, and the last good answer is kept. Requests wait only for the first answer; `background` renews it later. Knows nothing of
+//! backends.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// How long a failure is remembered, so that a dead name is not asked on every request.
+/// How long a failure is cached, so that a dead name is not resolved for every request.
 const FAILED: Duration = Duration::from_secs(1);
-/// Names asked at the same time.
+/// Maximum names that are resolved at the same time.
 const MAX_THREADS: usize = 16;
-/// Requests that may wait for one name.
+/// Maximum requests that wait for one name.
 const MAX_WAITING: usize = 4096;
-/// Addresses of one name that are used.
+/// Maximum addresses of one name that are used.
 const MAX_ADDRESSES: usize = 64;
 
 /// Why a name has no address.
@@ -26,7 +26,7 @@ const MAX_ADDRESSES: usize = 64;
 pub struct ResolveError {
     /// The name.
     pub name: String,
-    /// What the system said.
+    /// The system's error.
     pub reason: String,
 }
 
@@ -61,18 +61,18 @@ impl std::fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// Addresses of a host: the last good answer, or the first one to come. The caller sets the clock.
+    /// Returns the addresses of a host: the last good answer, or the first one. The caller applies a timeout.
     ///
     /// # Errors
-    /// When the system knows no address and none was known before.
+    /// Returns the error if the system knows no address and none was known before.
     pub async fn resolve(&self, host: &str) -> Result<Arc<[IpAddr]>, ResolveError> {
         self.answer(host, false).await
     }
 
-    /// Asks the system again. The caller sets the clock.
+    /// Resolves a host again. The caller applies a timeout.
     ///
     /// # Errors
-    /// When the system knows no address now; what was known before stays the answer of [`Self::resolve`].
+    /// Returns the error if the system knows no address now; [`Self::resolve`] keeps returning the earlier answer.
     pub async fn renew(&self, host: &str) -> Result<Arc<[IpAddr]>, ResolveError> {
         self.answer(host, true).await
     }
@@ -83,7 +83,7 @@ impl Resolver {
             match self.lookup(host, anew, place.take()) {
                 Lookup::Known(answer) => return answer,
                 Lookup::Wait(receiver) => return receiver.await.unwrap_or_else(|_| Err(error(host, "the resolver is busy"))),
-                // Its turn comes when another name is answered.
+                // Waits until another name is resolved.
                 Lookup::Full => place = Arc::clone(&self.threads).acquire_owned().await.ok(),
             }
         }
@@ -95,7 +95,7 @@ impl Resolver {
 
     fn lookup(&self, host: &str, anew: bool, place: Option<OwnedSemaphorePermit>) -> Lookup {
         let mut entries = self.entries();
-        // Names come from the configuration only: the map is bounded by it.
+        // Names come only from the configuration, which bounds the map.
         let entry = entries.entry(host.to_owned()).or_default();
         if let Some(good) = entry.good.as_ref().filter(|_| !anew) {
             return Lookup::Known(Ok(Arc::clone(good)));
@@ -117,7 +117,7 @@ impl Resolver {
         Lookup::Wait(receiver)
     }
 
-    /// Starts a thread that asks the system; false when no thread could be started.
+    /// Starts a thread that resolves a name. Returns false if no thread could be started.
     fn ask(&self, host: &str, place: OwnedSemaphorePermit) -> bool {
         let (resolver, host) = (self.clone(), host.to_owned());
         let work = move || {
@@ -146,7 +146,7 @@ impl Resolver {
 enum Lookup {
     Known(Answer),
     Wait(oneshot::Receiver<Answer>),
-    /// As many names are asked as may be.
+    /// The maximum number of names is being resolved.
     Full,
 }
 
@@ -163,7 +163,7 @@ fn system(host: &str) -> Answer {
         }
     }
     if addresses.len() > MAX_ADDRESSES {
-        // The order of an answer turns with every question: always the same ones are used.
+        // The order of a DNS answer rotates; sorting selects the same addresses each time.
         addresses.sort_unstable();
         addresses.truncate(MAX_ADDRESSES);
     }

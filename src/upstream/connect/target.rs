@@ -1,6 +1,6 @@
-//! One endpoint as the configuration names it: where to connect, and with which TLS settings.
+//! An endpoint as configured: where to connect, and with which TLS settings.
 //!
-//! Knows nothing of the connections, load or health of the endpoint.
+//! Knows nothing of the endpoint's connections, load or health.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,27 +10,27 @@ use http::uri::Authority;
 
 use super::tls::Tls;
 
-/// One endpoint as configured.
+/// An endpoint as configured.
 #[derive(Debug)]
 pub struct Target {
-    /// As configured, without credentials; for logs.
+    /// The URL as configured, without credentials; for logs.
     pub url: Arc<str>,
     /// Host name or address literal, without brackets.
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// For the `Host` header.
+    /// The `Host` header of requests to it.
     pub authority: HeaderValue,
-    /// Present for `https`.
+    /// Set for `https`.
     pub tls: Option<Tls>,
-    /// Its share of the requests, against the others'. At least 1.
+    /// Weight in load balancing, at least 1.
     pub weight: u32,
-    /// Gets no new requests.
+    /// The endpoint is being drained: it gets no new requests.
     pub drains: bool,
 }
 
 impl Target {
-    /// A target of this URL.
+    /// Creates the target of a URL.
     pub fn new(scheme: &str, authority: &Authority, tls: Option<Tls>, weight: u32, drains: bool) -> Self {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let default = if tls.is_some() { 443 } else { 80 };
@@ -40,7 +40,7 @@ impl Target {
         Self { url: format!("{scheme}://{authority}").into(), host, port, authority: header, tls, weight: weight.max(1), drains }
     }
 
-    /// The address, where it is written as one.
+    /// Returns the address, if the host is an address literal.
     pub fn literal(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }

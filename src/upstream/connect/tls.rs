@@ -1,4 +1,6 @@
-//! TLS towards a backend: which roots are trusted, which name is expected, which certificate is shown.
+//! TLS to a backend: the trusted roots, the expected server name and the client certificate.
+//!
+//! Knows nothing of connections.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,14 +10,14 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-/// TLS of one backend.
+/// The TLS settings of one backend.
 #[derive(Clone)]
 pub struct Tls {
-    /// Shared by all its endpoints and connections (sessions are resumed).
+    /// Shared by all endpoints and connections, so that sessions are resumed.
     pub config: Arc<ClientConfig>,
-    /// A digest of the files it was made from: equal files make equal TLS.
+    /// Digest of the files that the configuration was made from; used to compare configurations.
     pub made_from: [u8; 32],
-    /// The name that the certificate must carry.
+    /// The name that the server's certificate must be valid for.
     pub server_name: ServerName<'static>,
 }
 
@@ -25,13 +27,13 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// A file that could not be used, in a sentence for the operator.
+/// A file that could not be used, as a sentence for the operator.
 pub type Complaint = String;
 
-/// Builds the client configuration. Without `ca` the system's roots are trusted.
+/// Builds the client configuration. Without `ca`, the system's roots are trusted.
 ///
 /// # Errors
-/// A sentence that names the file.
+/// Returns a sentence that names the file.
 pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<(Arc<ClientConfig>, [u8; 32]), Complaint> {
     let roots = match ca {
         Some(path) => roots_of(path)?,
@@ -54,7 +56,7 @@ pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Res
     Ok((Arc::new(config), digest([ca, identity.map(|(cert, _)| cert), identity.map(|(_, key)| key)])))
 }
 
-/// Of the content of files; those that are not named or cannot be read count as empty.
+/// Digests the contents of the files; a missing or unreadable file counts as empty.
 fn digest(files: [Option<&Path>; 3]) -> [u8; 32] {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     for file in files {

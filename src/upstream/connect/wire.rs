@@ -1,6 +1,9 @@
-//! An upstream socket that counts what arrives: hyper reports an end before and within a response head alike, but they are
-//! two rows of the catalogue. It also keeps_head the head that was written: hyper consumes a request, and one that goes out again is
-//! read back from here, which costs a copy of some hundred bytes instead of a copy of every header.
+//! The socket of an upstream connection, which records two things that hyper does not report.
+//!
+//! It counts reads, because hyper reports an end of stream before and within a response head alike, while the failure catalogue
+//! distinguishes them. And it records the request head as it is written, because hyper consumes a request: a request that is sent again is
+//! restored from here, which costs a copy of a few hundred bytes instead of one of every header. Knows nothing of HTTP beyond the end of a
+//! head.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -13,8 +16,8 @@ use memchr::memmem;
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
-/// What a connection's exchange knows of its socket: successful reads since the request began (the end of the stream counts as
-/// one), whether the upstream still reads, and the head of the request as it was written.
+/// The state of a connection's socket during an exchange: the number of successful reads since the request began (an end of stream counts
+/// as one), whether the upstream still reads, and the request head as it was written.
 #[derive(Clone, Debug, Default)]
 pub struct SocketState(Arc<State>);
 
@@ -23,30 +26,30 @@ struct State {
     reads: AtomicU32,
     write_closed: AtomicBool,
     keeps_head: AtomicBool,
-    /// SocketState are small, as it is not known yet whether the client takes what is read.
+    /// Reads are bounded, because it is not known yet whether the client reads the response.
     bounded: AtomicBool,
     head: Mutex<Vec<u8>>,
 }
 
-/// Bytes of one read while it is not known whether the client takes them: hyper's buffers grow with what is read, and stay as long as
-/// the client takes nothing.
+/// Size of a read while it is not known whether the client reads the response. hyper's buffers grow with what is read, and stay that large
+/// as long as the client reads nothing.
 const BOUNDED_READ: usize = 16 * 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; BOUNDED_READ].into_boxed_slice());
 }
 
-/// The largest head that is kept, in bytes; a larger one cannot be sent again.
+/// Maximum recorded bytes; a request with a larger head cannot be sent again.
 const MAX_HEAD: usize = 64 * 1024;
-/// Room that a connection keeps_head for its next head.
+/// Capacity that is kept for the next head.
 const USUAL_HEAD: usize = 2 * 1024;
 
 impl SocketState {
-    /// A request begins; `keeps_head` its head for another try.
+    /// Starts a request. With `keeps_head`, its head is recorded for another attempt.
     pub fn begin(&self, keeps_head: bool) {
         self.0.reads.store(0, Ordering::Relaxed);
         self.0.bounded.store(true, Ordering::Relaxed);
-        // Always: what another request wrote here must never be taken for this one's.
+        // Cleared in any case: the head of an earlier request must never be taken for this one's.
         let mut head = self.lock();
         head.clear();
         head.shrink_to(USUAL_HEAD);
@@ -54,7 +57,7 @@ impl SocketState {
         self.0.keeps_head.store(keeps_head, Ordering::Release);
     }
 
-    /// The client takes what is read: from now on as much is read as there is.
+    /// Lifts the bound on reads, since the client reads the response.
     pub fn lift_read_bound(&self) {
         self.0.bounded.store(false, Ordering::Relaxed);
     }
@@ -63,24 +66,24 @@ impl SocketState {
         self.0.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Did bytes of a response arrive? `ended` says that the last read was the end of the stream.
+    /// Returns true if bytes of a response arrived. `ended` means that the last read was the end of the stream.
     pub fn any_bytes(&self, ended: bool) -> bool {
         self.0.reads.load(Ordering::Relaxed) > u32::from(ended)
     }
 
-    /// The upstream has stopped reading: this connection serves no further request.
+    /// Returns true if the upstream has stopped reading, so that the connection cannot be reused.
     pub fn is_write_closed(&self) -> bool {
         self.0.write_closed.load(Ordering::Relaxed)
     }
 
-    /// The head as it was written, when all of it was kept.
+    /// Returns the request head as it was written, if it was recorded completely.
     pub fn request_head(&self) -> Option<Vec<u8>> {
         let head = self.lock();
         let end = memmem::find(&head, END_OF_HEAD)?;
         Some(head[..end + END_OF_HEAD.len()].to_vec())
     }
 
-    /// Bytes of a request went out.
+    /// Records written bytes until the head is complete.
     fn wrote(&self, bytes: &[u8]) {
         let mut head = self.lock();
         if head.capacity() == 0 {
@@ -88,7 +91,7 @@ impl SocketState {
         }
         let room = MAX_HEAD.saturating_sub(head.len());
         head.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        // A head nearly always goes out in one piece, which ends with its end.
+        // A head is nearly always written in one piece, so its end is checked first.
         if head.ends_with(END_OF_HEAD) || head.len() >= MAX_HEAD || memmem::find(&head, END_OF_HEAD).is_some() {
             self.0.keeps_head.store(false, Ordering::Release);
         }
@@ -97,11 +100,11 @@ impl SocketState {
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// The socket.
+/// The socket of an upstream connection.
 ///
-/// An upstream may answer before it has read the request, and close its reading side: hyper would report the failed write
-/// and lose the answer that is already there. So a write that fails is the last one that is tried, the rest of the request
-/// goes nowhere, and reading tells how it ends.
+/// An upstream may respond before it has read the whole request, and close its receiving side. hyper would then report the failed write and
+/// lose the response that has arrived. Therefore after a failed write no more bytes are written, the rest of the request is discarded, and
+/// reading determines the outcome.
 #[derive(Debug)]
 pub struct Wire<T> {
     inner: T,
@@ -109,14 +112,14 @@ pub struct Wire<T> {
 }
 
 impl<T> Wire<T> {
-    /// Counts into `reads`.
+    /// Wraps `inner` and records into `state`.
     pub const fn new(inner: T, state: SocketState) -> Self {
         Self { inner, state }
     }
 }
 
 impl<T> Wire<T> {
-    /// Keeps what was written of the bytes offered, as long as they are a head.
+    /// Records the written part of the offered bytes as long as they belong to the head.
     fn keep(&self, written: &Poll<io::Result<usize>>, offered: &[IoSlice<'_>]) {
         if !self.state.0.keeps_head.load(Ordering::Acquire) {
             return;
@@ -131,6 +134,7 @@ impl<T> Wire<T> {
         }
     }
 
+    /// Turns a write that fails because the upstream stopped reading into a successful one.
     fn note_closed(&self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Err(error)) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
@@ -143,7 +147,7 @@ impl<T> Wire<T> {
 }
 
 impl<T: Read + Unpin> Wire<T> {
-    /// SocketState at most [`BOUNDED_READ`] bytes.
+    /// Reads at most [`BOUNDED_READ`] bytes.
     fn poll_bounded_read(&mut self, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut some = ReadBuf::new(scratch);

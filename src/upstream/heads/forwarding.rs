@@ -1,9 +1,11 @@
-//! Headers by which somebody speaks for somebody else: their names in every spelling, and the addresses in them. What is done with
-//! them is `request_head`'s.
+//! Headers by which a proxy conveys information about its client: recognizes their names in every spelling, and parses the addresses in
+//! them.
+//!
+//! Does not change headers; `request` does.
 
 use std::net::IpAddr;
 
-/// `for=` of one `Forwarded` element (RFC 7239 5.2).
+/// Returns the `for=` parameter of a `Forwarded` element (RFC 7239 5.2).
 pub(super) fn forwarded_for(element: &str) -> Option<&str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
@@ -11,7 +13,7 @@ pub(super) fn forwarded_for(element: &str) -> Option<&str> {
     })
 }
 
-/// An address with or without port and brackets.
+/// Parses an address with or without port and brackets.
 pub(super) fn hop_address(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim();
     let bare = hop.strip_prefix('[').and_then(|rest| rest.split(']').next());
@@ -19,25 +21,26 @@ pub(super) fn hop_address(hop: &str) -> Option<IpAddr> {
     address.or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|a| a.ip())).map(|a| a.to_canonical())
 }
 
-/// True for a name that CGI-style servers read as another one: WSGI and PHP turn `-` and `.` into `_`, some servers every character that
-/// is no letter or digit, so `X_Auth_User` and `X.Auth.User` arrive as `X-Auth-User` does.
+/// Returns true for a name that a CGI-style server may confuse with another one: WSGI and PHP turn `-` and `.` into `_`, and some servers
+/// turn every character that is neither a letter nor a digit into `_`, so that `X_Auth_User` and `X.Auth.User` arrive as `X-Auth-User`
+/// does.
 pub fn is_odd(name: &str) -> bool {
     !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// The name that such a server makes of it, written with dashes.
+/// Returns the name as such a server reads it, written with dashes.
 pub fn dashed(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
-/// A second way to write a header that the gateway owns.
+/// Returns true for an alternative spelling of a header that the gateway sets or relies on.
 pub(super) fn spoofs(name: &str) -> bool {
     let dashed = dashed(name);
     speaks_for_others(&dashed)
         || matches!(dashed.as_str(), "x-request-id" | "host" | "content-length" | "transfer-encoding" | "authorization" | "proxy" | "via")
 }
 
-/// Headers by which a proxy speaks for its client, or for us: a stranger's are dropped.
+/// Returns true for a header by which a proxy conveys information about its client. They are removed from requests of untrusted peers.
 pub(super) fn speaks_for_others(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("x-") else {
         return matches!(name, "forwarded" | "true-client-ip" | "cf-connecting-ip" | "fastly-client-ip" | "proxy-status");

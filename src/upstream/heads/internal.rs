@@ -1,13 +1,15 @@
-//! Hosts that exist only inside: what an upstream says of them is of no use to a client, and tells it how the house is built.
+//! Recognizes hosts of the internal network. Their names are of no use to a client, and reveal the network's structure.
+//!
+//! Knows nothing of headers.
 
 use std::net::IpAddr;
 
-/// Ends of names that no public name has: special-use domains (RFC 6761, RFC 6762, RFC 8375) and what companies and orchestrators use.
+/// Suffixes that no public name has: special-use domains (RFC 6761, RFC 6762, RFC 8375), and those that companies and orchestrators use.
 const INSIDE: [&str; 12] =
     ["internal", "intranet", "corp", "lan", "local", "localdomain", "localhost", "private", "home.arpa", "cluster.local", "svc", "consul"];
 
-/// True for an address of a private, loopback, link-local or shared range, for a name of one label, and for names under an inner domain.
-/// `host` comes without port and brackets.
+/// Returns true for an address of a private, loopback, link-local or shared range, for a single-label name, and for a name under an
+/// internal domain. `host` is without port and brackets.
 pub(super) fn is_internal(host: &[u8]) -> bool {
     let Ok(host) = std::str::from_utf8(host) else { return true };
     let host = host.trim_end_matches('.').trim_start_matches('.');

@@ -1,5 +1,7 @@
-//! Maps what an upstream says about addresses back to the client's view: through `strip_prefix`, and away from the
-//! endpoint's own authority, which no client may see.
+//! Maps references in response headers to the client's view: adds the prefix that `strip_prefix` removed, and removes the authorities of
+//! endpoints and internal hosts.
+//!
+//! Knows nothing of bodies.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,31 +11,31 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::internal::is_internal;
 use crate::upstream::connect::target::Target;
 
-/// How paths and authorities are mapped back. Works on bytes: a reference that no URI parser takes must not pass unseen.
+/// How paths and authorities are mapped. Works on bytes, so that a reference that no URI parser accepts is mapped too.
 #[derive(Clone, Copy, Debug)]
 pub struct Mapping<'a> {
-    /// Prefix that was removed from the request's path.
+    /// The prefix that was removed from the request's path.
     pub prefix: Option<&'a str>,
-    /// All targets of the backend: a redirect to a sibling is inside too.
+    /// All targets of the backend, because a redirect to another endpoint must be mapped too.
     pub targets: &'a [Arc<Target>],
-    /// `Host` that was sent upstream.
+    /// The `Host` that was sent upstream.
     pub host: &'a [u8],
-    /// `Host` as the client named it: it is no secret, even if it is a name that exists only inside.
+    /// The client's `Host`. It is no secret, even if it is an internal name.
     pub client_host: &'a [u8],
-    /// Whether `Path` and `Domain` of cookies are mapped.
+    /// Whether the `Path` of cookies is mapped, and a `Domain` that names the upstream is removed.
     pub cookies: bool,
-    /// Whether references to other hosts inside may pass; in development they do.
+    /// Whether references to other internal hosts are forwarded, as in development mode.
     pub shows_internals: bool,
 }
 
-/// What becomes of a reference.
+/// The result of mapping a reference.
 #[derive(Debug, PartialEq, Eq)]
 enum Mapped {
-    /// It stays as it is.
+    /// It is unchanged.
     Same,
-    /// It becomes this.
+    /// It is replaced.
     To(Vec<u8>),
-    /// It names a host inside, and does not pass.
+    /// It names an internal host, and is removed.
     Internal,
 }
 
@@ -47,7 +49,7 @@ impl Mapping<'_> {
         rebuild(headers, &header::SET_COOKIE, |value| Mapped::To(self.cookie(value)));
     }
 
-    /// A URI reference as the client should see it.
+    /// Maps a URI reference.
     fn reference(&self, value: &[u8]) -> Mapped {
         let prefix = self.prefix.unwrap_or_default().as_bytes();
         let Some(after_scheme) = authority_start(value) else {
@@ -60,15 +62,15 @@ impl Mapping<'_> {
         if !is_clients && !self.is_upstream(&rest[..end]) {
             return if self.may_show(&rest[..end]) { Mapped::Same } else { Mapped::Internal };
         }
-        // The upstream named itself: the client stays where it is.
+        // The upstream referred to itself, so the client stays on its own authority.
         let slash: &[u8] = if rest[end..].starts_with(b"/") { b"" } else { b"/" };
         let path = [slash, &rest[end..]].concat();
         let path = if has_prefix(&path, prefix) { path } else { [prefix, &path].concat() };
-        // What the client named itself keeps its scheme: a redirect from http to https must lead there.
+        // A reference to the authority that the client used keeps its scheme, so that a redirect from http to https works.
         if is_clients { Mapped::To([&value[..after_scheme + end], &path].concat()) } else { Mapped::To(path) }
     }
 
-    /// `0; url=/x`, where the word, its blanks and its `=` may be missing (HTML standard, the refresh pragma).
+    /// Maps `0; url=/x`, where `url`, its whitespace and its `=` are optional (HTML standard, the refresh pragma).
     fn refresh(&self, value: &[u8]) -> Mapped {
         let Some(at) = refresh_target(value) else { return Mapped::Same };
         let bare = value[at..].trim_ascii();
@@ -80,14 +82,14 @@ impl Mapping<'_> {
         }
     }
 
-    /// The links of one line (RFC 8288 3), each with its target mapped; one whose target is inside goes.
+    /// Maps the targets of the links of one line (RFC 8288 3), and removes links to internal hosts.
     fn links(&self, value: &[u8]) -> Mapped {
         let kept: Vec<Vec<u8>> = split_links(value)
             .filter_map(|link| {
                 let open = link.iter().position(|b| *b == b'<');
                 let close = link.iter().position(|b| *b == b'>');
                 let Some((open, close)) = open.zip(close).filter(|(open, close)| open < close) else { return Some(link.to_vec()) };
-                // Where a link leads from is told as rarely as it is needed: the parameter goes where it could name a host.
+                // The `anchor` parameter is removed, because it is rarely needed and may name an internal host.
                 let parameters = without_anchor(&link[close..]);
                 match self.reference(&link[open + 1..close]) {
                     Mapped::Same => Some([&link[..close], &parameters].concat()),
@@ -99,14 +101,14 @@ impl Mapping<'_> {
         if kept.is_empty() { Mapped::Internal } else { Mapped::To(kept.join(&b", "[..])) }
     }
 
-    /// May a client read this authority? Not if it names another host inside than the one that the client itself named.
+    /// Returns true if a client may see this authority: it is not internal, or the client itself used it.
     fn may_show(&self, authority: &[u8]) -> bool {
         let authority = authority.rsplit(|b| *b == b'@').next().unwrap_or_default().trim_ascii();
         let (host, own) = (split_port(authority).0, split_port(self.client_host).0);
         self.shows_internals || host.eq_ignore_ascii_case(own) || !is_internal(host)
     }
 
-    /// Does this authority (perhaps with user information) name the upstream?
+    /// Returns true if this authority (possibly with user information) names the upstream.
     fn is_upstream(&self, authority: &[u8]) -> bool {
         let authority = authority.rsplit(|b| *b == b'@').next().unwrap_or_default().trim_ascii();
         let (host, port) = split_port(authority);
@@ -117,9 +119,9 @@ impl Mapping<'_> {
         authority.eq_ignore_ascii_case(self.host) || self.targets.iter().any(|target| own(target.host.as_bytes(), Some(target.port)))
     }
 
-    /// `Path` gets the prefix back; a `Domain` that names the endpoint or another host inside goes, which makes the cookie the client's
-    /// host's. Names that begin with `__Host-` or `__Secure-` keep both: a browser rejects a
-    /// `__Host-` cookie whose path is not `/` (RFC 6265bis 4.1.3).
+    /// Adds the prefix to `Path`, and removes a `Domain` that names the upstream, which makes the cookie host-only. Cookies named `__Host-`
+    /// or `__Secure-` are not changed in this way: a browser rejects a `__Host-` cookie whose path is not `/` (RFC 6265bis 4.1.3). A
+    /// `Domain` that names another internal host is removed in any case.
     fn cookie(&self, value: &[u8]) -> Vec<u8> {
         let has_cookie_prefix =
             [&b"__host-"[..], b"__secure-"].iter().any(|name| value.len() >= name.len() && value[..name.len()].eq_ignore_ascii_case(name));
@@ -149,7 +151,7 @@ impl Mapping<'_> {
     }
 }
 
-/// The links of a line: commas between them, but not within `<...>` or quotes.
+/// Splits a line into its links, at commas outside of `<...>` and quotes.
 fn split_links(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut target, mut quoted, mut escaped) = (false, false, false);
     let mut ends = move |byte: &u8| {
@@ -166,7 +168,7 @@ fn split_links(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(move |byte| ends(byte)).map(<[u8]>::trim_ascii).filter(|link| !link.is_empty())
 }
 
-/// Maps every value of a header; those that `map` leaves stay as they are.
+/// Replaces or removes every value of a header as `map` decides.
 fn rebuild(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Mapped) {
     let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
     if values.is_empty() {
@@ -177,18 +179,18 @@ fn rebuild(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Ma
         match map(value.as_bytes()) {
             Mapped::Same => drop(headers.append(name, value)),
             Mapped::Internal => {}
-            // Bytes of a header value, cut and joined with ASCII, are a header value again.
+            // Parts of a header value joined with ASCII are always a valid header value.
             Mapped::To(mapped) => drop(HeaderValue::from_bytes(&mapped).map(|mapped| headers.append(name, mapped))),
         }
     }
 }
 
-/// Has a path this prefix already?
+/// Returns true if the path starts with the prefix.
 fn has_prefix(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?' | b'#')))
 }
 
-/// Where the target of a `Refresh` begins.
+/// Returns the start of the target of a `Refresh`.
 fn refresh_target(value: &[u8]) -> Option<usize> {
     let blanks = |at: usize| at + value[at..].iter().take_while(|b| b.is_ascii_whitespace()).count();
     let separator = value.iter().position(|b| matches!(b, b';' | b','))?;
@@ -198,7 +200,7 @@ fn refresh_target(value: &[u8]) -> Option<usize> {
     Some(equals.map_or(begin, |at| blanks(at + 1)))
 }
 
-/// The parameters of a link but for `anchor` (RFC 8288 3.2).
+/// Returns the parameters of a link without `anchor` (RFC 8288 3.2).
 fn without_anchor(parameters: &[u8]) -> Vec<u8> {
     let is_anchor = |parameter: &[u8]| parameter.trim_ascii_start().to_ascii_lowercase().starts_with(b"anchor");
     let mut quoted = false;
@@ -209,8 +211,8 @@ fn without_anchor(parameters: &[u8]) -> Vec<u8> {
     parts.filter(|parameter| !is_anchor(parameter)).collect::<Vec<_>>().join(&b";"[..])
 }
 
-/// Where the authority of an absolute or scheme-relative reference begins, as browsers read it: `\\` is `/` (URL standard), and any scheme
-/// may stand before it.
+/// Returns the start of the authority of an absolute or scheme-relative reference, as browsers parse it: `\` counts as `/`, and any
+/// scheme may precede it (URL standard).
 fn authority_start(value: &[u8]) -> Option<usize> {
     let scheme = value.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'.' | b'-')).count();
     let begin = if scheme > 0 && value.get(scheme) == Some(&b':') { scheme + 1 } else { 0 };
@@ -218,7 +220,7 @@ fn authority_start(value: &[u8]) -> Option<usize> {
     (slashes == 2).then_some(begin + 2)
 }
 
-/// Host without brackets, and the port if there is one.
+/// Splits an authority into the host without brackets, and the port if there is one.
 fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
     let inner = authority.strip_prefix(b"[").and_then(|rest| Some((rest, rest.iter().position(|b| *b == b']')?)));
     let (host, rest) = match inner {

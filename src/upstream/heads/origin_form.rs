@@ -1,14 +1,16 @@
 //! Builds a request in origin form, the only form that is sent to an endpoint (RFC 9112 3.2.1).
+//!
+//! Knows nothing of the headers.
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri};
 
 use crate::failure::{Failure, Kind};
 
-/// A request in origin form.
+/// Builds a request in origin form.
 ///
 /// # Errors
-/// The parts make no valid request.
+/// Returns [`Kind::BadRequest`] if the parts do not make a valid request.
 pub fn origin_form<B>(method: Method, target: PathAndQuery, headers: HeaderMap, body: B) -> Result<Request<B>, Failure> {
     let mut uri = http::uri::Parts::default();
     uri.path_and_query = Some(target);

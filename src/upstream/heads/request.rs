@@ -1,7 +1,7 @@
-//! The request's head: read once at arrival, made ready for the upstream once.
+//! Scans a request head on arrival, and prepares it for the upstream.
 //!
-//! One scan finds everything that matters; only what was found is removed. Rules: RFC 9110 7.6.1 (hop-by-hop), 7.6.3 (Via),
-//! and `X-Forwarded-*` by trust: only trusted peers may speak for somebody else.
+//! One scan finds all headers of interest, and only those found are removed. Rules: RFC 9110 7.6.1 (hop-by-hop), 7.6.3 (Via), and
+//! `X-Forwarded-*` by trust: only trusted peers may convey information about a client. Knows nothing of routes or bodies.
 
 use std::net::IpAddr;
 
@@ -14,45 +14,45 @@ use super::trace_context::{is_traceparent, new_traceparent};
 use crate::context::{ClientPreferences, Dialect, Peer, RequestId};
 use crate::header::names;
 
-/// Bits for what must be removed before the request goes on.
+/// Flags for what must be removed or rewritten before the request is forwarded.
 mod found {
     pub(super) const FORWARDED: u32 = 1;
-    /// Names that some servers read as others.
+    /// Names that some servers confuse with others.
     pub(super) const ODD: u32 = 1 << 1;
     pub(super) const COOKIE_CRUMBS: u32 = 1 << 2;
 }
 
-/// What one scan of the request's headers found.
+/// The result of scanning a request's headers.
 #[derive(Debug, Default)]
 pub struct HeaderScan {
     bits: u32,
-    /// Which of [`HOP`] are there, a bit for each.
+    /// Bit set of the [`HOP`] headers that are present.
     hop: u32,
-    /// `Host`, and how many there were.
+    /// The last `Host`.
     pub host: Option<HeaderValue>,
     /// Number of `Host` lines.
     pub hosts: u32,
-    /// `Authorization` is NTLM or Negotiate: the upstream connection becomes this client's.
+    /// `Authorization` is NTLM or Negotiate, so the upstream connection will belong to this client.
     pub connection_auth: bool,
     /// `Via` names this instance.
     pub looped: bool,
-    /// `traceparent` is there, sound or not.
+    /// `traceparent` is present, valid or not.
     traced: bool,
-    /// Declared body length.
+    /// The declared body length.
     pub content_length: Option<u64>,
-    /// What few requests have.
+    /// Headers that few requests have.
     rare: Option<Box<Rare>>,
     cookies: u32,
     bytes: usize,
     fields: usize,
 }
 
-/// Headers that few requests have: they do not weigh on all others.
+/// Headers that few requests have, kept apart to make [`HeaderScan`] small.
 #[derive(Debug, Default)]
 pub struct Rare {
     /// `Expect`
     pub expect: Option<HeaderValue>,
-    /// `Access-Control-Request-Method`: with `OPTIONS` and `Origin` it is a preflight.
+    /// `Access-Control-Request-Method`; with `OPTIONS` and `Origin` it marks a preflight.
     pub preflight_method: Option<HeaderValue>,
     /// `Access-Control-Request-Headers`
     pub preflight_headers: Option<HeaderValue>,
@@ -67,7 +67,7 @@ pub struct Rare {
     forwarded_host: bool,
 }
 
-/// For requests without any.
+/// The value for requests without any.
 static NOTHING_RARE: Rare = Rare {
     expect: None,
     preflight_method: None,
@@ -81,7 +81,7 @@ static NOTHING_RARE: Rare = Rare {
     forwarded_host: false,
 };
 
-/// Reads the headers once: what matters on the way, and what the client can read. `via` is this instance's pseudonym.
+/// Scans the headers once, for forwarding and for the client's preferences. `via` is this instance's pseudonym.
 pub fn scan(headers: &HeaderMap, via: &str) -> (HeaderScan, ClientPreferences) {
     let (mut seen, mut wanted) = (HeaderScan::default(), ClientPreferences::default());
     for (name, value) in headers {
@@ -96,7 +96,7 @@ pub fn scan(headers: &HeaderMap, via: &str) -> (HeaderScan, ClientPreferences) {
 }
 
 impl HeaderScan {
-    /// What few requests have.
+    /// Returns the headers that few requests have.
     pub fn rare(&self) -> &Rare {
         self.rare.as_deref().unwrap_or(&NOTHING_RARE)
     }
@@ -112,7 +112,7 @@ impl HeaderScan {
                 self.host = Some(value.clone());
             }
             "accept" => wanted.accept = Some(value.clone()),
-            // A content type says more than a `SOAPAction` that stands beside it.
+            // A content type is more specific than a `SOAPAction` beside it.
             "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),
             "soapaction" => wanted.dialect = wanted.dialect.or(Some(Dialect::Soap11)),
             "accept-language" => wanted.language = Some(value.clone()),
@@ -133,7 +133,7 @@ impl HeaderScan {
             | "proxy-authorization") => self.note_hop(hop),
             "expect" => {
                 self.note_hop("expect");
-                // One that cannot be met counts, whatever stands beside it.
+                // An expectation that cannot be met takes precedence.
                 let rare = self.rare_mut();
                 if rare.expect.as_ref().is_none_or(is_continue) {
                     rare.expect = Some(value.clone());
@@ -154,7 +154,7 @@ impl HeaderScan {
         self.hop |= HOP.iter().position(|hop| *hop == name).map_or(0, |at| 1 << at);
     }
 
-    /// Headers by which somebody speaks for somebody else.
+    /// Records a header by which a proxy conveys information about its client.
     fn note_forwarding(&mut self, name: &str, value: &HeaderValue) {
         match name {
             "x-forwarded-for" => self.rare_mut().forwarded_for.push(value.clone()),
@@ -169,22 +169,22 @@ impl HeaderScan {
         }
     }
 
-    /// Are there names that some servers read as others?
+    /// Returns true if there are names that some servers confuse with others.
     pub const fn has_odd_names(&self) -> bool {
         self.bits & found::ODD != 0
     }
 
-    /// Bytes and number of all header fields, as HTTP/1.1 would write them.
+    /// Returns the bytes and the number of all header fields, as HTTP/1.1 would write them.
     pub const fn size(&self) -> (usize, usize) {
         (self.bytes, self.fields)
     }
 
-    /// The id of this request: a trusted peer's safe one, else `None`.
+    /// Returns the peer's request ID if the peer is trusted and the ID is safe.
     pub fn accepted_id(&self, peer: &Peer) -> Option<RequestId> {
         self.rare().id.as_ref().filter(|_| peer.trusted).and_then(RequestId::accept)
     }
 
-    /// The client's address: the peer, or from a trusted peer the right-most hop that is not trusted itself.
+    /// Returns the client's address: the peer's, or from a trusted peer the right-most hop that is not trusted itself.
     pub fn client(&self, peer: &Peer, trusted: &[IpNet]) -> IpAddr {
         let direct = peer.address.ip().to_canonical();
         if !peer.trusted {
@@ -198,7 +198,7 @@ impl HeaderScan {
             hops = elements.split(',').filter_map(forwarded_for).collect();
         }
         for hop in hops.iter().rev() {
-            // A hop that is no address ends the chain: what stands left of it is worth nothing.
+            // An invalid hop ends the chain; the hops to its left cannot be trusted.
             let Some(address) = hop_address(hop) else { break };
             client = address;
             if !is_trusted(address, trusted) {
@@ -209,46 +209,48 @@ impl HeaderScan {
     }
 }
 
-/// The one expectation there is (RFC 9110 10.1.1).
+/// Returns true for `100-continue`, the only expectation defined (RFC 9110 10.1.1).
 pub fn is_continue(expect: &HeaderValue) -> bool {
     expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
 }
 
-/// True when the address belongs to one of the networks.
+/// Returns true if the address belongs to one of the networks.
 pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     let address = address.to_canonical();
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// Header values of [MS-NTHT] and RFC 4559: they authenticate the connection, not the request.
+/// Returns true for NTLM and Negotiate ([MS-NTHT], RFC 4559), which authenticate the connection and not the request.
 pub fn is_connection_auth(value: &HeaderValue) -> bool {
     let begins = |text: &[u8], word: &[u8]| text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word);
-    // A challenge line may list several schemes (RFC 9110 11.6.1).
+    // A header line may list several challenges (RFC 9110 11.6.1).
     value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).any(|scheme| begins(scheme, b"ntlm") || begins(scheme, b"negotiate"))
 }
 
+/// Returns true if a `Via` contains the pseudonym.
 fn mentions(via: &HeaderValue, pseudonym: &str) -> bool {
     via.as_bytes().windows(pseudonym.len().max(1)).any(|part| part == pseudonym.as_bytes())
 }
 
-/// What this gateway adds to every request.
+/// What the gateway adds to every request.
 #[derive(Debug)]
 pub struct Additions<'a> {
     /// The peer of the client connection.
     pub peer: &'a Peer,
     /// The client's address, as far as it can be trusted.
     pub client: IpAddr,
-    /// The request id.
+    /// The request ID.
     pub id: &'a RequestId,
     /// `1.1 lockgate-...`
     pub via: &'a HeaderValue,
-    /// Host as the client named it, in whichever form.
+    /// The host that the client requested, from `Host`, `:authority` or an absolute target.
     pub host: Option<&'a HeaderValue>,
     /// Scheme of the client's connection.
     pub scheme: &'static str,
 }
 
-/// Headers a `Connection` line must not be able to remove: the gateway adds or relies on them, or they protect somebody.
+/// Headers that `Connection` cannot remove, because the gateway sets them or relies on them, or because they protect the client or the
+/// origin.
 const PROTECTED: &[&str] = &[
     "authorization",
     "cookie",
@@ -263,8 +265,8 @@ const PROTECTED: &[&str] = &[
     "via",
 ];
 
-/// Headers that end at each hop (RFC 9110 7.6.1); `Connection` first, as its bit says that it names others. `Proxy`: httpoxy, CGI
-/// turns it into HTTP_PROXY.
+/// Hop-by-hop headers (RFC 9110 7.6.1). `Connection` is first, because `prepare` tests its bit to remove the headers that it names. `Proxy`
+/// is removed because CGI turns it into HTTP_PROXY (httpoxy).
 const HOP: [&str; 11] = [
     "connection",
     "keep-alive",
@@ -279,11 +281,11 @@ const HOP: [&str; 11] = [
     "expect",
 ];
 
-/// How many headers this gateway adds to a request at most.
+/// Maximum number of headers that the gateway adds to a request.
 const ADDED: usize = 8;
 
-/// Makes the headers ready for the upstream: hop-by-hop out, identity and forwarding in. `Host` is left to the caller. Tells
-/// the trace that the request belongs to.
+/// Prepares the headers for the upstream: removes hop-by-hop headers, adds identity and forwarding headers. `Host` is left to the caller.
+/// Returns the `traceparent` of the request.
 pub fn prepare(headers: &mut HeaderMap, seen: &HeaderScan, add: &Additions<'_>) -> HeaderValue {
     if seen.hop & 1 != 0 {
         remove_named_by_connection(headers);
@@ -316,8 +318,8 @@ pub fn prepare(headers: &mut HeaderMap, seen: &HeaderScan, add: &Additions<'_>) 
     begun
 }
 
-/// Drops what some servers would read as one of `names` although it is written differently: a client must not stand in for what the
-/// operator sets, nor bring back what the operator removes.
+/// Removes headers that some servers would confuse with one of `names`, so that a client can neither forge a header that the operator sets
+/// nor restore one that the operator removes.
 pub fn remove_twins<'n>(headers: &mut HeaderMap, names: impl Iterator<Item = &'n HeaderName>) {
     let own: Vec<(String, &HeaderName)> = names.map(|name| (dashed(name.as_str()), name)).collect();
     let is_twin = |name: &HeaderName| {
@@ -328,7 +330,7 @@ pub fn remove_twins<'n>(headers: &mut HeaderMap, names: impl Iterator<Item = &'n
     twins.into_iter().for_each(|name| drop(headers.remove(name)));
 }
 
-/// Tells the path prefix that was removed, behind that which a trusted proxy has removed before.
+/// Appends the removed path prefix to the one that a trusted proxy removed before.
 pub fn write_prefix(headers: &mut HeaderMap, prefix: &str) {
     let before = headers.get(names::X_FORWARDED_PREFIX).map_or(&b""[..], HeaderValue::as_bytes).trim_ascii_end();
     if let Ok(value) = HeaderValue::from_bytes(&[before.strip_suffix(b"/").unwrap_or(before), prefix.as_bytes()].concat()) {
@@ -336,6 +338,7 @@ pub fn write_prefix(headers: &mut HeaderMap, prefix: &str) {
     }
 }
 
+/// Removes the headers that `Connection` names, except the protected ones.
 fn remove_named_by_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -352,7 +355,7 @@ fn remove_named_by_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// RFC 9113 8.2.3: cookie crumbs of HTTP/2 become one line for HTTP/1.
+/// Joins the cookie crumbs of HTTP/2 into one line for HTTP/1 (RFC 9113 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
@@ -360,6 +363,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// Sets `X-Forwarded-*`, and extends `Forwarded` if a trusted peer sent it.
 fn forwarding(headers: &mut HeaderMap, seen: &HeaderScan, add: &Additions<'_>) {
     if seen.bits & found::FORWARDED != 0 && !add.peer.trusted {
         let spoken: Vec<_> = headers.keys().filter(|name| speaks_for_others(name.as_str())).cloned().collect();
@@ -370,7 +374,7 @@ fn forwarding(headers: &mut HeaderMap, seen: &HeaderScan, add: &Additions<'_>) {
     let rare = seen.rare();
     let chain = match rare.forwarded_for.as_slice() {
         _ if !add.peer.trusted => None,
-        // A proxy that speaks RFC 7239 only: its client is told in both languages.
+        // The proxy sent only `Forwarded` (RFC 7239); the upstream gets the client's address in both headers.
         [] if rare.forwarded.is_some() => HeaderValue::from_str(&format!("{}, {}", add.client, add.peer.address.ip().to_canonical())).ok(),
         [] => None,
         values => {
@@ -399,12 +403,12 @@ fn forwarding(headers: &mut HeaderMap, seen: &HeaderScan, add: &Additions<'_>) {
     }
 }
 
-/// The trace of a request that an operator's edits may have changed.
+/// Returns the `traceparent` after the operator's edits, if it is valid.
 pub fn trace(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(names::TRACEPARENT).filter(|value| is_traceparent(value)).cloned()
 }
 
-/// Methods that are never forwarded: a tunnel, and an echo of the request's secrets (RFC 9110 9.3.6, 9.3.8).
+/// Returns true for methods that are never forwarded: CONNECT opens a tunnel, TRACE reflects the request's secrets (RFC 9110 9.3.6, 9.3.8).
 pub fn is_forbidden(method: &Method) -> bool {
     *method == Method::CONNECT || *method == Method::TRACE
 }

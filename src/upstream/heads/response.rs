@@ -1,4 +1,6 @@
-//! The response's head: read once, cleaned of what must not reach a client. What it refers to is told, for `mapping`.
+//! Prepares a response head for the client: validates it, removes what must not reach a client, and reports what `mapping` has to map.
+//!
+//! Knows nothing of bodies.
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -8,25 +10,25 @@ use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::header::{is_banner, keep_trailer};
 
-/// The largest header section that is forwarded, in bytes.
+/// Maximum size of the header section, in bytes.
 const MAX_SECTION: usize = 128 * 1024;
-/// The largest single header that is forwarded, in bytes.
+/// Maximum size of a single header, in bytes.
 const MAX_HEADER: usize = 64 * 1024;
 
 /// What the scan found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traits {
-    /// The connection carries an authentication (NTLM, Negotiate) and belongs to one client now.
+    /// The connection was authenticated (NTLM, Negotiate) and now belongs to one client.
     pub connection_auth: bool,
-    /// Addresses or paths of the upstream may be in it: see [`Mapping`](super::mapping::Mapping).
+    /// The head may contain addresses or paths of the upstream; see [`Mapping`](super::mapping::Mapping).
     pub refers: bool,
     /// The protocol of the body.
     pub dialect: Option<Dialect>,
-    /// A gRPC status stands in the head.
+    /// The head contains a gRPC status.
     pub grpc_status: bool,
 }
 
-/// What one scan collects.
+/// The state of a scan.
 #[derive(Default)]
 struct Scan {
     traits: Traits,
@@ -34,17 +36,17 @@ struct Scan {
     bytes: usize,
     length: bool,
     coding: bool,
-    /// `Connection` and `Server` stand in nearly every head: they are removed without being listed.
+    /// `Connection` and `Server` are in nearly every head, so they are removed without being listed in `remove`.
     connection: bool,
     server: bool,
     announced: bool,
     remove: Vec<HeaderName>,
 }
 
-/// Cleans the headers of a response with this status. `keep_banners` in development mode.
+/// Validates and cleans the headers of a response with this status. `keep_banners` is set in development mode.
 ///
 /// # Errors
-/// Conflicting framing (`Content-Length` beside `Transfer-Encoding`) and oversized headers are failures of the upstream.
+/// Returns a failure of the upstream for conflicting framing (`Content-Length` beside `Transfer-Encoding`) and for oversized headers.
 pub fn prepare(headers: &mut HeaderMap, status: StatusCode, keep_banners: bool) -> Result<Traits, Failure> {
     let mut scan = Scan { upgrade_required: status == StatusCode::UPGRADE_REQUIRED, ..Scan::default() };
     for (name, value) in headers.iter() {
@@ -57,7 +59,7 @@ pub fn prepare(headers: &mut HeaderMap, status: StatusCode, keep_banners: bool) 
         return Err(Failure::because(Kind::ResponseHeadersTooLarge, format!("{} bytes of headers", scan.bytes)));
     }
     if status == StatusCode::NO_CONTENT && scan.length {
-        // RFC 9110 8.6: a 204 has none; over HTTP/2 a client would wait for the body.
+        // RFC 9110 8.6: a 204 has no Content-Length. Over HTTP/2, a client would wait for the body.
         headers.remove(header::CONTENT_LENGTH);
     }
     if scan.connection {
@@ -102,7 +104,7 @@ impl Scan {
                 self.connection = true;
             }
             "server" => self.server = !keep_banners,
-            // What a client must upgrade to (RFC 9110 15.5.22).
+            // A 426 names the protocol to upgrade to (RFC 9110 15.5.22).
             "upgrade" if self.upgrade_required => {}
             "keep-alive"
             | "proxy-connection"
@@ -125,7 +127,7 @@ impl Scan {
     }
 }
 
-/// `Trailer` names only what will pass (RFC 9110 6.6.2); hyper sends no field that it does not name.
+/// Reduces `Trailer` to the names that may be forwarded (RFC 9110 6.6.2). hyper sends no trailer that is not named there.
 fn keep_announced_trailers(headers: &mut HeaderMap) {
     let named = headers.get_all(header::TRAILER).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let kept: Vec<String> = named
@@ -140,7 +142,7 @@ fn keep_announced_trailers(headers: &mut HeaderMap) {
     }
 }
 
-/// Headers named by `Connection`, but for those that frame the message or belong to the client's view.
+/// Returns the headers that `Connection` names, except those that frame the message or must reach the client.
 fn named_by(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     let tokens = connection.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
     tokens
@@ -150,7 +152,7 @@ fn named_by(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
         .take(32)
 }
 
-/// Headers of an upstream error that survive a rewritten 5xx (contract section 5).
+/// Returns true for a header of an upstream error that is kept when a 5xx is rewritten (contract section 5).
 pub fn survives_server_error(name: &str) -> bool {
     matches!(
         name,
@@ -178,7 +180,7 @@ pub fn survives_server_error(name: &str) -> bool {
         || name.starts_with("x-b3-")
 }
 
-/// Headers that describe the body that is no longer sent.
+/// Returns true for a header that describes the body, and is removed when the body is replaced.
 pub fn describes_body(name: &str) -> bool {
     matches!(
         name,

@@ -1,11 +1,14 @@
-//! W3C trace context: every request that goes upstream belongs to a trace, the client's or a new one.
+//! W3C trace context: every upstream request belongs to a trace, either the client's or a new one.
+//!
+//! Knows nothing of how traces are recorded.
 
 use http::HeaderValue;
 
 use crate::header::header_value;
 use crate::write::hex;
 
-/// <https://www.w3.org/TR/trace-context/#traceparent-header>: `00-<32 hex>-<16 hex>-<2 hex>`, neither id all zero.
+/// Returns true for a valid `traceparent` (<https://www.w3.org/TR/trace-context/#traceparent-header>): `00-<32 hex>-<16 hex>-<2 hex>`,
+/// neither ID all zero. Later versions may be longer.
 pub(super) fn is_traceparent(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     let hex = |part: &[u8]| part.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b));
@@ -24,7 +27,7 @@ pub(super) fn is_traceparent(value: &HeaderValue) -> bool {
         && hex(&bytes[53..55])
 }
 
-/// A trace that begins here, not sampled.
+/// Creates the `traceparent` of a new trace that is not sampled.
 pub(super) fn new_traceparent() -> HeaderValue {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
     hex(&fastrand::u128(1..).to_be_bytes(), &mut text[3..35]);

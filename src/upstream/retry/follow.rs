@@ -1,8 +1,8 @@
-//! What follows an attempt: the same endpoint over a new connection, another endpoint, a retry after a pause, or nothing.
+//! Decides what follows an attempt: the same endpoint on a new connection, another endpoint, a retry after a pause, or nothing.
 //!
-//! A request that the upstream may have processed is sent again only if the route says so and its budget allows it. Two cases need no
-//! permission, because nothing can happen twice: a request that was never written goes to another endpoint, and an idempotent one that
-//! met an idle connection which the upstream had closed goes over a new one (RFC 9110 9.2.2).
+//! A request that the upstream may have processed is sent again only if the route allows it and its budget pays for it. Two cases need no
+//! permission, because nothing can happen twice: a request that was never written goes to another endpoint, and an idempotent one on an
+//! idle connection that the upstream had closed goes over a new connection (RFC 9110 9.2.2).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,38 +23,39 @@ use crate::upstream::choose::backend::Backend;
 use crate::upstream::choose::endpoint::Endpoint;
 use crate::upstream::connect::wire::SocketState;
 
-/// Tries that may be made when none of them sent anything.
+/// Maximum attempts that sent nothing.
 const MAX_UNSENT: u32 = 3;
-/// How long what is left of an answer that will not be used may take; then its connection is closed.
+/// Timeout for reading the rest of a response that is not used; then its connection is closed.
 const DRAIN_FOR: Duration = Duration::from_secs(1);
-/// How much of it is read, in bytes.
+/// Maximum bytes of that rest.
 const DRAIN: usize = 64 * 1024;
 
-/// What happened so far.
+/// The attempts so far.
 #[derive(Debug, Default)]
 struct History {
     tried: Vec<Arc<Endpoint>>,
-    /// Tries that sent nothing.
+    /// Attempts that sent nothing.
     unsent: u32,
-    /// Tries that count against the attempts of the route.
+    /// Attempts that count against the route's maximum.
     attempts: u32,
+    /// An attempt met an idle connection that the upstream had closed.
     stale: bool,
 }
 
-/// What comes next.
+/// The next step.
 #[derive(Debug)]
 enum NextStep {
-    /// Another endpoint, now.
+    /// Another endpoint, at once.
     OtherEndpoint,
-    /// The same endpoint on a new connection, now.
+    /// The same endpoint on a new connection, at once.
     Reconnect(Arc<Endpoint>),
-    /// Another if there is one, after a pause.
+    /// Another endpoint if there is one, after a pause.
     AfterPause(Duration),
-    /// Nothing.
+    /// None.
     Stop,
 }
 
-/// Goes on after a first try until a response is good enough or nothing more may be done.
+/// Continues after a first attempt until a response is final or nothing more may be done.
 pub(in crate::upstream) async fn follow(
     first: Result<UpstreamResponse, AttemptError>,
     backend: &Backend,
@@ -67,7 +68,7 @@ pub(in crate::upstream) async fn follow(
     loop {
         let next = history.judge(&outcome, backend, outgoing, context);
         if matches!(next, NextStep::Stop) || !restore_request(&outcome, outgoing) {
-            // That nobody is left to ask says less than what went wrong before.
+            // "No endpoint left" explains less than the earlier failure.
             return outcome.map_err(|error| earlier.filter(|_| error.progress == SendProgress::NotChosen).unwrap_or(error.failure));
         }
         match outcome {
@@ -84,6 +85,7 @@ pub(in crate::upstream) async fn follow(
 }
 
 impl History {
+    /// Records an outcome and returns the next step.
     fn judge(
         &mut self,
         outcome: &Result<UpstreamResponse, AttemptError>,
@@ -110,6 +112,7 @@ impl History {
         }
     }
 
+    /// Records a failed attempt and returns the next step.
     fn after(&mut self, error: &AttemptError, backend: &Backend, outgoing: &OutgoingRequest, context: DispatchContext<'_>) -> NextStep {
         let Some(endpoint) = error.endpoint.as_ref().filter(|_| error.failure.kind != Kind::TotalTimeout) else {
             return NextStep::Stop;
@@ -126,7 +129,7 @@ impl History {
             }
             SendProgress::NotConnected => {
                 self.unsent += 1;
-                // Nothing was sent: another endpoint may be better off.
+                // Nothing was sent, so trying another endpoint is safe.
                 if self.unsent < MAX_UNSENT && self.tried.len() < backend.serving() {
                     return NextStep::OtherEndpoint;
                 }
@@ -142,7 +145,7 @@ impl History {
         }
     }
 
-    /// A try that the route allows, its budget pays and its deadline leaves time for.
+    /// Returns a retry after a pause, if the route allows one, its deadline leaves time and its budget pays for it.
     fn retry(
         &mut self,
         retry: &Retry,
@@ -162,12 +165,12 @@ impl History {
     }
 }
 
-/// Is this what the route was after, or at least nothing that it would try again for?
+/// Returns true if the route does not retry on the response's status.
 pub(in crate::upstream) fn is_final(response: &UpstreamResponse, context: DispatchContext<'_>) -> bool {
     context.retry.is_none_or(|retry| !policy::wants_status(retry, response.response.status().as_u16()))
 }
 
-/// Puts the request back, where it is gone. False when it cannot be had again.
+/// Restores the request if the attempt consumed it. Returns false if that is impossible.
 fn restore_request(outcome: &Result<UpstreamResponse, AttemptError>, outgoing: &mut OutgoingRequest) -> bool {
     if outgoing.request.is_some() {
         return true;
@@ -177,12 +180,12 @@ fn restore_request(outcome: &Result<UpstreamResponse, AttemptError>, outgoing: &
         Err(error) => error.socket.as_ref().and_then(SocketState::request_head),
     };
     outgoing.request = head.and_then(|head| replay::request(&head, &outgoing.replay));
-    // The first try's upload is over: a body that is sent from memory needs no clock of the client's.
+    // The first attempt's upload is over. A body that is sent from memory needs no clock of the client.
     outgoing.progress = None;
     outgoing.request.is_some()
 }
 
-/// Reads the rest of an answer that nobody wants, so that its connection may serve again.
+/// Reads the rest of a response that is not used, so that its connection can be reused.
 async fn drain(response: UpstreamResponse) {
     let (mut body, mut left) = (response.response.into_body(), DRAIN);
     let read = async {

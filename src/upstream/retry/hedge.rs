@@ -1,4 +1,6 @@
-//! Hedging: a second attempt beside a slow first one.
+//! Hedging: a second attempt while a slow first one is still running.
+//!
+//! Knows nothing of connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +17,16 @@ use crate::upstream::attempt::{AttemptError, AttemptOptions, DispatchContext, at
 use crate::upstream::choose::backend::{Backend, EndpointQuery};
 use crate::upstream::choose::endpoint::Endpoint;
 
-/// How long a first try may take before a second begins beside it; `None` when none shall.
+/// Returns how long the first attempt may take before a second one starts; `None` if the request is not hedged.
 pub(in crate::upstream) fn delay(backend: &Backend, outgoing: &OutgoingRequest, private: bool, retry: &Retry) -> Option<Duration> {
-    // Two at the same time are no repetition: of a method that changes nothing, nobody can tell (RFC 9110 9.2.1).
+    // Two concurrent attempts are not a repetition, so only safe methods are hedged (RFC 9110 9.2.1).
     let safe = outgoing.request.as_ref().is_some_and(|request| request.method().is_safe());
     let may = safe && outgoing.replay.is_possible() && !private && backend.serving() > 1;
     retry.hedge.filter(|_| may).and_then(|percentile| backend.latencies.percentile(percentile))
 }
 
-/// Two tries at most at the same time: the second, at another endpoint, begins when the first took longer than most do. The first
-/// answer wins, and the other try is dropped with its connection.
+/// Makes up to two concurrent attempts: the second one, at another endpoint, starts when the first has taken longer than most do. The first
+/// response wins, and the other attempt is dropped with its connection.
 pub(in crate::upstream) async fn hedged(
     backend: &Backend,
     outgoing: &mut OutgoingRequest,
@@ -40,7 +42,7 @@ pub(in crate::upstream) async fn hedged(
         let mut first = std::pin::pin!(attempt(backend, outgoing, context, trail, options));
         match within(Some(Instant::now() + delay), first.as_mut()).await {
             Some(outcome) => (outcome, None),
-            // Without a retry to spend there is nothing to do but wait.
+            // The retry budget is empty, so the first attempt is waited for.
             None if !backend.budget.withdraw() => (first.await, None),
             None => beside(backend, duplicate, context, first, &taken).await,
         }
@@ -58,10 +60,10 @@ pub(in crate::upstream) async fn hedged(
     }
 }
 
-/// The outcome that counts; with the duplicate's request and trail when its try decided.
+/// The outcome, and the duplicate's request and trail if the second attempt decided it.
 type Race = (Result<UpstreamResponse, AttemptError>, Option<(Box<OutgoingRequest>, Trail)>);
 
-/// Races a second try against a slow first one.
+/// Races a second attempt against a slow first one.
 async fn beside<F>(
     backend: &Backend,
     mut duplicate: Box<OutgoingRequest>,
@@ -83,7 +85,7 @@ where
             },
             outcome = second.as_mut() => match outcome {
                 Ok(response) => {
-                    // What was not waited for was at least so slow: else the slow would leave no trace.
+                    // The abandoned attempt took at least this long. Without this sample, slow responses would not be recorded at all.
                     let took = response.at.saturating_duration_since(begin);
                     backend.latencies.record(took);
                     taken.iter().for_each(|endpoint| endpoint.load.record(took, response.at));

@@ -1,6 +1,6 @@
-//! Whether and when a request may be sent again: pure decisions.
+//! Whether and when a request may be sent again, as pure decisions.
 //!
-//! Sends nothing and knows no connection.
+//! Knows nothing of connections.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use http::Method;
 use crate::failure::{Failure, Kind};
 use crate::policy::{Retry, RetryOn};
 
-/// Methods whose repetition does what one request does (RFC 9110 9.2.2).
+/// Returns true for an idempotent method (RFC 9110 9.2.2). TRACE is not listed, because it is never forwarded.
 pub fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }
 
-/// Does the policy try again after this failure?
+/// Returns true if the policy retries after this failure.
 pub fn wants_failure(retry: &Retry, failure: &Failure) -> bool {
     let word = match failure.kind {
         Kind::DnsError
@@ -64,19 +64,19 @@ pub fn wants_failure(retry: &Retry, failure: &Failure) -> bool {
     retry.on.contains(&word)
 }
 
-/// Does it after this status?
+/// Returns true if the policy retries after this status.
 pub fn wants_status(retry: &Retry, status: u16) -> bool {
     retry.on.contains(&RetryOn::Status(status))
 }
 
-/// The longest `Retry-After` that is waited for: what takes longer is the client's to wait for.
+/// The longest `Retry-After` that the gateway waits for; a longer one is left to the client.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// The longest back-off.
+/// The longest back-off, without `Retry-After`.
 const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
 
-/// How long to wait before try number `tried + 1`: anything up to a bound that doubles (full jitter, so that those who failed
-/// together do not come back together), and no less than what the upstream asked for. `None`: too long to wait at all.
-/// `chance` is in 0..1.
+/// Returns how long to wait after `tried` attempts. The back-off is random below a bound that doubles per attempt (full jitter), so that
+/// requests that failed together are not retried together; it is added to the `Retry-After` that the upstream `asked` for. `None` if that
+/// is too long. `chance` is in 0..1.
 pub fn backoff(base: Duration, tried: u32, asked: Option<Duration>, chance: f64) -> Option<Duration> {
     let doubled = base.saturating_mul(1u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST_BACKOFF);
     let jittered = doubled.mul_f64(chance.clamp(0.0, 1.0));

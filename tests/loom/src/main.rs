@@ -25,7 +25,7 @@ use loom::thread;
 use tokio::time::Instant;
 
 const SETTINGS: Settings =
-    Settings { rule: Rule::Row(1), open_for: Duration::from_secs(1), open_at_most: Duration::from_secs(1), trials: 1 };
+    Settings { rule: Rule::Consecutive(1), open_for: Duration::from_secs(1), open_at_most: Duration::from_secs(1), trials: 1 };
 
 /// A breaker that was opened, and the moment from which it lets one try.
 fn opened() -> (Arc<Breaker>, Instant) {
