@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, Origin, Process, get};
+use crate::harness::{Client, Origin, Process, eventually, get};
 
 fn lockgate(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lockgate"))
@@ -118,11 +118,9 @@ fn run_to_a_url_serves_and_a_signal_drains_it() {
     assert_eq!(health(&process), Some(0));
     let mut client = Client::connect(process.address);
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    while origin.requests().is_empty() {
-        std::thread::yield_now();
-    }
+    origin.wait_for_requests(1);
     process.signal("-TERM");
-    while health(&process) == Some(0) {}
+    eventually("the process is not healthy any more", || health(&process) != Some(0));
     go.send(()).unwrap();
     assert_eq!(client.response("GET").text(), "ok");
     assert_eq!(process.child.wait().unwrap().code(), Some(0));

@@ -5,6 +5,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
+use crate::harness::wait::PATIENCE;
 use crate::harness::{GatewayUnderTest, Origin};
 
 type Sender = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
@@ -95,7 +96,7 @@ async fn an_idle_connection_ends() {
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
     assert_eq!(ask(&mut sender, Request::get("http://a/"), "").await.status().as_u16(), 200);
-    tokio::time::timeout(std::time::Duration::from_secs(10), connection).await.expect("GOAWAY after idle_timeout").unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, connection).await.expect("GOAWAY after idle_timeout").unwrap().unwrap();
 }
 
 #[tokio::test]

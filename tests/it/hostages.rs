@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, GatewayUnderTest, Origin, get, send};
+use crate::harness::{Client, GatewayUnderTest, Origin, eventually, get, send};
 
 /// A gateway whose backend has `connections`, with more keys.
 fn gateway(origin: &Origin, connections: usize, route: &str, listen: &str) -> GatewayUnderTest {
@@ -107,9 +107,7 @@ fn one_client_does_not_hold_all_connections() {
     let mut greedy: Vec<Client> = (0..20).map(|_| Client::connect(gateway.address)).collect();
     greedy.iter_mut().for_each(|client| client.write(posted_by("192.0.2.1")));
     // All that it may have are open when the next would be refused a place.
-    while origin.connections() < 7 {
-        std::thread::yield_now();
-    }
+    eventually("the greedy client has seven connections", || origin.connections() >= 7);
     for _ in 0..3 {
         let victim = send(gateway.address, "GET /victim HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.2\r\nConnection: close\r\n\r\n");
         assert_eq!(victim.status, 200);

@@ -6,8 +6,10 @@ pub mod gateway;
 pub mod origin;
 pub mod process;
 pub mod redis;
+pub mod wait;
 
 pub use client::{Client, Response, get, send};
 pub use gateway::GatewayUnderTest;
 pub use origin::Origin;
 pub use process::Process;
+pub use wait::{eventually, until};

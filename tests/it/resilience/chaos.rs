@@ -3,13 +3,13 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lockgate::plan::compile;
 
 use super::gateway;
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, GatewayUnderTest};
+use crate::harness::{Client, GatewayUnderTest, eventually};
 
 /// An origin that can be killed, connections and all, and started again at its address.
 struct Mortal {
@@ -50,9 +50,7 @@ impl Mortal {
         for stream in self.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
-        while TcpStream::connect(self.address).is_ok() {
-            std::thread::yield_now();
-        }
+        eventually("the listener is closed", || TcpStream::connect(self.address).is_err());
     }
 
     fn served(&self) -> usize {
@@ -114,22 +112,14 @@ fn an_endpoint_that_dies_under_load_costs_what_was_in_flight_and_comes_back_with
     let gateway = gateway(&endpoints, "slow_start = \"200ms\"", "retry = { on = [\"connect\", \"lost\"] }", "");
     let (gets, posts) = (Load::start(&gateway, "GET", 4), Load::start(&gateway, "POST", 4));
     let first = &mortals[0];
-    while first.served() < 100 {
-        std::thread::yield_now();
-    }
+    eventually("the first endpoint has served 100 requests", || first.served() >= 100);
     first.kill();
     let (killed, others) = (first.served(), || mortals[1].served() + mortals[2].served());
     let goal = others() + 500;
-    while others() < goal {
-        std::thread::yield_now();
-    }
+    eventually("the others have served 500 more", || others() >= goal);
     assert_eq!(first.served(), killed);
     first.revive();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while first.served() < killed + 50 {
-        assert!(Instant::now() < deadline, "no traffic came back");
-        std::thread::yield_now();
-    }
+    eventually("the first endpoint serves again", || first.served() >= killed + 50);
     let failed = gets.end().len();
     assert_eq!(failed, 0, "idempotent requests are sent again");
     let lost = posts.end().len();

@@ -64,9 +64,7 @@ fn all_requests_together_are_limited_too() {
     let endpoints = [format!("\"http://{}\"", origin.address)];
     let gateway = gateway(&endpoints, "", "", "[listen]\nmax_in_flight = 1");
     let mut holder = ask(gateway.address, "/hold");
-    while origin.requests().is_empty() {
-        std::thread::yield_now();
-    }
+    origin.wait_for_requests(1);
     let refused = get(gateway.address, "/");
     assert_eq!((refused.status, assert_contract("GET", &refused)), (503, "OVERLOADED".into()));
     go.store(true, Ordering::SeqCst);
