@@ -123,7 +123,7 @@ fn run_to_a_url_serves_and_a_signal_drains_it() {
     eventually("the process is not healthy any more", || health(&process) != Some(0));
     go.send(()).unwrap();
     assert_eq!(client.response("GET").text(), "ok");
-    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    assert_eq!(process.exit_code(), Some(0));
     let rest: Vec<String> = process.lines.by_ref().map_while(Result::ok).collect();
     assert!(rest.iter().any(|line| line.contains("\"drained\"")), "{rest:#?}");
     assert_eq!(health(&process), Some(1));
@@ -140,7 +140,7 @@ fn no_signal_ends_the_process_without_a_drain() {
         assert_eq!(get(process.address, "/").status, 200, "{signal}");
     }
     process.signal("-QUIT");
-    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    assert_eq!(process.exit_code(), Some(0));
     let rest: Vec<String> = process.lines.by_ref().map_while(Result::ok).collect();
     for word in ["SIGHUP", "SIGUSR1", "SIGUSR2", "\"drained\""] {
         assert!(rest.iter().any(|line| line.contains(word)), "{word}: {rest:#?}");

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::harness::contract::assert_contract;
+use crate::harness::wait::in_time;
 use crate::harness::{Client, GatewayUnderTest, Origin, eventually, get, send};
 
 /// A gateway whose backend has `connections`, with more keys.
@@ -155,11 +156,11 @@ async fn streams_that_take_nothing_hold_no_connection() {
     let mut responses = Vec::new();
     for n in 0..6 {
         let request = Request::get(format!("http://a/{n}")).body(Empty::<Bytes>::new()).unwrap();
-        responses.push(sender.send_request(request).await.unwrap());
+        responses.push(in_time("the head of a response", sender.send_request(request)).await.unwrap());
     }
     assert!(responses.iter().all(|response| response.status() == 200));
     assert_eq!(asked.load(Ordering::SeqCst), 6, "one connection has served them all");
     // What was read ahead is whole.
-    let body = responses.remove(0).into_body().collect().await.unwrap().to_bytes();
+    let body = in_time("the body of a response", responses.remove(0).into_body().collect()).await.unwrap().to_bytes();
     assert_eq!(body.len(), 30_000);
 }

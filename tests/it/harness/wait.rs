@@ -24,6 +24,11 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     until(|| if condition() { Ok(()) } else { Err(what.to_owned()) });
 }
 
+/// The output of a future. Panics with `what` when the deadline has passed.
+pub async fn in_time<F: Future>(what: &str, work: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+}
+
 /// Waits for as long as the gateway's own clocks need: where time itself is tested, nothing else can tell that it has passed.
 pub fn let_time_pass(time: Duration) {
     let end = Instant::now() + time;

@@ -7,6 +7,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::{Named, gateway};
 use crate::harness::contract::assert_contract;
+use crate::harness::wait::in_time;
 use crate::harness::{Client, GatewayUnderTest, Origin, get};
 
 /// A bound of one request in flight.
@@ -48,7 +49,8 @@ async fn head_of_a_response_that_nobody_reads(gateway: &GatewayUnderTest) -> htt
         .await
         .unwrap();
     tokio::spawn(connection);
-    sender.send_request(Request::get("http://a/unread").body(Empty::<Bytes>::new()).unwrap()).await.unwrap()
+    let request = Request::get("http://a/unread").body(Empty::<Bytes>::new()).unwrap();
+    in_time("the head of the response", sender.send_request(request)).await.unwrap()
 }
 
 /// The response to a second request, while nobody reads the first.
