@@ -232,6 +232,37 @@ mod tests {
     }
 
     #[test]
+    fn a_finding_across_the_edge_of_the_window_is_overwritten() {
+        const PIECE: usize = 8_000;
+        let filler = "The quick brown fox reads the manual.\n".repeat(1_100);
+        // Where the window moves: all bytes before this point pass before the next are looked at.
+        let mut guard = Guard::new(Arc::default());
+        let edge = filler.as_bytes().chunks(PIECE).map(|piece| guard.push(piece).len()).find(|passed| *passed > 0).unwrap();
+        // A finding, the part of it that the edge cuts, and what of it must not be left.
+        for (finding, part, secret) in [
+            (
+                "\tat com.acme.orders.Orders.find(Orders.java:42)\n\tat com.acme.orders.Page.show(Page.java:7)\n",
+                "com.acme.orders.Page.show",
+                "com.acme.orders.Orders",
+            ),
+            (
+                "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIB\n-----END PRIVATE KEY-----\n",
+                "BEGIN PRIVATE KEY",
+                "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIB",
+            ),
+        ] {
+            let within = finding.find(part).unwrap();
+            for cut in [2, 6, part.len() / 2, part.len() - 2] {
+                let at = edge - within - cut;
+                let body = format!("{}{finding}{}", &filler[..at], &filler[at..]);
+                let (out, masked) = through(body.as_bytes(), PIECE);
+                assert!(masked && out.len() == body.len(), "{finding} is cut after {cut} bytes of {part}");
+                assert!(!String::from_utf8_lossy(&out).contains(secret), "{finding} is cut after {cut} bytes of {part}");
+            }
+        }
+    }
+
+    #[test]
     fn leaks_in_utf16_and_utf32_are_found() {
         let text = format!(
             "{}\tat com.acme.Order.find(Order.java:42)\n\tat com.acme.Order.run(Order.java:7)\n",

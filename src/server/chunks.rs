@@ -153,6 +153,23 @@ mod tests {
         assert!(all(&[b"1;".to_vec(), vec![b'a'; 300]].concat()).is_err());
     }
 
+    #[test]
+    fn trailers_are_bounded_however_they_are_cut_into_lines() {
+        let with = |trailers: &str| all(format!("0\r\n{trailers}\r\n").as_bytes());
+        let field = |name: usize, value: usize| format!("{}:{}\r\n", "n".repeat(name), "v".repeat(value));
+        // The names, the colons and the values count.
+        let (fits, over) = (MAX_TRAILERS - 1 - 10, MAX_TRAILERS - 10);
+        for (name, value) in [(10, fits), (fits, 10)] {
+            assert!(with(&field(name, value)).is_ok_and(|(_, ends)| ends), "{name} and {value} bytes");
+        }
+        for (name, value) in [(10, over), (over, 10)] {
+            assert_eq!(with(&field(name, value)).map_err(|refusal| refusal.rule), Err("the trailers are too long"));
+        }
+        let lines = MAX_TRAILERS / 11;
+        assert!(with(&field(5, 5).repeat(lines)).is_ok_and(|(_, ends)| ends));
+        assert_eq!(with(&field(5, 5).repeat(lines + 1)).map_err(|refusal| refusal.rule), Err("the trailers are too long"));
+    }
+
     proptest::proptest! {
         #[test]
         fn splitting_changes_nothing(input in "[0-9a-f\r\n;:x]{0,60}", cut in 0usize..60) {

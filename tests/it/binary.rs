@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, Origin, Process, Temporary, get};
+use crate::harness::{Client, Origin, Process, Temporary, eventually, get};
 
 fn lockgate(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lockgate"))
@@ -116,14 +116,12 @@ fn run_to_a_url_serves_and_a_signal_drains_it() {
     assert_eq!(health(&process), Some(0));
     let mut client = Client::connect(process.address);
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    while origin.requests().is_empty() {
-        std::thread::yield_now();
-    }
+    origin.wait_for_requests(1);
     process.signal("-TERM");
-    while health(&process) == Some(0) {}
+    eventually("the process is not healthy any more", || health(&process) != Some(0));
     go.send(()).unwrap();
     assert_eq!(client.response("GET").text(), "ok");
-    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    assert_eq!(process.exit_code(), Some(0));
     let rest: Vec<String> = process.lines.by_ref().map_while(Result::ok).collect();
     assert!(rest.iter().any(|line| line.contains("\"drained\"")), "{rest:#?}");
     assert_eq!(health(&process), Some(1));
@@ -140,7 +138,7 @@ fn no_signal_ends_the_process_without_a_drain() {
         assert_eq!(get(process.address, "/").status, 200, "{signal}");
     }
     process.signal("-QUIT");
-    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    assert_eq!(process.exit_code(), Some(0));
     let rest: Vec<String> = process.lines.by_ref().map_while(Result::ok).collect();
     for word in ["SIGHUP", "SIGUSR1", "SIGUSR2", "\"drained\""] {
         assert!(rest.iter().any(|line| line.contains(word)), "{word}: {rest:#?}");

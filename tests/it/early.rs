@@ -135,7 +135,15 @@ fn a_thousand_pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn broken_chunks_end_the_exchange() {
-    for body in ["5\nhello\r\n0\r\n\r\n", "zz\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "FFFFFFFFFFFFFFFFFF\r\n", "1;a\nb\r\nx\r\n0\r\n\r\n"] {
+    let long_trailers = format!("0\r\nX-Note: {}\r\n\r\n", "x".repeat(9_000));
+    for body in [
+        long_trailers.as_str(),
+        "5\nhello\r\n0\r\n\r\n",
+        "zz\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n",
+        "FFFFFFFFFFFFFFFFFF\r\n",
+        "1;a\nb\r\nx\r\n0\r\n\r\n",
+    ] {
         let (_origin, gateway) = gateway();
         let mut client = Client::connect(gateway.address);
         client.write(format!(

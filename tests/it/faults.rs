@@ -3,7 +3,7 @@
 use crate::harness::contract::assert_contract;
 use crate::harness::{Client, GatewayUnderTest, Origin, get, send};
 
-const CLOCKS: &str = "[defaults]\nresponse_timeout = \"400ms\"\nconnect_timeout = \"400ms\"\nidle_timeout = \"400ms\"\n";
+const CLOCKS: &str = "[defaults]\nresponse_timeout = \"2s\"\nconnect_timeout = \"2s\"\nidle_timeout = \"2s\"\n";
 
 /// Asks once and returns status, code and `Proxy-Status`.
 fn fault(origin: &Origin) -> (u16, String, String) {

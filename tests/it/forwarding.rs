@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use crate::harness::contract::assert_contract;
+use crate::harness::wait::PATIENCE;
 use crate::harness::{Client, GatewayUnderTest, Origin, get, send};
 
 /// The request as the upstream saw it.
@@ -242,11 +243,9 @@ fn a_client_that_leaves_is_499_and_frees_the_upstream() {
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");
     let mut client = Client::connect(gateway.address);
     client.write("GET /left HTTP/1.1\r\nHost: a\r\n\r\n");
-    while origin.requests().is_empty() {
-        std::thread::yield_now();
-    }
+    origin.wait_for_requests(1);
     drop(client);
-    left.recv_timeout(std::time::Duration::from_secs(10)).expect("the upstream connection ends with the client");
+    left.recv_timeout(PATIENCE).expect("the upstream connection ends with the client");
     assert_eq!(gateway.log_line(&["/left"])["status"], 499);
     gateway.wait_for_metric("lockgate_requests_total{route=\"all\",class=\"client_closed\"} 1");
 }
@@ -304,9 +303,7 @@ fn a_half_closed_client_has_left() {
     let mut client = Client::connect(gateway.address);
     client.write("GET /half HTTP/1.1\r\nHost: a\r\n\r\n");
     client.stream.flush().unwrap();
-    while origin.requests().is_empty() {
-        std::thread::yield_now();
-    }
+    origin.wait_for_requests(1);
     client.stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert!(client.is_closed());
     assert_eq!(gateway.log_line(&["/half"])["status"], 499);

@@ -5,6 +5,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
+use crate::harness::wait::in_time;
 use crate::harness::{GatewayUnderTest, Origin};
 
 type Sender = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
@@ -18,8 +19,8 @@ async fn connect(gateway: &GatewayUnderTest) -> Sender {
 
 async fn ask(sender: &mut Sender, request: http::request::Builder, body: &str) -> Response<Bytes> {
     let request: Request<Full<Bytes>> = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
-    let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
-    Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+    let (parts, body) = in_time("the head of the response", sender.send_request(request)).await.unwrap().into_parts();
+    Response::from_parts(parts, in_time("the body of the response", body.collect()).await.unwrap().to_bytes())
 }
 
 #[tokio::test]
@@ -72,7 +73,7 @@ async fn a_broken_success_resets_the_stream() {
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");
     let mut sender = connect(&gateway).await;
     let request: Request<Full<Bytes>> = Request::get("http://a/").body(Full::default()).unwrap();
-    let response = sender.send_request(request).await.unwrap();
+    let response = in_time("the head of the response", sender.send_request(request)).await.unwrap();
     assert!(response.into_body().collect().await.is_err(), "never an end that looks whole");
 }
 
@@ -95,7 +96,7 @@ async fn an_idle_connection_ends() {
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
     assert_eq!(ask(&mut sender, Request::get("http://a/"), "").await.status().as_u16(), 200);
-    tokio::time::timeout(std::time::Duration::from_secs(10), connection).await.expect("GOAWAY after idle_timeout").unwrap().unwrap();
+    in_time("GOAWAY after idle_timeout", connection).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -109,7 +110,7 @@ async fn a_client_that_grants_no_window_is_let_go() {
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let request: Request<Full<Bytes>> = Request::get("http://a/").body(Full::default()).unwrap();
-    let response = sender.send_request(request).await.unwrap();
+    let response = in_time("the head of the response", sender.send_request(request)).await.unwrap();
     assert_eq!(response.status().as_u16(), 200);
     // The body is never read: no window is granted.
     let line = tokio::task::spawn_blocking(move || gateway.log_line(&["CLIENT_CLOSED"])).await.unwrap();

@@ -9,7 +9,8 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, GatewayUnderTest, Origin, get, send};
+use crate::harness::wait::in_time;
+use crate::harness::{Client, GatewayUnderTest, Origin, eventually, get, send};
 
 /// A gateway whose backend has `connections`, with more keys.
 fn gateway(origin: &Origin, connections: usize, route: &str, listen: &str) -> GatewayUnderTest {
@@ -107,9 +108,7 @@ fn one_client_does_not_hold_all_connections() {
     let mut greedy: Vec<Client> = (0..20).map(|_| Client::connect(gateway.address)).collect();
     greedy.iter_mut().for_each(|client| client.write(posted_by("192.0.2.1")));
     // All that it may have are open when the next would be refused a place.
-    while origin.connections() < 7 {
-        std::thread::yield_now();
-    }
+    eventually("the greedy client has seven connections", || origin.connections() >= 7);
     for _ in 0..3 {
         let victim = send(gateway.address, "GET /victim HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.2\r\nConnection: close\r\n\r\n");
         assert_eq!(victim.status, 200);
@@ -157,11 +156,11 @@ async fn streams_that_take_nothing_hold_no_connection() {
     let mut responses = Vec::new();
     for n in 0..6 {
         let request = Request::get(format!("http://a/{n}")).body(Empty::<Bytes>::new()).unwrap();
-        responses.push(sender.send_request(request).await.unwrap());
+        responses.push(in_time("the head of a response", sender.send_request(request)).await.unwrap());
     }
     assert!(responses.iter().all(|response| response.status() == 200));
     assert_eq!(asked.load(Ordering::SeqCst), 6, "one connection has served them all");
     // What was read ahead is whole.
-    let body = responses.remove(0).into_body().collect().await.unwrap().to_bytes();
+    let body = in_time("the body of a response", responses.remove(0).into_body().collect()).await.unwrap().to_bytes();
     assert_eq!(body.len(), 30_000);
 }

@@ -22,6 +22,7 @@ mod parking;
 mod policies;
 mod reading;
 mod resilience;
+mod responses;
 mod routing;
 mod shapes;
 mod timeouts;

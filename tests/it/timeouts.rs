@@ -1,7 +1,8 @@
-//! Each clock ends its own wait and has its own row. The clocks are short; no test measures time.
+//! Each clock ends its own wait and has its own row. A clock that must elapse is short, one that must not is long; no test measures time.
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, GatewayUnderTest, Origin, get, send};
+use crate::harness::wait::{PATIENCE, let_time_pass};
+use crate::harness::{Client, GatewayUnderTest, Origin, eventually, get, send};
 
 #[test]
 fn the_total_deadline_has_its_own_row() {
@@ -20,7 +21,7 @@ fn the_total_deadline_ends_a_body_too() {
             std::thread::park_timeout(std::time::Duration::from_millis(20));
         }
     });
-    let gateway = GatewayUnderTest::in_front_of(origin.address, "[defaults]\ntotal_timeout = \"500ms\"\n");
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[defaults]\ntotal_timeout = \"3s\"\n");
     let response = get(gateway.address, "/");
     assert_eq!((response.status, response.complete), (200, false));
     assert_eq!(gateway.log_line(&["\"aborted\":true"])["reason"], "http_response_timeout");
@@ -63,7 +64,7 @@ fn an_upstream_that_does_not_take_the_body_is_504_and_its_connection_ends() {
     assert_eq!((response.status, assert_contract("POST", &response)), (504, "UPSTREAM_TIMEOUT".into()));
     assert_eq!(response.header("proxy-status"), Some("lockgate; error=connection_write_timeout"));
     go.send(()).unwrap();
-    ended.recv_timeout(std::time::Duration::from_secs(10)).expect("nobody holds the upstream connection any more");
+    ended.recv_timeout(PATIENCE).expect("nobody holds the upstream connection any more");
 }
 
 #[test]
@@ -90,6 +91,26 @@ fn an_idle_connection_is_closed_in_order() {
 }
 
 #[test]
+fn an_idle_connection_to_an_upstream_is_closed_and_the_next_request_opens_another() {
+    let (closed, ended) = std::sync::mpsc::channel();
+    let closed = std::sync::Mutex::new(closed);
+    let origin = Origin::start(move |c| {
+        c.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        // No request comes: the gateway ends the connection.
+        closed.lock().unwrap().send(c.next_head()).unwrap();
+    });
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{}\"]\npool = {{ idle_timeout = \"300ms\" }}\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+        origin.address
+    ));
+    for asked in 1..3 {
+        assert_eq!(get(gateway.address, "/").status, 200);
+        assert_eq!(ended.recv_timeout(PATIENCE), Ok(false), "it is closed while it is idle");
+        assert_eq!(origin.connections(), asked);
+    }
+}
+
+#[test]
 fn requests_in_flight_finish_during_the_drain_and_new_ones_are_served_before_it() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
@@ -99,17 +120,13 @@ fn requests_in_flight_finish_during_the_drain_and_new_ones_are_served_before_it(
         }
         c.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
     });
-    let mut gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\ndrain_delay = \"500ms\"\ndrain_timeout = \"10s\"\n");
+    let mut gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\ndrain_delay = \"3s\"\ndrain_timeout = \"60s\"\n");
     let mut holder = Client::connect(gateway.address);
     holder.write("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
-    while origin.requests().is_empty() {
-        std::thread::yield_now();
-    }
+    origin.wait_for_requests(1);
     assert_eq!(get(gateway.admin, "/readyz").status, 200);
     gateway.begin_stop();
-    while get(gateway.admin, "/readyz").status == 200 {
-        std::thread::yield_now();
-    }
+    eventually("the gateway is not ready any more", || get(gateway.admin, "/readyz").status != 200);
     assert_contract("GET", &get(gateway.admin, "/readyz"));
     let during = get(gateway.address, "/");
     assert_eq!((during.status, during.header("connection")), (200, Some("close")), "still served while not ready");
@@ -126,9 +143,7 @@ fn a_request_that_outlasts_the_drain_is_told_so() {
     let mut gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\ndrain_delay = \"off\"\ndrain_timeout = \"300ms\"\n");
     let mut client = Client::connect(gateway.address);
     client.write("GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n");
-    while origin.requests().is_empty() {
-        std::thread::yield_now();
-    }
+    origin.wait_for_requests(1);
     gateway.begin_stop();
     let response = client.response("GET");
     assert_eq!((response.status, assert_contract("GET", &response)), (503, "SHUTTING_DOWN".into()));
@@ -151,7 +166,7 @@ fn the_wait_for_a_connection_is_not_charged_to_the_response() {
         }
     });
     let gateway = GatewayUnderTest::start(&format!(
-        "[defaults]\nresponse_timeout = \"700ms\"\nconnect_timeout = \"10s\"\n[backends.o]\nendpoints = [\"http://{}\"]\n\
+        "[defaults]\nresponse_timeout = \"3s\"\nconnect_timeout = \"60s\"\n[backends.o]\nendpoints = [\"http://{}\"]\n\
          pool = {{ max_connections = 1 }}\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\n",
         origin.address
     ));
@@ -160,10 +175,8 @@ fn the_wait_for_a_connection_is_not_charged_to_the_response() {
     gateway.wait_for_metric("lockgate_upstream_responses_total{backend=\"o\",class=\"2xx\"} 1");
     let mut second = Client::connect(gateway.address);
     second.write("GET /second HTTP/1.1\r\nHost: a\r\n\r\n");
-    let end = std::time::Instant::now() + std::time::Duration::from_millis(1000);
-    while let Some(left) = end.checked_duration_since(std::time::Instant::now()).filter(|left| !left.is_zero()) {
-        std::thread::park_timeout(left);
-    }
+    // Longer than the response clock, which would have ended the second request if it ran.
+    let_time_pass(std::time::Duration::from_millis(3500));
     go.send(()).unwrap();
     assert_eq!(first.response("GET").text(), "12");
     assert_eq!(second.response("GET").text(), "ok");
@@ -190,10 +203,8 @@ fn a_deadline_never_leaves_a_client_without_a_byte() {
 fn a_client_that_drips_its_body_until_the_deadline_was_the_slow_one() {
     let origin = Origin::echo();
     for buffer in ["off", "64KiB"] {
-        let gateway = GatewayUnderTest::in_front_of(
-            origin.address,
-            &format!("[defaults]\ntotal_timeout = \"300ms\"\nbuffer_request = \"{buffer}\"\n"),
-        );
+        let gateway =
+            GatewayUnderTest::in_front_of(origin.address, &format!("[defaults]\ntotal_timeout = \"2s\"\nbuffer_request = \"{buffer}\"\n"));
         let mut client = Client::connect(gateway.address);
         client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx");
         let response = client.response("POST");

@@ -65,3 +65,82 @@ pub(in crate::upstream) fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::uri::Authority;
+    use tokio::io::{AsyncReadExt, DuplexStream};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::upstream::choose::backend::HostHeader;
+    use crate::upstream::choose::balance::Balance;
+    use crate::upstream::choose::settings::BackendSettings;
+    use crate::upstream::connect::connector::handshake;
+    use crate::upstream::connect::per_client::ClientSlot;
+    use crate::upstream::connect::pool::PoolSettings;
+    use crate::upstream::connect::target::Target;
+
+    const IDLE: Duration = Duration::from_secs(60);
+    const HALF: Duration = Duration::from_secs(30);
+
+    fn backend() -> Backend {
+        let settings = BackendSettings {
+            balance: Balance::default(),
+            pool: PoolSettings { max_connections: 4, max_idle: 4, idle_timeout: IDLE },
+            probe: None,
+            breaker: None,
+            slow_start: Duration::ZERO,
+            panic_below: 0,
+            dns_refresh: IDLE,
+            cores: 1,
+        };
+        let target = Target::new("http", &Authority::from_static("192.0.2.7"), None, 1, false);
+        Backend::new("o".into(), vec![Arc::new(target)], HostHeader::Upstream, settings, None)
+    }
+
+    /// Keeps a new connection to the only endpoint; gives the upstream's end of it.
+    async fn keep_new(private: &Private, backend: &Backend) -> DuplexStream {
+        let endpoint = backend.endpoints().remove(0);
+        let (gateway, upstream) = tokio::io::duplex(1024);
+        let place = endpoint.pool.place(ClientSlot::of("192.0.2.1".parse().unwrap())).unwrap();
+        let mut connection = Connection::new(handshake(gateway).await.unwrap(), 0, place);
+        connection.sender.ready().await.unwrap();
+        keep(&private.slot(), endpoint, connection);
+        upstream
+    }
+
+    /// True when the gateway has closed the connection by now.
+    async fn is_closed(upstream: &mut DuplexStream) -> bool {
+        tokio::time::timeout(Duration::from_millis(1), upstream.read_u8()).await.is_ok_and(|read| read.is_err())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_private_connection_is_closed_when_its_idle_timeout_elapses() {
+        let (private, backend) = (Private::default(), backend());
+        let mut upstream = keep_new(&private, &backend).await;
+        tokio::time::sleep(HALF).await;
+        assert!(!private.is_empty() && !is_closed(&mut upstream).await, "it is kept until then");
+        tokio::time::sleep(IDLE).await;
+        assert!(private.is_empty() && private.take(&backend).is_none());
+        assert!(is_closed(&mut upstream).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_use_of_a_private_connection_begins_its_idle_timeout_anew() {
+        let (private, backend) = (Private::default(), backend());
+        let mut upstream = keep_new(&private, &backend).await;
+        let begin = Instant::now();
+        for _ in 0..4 {
+            tokio::time::sleep(HALF).await;
+            let (endpoint, connection) = private.take(&backend).expect("it is kept");
+            assert!(connection.reused);
+            keep(&private.slot(), endpoint, connection);
+        }
+        assert!(begin.elapsed() > IDLE && !is_closed(&mut upstream).await, "the first timer is not the last one's");
+        tokio::time::sleep(IDLE + HALF).await;
+        assert!(private.is_empty() && is_closed(&mut upstream).await);
+    }
+}

@@ -168,7 +168,7 @@ fn connected_to_itself(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 
-async fn handshake<T>(stream: T) -> Result<OpenedConnection, Failure>
+pub(in crate::upstream) async fn handshake<T>(stream: T) -> Result<OpenedConnection, Failure>
 where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {

@@ -316,3 +316,118 @@ impl Pool {
         self.settings.idle_timeout
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+
+    use super::*;
+    use crate::upstream::connect::connector::handshake;
+
+    const IDLE: Duration = Duration::from_secs(60);
+    /// Just within the time that a connection may be idle.
+    const ALMOST: Duration = Duration::from_millis(59_999);
+    const CAPACITY: usize = 1024;
+
+    fn pool(max_connections: usize) -> Arc<Pool> {
+        Arc::new(Pool::new(PoolSettings { max_connections, max_idle: max_connections, idle_timeout: IDLE }, 1))
+    }
+
+    fn client() -> ClientSlot {
+        ClientSlot::of("192.0.2.1".parse().unwrap())
+    }
+
+    /// A connection over this stream, ready for a request.
+    async fn open<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(pool: &Pool, stream: T) -> Connection {
+        let opened = handshake(stream).await.unwrap();
+        let mut connection = Connection::new(opened, 0, pool.place(client()).unwrap());
+        connection.sender.ready().await.unwrap();
+        connection
+    }
+
+    /// An open connection, and the upstream's end of it.
+    async fn connection(pool: &Pool) -> (Connection, DuplexStream) {
+        let (gateway, upstream) = tokio::io::duplex(CAPACITY);
+        (open(pool, gateway).await, upstream)
+    }
+
+    /// True when the gateway has closed the connection. Where it stays open, the paused clock runs to the end of the wait at once.
+    async fn is_closed(upstream: &mut DuplexStream) -> bool {
+        tokio::time::timeout(Duration::from_secs(1), upstream.read_u8()).await.is_ok_and(|read| read.is_err())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_reused_until_its_idle_timeout_and_closed_after_it() {
+        let (pool, now) = (pool(2), Instant::now());
+        let (idle, mut upstream) = connection(&pool).await;
+        Pool::give_back(&pool, idle, now);
+        let Checkout::Ready(reused) = pool.checkout(0, client(), now + ALMOST) else { panic!("it is not reused") };
+        assert!(reused.reused);
+        Pool::give_back(&pool, reused, now + ALMOST);
+        assert!(matches!(pool.checkout(0, client(), now + ALMOST + IDLE), Checkout::Open(_)), "it is reused after its time");
+        assert!(is_closed(&mut upstream).await);
+        assert_eq!((pool.idle.load(Ordering::Relaxed), pool.places.available_permits()), (0, 2), "its place is free again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_closes_the_connections_whose_time_is_over_and_no_other() {
+        let (pool, now) = (pool(4), Instant::now());
+        let ((old, mut old_upstream), (young, mut young_upstream)) = (connection(&pool).await, connection(&pool).await);
+        Pool::give_back(&pool, old, now);
+        Pool::give_back(&pool, young, now + ALMOST);
+        pool.sweep(0, now + ALMOST);
+        assert_eq!(pool.idle.load(Ordering::Relaxed), 2, "the time of none is over");
+        pool.sweep(0, now + IDLE);
+        assert!(is_closed(&mut old_upstream).await && !is_closed(&mut young_upstream).await);
+        assert_eq!((pool.idle.load(Ordering::Relaxed), pool.places.available_permits()), (1, 3));
+        assert!(matches!(pool.checkout(0, client(), now + IDLE), Checkout::Ready(_)), "the young one serves");
+    }
+
+    /// The gateway's end of a connection whose upstream has stopped reading: every write fails, and what is sent back arrives.
+    struct StoppedReading(DuplexStream);
+
+    impl AsyncRead for StoppedReading {
+        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for StoppedReading {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_upstream_has_stopped_reading_is_answered_on_but_not_reused() {
+        let (pool, now) = (pool(2), Instant::now());
+        let (gateway, mut upstream) = tokio::io::duplex(CAPACITY);
+        let mut connection = open(&pool, StoppedReading(gateway)).await;
+        let socket = connection.socket.clone();
+        let request = http::Request::get("/").header("host", "upstream").body(Upload::empty()).unwrap();
+        let (answer, ()) = tokio::join!(connection.sender.send_request(request), async {
+            // Until the request was written: hyper takes no answer before it.
+            while !socket.is_write_closed() {
+                tokio::task::yield_now().await;
+            }
+            upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        });
+        assert_eq!(answer.unwrap().status(), 200);
+        connection.sender.ready().await.expect("for hyper the connection is as good as any");
+        Pool::give_back(&pool, connection, now);
+        assert!(matches!(pool.checkout(0, client(), now), Checkout::Open(_)), "a connection that nobody reads from serves again");
+        assert!(is_closed(&mut upstream).await);
+    }
+}

@@ -2,10 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
-/// Longest wait for anything in a test.
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::wait::PATIENCE;
 
 pub struct Client {
     pub stream: TcpStream,

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use lockgate::app::App;
 use lockgate::failure::catalog::Severity;
@@ -14,6 +13,8 @@ use lockgate::observe::recorder::LineSettings;
 use lockgate::observe::writer::Sink;
 use lockgate::plan::compile;
 use tokio::sync::oneshot;
+
+use super::until;
 
 pub struct GatewayUnderTest {
     pub address: SocketAddr,
@@ -85,28 +86,20 @@ impl GatewayUnderTest {
 
     /// The first log line that contains all of `words`, as JSON. Lines are written by another thread: waits for it.
     pub fn log_line(&self, words: &[&str]) -> serde_json::Value {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
+        until(|| {
             let text = String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap();
-            if let Some(line) = text.lines().find(|line| words.iter().all(|word| line.contains(word))) {
-                return serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-            }
-            assert!(Instant::now() < deadline, "no line with {words:?} in\n{text}");
-            std::thread::yield_now();
-        }
+            let line = text.lines().find(|line| words.iter().all(|word| line.contains(word)));
+            line.map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+                .ok_or_else(|| format!("no line with {words:?} in\n{text}"))
+        })
     }
 
     /// A metric's value, once it has it: counters follow the last byte by a moment.
     pub fn wait_for_metric(&self, line: &str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
+        until(|| {
             let text = super::get(self.admin, "/metrics").text();
-            if text.lines().any(|found| found == line) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "no `{line}` in\n{text}");
-            std::thread::yield_now();
-        }
+            if text.lines().any(|found| found == line) { Ok(()) } else { Err(format!("no `{line}` in\n{text}")) }
+        });
     }
 }
 

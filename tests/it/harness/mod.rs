@@ -7,9 +7,11 @@ pub mod origin;
 pub mod process;
 pub mod redis;
 pub mod temporary;
+pub mod wait;
 
 pub use client::{Client, Response, get, send};
 pub use gateway::GatewayUnderTest;
 pub use origin::Origin;
 pub use process::Process;
 pub use temporary::Temporary;
+pub use wait::{eventually, until};

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::eventually;
+use super::wait::PATIENCE;
+
 /// A listening origin. It ends with the test process.
 pub struct Origin {
     pub address: SocketAddr,
@@ -46,7 +49,7 @@ impl Origin {
             for stream in listener.incoming().flatten() {
                 let number = connections.fetch_add(1, Ordering::SeqCst);
                 let (behave, requests) = (Arc::clone(&behave), Arc::clone(&requests));
-                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 std::thread::spawn(move || behave(&mut Conversation { stream, head: String::new(), rest: Vec::new(), number, requests }));
             }
         });
@@ -83,6 +86,11 @@ impl Origin {
     /// Heads of all requests that came.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// Waits until so many requests came.
+    pub fn wait_for_requests(&self, count: usize) {
+        eventually(&format!("{count} requests reach the origin"), || self.requests.lock().unwrap().len() >= count);
     }
 }
 

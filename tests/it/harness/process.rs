@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use super::until;
+
 /// A gateway process, killed when the test ends.
 pub struct Process {
     pub child: Child,
@@ -34,6 +36,11 @@ impl Process {
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = |key: &str| json[key].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap();
         Self { address: address("address"), admin: address("admin"), child, lines }
+    }
+
+    /// Waits for the end of the process; its exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        until(|| self.child.try_wait().unwrap().ok_or_else(|| "the process does not end".to_owned())).code()
     }
 
     pub fn signal(&self, name: &str) {

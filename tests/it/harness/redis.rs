@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use super::eventually;
 
 use super::Temporary;
 
@@ -15,23 +17,23 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts one; `None`, with a word about it, where the program is not installed.
-    pub fn start() -> Option<Self> {
+    /// Starts one. A test that needs it fails where the program is not installed.
+    pub fn start() -> Self {
         Self::start_at(free())
     }
 
     /// The same at an address where one has been.
-    pub fn start_at(address: SocketAddr) -> Option<Self> {
+    pub fn start_at(address: SocketAddr) -> Self {
         Self::spawn(address, &[])
     }
 
     /// Three nodes of one cluster, each with a third of the slots.
-    pub fn cluster() -> Option<Vec<Self>> {
+    pub fn cluster() -> Vec<Self> {
         let mut nodes = Vec::new();
         let mut buses = Vec::new();
         for _ in 0..3 {
             let (address, bus) = (free(), free().port().to_string());
-            nodes.push(Self::spawn(address, &["--cluster-enabled", "yes", "--cluster-port", &bus])?);
+            nodes.push(Self::spawn(address, &["--cluster-enabled", "yes", "--cluster-port", &bus]));
             buses.push(bus);
         }
         for (node, slots) in nodes.iter().zip(["0 5460", "5461 10922", "10923 16383"]) {
@@ -41,16 +43,11 @@ impl Redis {
             let meet = format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.address.port());
             assert!(nodes[0].says(&meet).unwrap().starts_with("+OK"));
         }
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !nodes.iter().all(|node| node.says("CLUSTER INFO").unwrap().contains("cluster_state:ok")) {
-            assert!(Instant::now() < deadline, "the cluster did not form");
-            std::thread::yield_now();
-        }
-        Some(nodes)
+        eventually("the cluster forms", || nodes.iter().all(|node| node.says("CLUSTER INFO").unwrap().contains("cluster_state:ok")));
+        nodes
     }
 
-    #[allow(clippy::print_stdout, reason = "a skipped test says why")]
-    fn spawn(address: SocketAddr, more: &[&str]) -> Option<Self> {
+    fn spawn(address: SocketAddr, more: &[&str]) -> Self {
         let port = address.port().to_string();
         let folder = Temporary::folder(&format!("redis-{port}"));
         let child = Command::new("redis-server")
@@ -59,18 +56,11 @@ impl Redis {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .current_dir(&*folder)
-            .spawn();
-        let Ok(child) = child else {
-            println!("skipped: redis-server is not installed");
-            return None;
-        };
+            .spawn()
+            .unwrap_or_else(|error| panic!("this test needs redis-server, which does not start ({error}): scripts/test installs it"));
         let redis = Self { address, child, _folder: folder };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !redis.says("PING").is_some_and(|answer| answer.starts_with("+PONG")) {
-            assert!(Instant::now() < deadline, "redis-server did not start");
-            std::thread::yield_now();
-        }
-        Some(redis)
+        eventually("redis-server answers", || redis.says("PING").is_some_and(|answer| answer.starts_with("+PONG")));
+        redis
     }
 
     pub fn url(&self) -> String {

@@ -1,8 +1,10 @@
 //! Who is asked: weights, turns, keys, drained endpoints, names.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use lockgate::upstream::choose::backend::EndpointQuery;
+use lockgate::upstream::choose::endpoint::AttemptOutcome;
 
 use super::{Named, count, gateway, quoted};
 use crate::harness::contract::assert_contract;
@@ -27,6 +29,26 @@ fn least_requests_keeps_the_weights_of_idle_endpoints() {
     let wish = EndpointQuery { now: tokio::time::Instant::now(), key: None, tried: &[], only_good: false };
     let lighter = (0..4000).filter(|_| plan.backends[0].choose(wish).unwrap().endpoint.target.url.ends_with(".2")).count();
     assert!((850..1150).contains(&lighter), "{lighter} of 4000 at a weight of 1 to 3");
+}
+
+#[test]
+fn an_endpoint_that_fails_at_once_is_not_taken_for_a_fast_one() {
+    let text = "[backends.o]\nendpoints = [\"http://10.0.0.1\", \"http://10.0.0.2\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n";
+    let plan = lockgate::plan::compile::from_text(text, &|_| None).unwrap();
+    let now = tokio::time::Instant::now();
+    let query = EndpointQuery { now, key: None, tried: &[], only_good: false };
+    let mut failed = 0;
+    for _ in 0..100 {
+        let mut permit = plan.backends[0].choose(query).unwrap();
+        if permit.endpoint.target.url.ends_with(".2") {
+            failed += 1;
+            permit.record(AttemptOutcome::Answered(500), Duration::from_millis(1), now);
+        } else {
+            permit.record(AttemptOutcome::Answered(200), Duration::from_millis(100), now);
+        }
+    }
+    // It is asked until it has failed; then a success after a tenth of a second is better.
+    assert_eq!(failed, 1, "of 100 requests");
 }
 
 #[test]

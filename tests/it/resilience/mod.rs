@@ -6,6 +6,7 @@ mod chaos;
 mod fair;
 mod health;
 mod overload;
+mod permits;
 mod retries;
 mod shared;
 

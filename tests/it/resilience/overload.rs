@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Named, gateway, quoted, reply};
 use crate::harness::contract::assert_contract;
-use crate::harness::{Client, Origin, Process, Temporary, get, send};
+use crate::harness::{Client, Origin, Process, Temporary, eventually, get, send};
 
 /// Answers `/hold` when it is told to.
 fn holding() -> (Origin, Arc<AtomicBool>) {
     let go = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&go);
     let origin = Origin::start(move |c| {
-        while c.head.contains("/hold") && !told.load(Ordering::SeqCst) {
-            std::thread::yield_now();
+        if c.head.contains("/hold") {
+            eventually("the test lets the request go on", || told.load(Ordering::SeqCst));
         }
         reply(c, 200, "", "ok");
     });
@@ -64,9 +64,7 @@ fn all_requests_together_are_limited_too() {
     let endpoints = [format!("\"http://{}\"", origin.address)];
     let gateway = gateway(&endpoints, "", "", "[listen]\nmax_in_flight = 1");
     let mut holder = ask(gateway.address, "/hold");
-    while origin.requests().is_empty() {
-        std::thread::yield_now();
-    }
+    origin.wait_for_requests(1);
     let refused = get(gateway.address, "/");
     assert_eq!((refused.status, assert_contract("GET", &refused)), (503, "OVERLOADED".into()));
     go.store(true, Ordering::SeqCst);
