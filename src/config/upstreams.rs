@@ -1,5 +1,6 @@
-//! Reads `[backends.NAME]`: endpoints, and how they are treated. Which keys there are and of which type; what they mean together
-//! is the plan's business.
+//! Reads `[backends.NAME]`: endpoints, load balancing, health checks, circuit breaker, connection pool and TLS.
+//!
+//! Checks each key by itself. Must not know defaults or what the keys mean together; `plan` does.
 
 use http::HeaderName;
 use toml::de::DeValue;
@@ -31,7 +32,7 @@ pub(super) fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
     }
 }
 
-/// URLs, or tables with a `url`.
+/// Reads `endpoints`, a list of URLs or of tables with a `url`.
 fn endpoints(s: &mut Section<'_, '_>) -> Vec<EndpointKeys> {
     let span = s.span.clone();
     let Some(list) = s.list("endpoints") else {
@@ -45,14 +46,14 @@ fn endpoints(s: &mut Section<'_, '_>) -> Vec<EndpointKeys> {
     for item in list {
         found.extend(match item.get_ref() {
             DeValue::Table(_) => s.table_in("endpoints", item, endpoint).flatten(),
-            _ => s.text_of("endpoints", item).map(|url| EndpointKeys { url, weight: None, drain: false }),
+            _ => s.string_of("endpoints", item).map(|url| EndpointKeys { url, weight: None, drain: false }),
         });
     }
     found
 }
 
 fn endpoint(s: &mut Section<'_, '_>) -> Option<EndpointKeys> {
-    s.needs("url", "{ url = \"http://10.0.0.12:8080\", weight = 2 }");
+    s.require("url", "{ url = \"http://10.0.0.12:8080\", weight = 2 }");
     let (weight, drain) = (s.number("weight", 1..=1000), s.boolean("drain").unwrap_or(false));
     s.string("url").map(|url| EndpointKeys { url, weight, drain })
 }
@@ -85,7 +86,7 @@ fn health(s: &mut Section<'_, '_>) -> Option<HealthKeys> {
         s.problems.add(span, "[health] has no `path`", "add: path = \"/health\"");
     }
     let keys = HealthKeys {
-        path: path.clone().unwrap_or(At::nowhere("/".to_owned())),
+        path: path.clone().unwrap_or(At::without_place("/".to_owned())),
         host: s.string("host"),
         every: s.parsed("every", units::duration).map(|at| at.value),
         timeout: s.parsed("timeout", units::duration).map(|at| at.value),
