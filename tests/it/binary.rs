@@ -1,4 +1,4 @@
-//! The shipped binary: command line, exit codes and signals; `documents` executes what the documents show.
+//! Tests the shipped binary: command line, exit codes and signals. `documents` executes the examples of the documents.
 
 mod documents;
 

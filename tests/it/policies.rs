@@ -1,4 +1,4 @@
-//! What a route, a backend or everybody may decide about errors.
+//! Tests the error settings of `[errors]`, backends and routes.
 
 use crate::harness::contract::assert_contract;
 use crate::harness::{GatewayUnderTest, Origin, Response, Temporary, get, send};

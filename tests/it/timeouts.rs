@@ -1,4 +1,4 @@
-//! Each clock ends its own wait and has its own row. The clocks are short; no test measures time.
+//! Tests that each timeout ends its own wait and has its own row in the catalog. The timeouts are short, and no test measures time.
 
 use crate::harness::contract::assert_contract;
 use crate::harness::{Client, GatewayUnderTest, Origin, get, send};
