@@ -15,7 +15,7 @@ The configuration file is the first of: --config, $LOCKGATE_CONFIG, ./lockgate.t
 ./config/lockgate.toml, /etc/lockgate/lockgate.toml.
 
 Commands that need no file:
-  lockgate demo                                 compare a faulty service with and without the gateway
+  lockgate demo                                 show a faulty service behind the gateway
   lockgate run --to http://127.0.0.1:8000       run the gateway in front of your own service";
 
 /// The version, commit and build profile.
@@ -23,7 +23,7 @@ pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("
 
 /// A reverse proxy that converts every error into one consistent response format.
 #[derive(Debug, Parser)]
-#[command(name = "lockgate", version = VERSION, about, after_help = AFTER, disable_help_subcommand = true)]
+#[command(name = "lockgate", version = VERSION, after_help = AFTER, disable_help_subcommand = true)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -121,10 +121,11 @@ pub(super) struct HealthArgs {
 }
 
 const REDACT_AFTER: &str = "\
-A document is unchanged unless it contains text that only a failing program writes, such as a stack
-trace, a database error or a token. In that case, every path, class, statement, credential and
-address is removed too. JSON stays valid JSON. With --strict, the text is handled like the message of
-an error response: any single finding counts, and only the sentences before the first one are kept.
+A document is unchanged unless it contains text that only a failing program writes, such as a
+stack trace, a database error or a token. In that case, every path, class, statement, credential
+and address is removed too. JSON stays valid JSON. With --strict, the text is handled like the
+message of an error response: any single finding counts, and only the sentences before the first
+one are kept.
 
   kubectl logs shop | lockgate redact
   lockgate redact --check page.html && echo clean";

@@ -42,7 +42,7 @@ fn reason(row: &Row) -> &'static str {
 fn text(rows: &[Row]) -> String {
     let mut out = format!("{:<6} {:<25} {:<34} {:<18} {}\n", "status", "code", "reason (Proxy-Status)", "retry", "cause");
     for row in rows {
-        out.push_str(&format!("{:<6} {:<25} {:<34} {:<18} {}\n", status(row), code(row), reason(row), row.retry.word(), row.cause));
+        out.push_str(&format!("{:<6} {:<25} {:<34} {:<18} {}\n", status(row), code(row), reason(row), row.retry.as_str(), row.cause));
     }
     out.truncate(out.trim_end().len());
     out
@@ -51,7 +51,7 @@ fn text(rows: &[Row]) -> String {
 fn markdown(rows: &[Row]) -> String {
     let mut out = String::from("| cause | status | code | reason | retry |\n|---|---|---|---|---|\n");
     for row in rows {
-        out.push_str(&format!("| {} | {} | `{}` | {} | {} |\n", row.cause, status(row), code(row), reason(row), row.retry.word()));
+        out.push_str(&format!("| {} | {} | `{}` | {} | {} |\n", row.cause, status(row), code(row), reason(row), row.retry.as_str()));
     }
     out.truncate(out.trim_end().len());
     out
@@ -60,7 +60,7 @@ fn markdown(rows: &[Row]) -> String {
 fn json(rows: &[Row]) -> String {
     let rows: Vec<_> = rows
         .iter()
-        .map(|row| serde_json::json!({ "status": row.status, "code": row.code, "reason": row.reason, "retry": row.retry.word(), "cause": row.cause }))
+        .map(|row| serde_json::json!({ "status": row.status, "code": row.code, "reason": row.reason, "retry": row.retry.as_str(), "cause": row.cause }))
         .collect();
     serde_json::Value::from(rows).to_string()
 }

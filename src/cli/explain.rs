@@ -86,7 +86,7 @@ const fn retry(retry: Retry) -> &'static str {
     match retry {
         Retry::AfterWait => "send it again after Retry-After: nothing was processed",
         Retry::IfIdempotent => "send it again only if it is idempotent: it may have been processed",
-        Retry::No => "do not send it again: the same request fails again",
+        Retry::No => "do not send it again: the same request is likely to fail again",
     }
 }
 

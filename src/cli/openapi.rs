@@ -165,7 +165,7 @@ fn responses() -> Value {
 
 fn response(status: u16, code: &str, rows: &[Row]) -> Value {
     let causes: Vec<&str> = rows.iter().map(|row| row.cause).collect();
-    let retry = rows.first().map(|row| format!(" Retry: {}.", row.retry.word())).unwrap_or_default();
+    let retry = rows.first().map(|row| format!(" Retry: {}.", row.retry.as_str())).unwrap_or_default();
     let description = match causes.as_slice() {
         [] => format!("{status} {code}: an error of the backend. If it has a code of its own, that code replaces {code}."),
         causes => format!("{status} {code}: {}.{retry}", causes.join("; ")),

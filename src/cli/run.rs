@@ -149,7 +149,7 @@ pub(super) fn start_log(log: Log, sink: &Sink) -> LineSettings {
     LineSettings { access: log.access, failures, style }
 }
 
-/// Logs panics with their place. The text may contain bytes of a client, so it is a field, which the log escapes.
+/// Logs panics with their place. The text may contain bytes of a client, so it is written as a field, which the log escapes.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -161,14 +161,14 @@ fn pointer_rule<'t>(s: &mut Section<'t, '_>, item: &'t Spanned<DeValue<'t>>) -> 
         if pointer.is_none() && s.named("pointer").is_none() {
             s.problems.add(span.clone(), "the rule has no `pointer`", "add: pointer = \"/resultCode\"");
         }
-        let words = |list: Option<Vec<At<String>>>| list.map(|list| list.into_iter().map(|word| word.value).collect::<Vec<_>>());
-        let trigger = match (words(s.strings("is", true)), words(s.strings("not", true))) {
+        let values = |list: Option<Vec<At<String>>>| list.map(|list| list.into_iter().map(|word| word.value).collect::<Vec<_>>());
+        let trigger = match (values(s.strings("is", true)), values(s.strings("not", true))) {
             (Some(_), Some(_)) => {
                 s.problems.add(span, "`is` and `not` exclude each other", "remove one of them");
                 Trigger::Exists
             }
-            (Some(words), None) => Trigger::Is(words),
-            (None, Some(words)) => Trigger::Not(words),
+            (Some(values), None) => Trigger::Is(values),
+            (None, Some(values)) => Trigger::Not(values),
             (None, None) => Trigger::Exists,
         };
         let (code, message) = (self::pointer(s, "code"), self::pointer(s, "message"));

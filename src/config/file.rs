@@ -16,7 +16,7 @@ use crate::policy::{Format, Maintenance, Mode, Protocol, RetryOn, StatusRule, Su
 use crate::text::Secret;
 
 /// A timeout with its place in the file. The inner `None` is `"off"`.
-pub type Clock = Option<At<Option<Duration>>>;
+pub type Timeout = Option<At<Option<Duration>>>;
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -44,9 +44,9 @@ pub struct Listen {
     pub max_connections: Option<u64>,
     pub header_timeout: Option<At<Duration>>,
     pub idle_timeout: Option<At<Duration>>,
-    pub body_timeout: Clock,
+    pub body_timeout: Timeout,
     pub write_timeout: Option<At<Duration>>,
-    pub drain_delay: Clock,
+    pub drain_delay: Timeout,
     pub drain_timeout: Option<At<Duration>>,
     pub admin_token: Option<At<Secret<String>>>,
     pub max_header_size: Option<At<u64>>,
@@ -58,10 +58,10 @@ pub struct Listen {
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct PolicyKeys {
-    pub connect_timeout: Clock,
-    pub response_timeout: Clock,
-    pub idle_timeout: Clock,
-    pub total_timeout: Clock,
+    pub connect_timeout: Timeout,
+    pub response_timeout: Timeout,
+    pub idle_timeout: Timeout,
+    pub total_timeout: Timeout,
     pub request_body_limit: Option<At<Option<u64>>>,
     pub normalize_client_errors: Option<bool>,
     pub rewrite_server_errors: Option<At<bool>>,
@@ -114,7 +114,7 @@ pub struct Backend {
     pub max_in_flight: Option<u64>,
     pub adaptive: Option<At<bool>>,
     pub queue: QueueKeys,
-    pub balance: Option<BalanceWord>,
+    pub balance: Option<BalanceKind>,
     pub dns_refresh: Option<Duration>,
     pub slow_start: Option<Option<Duration>>,
     pub health: Option<HealthKeys>,
@@ -137,8 +137,8 @@ pub struct EndpointKeys {
 
 /// `balance`
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the words are explained in config/full.toml")]
-pub enum BalanceWord {
+#[allow(missing_docs, reason = "the values are explained in config/full.toml")]
+pub enum BalanceKind {
     LeastRequests,
     RoundRobin,
     HashClientIp,
@@ -236,7 +236,7 @@ pub struct Redis {
 
 /// `redis.on_failure`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the words are explained in config/full.toml")]
+#[allow(missing_docs, reason = "the values are explained in config/full.toml")]
 pub enum OnFailure {
     #[default]
     Local,
@@ -318,7 +318,7 @@ pub struct Log {
 
 /// `log.level`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the words are the levels of `tracing`")]
+#[allow(missing_docs, reason = "the values are the levels of `tracing`")]
 pub enum LogLevel {
     Error,
     Warn,

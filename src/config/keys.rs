@@ -62,9 +62,9 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         max_connections: s.number("max_connections", 1..=1_000_000),
         header_timeout: s.parsed("header_timeout", units::duration),
         idle_timeout: s.parsed("idle_timeout", units::duration),
-        body_timeout: s.parsed("body_timeout", units::clock),
+        body_timeout: s.parsed("body_timeout", units::duration_or_off),
         write_timeout: s.parsed("write_timeout", units::duration),
-        drain_delay: s.parsed("drain_delay", units::clock),
+        drain_delay: s.parsed("drain_delay", units::duration_or_off),
         drain_timeout: s.parsed("drain_timeout", units::duration),
         admin_token: secret(s, "admin_token", |_| true),
         max_header_size: s.parsed("max_header_size", units::size),
@@ -99,8 +99,8 @@ fn redis(s: &mut Section<'_, '_>) -> Option<Redis> {
         s.problems.add(at.span.clone(), "`timeout` is at most 1s", "every request of a shared limit may wait this long; 30ms is typical");
     }
     let timeout = timeout.map(|at| at.value);
-    let words = [("local", Some(OnFailure::Local)), ("allow", Some(OnFailure::Allow)), ("deny", Some(OnFailure::Deny))];
-    let on_failure = s.choice("on_failure", &words).unwrap_or_default();
+    let choices = [("local", Some(OnFailure::Local)), ("allow", Some(OnFailure::Allow)), ("deny", Some(OnFailure::Deny))];
+    let on_failure = s.choice("on_failure", &choices).unwrap_or_default();
     Some(Redis { url: url?, cluster, timeout, on_failure })
 }
 
@@ -238,6 +238,6 @@ fn log(s: &mut Section<'_, '_>) -> Log {
         format: s
             .choice("format", &[("json", Some(LogFormat::Json)), ("pretty", Some(LogFormat::Pretty)), ("auto", Some(LogFormat::Auto))]),
         access: s.boolean("access"),
-        original_max: s.parsed("original_max", units::bound),
+        original_max: s.parsed("original_max", units::size_or_off),
     }
 }

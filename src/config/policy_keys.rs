@@ -16,11 +16,11 @@ use crate::policy::{Maintenance, RetryOn};
 /// Reads the keys that `[defaults]`, backends and routes have in common.
 pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
     PolicyKeys {
-        connect_timeout: s.parsed("connect_timeout", units::clock),
-        response_timeout: s.parsed("response_timeout", units::clock),
-        idle_timeout: s.parsed("idle_timeout", units::clock),
-        total_timeout: s.parsed("total_timeout", units::clock),
-        request_body_limit: s.parsed("request_body_limit", units::bound),
+        connect_timeout: s.parsed("connect_timeout", units::duration_or_off),
+        response_timeout: s.parsed("response_timeout", units::duration_or_off),
+        idle_timeout: s.parsed("idle_timeout", units::duration_or_off),
+        total_timeout: s.parsed("total_timeout", units::duration_or_off),
+        request_body_limit: s.parsed("request_body_limit", units::size_or_off),
         normalize_client_errors: s.choice("client_errors", &[("normalize", Some(true)), ("pass", Some(false))]),
         rewrite_server_errors: server_errors(s),
         allow_leaks: s.boolean("allow_leaks"),
@@ -28,7 +28,7 @@ pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
         response_headers: s.table("response_headers", edits),
         limits: limit_uses(s),
         rate_limit_headers: s.boolean("rate_limit_headers"),
-        buffer_request: s.parsed("buffer_request", units::bound),
+        buffer_request: s.parsed("buffer_request", units::size_or_off),
         min_rate: s.parsed("min_rate", units::min_rate),
         retry: s.table("retry", retry),
     }

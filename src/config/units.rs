@@ -28,7 +28,7 @@ pub fn duration(text: &str) -> Result<Duration, Complaint> {
 }
 
 /// Parses a duration; `"off"` is `None`.
-pub fn clock(text: &str) -> Result<Option<Duration>, Complaint> {
+pub fn duration_or_off(text: &str) -> Result<Option<Duration>, Complaint> {
     match text {
         "off" => Ok(None),
         _ if means_off(text) => Err(WRITE_OFF.into()),
@@ -65,7 +65,7 @@ pub fn size(text: &str) -> Result<u64, Complaint> {
 }
 
 /// Parses a size; `"off"` is `None`.
-pub fn bound(text: &str) -> Result<Option<u64>, Complaint> {
+pub fn size_or_off(text: &str) -> Result<Option<u64>, Complaint> {
     match text {
         "off" => Ok(None),
         _ if means_off(text) => Err(WRITE_OFF.into()),
@@ -173,7 +173,7 @@ mod tests {
     fn units_mean_what_they_say() {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(clock("off"), Ok(None));
+        assert_eq!(duration_or_off("off"), Ok(None));
         assert_eq!(size("32KiB"), Ok(32_768));
         assert_eq!(rate("5/m"), Ok(Rate { count: NonZeroU32::new(5).unwrap(), window: Duration::from_secs(60) }));
         for bad in ["", "10", "s", "0s", "-1s", "1.5s", "10 s", "10sec", "99999999999999999999d", "off"] {

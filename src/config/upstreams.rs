@@ -6,7 +6,7 @@ use http::HeaderName;
 use toml::de::DeValue;
 
 use super::errors::errors;
-use super::file::{Backend, BalanceWord, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, QueueKeys, TlsKeys};
+use super::file::{Backend, BalanceKind, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, QueueKeys, TlsKeys};
 use super::policy_keys::policy;
 use super::section::{At, Section};
 use super::units;
@@ -21,7 +21,7 @@ pub(super) fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
         queue: s.table("queue", queue).unwrap_or_default(),
         balance: s.parsed("balance", balance).map(|at| at.value),
         dns_refresh: s.parsed("dns_refresh", units::duration).map(|at| at.value),
-        slow_start: s.parsed("slow_start", units::clock).map(|at| at.value),
+        slow_start: s.parsed("slow_start", units::duration_or_off).map(|at| at.value),
         health: s.table("health", health).flatten(),
         breaker: s.table("breaker", breaker),
         host_header: s.string("host_header"),
@@ -58,15 +58,15 @@ fn endpoint(s: &mut Section<'_, '_>) -> Option<EndpointKeys> {
     s.string("url").map(|url| EndpointKeys { url, weight, drain })
 }
 
-fn balance(text: &str) -> Result<BalanceWord, String> {
+fn balance(text: &str) -> Result<BalanceKind, String> {
     match text {
-        "least-requests" => Ok(BalanceWord::LeastRequests),
-        "round-robin" => Ok(BalanceWord::RoundRobin),
-        "hash:client-ip" => Ok(BalanceWord::HashClientIp),
+        "least-requests" => Ok(BalanceKind::LeastRequests),
+        "round-robin" => Ok(BalanceKind::RoundRobin),
+        "hash:client-ip" => Ok(BalanceKind::HashClientIp),
         _ => text
             .strip_prefix("hash:header:")
             .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-            .map(BalanceWord::HashHeader)
+            .map(BalanceKind::HashHeader)
             .ok_or_else(|| "expected \"least-requests\", \"round-robin\", \"hash:client-ip\" or \"hash:header:NAME\"".to_owned()),
     }
 }

@@ -18,7 +18,7 @@ pub enum Retry {
 
 impl Retry {
     /// Returns the text for tables and documents.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::AfterWait => "after Retry-After",
             Self::IfIdempotent => "if idempotent",

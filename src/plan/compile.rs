@@ -373,7 +373,7 @@ errors = { languages = ["xx"] }
             "would show upstream internals",
             "begins with http://",
             "no user",
-            "has no path; use",
+            "must have no path; use",
             "a path begins with `/`",
             "did you mean \"orders\"",
             "did you mean \"good\"",

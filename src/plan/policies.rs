@@ -109,7 +109,7 @@ impl<'f> Layers<'f> {
     }
 }
 
-/// The default of `buffer_request`: the largest request body that is read before a connection is taken, in bytes.
+/// The default of `buffer_request`: the largest request body that is read before the request takes a permit or a connection, in bytes.
 const BUFFER_REQUEST: usize = 64 << 10;
 /// The default minimum rate of clients, in bytes per second.
 const MIN_RATE: MinRate = NonZeroU32::new(240);

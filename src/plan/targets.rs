@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 use super::live::LiveState;
 use crate::breaker::{self, Rule};
 use crate::config::diagnose::Problems;
-use crate::config::file::{self, BalanceWord};
+use crate::config::file::{self, BalanceKind};
 use crate::config::section::At;
 use crate::config::units::Share;
 use crate::limit::gate::{Gate, GateSettings};
@@ -101,10 +101,10 @@ fn backend_gate(keys: &file::Backend, problems: &mut Problems) -> Option<GateSet
 fn settings(keys: &file::Backend, cores: usize, problems: &mut Problems) -> BackendSettings {
     let seconds = Duration::from_secs;
     let balance = match keys.balance.clone() {
-        None | Some(BalanceWord::LeastRequests) => Balance::LeastRequests,
-        Some(BalanceWord::RoundRobin) => Balance::RoundRobin,
-        Some(BalanceWord::HashClientIp) => Balance::Hash(HashKey::ClientIp),
-        Some(BalanceWord::HashHeader(name)) => Balance::Hash(HashKey::Header(name)),
+        None | Some(BalanceKind::LeastRequests) => Balance::LeastRequests,
+        Some(BalanceKind::RoundRobin) => Balance::RoundRobin,
+        Some(BalanceKind::HashClientIp) => Balance::Hash(HashKey::ClientIp),
+        Some(BalanceKind::HashHeader(name)) => Balance::Hash(HashKey::Header(name)),
     };
     BackendSettings {
         balance,
