@@ -1,36 +1,38 @@
-//! Tells the binary what it was built from: the commit and the build profile, for `lockgate --version`.
+//! Embeds the commit and the build profile in the binary, for `lockgate --version`.
 //!
-//! A container build has no repository: it passes `LOCKGATE_REVISION`. `LOCKGATE_PROFILE` names a build that cargo does not know, as the
-//! one by profile (`scripts/build-pgo`).
+//! A container build has no repository, so it passes the commit in `LOCKGATE_REVISION`. `LOCKGATE_PROFILE` names a build that is not a
+//! Cargo profile, such as the profile-guided one (`scripts/build-pgo`).
 
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
     for path in ["build.rs", "src", "Cargo.toml", ".git/HEAD"] {
-        // Cargo runs this in every build when it is told of a path that does not exist.
+        // A path that does not exist would make Cargo run this script in every build.
         if Path::new(path).exists() {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    println!("cargo:rustc-env=LOCKGATE_REVISION={}", told("LOCKGATE_REVISION").or_else(commit).unwrap_or_else(|| "unknown".into()));
-    println!("cargo:rustc-env=LOCKGATE_PROFILE={}", told("LOCKGATE_PROFILE").or_else(profile).unwrap_or_default());
+    let revision = environment("LOCKGATE_REVISION").or_else(commit);
+    println!("cargo:rustc-env=LOCKGATE_REVISION={}", revision.unwrap_or_else(|| "unknown".into()));
+    println!("cargo:rustc-env=LOCKGATE_PROFILE={}", environment("LOCKGATE_PROFILE").or_else(profile).unwrap_or_default());
 }
 
-fn told(name: &str) -> Option<String> {
+/// Returns an environment variable, shortened to 12 characters; `None` if it is not set, empty or `unknown`.
+fn environment(name: &str) -> Option<String> {
     println!("cargo:rerun-if-env-changed={name}");
     let value = std::env::var(name).ok().filter(|value| !value.is_empty() && value != "unknown")?;
     Some(value.chars().take(12).collect())
 }
 
-/// The profile's folder, `target/<folder>/build/lockgate-<hash>/out`. Cargo's own `PROFILE` calls `dist` "release": it names the root
-/// of a profile, not the profile.
+/// Returns the name of the Cargo profile, from its folder in `target/<folder>/build/lockgate-<hash>/out`. `PROFILE` cannot be used: it names
+/// the root profile, which is "release" for `dist`.
 fn profile() -> Option<String> {
     let out = std::env::var("OUT_DIR").ok()?;
     Some(Path::new(&out).ancestors().nth(3)?.file_name()?.to_str()?.to_owned())
 }
 
-/// The commit of a checkout.
+/// Returns the commit of a checkout, shortened to 12 digits.
 fn commit() -> Option<String> {
     let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -1,6 +1,6 @@
-//! The admin listener: liveness, readiness, metrics. Never on the data port.
+//! The admin listener: liveness, readiness and metrics, on an address separate from the data listener.
 //!
-//! It sends no upstream byte, checks `Host` against DNS rebinding, and answers errors in the envelope like everybody else.
+//! Checks `Host` against DNS rebinding, and sends errors in the envelope format like the gateway. Must not contact backends.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -28,18 +28,18 @@ use crate::plan::Plan;
 use crate::policy::Format;
 use crate::render::{self, PageWords, negotiate::Shape};
 
-/// Admin connections at once. A new one closes the oldest: answers take no time, so the oldest is idle, and a probe is never kept waiting by
-/// idle clients.
+/// The maximum number of admin connections. A new connection beyond it closes the oldest, so that idle clients cannot block a probe; the
+/// oldest is practically always idle, because responses are immediate.
 const MAX_CONNECTIONS: usize = 64;
-/// How long an admin client may take for its headers, and be idle.
+/// The time within which an admin client must send its headers; it also limits idle time.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pages that need no token: probes and scrapers rarely have one.
+/// The pages that need no token, because probes and scrapers rarely have one.
 const OPEN_PAGES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
-/// Binds the listener and serves it on the current runtime. Returns the address.
+/// Binds the listener and serves it on the current runtime. Returns its address.
 ///
 /// # Errors
-/// When the address cannot be had.
+/// Fails if the address cannot be bound.
 pub fn start(plan: Arc<Plan>, lifecycle: Arc<Lifecycle>) -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(plan.listen.admin)?;
     listener.set_nonblocking(true)?;
@@ -66,12 +66,12 @@ async fn serve(listener: TcpListener, pages: Arc<Pages>) {
         }
         let connection = tokio::spawn(async move {
             let service = hyper::service::service_fn(move |request| {
-                let response = pages.answer(&request);
+                let response = pages.respond(&request);
                 async move { Ok::<_, Infallible>(response) }
             });
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-            // A broken admin client is its own problem.
+            // An error here affects only this client.
             let _ = builder.serve_connection(TokioIo::new(stream), service).await;
         });
         open.push_back(connection.abort_handle());
@@ -84,7 +84,7 @@ struct Pages {
 }
 
 impl Pages {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !is_safe_host(request.headers().get(header::HOST)) {
             return error(request, StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST");
         }
@@ -116,7 +116,7 @@ impl Pages {
 }
 
 impl Pages {
-    /// OpenMetrics only where it is asked for: not every scraper reads it.
+    /// Returns the metrics in the OpenMetrics format if the client accepts it, otherwise in the text format that every scraper reads.
     fn metrics(&self, accept: Option<&HeaderValue>) -> Response<Full<Bytes>> {
         let asks = accept.and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("application/openmetrics-text"));
         let mut response = match asks {
@@ -127,7 +127,7 @@ impl Pages {
         response
     }
 
-    /// Has the request the token, where one is configured?
+    /// Returns true if the request has the admin token, or if none is configured.
     fn is_allowed(&self, authorization: Option<&HeaderValue>) -> bool {
         let Some(token) = &self.plan.listen.admin_token else { return true };
         // The scheme is not case-sensitive (RFC 9110 11.1).
@@ -136,13 +136,13 @@ impl Pages {
     }
 }
 
-/// Compares in a time that depends on the lengths alone, so that a token cannot be guessed byte by byte.
+/// Compares two byte strings in a time that depends only on their lengths, so that a token cannot be guessed byte by byte.
 fn is_equal(one: &[u8], other: &[u8]) -> bool {
     let differing = one.iter().zip(other).fold(0, |differing, (one, other)| std::hint::black_box(differing | (one ^ other)));
     one.len() == other.len() && differing == 0
 }
 
-/// An address literal, or a name without a dot: no public name of an attacker's can be one.
+/// Returns true if `Host` is an address literal or a name without a dot. A DNS rebinding attack needs a public name, which has a dot.
 fn is_safe_host(host: Option<&HeaderValue>) -> bool {
     let Some(authority) = host.and_then(|host| host.to_str().ok()?.parse::<http::uri::Authority>().ok()) else { return false };
     let name = authority.host().trim_matches(['[', ']']);

@@ -1,7 +1,8 @@
-//! Composition root: builds the parts from a plan, owns threads and tasks, and shuts them down in order.
+//! The composition root: starts the gateway from a plan, owns its threads and tasks, and shuts them down in order.
 //!
-//! One thread with its own runtime per core serves requests; the caller's runtime serves the admin listener. Shutdown: not
-//! ready, wait `drain_delay`, refuse new requests and close the listeners, wait for the rest within `drain_timeout`.
+//! One thread per core with its own runtime serves requests; the caller's runtime serves the admin listener. The shutdown reports that the
+//! gateway is not ready, waits `drain_delay`, rejects new requests and closes the listeners, and waits up to `drain_timeout` for requests
+//! in flight. Must not know command-line arguments; `cli` does.
 
 use std::convert::Infallible;
 use std::io;
@@ -27,29 +28,29 @@ use crate::observe::writer::Sink;
 use crate::plan::Plan;
 use crate::server::listen::{self, SURPLUS};
 use crate::upstream::attempt::Upstreams;
-use crate::upstream::background as upstream_watch;
+use crate::upstream::background;
 use crate::upstream::connect::connector::Connector;
 use crate::upstream::connect::resolve::Resolver;
 
-/// How long the last answers of a drain that took too long may take to be written.
-const LAST_WORDS: Duration = Duration::from_millis(500);
-/// How often a core hands its log lines over.
+/// The time to send the last error responses after `drain_timeout` has passed.
+const FINAL_RESPONSES: Duration = Duration::from_millis(500);
+/// The interval at which a core passes its log lines to the writer.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
-/// Every so many flushes, idle upstream connections and rate-limit keys are looked through, and memory may go back.
+/// The number of flushes between two sweeps, which close expired upstream connections, evict idle rate-limit keys and release memory.
 const SWEEP_EVERY: u32 = 5;
 
-/// Why the gateway did not start.
+/// The reason why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address cannot be listened on.
+    /// An address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// As configured.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A thread or runtime cannot be had.
+    /// A thread or a runtime cannot be created.
     #[error("cannot start a worker: {0}")]
     Worker(#[from] io::Error),
 }
@@ -57,20 +58,20 @@ pub enum StartError {
 /// A running gateway.
 #[derive(Debug)]
 pub struct App {
-    /// Data addresses, with the ports that were chosen.
+    /// The addresses of the data listener, with the actual ports.
     pub addresses: Vec<SocketAddr>,
-    /// Admin address.
+    /// The address of the admin listener, with the actual port.
     pub admin: SocketAddr,
     plan: Arc<Plan>,
     lifecycle: Arc<Lifecycle>,
     closing: watch::Sender<bool>,
     workers: Vec<JoinHandle<io::Result<bool>>>,
-    /// Names and probes, on the caller's runtime: they end with this.
-    _watching: tokio::task::JoinSet<()>,
+    /// The background tasks of backends (name resolution and probes), on the caller's runtime. They end when this is dropped.
+    _background: tokio::task::JoinSet<()>,
     sink: Sink,
 }
 
-/// What one worker thread gets.
+/// Everything that one worker thread needs.
 struct Worker {
     core: usize,
     plan: Arc<Plan>,
@@ -84,10 +85,11 @@ struct Worker {
 }
 
 impl App {
-    /// Starts everything. Must be called within a runtime: the admin listener lives there. Log lines go to `sink`.
+    /// Starts the gateway. Must be called within a runtime, which serves the admin listener. Log lines go to `sink`.
     ///
     /// # Errors
-    /// When an address or a thread cannot be had; what was started ends with the runtime and the process.
+    /// Fails if an address cannot be bound or a thread cannot be created. Parts that were started before end with the runtime and the
+    /// process.
     pub fn start(plan: Plan, sink: Sink, lines: LineSettings) -> Result<Self, StartError> {
         let plan = Arc::new(plan);
         let cores = plan.listen.workers;
@@ -108,11 +110,11 @@ impl App {
         let via = via();
         let resolver = Resolver::default();
         let connections = Arc::new(InFlight::new(plan.listen.max_connections + SURPLUS));
-        let mut watchers = tokio::task::JoinSet::new();
+        let mut tasks = tokio::task::JoinSet::new();
         for backend in &plan.backends {
-            watchers.spawn(upstream_watch::watch(Arc::clone(backend), resolver.clone()));
+            tasks.spawn(background::watch(Arc::clone(backend), resolver.clone()));
         }
-        let mut app = Self { addresses, admin, plan, lifecycle, closing, workers: Vec::new(), _watching: watchers, sink };
+        let mut app = Self { addresses, admin, plan, lifecycle, closing, workers: Vec::new(), _background: tasks, sink };
         for (core, listeners) in per_core.into_iter().enumerate() {
             let plan = Arc::clone(&app.plan);
             let recorder = Recorder::new(core, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, app.sink.clone());
@@ -122,7 +124,8 @@ impl App {
             app.workers.push(std::thread::Builder::new().name(format!("core-{core}")).spawn(move || worker.run())?);
         }
         app.lifecycle.started();
-        // Off the cores: a gateway is ready before its patterns are compiled, an error that comes first waits for them.
+        // The redaction patterns are compiled on a thread of their own, so that the gateway is ready before they are. An error that occurs
+        // earlier waits for them.
         let prepare = || {
             crate::redact::prepare();
             memory::give_back();
@@ -131,32 +134,32 @@ impl App {
         Ok(app)
     }
 
-    /// Shuts down in order; true when every request could finish in time. `hurry` ends the waiting early.
-    pub async fn shutdown(mut self, hurry: impl Future<Output = ()>) -> bool {
+    /// Shuts down in order. Returns true if every request finished in time. When `stop_now` completes, the shutdown stops waiting.
+    pub async fn shutdown(mut self, stop_now: impl Future<Output = ()>) -> bool {
         let listen = &self.plan.listen;
         self.lifecycle.draining();
         tracing::info!(
             drain_delay_ms = listen.drain_delay.map_or(0, |delay| delay.as_millis() as u64),
-            "draining: not ready, still serving"
+            "draining: not ready, still serving requests"
         );
-        let mut hurry = std::pin::pin!(hurry);
-        let mut hurried = false;
+        let mut stop_now = std::pin::pin!(stop_now);
+        let mut stopped = false;
         if let Some(delay) = listen.drain_delay {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
-                () = &mut hurry => hurried = true,
+                () = &mut stop_now => stopped = true,
             }
         }
-        // In this order: a connection looks at the channel only once the lifecycle says so.
+        // The lifecycle changes first, because a connection that reads the channel relies on it.
         self.lifecycle.closing();
         let _ = self.closing.send(true);
         let workers = std::mem::take(&mut self.workers);
         let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|worker| matches!(worker.join(), Ok(Ok(true)))));
-        let drained = match hurried {
+        let drained = match stopped {
             true => false,
             false => tokio::select! {
                 drained = joined => drained.unwrap_or(false),
-                () = &mut hurry => false,
+                () = &mut stop_now => false,
             },
         };
         match drained {
@@ -169,19 +172,20 @@ impl App {
     }
 }
 
-/// `1.1 lockgate-<random>`: other gateways in the chain are no loop, this process is. Made once in a process, so it may live for
-/// ever: a value without a count of its owners costs nothing to copy into every request.
+/// Creates the `Via` value `1.1 lockgate-<random>`. The random part distinguishes this process, whose value means a loop, from other
+/// gateways in the chain. The value is leaked: it is created once per process, and a static value is cheaper to copy into every request
+/// than one with a reference count.
 fn via() -> HeaderValue {
     HeaderValue::from_static(format!("1.1 lockgate-{:08x}", fastrand::u32(..)).leak())
 }
 
 impl Worker {
-    /// Runs a runtime until the shutdown is over; true when every connection ended by itself.
+    /// Serves requests on a new runtime until the shutdown is complete. Returns true if every connection ended by itself.
     fn run(self) -> io::Result<bool> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let recorder = Arc::clone(&self.recorder);
         let drained = runtime.block_on(self.serve());
-        // Requests that did not finish in time end here; their lines are written too.
+        // Requests that did not finish in time are dropped here; their log lines are written as well.
         drop(runtime);
         recorder.flush();
         Ok(drained)
@@ -217,22 +221,22 @@ impl Worker {
         drop(shared);
         while let Some(ended) = accepting.join_next().await {
             if let Ok(Err(error)) = ended {
-                tracing::error!(%error, "a listener ended");
+                tracing::error!(%error, "a listener failed");
             }
         }
         let drained = tokio::time::timeout(drain_timeout, all_gone.recv()).await.is_ok();
         if !drained {
-            // A request that has sent no byte of its response yet gets an error; a response under way is aborted.
+            // A request without any response byte gets an error response; a response that has begun is aborted.
             gateway.over.notify_waiters();
-            let _ = tokio::time::timeout(LAST_WORDS, all_gone.recv()).await;
+            let _ = tokio::time::timeout(FINAL_RESPONSES, all_gone.recv()).await;
         }
         upkeep.abort();
         drained
     }
 }
 
-/// The core's regular work: log lines go out, the wall clock is set, idle upstream connections whose time
-/// is over go away, and memory that nobody needs goes back.
+/// Runs the periodic tasks of a core: flushes log lines, sets the wall clock, closes expired upstream connections, evicts idle rate-limit
+/// keys and releases free memory.
 async fn upkeep(gateway: Arc<Gateway>) {
     let (plan, core) = (&gateway.plan, gateway.upstreams.core);
     let mut tick = tokio::time::interval(FLUSH_EVERY);
@@ -259,10 +263,10 @@ async fn upkeep(gateway: Arc<Gateway>) {
     }
 }
 
-/// A sink on standard output, counting into the plan's metrics.
+/// Starts a sink that writes to standard output and counts dropped lines in `dropped`.
 ///
 /// # Errors
-/// When no thread can be started.
+/// Fails if no thread can be started.
 pub fn stdout_sink(dropped: &Arc<AtomicU64>) -> io::Result<Sink> {
     Sink::start(io::stdout(), Arc::clone(dropped))
 }

@@ -1,7 +1,7 @@
-//! What is known about one request from its arrival on: identity, peer, and what the client can read.
+//! The context of a request, known from its arrival: id, time, peer, and the formats and languages that the client accepts.
 //!
-//! The context is immutable once made; the [`Trail`] is written as the request goes, and stands here because `upstream` writes
-//! it and `observe` reads it. Nothing here knows routes, plans or answers.
+//! The context is immutable. The [`Trail`] is updated while the request is served; it is here because `upstream` writes it and `observe`
+//! reads it. Must not know routes, plans or responses.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use crate::write::hex;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
-/// The longest request target, in bytes.
+/// The maximum length of a request target, in bytes.
 pub const MAX_REQUEST_TARGET: usize = 16 * 1024;
-/// The most header lines of a request.
+/// The maximum number of header lines of a request.
 pub const MAX_REQUEST_FIELDS: usize = 100;
-/// The longest request id that is taken from a trusted peer, in bytes.
+/// The maximum length of a request id that is accepted from a trusted peer, in bytes.
 const MAX_ID: usize = 128;
 
 impl RequestId {
-    /// A new UUIDv7 (RFC 9562 5.7): 48 bits of milliseconds, 74 random bits.
+    /// Generates a UUIDv7 (RFC 9562 5.7): 48 bits of milliseconds, 74 random bits.
     pub fn generate(now: SystemTime) -> Self {
         let millis = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
         let random = fastrand::u128(..);
@@ -42,26 +42,26 @@ impl RequestId {
         Self(header_value(&text).unwrap_or(HeaderValue::from_static("invalid")))
     }
 
-    /// The id a trusted peer sent, if it is safe to repeat.
+    /// Accepts the id that a trusted peer sent, if it has only safe characters.
     pub fn accept(value: &HeaderValue) -> Option<Self> {
         let bytes = value.as_bytes();
         let safe = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-');
         ((1..=MAX_ID).contains(&bytes.len()) && bytes.iter().all(safe)).then(|| Self(value.clone()))
     }
 
-    /// The id as a header value; cloning it is cheap.
+    /// Returns the id as a header value, which is cheap to clone.
     pub const fn header(&self) -> &HeaderValue {
         &self.0
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 }
 
-/// Wall time from the monotonic clock: one reading of a clock gives both. Set right again every so often, as the wall clock
-/// may be moved.
+/// Derives wall time from the monotonic clock, so that one clock reading gives both. It must be set again from time to time, because the
+/// wall clock of the system may be changed.
 #[derive(Debug)]
 pub struct WallClock {
     base: Instant,
@@ -70,21 +70,21 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// A clock that is right now.
+    /// Creates a clock and sets it.
     pub fn new() -> Self {
         let clock = Self { base: Instant::now(), at_base: AtomicU64::new(0) };
         clock.set();
         clock
     }
 
-    /// Sets it by the system's clock.
+    /// Sets the clock to the wall time of the system.
     pub fn set(&self) {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let at_base = wall.saturating_sub(self.base.elapsed());
         self.at_base.store(u64::try_from(at_base.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// The wall time at an instant.
+    /// Returns the wall time at an instant.
     pub fn at(&self, instant: Instant) -> SystemTime {
         let at_base = Duration::from_nanos(self.at_base.load(Ordering::Relaxed));
         SystemTime::UNIX_EPOCH + at_base + instant.saturating_duration_since(self.base)
@@ -97,18 +97,18 @@ impl Default for WallClock {
     }
 }
 
-/// The other side of a client connection.
+/// The peer of a client connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Address and port of the socket.
+    /// The address and port of the socket.
     pub address: SocketAddr,
-    /// The same IP as a header value, made once per connection.
+    /// The IP address as a header value, created once per connection.
     pub forwarded_for: HeaderValue,
-    /// May set forwarding headers and request ids.
+    /// Whether the peer may set forwarding headers and request ids.
     pub trusted: bool,
 }
 
-/// What the client said about the answers it can read; negotiated only if there is an error to tell.
+/// The request headers from which the format and the language of an error response are negotiated; they are parsed only for an error.
 #[derive(Clone, Debug, Default)]
 pub struct ClientPreferences {
     /// `Accept`
@@ -117,13 +117,13 @@ pub struct ClientPreferences {
     pub language: Option<HeaderValue>,
     /// `Origin`, for CORS.
     pub origin: Option<HeaderValue>,
-    /// The protocol that the request itself is written in.
+    /// The protocol of the request, if it is more than plain HTTP.
     pub dialect: Option<Dialect>,
-    /// It says that a browser fetches (`Sec-Fetch-*`).
+    /// Whether `Sec-Fetch-*` headers show that the client is a browser.
     pub browser: bool,
 }
 
-/// Protocols over HTTP whose clients read errors in one shape only; told by the request's headers.
+/// A protocol over HTTP whose clients read errors in one format only, recognized by the headers of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// `SOAPAction` (SOAP 1.1 section 6.1.1).
@@ -137,7 +137,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// What a content type tells.
+    /// Returns the protocol that a content type indicates.
     pub fn of_content_type(value: &[u8]) -> Option<Self> {
         let begins = |prefix: &[u8]| value.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
         if begins(b"application/grpc-web") {
@@ -152,39 +152,39 @@ impl Dialect {
     }
 }
 
-/// One request, as it arrived.
+/// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    /// Told to client, upstream and log.
+    /// The id that client, upstream and log receive.
     pub id: RequestId,
-    /// Monotonic time of arrival: every clock of the request starts here.
+    /// The monotonic time of arrival, from which all timeouts of the request are measured.
     pub arrival: Instant,
-    /// Wall time of arrival.
+    /// The wall time of arrival.
     pub wall: SystemTime,
-    /// As sent.
+    /// The method as the client sent it.
     pub method: Method,
-    /// As sent; its path (never its query) may be shown.
+    /// The target as the client sent it. Only its path may be shown, because queries can hold secrets.
     pub uri: Uri,
-    /// The client's address: the peer, or what trusted proxies say.
+    /// The address of the client: the peer, or the address that trusted proxies report.
     pub client: IpAddr,
-    /// What the client can read.
+    /// The formats and languages that the client accepts.
     pub wanted: ClientPreferences,
 }
 
 impl RequestContext {
-    /// The path without its query: queries carry secrets.
+    /// Returns the path without the query, because queries can hold secrets.
     pub fn path(&self) -> &str {
-        // The authority form (CONNECT) has none.
+        // The authority form of CONNECT has no path.
         if self.uri.path().is_empty() { "/" } else { self.uri.path() }
     }
 }
 
-/// Where a request went: written by the dispatch as it goes, read by the record even if the client has left.
+/// The attempts of a request: updated during dispatch, so that the record has them even if the client closes the connection.
 #[derive(Clone, Debug, Default)]
 pub struct Trail {
-    /// URL of the endpoint of the last attempt, as configured.
+    /// The URL of the endpoint of the latest attempt, as configured.
     pub endpoint: Option<Arc<str>>,
-    /// Tries against an endpoint, those that got no connection included.
+    /// The number of attempts, including those that got no connection.
     pub attempts: u32,
 }
 
@@ -194,7 +194,7 @@ pub fn weight(parameter: &str) -> Option<&str> {
     parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="))
 }
 
-/// The thousandths of a quality value (RFC 9110 12.4.2): `0.8` is 800, anything that is none is 0.
+/// Returns the thousandths of a quality value (RFC 9110 12.4.2): 800 for `0.8`, 0 for an invalid value.
 pub fn quality(text: &str) -> u32 {
     text.trim().parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).map_or(0, |q| (q * 1000.0).round() as u32)
 }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn dialects_are_told_by_content_types() {
+    fn dialects_are_recognized_by_content_types() {
         assert_eq!(Dialect::of_content_type(b"application/grpc+proto"), Some(Dialect::Grpc));
         assert_eq!(Dialect::of_content_type(b"application/grpc-web-text"), Some(Dialect::GrpcWeb));
         assert_eq!(Dialect::of_content_type(b"Application/SOAP+xml; charset=utf-8"), Some(Dialect::Soap12));

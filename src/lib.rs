@@ -1,28 +1,106 @@
-//! Lockgate: a reverse proxy that makes every error speak one language.
+//! Lockgate: a reverse proxy that converts every error into one consistent response format.
 //!
-//! This page is the map. Start reading at [`gateway`], the spine: one request from arrival to answer.
+//! This page is the map of the project: the path of a request, the modules and their levels, and the files to edit for a change. Start to
+//! read the code at [`gateway`]. `docs/glossary.md` defines the terms.
+//!
+//! # Path of a request
 //!
 //! ```text
 //!             server ──▶ gateway ──▶ route ──▶ limit ──▶ upstream ──▶ report ──▶ relay ──▶ client
-//!             (bytes)      │  any Failure leaves the walk                (an error is read,
-//!                          ▼                                              a success is streamed)
-//!                       answer: redact ─▶ message ─▶ Envelope ─▶ render ──▶ client
-//!                          └──────────▶ observe (log, metrics) ──▶ operator
+//!             (bytes)       │  each stage may end the                (reads an   (streams
+//!                           │  request with a Failure                  error)    a success)
+//!                           ▼
+//!             gateway::answer: redact ──▶ message ──▶ Envelope ──▶ render ──▶ client
+//!                           └─────────▶ observe (log, metrics) ──▶ operator
 //! ```
 //!
-//! | level | rooms | what they are |
-//! |---|---|---|
-//! | 0 | [`sync`], [`text`], [`mod@write`], [`header`], [`data_rate`], [`failure`], [`policy`], [`context`], [`envelope`], [`rpc`], [`body`] | words: plain data that everybody speaks |
-//! | 1 | [`breaker`], [`config`], [`report`], [`redact`], [`message`], [`render`] | pure: no I/O, no clock |
-//! | 2 | [`route`], [`limit`], [`upstream`], [`relay`], [`observe`], [`memory`] | parts with state |
-//! | 3 | [`plan`] | what runs: the configuration, compiled |
-//! | 4 | [`gateway`] | the spine |
-//! | 5 | [`server`], [`admin`] | the listeners |
-//! | 6 | [`app`] | composition |
-//! | 7 | [`cli`] | the command line |
+//! # Levels
 //!
-//! **The import rule:** a file imports only from lower levels; rooms of one level never import each other, the spine
-//! joins them. Words (level 0) may build on the words before them in the table. `tests/it/architecture.rs` asserts it.
+//! | level | modules | what they are |
+//! |---|---|---|
+//! | 0 | [sync], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [envelope], [rpc], [body] | shared types |
+//! | 1 | [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
+//! | 2 | [route], [limit], [upstream], [relay], [observe], [memory] | parts with state |
+//! | 3 | [plan] | the compiled configuration |
+//! | 4 | [gateway] | the stages of a request |
+//! | 5 | [server], [admin] | the listeners |
+//! | 6 | [app] | the composition of all parts |
+//! | 7 | [cli] | the command line |
+//!
+//! A file imports only from lower levels and from its own module. Modules of one level do not import each other; [`gateway`] connects
+//! them. A module of level 0 may also import those before it in the table. `tests/it/architecture.rs` checks these rules.
+//!
+//! # Files
+//!
+//! The first lines of each file state its purpose and what it must not know. A module without a list of files is `src/NAME.rs`.
+//!
+//! - [`server`] drives client connections: HTTP/1.1 and HTTP/2, strict parsing, timeouts, drain. Files: `listen` (sockets, accept loop),
+//!   `connection` (one connection to its end), `service` (calls the gateway), `head`, `chunks` and `framer` (strict parsing of HTTP/1),
+//!   `client_socket` (the I/O under hyper), `clock` (timeouts), `early` (errors before there is a request), `connection_state`, `settings`.
+//! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
+//!   `routing`, `check` (rejections for every route), `admit` and `admission` (permits), `limits`, `buffer` and `payload` (the request
+//!   body), `cors`, `deadline`, `outgoing` (the upstream request), `inspect` and `prepared` (the upstream response), `read` (an upstream
+//!   error), `leak_guard`, `grpc`, `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope`, `finish` (end
+//!   of the response), `rescue` (panics), `state` (shared state, lifecycle).
+//! - [`route`] finds the rule for host, path and method. Files: `table` (look-up), `ambiguity` (paths that can be read in two ways).
+//! - [`limit`] limits rates, requests in flight and memory. Files: `rate`, `local`, `store` (rates in this process), `shared` and
+//!   `shared.lua` (rates in Redis), `gate` (permits with a queue), `gradient` (adaptive limit), `inflight`, `concurrency` (in flight, in
+//!   total and per key), `key`, `reserve` (memory for bodies).
+//! - [`upstream`] sends a request and returns the response head. Files: `dispatch` (start here), `upload` (the request body), `background`
+//!   (name resolution, health probes).
+//! - [`upstream::retry`] decides what follows an attempt. Files: `policy` and `follow` (retries), `hedge`.
+//! - [`upstream::attempt`] makes one attempt at one endpoint. Files: `exchange` (request and response head), `outgoing`, `replay` (a
+//!   request that is sent again), `response`, `private` (NTLM connections).
+//! - [`upstream::choose`] chooses an endpoint. Files: `backend`, `endpoint`, `balance`, `health`, `load`, `latencies`, `budget` (of
+//!   retries), `settings`.
+//! - [`upstream::heads`] edits request and response heads. Files: `request`, `response`, `forwarding` (`X-Forwarded-*`), `mapping` and
+//!   `internal` (addresses in responses), `origin_form`, `trace_context`.
+//! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `wire` (the socket), `pool`, `per_client`
+//!   (fair shares), `target`.
+//! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
+//!   reader), `json` and `json/shapes/*` (one file per API standard), `xml`, `html`, `plain`, `success` (errors in 2xx), `database`
+//!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `found`.
+//! - [`redact`] removes internals from text. Files: `rules/*` (the patterns), `redactor` and `sentence` (messages), `document`, `json` and
+//!   `blocks` (documents), `guard` (streams), `credentials` (the log), `view` and `encoded` (escapes, base64), `engine`, `search`,
+//!   `pattern`, `required` and `strings` (the search).
+//! - [`message`] holds the messages of all codes and chooses the language. Files: `languages/*.toml` (one file per language).
+//! - [`render`] writes error responses. Files: `negotiate` (`Accept`), `json`, `xml`, `html`, `text`, `rpc` (GraphQL, JSON-RPC, gRPC),
+//!   `template` (of the operator), `values`.
+//! - [`relay`] streams successful bodies to the client. Files: `src/relay.rs`, `ahead` (reads ahead of slow HTTP/2 clients), `guarded`
+//!   (leak guard).
+//! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `access_log` and `fields` (the access line), `writer`
+//!   (the output thread), `metrics`, `names`, `percore`, `histogram`.
+//! - [`config`] reads the configuration file. Files: `file` (all keys), `keys`, `policy_keys`, `upstreams` and `errors` (the sections),
+//!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` (keys of other proxies).
+//! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` (error responses), `targets`
+//!   (backends), `limits`, `live` (state that a new plan takes over), `gauges`.
+//! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
+//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
+//!   `healthcheck`, `source` (finds the configuration file), `output`.
+//! - Shared types: [`context`] (the request as it arrived, request ids), [`policy`] (the settings of a route), [`envelope`] (the content of
+//!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
+//!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics).
+//! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator), [`admin`] (health and metrics), [`app`] (start and
+//!   shutdown).
+//!
+//! # Common changes
+//!
+//! | change | files |
+//! |---|---|
+//! | a configuration key | `config/file`, the reader of its section, `policy`, `plan/policies` or `plan/compile`, `config/full.toml` |
+//! | a kind of failure | `failure/mod`, `failure/catalog`, `failure/classify`, `message/languages/*.toml` |
+//! | a message or a language | `message/languages/*.toml`, for a new language also `message/mod` |
+//! | the body of error responses | `envelope`, `gateway/build_envelope`, `render/json`, `render/xml` |
+//! | the status of upstream errors | `failure/mod`, `failure/catalog`, `gateway/read` (rules of the operator) |
+//! | how error bodies are read | `report/json/shapes` (JSON of one standard), `report/names` (any JSON), `report/html` |
+//! | a pattern of internals | `redact/rules/*`, examples in `tests/cases/traces` and `tests/cases/benign` |
+//! | headers | `upstream/heads/request`, `upstream/heads/response`, `gateway/heads` |
+//! | load balancing, health checks | `upstream/choose/balance`, `upstream/choose/health`, `upstream/background` |
+//! | a timeout | `upstream/attempt/exchange`, `upstream/upload`, `relay`, `server/clock`, `gateway/deadline` |
+//! | rate limits | `gateway/limits`, `limit/*`, `plan/limits` |
+//! | a metric | `observe/metrics`, `observe/names`, `plan/gauges` |
+//! | a field of the access line | `observe/access_record`, `observe/access_log` |
+//! | a command | `cli/args`, `cli/mod`, a file in `cli` |
 
 pub mod admin;
 pub mod app;

@@ -1,4 +1,6 @@
-//! The `lockgate` binary: the command line decides, the library does.
+//! The `lockgate` binary: sets the allocator and calls the command line.
+//!
+//! Must not hold any logic; the library does.
 
 use std::process::ExitCode;
 

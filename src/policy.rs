@@ -1,6 +1,6 @@
-//! What one route wants, fully merged: plain data that the plan fills in and the other rooms read.
+//! The merged [`Policy`] of a route: timeouts, body limits, header edits, retries and error handling.
 //!
-//! No defaults live here (the `plan` room has them) and nothing here acts.
+//! Plain data that `plan` fills in and other modules read. Must not hold defaults (`plan` does) or act on requests.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use http::{HeaderName, HeaderValue};
 
 use crate::data_rate::MinRate;
 
-/// How much the client learns about failures.
+/// How much error responses reveal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Nothing inside leaks.
+    /// Error responses reveal no internals.
     #[default]
     Production,
-    /// Upstream texts, banners and a `debug` object are shown.
+    /// Error responses show the texts of the upstream and a `debug` object, and responses keep the upstream's banners.
     Development,
 }
 
-/// The shape of error bodies when the client did not ask for another one.
+/// The format of error bodies if the client does not ask for another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// `{"error": {"code", "message", "details"}, "statusCode", ...}`
@@ -26,16 +26,16 @@ pub enum Format {
     Envelope,
     /// RFC 9457 `application/problem+json`.
     Problem,
-    /// One flat JSON object.
+    /// A flat JSON object.
     Flat,
-    /// The operator's own template.
+    /// The operator's template.
     Template,
 }
 
-/// What the clients of a route speak: the shape of an error when they ask for nothing else.
+/// The protocol of a route's clients: it determines the format of error bodies if the client does not ask for another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// Plain HTTP: the [`Format`].
+    /// Plain HTTP, with the [`Format`] of the route.
     #[default]
     Http,
     /// GraphQL over HTTP.
@@ -44,134 +44,134 @@ pub enum Protocol {
     Jsonrpc,
 }
 
-/// Clocks of one exchange. `None` means the operator wrote `"off"`.
+/// The timeouts of a request. `None` means `"off"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// DNS + TCP + TLS.
+    /// The time to open a connection: DNS, TCP and TLS.
     pub connect: Option<Duration>,
-    /// From the last progress of the request body until the response headers.
+    /// The time from the last progress of the request body to the response head.
     pub response: Option<Duration>,
-    /// Between two chunks of the response body.
+    /// The time between two chunks of the response body.
     pub idle: Option<Duration>,
-    /// Wall clock over everything until the last byte of the response head.
+    /// The time from the arrival of the request to the last byte of the response body.
     pub total: Option<Duration>,
-    /// Between two chunks of the request body.
+    /// The time between two chunks of the request body.
     pub request_body: Option<Duration>,
 }
 
-/// Headers an operator sets or removes, in that order: remove first, then set.
+/// The headers that an operator removes or sets. Removals are applied first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderEdits {
-    /// Replaces any value of that name.
+    /// Headers to set; each replaces all values of its name.
     pub set: Vec<(HeaderName, HeaderValue)>,
-    /// Removes every value of that name.
+    /// Headers to remove, with all their values.
     pub remove: Vec<HeaderName>,
-    /// A name of these has other characters than letters, digits and dashes.
+    /// Whether any of these names has characters other than letters, digits and dashes.
     pub has_odd_names: bool,
 }
 
 impl HeaderEdits {
-    /// Changes nothing.
+    /// Returns true if the edits change nothing.
     pub const fn is_empty(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty()
     }
 }
 
-/// Cross-origin rules of a route (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
+/// The cross-origin rules of a route (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cors {
-    /// Exact origins; `["*"]` allows any.
+    /// The allowed origins, compared as a whole; `*` allows any.
     pub origins: Vec<String>,
     /// `Access-Control-Allow-Credentials`.
     pub credentials: bool,
     /// `Access-Control-Allow-Methods` of a preflight.
     pub methods: HeaderValue,
-    /// `Access-Control-Allow-Headers` of a preflight; `None` echoes what was asked.
+    /// `Access-Control-Allow-Headers` of a preflight; `None` repeats the requested headers.
     pub headers: Option<HeaderValue>,
-    /// Seconds a browser may remember a preflight.
+    /// `Access-Control-Max-Age` of a preflight, in seconds.
     pub max_age: Option<HeaderValue>,
 }
 
-/// What `upstream_429` says.
+/// How a 429 of the upstream is presented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Upstream429 {
-    /// 429 stays 429.
+    /// The status stays 429.
     #[default]
     Pass,
-    /// 429 becomes 503.
+    /// The status becomes 503.
     Unavailable,
 }
 
-/// Errors that hide in a 2xx body, by preset.
+/// A well-known format in which 2xx bodies report errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SuccessPreset {
-    /// A GraphQL response with `errors`, also a partial one.
+    /// A GraphQL response with `errors`, including one with partial data.
     Graphql,
     /// A SOAP fault.
     Soap,
     /// A JSON-RPC `error` member.
     Jsonrpc,
-    /// `success: false`, `ok: false`, `status: "error"` and their kin.
+    /// `success: false`, `ok: false`, `status: "error"` and similar flags.
     SuccessFlag,
 }
 
-/// When a value in a 2xx body means an error.
+/// The condition under which a value in a 2xx body means an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// It is one of these.
+    /// The value is one of these.
     Is(Vec<String>),
-    /// It is there and none of these.
+    /// The value exists and is none of these.
     Not(Vec<String>),
-    /// It is there, and neither null, false, zero nor empty.
+    /// The value exists and is neither null, false, zero nor empty.
     Exists,
 }
 
-/// An error inside a 2xx JSON body, by JSON pointers (RFC 6901).
+/// Finds an error inside a 2xx JSON body by JSON pointers (RFC 6901).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PointerRule {
-    /// The value that tells.
+    /// The pointer to the value that the trigger tests.
     pub pointer: String,
-    /// What it tells.
+    /// The condition for an error.
     pub trigger: Trigger,
-    /// Where the machine code stands.
+    /// The pointer to the error code.
     pub code: Option<String>,
-    /// Where the sentence stands.
+    /// The pointer to the error message.
     pub message: Option<String>,
-    /// Status by code; `*` for any other.
+    /// The response status by error code; `*` stands for any other code.
     pub status: Vec<(String, u16)>,
 }
 
-/// One way in which a 2xx body reports an error.
+/// A rule that finds errors in 2xx bodies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SuccessRule {
-    /// A shape that is known.
+    /// A well-known format.
     Preset(SuccessPreset),
-    /// The operator's own.
+    /// A rule of the operator.
     Pointer(PointerRule),
 }
 
-/// What an upstream error becomes, by its own code or its status.
+/// A rule of `status_map`: the status and code of the error response for some upstream errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusRule {
-    /// Which errors of the upstream it is for.
+    /// The upstream errors that the rule applies to.
     pub when: When,
-    /// The status that is told.
+    /// The status of the error response.
     pub status: Option<u16>,
-    /// The code that is told.
+    /// The code of the error response.
     pub code: Option<String>,
 }
 
-/// Which errors of an upstream a rule is for. The most exact one counts: a code before a status, a status before a range.
+/// The upstream errors that a rule applies to. The most specific rule wins: a code before a status, a status before a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
-    /// Its machine code.
+    /// Errors with this code.
     Code(String),
-    /// Its status is within this range, both ends included.
+    /// Errors with a status in this range, both ends included.
     Status(u16, u16),
 }
 
 impl When {
-    /// The number of statuses, 0 for a code: the smaller, the more exact.
+    /// Returns the number of statuses, 0 for a code. A smaller number is more specific.
     pub const fn width(&self) -> u16 {
         match self {
             Self::Code(_) => 0,
@@ -179,7 +179,7 @@ impl When {
         }
     }
 
-    /// The more exact rules first.
+    /// Returns the sort key by which more specific rules come first.
     pub const fn order(&self) -> (u16, u16) {
         match self {
             Self::Code(_) => (0, 0),
@@ -187,7 +187,7 @@ impl When {
         }
     }
 
-    /// Is it for an error with this status and code?
+    /// Returns true if the rule applies to an error with this status and code.
     pub fn holds(&self, status: u16, code: Option<&str>) -> bool {
         match self {
             Self::Code(own) => code == Some(own.as_str()),
@@ -206,111 +206,111 @@ impl std::fmt::Display for When {
     }
 }
 
-/// How errors are read and told.
+/// How upstream errors are read and how error responses are presented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorPolicy {
-    /// JSON shape when the client asks for nothing else.
+    /// The format of error bodies if the client does not ask for another one.
     pub format: Format,
-    /// Let the client choose by `Accept`.
+    /// Whether the client chooses the format by `Accept`.
     pub negotiate: bool,
-    /// What the clients speak.
+    /// The protocol of the clients.
     pub protocol: Protocol,
-    /// What particular upstream errors become; the first that matches decides.
+    /// The statuses and codes of particular upstream errors; the first rule that applies wins.
     pub status_map: Vec<StatusRule>,
-    /// A failed constraint in an upstream's 5xx is the client's error.
+    /// Whether a constraint violation in an upstream 5xx becomes a client error.
     pub database_errors: bool,
     /// Language tags in order of preference; the first is the fallback. Never empty.
     pub languages: Vec<String>,
-    /// Bytes of an upstream error body that are read.
+    /// The number of bytes of an upstream error body that are read.
     pub max_body: usize,
-    /// What an upstream's 429 becomes.
+    /// How a 429 of the upstream is presented.
     pub upstream_429: Upstream429,
-    /// `Retry-After` of 429 and 503 when nobody said one.
+    /// `Retry-After` of 429 and 503 if neither the upstream nor the gateway knows a better value.
     pub retry_after: Duration,
-    /// Upper bound of any `Retry-After`.
+    /// The maximum of a `Retry-After` that the upstream sent.
     pub retry_after_max: Duration,
-    /// Errors reported inside 2xx bodies that count as errors.
+    /// The rules that find errors in 2xx bodies.
     pub errors_in_success: Vec<SuccessRule>,
-    /// Send `Proxy-Status` (RFC 9209).
+    /// Whether error responses have `Proxy-Status` (RFC 9209).
     pub proxy_status: bool,
-    /// 502 and 504 become 503, for CDNs that replace those bodies.
+    /// Whether 502 and 504 become 503, for CDNs that replace the bodies of those statuses.
     pub edge_safe: bool,
 }
 
-/// What a retry may follow.
+/// A condition under which a request is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryOn {
-    /// No connection was had.
+    /// No connection could be opened.
     Connect,
-    /// It was lost before an answer.
+    /// The connection was lost before a response.
     Lost,
-    /// No answer came within `response_timeout`.
+    /// No response arrived within `response_timeout`.
     Timeout,
-    /// The upstream answered so.
+    /// The upstream responded with this status.
     Status(u16),
 }
 
-/// When a request is sent again that the upstream may have seen.
+/// The rules for retrying a request that the upstream may have processed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Tries in all, at least 1.
+    /// The maximum number of attempts including the first, at least 1.
     pub attempts: u32,
-    /// After what.
+    /// The conditions for a retry.
     pub on: Vec<RetryOn>,
-    /// Thousandths of a retry that each request adds to the backend's budget.
+    /// The thousandths of a retry that each request adds to the budget of the backend.
     pub budget: u32,
-    /// Bound of the first pause; it doubles with each try.
+    /// The upper bound of the first pause; it doubles with each attempt.
     pub backoff: Duration,
-    /// Request bodies up to this are kept for another try, in bytes.
+    /// The largest request body that is kept for a retry, in bytes.
     pub max_body: usize,
-    /// A request that is not idempotent may be repeated when it has an `Idempotency-Key`.
+    /// Whether a request that is not idempotent may be retried if it has an `Idempotency-Key`.
     pub idempotency_key: bool,
-    /// A second try begins beside the first when that takes longer than so many thousandths of all answers.
+    /// The percentile of response times, in thousandths, after which a slow first attempt is hedged.
     pub hedge: Option<u32>,
 }
 
-/// When a route does not serve.
+/// The time during which a route is under maintenance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maintenance {
-    /// Until the configuration says otherwise.
+    /// Until the configuration changes.
     Now,
-    /// Until then.
+    /// Until this time.
     Until(std::time::SystemTime),
 }
 
-/// Everything one route wants.
+/// The merged settings of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Clocks.
+    /// The timeouts.
     pub timeouts: Timeouts,
-    /// Largest request body in bytes; `None` is no limit.
+    /// The largest request body, in bytes; `None` means no limit.
     pub request_body_limit: Option<u64>,
-    /// Read and rewrite upstream 4xx (else they pass untouched).
+    /// Whether upstream 4xx are read and rewritten; otherwise they pass unchanged.
     pub normalize_client_errors: bool,
-    /// Rewrite upstream 5xx (else they pass; development or `allow_leaks` only).
+    /// Whether upstream 5xx are rewritten; otherwise they pass (only in development mode or with `allow_leaks`).
     pub rewrite_server_errors: bool,
-    /// Edits of the request towards the upstream.
+    /// Edits of the request that goes upstream.
     pub request_headers: HeaderEdits,
-    /// Edits of the response towards the client.
+    /// Edits of the response that goes to the client.
     pub response_headers: HeaderEdits,
-    /// Prefix removed from the path; `Location` and cookies get it back.
+    /// The prefix that is removed from the path of a request and added back to `Location` and cookies of the response.
     pub strip_prefix: Option<String>,
-    /// Whether `Path` of cookies gets the prefix back and a `Domain` that names the endpoint is dropped.
+    /// Whether the `Path` of cookies gets the prefix back, and a `Domain` that names the endpoint is removed.
     pub map_cookies: bool,
-    /// Cross-origin rules.
+    /// The cross-origin rules.
     pub cors: Option<Cors>,
-    /// Error reading and telling.
+    /// How errors are read and presented.
     pub errors: ErrorPolicy,
-    /// Watch 2xx bodies for traces, and take them out.
+    /// Whether internals are removed from successful responses.
     pub leak_guard: bool,
-    /// Tell the remaining quota on successes too.
+    /// Whether successful responses report the remaining quota too.
     pub rate_limit_headers: bool,
-    /// Sends requests again.
+    /// The rules for retries; `None` disables them.
     pub retry: Option<Retry>,
-    /// Request bodies up to this are read before the backend is asked, in bytes.
+    /// The largest request body that is read before the request is sent to the backend, in bytes.
     pub buffer_request: Option<usize>,
-    /// The least rate at which clients must send and take bodies.
+    /// The minimum rate at which clients must send and read bodies.
     pub min_rate: MinRate,
-    /// Does not serve.
+    /// Whether and for how long the route is under maintenance.
     pub maintenance: Option<Maintenance>,
 }

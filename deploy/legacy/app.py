@@ -1,4 +1,4 @@
-"""A small service as they are found: it works, refuses, crashes and hangs, and shows its inside when it does."""
+"""A small legacy service: it responds, rejects requests, crashes and hangs, and its errors show internals."""
 import sqlite3
 import time
 
@@ -18,7 +18,7 @@ def database():
 def order(number):
     if number == 0:
         return jsonify(error="ORDER_MISSING", message="There is no order 0."), 404
-    # An order that is not there is a crash: fetchone() gives None.
+    # A missing order causes a crash, because fetchone() returns None.
     item = database().execute("SELECT item FROM orders WHERE id = ?", (number,)).fetchone()[0]
     return jsonify(id=number, item=item)
 

@@ -1,27 +1,29 @@
-//! The command line's grammar, with its help.
+//! The grammar of the command line, with its help texts.
+//!
+//! Must not execute commands.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// The configuration is not valid (sysexits.h).
+/// The exit code for an invalid configuration (`EX_CONFIG` of sysexits.h).
 pub(super) const EX_CONFIG: u8 = 78;
 
 pub(super) const AFTER: &str = "\
-The configuration is searched in this order: --config, $LOCKGATE_CONFIG, ./lockgate.toml,
+The configuration file is the first of: --config, $LOCKGATE_CONFIG, ./lockgate.toml,
 ./config/lockgate.toml, /etc/lockgate/lockgate.toml.
 
-Try it without any file:
-  lockgate demo                                 a misbehaving service, the gateway in front, a tour
-  lockgate run --to http://127.0.0.1:8000       a gateway in front of your own service";
+Commands that need no file:
+  lockgate demo                                 show a faulty service behind the gateway
+  lockgate run --to http://127.0.0.1:8000       run the gateway in front of your own service";
 
-/// Version, commit and build profile.
+/// The version, commit and build profile.
 pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("LOCKGATE_REVISION"), ", ", env!("LOCKGATE_PROFILE"), ")");
 
-/// A reverse proxy that makes every error speak one language.
+/// A reverse proxy that converts every error into one consistent response format.
 #[derive(Debug, Parser)]
-#[command(name = "lockgate", version = VERSION, about, after_help = AFTER, disable_help_subcommand = true)]
+#[command(name = "lockgate", version = VERSION, after_help = AFTER, disable_help_subcommand = true)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -31,24 +33,24 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run the gateway
     Run(RunArgs),
-    /// Check configuration files and show every problem
+    /// Check configuration files and report all problems
     Check(CheckArgs),
-    /// Show the gateway in front of a service that misbehaves in every way
+    /// Compare the responses of a faulty service with those of the gateway in front of it
     Demo(DemoArgs),
-    /// Print the catalogue of errors
+    /// Print the catalog of errors
     Errors(ErrorsArgs),
-    /// Say what a code, a status or a reason means
+    /// Explain an error code, a status or a reason
     Explain {
-        /// Such as UPSTREAM_ERROR, 502 or connection_refused
+        /// The code, status or reason, such as UPSTREAM_ERROR, 502 or connection_refused
         #[arg(value_name = "CODE")]
         code: String,
     },
     /// Print the errors as OpenAPI 3.1 components
     Openapi,
-    /// Take stack traces, paths, SQL, credentials and addresses out of a text
+    /// Remove stack traces, paths, SQL, credentials and addresses from a text
     #[command(after_help = REDACT_AFTER)]
     Redact(RedactArgs),
-    /// Ask a running gateway whether it is ready (for containers)
+    /// Check whether a running gateway is ready (for containers)
     Healthcheck(HealthArgs),
 }
 
@@ -57,53 +59,53 @@ pub(super) struct RunArgs {
     /// Configuration file
     #[arg(long, short, value_name = "FILE", conflicts_with = "to")]
     pub(super) config: Option<PathBuf>,
-    /// Forward everything to this service, without any file
+    /// Forward all requests to this service, without a configuration file
     #[arg(long, value_name = "URL")]
     pub(super) to: Option<String>,
-    /// Listen here instead of what the configuration says
+    /// Address of the data listener; overrides the configuration
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<SocketAddr>,
-    /// Admin listener instead of what the configuration says
+    /// Address of the admin listener; overrides the configuration
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) admin: Option<SocketAddr>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
-    /// Configuration files; without one the file that `run` would use
+    /// Configuration files [default: the file that `run` would use]
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {
-    /// Where the gateway listens
+    /// Address of the gateway
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(super) listen: SocketAddr,
-    /// End after the tour
+    /// Exit after the comparison
     #[arg(long)]
     pub(super) once: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ErrorsArgs {
-    /// How the catalogue is written
+    /// Output format
     #[arg(long, value_enum, default_value_t = super::errors::Format::Text)]
     pub(super) format: super::errors::Format,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RedactArgs {
-    /// Text, JSON or HTML; without one, or with `-`, standard input
+    /// Text, JSON or HTML file; `-` or no file reads standard input
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
-    /// Print what was found where, not the text; exit code 1 when there was something
+    /// Print the place and type of each finding instead of the text; exit with code 1 if there is any
     #[arg(long)]
     pub(super) check: bool,
-    /// Judge as the message of an error: any sign of an internal counts
+    /// Apply the rules for error messages, where any single finding counts
     #[arg(long)]
     pub(super) strict: bool,
-    /// Use the patterns and exceptions of this configuration's [errors.redact]
+    /// Use the patterns and exceptions in [errors.redact] of this configuration file
     #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
@@ -113,16 +115,17 @@ pub(super) struct HealthArgs {
     /// Configuration file that names the admin listener
     #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Admin address to ask, without reading a file
+    /// Address of the admin listener, without a configuration file
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) admin: Option<SocketAddr>,
 }
 
 const REDACT_AFTER: &str = "\
-A document is left alone unless it holds what only a failing program writes: a stack trace, a
-database's complaint, a token. Then every path, class, statement, credential and address goes too.
-JSON stays JSON. With --strict the text is judged as the message of an error answer is: any sign
-counts, and the clean sentences in front of it stay.
+A document is unchanged unless it contains text that only a failing program writes, such as a
+stack trace, a database error or a token. In that case, every path, class, statement, credential
+and address is removed too. JSON stays valid JSON. With --strict, the text is handled like the
+message of an error response: any single finding counts, and only the sentences before the first
+one are kept.
 
   kubectl logs shop | lockgate redact
   lockgate redact --check page.html && echo clean";

@@ -1,4 +1,4 @@
-//! `lockgate check`: reads and compiles, starts nothing.
+//! `lockgate check`: compiles configuration files and reports their problems. Must not start the gateway.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ pub(super) fn check(args: &CheckArgs) -> ExitCode {
         match source.and_then(|source| source.compile().map(|plan| (source, plan))) {
             Ok((source, plan)) => {
                 let endpoints: usize = plan.backends.iter().map(|backend| backend.endpoints().len()).sum();
-                output::say(&format!("{}: ok ({} backends, {endpoints} endpoints)", source.name, plan.backends.len()));
+                output::print(&format!("{}: ok ({} backends, {endpoints} endpoints)", source.name, plan.backends.len()));
             }
             Err(_) => good = false,
         }

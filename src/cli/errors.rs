@@ -1,4 +1,4 @@
-//! `lockgate errors`: prints the catalogue, from the table that the gateway itself uses.
+//! `lockgate errors`: prints the catalog of errors from the table that the gateway uses.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use super::output;
 use crate::failure::Kind;
 use crate::failure::catalog::Row;
 
-/// How the catalogue is written.
+/// The output format of the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
     /// Columns for a terminal
@@ -19,7 +19,7 @@ pub(super) enum Format {
 
 pub(super) fn print(format: Format) -> ExitCode {
     let rows: Vec<Row> = Kind::ALL.iter().map(|kind| kind.row()).collect();
-    output::say(&match format {
+    output::print(&match format {
         Format::Text => text(&rows),
         Format::Markdown => markdown(&rows),
         Format::Json => json(&rows),
@@ -40,18 +40,18 @@ fn reason(row: &Row) -> &'static str {
 }
 
 fn text(rows: &[Row]) -> String {
-    let mut out = format!("{:<6} {:<25} {:<34} {:<18} {}\n", "status", "code", "reason (Proxy-Status)", "retry?", "what happened");
+    let mut out = format!("{:<6} {:<25} {:<34} {:<18} {}\n", "status", "code", "reason (Proxy-Status)", "retry", "cause");
     for row in rows {
-        out.push_str(&format!("{:<6} {:<25} {:<34} {:<18} {}\n", status(row), code(row), reason(row), row.retry.word(), row.cause));
+        out.push_str(&format!("{:<6} {:<25} {:<34} {:<18} {}\n", status(row), code(row), reason(row), row.retry.as_str(), row.cause));
     }
     out.truncate(out.trim_end().len());
     out
 }
 
 fn markdown(rows: &[Row]) -> String {
-    let mut out = String::from("| what happened | status | code | reason | retry? |\n|---|---|---|---|---|\n");
+    let mut out = String::from("| cause | status | code | reason | retry |\n|---|---|---|---|---|\n");
     for row in rows {
-        out.push_str(&format!("| {} | {} | `{}` | {} | {} |\n", row.cause, status(row), code(row), reason(row), row.retry.word()));
+        out.push_str(&format!("| {} | {} | `{}` | {} | {} |\n", row.cause, status(row), code(row), reason(row), row.retry.as_str()));
     }
     out.truncate(out.trim_end().len());
     out
@@ -60,7 +60,7 @@ fn markdown(rows: &[Row]) -> String {
 fn json(rows: &[Row]) -> String {
     let rows: Vec<_> = rows
         .iter()
-        .map(|row| serde_json::json!({ "status": row.status, "code": row.code, "reason": row.reason, "retry": row.retry.word(), "cause": row.cause }))
+        .map(|row| serde_json::json!({ "status": row.status, "code": row.code, "reason": row.reason, "retry": row.retry.as_str(), "cause": row.cause }))
         .collect();
     serde_json::Value::from(rows).to_string()
 }

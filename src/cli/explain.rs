@@ -1,4 +1,4 @@
-//! `lockgate explain CODE`: what a code, a status or a reason means, to a client and to an operator.
+//! `lockgate explain CODE`: explains a code, a status or a reason of the catalog to clients and operators.
 
 use std::process::ExitCode;
 
@@ -35,7 +35,7 @@ pub(super) fn explain(word: &str) -> ExitCode {
     {
         out.push(code.to_owned());
         out.push(String::new());
-        out.extend(words(code));
+        out.extend(messages(code));
     }
     for (kind, row) in found {
         out.push(String::new());
@@ -43,14 +43,14 @@ pub(super) fn explain(word: &str) -> ExitCode {
     }
     for status in by_status {
         out.push(String::new());
-        out.push(format!("{status}: the backend answered {status} without a code of its own that may be shown."));
-        out.push("  It is told with the backend's status, message and field errors, where they are clean.".into());
+        out.push(format!("{status}: the backend responded with {status}, and its error has no code that may be shown."));
+        out.push("  The client gets the status, message and field errors of the backend, unless they contain internals.".into());
     }
     if validation {
         out.push(String::new());
-        out.push("The backend refused fields of the request (details.fields) and gave no code of its own.".into());
+        out.push("The backend rejected fields of the request (details.fields), and its error has no code.".into());
     }
-    output::say(&out.join("\n"));
+    output::print(&out.join("\n"));
     ExitCode::SUCCESS
 }
 
@@ -58,8 +58,8 @@ fn matches(row: &Row, word: &str) -> bool {
     row.code.eq_ignore_ascii_case(word) || row.reason.eq_ignore_ascii_case(word) || (row.status != 0 && row.status.to_string() == word)
 }
 
-/// What clients read, in every language.
-fn words(code: &str) -> Vec<String> {
+/// Returns the message of a code in every language.
+fn messages(code: &str) -> Vec<String> {
     let messages = Messages::default();
     messages.tags().iter().map(|tag| format!("  {tag}  {}", messages.of_code(code, tag).as_str())).collect()
 }
@@ -77,8 +77,8 @@ fn row_lines(kind: Kind, row: &Row) -> Vec<String> {
         line("Proxy-Status", &format!("error={}   (RFC 9209; also `reason` in log and metrics)", row.reason));
     }
     line("gRPC", &format!("{} {grpc:?}", grpc.number()));
-    line("a client may", retry(row.retry));
-    line("who to ask", blame(kind, row));
+    line("retry", retry(row.retry));
+    line("contact", contact(kind, row));
     lines
 }
 
@@ -86,13 +86,14 @@ const fn retry(retry: Retry) -> &'static str {
     match retry {
         Retry::AfterWait => "send it again after Retry-After: nothing was processed",
         Retry::IfIdempotent => "send it again only if it is idempotent: it may have been processed",
-        Retry::No => "not expect another answer to the same request",
+        Retry::No => "do not send it again: the same request is likely to fail again",
     }
 }
 
-const fn blame(kind: Kind, row: &Row) -> &'static str {
+/// Returns who can fix the failure.
+const fn contact(kind: Kind, row: &Row) -> &'static str {
     match kind {
-        Kind::Internal => "the gateway itself: its log has the details; please report it",
+        Kind::Internal => "the developers of the gateway: please report the details from its log",
         Kind::NoEndpoint
         | Kind::Overloaded
         | Kind::ShuttingDown
@@ -100,7 +101,7 @@ const fn blame(kind: Kind, row: &Row) -> &'static str {
         | Kind::Denied
         | Kind::RateLimited
         | Kind::RouteNotFound
-        | Kind::MethodNotAllowed => "the operator of the gateway: its limits and routes decide",
+        | Kind::MethodNotAllowed => "the operator of the gateway, who configures its limits and routes",
         Kind::DnsError
         | Kind::DnsTimeout
         | Kind::Unroutable
@@ -137,7 +138,7 @@ const fn blame(kind: Kind, row: &Row) -> &'static str {
         | Kind::LoopDetected
         | Kind::ClientClosed => {
             if row.blames_backend {
-                "the operator of the backend: its original error is in the log under the request id"
+                "the operator of the backend: the original error is in the log under the request id"
             } else {
                 "the client"
             }
@@ -145,6 +146,7 @@ const fn blame(kind: Kind, row: &Row) -> &'static str {
     }
 }
 
+/// Makes the first letter of a text a capital.
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
@@ -156,11 +158,11 @@ fn unknown(word: &str, rows: &[(Kind, Row)]) -> ExitCode {
     known.push(VALIDATION_ERROR);
     known.sort_unstable();
     known.dedup();
-    output::complain(&format!("error: there is no code, reason or status `{word}`"));
+    output::print_error(&format!("error: there is no code, reason or status `{word}`"));
     let upper = word.to_ascii_uppercase();
     match nearest(&upper, &known).or_else(|| nearest(word, &known)) {
-        Some(near) => output::complain(&format!("help: did you mean {near}?")),
-        None => output::complain("help: `lockgate errors` lists them all; a code that is not there is the backend's own"),
+        Some(near) => output::print_error(&format!("help: did you mean {near}?")),
+        None => output::print_error("help: `lockgate errors` lists all of them; any other code comes from the backend"),
     }
     ExitCode::from(2)
 }

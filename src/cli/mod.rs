@@ -1,6 +1,7 @@
-//! The command line: words to actions, actions to exit codes.
+//! The command line: one file per command, `args` with the grammar and the help, `source` with the search for the configuration.
 //!
-//! Exit codes: 0 done, 1 could not start or is not healthy, 2 wrong usage, 78 the configuration is not valid (`EX_CONFIG`).
+//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy, 2 for wrong usage, 78 for an invalid configuration
+//! (`EX_CONFIG`).
 
 mod args;
 mod check;
@@ -20,7 +21,7 @@ use clap::Parser;
 
 use self::args::{Cli, Command};
 
-/// Parses the command line and does what it says.
+/// Parses the command line and executes the command.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),

@@ -1,5 +1,6 @@
-//! `lockgate openapi`: the errors as OpenAPI 3.1 components, made from the catalogue and the renderer themselves, to be
-//! referenced from the document of the service behind the gateway.
+//! `lockgate openapi`: prints the errors as OpenAPI 3.1 components, for reference from the documents of the services behind the gateway.
+//!
+//! The components are generated from the catalog and the renderer that the gateway uses.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -22,11 +23,11 @@ use crate::text::Text;
 pub(super) fn print() -> ExitCode {
     match serde_json::to_string_pretty(&document()) {
         Ok(text) => {
-            output::say(&text);
+            output::print(&text);
             ExitCode::SUCCESS
         }
         Err(error) => {
-            output::complain(&format!("error: {error}"));
+            output::print_error(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -38,7 +39,7 @@ fn document() -> Value {
         "info": {
             "title": "Errors of Lockgate",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Components for the errors that any operation behind the gateway may answer with. Reference them, such as: \"502\": { \"$ref\": \"#/components/responses/UpstreamError\" }.",
+            "description": "Components for the error responses of any operation behind the gateway. Reference them like this: \"502\": { \"$ref\": \"#/components/responses/UpstreamError\" }.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "paths": {},
@@ -59,10 +60,10 @@ fn codes() -> Vec<&'static str> {
 fn schemas() -> Value {
     let text = |description: &str| json!({ "type": "string", "description": description });
     let status = json!({ "type": "integer", "minimum": 400, "maximum": 599 });
-    let id = text("The same as in X-Request-Id: tell it to whoever runs the service.");
+    let id = text("The id of the request, as in X-Request-Id. Include it in a problem report to the operator.");
     let fields = json!({
         "type": "object",
-        "description": "Field path (address.zip, items[0].qty) to its messages.",
+        "description": "The error messages of each field, by the path of the field (address.zip, items[0].qty).",
         "additionalProperties": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
     });
     let policy = json!({
@@ -70,10 +71,10 @@ fn schemas() -> Value {
         "required": ["name", "limit", "windowSeconds"],
         "properties": { "name": { "type": "string" }, "limit": { "type": "integer" }, "windowSeconds": { "type": "integer" } },
     });
-    let wait = json!({ "type": "integer", "minimum": 1, "description": "The same as Retry-After." });
+    let wait = json!({ "type": "integer", "minimum": 1, "description": "The number of seconds, as in Retry-After." });
     json!({
         "ErrorCode": {
-            "description": "Stable and never translated. One of these, or the backend's own.",
+            "description": "A stable code that is never translated: one of these, or a code of the backend.",
             "anyOf": [{ "type": "string", "enum": codes() }, { "type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,64}$" }],
         },
         "ErrorDetails": {
@@ -89,7 +90,7 @@ fn schemas() -> Value {
                     "required": ["code", "message"],
                     "properties": {
                         "code": { "$ref": "#/components/schemas/ErrorCode" },
-                        "message": { "type": "string", "minLength": 1, "description": "For people, in the language of Content-Language where that is set." },
+                        "message": { "type": "string", "minLength": 1, "description": "A message for people, in the language of Content-Language if that header is present." },
                         "details": { "$ref": "#/components/schemas/ErrorDetails" },
                     },
                 },
@@ -97,18 +98,18 @@ fn schemas() -> Value {
                 "timestamp": { "type": "string", "format": "date-time" },
                 "requestId": id.clone(),
                 "method": { "type": "string" },
-                "path": text("Without its query."),
+                "path": text("The path of the request, without the query."),
             },
         },
         "Problem": problem(status, id, policy),
     })
 }
 
-/// RFC 9457 with the extensions of the contract.
+/// Returns the schema of RFC 9457 problem details with the extension members of Lockgate.
 fn problem(status: Value, id: Value, policy: Value) -> Value {
     json!({
         "type": "object",
-        "description": "RFC 9457.",
+        "description": "Problem details (RFC 9457) with extension members.",
         "required": ["type", "title", "status", "detail", "code", "requestId"],
         "properties": {
             "type": { "type": "string", "format": "uri-reference" },
@@ -131,14 +132,14 @@ fn problem(status: Value, id: Value, policy: Value) -> Value {
 fn headers() -> Value {
     let text = |description: &str| json!({ "description": description, "schema": { "type": "string" } });
     json!({
-        "X-Request-Id": { "description": "The id of the request, also in the body.", "required": true, "schema": { "type": "string" } },
-        "Retry-After": { "description": "Seconds; always on 429 and 503.", "schema": { "type": "integer", "minimum": 1 } },
-        "Proxy-Status": text("RFC 9209: what happened."),
-        "Content-Language": text("Language of the message, where it is the gateway's."),
+        "X-Request-Id": { "description": "The id of the request, as in the body.", "required": true, "schema": { "type": "string" } },
+        "Retry-After": { "description": "The number of seconds to wait before a retry. Always present on 429 and 503.", "schema": { "type": "integer", "minimum": 1 } },
+        "Proxy-Status": text("The cause of the error (RFC 9209)."),
+        "Content-Language": text("The language of the message, if the gateway wrote it."),
     })
 }
 
-/// One response for every code and status of the catalogue, `UpstreamError` for UPSTREAM_ERROR.
+/// Returns one response for each code and status of the catalog, such as `UpstreamError` for UPSTREAM_ERROR.
 fn responses() -> Value {
     let mut rows: BTreeMap<(u16, &str), Vec<Row>> = BTreeMap::new();
     for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::ClientClosed) {
@@ -164,9 +165,9 @@ fn responses() -> Value {
 
 fn response(status: u16, code: &str, rows: &[Row]) -> Value {
     let causes: Vec<&str> = rows.iter().map(|row| row.cause).collect();
-    let retry = rows.first().map(|row| format!(" Retry: {}.", row.retry.word())).unwrap_or_default();
+    let retry = rows.first().map(|row| format!(" Retry: {}.", row.retry.as_str())).unwrap_or_default();
     let description = match causes.as_slice() {
-        [] => format!("{status} {code}: the backend's own error, with its own code where it has one."),
+        [] => format!("{status} {code}: an error of the backend. If it has a code of its own, that code replaces {code}."),
         causes => format!("{status} {code}: {}.{retry}", causes.join("; ")),
     };
     let example = example(status, code);
@@ -189,7 +190,7 @@ fn response(status: u16, code: &str, rows: &[Row]) -> Value {
     })
 }
 
-/// An answer that the renderer itself writes; time and id are those of the contract's example.
+/// Returns the example of a response, for the renderer. The time and the id are constants.
 fn example(status: u16, code: &str) -> Envelope {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_339_800_123);
     let fields =
@@ -215,7 +216,7 @@ fn example(status: u16, code: &str) -> Envelope {
     }
 }
 
-/// `UPSTREAM_ERROR` -> `UpstreamError`.
+/// Converts a code to Pascal case: `UPSTREAM_ERROR` to `UpstreamError`.
 fn pascal(code: &str) -> String {
     let word = |word: &str| {
         let mut chars = word.chars();
@@ -229,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_a_response_and_every_reference_leads_somewhere() {
+    fn every_code_has_a_response_and_every_reference_resolves() {
         let document = document();
         let responses = document["components"]["responses"].as_object().unwrap();
         for code in codes().into_iter().filter(|code| *code != "REQUEST_REFUSED") {

@@ -1,18 +1,18 @@
-//! Words to the terminal. A closed pipe is no error of ours.
+//! Prints to the terminal. Errors are ignored, because a closed pipe is not an error of the program.
 
 use std::io::{IsTerminal, Write};
 
-/// A line on standard output.
-pub(super) fn say(text: &str) {
+/// Prints a line to standard output.
+pub(super) fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// A line on standard error.
-pub(super) fn complain(text: &str) {
+/// Prints a line to standard error.
+pub(super) fn print_error(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// May diagnostics on standard error be coloured? (<https://no-color.org>)
+/// Returns true if diagnostics on standard error may have colors (<https://no-color.org>).
 pub(super) fn color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

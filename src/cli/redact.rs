@@ -1,4 +1,4 @@
-//! `lockgate redact`: the redactor by itself, for logs, tickets and pipelines, and to see what the gateway would take out.
+//! `lockgate redact`: applies the redactor to a file, for logs, tickets and pipelines, and to test what the gateway would remove.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use crate::redact::Redactor;
 use crate::report::decode;
 use crate::text::Untrusted;
 
-/// The largest text that is read, in bytes.
+/// The maximum size of the input, in bytes.
 const MAX_INPUT: u64 = 256 << 20;
 
 pub(super) fn redact(args: &RedactArgs) -> ExitCode {
@@ -22,7 +22,7 @@ pub(super) fn redact(args: &RedactArgs) -> ExitCode {
     let bytes = match read(args) {
         Ok(bytes) => bytes,
         Err(complaint) => {
-            output::complain(&complaint);
+            output::print_error(&format!("error: {complaint}"));
             return ExitCode::FAILURE;
         }
     };
@@ -36,7 +36,7 @@ pub(super) fn redact(args: &RedactArgs) -> ExitCode {
         }
         false => redactor.document(&text).map_or(bytes, String::into_bytes),
     };
-    // A reader that has gone (`| head`) wants no more.
+    // An error means that the reader closed the pipe, as `head` does.
     let _ = std::io::stdout().write_all(&kept);
     ExitCode::SUCCESS
 }
@@ -52,25 +52,28 @@ fn read(args: &RedactArgs) -> Result<Vec<u8>, String> {
     let read = match args.file.as_deref().filter(|file| file.as_os_str() != "-") {
         Some(file) => std::fs::File::open(file)
             .and_then(|opened| opened.take(MAX_INPUT + 1).read_to_end(&mut bytes))
-            .map_err(|error| format!("{}: {error}", file.display())),
-        None => std::io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut bytes).map_err(|error| format!("standard input: {error}")),
+            .map_err(|error| format!("cannot read {}: {error}", file.display())),
+        None => {
+            let read = std::io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut bytes);
+            read.map_err(|error| format!("cannot read standard input: {error}"))
+        }
     };
     read?;
-    if bytes.len() as u64 > MAX_INPUT { Err("larger than 256 MiB".into()) } else { Ok(bytes) }
+    if bytes.len() as u64 > MAX_INPUT { Err("the input is larger than 256 MiB".into()) } else { Ok(bytes) }
 }
 
-/// One line a finding: line, column, kind. What was found is not repeated.
+/// Prints line, column and type of each finding, without the text, which may be a secret.
 fn check(redactor: &Redactor, text: &str, strict: bool) -> ExitCode {
     let findings = redactor.findings(text);
     for finding in &findings {
         let before = text.get(..finding.span.start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        output::say(&format!("{line}:{column}: {} {} ({} bytes)", finding.weight.word(), finding.family.word(), finding.span.len()));
+        output::print(&format!("{line}:{column}: {} {} ({} bytes)", finding.weight.word(), finding.family.word(), finding.span.len()));
     }
     let dirty = !findings.is_empty() || (strict && redactor.leaks(text));
     if dirty && findings.is_empty() {
-        output::say("not fit for the message of an error");
+        output::print("the text contains internals and cannot be the message of an error");
     }
     if dirty { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

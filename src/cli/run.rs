@@ -1,4 +1,4 @@
-//! `lockgate run`: configuration, logs, gateway, signals, drain.
+//! `lockgate run`: compiles the configuration, starts the log and the gateway, and drains on a signal.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -31,13 +31,13 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
     let code = runtime.block_on(serve(plan));
-    // A hurried stop does not wait for threads that still wait for their connections.
+    // After a second signal, this does not wait for threads that still have connections.
     runtime.shutdown_background();
     code
 }
 
 pub(super) fn fail(text: &str) -> ExitCode {
-    output::complain(&format!("error: {text}"));
+    output::print_error(&format!("error: {text}"));
     ExitCode::FAILURE
 }
 
@@ -47,9 +47,9 @@ async fn serve(plan: Plan) -> ExitCode {
         Err(error) => return fail(&format!("cannot start the log: {error}")),
     };
     let lines = start_log(plan.log, &sink);
-    // Signals are caught before anything can receive one.
+    // The handlers are installed before the start, so that no signal ends the process without a drain.
     let (Ok(mut stop), Ok(())) = (Stop::catch(), survive_signals()) else {
-        return fail("cannot catch signals");
+        return fail("cannot install signal handlers");
     };
     let mode = plan.mode;
     let app = match App::start(plan, sink, lines) {
@@ -60,14 +60,14 @@ async fn serve(plan: Plan) -> ExitCode {
         tracing::info!(%address, admin = %app.admin, version = env!("CARGO_PKG_VERSION"), "listening");
     }
     if mode == Mode::Development {
-        tracing::warn!("development mode: clients see upstream errors, traces and addresses");
+        tracing::warn!("development mode: error responses show upstream errors, stack traces and addresses");
     }
     stop.wait().await;
     app.shutdown(stop.wait()).await;
     ExitCode::SUCCESS
 }
 
-/// SIGTERM, SIGINT or SIGQUIT: the gateway drains and stops.
+/// The signals that drain and stop the gateway: SIGTERM, SIGINT and SIGQUIT.
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
@@ -92,13 +92,14 @@ impl Stop {
     }
 }
 
-/// Signals whose default would end the process at once (signal(7), Linux): SIGALRM, SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO
-/// and SIGPWR.
+/// Signals whose default action ends the process (signal(7), Linux): SIGALRM, SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO and
+/// SIGPWR.
 const FATAL_BY_DEFAULT: [i32; 8] = [14, 16, 24, 25, 26, 27, 29, 30];
+/// The real-time signals, whose default action ends the process as well.
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
-/// Keeps every signal that does not mean a crash from ending the process without a drain. SIGHUP, SIGUSR1 and SIGUSR2, which operators send
-/// to other servers, are answered in the log.
+/// Keeps signals that do not report a crash from ending the process without a drain. SIGHUP, SIGUSR1 and SIGUSR2, which have a meaning for
+/// other servers, write a warning to the log.
 fn survive_signals() -> io::Result<()> {
     // tokio keeps a handler installed after its listener is dropped, so these signals no longer end the process. Errors are ignored:
     // the C library reserves some of the real-time signals.
@@ -111,14 +112,14 @@ fn survive_signals() -> io::Result<()> {
         let mut signal = signal(kind)?;
         tokio::spawn(async move {
             while signal.recv().await.is_some() {
-                tracing::warn!(signal = name, "this version does nothing at this signal; SIGTERM drains and stops");
+                tracing::warn!(signal = name, "this version ignores the signal; SIGTERM drains and stops the gateway");
             }
         });
     }
     Ok(())
 }
 
-/// Starts event logging on the sink, and says how access lines look.
+/// Starts to write events to the sink. Returns the settings of access lines.
 pub(super) fn start_log(log: Log, sink: &Sink) -> LineSettings {
     let level = match log.level {
         LogLevel::Error => tracing::Level::ERROR,
@@ -134,7 +135,7 @@ pub(super) fn start_log(log: Log, sink: &Sink) -> LineSettings {
         LogFormat::Auto => Style::Json,
     };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(EventWriter(sink.clone()));
-    // A second subscriber in one process (tests) keeps the first one's.
+    // This fails if the process has a subscriber already, as in tests, which then stays in use.
     let _ = match style {
         Style::Json => tracing::subscriber::set_global_default(builder.json().flatten_event(true).with_current_span(false).finish()),
         Style::Pretty => tracing::subscriber::set_global_default(builder.with_ansi(false).finish()),
@@ -148,7 +149,7 @@ pub(super) fn start_log(log: Log, sink: &Sink) -> LineSettings {
     LineSettings { access: log.access, failures, style }
 }
 
-/// A panic is logged with its place; what it says may hold a client's bytes, so it is escaped like any field.
+/// Logs panics with their place. The text may contain bytes of a client, so it is written as a field, which the log escapes.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -1,4 +1,6 @@
-//! Where the configuration comes from: a file, the search order, or a URL on the command line.
+//! Finds and reads the configuration: a named file, the search order, or a URL on the command line.
+//!
+//! Reports errors to the operator. Must not know the keys of the configuration.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,32 +9,32 @@ use super::output;
 use crate::config::diagnose;
 use crate::plan::{Plan, compile};
 
-/// Files that are looked for when none is named.
+/// The files that are tried, in this order, if none is named.
 const SEARCH: &[&str] = &["lockgate.toml", "config/lockgate.toml", "/etc/lockgate/lockgate.toml"];
 
-/// The file that is read: the named one, the environment's, or the first of the search order that exists.
+/// Returns the configuration file: the named one, the one in `LOCKGATE_CONFIG`, or the first existing file of the search order.
 pub(super) fn locate(named: Option<&Path>) -> Option<PathBuf> {
     let environment = || std::env::var_os("LOCKGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     named.map(Path::to_path_buf).or_else(environment).or_else(|| SEARCH.iter().map(PathBuf::from).find(|path| path.exists()))
 }
 
-/// A configuration text with the name it is known by.
+/// The text of a configuration, with its name for diagnostics.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) name: String,
     pub(super) text: String,
 }
 
-/// Why there is no usable configuration; already told to the operator.
+/// An error that was already reported to the operator.
 #[derive(Debug)]
 pub(super) struct Reported;
 
 impl Source {
-    /// The named file, or the first of the search order.
+    /// Reads the file that [`locate`] returns.
     pub(super) fn find(named: Option<&Path>) -> Result<Self, Reported> {
         let Some(path) = locate(named) else {
-            output::complain(&format!("error: there is no configuration: none of {} exists", SEARCH.join(", ")));
-            output::complain("help: name one with --config FILE, or run without a file: lockgate run --to http://127.0.0.1:8000");
+            output::print_error(&format!("error: there is no configuration file: none of {} exists", SEARCH.join(", ")));
+            output::print_error("help: name one with --config FILE, or run without a file: lockgate run --to http://127.0.0.1:8000");
             return Err(Reported);
         };
         Self::read(&path)
@@ -44,13 +46,13 @@ impl Source {
         match std::fs::read_to_string(path) {
             Ok(text) => Ok(Self { name, text }),
             Err(error) => {
-                output::complain(&format!("error: cannot read {name}: {error}"));
+                output::print_error(&format!("error: cannot read {name}: {error}"));
                 Err(Reported)
             }
         }
     }
 
-    /// One route for everything, to one service.
+    /// Returns a configuration that forwards all requests to one service.
     pub(super) fn to_url(url: &str) -> Self {
         let quoted = serde_json::Value::from(url).to_string();
         let text =
@@ -58,22 +60,22 @@ impl Source {
         Self { name: "--to".into(), text }
     }
 
-    /// The plan; problems are shown.
+    /// Compiles the configuration, and reports its problems.
     pub(super) fn compile(&self) -> Result<Plan, Reported> {
         compile::from_text(&self.text, &|name| std::env::var(name).ok()).map_err(|problems| {
-            output::complain(diagnose::render(&self.name, &self.text, &problems, output::color()).trim_end());
+            output::print_error(diagnose::render(&self.name, &self.text, &problems, output::color()).trim_end());
             let count = problems.len();
-            output::complain(&format!("\n{}: {count} {}", self.name, if count == 1 { "problem" } else { "problems" }));
+            output::print_error(&format!("\n{}: {count} {}", self.name, if count == 1 { "problem" } else { "problems" }));
             Reported
         })
     }
 }
 
-/// Puts addresses of the command line in place of the configuration's, under the same rule.
+/// Replaces the addresses of the configuration with those of the command line. The rule for `admin_token` applies to these as well.
 pub(super) fn override_addresses(plan: &mut Plan, listen: Option<SocketAddr>, admin: Option<SocketAddr>) -> Result<(), Reported> {
     if let Some(address) = admin.filter(|address| !address.ip().is_loopback() && plan.listen.admin_token.is_none()) {
-        output::complain(&format!("error: --admin {address}: an admin listener that others can reach needs `admin_token`"));
-        output::complain("help: set listen.admin_token in a configuration file, or listen on 127.0.0.1");
+        output::print_error(&format!("error: --admin {address}: an admin listener that is not on a loopback address needs `admin_token`"));
+        output::print_error("help: set listen.admin_token in a configuration file, or listen on 127.0.0.1");
         return Err(Reported);
     }
     if let Some(address) = listen {

@@ -1,26 +1,27 @@
-//! Problems of a configuration: collected all at once, shown with file, line, column, caret and the way out.
+//! Collects the problems of a configuration file and renders them with file, line, column, caret and a help text.
 //!
-//! It shows the text of the file; of expanded values only paths of files that cannot be read. Knows nothing of keys.
+//! A diagnostic shows the text of the file. Of an expanded value it shows only the path of a file that cannot be read. Must not know the
+//! keys of the configuration.
 
 use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// The most problems that are shown; more help nobody.
+/// The number of problems that are shown; the rest is only counted, because a longer list is not read.
 const MAX_SHOWN: usize = 50;
 
-/// One thing that is wrong, and what to do about it.
+/// A problem of the configuration and the way to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Bytes of the file; `None` when no place can be named.
+    /// The byte range in the file; `None` if the problem has no place.
     pub span: Option<Range<usize>>,
-    /// What is wrong.
+    /// The description of the problem.
     pub title: String,
-    /// What to do.
+    /// The way to fix it; may be empty.
     pub help: String,
-    /// The line is not shown: it holds what nobody may see.
-    pub unseen: bool,
+    /// Whether the line is hidden because it holds a secret.
+    pub is_secret: bool,
 }
 
 /// All problems of one file.
@@ -28,24 +29,24 @@ pub struct Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Adds one.
+    /// Adds a problem.
     pub fn add(&mut self, span: impl Into<Option<Range<usize>>>, title: impl Into<String>, help: impl Into<String>) {
-        self.0.push(Problem { span: span.into(), title: title.into(), help: help.into(), unseen: false });
+        self.0.push(Problem { span: span.into(), title: title.into(), help: help.into(), is_secret: false });
     }
 
-    /// Adds one whose place is told and whose line is not shown.
-    pub fn add_unseen(&mut self, span: Range<usize>, title: impl Into<String>, help: impl Into<String>) {
-        self.0.push(Problem { span: Some(span), title: title.into(), help: help.into(), unseen: true });
+    /// Adds a problem whose place is shown and whose line is not, because it holds a secret.
+    pub fn add_secret(&mut self, span: Range<usize>, title: impl Into<String>, help: impl Into<String>) {
+        self.0.push(Problem { span: Some(span), title: title.into(), help: help.into(), is_secret: true });
     }
 
-    /// True when nothing is wrong.
+    /// Returns true if there is no problem.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The problems, in the order of the file.
+    /// Returns the problems in the order of the file, without duplicates.
     pub fn sorted(mut self) -> Vec<Problem> {
-        // Keys that several routes inherit are looked at once per route.
+        // A key that several routes inherit is checked once per route and reports the same problem each time.
         let place = |problem: &Problem| (problem.span.as_ref().map_or(usize::MAX, |span| span.start), problem.title.clone());
         self.0.sort_by_key(place);
         self.0.dedup();
@@ -53,14 +54,14 @@ impl Problems {
     }
 }
 
-/// Renders problems for a person. `name` is the file's name as the operator wrote it; `color` for a terminal.
+/// Renders problems as text for an operator. `name` is the name of the file as the operator wrote it; `color` adds terminal styles.
 pub fn render(name: &str, text: &str, problems: &[Problem], color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
     let mut out = String::new();
     for problem in problems.iter().take(MAX_SHOWN) {
         let title = Level::ERROR.primary_title(problem.title.as_str());
         let mut group = match &problem.span {
-            Some(span) if problem.unseen => {
+            Some(span) if problem.is_secret => {
                 let line = text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1;
                 title.element(annotate_snippets::Origin::path(name).line(line))
             }
@@ -79,7 +80,7 @@ pub fn render(name: &str, text: &str, problems: &[Problem], color: bool) -> Stri
     out
 }
 
-/// A span that lies within the text, on character borders, and shows at least one column.
+/// Moves a span into the text and onto character boundaries.
 fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
     let floor = |mut at: usize| {
         at = at.min(text.len());
@@ -97,8 +98,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_line_column_caret_and_way_out() {
-        let problem = Problem { span: Some(7..9), title: "unknown key `xy`".into(), help: "did you mean `http`?".into(), unseen: false };
+    fn shows_line_column_caret_and_help() {
+        let problem = Problem { span: Some(7..9), title: "unknown key `xy`".into(), help: "did you mean `http`?".into(), is_secret: false };
         let shown = render("a.toml", "[top]\n xy = 1\n", &[problem], false);
         assert!(shown.contains("a.toml:2:2"), "{shown}");
         assert!(shown.contains("^^"), "{shown}");
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown() {
         let text = "a = 1\nurl = \"redis://:hunter2@h\"\n";
-        let problem = Problem { span: Some(12..32), title: "a secret".into(), help: "elsewhere".into(), unseen: true };
+        let problem = Problem { span: Some(12..32), title: "a secret".into(), help: "elsewhere".into(), is_secret: true };
         let shown = render("a.toml", text, &[problem], false);
         assert!(shown.contains("a.toml:2") && !shown.contains("hunter2"), "{shown}");
     }
@@ -116,7 +117,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn never_panics(text in ".{0,40}", start in 0usize..60, len in 0usize..60) {
-            let problem = Problem { span: Some(start..start + len), title: "t".into(), help: String::new(), unseen: start % 2 == 0 };
+            let problem = Problem { span: Some(start..start + len), title: "t".into(), help: String::new(), is_secret: start % 2 == 0 };
             render("f", &text, &[problem], false);
         }
     }

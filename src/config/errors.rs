@@ -1,4 +1,6 @@
-//! Reads `[errors]`, and `errors = {...}` of a backend or a route: how errors are read and told.
+//! Reads `[errors]`, and `errors = {...}` of a backend or a route: how upstream errors are read and how error responses look.
+//!
+//! Checks each key by itself. Must not know defaults or other sections.
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -8,10 +10,10 @@ use super::section::{At, Section};
 use super::units;
 use crate::policy::{Format, PointerRule, Protocol, StatusRule, SuccessPreset, SuccessRule, Trigger, Upstream429, When};
 
-/// Statuses that an upstream error may be mapped to.
-const SERVER: [u16; 3] = [502, 503, 504];
+/// The 5xx statuses that an upstream error may be mapped to.
+const GATEWAY_STATUSES: [u16; 3] = [502, 503, 504];
 
-/// Reads the table.
+/// Reads an `errors` table.
 pub(super) fn errors(s: &mut Section<'_, '_>) -> ErrorKeys {
     let formats = [
         ("envelope", Some(Format::Envelope)),
@@ -45,9 +47,9 @@ fn redact(s: &mut Section<'_, '_>) -> RedactKeys {
     RedactKeys { extra: s.strings("extra", false).unwrap_or_default(), allow: s.strings("allow", false).unwrap_or_default() }
 }
 
-/// Names are the upstream's codes or statuses.
+/// Reads `status_map`, whose keys are codes or statuses of the upstream.
 fn status_map(s: &mut Section<'_, '_>) -> Vec<StatusRule> {
-    s.any_name();
+    s.allow_any_key();
     let mut rules = Vec::new();
     for name in s.names() {
         let Some(value) = s.named(&name.value) else { continue };
@@ -55,27 +57,27 @@ fn status_map(s: &mut Section<'_, '_>) -> Vec<StatusRule> {
         let rule = s.table_in(&key, value, |s| {
             let (span, when) = (s.span.clone(), name.value);
             let written = s.named("status").is_some() || s.named("code").is_some();
-            let sound = when_of(&when);
-            if sound.is_none() {
-                let help =
-                    "a machine code of the upstream such as \"E1042\", a status from 400 to 599, \"5xx\", or a range such as \"500-599\"";
-                s.problems.add(name.span.clone(), format!("`{when}` is neither a code nor the status of an error"), help);
+            let condition = when_of(&when);
+            if condition.is_none() {
+                let help = "expected an error code such as \"E1042\", a status from 400 to 599, \"5xx\" or a range such as \"500-599\"";
+                s.problems.add(name.span.clone(), format!("`{when}` is neither an error code nor an error status"), help);
             }
             let status = s.number("status", 400..=599).and_then(|status| u16::try_from(status).ok());
             let code = s.string("code");
             if !written {
                 s.problems.add(span, "the rule changes nothing", "write: { status = 409, code = \"ORDER_LOCKED\" }");
             }
-            let when = sound.unwrap_or(When::Code(when));
-            StatusRule { when, status: status.and_then(|status| sound_status(s, status)), code: code.and_then(|code| sound_code(s, code)) }
+            let when = condition.unwrap_or(When::Code(when));
+            StatusRule { when, status: status.and_then(|status| valid_status(s, status)), code: code.and_then(|code| valid_code(s, code)) }
         });
         rules.extend(rule);
     }
-    // The most exact first: the order in the file never matters. By start within a width, so that two ranges that overlap are neighbours.
+    // The most specific rule comes first, so the order in the file does not matter. Ranges of one width are sorted by their start, which
+    // makes overlapping ranges neighbors.
     rules.sort_by_key(|rule| rule.when.order());
     for pair in rules.windows(2).filter(|pair| overlap(&pair[0].when, &pair[1].when)) {
-        let title = format!("`status_map`: `{}` and `{}` are equally exact and share statuses", pair[0].when, pair[1].when);
-        s.problems.add(s.span.clone(), title, "make one of them narrower");
+        let title = format!("`status_map`: `{}` and `{}` overlap and are equally specific", pair[0].when, pair[1].when);
+        s.problems.add(s.span.clone(), title, "make one of the ranges narrower");
     }
     rules
 }
@@ -87,7 +89,7 @@ fn overlap(one: &When, other: &When) -> bool {
     }
 }
 
-/// Returns the condition that a key of `status_map` stands for; `None` when no error can meet it.
+/// Returns the condition that a key of `status_map` stands for, or `None` if no error can meet it.
 fn when_of(key: &str) -> Option<When> {
     let error = |text: &str| text.parse::<u16>().ok().filter(|status| text.len() == 3 && (400..600).contains(status));
     match key {
@@ -101,7 +103,7 @@ fn when_of(key: &str) -> Option<When> {
     if let Some((from, to)) = key.split_once('-').and_then(|(from, to)| error(from).zip(error(to))) {
         return (from <= to).then_some(When::Status(from, to));
     }
-    // A mistyped status or range (`999`, `9xx`) must be an error here: read as an error code, it would never match.
+    // A mistyped status or range (`999`, `9xx`) is a problem: read as an error code, it would never match.
     let is_like_status = key.len() == 3 && (key.bytes().all(|b| b.is_ascii_digit()) || key[1..].eq_ignore_ascii_case("xx"));
     let is_like_range = key
         .split_once('-')
@@ -110,23 +112,24 @@ fn when_of(key: &str) -> Option<When> {
     (is_code && !is_like_status && !is_like_range).then(|| When::Code(key.to_owned()))
 }
 
-/// A server error is told as one that says who failed.
-fn sound_status(s: &mut Section<'_, '_>, status: u16) -> Option<u16> {
-    // 499 is what the log says of clients that left; it is never sent.
-    let sound = (status < 500 && status != 499) || SERVER.contains(&status);
-    if !sound {
-        s.problems.add(s.span.clone(), format!("an upstream error is never told as {status}"), "400 to 498, 502, 503 or 504");
+/// Returns a status that an upstream error may be mapped to. Of the 5xx, these are the ones that blame the upstream and not the gateway.
+fn valid_status(s: &mut Section<'_, '_>, status: u16) -> Option<u16> {
+    // 499 is the status in the log of a client that closed the connection; it is never sent.
+    let valid = (status < 500 && status != 499) || GATEWAY_STATUSES.contains(&status);
+    if !valid {
+        let title = format!("an upstream error cannot be mapped to status {status}");
+        s.problems.add(s.span.clone(), title, "expected 400 to 498, 502, 503 or 504");
     }
-    sound.then_some(status)
+    valid.then_some(status)
 }
 
-fn sound_code(s: &mut Section<'_, '_>, code: At<String>) -> Option<String> {
+fn valid_code(s: &mut Section<'_, '_>, code: At<String>) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
-    let sound = (1..=64).contains(&code.value.len()) && code.value.bytes().all(allowed);
-    if !sound {
-        s.problems.add(code.span, "not a code", "1 to 64 of A-Z a-z 0-9 _ . : -");
+    let valid = (1..=64).contains(&code.value.len()) && code.value.bytes().all(allowed);
+    if !valid {
+        s.problems.add(code.span, "invalid error code", "expected 1 to 64 characters of A-Z a-z 0-9 _ . : -");
     }
-    sound.then_some(code.value)
+    valid.then_some(code.value)
 }
 
 fn success_rules<'t>(s: &mut Section<'t, '_>, list: Vec<&'t Spanned<DeValue<'t>>>) -> Vec<SuccessRule> {
@@ -143,7 +146,7 @@ fn success_rules<'t>(s: &mut Section<'t, '_>, list: Vec<&'t Spanned<DeValue<'t>>
             None if item.get_ref().is_table() => found.extend(pointer_rule(s, item).map(SuccessRule::Pointer)),
             None => s.problems.add(
                 item.span(),
-                "not a preset",
+                "unknown preset",
                 "available: \"graphql\", \"soap\", \"jsonrpc\", \"success-flag\", or a rule: { pointer = \"/resultCode\", not = \"OK\" }",
             ),
         }
@@ -158,14 +161,14 @@ fn pointer_rule<'t>(s: &mut Section<'t, '_>, item: &'t Spanned<DeValue<'t>>) -> 
         if pointer.is_none() && s.named("pointer").is_none() {
             s.problems.add(span.clone(), "the rule has no `pointer`", "add: pointer = \"/resultCode\"");
         }
-        let words = |list: Option<Vec<At<String>>>| list.map(|list| list.into_iter().map(|word| word.value).collect::<Vec<_>>());
-        let trigger = match (words(s.strings("is", true)), words(s.strings("not", true))) {
+        let values = |list: Option<Vec<At<String>>>| list.map(|list| list.into_iter().map(|word| word.value).collect::<Vec<_>>());
+        let trigger = match (values(s.strings("is", true)), values(s.strings("not", true))) {
             (Some(_), Some(_)) => {
-                s.problems.add(span, "`is` and `not` exclude each other", "keep one");
+                s.problems.add(span, "`is` and `not` exclude each other", "remove one of them");
                 Trigger::Exists
             }
-            (Some(words), None) => Trigger::Is(words),
-            (None, Some(words)) => Trigger::Not(words),
+            (Some(values), None) => Trigger::Is(values),
+            (None, Some(values)) => Trigger::Not(values),
             (None, None) => Trigger::Exists,
         };
         let (code, message) = (self::pointer(s, "code"), self::pointer(s, "message"));
@@ -173,35 +176,36 @@ fn pointer_rule<'t>(s: &mut Section<'t, '_>, item: &'t Spanned<DeValue<'t>>) -> 
         let stars =
             |pointer: &Option<String>| pointer.iter().flat_map(|pointer| pointer.split('/')).filter(|segment| *segment == "*").count();
         if stars(&code).max(stars(&message)) > stars(&pointer) {
-            let help = "a `*` of `code` and `message` is what the same `*` of `pointer` has found";
-            s.problems.add(s.span.clone(), "a pointer has more `*` than the one that finds the error", help);
+            let help = "each `*` in `code` and `message` stands for the segment that the same `*` in `pointer` matched";
+            s.problems.add(s.span.clone(), "`code` or `message` has more `*` than `pointer`", help);
         }
         Some(PointerRule { pointer: pointer?, trigger, code, message, status })
     })
     .flatten()
 }
 
-/// RFC 6901 3.
+/// Reads a JSON pointer (RFC 6901 3).
 fn pointer(s: &mut Section<'_, '_>, key: &'static str) -> Option<String> {
     let at = s.string(key)?;
     let escapes = at.value.match_indices('~').all(|(at_tilde, _)| matches!(at.value.as_bytes().get(at_tilde + 1), Some(b'0' | b'1')));
-    let sound = at.value.starts_with('/') && at.value.len() <= 256 && escapes;
-    if !sound {
-        s.problems.add(at.span, format!("`{key}` is not a JSON pointer"), "it begins with `/`, such as \"/header/resultCode\" (RFC 6901)");
+    let valid = at.value.starts_with('/') && at.value.len() <= 256 && escapes;
+    if !valid {
+        let help = "a JSON pointer begins with `/`, such as \"/header/resultCode\" (RFC 6901)";
+        s.problems.add(at.span, format!("`{key}` is not a JSON pointer"), help);
     }
-    sound.then_some(at.value)
+    valid.then_some(at.value)
 }
 
-/// Statuses by code; `*` for any other.
+/// Reads statuses by error code; `*` stands for any other code.
 fn statuses(s: &mut Section<'_, '_>) -> Vec<(String, u16)> {
-    s.any_name();
+    s.allow_any_key();
     let mut found = Vec::new();
     for name in s.names() {
         let Some(value) = s.named(&name.value) else { continue };
         let number = value.get_ref().as_integer().and_then(|number| u16::from_str_radix(number.as_str(), number.radix()).ok());
-        match number.filter(|status| (400..499).contains(status) || SERVER.contains(status)) {
+        match number.filter(|status| (400..499).contains(status) || GATEWAY_STATUSES.contains(status)) {
             Some(status) => found.push((name.value, status)),
-            None => s.problems.add(value.span(), "not a status of an error", "400 to 498, 502, 503 or 504"),
+            None => s.problems.add(value.span(), "invalid error status", "expected 400 to 498, 502, 503 or 504"),
         }
     }
     found

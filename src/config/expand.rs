@@ -1,13 +1,13 @@
-//! `${ENV}` and `file:` in string values.
+//! Expands `${ENV}` and `file:` in string values.
 //!
-//! An expanded value is never part of a diagnostic; only the name that could not be expanded is.
+//! An expanded value may be a secret, so it must not become part of a diagnostic; only a name or path that cannot be expanded may.
 
 use std::path::Path;
 
 /// The largest secret file, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// Replaces each `${NAME}` by the environment's value. `$${` stands for a literal `${`.
+/// Replaces each `${NAME}` with the value of that environment variable. `$${` stands for a literal `${`.
 pub fn environment(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -24,7 +24,7 @@ pub fn environment(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Resul
         let name = &name[..end];
         let valid = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !valid {
-            return Err("the name of an environment variable has letters, digits and `_`".into());
+            return Err("the name of an environment variable consists of letters, digits and `_`".into());
         }
         out.push_str(&lookup(name).ok_or_else(|| format!("the environment variable `{name}` is not set"))?);
         rest = &rest[at + 2 + end + 1..];
@@ -33,7 +33,7 @@ pub fn environment(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Resul
     Ok(out)
 }
 
-/// The value of a secret: `file:/path` reads the file (one trailing line end removed), anything else is itself.
+/// Returns the value of a secret: the content of the file for `file:/path` (without one trailing line end), otherwise the text itself.
 pub fn secret(text: &str) -> Result<String, String> {
     let Some(path) = text.strip_prefix("file:") else { return Ok(text.to_owned()) };
     let size = std::fs::metadata(Path::new(path)).map_err(|e| format!("cannot read `{path}`: {e}"))?.len();

@@ -1,6 +1,6 @@
-//! The mirror of the TOML file: every key this version has, with its place, merged with nothing yet.
+//! The configuration file as Rust types: every key of this version with its place in the file.
 //!
-//! `None` means "not written". Defaults and merging are the plan's; this file only knows names, types and shapes.
+//! `None` means that the key is not set. Must not know defaults or merge sections; `plan` does both.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -15,8 +15,8 @@ use crate::data_rate::MinRate;
 use crate::policy::{Format, Maintenance, Mode, Protocol, RetryOn, StatusRule, SuccessRule, Upstream429};
 use crate::text::Secret;
 
-/// A clock that may be off, where it was written.
-pub type Clock = Option<At<Option<Duration>>>;
+/// A timeout with its place in the file. The inner `None` is `"off"`.
+pub type Timeout = Option<At<Option<Duration>>>;
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -44,9 +44,9 @@ pub struct Listen {
     pub max_connections: Option<u64>,
     pub header_timeout: Option<At<Duration>>,
     pub idle_timeout: Option<At<Duration>>,
-    pub body_timeout: Clock,
+    pub body_timeout: Timeout,
     pub write_timeout: Option<At<Duration>>,
-    pub drain_delay: Clock,
+    pub drain_delay: Timeout,
     pub drain_timeout: Option<At<Duration>>,
     pub admin_token: Option<At<Secret<String>>>,
     pub max_header_size: Option<At<u64>>,
@@ -54,14 +54,14 @@ pub struct Listen {
     pub buffer_memory: Option<At<u64>>,
 }
 
-/// Keys of `[defaults]` that a backend or a route may write too.
+/// The keys that `[defaults]`, a backend and a route have in common.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct PolicyKeys {
-    pub connect_timeout: Clock,
-    pub response_timeout: Clock,
-    pub idle_timeout: Clock,
-    pub total_timeout: Clock,
+    pub connect_timeout: Timeout,
+    pub response_timeout: Timeout,
+    pub idle_timeout: Timeout,
+    pub total_timeout: Timeout,
     pub request_body_limit: Option<At<Option<u64>>>,
     pub normalize_client_errors: Option<bool>,
     pub rewrite_server_errors: Option<At<bool>>,
@@ -71,12 +71,12 @@ pub struct PolicyKeys {
     pub limits: Option<Vec<LimitUse>>,
     pub rate_limit_headers: Option<bool>,
     pub buffer_request: Option<At<Option<u64>>>,
-    /// `min_rate`, in bytes a second; `None` inside is `off`.
+    /// Bytes per second; the inner `None` is `"off"`.
     pub min_rate: Option<At<MinRate>>,
     pub retry: Option<RetryKeys>,
 }
 
-/// One entry of `limits`: a name, or a table with a cost.
+/// An entry of `limits`: a name, or a table with a name and a cost.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct LimitUse {
@@ -114,7 +114,7 @@ pub struct Backend {
     pub max_in_flight: Option<u64>,
     pub adaptive: Option<At<bool>>,
     pub queue: QueueKeys,
-    pub balance: Option<BalanceWord>,
+    pub balance: Option<BalanceKind>,
     pub dns_refresh: Option<Duration>,
     pub slow_start: Option<Option<Duration>>,
     pub health: Option<HealthKeys>,
@@ -126,7 +126,7 @@ pub struct Backend {
     pub policy: PolicyKeys,
 }
 
-/// One of `endpoints`: a URL, or a table.
+/// An entry of `endpoints`: a URL, or a table with a `url`.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct EndpointKeys {
@@ -137,8 +137,8 @@ pub struct EndpointKeys {
 
 /// `balance`
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the words are explained in config/full.toml")]
-pub enum BalanceWord {
+#[allow(missing_docs, reason = "the values are explained in config/full.toml")]
+pub enum BalanceKind {
     LeastRequests,
     RoundRobin,
     HashClientIp,
@@ -196,16 +196,16 @@ pub struct TlsKeys {
     pub key: Option<At<String>>,
 }
 
-/// What a limit counts by.
+/// The key by which a limit separates its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// The client's address, IPv6 by /64.
+    /// The address of the client, for IPv6 its /64 prefix.
     ClientIp,
-    /// A request header's value.
+    /// The value of a request header.
     Header(HeaderName),
-    /// One bucket per route.
+    /// The route.
     Route,
-    /// One bucket.
+    /// One count for all requests.
     Global,
 }
 
@@ -236,7 +236,7 @@ pub struct Redis {
 
 /// `redis.on_failure`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the words are explained in config/full.toml")]
+#[allow(missing_docs, reason = "the values are explained in config/full.toml")]
 pub enum OnFailure {
     #[default]
     Local,
@@ -318,7 +318,7 @@ pub struct Log {
 
 /// `log.level`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the words are the levels of `tracing`")]
+#[allow(missing_docs, reason = "the values are the levels of `tracing`")]
 pub enum LogLevel {
     Error,
     Warn,
@@ -333,9 +333,9 @@ pub enum LogLevel {
 pub enum LogFormat {
     /// One JSON object per line.
     Json,
-    /// For people.
+    /// Human-readable text.
     Pretty,
-    /// `pretty` on a terminal, else `json`.
+    /// `pretty` on a terminal, otherwise `json`.
     #[default]
     Auto,
 }

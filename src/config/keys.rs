@@ -1,4 +1,6 @@
-//! Reads the whole file, section by section: which keys there are, of which type, and which belong to a later version.
+//! Reads the whole file, section by section: the keys with their types, and the keys that are reserved for a later version.
+//!
+//! Checks each key by itself. Must not know defaults; rules that involve several sections belong to `plan`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -20,7 +22,7 @@ use crate::text::Secret;
 
 /// Reads the root table.
 pub(super) fn read(root: &mut Section<'_, '_>) -> File {
-    root.not_yet(&["journal", "notify", "telemetry"]);
+    root.reserve(&["journal", "notify", "telemetry"]);
     File {
         mode: root.choice("mode", &[("production", Some(Mode::Production)), ("development", Some(Mode::Development))]).unwrap_or_default(),
         listen: root.table("listen", listen).unwrap_or_default(),
@@ -34,10 +36,10 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
     }
 }
 
-/// Reads a table whose keys are names of the operator's.
+/// Reads a table whose keys are names that the operator chooses.
 fn named_tables<T>(root: &mut Section<'_, '_>, key: &'static str, read: fn(&mut Section<'_, '_>, At<String>) -> T) -> Vec<T> {
     let read_all = |section: &mut Section<'_, '_>| {
-        section.any_name();
+        section.allow_any_key();
         let mut all = Vec::new();
         for name in section.names() {
             if let Some(value) = section.named(&name.value) {
@@ -51,7 +53,7 @@ fn named_tables<T>(root: &mut Section<'_, '_>, key: &'static str, read: fn(&mut 
 }
 
 fn listen(s: &mut Section<'_, '_>) -> Listen {
-    s.not_yet(&["proxy_protocol", "tls"]);
+    s.reserve(&["proxy_protocol", "tls"]);
     Listen {
         http: s.strings("http", true).map(|list| addresses(s, list)),
         admin: s.parsed("admin", address),
@@ -60,28 +62,25 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         max_connections: s.number("max_connections", 1..=1_000_000),
         header_timeout: s.parsed("header_timeout", units::duration),
         idle_timeout: s.parsed("idle_timeout", units::duration),
-        body_timeout: s.parsed("body_timeout", units::clock),
+        body_timeout: s.parsed("body_timeout", units::duration_or_off),
         write_timeout: s.parsed("write_timeout", units::duration),
-        drain_delay: s.parsed("drain_delay", units::clock),
+        drain_delay: s.parsed("drain_delay", units::duration_or_off),
         drain_timeout: s.parsed("drain_timeout", units::duration),
-        admin_token: admin_token(s),
+        admin_token: secret(s, "admin_token", |_| true),
         max_header_size: s.parsed("max_header_size", units::size),
         max_in_flight: s.number("max_in_flight", 1..=1_000_000),
         buffer_memory: s.parsed("buffer_memory", units::size),
     }
 }
 
-/// A secret never stands in the file itself.
-fn admin_token(s: &mut Section<'_, '_>) -> Option<At<Secret<String>>> {
-    secret(s, "admin_token", |_| true)
-}
-
-/// The value of a key that may hold a secret: from the environment or a file where `is_secret` says so of what is written.
+/// Reads a key that may hold a secret. A text for which `is_secret` returns true is rejected: a secret must come from the environment or
+/// from a file of its own, so that the configuration can be shared.
 fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -> bool) -> Option<At<Secret<String>>> {
     let value = s.value(key)?;
     let literal = value.get_ref().as_str().is_some_and(|text| !text.contains("${") && !text.starts_with("file:") && is_secret(text));
     if literal {
-        s.problems.add_unseen(value.span(), "a secret may not stand in the file", "write \"${NAME}\" or \"file:/path\"");
+        let title = "a secret must not be written in the configuration file";
+        s.problems.add_secret(value.span(), title, "write \"${NAME}\" or \"file:/path\"");
         return None;
     }
     s.parsed(key, |text| expand::secret(text).map(Secret::new))
@@ -89,19 +88,19 @@ fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -
 
 fn redis(s: &mut Section<'_, '_>) -> Option<Redis> {
     let span = s.span.clone();
-    // A URL without credentials is no secret.
+    // A URL without credentials is not a secret.
     let url = secret(s, "url", |text| text.contains('@'));
     if url.is_none() && s.named("url").is_none() {
-        s.problems.add(span, "[redis] has no `url`", "add: url = \"redis://127.0.0.1:6379\", or \"${REDIS_URL}\" where it has a password");
+        s.problems.add(span, "[redis] has no `url`", "add: url = \"redis://127.0.0.1:6379\", or \"${REDIS_URL}\" if it has a password");
     }
     let cluster = s.boolean("cluster").unwrap_or(false);
     let timeout = s.parsed("timeout", units::duration);
     if let Some(at) = timeout.as_ref().filter(|at| at.value > std::time::Duration::from_secs(1)) {
-        s.problems.add(at.span.clone(), "`timeout` is at most 1s", "every request of a shared limit may wait so long; 30ms is usual");
+        s.problems.add(at.span.clone(), "`timeout` is at most 1s", "every request of a shared limit may wait this long; 30ms is typical");
     }
     let timeout = timeout.map(|at| at.value);
-    let words = [("local", Some(OnFailure::Local)), ("allow", Some(OnFailure::Allow)), ("deny", Some(OnFailure::Deny))];
-    let on_failure = s.choice("on_failure", &words).unwrap_or_default();
+    let choices = [("local", Some(OnFailure::Local)), ("allow", Some(OnFailure::Allow)), ("deny", Some(OnFailure::Deny))];
+    let on_failure = s.choice("on_failure", &choices).unwrap_or_default();
     Some(Redis { url: url?, cluster, timeout, on_failure })
 }
 
@@ -114,7 +113,7 @@ fn addresses(s: &mut Section<'_, '_>, list: Vec<At<String>>) -> Vec<At<SocketAdd
     for item in list {
         match address(&item.value) {
             Ok(value) => found.push(At { value, span: item.span }),
-            Err(help) => s.problems.add(item.span, "not a listen address", help),
+            Err(help) => s.problems.add(item.span, "invalid listen address", help),
         }
     }
     found
@@ -125,13 +124,13 @@ fn networks(s: &mut Section<'_, '_>, list: Vec<At<String>>) -> Vec<IpNet> {
     for item in list {
         match item.value.parse::<IpNet>().or_else(|_| item.value.parse::<IpAddr>().map(IpNet::from)) {
             Ok(net) => found.push(net),
-            Err(_) => s.problems.add(item.span, "not a network", "expected CIDR or an address, such as \"10.0.0.0/8\" or \"::1\""),
+            Err(_) => s.problems.add(item.span, "invalid network", "expected CIDR or an address, such as \"10.0.0.0/8\" or \"::1\""),
         }
     }
     found
 }
 
-/// `"auto"` or a number of worker threads.
+/// Reads the number of worker threads; `"auto"` is `None`.
 fn workers(s: &mut Section<'_, '_>) -> Option<u64> {
     match s.value("workers").map(Spanned::get_ref) {
         Some(DeValue::String(word)) if word == "auto" => None,
@@ -140,17 +139,17 @@ fn workers(s: &mut Section<'_, '_>) -> Option<u64> {
     }
 }
 
-/// `"100/s"`, or a list of rates.
+/// Reads `rate`: one rate such as `"100/s"`, or a list of rates.
 fn rates(s: &mut Section<'_, '_>) -> Vec<At<units::Rate>> {
     let mut found: Vec<At<units::Rate>> = Vec::new();
     let (list, span) = (s.strings("rate", true), s.named("rate").map(Spanned::span));
     if list.as_ref().is_some_and(Vec::is_empty) {
-        s.problems.add(span, "`rate` is empty", "write \"100/s\", or leave the key out");
+        s.problems.add(span, "`rate` is empty", "write a rate such as \"100/s\", or remove the key");
     }
     for text in list.unwrap_or_default() {
         match units::rate(&text.value) {
             Ok(rate) if found.iter().any(|other| other.value.window == rate.window) => {
-                s.problems.add(text.span, "two rates of the same window", "the smaller one is enough");
+                s.problems.add(text.span, "two rates have the same window", "keep the smaller one");
             }
             Ok(value) => found.push(At { value, span: text.span }),
             Err(complaint) => s.problems.add(text.span, "`rate` is not valid", complaint),
@@ -239,6 +238,6 @@ fn log(s: &mut Section<'_, '_>) -> Log {
         format: s
             .choice("format", &[("json", Some(LogFormat::Json)), ("pretty", Some(LogFormat::Pretty)), ("auto", Some(LogFormat::Auto))]),
         access: s.boolean("access"),
-        original_max: s.parsed("original_max", units::bound),
+        original_max: s.parsed("original_max", units::size_or_off),
     }
 }

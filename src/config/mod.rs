@@ -1,13 +1,14 @@
-//! What operators write: TOML text in, a [`file::File`] or every problem of it out.
+//! Reads the configuration file: TOML text in, a [`file::File`] and all problems of the text out.
 //!
-//! Pure but for `file:` secrets. It knows key names, types and units; what a valid file means is the plan's business.
+//! Does no I/O except to read `file:` secrets. Knows key names, types and units. Must not know defaults or what the values mean
+//! together; `plan` does. A new key goes into `file` and the reader of its section (`keys`, `policy_keys`, `upstreams`, `errors`).
 
 pub mod diagnose;
-mod elsewhere;
 mod errors;
 pub mod expand;
 pub mod file;
 mod keys;
+mod other_proxies;
 mod policy_keys;
 pub mod section;
 pub mod units;
@@ -18,12 +19,12 @@ use file::File;
 use section::Section;
 use toml::de::DeTable;
 
-/// Reads a file's text. Problems are added to `problems`; the file holds whatever could be read, so that the caller can
-/// look for more. `lookup` answers `${NAME}`.
+/// Reads the text of a configuration file and adds its problems to `problems`. The returned file holds everything that could be read, so
+/// that the caller can check it for further problems. `lookup` returns the values of environment variables.
 pub fn read(text: &str, problems: &mut Problems, lookup: &dyn Fn(&str) -> Option<String>) -> File {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        problems.add(error.span(), format!("not TOML: {}", error.message()), "");
+        problems.add(error.span(), format!("invalid TOML: {}", error.message()), "");
     }
     let mut section = Section::new("", root.get_ref(), root.span(), problems, lookup);
     let file = keys::read(&mut section);
@@ -48,7 +49,7 @@ mod tests {
         );
         let all = found.join("\n");
         for part in [
-            "does not know this word",
+            "is not a known value",
             "did you mean `listen`",
             "did you mean `http`",
             "zero is not a duration",
@@ -76,7 +77,7 @@ mod tests {
     #[test]
     fn broken_toml_still_shows_the_other_problems() {
         let all = problems_of("mode = = 1\n[listen]\nhtpp = \"x\"\n").join("\n");
-        assert!(all.contains("not TOML") && all.contains("did you mean `http`"), "{all}");
+        assert!(all.contains("invalid TOML") && all.contains("did you mean `http`"), "{all}");
     }
 
     proptest::proptest! {

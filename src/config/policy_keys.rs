@@ -1,4 +1,6 @@
-//! Reads the keys of a policy: what a route, a backend or the whole file may say about requests.
+//! Reads the policy keys, which `[defaults]`, a backend and a route have in common, and `cors` and `maintenance` of a route.
+//!
+//! Checks each key by itself. Must not know defaults or how the layers are merged; `plan` does.
 
 use std::num::NonZeroU32;
 
@@ -11,14 +13,14 @@ use super::section::{At, Section};
 use super::units;
 use crate::policy::{Maintenance, RetryOn};
 
-/// The keys that defaults, backends and routes share.
+/// Reads the keys that `[defaults]`, backends and routes have in common.
 pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
     PolicyKeys {
-        connect_timeout: s.parsed("connect_timeout", units::clock),
-        response_timeout: s.parsed("response_timeout", units::clock),
-        idle_timeout: s.parsed("idle_timeout", units::clock),
-        total_timeout: s.parsed("total_timeout", units::clock),
-        request_body_limit: s.parsed("request_body_limit", units::bound),
+        connect_timeout: s.parsed("connect_timeout", units::duration_or_off),
+        response_timeout: s.parsed("response_timeout", units::duration_or_off),
+        idle_timeout: s.parsed("idle_timeout", units::duration_or_off),
+        total_timeout: s.parsed("total_timeout", units::duration_or_off),
+        request_body_limit: s.parsed("request_body_limit", units::size_or_off),
         normalize_client_errors: s.choice("client_errors", &[("normalize", Some(true)), ("pass", Some(false))]),
         rewrite_server_errors: server_errors(s),
         allow_leaks: s.boolean("allow_leaks"),
@@ -26,13 +28,13 @@ pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
         response_headers: s.table("response_headers", edits),
         limits: limit_uses(s),
         rate_limit_headers: s.boolean("rate_limit_headers"),
-        buffer_request: s.parsed("buffer_request", units::bound),
+        buffer_request: s.parsed("buffer_request", units::size_or_off),
         min_rate: s.parsed("min_rate", units::min_rate),
         retry: s.table("retry", retry),
     }
 }
 
-/// Names of limits, or tables with a `name` and a `cost`.
+/// Reads `limits`, a list of names or of tables with a `name` and a `cost`.
 fn limit_uses(s: &mut Section<'_, '_>) -> Option<Vec<LimitUse>> {
     let list = s.list("limits")?;
     let mut uses = Vec::new();
@@ -41,11 +43,11 @@ fn limit_uses(s: &mut Section<'_, '_>) -> Option<Vec<LimitUse>> {
             DeValue::Table(_) => s
                 .table_in("limits", item, |s| {
                     let cost = s.number("cost", 1..=u64::from(u32::MAX)).and_then(|n| NonZeroU32::new(n as u32));
-                    s.needs("name", "{ name = \"per_client\", cost = 5 }");
+                    s.require("name", "{ name = \"per_client\", cost = 5 }");
                     s.string("name").map(|name| LimitUse { name, cost: cost.unwrap_or(NonZeroU32::MIN) })
                 })
                 .flatten(),
-            _ => s.text_of("limits", item).map(|name| LimitUse { name, cost: NonZeroU32::MIN }),
+            _ => s.string_of("limits", item).map(|name| LimitUse { name, cost: NonZeroU32::MIN }),
         });
     }
     Some(uses)
@@ -73,8 +75,8 @@ fn retry_on(s: &mut Section<'_, '_>, words: Vec<At<String>>) -> Vec<RetryOn> {
             (_, Ok(status)) if status == 429 || (500..600).contains(&status) => found.push(RetryOn::Status(status)),
             _ => s.problems.add(
                 word.span,
-                "a retry does not know this word",
-                "\"connect\", \"lost\", \"timeout\", \"429\" or a status from 500 to 599",
+                "unknown retry condition",
+                "expected \"connect\", \"lost\", \"timeout\", \"429\" or a status from 500 to 599",
             ),
         }
     }
@@ -89,15 +91,15 @@ fn server_errors(s: &mut Section<'_, '_>) -> Option<At<bool>> {
 
 fn edits(s: &mut Section<'_, '_>) -> EditKeys {
     let set = s.table("set", |s| {
-        s.any_name();
+        s.allow_any_key();
         let mut set = Vec::new();
         for name in s.names() {
             let Some(header) = header_name(s, &name) else { continue };
-            let text = s.named(&name.value).and_then(|value| s.text_of(&name.value, value));
+            let text = s.named(&name.value).and_then(|value| s.string_of(&name.value, value));
             let Some(text) = text else { continue };
             match HeaderValue::from_str(&text.value) {
                 Ok(value) => set.push((header, value)),
-                Err(_) => s.problems.add(text.span, "not a header value", "visible characters, spaces and tabs only"),
+                Err(_) => s.problems.add(text.span, "invalid header value", "a header value has visible characters, spaces and tabs only"),
             }
         }
         set
@@ -107,27 +109,27 @@ fn edits(s: &mut Section<'_, '_>) -> EditKeys {
     EditKeys { set: set.unwrap_or_default(), remove }
 }
 
-/// A header an operator may edit: any but those that frame the message.
+/// Reads the name of a header that an operator may edit: any header that the gateway does not manage itself.
 pub(super) fn header_name(s: &mut Section<'_, '_>, name: &At<String>) -> Option<HeaderName> {
     let Ok(header) = HeaderName::from_bytes(name.value.as_bytes()) else {
-        s.problems.add(name.span.clone(), "not a header name", "letters, digits and `-`");
+        s.problems.add(name.span.clone(), "invalid header name", "a header name has letters, digits and `-`");
         return None;
     };
-    const FRAMING: &[&str] =
+    const MANAGED: &[&str] =
         &["connection", "content-length", "transfer-encoding", "trailer", "upgrade", "te", "host", "x-request-id", "proxy-status"];
-    if FRAMING.contains(&header.as_str()) {
-        let title = format!("`{header}` belongs to the gateway and cannot be edited");
+    if MANAGED.contains(&header.as_str()) {
+        let title = format!("`{header}` is managed by the gateway and cannot be edited");
         s.problems.add(
             name.span.clone(),
             title,
-            if header == "host" { "see `host_header` of the backend" } else { "remove it from the list" },
+            if header == "host" { "use `host_header` of the backend" } else { "remove it from the list" },
         );
         return None;
     }
     Some(header)
 }
 
-/// `true`, `false` or the time at which it ends.
+/// Reads `maintenance`: `true`, `false` or the time at which it ends.
 pub(super) fn maintenance(s: &mut Section<'_, '_>) -> Option<Maintenance> {
     match s.value("maintenance").map(Spanned::get_ref) {
         Some(DeValue::String(_)) => s.parsed("maintenance", units::moment).map(|at| Maintenance::Until(at.value)),

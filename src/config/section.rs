@@ -1,7 +1,6 @@
-//! Reads one TOML table against the keys that a section knows: typed values with their place, unknown keys with
-//! "did you mean", keys of a later version by name.
+//! Reads one TOML table key by key: returns typed values with their place, and reports unknown keys with a suggestion.
 //!
-//! It knows TOML and nothing of gateways; `file` knows the keys.
+//! Knows TOML. Must not know which keys there are; the callers (`keys`, `policy_keys`, `upstreams`, `errors`) do.
 
 use std::ops::Range;
 
@@ -9,40 +8,40 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnose::Problems;
-use super::elsewhere::elsewhere;
 use super::expand;
+use super::other_proxies::foreign_key;
 
 /// A value with its place in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct At<T> {
     /// The value.
     pub value: T,
-    /// Bytes of the file.
+    /// The byte range in the file.
     pub span: Range<usize>,
 }
 
 impl<T> At<T> {
-    /// A value that stands nowhere in the file (a default).
-    pub const fn nowhere(value: T) -> Self {
+    /// Creates a value that is not in the file, such as a default.
+    pub const fn without_place(value: T) -> Self {
         Self { value, span: 0..0 }
     }
 }
 
-/// One table being read. Every key asked for is a known key; `finish` complains of the others.
+/// A table that is being read. Each key that is asked for becomes a known key; `finish` reports all others.
 pub struct Section<'t, 'p> {
     path: String,
     table: &'t DeTable<'t>,
-    /// Place of the table itself.
+    /// The place of the table.
     pub span: Range<usize>,
     known: Vec<&'static str>,
-    later: Vec<&'static str>,
-    /// Where complaints go.
+    reserved: Vec<&'static str>,
+    /// The list to which problems are added.
     pub problems: &'p mut Problems,
     lookup: &'p dyn Fn(&str) -> Option<String>,
 }
 
 impl<'t, 'p> Section<'t, 'p> {
-    /// Begins with the table at `path` (empty for the root).
+    /// Starts to read the table at `path` (empty for the root).
     pub fn new(
         path: impl Into<String>,
         table: &'t DeTable<'t>,
@@ -50,10 +49,10 @@ impl<'t, 'p> Section<'t, 'p> {
         problems: &'p mut Problems,
         lookup: &'p dyn Fn(&str) -> Option<String>,
     ) -> Self {
-        Self { path: path.into(), table, span, known: Vec::new(), later: Vec::new(), problems, lookup }
+        Self { path: path.into(), table, span, known: Vec::new(), reserved: Vec::new(), problems, lookup }
     }
 
-    /// Names of all keys that are there, with their places (for tables keyed by names of the operator's).
+    /// Returns all keys of the table with their places, for tables whose keys the operator chooses.
     pub fn names(&self) -> Vec<At<String>> {
         let mut names: Vec<_> = self.table.iter().map(|(key, _)| At { value: key.get_ref().to_string(), span: key.span() }).collect();
         names.sort_by_key(|name| name.span.start);
@@ -68,24 +67,24 @@ impl<'t, 'p> Section<'t, 'p> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    /// The raw value of a known key.
+    /// Returns the raw value of a key and makes it a known key.
     pub fn value(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.known.push(key);
         self.find(key)
     }
 
-    /// The raw value of a key that the operator named.
+    /// Returns the raw value of a key without making it a known key.
     pub fn named(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.find(key)
     }
 
-    /// Keys of the language whose feature this version does not have.
-    pub fn not_yet(&mut self, keys: &[&'static str]) {
+    /// Reserves keys for features of a later version, and reports those that the table has.
+    pub fn reserve(&mut self, keys: &[&'static str]) {
         for key in keys {
-            self.later.push(key);
+            self.reserved.push(key);
             if let Some((name, _)) = self.table.iter().find(|(name, _)| name.get_ref().as_ref() == *key) {
                 let title = format!("`{}` is not available in this version", self.full(key));
-                self.problems.add(name.span(), title, "remove the key; it is never silently ignored");
+                self.problems.add(name.span(), title, "remove the key");
             }
         }
     }
@@ -94,14 +93,14 @@ impl<'t, 'p> Section<'t, 'p> {
         let title = format!("`{}` must be {wanted}, not {}", self.full(key), article(value.get_ref().type_str()));
         let is_zero = value.get_ref().as_integer().is_some_and(|number| number.as_str() == "0") || value.get_ref().as_bool() == Some(false);
         let help = match wanted.contains("string") {
-            true if is_zero => "values with units are quoted, and \"off\" switches a clock or a limit off",
-            true => "values with units and names are quoted: \"10s\", \"32KiB\"",
+            true if is_zero => "write values with units in quotes; \"off\" disables a timeout or a limit",
+            true => "write names and values with units in quotes: \"10s\", \"32KiB\"",
             false => "",
         };
         self.problems.add(value.span(), title, help);
     }
 
-    /// A string with `${ENV}` expanded.
+    /// Reads a string and expands `${ENV}` in it.
     pub fn string(&mut self, key: &'static str) -> Option<At<String>> {
         let value = self.value(key)?;
         self.expanded(key, value)
@@ -115,13 +114,13 @@ impl<'t, 'p> Section<'t, 'p> {
         match expand::environment(text, self.lookup) {
             Ok(text) => Some(At { value: text, span: value.span() }),
             Err(complaint) => {
-                self.problems.add(value.span(), format!("`{}`: {complaint}", self.full(key)), "set it before the gateway starts");
+                self.problems.add(value.span(), format!("`{}`: {complaint}", self.full(key)), "set the variable before the gateway starts");
                 None
             }
         }
     }
 
-    /// A string that a function turns into a value.
+    /// Reads a string and converts it with `parse`.
     pub fn parsed<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<At<T>> {
         let text = self.string(key)?;
         match parse(&text.value) {
@@ -133,29 +132,29 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
-    /// One word of a closed list.
+    /// Reads one of several fixed values. A choice of `None` is reserved for a later version.
     pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, Option<T>)]) -> Option<T> {
         let text = self.string(key)?;
         match choices.iter().find(|(word, _)| *word == text.value) {
             Some((_, Some(value))) => Some(*value),
             Some((word, None)) => {
                 let title = format!("`{} = \"{word}\"` is not available in this version", self.full(key));
-                self.problems.add(text.span, title, format!("available: {}", words(choices)));
+                self.problems.add(text.span, title, format!("available: {}", list_of(choices)));
                 None
             }
             None => {
                 let all: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
                 let help = match nearest(&text.value, &all) {
-                    Some(word) => format!("did you mean \"{word}\"? available: {}", words(choices)),
-                    None => format!("available: {}", words(choices)),
+                    Some(word) => format!("did you mean \"{word}\"? available: {}", list_of(choices)),
+                    None => format!("available: {}", list_of(choices)),
                 };
-                self.problems.add(text.span, format!("`{}` does not know this word", self.full(key)), help);
+                self.problems.add(text.span, format!("this is not a known value of `{}`", self.full(key)), help);
                 None
             }
         }
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
         let value = self.value(key)?;
         let found = value.get_ref().as_bool();
@@ -165,7 +164,7 @@ impl<'t, 'p> Section<'t, 'p> {
         found
     }
 
-    /// A whole number within bounds.
+    /// Reads a whole number within bounds.
     pub fn number(&mut self, key: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Option<u64> {
         let value = self.value(key)?;
         let Some(number) = value.get_ref().as_integer() else {
@@ -182,7 +181,7 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
-    /// A list of strings; one string counts as a list of one where `or_one`.
+    /// Reads a list of strings. With `or_one`, a single string counts as a list of one.
     pub fn strings(&mut self, key: &'static str, or_one: bool) -> Option<Vec<At<String>>> {
         let value = self.value(key)?;
         match value.get_ref() {
@@ -195,7 +194,7 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
-    /// The items of a list, whatever they are.
+    /// Returns the raw items of a list.
     pub fn list(&mut self, key: &'static str) -> Option<Vec<&'t Spanned<DeValue<'t>>>> {
         let value = self.value(key)?;
         match value.get_ref() {
@@ -207,13 +206,13 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
-    /// Reads a table below this one.
+    /// Reads a nested table.
     pub fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'t, '_>) -> T) -> Option<T> {
         let value = self.value(key)?;
         self.table_in(key, value, read)
     }
 
-    /// Reads `value`, which belongs to `key` of this table, as a table.
+    /// Reads `value`, the value of `key` in this table, as a nested table.
     pub fn table_in<T>(&mut self, key: &str, value: &'t Spanned<DeValue<'t>>, read: impl FnOnce(&mut Section<'t, '_>) -> T) -> Option<T> {
         let Some(table) = value.get_ref().as_table() else {
             self.wrong_type(key, value, "a table");
@@ -225,21 +224,21 @@ impl<'t, 'p> Section<'t, 'p> {
         Some(read)
     }
 
-    /// Complains where a key is missing; `example` shows it.
-    pub fn needs(&mut self, key: &'static str, example: &str) {
+    /// Reports a missing key with an example.
+    pub fn require(&mut self, key: &'static str, example: &str) {
         if self.find(key).is_none() {
             let title = format!("`{}` has no `{key}`", self.path);
-            self.problems.add(self.span.clone(), title, format!("such as {example}"));
+            self.problems.add(self.span.clone(), title, format!("for example: {example}"));
         }
     }
 
-    /// Text of a value whose key the operator named.
-    pub fn text_of(&mut self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Option<At<String>> {
+    /// Reads `value` as a string and expands `${ENV}` in it.
+    pub fn string_of(&mut self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Option<At<String>> {
         self.expanded(key, value)
     }
 
-    /// Declares that all keys here are names of the operator's.
-    pub fn any_name(&mut self) {
+    /// Allows any key, for a table whose keys the operator chooses.
+    pub fn allow_any_key(&mut self) {
         self.known.push("*");
     }
 
@@ -249,28 +248,28 @@ impl<'t, 'p> Section<'t, 'p> {
         }
         for name in self.names() {
             let key = name.value.as_str();
-            if self.known.contains(&key) || self.later.contains(&key) {
+            if self.known.contains(&key) || self.reserved.contains(&key) {
                 continue;
             }
-            let mut all: Vec<_> = self.known.iter().copied().chain(self.later.iter().copied()).collect();
+            let mut all: Vec<_> = self.known.iter().copied().chain(self.reserved.iter().copied()).collect();
             let mut listed = std::collections::HashSet::new();
             all.retain(|known| listed.insert(*known));
-            let help = match (elsewhere(key), nearest(key, &all)) {
-                (Some((theirs, ours)), _) => format!("that is {theirs}'s word; here it is {ours}"),
+            let help = match (foreign_key(key), nearest(key, &all)) {
+                (Some((proxy, equivalent)), _) => format!("this key belongs to {proxy}; use {equivalent}"),
                 (None, Some(word)) => format!("did you mean `{word}`?"),
-                (None, None) => format!("known here: {}", all.join(", ")),
+                (None, None) => format!("expected one of: {}", all.join(", ")),
             };
             self.problems.add(name.span, format!("unknown key `{}`", self.full(key)), help);
         }
     }
 
-    /// Ends the root table.
+    /// Finishes the root table.
     pub fn end(mut self) {
         self.finish();
     }
 }
 
-fn words<T>(choices: &[(&'static str, Option<T>)]) -> String {
+fn list_of<T>(choices: &[(&'static str, Option<T>)]) -> String {
     let available: Vec<_> = choices.iter().filter(|(_, value)| value.is_some()).map(|(word, _)| format!("\"{word}\"")).collect();
     available.join(", ")
 }
@@ -280,10 +279,10 @@ fn article(kind: &str) -> String {
     format!("{} {kind}", if an { "an" } else { "a" })
 }
 
-/// The known word that was probably meant.
+/// Returns the known word that is most similar to `word`, if the difference can be a typing error.
 pub fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let best = known.iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate)).min()?;
-    // A typing error or two, not another key that shares a word.
+    // The tolerance covers one to three typing errors, but not another key that shares a part.
     let tolerance = (word.len().min(best.1.len()) / 4).clamp(1, 3);
     (best.0 <= tolerance).then_some(best.1)
 }

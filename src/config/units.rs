@@ -1,14 +1,14 @@
-//! Values with units, as operators write them: `"10s"`, `"32KiB"`, `"100/s"`, `"off"`.
+//! Parses values with units: `"10s"`, `"32KiB"`, `"100/s"`, `"off"`.
 //!
-//! Pure text in, typed value or a sentence out. Knows nothing of TOML.
+//! Text in, a typed value or an error message out. Must not know TOML or keys.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// What was expected, in words that help; the caller adds the place.
+/// A message that says which text is expected; the caller adds the place.
 pub type Complaint = String;
 
-/// `"250ms"`, `"10s"`, `"2m"`, `"1h"`, `"14d"`. Zero is refused: it never means infinite.
+/// Parses a duration: `"250ms"`, `"10s"`, `"2m"`, `"1h"`, `"14d"`, at most 365 days. Zero is an error, because it does not mean infinite.
 pub fn duration(text: &str) -> Result<Duration, Complaint> {
     let (number, unit) = split(text);
     let millis = match unit {
@@ -21,22 +21,22 @@ pub fn duration(text: &str) -> Result<Duration, Complaint> {
     };
     let number: u64 = number.parse().map_err(|_| "expected a whole number before the unit, such as \"10s\"".to_owned())?;
     match number.checked_mul(millis) {
-        Some(0) => Err("zero is not a duration; write \"off\" where the clock may be switched off".into()),
+        Some(0) => Err("zero is not a duration; to disable a timeout, write \"off\"".into()),
         Some(millis) if millis <= 365 * 86_400_000 => Ok(Duration::from_millis(millis)),
         _ => Err("a duration is at most 365d".into()),
     }
 }
 
-/// A duration, or `"off"` as `None`.
-pub fn clock(text: &str) -> Result<Option<Duration>, Complaint> {
+/// Parses a duration; `"off"` is `None`.
+pub fn duration_or_off(text: &str) -> Result<Option<Duration>, Complaint> {
     match text {
         "off" => Ok(None),
-        _ if means_off(text) => Err(SAY_OFF.into()),
+        _ if means_off(text) => Err(WRITE_OFF.into()),
         _ => duration(text).map(Some),
     }
 }
 
-/// Returns true for the values by which other programs switch a timeout or a limit off.
+/// Returns true for the values with which other programs disable a timeout or a limit.
 fn means_off(text: &str) -> bool {
     matches!(
         text.to_ascii_lowercase().as_str(),
@@ -44,9 +44,9 @@ fn means_off(text: &str) -> bool {
     )
 }
 
-const SAY_OFF: &str = "write \"off\" to switch it off";
+const WRITE_OFF: &str = "write \"off\" to disable it";
 
-/// `"512B"`, `"32KiB"`, `"10MiB"`, `"1GiB"`.
+/// Parses a size: `"512B"`, `"32KiB"`, `"10MiB"`, `"1GiB"`, from 1 B to 1024 GiB.
 pub fn size(text: &str) -> Result<u64, Complaint> {
     let (number, unit) = split(text);
     let factor: u64 = match unit {
@@ -58,42 +58,42 @@ pub fn size(text: &str) -> Result<u64, Complaint> {
     };
     let number: u64 = number.parse().map_err(|_| "expected a whole number before the unit, such as \"32KiB\"".to_owned())?;
     match number.checked_mul(factor) {
-        Some(0) => Err("zero is not a size; write \"off\" where the limit may be switched off".into()),
+        Some(0) => Err("zero is not a size; to disable a limit, write \"off\"".into()),
         Some(bytes) if bytes <= 1 << 40 => Ok(bytes),
         _ => Err("a size is at most 1024GiB".into()),
     }
 }
 
-/// A size, or `"off"` as `None`.
-pub fn bound(text: &str) -> Result<Option<u64>, Complaint> {
+/// Parses a size; `"off"` is `None`.
+pub fn size_or_off(text: &str) -> Result<Option<u64>, Complaint> {
     match text {
         "off" => Ok(None),
-        _ if means_off(text) => Err(SAY_OFF.into()),
+        _ if means_off(text) => Err(WRITE_OFF.into()),
         _ => size(text).map(Some),
     }
 }
 
-/// `"240B/s"`, `"1KiB/s"`: bytes a second; `"off"` is `None`.
+/// Parses a data rate in bytes per second: `"240B/s"`, `"1KiB/s"`, at most 1 GiB/s; `"off"` is `None`.
 pub fn min_rate(text: &str) -> Result<Option<NonZeroU32>, Complaint> {
     if text == "off" {
         return Ok(None);
     }
-    let help = "expected bytes a second such as \"240B/s\" or \"1KiB/s\", or \"off\"";
+    let help = "expected bytes per second such as \"240B/s\" or \"1KiB/s\", or \"off\"";
     let bytes = size(text.strip_suffix("/s").ok_or(help)?).map_err(|_| help)?;
     let bytes = u32::try_from(bytes).ok().filter(|bytes| *bytes <= 1 << 30).ok_or("a rate is at most 1GiB/s")?;
     Ok(NonZeroU32::new(bytes))
 }
 
-/// A rate: so many requests per window.
+/// A number of requests per window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Requests per window.
     pub count: NonZeroU32,
-    /// Window: one second, minute, hour or day.
+    /// One second, minute, hour or day.
     pub window: Duration,
 }
 
-/// `"100/s"`, `"1000/m"`, `"5/h"`, `"10000/d"`.
+/// Parses a request rate: `"100/s"`, `"1000/m"`, `"5/h"`, `"10000/d"`, at most one request per nanosecond.
 pub fn rate(text: &str) -> Result<Rate, Complaint> {
     let help = || "expected a rate such as \"100/s\", \"1000/m\", \"5000/h\" or \"10000/d\"".to_owned();
     let (count, unit) = text.split_once('/').ok_or_else(help)?;
@@ -105,20 +105,20 @@ pub fn rate(text: &str) -> Result<Rate, Complaint> {
         _ => return Err(help()),
     };
     let count: u32 = count.parse().map_err(|_| help())?;
-    let count = NonZeroU32::new(count).ok_or_else(|| "a rate of zero admits nobody; remove the route instead".to_owned())?;
+    let count = NonZeroU32::new(count).ok_or_else(|| "a rate of zero rejects every request; remove the route instead".to_owned())?;
     if u64::from(count.get()) > seconds * 1_000_000_000 {
         return Err("a rate is at most one request per nanosecond".into());
     }
     Ok(Rate { count, window: Duration::from_secs(seconds) })
 }
 
-/// `"20%"`, from 0 to 100.
+/// Parses a percentage from 0 to 100: `"20%"`.
 pub fn percent(text: &str) -> Result<u32, Complaint> {
     let number = text.strip_suffix('%').and_then(|number| number.parse::<u32>().ok());
-    number.filter(|number| *number <= 100).ok_or_else(|| "expected a share such as \"20%\", at most \"100%\"".to_owned())
+    number.filter(|number| *number <= 100).ok_or_else(|| "expected a percentage such as \"20%\", at most \"100%\"".to_owned())
 }
 
-/// `"p95"` or `"p99.9"`: thousandths.
+/// Parses a percentile from `"p50"` to `"p99.9"` into thousandths.
 pub fn percentile(text: &str) -> Result<u32, Complaint> {
     let help = || "expected a percentile such as \"p95\" or \"p99.9\", from p50 to p99.9".to_owned();
     let number: f64 = text.strip_prefix('p').and_then(|number| number.parse().ok()).ok_or_else(help)?;
@@ -126,25 +126,25 @@ pub fn percentile(text: &str) -> Result<u32, Complaint> {
     if (500.0..=999.0).contains(&thousandths) { Ok(thousandths as u32) } else { Err(help()) }
 }
 
-/// When a breaker opens: so many bad ones of the last so many.
+/// A number of failed requests out of the latest requests; a circuit breaker opens when it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// Bad ones that open it.
+    /// The number of failed requests.
     pub bad: u32,
-    /// Of how many.
+    /// The number of latest requests that are considered.
     pub of: u32,
 }
 
-/// `"50% of 20"`: half of the last twenty.
+/// Parses a share such as `"50% of 20"`, which is half of the latest twenty. Rounds the number of failed requests up.
 pub fn share(text: &str) -> Result<Share, Complaint> {
-    let help = || "expected a share of the last requests, such as \"50% of 20\" (from 1 to 1000 requests)".to_owned();
+    let help = || "expected a share of the latest requests, such as \"50% of 20\" (from 1 to 1000 requests)".to_owned();
     let (share, of) = text.split_once(" of ").ok_or_else(help)?;
     let share = percent(share).ok().filter(|share| *share > 0).ok_or_else(help)?;
     let of: u32 = of.parse().ok().filter(|of| (1..=1000).contains(of)).ok_or_else(help)?;
     Ok(Share { bad: (share * of).div_ceil(100), of })
 }
 
-/// `"200-399"`, `"200, 204, 401"`: ranges of status codes.
+/// Parses ranges of status codes: `"200-399"`, `"200, 204, 401"`.
 pub fn statuses(text: &str) -> Result<Vec<(u16, u16)>, Complaint> {
     let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (100..=599).contains(status));
     let range = |part: &str| match part.split_once('-') {
@@ -154,7 +154,7 @@ pub fn statuses(text: &str) -> Result<Vec<(u16, u16)>, Complaint> {
     text.split(',').map(range).collect::<Option<Vec<_>>>().ok_or_else(|| "expected statuses such as \"200-399\" or \"200, 204\"".to_owned())
 }
 
-/// A moment: RFC 3339, such as `"2026-12-01T06:00:00Z"`.
+/// Parses a time in the format of RFC 3339, such as `"2026-12-01T06:00:00Z"`.
 pub fn moment(text: &str) -> Result<std::time::SystemTime, Complaint> {
     let parsed = text.parse::<jiff::Timestamp>();
     parsed.map(Into::into).map_err(|_| "expected true or an RFC 3339 time, such as \"2026-12-01T06:00:00Z\"".to_owned())
@@ -173,7 +173,7 @@ mod tests {
     fn units_mean_what_they_say() {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(clock("off"), Ok(None));
+        assert_eq!(duration_or_off("off"), Ok(None));
         assert_eq!(size("32KiB"), Ok(32_768));
         assert_eq!(rate("5/m"), Ok(Rate { count: NonZeroU32::new(5).unwrap(), window: Duration::from_secs(60) }));
         for bad in ["", "10", "s", "0s", "-1s", "1.5s", "10 s", "10sec", "99999999999999999999d", "off"] {
@@ -200,7 +200,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_a_value_or_a_sentence(text in ".{0,24}") {
+        fn any_text_is_a_value_or_a_message(text in ".{0,24}") {
             let more = [percentile(&text).err(), share(&text).err(), statuses(&text).err(), moment(&text).err()];
             for complaint in [duration(&text).err(), size(&text).err(), rate(&text).err()].into_iter().chain(more).flatten() {
                 proptest::prop_assert!(!complaint.is_empty());

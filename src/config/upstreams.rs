@@ -1,11 +1,12 @@
-//! Reads `[backends.NAME]`: endpoints, and how they are treated. Which keys there are and of which type; what they mean together
-//! is the plan's business.
+//! Reads `[backends.NAME]`: endpoints, load balancing, health checks, circuit breaker, connection pool and TLS.
+//!
+//! Checks each key by itself. Must not know defaults or what the keys mean together; `plan` does.
 
 use http::HeaderName;
 use toml::de::DeValue;
 
 use super::errors::errors;
-use super::file::{Backend, BalanceWord, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, QueueKeys, TlsKeys};
+use super::file::{Backend, BalanceKind, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, QueueKeys, TlsKeys};
 use super::policy_keys::policy;
 use super::section::{At, Section};
 use super::units;
@@ -20,7 +21,7 @@ pub(super) fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
         queue: s.table("queue", queue).unwrap_or_default(),
         balance: s.parsed("balance", balance).map(|at| at.value),
         dns_refresh: s.parsed("dns_refresh", units::duration).map(|at| at.value),
-        slow_start: s.parsed("slow_start", units::clock).map(|at| at.value),
+        slow_start: s.parsed("slow_start", units::duration_or_off).map(|at| at.value),
         health: s.table("health", health).flatten(),
         breaker: s.table("breaker", breaker),
         host_header: s.string("host_header"),
@@ -31,7 +32,7 @@ pub(super) fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
     }
 }
 
-/// URLs, or tables with a `url`.
+/// Reads `endpoints`, a list of URLs or of tables with a `url`.
 fn endpoints(s: &mut Section<'_, '_>) -> Vec<EndpointKeys> {
     let span = s.span.clone();
     let Some(list) = s.list("endpoints") else {
@@ -45,27 +46,27 @@ fn endpoints(s: &mut Section<'_, '_>) -> Vec<EndpointKeys> {
     for item in list {
         found.extend(match item.get_ref() {
             DeValue::Table(_) => s.table_in("endpoints", item, endpoint).flatten(),
-            _ => s.text_of("endpoints", item).map(|url| EndpointKeys { url, weight: None, drain: false }),
+            _ => s.string_of("endpoints", item).map(|url| EndpointKeys { url, weight: None, drain: false }),
         });
     }
     found
 }
 
 fn endpoint(s: &mut Section<'_, '_>) -> Option<EndpointKeys> {
-    s.needs("url", "{ url = \"http://10.0.0.12:8080\", weight = 2 }");
+    s.require("url", "{ url = \"http://10.0.0.12:8080\", weight = 2 }");
     let (weight, drain) = (s.number("weight", 1..=1000), s.boolean("drain").unwrap_or(false));
     s.string("url").map(|url| EndpointKeys { url, weight, drain })
 }
 
-fn balance(text: &str) -> Result<BalanceWord, String> {
+fn balance(text: &str) -> Result<BalanceKind, String> {
     match text {
-        "least-requests" => Ok(BalanceWord::LeastRequests),
-        "round-robin" => Ok(BalanceWord::RoundRobin),
-        "hash:client-ip" => Ok(BalanceWord::HashClientIp),
+        "least-requests" => Ok(BalanceKind::LeastRequests),
+        "round-robin" => Ok(BalanceKind::RoundRobin),
+        "hash:client-ip" => Ok(BalanceKind::HashClientIp),
         _ => text
             .strip_prefix("hash:header:")
             .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-            .map(BalanceWord::HashHeader)
+            .map(BalanceKind::HashHeader)
             .ok_or_else(|| "expected \"least-requests\", \"round-robin\", \"hash:client-ip\" or \"hash:header:NAME\"".to_owned()),
     }
 }
@@ -85,7 +86,7 @@ fn health(s: &mut Section<'_, '_>) -> Option<HealthKeys> {
         s.problems.add(span, "[health] has no `path`", "add: path = \"/health\"");
     }
     let keys = HealthKeys {
-        path: path.clone().unwrap_or(At::nowhere("/".to_owned())),
+        path: path.clone().unwrap_or(At::without_place("/".to_owned())),
         host: s.string("host"),
         every: s.parsed("every", units::duration).map(|at| at.value),
         timeout: s.parsed("timeout", units::duration).map(|at| at.value),

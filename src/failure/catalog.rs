@@ -1,24 +1,24 @@
-//! The one table of everything that can go wrong: what it is called, what the client is told, and what it weighs.
+//! The catalog of errors: one row per kind of failure with its status, code, reason, retry advice, severity and cause.
 //!
-//! `lockgate errors`, the table in docs/errors.md, the metrics and the tests read this table; nothing repeats it. It knows nothing
-//! of how a failure was found (`classify`) or how it is written (`render`).
+//! `lockgate errors`, the table in docs/errors.md, the metrics and the tests read this table; nothing repeats it. Must not know how a
+//! failure is detected (`classify`) or rendered (`render`).
 
 use super::Kind;
 
-/// May the caller send the same request again?
+/// Whether the client may send the same request again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Nothing was processed: any request may be repeated after `Retry-After`.
+    /// Any request may be repeated after `Retry-After`, because nothing was processed.
     AfterWait,
-    /// The upstream may have acted: only an idempotent request may be repeated.
+    /// Only an idempotent request may be repeated, because the upstream may have processed it.
     IfIdempotent,
     /// The same request will fail again.
     No,
 }
 
 impl Retry {
-    /// The word in tables and documents.
-    pub const fn word(self) -> &'static str {
+    /// Returns the text for tables and documents.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::AfterWait => "after Retry-After",
             Self::IfIdempotent => "if idempotent",
@@ -27,18 +27,18 @@ impl Retry {
     }
 }
 
-/// How loud the log speaks of it.
+/// The level of a failure in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The gateway itself is wrong.
+    /// The gateway failed.
     Error,
-    /// A backend is wrong.
+    /// A backend failed or cannot take more requests.
     Warn,
-    /// A client is wrong, or a limit did its work.
+    /// The client made an error, or the gateway rejected the request as configured.
     Info,
 }
 
-/// gRPC status codes a gateway answers with (<https://grpc.io/docs/guides/status-codes/>).
+/// The gRPC status codes that the gateway sends (<https://grpc.io/docs/guides/status-codes/>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grpc {
     /// 2
@@ -58,7 +58,7 @@ pub enum Grpc {
 }
 
 impl Grpc {
-    /// The number on the wire.
+    /// Returns the numeric code.
     pub const fn number(self) -> u8 {
         match self {
             Self::Unknown => 2,
@@ -72,24 +72,24 @@ impl Grpc {
     }
 }
 
-/// One row of the catalogue.
+/// A row of the catalog.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// HTTP status sent, 0 where the upstream's own status is kept.
+    /// The HTTP status that is sent; 0 if the status of the upstream is kept.
     pub status: u16,
-    /// Stable code in the body; empty where the upstream's own or the status gives it.
+    /// The stable code in the body; empty if the upstream's code is kept or the code follows from the status.
     pub code: &'static str,
-    /// The `error` token of `Proxy-Status` (RFC 9209 2.3); empty where the upstream answered and only its status is told.
+    /// The `error` token of `Proxy-Status` (RFC 9209 2.3); empty if the upstream responded and only its status is reported.
     pub reason: &'static str,
-    /// What the caller may do.
+    /// Whether the client may repeat the request.
     pub retry: Retry,
-    /// Log level.
+    /// The level in the log.
     pub severity: Severity,
-    /// Counts against the backend (breaker, health)?
+    /// Whether the failure counts against the endpoint, in its ejector and its circuit breaker.
     pub blames_backend: bool,
-    /// An elapsed clock: gRPC clients get DEADLINE_EXCEEDED.
+    /// Whether a timeout elapsed; gRPC clients get DEADLINE_EXCEEDED.
     pub clock: bool,
-    /// What happened, in a few words for operators.
+    /// The cause for operators, as a clause without a full stop.
     pub cause: &'static str,
 }
 
@@ -97,21 +97,21 @@ const fn row(status: u16, code: &'static str, reason: &'static str, retry: Retry
     Row { status, code, reason, retry, severity, blames_backend: false, clock: false, cause }
 }
 
-/// A row that counts against the backend.
+/// Returns a row that counts against the backend.
 const fn backend(status: u16, code: &'static str, reason: &'static str, cause: &'static str) -> Row {
     let mut row = row(status, code, reason, Retry::IfIdempotent, Severity::Warn, cause);
     row.blames_backend = true;
     row
 }
 
-/// A row of an elapsed clock towards the backend.
+/// Returns a row for an elapsed timeout that counts against the backend.
 const fn clock(reason: &'static str, cause: &'static str) -> Row {
     let mut row = backend(504, "UPSTREAM_TIMEOUT", reason, cause);
     row.clock = true;
     row
 }
 
-/// A row where the client is to blame.
+/// Returns a row for an error of the client.
 const fn client(status: u16, code: &'static str, reason: &'static str, cause: &'static str) -> Row {
     row(status, code, reason, Retry::No, Severity::Info, cause)
 }
@@ -122,14 +122,18 @@ const PROTOCOL: &str = "UPSTREAM_PROTOCOL_ERROR";
 const UNAVAILABLE: &str = "UPSTREAM_UNAVAILABLE";
 
 impl Kind {
-    /// The row of this kind. Exhaustive: a new kind does not compile without one.
+    /// Returns the row of this kind. The match is exhaustive, so a new kind does not compile without a row.
     #[allow(clippy::too_many_lines, reason = "a table, one row a line")]
     pub const fn row(self) -> Row {
         match self {
             Self::DnsError => backend(502, UNREACHABLE, "dns_error", "the backend's name does not resolve"),
             Self::DnsTimeout => clock("dns_timeout", "resolving the backend's name took too long"),
-            Self::Unroutable => backend(502, UNREACHABLE, "destination_ip_unroutable", "no route to the backend's host or network"),
-            Self::Prohibited => backend(502, UNREACHABLE, "destination_ip_prohibited", "the backend's address may not be used"),
+            Self::Unroutable => {
+                backend(502, UNREACHABLE, "destination_ip_unroutable", "there is no route to the backend's host or network")
+            }
+            Self::Prohibited => {
+                backend(502, UNREACHABLE, "destination_ip_prohibited", "connections to the backend's address are not permitted")
+            }
             Self::ConnectionRefused => backend(502, UNREACHABLE, "connection_refused", "the backend refused the connection"),
             Self::ConnectTimeout => clock("connection_timeout", "connecting to the backend took too long"),
             Self::TlsProtocol => backend(502, UNREACHABLE, "tls_protocol_error", "the TLS handshake with the backend failed"),
@@ -141,29 +145,31 @@ impl Kind {
             Self::ResponseIncomplete => {
                 backend(502, LOST, "http_response_incomplete", "the backend closed or reset the connection within its response")
             }
-            Self::ResponseMalformed => backend(502, PROTOCOL, "http_protocol_error", "the backend's answer is not valid HTTP"),
-            Self::ResponseCoding => backend(502, PROTOCOL, "http_response_transfer_coding", "the backend's chunked coding is broken"),
+            Self::ResponseMalformed => backend(502, PROTOCOL, "http_protocol_error", "the backend's response is not valid HTTP"),
+            Self::ResponseCoding => backend(502, PROTOCOL, "http_response_transfer_coding", "the backend's chunked coding is invalid"),
             Self::ResponseHeadersTooLarge => {
-                backend(502, PROTOCOL, "http_response_header_section_size", "the backend's header section is too large")
+                backend(502, PROTOCOL, "http_response_header_section_size", "the header section of the backend's response is too large")
             }
-            Self::ResponseHeaderTooLarge => backend(502, PROTOCOL, "http_response_header_size", "one header of the backend is too large"),
+            Self::ResponseHeaderTooLarge => {
+                backend(502, PROTOCOL, "http_response_header_size", "a header of the backend's response is too large")
+            }
             Self::ResponseTimeout => clock("connection_read_timeout", "the backend sent no response headers in time"),
-            Self::TotalTimeout => clock("http_response_timeout", "the total deadline of the request elapsed"),
-            Self::UploadTimeout => clock("connection_write_timeout", "the backend did not take the request body in time"),
-            Self::UpstreamError => backend(502, "UPSTREAM_ERROR", "", "the backend answered 500, 501, 505 or another 5xx"),
-            Self::UpstreamBadGateway => backend(502, "UPSTREAM_ERROR", "", "the backend answered 502"),
-            Self::UpstreamUnavailable => backend(503, UNAVAILABLE, "", "the backend answered 503"),
-            Self::UpstreamGatewayTimeout => backend(504, "UPSTREAM_TIMEOUT", "", "the backend answered 504"),
+            Self::TotalTimeout => clock("http_response_timeout", "the deadline of the request passed"),
+            Self::UploadTimeout => clock("connection_write_timeout", "the backend did not read the request body in time"),
+            Self::UpstreamError => backend(502, "UPSTREAM_ERROR", "", "the backend responded with 500, 501, 505 or another 5xx"),
+            Self::UpstreamBadGateway => backend(502, "UPSTREAM_ERROR", "", "the backend responded with 502"),
+            Self::UpstreamUnavailable => backend(503, UNAVAILABLE, "", "the backend responded with 503"),
+            Self::UpstreamGatewayTimeout => backend(504, "UPSTREAM_TIMEOUT", "", "the backend responded with 504"),
             Self::UpstreamRateLimited => {
-                row(429, "UPSTREAM_RATE_LIMITED", "", Retry::IfIdempotent, Severity::Info, "the backend answered 429")
+                row(429, "UPSTREAM_RATE_LIMITED", "", Retry::IfIdempotent, Severity::Info, "the backend responded with 429")
             }
             Self::Duplicate => {
-                row(409, "DUPLICATE_ERROR", "", Retry::No, Severity::Info, "the backend's database refused a duplicate (database_errors)")
+                row(409, "DUPLICATE_ERROR", "", Retry::No, Severity::Info, "the backend's database rejected a duplicate (database_errors)")
             }
             Self::Reference => {
-                row(400, "REFERENCE_ERROR", "", Retry::No, Severity::Info, "the backend's database refused a reference (database_errors)")
+                row(400, "REFERENCE_ERROR", "", Retry::No, Severity::Info, "the backend's database rejected a reference (database_errors)")
             }
-            Self::UpstreamClientError => row(0, "", "", Retry::No, Severity::Info, "the backend answered another 4xx"),
+            Self::UpstreamClientError => row(0, "", "", Retry::No, Severity::Info, "the backend responded with another 4xx"),
             Self::NoEndpoint => row(
                 503,
                 UNAVAILABLE,
@@ -191,9 +197,9 @@ impl Kind {
                 Severity::Info,
                 "the route is under maintenance (`maintenance` in its configuration)",
             ),
-            Self::Denied => client(403, "FORBIDDEN", "http_request_denied", "a limit's `deny` list names the client's address"),
+            Self::Denied => client(403, "FORBIDDEN", "http_request_denied", "the client's address is on the `deny` list of a limit"),
             Self::RateLimited => {
-                row(429, "RATE_LIMITED", "http_request_error", Retry::AfterWait, Severity::Info, "a rate limit of the gateway")
+                row(429, "RATE_LIMITED", "http_request_error", Retry::AfterWait, Severity::Info, "a rate limit of the gateway is reached")
             }
             Self::RouteNotFound => client(404, "ROUTE_NOT_FOUND", "destination_not_found", "no route matches host and path"),
             Self::MethodNotAllowed => client(405, "METHOD_NOT_ALLOWED", "http_request_denied", "the route does not allow the method"),
@@ -211,9 +217,11 @@ impl Kind {
                 Severity::Info,
                 "the client sent its headers or body too slowly",
             ),
-            Self::ExpectationFailed => client(417, "EXPECTATION_FAILED", "http_request_error", "an expectation that cannot be met"),
+            Self::ExpectationFailed => {
+                client(417, "EXPECTATION_FAILED", "http_request_error", "the gateway cannot meet the `Expect` header")
+            }
             Self::CodingNotSupported => {
-                client(501, "NOT_IMPLEMENTED", "proxy_internal_response", "a transfer coding that is not supported")
+                client(501, "NOT_IMPLEMENTED", "proxy_internal_response", "the transfer coding of the request is not supported")
             }
             Self::LoopDetected => row(
                 502,
@@ -221,17 +229,19 @@ impl Kind {
                 "proxy_loop_detected",
                 Retry::No,
                 Severity::Warn,
-                "the request passed through this gateway before",
+                "the request has passed through this gateway before",
             ),
-            Self::ClientClosed => row(499, "CLIENT_CLOSED", "", Retry::No, Severity::Info, "the client went away (logged, never sent)"),
+            Self::ClientClosed => {
+                row(499, "CLIENT_CLOSED", "", Retry::No, Severity::Info, "the client closed the connection (logged, never sent)")
+            }
             Self::Internal => {
-                row(500, "INTERNAL_ERROR", "proxy_internal_error", Retry::No, Severity::Error, "a fault of the gateway itself")
+                row(500, "INTERNAL_ERROR", "proxy_internal_error", Retry::No, Severity::Error, "the gateway had an internal error")
             }
         }
     }
 }
 
-/// The gRPC status of a gateway answer, by the HTTP status that would have been sent (contract section 4).
+/// Returns the gRPC status of an error response, by the HTTP status that would be sent (contract section 4).
 pub const fn grpc_status(status: u16, clock: bool) -> Grpc {
     if clock {
         return Grpc::DeadlineExceeded;
@@ -247,7 +257,7 @@ pub const fn grpc_status(status: u16, clock: bool) -> Grpc {
     }
 }
 
-/// The code of a client error that has none of its own.
+/// Returns the code of a client error whose body has no code, by its status.
 pub const fn code_of_status(status: u16) -> &'static str {
     match status {
         400 => "BAD_REQUEST",
@@ -281,10 +291,10 @@ pub const fn code_of_status(status: u16) -> &'static str {
     }
 }
 
-/// The code of a client error whose fields were named, when it has none of its own.
+/// The code of a client error that reports field errors but no code.
 pub const VALIDATION_ERROR: &str = "VALIDATION_ERROR";
 
-/// All statuses [`code_of_status`] names: every one has a message in every language.
+/// All statuses that [`code_of_status`] has a code for. Each code has a message in every language.
 pub const CLIENT_STATUSES: &[u16] = &[
     400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 423, 424, 425, 426, 428, 431, 451,
     499,

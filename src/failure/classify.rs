@@ -1,17 +1,17 @@
-//! Foreign errors become kinds here, and nowhere else: hyper, I/O and TLS errors are looked through once.
+//! Converts errors of hyper, I/O and TLS into failures. This is the only place that inspects errors of libraries.
 //!
-//! What hyper reports for each upstream behaviour was measured, not guessed; the table is in `tests/it/faults.rs`, which
-//! provokes every row on a real socket.
+//! The mapping follows what hyper reports for each behavior of an upstream; `tests/it/faults.rs` causes each one on a real socket. Must
+//! not know requests or responses.
 
 use std::error::Error;
 use std::io;
 
 use super::{Failure, Kind};
 
-/// The longest error chain that is kept for the log, in bytes.
+/// The maximum length of an error chain in the log, in bytes.
 const MAX_DETAIL: usize = 400;
 
-/// Why a connection to an endpoint could not be opened.
+/// Classifies the error of opening a connection to an endpoint.
 pub fn connect(error: &io::Error) -> Failure {
     let kind = match error.kind() {
         io::ErrorKind::ConnectionRefused => Kind::ConnectionRefused,
@@ -19,7 +19,7 @@ pub fn connect(error: &io::Error) -> Failure {
         io::ErrorKind::PermissionDenied => Kind::Prohibited,
         io::ErrorKind::TimedOut => Kind::ConnectTimeout,
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::UnexpectedEof => Kind::ConnectionLost,
-        // EMFILE and the like are ours, not the backend's.
+        // ENFILE (23) and EMFILE (24) are failures of the gateway, not of the backend.
         _ => match error.raw_os_error() {
             Some(23 | 24) => Kind::Overloaded,
             _ => Kind::ConnectionRefused,
@@ -28,7 +28,7 @@ pub fn connect(error: &io::Error) -> Failure {
     Failure::because(kind, chain(error))
 }
 
-/// Why a TLS handshake with an endpoint failed.
+/// Classifies the error of a TLS handshake with an endpoint.
 pub fn tls(error: &io::Error) -> Failure {
     let kind = match find::<rustls::Error>(error) {
         Some(
@@ -42,9 +42,9 @@ pub fn tls(error: &io::Error) -> Failure {
     Failure::because(kind, chain(error))
 }
 
-/// Why no response head arrived on an open connection.
+/// Classifies the error of an open connection on which no response head arrived.
 pub fn exchange(error: &hyper::Error) -> Failure {
-    // The request body failed on its way: that failure is the cause, the connection's end only follows from it.
+    // If the request body failed, its failure is the cause, and the end of the connection only a consequence.
     if let Some(own) = find::<Failure>(error) {
         return own.clone();
     }
@@ -69,7 +69,7 @@ pub fn exchange(error: &hyper::Error) -> Failure {
     Failure::because(kind, chain(error))
 }
 
-/// Why a response body ended early.
+/// Classifies the error of a response body that ended early.
 pub fn response_body(error: &hyper::Error) -> Failure {
     let kind = match find::<io::Error>(error).map(io::Error::kind) {
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Kind::ResponseCoding,
@@ -79,7 +79,7 @@ pub fn response_body(error: &hyper::Error) -> Failure {
     Failure::because(kind, chain(error))
 }
 
-/// Why a request body ended early.
+/// Classifies the error of a request body that ended early.
 pub fn request_body(error: &hyper::Error) -> Failure {
     let broken_framing =
         matches!(find::<io::Error>(error).map(io::Error::kind), Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData));
@@ -87,7 +87,7 @@ pub fn request_body(error: &hyper::Error) -> Failure {
     Failure::because(kind, chain(error))
 }
 
-/// The chain of causes as one bounded line.
+/// Returns the chain of causes as one line of bounded length.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
@@ -108,7 +108,7 @@ fn chain_mentions(error: &(dyn Error + 'static), word: &str) -> bool {
     chain(error).contains(word)
 }
 
-/// The first error of type `T` in the chain. An `io::Error` hides what it wraps from `source`, so it is opened too.
+/// Returns the first error of type `T` in the chain. `source` skips the error that an `io::Error` wraps, so it is searched as well.
 fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
     let mut next = Some(error);
     while let Some(cause) = next {

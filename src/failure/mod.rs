@@ -1,7 +1,7 @@
-//! What went wrong: one closed enum of kinds, and the value that carries a kind through the house.
+//! Failures: the closed enum of their kinds, and the value that carries a kind with its details.
 //!
-//! `catalog` says what each kind means, `classify` turns foreign errors into kinds (the only downcasts of the project).
-//! This room knows nothing of responses, formats or logs.
+//! `catalog` holds the properties of each kind; `classify` converts errors of libraries into kinds. Must not know responses, formats or
+//! logs.
 
 pub mod catalog;
 pub mod classify;
@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-/// Everything that can end a request other than the upstream's success. One row of the catalogue each.
+/// The kinds of failures: everything but a success of the upstream that can end a request. Each kind has one row in the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the catalogue says what each one means")]
+#[allow(missing_docs, reason = "the catalog describes each kind")]
 pub enum Kind {
     DnsError,
     DnsTimeout,
@@ -38,9 +38,7 @@ pub enum Kind {
     UpstreamGatewayTimeout,
     UpstreamRateLimited,
     UpstreamClientError,
-    /// A database refused a duplicate, and the route asked to tell.
     Duplicate,
-    /// A database refused a reference, and the route asked to tell.
     Reference,
     NoEndpoint,
     Overloaded,
@@ -63,7 +61,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order of the catalogue.
+    /// All kinds, in the order of the catalog.
     pub const ALL: &'static [Self] = &[
         Self::DnsError,
         Self::DnsTimeout,
@@ -111,7 +109,7 @@ impl Kind {
         Self::Internal,
     ];
 
-    /// The kind of an upstream answer with this status, if it is an error (contract section 4).
+    /// Returns the kind of an upstream response with this status, or `None` if the status is not an error (contract section 4).
     pub const fn of_upstream_status(status: u16) -> Option<Self> {
         match status {
             429 => Some(Self::UpstreamRateLimited),
@@ -125,41 +123,41 @@ impl Kind {
     }
 }
 
-/// A rate-limit policy that refused a request, for `details.violatedPolicies` and the `RateLimit` headers.
+/// A rate limit that rejected a request, for `details.violatedPolicies` and the `RateLimit` headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViolatedPolicy {
-    /// The limit's name in the configuration.
+    /// The name of the limit in the configuration.
     pub name: String,
-    /// Requests per window.
+    /// The number of requests per window.
     pub limit: u32,
-    /// Window in seconds, at least 1.
+    /// The length of the window in seconds, at least 1.
     pub window: u64,
-    /// Seconds until a request is admitted again, at least 1.
+    /// The time in seconds until a request is admitted again, at least 1.
     pub reset: u64,
 }
 
-/// What happened, with what the answer and the log need of it.
+/// The reason why a request did not succeed, with the details that the response and the log need.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The row of the catalogue.
+    /// The kind, which selects the row of the catalog.
     pub kind: Kind,
-    /// For the log and development mode: the error chain or the rule that refused. Never sent in production.
+    /// The error chain or the rule that rejected the request, for the log and development mode. Never sent in production mode.
     pub detail: Option<Box<str>>,
-    /// When a retry makes sense, where the failing part knows it.
+    /// The time after which a retry can succeed, if it is known.
     pub retry_after: Option<Duration>,
-    /// `Allow` of a 405.
+    /// The `Allow` header of a 405.
     pub allow: Option<HeaderValue>,
-    /// Rate limits that refused.
+    /// The rate limits that rejected the request.
     pub violated: Vec<ViolatedPolicy>,
 }
 
 impl Failure {
-    /// A failure of this kind and nothing more.
+    /// Creates a failure without details.
     pub const fn new(kind: Kind) -> Self {
         Self { kind, detail: None, retry_after: None, allow: None, violated: Vec::new() }
     }
 
-    /// A failure with its cause in words, for the log.
+    /// Creates a failure with a cause for the log.
     pub fn because(kind: Kind, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into().into_boxed_str()), ..Self::new(kind) }
     }
@@ -184,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_stands_at_its_place() {
+    fn all_kinds_are_listed_in_order() {
         assert!(Kind::ALL.iter().enumerate().all(|(at, kind)| *kind as usize == at));
         assert_eq!(Kind::ALL.last(), Some(&Kind::Internal));
     }

@@ -1,45 +1,45 @@
-//! The access line: one per request, JSON or text, formatted once into a buffer that is there.
+//! Formats the access line of a request, as JSON or as text, directly into the buffer of the core.
 //!
-//! Attacker bytes are escaped, the path has no query, everything is bounded.
+//! Bytes that a client controls are escaped, the path has no query, and every field is bounded. Must not write to a sink; `recorder` does.
 
 use std::io::Write;
 use std::time::Duration;
 
 use super::access_record::{End, Facts};
-use super::line;
+use super::fields;
 use super::metrics::RouteMetrics;
 use crate::context::RequestContext;
 use crate::failure::catalog::Severity;
 use crate::text::bounded;
 use crate::write::{self, json_string};
 
-/// How lines look.
+/// The format of access lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// One JSON object per line.
     Json,
-    /// For people.
+    /// Human-readable text.
     Pretty,
 }
 
-/// What the recorder knows of a request.
-pub(super) struct Terms<'a> {
-    /// Its route, or the one that stands for none.
+/// The parts of an access line that only the recorder knows.
+pub(super) struct LineContext<'a> {
+    /// The route of the request, or the placeholder for requests without a route.
     pub(super) route: &'a RouteMetrics,
-    /// From arrival to the end.
+    /// The time from arrival to the end of the request.
     pub(super) took: Duration,
-    /// How the line looks.
+    /// The format of the line.
     pub(super) style: Style,
 }
 
-/// The longest path that is shown, in bytes.
+/// The maximum length of the path in a line, in bytes.
 const MAX_PATH: usize = 1024;
 
-/// Appends the line of a request. Writing to memory cannot fail, so results are not looked at.
-pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, terms: &Terms<'_>) {
-    match terms.style {
-        Style::Json => json(out, context, facts, terms),
-        Style::Pretty => pretty(out, context, facts, terms),
+/// Appends the access line of a request. Writing to memory cannot fail, so errors are ignored.
+pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
+    match line.style {
+        Style::Json => json(out, context, facts, line),
+        Style::Pretty => pretty(out, context, facts, line),
     }
 }
 
@@ -55,20 +55,20 @@ fn path(context: &RequestContext) -> &str {
     bounded(context.path(), MAX_PATH)
 }
 
-fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, terms: &Terms<'_>) {
-    let route = terms.route;
+fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
+    let route = line.route;
     out.extend_from_slice(b"{\"timestamp\":\"");
     write::timestamp(out, context.wall);
     text(out, "\",\"level\":\"", level(facts));
     out.extend_from_slice(b"\",\"message\":\"request\",\"requestId\":\"");
-    // Both are ASCII that needs no escape: a request id by its rule, a trace id as hex.
+    // Neither needs escapes: a request id has only safe characters, and a trace id is hexadecimal.
     out.extend_from_slice(context.id.header().as_bytes());
     if let Some(trace) = facts.trace.as_ref().and_then(|value| value.as_bytes().get(3..35)) {
         out.extend_from_slice(b"\",\"traceId\":\"");
         out.extend_from_slice(trace);
     }
     out.extend_from_slice(b"\",\"client\":\"");
-    line::address(out, context.client);
+    fields::address(out, context.client);
     text(out, "\",\"method\":\"", context.method.as_str());
     out.extend_from_slice(b"\",\"path\":");
     json_string(out, path(context));
@@ -92,17 +92,17 @@ fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, terms: &Term
     failure_fields(out, facts);
     number(out, ",\"attempts\":", u64::from(facts.trail.attempts));
     out.extend_from_slice(b",\"durationMs\":");
-    line::millis(out, terms.took);
+    fields::millis(out, line.took);
     if let Some(upstream) = facts.upstream_time {
         out.extend_from_slice(b",\"upstreamMs\":");
-        line::millis(out, upstream);
+        fields::millis(out, upstream);
     }
     number(out, ",\"bytesIn\":", facts.bytes_in());
     number(out, ",\"bytesOut\":", facts.bytes_out);
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends what stands before a text, and the text as it is.
+/// Appends `before` and a text that needs no escapes.
 fn text(out: &mut Vec<u8>, before: &str, text: &str) {
     out.extend_from_slice(before.as_bytes());
     out.extend_from_slice(text.as_bytes());
@@ -137,12 +137,12 @@ fn failure_fields(out: &mut Vec<u8>, facts: &Facts) {
     }
 }
 
-fn pretty(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, terms: &Terms<'_>) {
+fn pretty(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
     write::timestamp(out, context.wall);
     let (level, status, method) = (level(facts), facts.logged_status(), &context.method);
     let _ = write!(out, " {level:>5} {status} {method} {} ", path(context).escape_debug());
-    line::millis(out, terms.took);
-    let _ = write!(out, "ms route={} id={}", terms.route.name, context.id.as_str());
+    fields::millis(out, line.took);
+    let _ = write!(out, "ms route={} id={}", line.route.name, context.id.as_str());
     if let Some(received) = facts.received {
         let _ = write!(out, " received={received}");
     }

@@ -1,7 +1,7 @@
-//! The record of one request: filled in while the request is served, written exactly once when it is dropped, however the request ended.
+//! The record of a request: filled in while the request is served, and written exactly once, when it is dropped.
 //!
-//! A record that is dropped before the response was complete belongs to a client that left: `CLIENT_CLOSED`, and 499 where no status was
-//! sent yet.
+//! If a record is dropped before the response is complete, the client closed the connection: the record has the kind `CLIENT_CLOSED`, and
+//! the status 499 if no status was sent. Must not know how records are written; `recorder` does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,62 +14,62 @@ use crate::body::UploadProgress;
 use crate::context::{RequestContext, Trail};
 use crate::failure::Kind;
 
-/// What the upstream sent, kept for the log.
+/// The excerpt of an upstream error that the log keeps.
 #[derive(Clone, Debug, Default)]
 pub struct Original {
-    /// The most telling part of the body, masked and bounded.
+    /// The most informative part of the body, with masked credentials and of bounded length.
     pub text: String,
-    /// There was more.
+    /// Whether the excerpt is not the whole body.
     pub truncated: bool,
 }
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {
-    /// Not yet. If it stays so, the client left.
+    /// The request has not ended. A record that is dropped in this state belongs to a client that closed the connection.
     #[default]
     Open,
-    /// The whole response was handed to the connection.
+    /// The whole response was written to the connection.
     Complete,
-    /// The response was cut because the upstream failed.
+    /// The response was aborted because the upstream failed.
     Aborted,
 }
 
-/// What became of a request so far.
+/// The facts that the log and the metrics report of a request.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// `traceparent` as it was sent upstream; the log takes the trace id from it.
+    /// The `traceparent` that was sent upstream; the log takes the trace id from it.
     pub trace: Option<HeaderValue>,
-    /// Metrics of its route.
+    /// The metrics of the route.
     pub route: Option<Arc<RouteMetrics>>,
-    /// Its backend was asked.
+    /// Whether the request was dispatched to its backend.
     pub dispatched: bool,
     /// The endpoint and the number of attempts.
     pub trail: Trail,
-    /// Status of the response, 0 while there is none.
+    /// The status of the response, 0 while there is none.
     pub status: u16,
-    /// Status that the upstream sent.
+    /// The status that the upstream sent.
     pub received: Option<u16>,
-    /// What went wrong.
+    /// The kind of the failure.
     pub kind: Option<Kind>,
-    /// Why, in words.
+    /// The cause of the failure as text.
     pub cause: Option<Box<str>>,
-    /// What the upstream sent.
+    /// The excerpt of the upstream error.
     pub original: Option<Box<Original>>,
-    /// From arrival to the upstream's response head.
+    /// The time from arrival to the response head of the upstream.
     pub upstream_time: Option<Duration>,
-    /// Progress of the request body.
+    /// The progress of the request body.
     pub upload: Option<Arc<UploadProgress>>,
-    /// Bytes of the response body.
+    /// The number of bytes of the response body.
     pub bytes_out: u64,
-    /// When it ended, where the time was read already.
+    /// The time of the end, if the clock was read at the end.
     pub ended: Option<Instant>,
-    /// How it ended.
+    /// How the request ended.
     pub end: End,
 }
 
 impl Facts {
-    /// The class of its end.
+    /// Returns the class of the request, by its end and its status.
     pub const fn class(&self) -> Class {
         match self.end {
             End::Open => Class::ClientClosed,
@@ -78,7 +78,7 @@ impl Facts {
         }
     }
 
-    /// The status for the log: 499 for a client that left before the response began.
+    /// Returns the status for the log: 499 if the client closed the connection before the response began.
     pub const fn logged_status(&self) -> u16 {
         match (self.end, self.status) {
             (End::Open, 0) => 499,
@@ -86,29 +86,29 @@ impl Facts {
         }
     }
 
-    /// Bytes of the request body that were handed on.
+    /// Returns the number of bytes of the request body that were forwarded.
     pub fn bytes_in(&self) -> u64 {
         self.upload.as_ref().map_or(0, |upload| upload.bytes())
     }
 }
 
-/// Takes finished records.
+/// Receives finished records.
 pub trait Record: Send + Sync {
-    /// Counts a request and writes its line.
+    /// Counts a request and writes its log line.
     fn record(&self, context: &RequestContext, facts: &Facts);
 }
 
-/// One request, from arrival to the last byte.
+/// The record of a request, from its arrival to the last byte of the response.
 pub struct AccessRecord {
     recorder: Arc<dyn Record>,
-    /// Who asked what, and when.
+    /// The request as it arrived.
     pub context: RequestContext,
-    /// What became of it.
+    /// The facts collected so far.
     pub facts: Facts,
 }
 
 impl AccessRecord {
-    /// The record of a request that has just arrived.
+    /// Creates the record of a request that has just arrived.
     pub fn new(recorder: Arc<dyn Record>, context: RequestContext) -> Self {
         Self { recorder, context, facts: Facts::default() }
     }

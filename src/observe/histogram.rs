@@ -1,21 +1,23 @@
-//! A histogram per core: observing one value is two additions and never a lock.
+//! Histograms of durations, counted per core: to observe a value takes two additions and no lock.
+//!
+//! Must not know what is measured.
 
 use std::fmt;
 use std::time::Duration;
 
 use prometheus_client::encoding::{MetricEncoder, NoLabelSet};
 
-use super::percore::{Own, PerCore};
+use super::percore::{CoreCounter, PerCore};
 
-/// Upper bounds in microseconds: 1 ms to 60 s in steps of about 2.5.
+/// The upper bounds of the buckets, in microseconds: 1 ms to 60 s, each about 2.5 times the previous one.
 const BOUNDS: [u64; 14] =
     [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 15_000_000, 60_000_000];
 
-/// The durations of one core.
+/// The durations that one core has observed.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
-    buckets: [Own; BOUNDS.len() + 1],
-    micros: Own,
+    buckets: [CoreCounter; BOUNDS.len() + 1],
+    micros: CoreCounter,
 }
 
 impl Durations {
@@ -28,7 +30,7 @@ impl Durations {
     }
 }
 
-/// Writes what all cores have.
+/// Encodes the sum of the histograms of all cores.
 pub(super) fn encode<T: Default>(all: &PerCore<T>, one: impl Fn(&T) -> &Durations, mut encoder: MetricEncoder<'_>) -> fmt::Result {
     let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
     let counts = (0..=BOUNDS.len()).map(|at| all.sum(|core| one(core).buckets[at].get()));

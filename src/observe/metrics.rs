@@ -1,7 +1,7 @@
-//! All metrics: registered once, handles resolved when the plan is made, those of failures at the first one. What every request
-//! counts is counted per core.
+//! All metrics. They are registered once; handles are resolved when the plan is compiled, those of failures at the first failure.
 //!
-//! Labels are bounded: names from the configuration and words of the catalogue, never anything a client sent.
+//! Values that every request counts are counted per core. Label values are names from the configuration and words of the catalog, so
+//! their number is bounded. Must not use anything that a client sent as a label.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,25 +19,25 @@ use prometheus_client::registry::Registry;
 
 use super::histogram::{self, Durations};
 use super::names;
-use super::percore::{Own, PerCore};
+use super::percore::{CoreCounter, PerCore};
 use crate::failure::Kind;
 
 type Labels = Vec<(&'static str, String)>;
 
-/// How a request ended, as a label.
+/// The value of the label `class`: how a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// 1xx and 2xx
+    /// 1xx and 2xx.
     Success,
-    /// 3xx
+    /// 3xx.
     Redirect,
-    /// 4xx
+    /// 4xx.
     ClientError,
-    /// 5xx
+    /// 5xx.
     ServerError,
-    /// The client left before the answer was whole.
+    /// The client closed the connection before the response was complete.
     ClientClosed,
-    /// The answer was cut because the upstream failed.
+    /// The response was aborted because the upstream failed.
     Aborted,
 }
 
@@ -51,7 +51,7 @@ const CLASSES: [(Class, &str); 6] = [
 ];
 
 impl Class {
-    /// The class of a status.
+    /// Returns the class of a status.
     pub const fn of(status: u16) -> Self {
         match status {
             0..300 => Self::Success,
@@ -62,44 +62,44 @@ impl Class {
     }
 }
 
-/// Counters by class.
+/// Counters of responses by class.
 #[derive(Clone, Debug)]
-pub struct ByClass(PerCore<[Own; CLASSES.len()]>);
+pub struct ByClass(PerCore<[CoreCounter; CLASSES.len()]>);
 
 impl ByClass {
-    /// Counts one on a core.
+    /// Counts one response on a core.
     pub fn count(&self, core: usize, class: Class) {
         self.0.of(core)[class as usize].add(1);
     }
 }
 
-/// What one core counts of a route.
+/// The counters of one route on one core.
 #[derive(Debug, Default)]
 struct Ends {
-    classes: [Own; CLASSES.len()],
+    classes: [CoreCounter; CLASSES.len()],
     durations: Durations,
 }
 
-/// Handles of one route.
+/// The metrics of one route.
 #[derive(Debug)]
 pub struct RouteMetrics {
-    /// The route's name.
+    /// The name of the route.
     pub name: Arc<str>,
-    /// Where it leads, for the log.
+    /// The name of the backend, for the log.
     pub backend: Arc<str>,
     ends: PerCore<Ends>,
     masked: Counter,
-    /// By the place of a kind in [`Kind::ALL`].
+    /// Counters of failures, by the position of their kind in [`Kind::ALL`].
     failures: OnceLock<Box<[OnceLock<Counter>]>>,
 }
 
 impl RouteMetrics {
-    /// Counts a success out of which leaks were taken.
+    /// Counts a successful response from which internals were removed.
     pub fn masked(&self) {
         self.masked.inc();
     }
 
-    /// Counts the end of one request on a core.
+    /// Counts the end of a request on a core.
     pub fn ended(&self, core: usize, class: Class, took: Duration) {
         let ends = self.ends.of(core);
         ends.classes[class as usize].add(1);
@@ -107,59 +107,60 @@ impl RouteMetrics {
     }
 }
 
-/// What one core counts of all requests.
+/// The counters of all requests on one core.
 #[derive(Debug, Default)]
 struct Totals {
-    received: Own,
-    ended: Own,
-    bytes_in: Own,
-    bytes_out: Own,
+    received: CoreCounter,
+    ended: CoreCounter,
+    bytes_in: CoreCounter,
+    bytes_out: CoreCounter,
 }
 
-/// What is counted per core, by name: written when somebody reads the metrics.
+/// The metrics that are counted per core. Their sums are computed when the metrics are read.
 #[derive(Debug)]
 struct PerCoreMetrics {
-    flow: PerCore<Totals>,
+    totals: PerCore<Totals>,
     routes: Mutex<BTreeMap<String, Arc<RouteMetrics>>>,
     backends: Mutex<BTreeMap<String, ByClass>>,
 }
 
 impl Collector for PerCoreMetrics {
     fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
-        let flow = |one: fn(&Totals) -> &Own| self.flow.sum(|core| one(core).get());
-        let (received, ended) = (flow(|core| &core.received), flow(|core| &core.ended));
+        let total = |one: fn(&Totals) -> &CoreCounter| self.totals.sum(|core| one(core).get());
+        let (received, ended) = (total(|core| &core.received), total(|core| &core.ended));
         let totals = [
-            (names::RECEIVED, "Requests that arrived", received),
-            (names::BYTES_IN, "Bytes of request bodies", flow(|core| &core.bytes_in)),
-            (names::BYTES_OUT, "Bytes of response bodies", flow(|core| &core.bytes_out)),
+            (names::RECEIVED, "Requests received", received),
+            (names::BYTES_IN, "Bytes of request bodies", total(|core| &core.bytes_in)),
+            (names::BYTES_OUT, "Bytes of response bodies", total(|core| &core.bytes_out)),
         ];
         for (name, help, value) in totals {
             out.encode_descriptor(name, help, None, MetricType::Counter)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
         }
         let in_progress = received.saturating_sub(ended);
-        out.encode_descriptor(names::IN_PROGRESS, "Requests in progress", None, MetricType::Gauge)?.encode_gauge(&in_progress)?;
+        out.encode_descriptor(names::IN_PROGRESS, "Number of requests in progress", None, MetricType::Gauge)?.encode_gauge(&in_progress)?;
         let routes = lock(&self.routes);
         let requests =
-            out.encode_descriptor(names::REQUESTS, "Requests that ended, by class of the status sent", None, MetricType::Counter)?;
+            out.encode_descriptor(names::REQUESTS, "Requests that ended, by class of the status that was sent", None, MetricType::Counter)?;
         by_class(requests, "route", routes.iter().map(|(name, route)| (name.as_str(), &route.ends)), |ends| &ends.classes)?;
-        let help = "Time from arrival to the last byte of the answer";
+        let help = "Time from the arrival of a request to the last byte of its response, in seconds";
         let mut durations = out.encode_descriptor(names::DURATION, help, None, MetricType::Histogram)?;
         for (name, route) in routes.iter() {
             let labels = [("route", name.as_str())];
             histogram::encode(&route.ends, |ends| &ends.durations, durations.encode_family(&labels)?)?;
         }
         let backends = lock(&self.backends);
-        let upstream = out.encode_descriptor(names::UPSTREAM, "Answers of backends by class", None, MetricType::Counter)?;
+        let upstream =
+            out.encode_descriptor(names::UPSTREAM, "Responses of backends, by class of the status", None, MetricType::Counter)?;
         by_class(upstream, "backend", backends.iter().map(|(name, classes)| (name.as_str(), &classes.0)), |classes| classes)
     }
 }
 
-/// One line per name and class.
+/// Encodes one counter per name and class.
 fn by_class<'m, T: Default + 'm>(
     mut out: MetricEncoder<'_>,
     label: &str,
     all: impl Iterator<Item = (&'m str, &'m PerCore<T>)>,
-    classes: impl Fn(&T) -> &[Own; CLASSES.len()],
+    classes: impl Fn(&T) -> &[CoreCounter; CLASSES.len()],
 ) -> fmt::Result {
     for (name, cores) in all {
         for (class, word) in CLASSES {
@@ -175,7 +176,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Everything that is counted.
+/// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -185,21 +186,21 @@ pub struct Metrics {
     rate_limited: Family<Labels, Counter>,
     shared_store: Family<Labels, Counter>,
     masked: Family<Labels, Counter>,
-    /// Client connections accepted.
+    /// The client connections that were accepted.
     pub accepted: Counter,
-    /// Client connections open.
+    /// The client connections that are open.
     pub connections: Gauge,
-    /// Log lines dropped; the log writer counts into it.
+    /// The log lines that the log writer dropped.
     pub log_dropped: Arc<AtomicU64>,
 }
 
-/// The route label of requests that no route took.
+/// The value of the label `route` for requests that match no route.
 pub const NO_ROUTE: &str = "-";
 
 impl Metrics {
-    /// Nothing counted yet, by so many cores.
+    /// Creates the metrics of a process with `cores` worker threads, with all counters at zero.
     pub fn new(cores: usize) -> Self {
-        let counted = PerCoreMetrics { flow: PerCore::new(cores), routes: Mutex::default(), backends: Mutex::default() };
+        let counted = PerCoreMetrics { totals: PerCore::new(cores), routes: Mutex::default(), backends: Mutex::default() };
         let mut metrics = Self {
             registry: Registry::default(),
             cores,
@@ -220,17 +221,21 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register_collector(Box::new(Arc::clone(&self.counted)));
         registry.register(names::FAILURES, "Failures by code and reason", self.failures.clone());
-        registry.register(names::RATE_LIMITED, "Requests refused by a rate limit", self.rate_limited.clone());
-        registry.register(names::SHARED_STORE, "Requests of shared limits, by what the store said", self.shared_store.clone());
-        registry.register(names::MASKED, "Successes of guarded routes out of which leaks were taken", self.masked.clone());
+        registry.register(names::RATE_LIMITED, "Requests that a limit rejected", self.rate_limited.clone());
+        registry.register(
+            names::SHARED_STORE,
+            "Checks of shared limits, by outcome: decided by the store, failed, or skipped after failures",
+            self.shared_store.clone(),
+        );
+        registry.register(names::MASKED, "Successful responses from which the leak guard removed internals", self.masked.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());
-        registry.register(names::CONNECTIONS, "Client connections open", self.connections.clone());
+        registry.register(names::CONNECTIONS, "Number of open client connections", self.connections.clone());
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        registry.register(names::BUILD, "Version of this gateway", build);
+        registry.register(names::BUILD, "Version of the gateway, as a label; the value is always 1", build);
     }
 
-    /// Handles of a route.
+    /// Returns the metrics of a route; equal names share them.
     pub fn route(&self, name: &str, backend: Arc<str>) -> Arc<RouteMetrics> {
         let make = || {
             let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
@@ -239,49 +244,49 @@ impl Metrics {
         Arc::clone(lock(&self.counted.routes).entry(name.to_owned()).or_insert_with(make))
     }
 
-    /// Handles of a backend.
+    /// Returns the response counters of a backend; equal names share them.
     pub fn backend(&self, name: &str) -> ByClass {
         lock(&self.counted.backends).entry(name.to_owned()).or_insert_with(|| ByClass(PerCore::new(self.cores))).clone()
     }
 
     /// Counts the arrival of a request on a core.
     pub fn received(&self, core: usize) {
-        self.counted.flow.of(core).received.add(1);
+        self.counted.totals.of(core).received.add(1);
     }
 
-    /// Counts its end.
+    /// Counts the end of a request on a core.
     pub fn ended(&self, core: usize, bytes_in: u64, bytes_out: u64) {
-        let flow = self.counted.flow.of(core);
-        flow.ended.add(1);
-        flow.bytes_in.add(bytes_in);
-        flow.bytes_out.add(bytes_out);
+        let totals = self.counted.totals.of(core);
+        totals.ended.add(1);
+        totals.bytes_in.add(bytes_in);
+        totals.bytes_out.add(bytes_out);
     }
 
-    /// Requests that arrived, over all cores.
+    /// Returns the number of requests that arrived, over all cores.
     pub fn all_received(&self) -> u64 {
-        self.counted.flow.sum(|core| core.received.get())
+        self.counted.totals.sum(|core| core.received.get())
     }
 
-    /// Handle of a rate limit.
+    /// Returns the counter of rejections of a limit.
     pub fn limit(&self, name: &str) -> Counter {
         self.rate_limited.get_or_create_owned(&vec![("limit", name.to_owned())])
     }
 
-    /// Handles of the shared store: decisions, failures, and requests that did not ask.
+    /// Returns the counters of the shared store: decisions, failures, and requests that skipped it.
     pub fn shared_store(&self) -> [Counter; 3] {
         ["decided", "failed", "skipped"].map(|word| self.shared_store.get_or_create_owned(&vec![("outcome", word.to_owned())]))
     }
 
-    /// Adds what another room tells when the metrics are read. Only before they are shared.
+    /// Adds a collector of another module, which is called when the metrics are read.
     pub fn collect(&mut self, collector: Box<dyn Collector>) {
         self.registry.register_collector(collector);
     }
 
-    /// Counts a failure. `received` is the status that the upstream sent: the label `upstream_status` of rows whose reason the catalogue
-    /// leaves open.
+    /// Counts a failure. `received` is the status that the upstream sent. It becomes the label `upstream_status` if the row of the failure
+    /// has no reason.
     pub fn failure(&self, route: &RouteMetrics, kind: Kind, received: Option<u16>) {
         let row = kind.row();
-        // A client error keeps the upstream's own code, which is unbounded and must not become a label.
+        // A client error has the code of the upstream, which must not become a label because the number of codes is unbounded.
         let code = if row.code.is_empty() { "UPSTREAM_CLIENT_ERROR" } else { row.code };
         let resolve = |reason: &str, status: String| {
             let labels = vec![
@@ -296,14 +301,14 @@ impl Metrics {
             resolve("upstream_response", status.to_string()).inc();
             return;
         }
-        // Handles of the failures that this route has had: few routes have any.
+        // The handles are allocated at the first failure, because most routes have few failures or none.
         let known = route.failures.get_or_init(|| Kind::ALL.iter().map(|_| OnceLock::new()).collect());
         if let Some(handle) = known.get(kind as usize) {
             handle.get_or_init(|| resolve(row.reason, String::new())).inc();
         }
     }
 
-    /// The text format of Prometheus, for scrapers that ask for nothing else
+    /// Encodes the metrics in the text format of Prometheus, for scrapers that do not accept OpenMetrics
     /// (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
     pub fn encode_plain(&self) -> String {
         let text = self.encode();
@@ -314,7 +319,7 @@ impl Metrics {
             let comment = line.strip_prefix("# HELP ").or(line.strip_prefix("# TYPE "));
             let name = comment.and_then(|rest| rest.split(' ').next()).filter(|name| counters.binary_search(name).is_ok());
             match name {
-                // Here a counter has the name of its samples.
+                // In this format, the metadata of a counter has the name of its samples, with `_total`.
                 Some(name) => {
                     let (begin, rest) = line.split_at("# HELP ".len() + name.len());
                     plain.extend([begin, "_total", rest]);
@@ -326,7 +331,7 @@ impl Metrics {
         plain
     }
 
-    /// The text format of OpenMetrics 1.0.
+    /// Encodes the metrics in the text format of OpenMetrics 1.0.
     pub fn encode(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
@@ -334,7 +339,7 @@ impl Metrics {
         let dropped = self.log_dropped.load(Ordering::Relaxed);
         let name = names::LOG_DROPPED;
         let line = format!(
-            "# HELP {name} Log lines dropped because the sink was too slow.\n# TYPE {name} counter\n{name}_total {dropped}\n# EOF\n"
+            "# HELP {name} Log lines that were dropped because they could not be written.\n# TYPE {name} counter\n{name}_total {dropped}\n# EOF\n"
         );
         out.truncate(out.trim_end_matches("# EOF\n").len());
         out + &line

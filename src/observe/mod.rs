@@ -1,12 +1,22 @@
-//! What we keep: a record of every request, metrics, and events. Nothing here is ever sent to a client.
+//! Logs and metrics: a record of every request, and the writer of access lines and events.
+//!
+//! Must not send anything to a client.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `access_record` | the record of a request while it is served |
+//! | `recorder` | counts finished records and writes their access lines |
+//! | `access_log` | the format of an access line; `fields` formats durations and addresses |
+//! | `writer` | the thread that writes lines to standard output |
+//! | `metrics` | all metrics; `names` holds their names |
+//! | `percore`, `histogram` | counters and histograms per core |
 
 pub mod access_log;
 pub mod access_record;
+mod fields;
 mod histogram;
-mod line;
 pub mod metrics;
 pub mod names;
 mod percore;
 pub mod recorder;
-
 pub mod writer;

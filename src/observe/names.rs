@@ -1,33 +1,32 @@
-//! The names of all metrics, in one place: dashboards and alerts are written against them.
+//! The names of all metrics, in one place because dashboards and alerts depend on them.
 
-/// Requests that arrived. Equals the sum of `requests_total` once all are answered.
+/// Requests that arrived. Equals the sum of `requests_total` when no request is in progress.
 pub const RECEIVED: &str = "lockgate_received";
-/// Requests that ended, by route and class of the status sent (`client_closed`, `aborted` for those without a whole answer).
+/// Requests that ended, by route and class of the status that was sent (`client_closed` or `aborted` if the response was not complete).
 pub const REQUESTS: &str = "lockgate_requests";
-/// Time from arrival to the last byte of the answer, in seconds.
+/// Time from the arrival of a request to the last byte of its response, in seconds.
 pub const DURATION: &str = "lockgate_request_duration_seconds";
-/// Failures by route, code, reason (RFC 9209 token, or `upstream_response` where the backend itself answered with an error) and the status
-/// that the backend sent.
+/// Failures by route, code, reason (an RFC 9209 token, or `upstream_response` for an upstream error) and the status that the backend sent.
 pub const FAILURES: &str = "lockgate_failures";
-/// Answers of backends, by class of the status received.
+/// Responses of backends, by class of the status that was received.
 pub const UPSTREAM: &str = "lockgate_upstream_responses";
-/// Requests refused by a rate limit.
+/// Requests that a limit rejected.
 pub const RATE_LIMITED: &str = "lockgate_rate_limited";
-/// Requests of shared limits, by what the store said: `decided`, `failed`, or `skipped` because it had failed before.
+/// Checks of shared limits, by outcome: `decided` by the store, `failed`, or `skipped` because the store had failed before.
 pub const SHARED_STORE: &str = "lockgate_shared_limit_requests";
-/// Successes of guarded routes out of which leaks were taken.
+/// Successful responses from which the leak guard removed internals.
 pub const MASKED: &str = "lockgate_masked_responses";
-/// 1 while an endpoint gets its share of the requests, 0 while probes, its ejector or its breaker keep it out.
+/// 1 while an endpoint gets requests, 0 while it is unhealthy or ejected or its circuit breaker is open.
 pub const ENDPOINT_UP: &str = "lockgate_endpoint_up";
 /// Requests in flight at an endpoint.
 pub const ENDPOINT_IN_FLIGHT: &str = "lockgate_endpoint_in_flight";
-/// Requests that a backend may have in flight now; an adaptive limit moves.
+/// Maximum number of requests that a backend may have in flight now; it changes if the limit is adaptive.
 pub const GATE_LIMIT: &str = "lockgate_backend_in_flight_limit";
-/// Requests that hold a place of a backend with such a limit.
+/// Requests that hold a permit of a backend.
 pub const GATE_IN_FLIGHT: &str = "lockgate_backend_in_flight";
-/// Requests that wait for such a place.
+/// Requests that wait for a permit of a backend.
 pub const GATE_WAITING: &str = "lockgate_backend_waiting";
-/// Tries beyond the first that the budget paid for.
+/// Retries and hedged attempts that the retry budget allowed.
 pub const RETRIES: &str = "lockgate_retries";
 /// Bytes of bodies that are held in memory.
 pub const BUFFERED: &str = "lockgate_buffered_bytes";
@@ -41,7 +40,7 @@ pub const IN_PROGRESS: &str = "lockgate_requests_in_progress";
 pub const BYTES_IN: &str = "lockgate_request_bytes";
 /// Bytes of response bodies.
 pub const BYTES_OUT: &str = "lockgate_response_bytes";
-/// Log lines dropped because the sink was too slow.
+/// Log lines that were dropped because they could not be written.
 pub const LOG_DROPPED: &str = "lockgate_log_lines_dropped";
 /// 1, with the version as a label.
 pub const BUILD: &str = "lockgate_build_info";

@@ -1,15 +1,17 @@
-//! Counters that each core has for itself. Counting is a load and a store in memory that no other core writes: no locked
-//! instruction, no cache line that travels. Reading adds up what all cores have.
+//! Counters that each core keeps for itself.
+//!
+//! Counting is a load and a store in memory that no other core writes, so it needs no atomic read-modify-write and no cache line moves
+//! between cores. Reading sums the counters of all cores. Must not know what is counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A counter that one thread writes and any may read.
+/// A counter that one thread writes and any thread may read.
 #[derive(Debug, Default)]
-pub(super) struct Own(AtomicU64);
+pub(super) struct CoreCounter(AtomicU64);
 
-impl Own {
-    /// Adds. Only the thread of its core may call this: of two at the same time one would be lost.
+impl CoreCounter {
+    /// Adds `n`. Only the thread of the core may call this: one of two concurrent additions would be lost.
     pub(super) fn add(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
@@ -19,11 +21,11 @@ impl Own {
     }
 }
 
-/// The same set of counters for every core.
+/// A set of counters for each core.
 #[derive(Debug)]
 pub(super) struct PerCore<T>(Arc<[CacheLine<T>]>);
 
-/// Begins on a cache line of its own.
+/// Aligns a value to a cache line, so that cores do not share one.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct CacheLine<T>(T);
@@ -35,18 +37,18 @@ impl<T> Clone for PerCore<T> {
 }
 
 impl<T: Default> PerCore<T> {
-    /// Zero for all; at least one core.
+    /// Creates counters at zero for `cores` cores, at least one.
     pub(super) fn new(cores: usize) -> Self {
         Self((0..cores.max(1)).map(|_| CacheLine::default()).collect())
     }
 
-    /// Those of one core, which is below the number given to `new`.
+    /// Returns the counters of a core, whose number must be below the one given to `new`.
     pub(super) fn of(&self, core: usize) -> &T {
         debug_assert!(core < self.0.len(), "two cores would write one counter");
         &self.0[core % self.0.len()].0
     }
 
-    /// The sum over all cores.
+    /// Returns the sum over all cores.
     pub(super) fn sum(&self, one: impl Fn(&T) -> u64) -> u64 {
         self.0.iter().fold(0, |sum, line| sum.wrapping_add(one(&line.0)))
     }
@@ -58,13 +60,13 @@ mod tests {
 
     #[test]
     fn every_core_counts_for_itself_and_reading_adds_up() {
-        let counters: PerCore<Own> = PerCore::new(4);
+        let counters: PerCore<CoreCounter> = PerCore::new(4);
         std::thread::scope(|scope| {
             for core in 0..4 {
                 let counters = &counters;
                 scope.spawn(move || (0..10_000).for_each(|_| counters.of(core).add(1)));
             }
         });
-        assert_eq!(counters.sum(Own::get), 40_000);
+        assert_eq!(counters.sum(CoreCounter::get), 40_000);
     }
 }

@@ -1,6 +1,6 @@
-//! Takes finished requests: counts them and writes their access line into the core's buffer.
+//! Counts finished requests and writes their access lines into the buffer of the core.
 //!
-//! One recorder per core: its buffer is never contended. The line is formatted by hand; `tracing` is for events only.
+//! There is one recorder per core, so its buffer is never contended. `access_log` formats the lines; `tracing` is used for events only.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,18 +13,19 @@ use super::writer::Sink;
 use crate::context::RequestContext;
 use crate::failure::catalog::Severity;
 
-/// A core's buffer is handed to the writer at this size, in bytes: to wake the writer costs as much as dozens of lines.
-const HAND_OVER: usize = 64 * 1024;
+/// The size at which the buffer of a core is sent to the writer, in bytes. It is large because waking the writer costs as much as dozens of
+/// lines.
+const FLUSH_SIZE: usize = 64 * 1024;
 
-/// Room for the line that fills a buffer, in bytes: most lines are shorter.
-const ROOM: usize = 4 * 1024;
+/// The space for the line that fills the buffer, in bytes; most lines are shorter.
+const LAST_LINE: usize = 4 * 1024;
 
-/// What lines are written, and how.
+/// Which access lines are written, and in which format.
 #[derive(Clone, Copy, Debug)]
 pub struct LineSettings {
-    /// A line for every request.
+    /// Whether every request writes a line.
     pub access: bool,
-    /// Without `access`: a line for failures at least this severe.
+    /// The least severe failure that writes a line even without `access`.
     pub failures: Severity,
     /// JSON or text.
     pub style: Style,
@@ -33,36 +34,36 @@ pub struct LineSettings {
 /// Records the requests of one core.
 #[derive(Debug)]
 pub struct Recorder {
-    /// Shared by all cores.
+    /// The metrics, which all cores share.
     pub metrics: Arc<Metrics>,
-    /// Which of the cores: the only one that counts here.
+    /// The core of this recorder; no other core may use it to count.
     core: usize,
     no_route: Arc<RouteMetrics>,
     settings: LineSettings,
     sink: Sink,
-    /// Lines that were not handed over yet.
+    /// The lines that were not sent to the writer yet.
     buffer: Mutex<Vec<u8>>,
 }
 
 impl Recorder {
-    /// A recorder for one core.
+    /// Creates the recorder of a core.
     pub fn new(core: usize, metrics: Arc<Metrics>, no_route: Arc<RouteMetrics>, settings: LineSettings, sink: Sink) -> Self {
         Self { metrics, core, no_route, settings, sink, buffer: Mutex::default() }
     }
 
-    /// Counts an arrival.
+    /// Counts the arrival of a request.
     pub fn arrived(&self) {
         self.metrics.received(self.core);
     }
 
-    /// Hands over what is there; called by the core's timer and at the end.
+    /// Sends the buffered lines to the writer. Called periodically and at shutdown.
     pub fn flush(&self) {
         let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
         if buffer.is_empty() {
             return;
         }
-        // What waits in the queue is counted by what it holds: a few lines do not take the whole buffer with them.
-        if buffer.len() < HAND_OVER / 4 {
+        // The queue is bounded by the capacity of its chunks, so a few lines are copied instead of sent in the large buffer.
+        if buffer.len() < FLUSH_SIZE / 4 {
             self.sink.send(buffer.as_slice().to_vec());
             buffer.clear();
         } else {
@@ -85,10 +86,10 @@ impl Record for Recorder {
         if self.settings.access || severe {
             let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
             if buffer.capacity() == 0 {
-                buffer.reserve_exact(HAND_OVER + ROOM);
+                buffer.reserve_exact(FLUSH_SIZE + LAST_LINE);
             }
-            access_log::append(&mut buffer, context, facts, &access_log::Terms { route, took, style: self.settings.style });
-            if buffer.len() >= HAND_OVER {
+            access_log::append(&mut buffer, context, facts, &access_log::LineContext { route, took, style: self.settings.style });
+            if buffer.len() >= FLUSH_SIZE {
                 self.sink.send(std::mem::take(&mut *buffer));
             }
         }

@@ -1,5 +1,6 @@
-//! Lines to standard output by a thread of their own: a stalled or full sink never makes a request wait. What cannot be
-//! queued is dropped and counted.
+//! Writes log lines to standard output on a thread of its own, so that a stalled or full output never makes a request wait.
+//!
+//! Lines that cannot be queued or written are dropped and counted. Must not know what a line says.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,9 +8,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-/// Chunks that may wait for the sink: one event or some access lines each.
+/// The maximum number of queued chunks; a chunk is one event or several access lines.
 const QUEUE: usize = 1024;
-/// Bytes that may wait for the sink.
+/// The maximum number of queued bytes.
 const MAX_QUEUED: usize = 16 * 1024 * 1024;
 
 enum Message {
@@ -17,7 +18,7 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// The way to the sink; cheap to clone.
+/// A handle to the writer thread, which is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sink {
     queue: SyncSender<Message>,
@@ -26,10 +27,10 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Starts the writer thread on `out`. `dropped` counts lines that were lost.
+    /// Starts a thread that writes to `out`. `dropped` counts the lines that are dropped.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// Fails if no thread can be started.
     pub fn start(out: impl Write + Send + 'static, dropped: Arc<AtomicU64>) -> io::Result<Self> {
         let (queue, lines) = sync_channel(QUEUE);
         let queued = Arc::new(AtomicUsize::new(0));
@@ -38,34 +39,34 @@ impl Sink {
         Ok(Self { queue, queued, dropped })
     }
 
-    /// Queues lines, or drops them.
+    /// Queues lines. Drops them if the queue is full.
     pub fn send(&self, lines: Vec<u8>) {
         let size = lines.capacity();
         if self.queued.fetch_add(size, Ordering::Relaxed) + size > MAX_QUEUED {
-            return self.lose(&lines);
+            return self.count_dropped(&lines);
         }
         if let Err(TrySendError::Full(Message::Lines(lost)) | TrySendError::Disconnected(Message::Lines(lost))) =
             self.queue.try_send(Message::Lines(lines))
         {
-            self.lose(&lost);
+            self.count_dropped(&lost);
         }
     }
 
-    fn lose(&self, lines: &Vec<u8>) {
+    fn count_dropped(&self, lines: &Vec<u8>) {
         self.queued.fetch_sub(lines.capacity(), Ordering::Relaxed);
         self.dropped.fetch_add(count(lines), Ordering::Relaxed);
     }
 
-    /// Waits until everything queued was written, at most `patience`.
-    pub fn flush(&self, patience: Duration) {
+    /// Waits until all queued lines are written, at most `timeout`.
+    pub fn flush(&self, timeout: Duration) {
         let (done, wait) = sync_channel(1);
         if self.queue.try_send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(patience);
+            let _ = wait.recv_timeout(timeout);
         }
     }
 }
 
-/// Lines of a chunk; what has no end is one too.
+/// Counts the lines of a chunk; a chunk without a line end counts as one line.
 fn count(lines: &[u8]) -> u64 {
     (lines.iter().filter(|byte| **byte == b'\n').count() as u64).max(1)
 }
@@ -74,7 +75,7 @@ fn write_all(mut out: impl Write, lines: &Receiver<Message>, queued: &AtomicUsiz
     while let Ok(message) = lines.recv() {
         match message {
             Message::Lines(lines) => {
-                // A sink that is gone or full loses lines; the gateway lives on, and says how many.
+                // A closed or full output must not stop the gateway, so the lines are dropped and counted.
                 if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
                     dropped.fetch_add(count(&lines), Ordering::Relaxed);
                 }
@@ -85,11 +86,11 @@ fn write_all(mut out: impl Write, lines: &Receiver<Message>, queued: &AtomicUsiz
     }
 }
 
-/// For `tracing-subscriber`: each event is one chunk.
+/// The writer of `tracing-subscriber`; each event becomes one chunk.
 #[derive(Clone, Debug)]
 pub struct EventWriter(pub Sink);
 
-/// Collects one event.
+/// Collects the bytes of one event and queues them when it is dropped.
 #[derive(Debug)]
 pub struct Event {
     sink: Sink,
@@ -129,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// A sink that takes nothing until it is opened.
+    /// An output that blocks until it is opened.
     struct Stuck(Arc<(Mutex<bool>, Condvar)>);
 
     impl Write for Stuck {
@@ -146,7 +147,7 @@ mod tests {
         }
     }
 
-    /// A disk that is full.
+    /// An output on a full disk.
     struct Full;
 
     impl Write for Full {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_sink_blocks_nobody_and_losses_are_counted() {
+    fn a_stuck_output_blocks_no_sender_and_dropped_lines_are_counted() {
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
         let dropped = Arc::new(AtomicU64::new(0));
         let sink = Sink::start(Stuck(Arc::clone(&gate)), Arc::clone(&dropped)).unwrap();

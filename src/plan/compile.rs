@@ -1,4 +1,7 @@
-//! Compiles a configuration file into a plan. Checks every rule that needs more than one key, and reports all problems at once.
+//! Compiles a configuration file into a [`Plan`]: the entry point, `[listen]`, `[log]` and the routes.
+//!
+//! Applies defaults, checks every rule that involves more than one key, and reports all problems at once. Must not parse values; `config`
+//! does.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,24 +23,24 @@ use crate::config::section::{At, nearest};
 use crate::observe::metrics::{Metrics, NO_ROUTE};
 use crate::route::{Match, Table};
 
-/// Where the data listener is when nothing is written.
+/// The default address of the data listener.
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
-/// Where the admin listener is when nothing is written.
+/// The default address of the admin listener.
 pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 
-/// Reads and compiles a configuration text.
+/// Reads and compiles the text of a configuration file. `lookup` returns the values of environment variables.
 ///
 /// # Errors
-/// Every problem, in the order of the file.
+/// Returns all problems, in the order of the file.
 pub fn from_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Vec<Problem>> {
     successor(text, lookup, None)
 }
 
-/// Compiles a configuration that replaces a running one. What stays the same keeps its state: endpoints their connections, health and
-/// breakers, limits their counts, metrics their values.
+/// Compiles a configuration that replaces a running one. Whatever is unchanged keeps its state: endpoints keep their connections, health
+/// and circuit breakers, limits their counts, and metrics their values.
 ///
 /// # Errors
-/// Every problem, in the order of the file; the running plan is not touched.
+/// Returns all problems, in the order of the file; the running plan is not changed.
 pub fn successor(text: &str, lookup: &dyn Fn(&str) -> Option<String>, running: Option<&Plan>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems::default();
     let file = crate::config::read(text, &mut problems, lookup);
@@ -47,7 +50,7 @@ pub fn successor(text: &str, lookup: &dyn Fn(&str) -> Option<String>, running: O
     if problems.is_empty() { Ok(plan) } else { Err(problems.sorted()) }
 }
 
-/// Compiles what can be compiled; the plan is usable only when no problem was added.
+/// Compiles everything that is valid; the plan is usable only if no problem was added.
 fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problems) -> Plan {
     let metrics = &live.metrics;
     let body_timeout = file.listen.body_timeout.as_ref().map_or(Some(Duration::from_secs(30)), |at| at.value);
@@ -89,16 +92,17 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
     }
 }
 
-/// The most of an error that one line of the log may keep, in bytes, and the least that says anything.
-const ORIGINAL: std::ops::RangeInclusive<u64> = 256..=1 << 20;
+/// The bounds of `original_max`, in bytes: a shorter excerpt of an error is useless, and a longer one makes log lines too large.
+const ORIGINAL_BOUNDS: std::ops::RangeInclusive<u64> = 256..=1 << 20;
 
 fn kept_original(at: Option<&At<Option<u64>>>, problems: &mut Problems) -> KeptOriginal {
     match at.map(|at| (at.value, &at.span)) {
         None => KeptOriginal::Usual,
         Some((None, _)) => KeptOriginal::Off,
         Some((Some(most), span)) => {
-            if !ORIGINAL.contains(&most) {
-                problems.add(span.clone(), "`original_max` is from 256B to 1MiB", "or \"off\" to keep nothing of what backends write");
+            if !ORIGINAL_BOUNDS.contains(&most) {
+                let title = "`original_max` must be from 256B to 1MiB";
+                problems.add(span.clone(), title, "write \"off\" to keep no upstream errors in the log");
             }
             KeptOriginal::AtMost(most as usize)
         }
@@ -112,18 +116,18 @@ fn listen(keys: &file::Listen, problems: &mut Problems) -> Listen {
     if let Some(at) = keys.admin.as_ref().filter(|at| !at.value.ip().is_loopback() && keys.admin_token.is_none()) {
         problems.add(
             at.span.clone(),
-            "an admin listener that others can reach needs `admin_token`",
+            "an admin listener that is not on a loopback address needs `admin_token`",
             "add: admin_token = \"file:/run/secrets/admin\", or listen on 127.0.0.1",
         );
     }
     if keys.http.as_ref().is_some_and(Vec::is_empty) {
-        problems.add(None, "`listen.http` names no address", "leave it out for 0.0.0.0:8080");
+        problems.add(None, "`listen.http` is empty", "remove the key to listen on 0.0.0.0:8080");
     }
     if let Some(at) = keys.http.iter().flatten().find(|at| at.value == admin && at.value.port() != 0) {
-        problems.add(at.span.clone(), "the data and the admin listener have the same address", "give `admin` a port of its own");
+        problems.add(at.span.clone(), "the data and the admin listener have the same address", "choose another port for `admin`");
     }
     if let Some(at) = keys.max_header_size.as_ref().filter(|at| !(1 << 10..=1 << 20).contains(&at.value)) {
-        problems.add(at.span.clone(), "`max_header_size` is between 1KiB and 1MiB", "");
+        problems.add(at.span.clone(), "`max_header_size` must be from 1KiB to 1MiB", "");
     }
     Listen {
         http: keys.http.as_ref().map_or_else(|| vec![DEFAULT_HTTP], |list| list.iter().map(|at| at.value).collect()),
@@ -140,7 +144,7 @@ fn listen(keys: &file::Listen, problems: &mut Problems) -> Listen {
     }
 }
 
-/// Everything that routes are compiled from.
+/// Compiles the routes; holds everything that they refer to.
 struct Builder<'a> {
     file: &'a File,
     problems: &'a mut Problems,
@@ -160,7 +164,7 @@ impl Builder<'_> {
         let mut spans = Vec::new();
         let mut names: HashMap<String, ()> = HashMap::new();
         for keys in &self.file.routes {
-            self.unique_name(keys, &mut names);
+            self.check_unique_name(keys, &mut names);
             if let Some(rule) = self.route(keys) {
                 rules.push(rule);
                 spans.push(keys.path.as_ref().map_or(keys.span.clone(), |at| at.span.clone()));
@@ -172,17 +176,17 @@ impl Builder<'_> {
             self.problems.add(
                 spans[tie.second].clone(),
                 title,
-                "give it another host, path or method; the order in the file never decides",
+                "give it another host, path or method; the order in the file does not matter",
             );
         }
         table
     }
 
-    fn unique_name(&mut self, keys: &file::Route, names: &mut HashMap<String, ()>) {
+    fn check_unique_name(&mut self, keys: &file::Route, names: &mut HashMap<String, ()>) {
         if let Some(name) = &keys.name
             && names.insert(name.value.clone(), ()).is_some()
         {
-            self.problems.add(name.span.clone(), "this route name is used twice", "logs and metrics tell routes apart by name");
+            self.problems.add(name.span.clone(), "this route name is used twice", "logs and metrics identify routes by name");
         }
     }
 
@@ -197,7 +201,7 @@ impl Builder<'_> {
                 Some(name) => format!("did you mean \"{name}\"?"),
                 None => "add a [backends.NAME] with this name".to_owned(),
             };
-            self.problems.add(backend.span.clone(), "there is no backend of this name", help);
+            self.problems.add(backend.span.clone(), "there is no backend with this name", help);
         }
         let of_backend = self.file.backends.iter().find(|b| b.name.value == backend.value);
         let policies: Vec<&PolicyKeys> =
@@ -238,7 +242,7 @@ impl Builder<'_> {
                 let known: Vec<&str> = self.file.limits.iter().map(|limit| limit.name.value.as_str()).collect();
                 let help = nearest(&name.value, &known)
                     .map_or_else(|| "add a [limits.NAME] with this name".to_owned(), |known| format!("did you mean \"{known}\"?"));
-                self.problems.add(name.span.clone(), "there is no limit of this name", help);
+                self.problems.add(name.span.clone(), "there is no limit with this name", help);
             }
         }
         found
@@ -251,7 +255,8 @@ impl Builder<'_> {
         let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         let address = name.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok();
         if !(address || name.split('.').all(label)) {
-            self.problems.add(at.span.clone(), "not a host", "\"shop.example.com\" or \"*.example.com\", without port");
+            let help = "expected a host without port, such as \"shop.example.com\" or \"*.example.com\"";
+            self.problems.add(at.span.clone(), "invalid host", help);
         }
         Some(host)
     }
@@ -262,14 +267,14 @@ impl Builder<'_> {
         let complaint = if !at.value.starts_with('/') {
             "a path begins with `/`"
         } else if bare.contains('*') {
-            "`*` stands only at the end, as `/*`"
+            "`*` is allowed only at the end, as `/*`"
         } else if bare.contains(['?', '#', '%', ';', '\\', ' ']) || bare.contains("//") || bare.split('/').any(|s| matches!(s, "." | ".."))
         {
-            "a path has plain segments only: no query, escapes, `;`, `//` or dot segments"
+            "a path has plain segments only: no query, fragment, escape, space, `;`, `\\`, `//` or dot segment"
         } else {
             return Some(at.value.clone());
         };
-        self.problems.add(at.span.clone(), "not a path", complaint);
+        self.problems.add(at.span.clone(), "invalid path", complaint);
         None
     }
 
@@ -285,13 +290,13 @@ impl Builder<'_> {
                 }
                 _ => self.problems.add(
                     item.span.clone(),
-                    "not a method",
-                    "upper case, such as \"GET\"; CONNECT and TRACE are never forwarded",
+                    "invalid method",
+                    "write the method in upper case, such as \"GET\"; CONNECT and TRACE are never forwarded",
                 ),
             }
         }
         if list.is_empty() {
-            self.problems.add(None, "`methods` is empty", "leave it out to allow all");
+            self.problems.add(None, "`methods` is empty", "remove the key to allow all methods");
         }
         found
     }
@@ -304,7 +309,7 @@ impl Builder<'_> {
             self.problems.add(
                 prefix.span.clone(),
                 "`strip_prefix` must be a prefix of the route's path",
-                "it ends where a segment of the path ends",
+                "the prefix begins with `/` and ends at the end of a path segment",
             );
             return None;
         }
@@ -312,7 +317,7 @@ impl Builder<'_> {
     }
 }
 
-/// The name of a route that has none: what it matches, so that no two are alike.
+/// Returns the name of a route without `name`: the requests that it matches, which are unique.
 fn default_name(rule: &Match) -> String {
     let methods = rule.methods.iter().flatten().map(Method::as_str).collect::<Vec<_>>().join(",");
     let space = if methods.is_empty() { "" } else { " " };
@@ -336,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_complains_in_one_run() {
+    fn all_problems_are_reported_in_one_run() {
         let all = problems_of(
             r#"
 [listen]
@@ -368,12 +373,12 @@ errors = { languages = ["xx"] }
             "would show upstream internals",
             "begins with http://",
             "no user",
-            "has no path; use",
+            "must have no path; use",
             "a path begins with `/`",
             "did you mean \"orders\"",
             "did you mean \"good\"",
             "must be a prefix",
-            "not a method",
+            "invalid method",
             "needs named origins",
             "this language is not available",
         ] {
@@ -389,7 +394,7 @@ errors = { languages = ["xx"] }
 
     #[test]
     fn a_missing_name_has_a_suggestion() {
-        assert!(problems_of(&GOOD.replace("backend = \"a\"", "backend = \"b\"")).contains("no backend of this name"));
+        assert!(problems_of(&GOOD.replace("backend = \"a\"", "backend = \"b\"")).contains("no backend with this name"));
     }
 
     proptest::proptest! {

@@ -1,4 +1,6 @@
-//! Gauges of backends and permits, computed when the metrics are read: nothing of it is counted per request.
+//! The gauges of backends and permits. Their values are computed when the metrics are read, so that requests pay nothing for them.
+//!
+//! Must not change any state.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,26 +17,26 @@ use crate::observe::names;
 use crate::upstream::choose::backend::Backend;
 use crate::upstream::choose::endpoint::Endpoint;
 
-/// What the gauges show.
+/// The state that the gauges report.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
-    /// Each backend with its permits, where these are limited.
+    /// Each backend, with its permits if it limits its requests in flight.
     pub(super) backends: Vec<(Arc<Backend>, Option<Arc<Gate>>)>,
     pub(super) buffers: Option<Arc<Reserve>>,
 }
 
-/// Gauges of the plan that is active.
+/// The gauges of the active plan.
 #[derive(Debug)]
 pub(super) struct Gauges(pub(super) Arc<ArcSwap<Observed>>);
 
-/// May it get requests, as far as anybody knows?
+/// Returns 1 if an endpoint gets requests: it is healthy and neither ejected nor behind an open circuit breaker.
 fn is_up(endpoint: &Endpoint) -> u64 {
     let closed = endpoint.ejector.is_closed() && endpoint.breaker.as_ref().is_none_or(Breaker::is_closed);
     u64::from(endpoint.health.is_healthy() && closed)
 }
 
 impl Observed {
-    /// One line per endpoint.
+    /// Encodes a gauge with one value per endpoint.
     fn endpoints(&self, out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: impl Fn(&Endpoint) -> u64) -> fmt::Result {
         let mut gauge = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (backend, _) in &self.backends {
@@ -46,7 +48,7 @@ impl Observed {
         Ok(())
     }
 
-    /// One line per backend that has a gate.
+    /// Encodes a gauge with one value per backend that limits its requests in flight.
     fn gates(&self, out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: impl Fn(&Gate) -> usize) -> fmt::Result {
         let mut gauge = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (backend, gate) in &self.backends {
@@ -66,19 +68,25 @@ impl Collector for Gauges {
 
 impl Observed {
     fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
-        self.endpoints(&mut out, names::ENDPOINT_UP, "1 while an endpoint gets its share of the requests", is_up)?;
-        self.endpoints(&mut out, names::ENDPOINT_IN_FLIGHT, "Requests in flight at an endpoint", |endpoint| {
+        self.endpoints(
+            &mut out,
+            names::ENDPOINT_UP,
+            "Whether the endpoint gets requests: 1 if it does, 0 while it is unhealthy or ejected or its circuit breaker is open",
+            is_up,
+        )?;
+        self.endpoints(&mut out, names::ENDPOINT_IN_FLIGHT, "Number of requests in flight at the endpoint", |endpoint| {
             endpoint.load.in_flight() as u64
         })?;
-        self.gates(&mut out, names::GATE_LIMIT, "Requests that a backend may have in flight now", Gate::limit)?;
-        self.gates(&mut out, names::GATE_IN_FLIGHT, "Requests that hold a place of a backend", Gate::now)?;
-        self.gates(&mut out, names::GATE_WAITING, "Requests that wait for a place of a backend", Gate::waiting)?;
+        self.gates(&mut out, names::GATE_LIMIT, "Maximum number of requests that the backend may have in flight now", Gate::limit)?;
+        self.gates(&mut out, names::GATE_IN_FLIGHT, "Number of requests that hold a permit of the backend", Gate::now)?;
+        self.gates(&mut out, names::GATE_WAITING, "Number of requests that wait for a permit of the backend", Gate::waiting)?;
         let mut retries =
-            out.encode_descriptor(names::RETRIES, "Tries beyond the first that the budget paid for", None, MetricType::Counter)?;
+            out.encode_descriptor(names::RETRIES, "Retries and hedged attempts that the retry budget allowed", None, MetricType::Counter)?;
         for (backend, _) in &self.backends {
             retries.encode_family(&[("backend", &*backend.name)])?.encode_counter::<NoLabelSet, u64, u64>(&backend.budget.spent(), None)?;
         }
         let held = self.buffers.as_ref().map_or(0, |buffers| buffers.used()) as u64;
-        out.encode_descriptor(names::BUFFERED, "Bytes of bodies that are held", None, MetricType::Gauge)?.encode_gauge(&held)
+        out.encode_descriptor(names::BUFFERED, "Bytes of request and response bodies that are held in memory", None, MetricType::Gauge)?
+            .encode_gauge(&held)
     }
 }

@@ -1,4 +1,6 @@
-//! Compiles limits and the store that some of them share.
+//! Compiles `[limits.NAME]` and `[redis]`, the store of shared limits.
+//!
+//! Must not count requests; `limit` does.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -13,13 +15,13 @@ use crate::limit::shared::Address;
 use crate::limit::{Limit, Settings, Store, Window};
 use crate::observe::metrics::Metrics;
 
-/// Keys that are told apart when nothing is written.
+/// The default number of keys that a limit counts separately.
 const MAX_KEYS: u64 = 100_000;
 
-/// The longest time that a burst may stand for, in nanoseconds: a century.
-const LONGEST: u128 = 100 * 365 * 86_400 * 1_000_000_000;
+/// The longest time that a burst may cover, in nanoseconds: a century.
+const LONGEST_BURST: u128 = 100 * 365 * 86_400 * 1_000_000_000;
 
-/// All limits by name.
+/// Compiles all limits, by name.
 pub(super) fn limits(file: &file::File, live: &LiveState, problems: &mut Problems) -> HashMap<String, AppliedLimit> {
     let mut made = HashMap::new();
     for keys in &file.limits {
@@ -27,14 +29,24 @@ pub(super) fn limits(file: &file::File, live: &LiveState, problems: &mut Problem
             problems.add(at.span.clone(), "`store = \"shared\"` needs [redis]", "add: [redis] with url = \"redis://HOST:6379\"");
         }
         if let (Some(at), true) = (&keys.shared, keys.rates.is_empty()) {
-            problems.add(at.span.clone(), "only rates are shared", "`max_in_flight` counts in this process: write store = \"local\"");
+            problems.add(
+                at.span.clone(),
+                "a shared limit needs a `rate`",
+                "`max_in_flight` is counted per process: write store = \"local\"",
+            );
         }
         if let (Some(at), true) = (&keys.burst, keys.rates.is_empty()) {
-            problems.add(at.span.clone(), "`burst` needs a `rate`", "it is how many may come at once");
+            problems.add(
+                at.span.clone(),
+                "`burst` needs a `rate`",
+                "`burst` is the number of requests of a `rate` that may arrive at once",
+            );
         }
         let (windows, burst) = (windows(keys), keys.burst.as_ref());
-        if let Some(at) = burst.filter(|_| windows.first().is_some_and(|w| w.period().as_nanos() * u128::from(w.burst.get()) > LONGEST)) {
-            problems.add(at.span.clone(), "this burst is more than a century of requests", "the bucket would never be empty");
+        if let Some(at) =
+            burst.filter(|_| windows.first().is_some_and(|w| w.period().as_nanos() * u128::from(w.burst.get()) > LONGEST_BURST))
+        {
+            problems.add(at.span.clone(), "at this rate the burst covers more than a century", "write a smaller burst or a higher rate");
         }
         made.insert(keys.name.value.clone(), limit(keys, windows, live));
     }
@@ -63,7 +75,7 @@ fn limit(keys: &file::Limit, windows: Vec<Window>, live: &LiveState) -> AppliedL
     }
 }
 
-/// Shortest window first; `burst` is the shortest one's.
+/// Compiles the windows of a limit, shortest first. `burst` belongs to the shortest window; the others admit a whole window at once.
 fn windows(keys: &file::Limit) -> Vec<Window> {
     let mut rates: Vec<_> = keys.rates.iter().map(|at| at.value).collect();
     rates.sort_by_key(|rate| rate.window);
@@ -76,27 +88,27 @@ fn windows(keys: &file::Limit) -> Vec<Window> {
     rates.iter().enumerate().map(window).collect()
 }
 
-/// A limit as a route with this cost applies it.
+/// Returns a limit with the cost that a route gives it.
 pub(super) fn applied(limit: &AppliedLimit, used: &file::LimitUse, problems: &mut Problems) -> AppliedLimit {
     let windows = limit.limit.rate.as_ref().map_or(&[][..], |rate| &rate.settings().windows);
     if let Some(window) = windows.iter().find(|window| window.burst < used.cost) {
-        let title = format!("a cost of {} is never admitted", used.cost);
-        problems.add(used.name.span.clone(), title, format!("`{}` admits {} at once", used.name.value, window.burst));
+        let title = format!("a request with a cost of {} is never admitted", used.cost);
+        problems.add(used.name.span.clone(), title, format!("`{}` admits at most {} at once", used.name.value, window.burst));
     }
     if windows.is_empty() && used.cost.get() > 1 {
-        let title = "a cost is counted by a `rate`, and this limit has none";
-        problems.add(used.name.span.clone(), title, format!("give `{}` a rate, or name it alone", used.name.value));
+        let title = "`cost` needs a limit with a `rate`";
+        problems.add(used.name.span.clone(), title, format!("add a `rate` to `{}`, or remove `cost`", used.name.value));
     }
     AppliedLimit { cost: used.cost, ..limit.clone() }
 }
 
-/// The store that limits share.
+/// Compiles the store of shared limits.
 pub(super) fn store(keys: Option<&file::Redis>, metrics: &Metrics, problems: &mut Problems) -> Option<SharedStore> {
     let keys = keys?;
     match Address::new(keys.url.value.reveal(), keys.cluster, keys.timeout.unwrap_or(Duration::from_millis(30))) {
         Ok(address) => Some(SharedStore { address, on_failure: keys.on_failure, asked: metrics.shared_store() }),
         Err(error) => {
-            problems.add(keys.url.span.clone(), "not the address of a store", error.to_string());
+            problems.add(keys.url.span.clone(), "invalid address of a store", error.to_string());
             None
         }
     }

@@ -1,7 +1,7 @@
-//! Live state: metrics, permits, counts of limits, memory for bodies, and endpoints.
+//! The live state with which a plan is compiled: metrics, permits, counts of limits, memory for bodies, and endpoints.
 //!
-//! A plan is compiled *with* this state and never creates what is there already, so that a new configuration keeps the counts,
-//! connections and health of everything that stays what it is.
+//! A plan reuses the state of the running plan wherever the settings are the same, so that a new configuration keeps the counts,
+//! connections and health of everything that it does not change. Must not know the configuration file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::upstream::choose::backend::Backend;
 #[derive(Debug)]
 pub struct LiveState {
     pub(super) metrics: Arc<Metrics>,
-    /// The state that the gauges among the metrics show.
+    /// The state that the gauges report.
     pub(super) shown: Arc<ArcSwap<Observed>>,
     running: Option<Running>,
 }
 
-/// State of the plan that runs.
+/// The state of the running plan.
 #[derive(Debug)]
 struct Running {
     observed: Arc<Observed>,
@@ -35,7 +35,7 @@ struct Running {
 }
 
 impl LiveState {
-    /// The state of a process that starts, with so many worker threads.
+    /// Creates the state of a process that starts, with `cores` worker threads.
     pub fn new(cores: usize) -> Self {
         let shown = Arc::default();
         let mut metrics = Metrics::new(cores);
@@ -43,32 +43,32 @@ impl LiveState {
         Self { metrics: Arc::new(metrics), shown, running: None }
     }
 
-    /// The state of a plan that runs.
+    /// Returns the state of a running plan.
     pub fn of(plan: &Plan) -> Self {
         let limits = plan.limits.iter().map(|limit| (limit.name.clone(), Arc::clone(limit))).collect();
         let running = Running { observed: Arc::clone(&plan.observed), process_gate: plan.gate.clone(), limits };
         Self { metrics: Arc::clone(&plan.metrics), shown: Arc::clone(&plan.shown), running: Some(running) }
     }
 
-    /// The backend of this name that runs.
+    /// Returns the running backend with this name.
     pub(super) fn backend(&self, name: &str) -> Option<&Backend> {
         let backends = self.running.iter().flat_map(|running| &running.observed.backends);
         backends.map(|(backend, _)| &**backend).find(|backend| *backend.name == *name)
     }
 
-    /// The permits of a backend: those that run, if their settings are the same.
+    /// Returns the permits of a backend: those of the running plan if their settings are the same, otherwise new ones.
     pub(super) fn backend_gate(&self, name: &str, settings: GateSettings) -> Arc<Gate> {
         let mut backends = self.running.iter().flat_map(|running| &running.observed.backends);
         let running = backends.find(|(backend, _)| *backend.name == *name).and_then(|(_, gate)| gate.as_ref());
         same_or_new(running, settings)
     }
 
-    /// The permits of the whole process.
+    /// Returns the permits of the whole process.
     pub(super) fn process_gate(&self, settings: GateSettings) -> Arc<Gate> {
         same_or_new(self.running.as_ref().and_then(|running| running.process_gate.as_ref()), settings)
     }
 
-    /// The memory for bodies that are held.
+    /// Returns the memory for bodies that are held.
     pub(super) fn buffers(&self, max: usize) -> Arc<Reserve> {
         let running = self.running.as_ref().and_then(|running| running.observed.buffers.as_ref());
         running.filter(|buffers| buffers.max() == max).map_or_else(|| Arc::new(Reserve::new(max)), Arc::clone)
@@ -78,13 +78,13 @@ impl LiveState {
         self.running.as_ref()?.limits.get(name).map(|limit| &**limit)
     }
 
-    /// The counts of a rate limit.
+    /// Returns the counts of a rate limit.
     pub(super) fn rate(&self, settings: Settings) -> Arc<RateLimit> {
         let running = self.limit(&settings.name).and_then(|limit| limit.rate.as_ref());
         running.filter(|rate| *rate.settings() == settings).map_or_else(|| Arc::new(RateLimit::new(settings)), Arc::clone)
     }
 
-    /// The requests in flight of each key of a limit.
+    /// Returns the counts of requests in flight of each key of a limit.
     pub(super) fn concurrency(&self, name: &str, max: u32, max_keys: usize) -> Arc<PerKey> {
         let running = self.limit(name).and_then(|limit| limit.concurrency.as_ref());
         running.filter(|counts| counts.is_like(max, max_keys)).map_or_else(|| Arc::new(PerKey::new(max, max_keys)), Arc::clone)

@@ -1,6 +1,17 @@
-//! What runs: the configuration compiled into immutable values. A request pins one plan for its life.
+//! The [`Plan`]: the configuration compiled into immutable values that the gateway runs.
 //!
-//! `compile` turns a [`crate::config::file::File`] into a [`Plan`], or into every problem at once. Nothing here acts.
+//! `compile` turns a [`crate::config::file::File`] into a [`Plan`] or returns all problems. A request uses one plan for its whole life.
+//! Must not serve requests or do I/O, except to read certificates and language files.
+//!
+//! | file | what it compiles |
+//! |---|---|
+//! | `compile` | the whole file: `[listen]`, `[log]`, `[[routes]]` |
+//! | `policies` | the defaults and layers of a route's [`Policy`] |
+//! | `presenters` | languages, redaction rules and the template of error responses |
+//! | `targets` | `[backends.NAME]` |
+//! | `limits` | `[limits.NAME]` and `[redis]` |
+//! | `live` | the state that a new plan takes over from the running one |
+//! | `gauges` | gauges of backends and permits |
 
 pub mod compile;
 mod gauges;
@@ -40,96 +51,96 @@ use crate::upstream::choose::backend::Backend;
 pub struct Plan {
     /// Production or development.
     pub mode: Mode,
-    /// Listeners and their clocks.
+    /// The listeners and their timeouts.
     pub listen: Listen,
-    /// Networks whose forwarding headers count.
+    /// The networks whose forwarding headers are trusted.
     pub trusted: Vec<IpNet>,
-    /// Where requests go.
+    /// The routes.
     pub routes: Table<Arc<Route>>,
-    /// Policy of answers that belong to no route.
+    /// The policy of error responses that belong to no route.
     pub fallback: Policy,
-    /// How they are told.
+    /// How these error responses are presented.
     pub fallback_presenter: ErrorPresenter,
     /// All limits.
     pub limits: Vec<Arc<Limit>>,
-    /// The store that gateways share, where there is one.
+    /// The store that several gateways share, if one is configured.
     pub store: Option<SharedStore>,
-    /// Requests in flight over all, when they are limited.
+    /// The permits for requests in flight of the whole process, if these are limited.
     pub gate: Option<Arc<Gate>>,
-    /// Memory for bodies that are held.
+    /// The memory for bodies that are held.
     pub buffers: Arc<Reserve>,
     /// All backends.
     pub backends: Vec<Arc<Backend>>,
-    /// What is logged.
+    /// The settings of the log.
     pub log: Log,
-    /// Shared counters.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Handles of requests without a route.
+    /// The metrics of requests without a route.
     pub no_route: Arc<RouteMetrics>,
     observed: Arc<Observed>,
     shown: Arc<ArcSwap<Observed>>,
 }
 
 impl Plan {
-    /// Makes the metrics show the backends and permits of this plan, which serves from now on.
+    /// Makes this plan the active one: from now on, the gauges report its backends and permits.
     pub fn activate(&self) {
         self.shown.store(Arc::clone(&self.observed));
     }
 }
 
-/// Listeners and the clocks of client connections.
+/// The listeners and the timeouts of client connections.
 #[derive(Clone, Debug)]
 pub struct Listen {
-    /// Data addresses.
+    /// The addresses of the data listener.
     pub http: Vec<SocketAddr>,
-    /// Admin address.
+    /// The address of the admin listener.
     pub admin: SocketAddr,
-    /// Worker threads, each with its own runtime.
+    /// The number of worker threads, each with its own runtime.
     pub workers: usize,
-    /// Client connections at the same time, over all workers.
+    /// The maximum number of client connections over all workers.
     pub max_connections: usize,
-    /// Until the headers of a request are complete.
+    /// The time within which the headers of a request must be complete.
     pub header_timeout: Duration,
-    /// Between two requests of a connection.
+    /// The time that a connection may be idle between two requests.
     pub idle_timeout: Duration,
-    /// Until the client takes some of the answer.
+    /// The time within which a client must read more of a response.
     pub write_timeout: Duration,
-    /// Not ready, but still serving.
+    /// The time of a drain during which the gateway reports that it is not ready but still accepts requests.
     pub drain_delay: Option<Duration>,
-    /// For requests in flight, after the listeners closed.
+    /// The time that requests in flight get after the listeners were closed.
     pub drain_timeout: Duration,
-    /// For admin pages beyond health and metrics.
+    /// The token for admin pages other than health and metrics.
     pub admin_token: Option<Secret<String>>,
-    /// Bytes of one request's header section.
+    /// The maximum size of the header section of a request, in bytes.
     pub max_header_size: usize,
 }
 
-/// What is logged, and how.
+/// The settings of the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
-    /// Least severe level of events.
+    /// The least severe level of events that are written.
     pub level: LogLevel,
     /// JSON or text.
     pub format: LogFormat,
-    /// One line per request.
+    /// Whether each request writes a line.
     pub access: bool,
-    /// How much of an upstream's error is kept.
+    /// How much of an upstream error is kept.
     pub original: KeptOriginal,
 }
 
-/// How much of what an upstream wrote about its error the log keeps, in bytes.
+/// How much of the body of an upstream error the log keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptOriginal {
-    /// Much of a 5xx, which only the log tells, and less of a 4xx, whose message the client has.
+    /// 8 KiB of a 5xx, whose details only the log has, and 2 KiB of a 4xx, whose message the client gets.
     Usual,
-    /// At most so much of any.
+    /// At most this many bytes of any error.
     AtMost(usize),
     /// Nothing.
     Off,
 }
 
 impl KeptOriginal {
-    /// Bytes that are kept of an error with this status.
+    /// Returns the number of bytes that are kept of an error with this status.
     pub const fn of(self, status: u16) -> usize {
         match self {
             Self::Usual if status >= 500 => 8 * 1024,
@@ -140,80 +151,80 @@ impl KeptOriginal {
     }
 }
 
-/// One route: where it leads and what it wants.
+/// A route: its backend, policy and limits.
 #[derive(Debug)]
 pub struct Route {
-    /// Its name and counters.
+    /// The name and the metrics of the route.
     pub metrics: Arc<RouteMetrics>,
-    /// Where it leads.
+    /// The backend.
     pub backend: Arc<Backend>,
-    /// Counters of the backend.
+    /// The metrics of the backend.
     pub backend_metrics: ByClass,
-    /// Places of the backend, when they are limited.
+    /// The permits of the backend, if its requests in flight are limited.
     pub gate: Option<Arc<Gate>>,
-    /// What it wants.
+    /// The merged policy.
     pub policy: Policy,
-    /// How it tells its errors.
+    /// How error responses are presented.
     pub presenter: ErrorPresenter,
-    /// Its rate limits, in the order written.
+    /// The limits, in the order of the configuration.
     pub limits: Vec<AppliedLimit>,
 }
 
-/// How a route tells its errors: the compiled half of its [`crate::policy::ErrorPolicy`].
+/// The compiled parts of a [`crate::policy::ErrorPolicy`], with which error responses are presented.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorPresenter {
-    /// What must not leave.
+    /// The rules that remove internals.
     pub redactor: Arc<Redactor>,
-    /// In whose words.
+    /// The messages in all languages.
     pub messages: Arc<Messages>,
-    /// The operator's own shape.
+    /// The operator's template, if one is configured.
     pub template: Option<Arc<Template>>,
 }
 
-/// Where shared limits are counted.
+/// The store that counts shared limits.
 #[derive(Clone, Debug)]
 pub struct SharedStore {
-    /// Where it is.
+    /// The address of the store.
     pub address: Address,
-    /// What happens when it does not answer.
+    /// The behavior when the store does not answer.
     pub on_failure: OnFailure,
-    /// Decisions of the store, failures of it, and requests that did not ask because it had failed.
+    /// Counters of decisions, of failures, and of requests that skipped the store because it had failed before.
     pub asked: [Counter; 3],
 }
 
 /// A limit as one route applies it.
 #[derive(Clone, Debug)]
 pub struct AppliedLimit {
-    /// The limit; shared between routes that name it.
+    /// The limit; all routes that name it share it.
     pub limit: Arc<Limit>,
-    /// What it counts by.
+    /// The key by which the limit separates its counts.
     pub key: KeySource,
-    /// What one request of this route counts.
+    /// The number of requests that one request of this route counts as.
     pub cost: NonZeroU32,
-    /// Counts refusals.
+    /// Counter of rejections.
     pub refused: Counter,
-    /// What clients are told of each of its windows.
+    /// The `RateLimit` headers of each window.
     pub quota_policies: Arc<[Arc<QuotaPolicy>]>,
 }
 
-/// A rate limit in the words of its headers.
+/// A window of a rate limit as its `RateLimit` headers describe it.
 #[derive(Debug)]
 pub struct QuotaPolicy {
-    /// Its name, quoted.
+    /// The quoted name of the limit.
     pub label: String,
     /// Name, quota and window: `"name";q=100;w=60`.
     pub policy: String,
 }
 
 impl QuotaPolicy {
-    /// In words.
+    /// Describes a window of the limit with this name.
     pub fn of(name: &str, window: &Window) -> Self {
         let label = quoted(name);
         Self { policy: format!("{label};q={};w={}", window.count, window.window.as_secs().max(1)), label }
     }
 }
 
-/// A string of RFC 9651 3.3.3: printable ASCII with `\` and `"` escaped, in quotes.
+/// Writes a name as a string of RFC 9651 3.3.3: printable ASCII with `\` and `"` escaped, in quotes. Other characters are left out.
 fn quoted(name: &str) -> String {
     let mut quoted = String::from("\"");
     for c in name.chars().filter(|c| (' '..='~').contains(c)) {

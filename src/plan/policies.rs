@@ -1,4 +1,6 @@
-//! Merges keys into a [`Policy`]: the most specific that was written wins, then the default. A list replaces.
+//! Merges the policy keys of route, backend and `[defaults]` into a [`Policy`], and holds the default of each key.
+//!
+//! The most specific layer that sets a key wins; a list replaces the list of a less specific layer. Must not know which routes there are.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use crate::data_rate::MinRate;
 use crate::policy::{Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Timeouts};
 use crate::upstream::heads::forwarding::is_odd;
 
-/// Everything one policy is merged from, most specific first.
+/// The layers that a policy is merged from, most specific first.
 pub(super) struct Layers<'f> {
     pub keys: Vec<&'f PolicyKeys>,
     pub errors: Vec<&'f ErrorKeys>,
@@ -24,24 +26,26 @@ pub(super) struct Layers<'f> {
 const MAX_BODY: u64 = 16 << 20;
 
 impl<'f> Layers<'f> {
+    /// Returns the value of a policy key from the most specific layer that sets it.
     fn first<T: Clone>(&self, key: impl Fn(&PolicyKeys) -> &Option<T>) -> Option<T> {
         self.keys.iter().find_map(|keys| key(keys).clone())
     }
 
-    fn clock(&self, key: impl Fn(&PolicyKeys) -> &Option<At<Option<Duration>>>, default: Option<Duration>) -> Option<Duration> {
+    fn timeout(&self, key: impl Fn(&PolicyKeys) -> &Option<At<Option<Duration>>>, default: Option<Duration>) -> Option<Duration> {
         self.first(key).map_or(default, |at| at.value)
     }
 
+    /// Returns the value of a key of `errors` from the most specific layer that sets it.
     pub(super) fn error<T: Clone>(&self, key: impl Fn(&ErrorKeys) -> &Option<T>) -> Option<T> {
         self.errors.iter().find_map(|keys| key(keys).clone())
     }
 
-    /// Names of the limits in force.
+    /// Returns the limits of the most specific layer that sets any.
     pub(super) fn limits(&self) -> Vec<LimitUse> {
         self.first(|keys| &keys.limits).unwrap_or_default()
     }
 
-    /// The merged policy, without what only a route has.
+    /// Merges the policy, without the keys that only a route has.
     pub(super) fn policy(&self, problems: &mut Problems) -> Policy {
         let seconds = |n| Some(Duration::from_secs(n));
         let rewrite = self.first(|keys| &keys.rewrite_server_errors);
@@ -50,15 +54,15 @@ impl<'f> Layers<'f> {
             problems.add(
                 at.span.clone(),
                 "`server_errors = \"pass\"` would show upstream internals to clients",
-                "write allow_leaks = true beside it if that is meant",
+                "if this is intended, add: allow_leaks = true",
             );
         }
         Policy {
             timeouts: Timeouts {
-                connect: self.clock(|keys| &keys.connect_timeout, seconds(2)),
-                response: self.clock(|keys| &keys.response_timeout, seconds(30)),
-                idle: self.clock(|keys| &keys.idle_timeout, seconds(60)),
-                total: self.clock(|keys| &keys.total_timeout, None),
+                connect: self.timeout(|keys| &keys.connect_timeout, seconds(2)),
+                response: self.timeout(|keys| &keys.response_timeout, seconds(30)),
+                idle: self.timeout(|keys| &keys.idle_timeout, seconds(60)),
+                total: self.timeout(|keys| &keys.total_timeout, None),
                 request_body: self.body_timeout,
             },
             request_body_limit: self.first(|keys| &keys.request_body_limit).map_or(Some(10 << 20), |at| at.value),
@@ -73,7 +77,9 @@ impl<'f> Layers<'f> {
             leak_guard: false,
             rate_limit_headers: self.first(|keys| &keys.rate_limit_headers).unwrap_or(false),
             retry: self.first(|keys| &keys.retry).map(|keys| retry(&keys, problems)),
-            buffer_request: self.first(|keys| &keys.buffer_request).map_or(Some(BUFFERED), |at| kept(&at, "buffer_request", problems)),
+            buffer_request: self
+                .first(|keys| &keys.buffer_request)
+                .map_or(Some(BUFFER_REQUEST), |at| buffer_size(&at, "buffer_request", problems)),
             min_rate: self.first(|keys| &keys.min_rate).map_or(MIN_RATE, |at| at.value),
             maintenance: None,
         }
@@ -90,7 +96,7 @@ impl<'f> Layers<'f> {
             protocol: self.error(|keys| &keys.protocol).unwrap_or_default(),
             status_map: self.error(|keys| &keys.status_map).unwrap_or_default(),
             database_errors: self.error(|keys| &keys.database_errors).unwrap_or(false),
-            // The presenter knows which languages there are.
+            // The caller fills these in: only the presenter knows which languages are available.
             languages: Vec::new(),
             max_body: max_body.map_or(256 << 10, |at| at.value.min(MAX_BODY)) as usize,
             upstream_429: self.error(|keys| &keys.upstream_429).unwrap_or_default(),
@@ -103,20 +109,20 @@ impl<'f> Layers<'f> {
     }
 }
 
-/// The request body that is read before a connection is taken, when nothing is written, in bytes.
-const BUFFERED: usize = 64 << 10;
-/// The least rate of clients when nothing is written, in bytes a second.
+/// The default of `buffer_request`: the largest request body that is read before the request takes a permit or a connection, in bytes.
+const BUFFER_REQUEST: usize = 64 << 10;
+/// The default minimum rate of clients, in bytes per second.
 const MIN_RATE: MinRate = NonZeroU32::new(240);
 
 /// The largest request body that may be held in memory, in bytes.
-const MAX_KEPT: u64 = 16 << 20;
+const MAX_BUFFER: u64 = 16 << 20;
 
-fn kept(at: &At<Option<u64>>, key: &str, problems: &mut Problems) -> Option<usize> {
+fn buffer_size(at: &At<Option<u64>>, key: &str, problems: &mut Problems) -> Option<usize> {
     let bytes = at.value?;
-    if bytes > MAX_KEPT {
-        problems.add(at.span.clone(), format!("`{key}` is at most 16MiB"), "such bodies are held in memory");
+    if bytes > MAX_BUFFER {
+        problems.add(at.span.clone(), format!("`{key}` is at most 16MiB"), "these bodies are held in memory");
     }
-    Some(bytes.min(MAX_KEPT) as usize)
+    Some(bytes.min(MAX_BUFFER) as usize)
 }
 
 fn retry(keys: &RetryKeys, problems: &mut Problems) -> Retry {
@@ -127,7 +133,7 @@ fn retry(keys: &RetryKeys, problems: &mut Problems) -> Retry {
         on: keys.on.clone().unwrap_or_else(usual),
         budget: keys.budget.unwrap_or(20) * 10,
         backoff: keys.backoff.unwrap_or(Duration::from_millis(25)),
-        max_body: max_body.map_or(Some(64 << 10), |at| kept(&at, "max_body", problems)).unwrap_or(0),
+        max_body: max_body.map_or(Some(64 << 10), |at| buffer_size(&at, "max_body", problems)).unwrap_or(0),
         idempotency_key: keys.idempotency_key.unwrap_or(false),
         hedge: keys.hedge,
     }
@@ -138,7 +144,7 @@ fn edits(keys: EditKeys) -> HeaderEdits {
     HeaderEdits { set: keys.set, remove: keys.remove, has_odd_names }
 }
 
-/// The cross-origin rules of a route.
+/// Compiles the cross-origin rules of a route. Without `methods` of its own, a preflight allows the `methods` of the route.
 pub(super) fn cors(keys: &CorsKeys, methods: Option<&[Method]>, problems: &mut Problems) -> Option<Cors> {
     if keys.origins.is_empty() {
         problems.add(keys.span.clone(), "`cors` needs `origins`", "add: origins = [\"https://app.example.com\"]");
@@ -146,24 +152,25 @@ pub(super) fn cors(keys: &CorsKeys, methods: Option<&[Method]>, problems: &mut P
     }
     let any = keys.origins.iter().any(|origin| origin.value == "*");
     if any && keys.credentials {
-        problems.add(keys.span.clone(), "`credentials = true` needs named origins", "browsers refuse credentials for \"*\"");
+        problems.add(keys.span.clone(), "`credentials = true` needs named origins", "browsers reject credentials for \"*\"");
     }
     for origin in &keys.origins {
         let valid = origin.value == "*" || origin.value.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
         if !valid {
-            problems.add(origin.span.clone(), "not an origin", "scheme, host and port, without a path: \"https://app.example.com\"");
+            let help = "expected scheme, host and port without a path, such as \"https://app.example.com\"";
+            problems.add(origin.span.clone(), "invalid origin", help);
         }
     }
-    let mut listed = |list: &[At<String>]| {
+    let mut joined = |list: &[At<String>]| {
         for item in list.iter().filter(|item| http::HeaderName::from_bytes(item.value.as_bytes()).is_err()) {
-            problems.add(item.span.clone(), "not a method or header name", "letters, digits and `-`");
+            problems.add(item.span.clone(), "invalid method or header name", "expected letters, digits and `-`");
         }
         HeaderValue::from_str(&list.iter().map(|item| item.value.as_str()).collect::<Vec<_>>().join(", ")).ok()
     };
     let own = methods.map(|methods| methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "));
     let default = own.unwrap_or_else(|| "GET, HEAD, POST, PUT, PATCH, DELETE".into());
-    let methods = keys.methods.as_deref().and_then(&mut listed).or_else(|| HeaderValue::from_str(&default).ok());
-    let headers = keys.headers.as_deref().and_then(&mut listed);
+    let methods = keys.methods.as_deref().and_then(&mut joined).or_else(|| HeaderValue::from_str(&default).ok());
+    let headers = keys.headers.as_deref().and_then(&mut joined);
     Some(Cors {
         origins: keys.origins.iter().map(|origin| origin.value.to_ascii_lowercase()).collect(),
         credentials: keys.credentials,

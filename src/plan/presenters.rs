@@ -1,5 +1,6 @@
-//! Compiles how a route tells its errors: languages and their files, the redactor with the operator's patterns, the template.
-//! Routes that say the same share the same.
+//! Compiles how error responses are presented: languages and their files, the redactor with the operator's patterns, the template.
+//!
+//! Routes with equal settings share one compiled value. Must not render errors; `render` does.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,10 +17,10 @@ use crate::render::Template;
 
 /// The largest language file, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
-/// Language files of one directory.
+/// The maximum number of language files in a directory.
 const MAX_FILES: usize = 100;
 
-/// What was compiled before.
+/// The values that were compiled so far, by their settings.
 #[derive(Default)]
 pub(super) struct ErrorPresenters {
     messages: HashMap<String, Arc<Messages>>,
@@ -28,14 +29,15 @@ pub(super) struct ErrorPresenters {
 }
 
 impl ErrorPresenters {
-    /// The presenter of these layers, and the languages it has: those that were asked for, or all.
+    /// Returns the presenter of these layers and its languages: the configured ones, or all that are available.
     pub(super) fn compile(&mut self, layers: &Layers<'_>, problems: &mut Problems) -> (ErrorPresenter, Vec<String>) {
         let messages = self.messages(layers.error(|keys| &keys.messages), problems);
         if layers.error(|keys| &keys.languages).is_some_and(|list| list.is_empty()) {
-            problems.add(None, "`languages` names no language", "leave it out for all that there are");
+            problems.add(None, "`languages` is empty", "remove the key to use all available languages");
         }
-        let languages = layers.error(|keys| &keys.languages).map(|list| known(list, &messages, problems)).filter(|list| !list.is_empty());
-        let languages = languages.unwrap_or_else(|| all_of(&messages));
+        let languages =
+            layers.error(|keys| &keys.languages).map(|list| available(list, &messages, problems)).filter(|list| !list.is_empty());
+        let languages = languages.unwrap_or_else(|| all_languages(&messages));
         let redactor = self.redactor(layers, problems);
         let template = self.template(layers, problems);
         (ErrorPresenter { redactor, messages, template }, languages)
@@ -62,8 +64,8 @@ impl ErrorPresenters {
         for at in keys.allow.iter().filter(|at| at.value.trim().len() < 3) {
             problems.add(
                 at.span.clone(),
-                "too short to be known as harmless",
-                "at least three characters: every place where it stands is left out",
+                "an allowed text must have at least three characters",
+                "redaction skips every place where this text occurs",
             );
         }
         let texts = |list: &[At<String>]| list.iter().map(|at| at.value.clone()).collect::<Vec<_>>();
@@ -74,10 +76,10 @@ impl ErrorPresenters {
         for (text, at) in extra.iter().zip(&keys.extra) {
             if let Err((_, why)) = Redactor::new(std::slice::from_ref(text), &[]) {
                 let why = why.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-                problems.add(at.span.clone(), "not a usable pattern", why);
+                problems.add(at.span.clone(), "invalid pattern", why);
             }
         }
-        // What could not be compiled was told above.
+        // Patterns that could not be compiled were reported above.
         let made = Redactor::new(&extra, &allow).map(Arc::new).unwrap_or_default();
         self.redactors.insert((extra, allow), Arc::clone(&made));
         made
@@ -89,7 +91,8 @@ impl ErrorPresenters {
         let media = layers.error(|keys| &keys.template_type);
         let media_name = media.as_ref().map_or("application/json", |at| at.value.as_str());
         if let Some(at) = media.as_ref().filter(|at| !is_media_type(&at.value)) {
-            problems.add(at.span.clone(), "not a content type", "such as \"application/json\" or \"text/html; charset=utf-8\"");
+            let help = "expected a content type such as \"application/json\" or \"text/html; charset=utf-8\"";
+            problems.add(at.span.clone(), "invalid content type", help);
             return None;
         }
         let Some(text) = text else {
@@ -113,7 +116,7 @@ impl ErrorPresenters {
                 Some(template)
             }
             Err(wrong) => {
-                let title = format!("the template is not valid at its line {}, column {}", wrong.line, wrong.column);
+                let title = format!("the template is invalid at its line {}, column {}", wrong.line, wrong.column);
                 problems.add(text.span, title, wrong.message);
                 None
             }
@@ -121,20 +124,21 @@ impl ErrorPresenters {
     }
 }
 
-/// English first, where nobody asked for another order.
-fn all_of(messages: &Messages) -> Vec<String> {
+/// Returns all languages: English, which is the fallback, and then the others in alphabetical order.
+fn all_languages(messages: &Messages) -> Vec<String> {
     let mut tags: Vec<String> = messages.tags().into_iter().map(str::to_owned).collect();
     tags.sort_by_key(|tag| (tag != "en", tag.clone()));
     tags
 }
 
-fn known(list: Vec<At<String>>, messages: &Messages, problems: &mut Problems) -> Vec<String> {
+/// Returns the languages of a list that are available, and reports the others.
+fn available(list: Vec<At<String>>, messages: &Messages, problems: &mut Problems) -> Vec<String> {
     let mut found = Vec::new();
     for tag in list {
         if messages.tags().contains(&tag.value.as_str()) {
             found.push(tag.value);
         } else {
-            let help = format!("available: {}; more by files in `errors.messages`", messages.tags().join(", "));
+            let help = format!("available: {}; files in `errors.messages` add more", messages.tags().join(", "));
             problems.add(tag.span, "this language is not available", help);
         }
     }
@@ -147,7 +151,7 @@ fn is_media_type(text: &str) -> bool {
     text.bytes().all(|b| (b' '..=b'~').contains(&b)) && essence.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub))
 }
 
-/// Titles and helps of what is wrong.
+/// The titles and help texts of problems.
 type Complaints = Vec<(String, String)>;
 
 /// Adds every `LANG.toml` of a directory.
@@ -161,8 +165,8 @@ fn read_directory(directory: &str, messages: &mut Messages) -> Result<(), Compla
     for path in paths.iter().take(MAX_FILES) {
         let tag = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         if !is_language_tag(tag) {
-            complaints
-                .push((format!("`{}` is not named after a language", path.display()), "such as de.toml or pt-BR.toml (RFC 5646)".into()));
+            let help = "expected a language tag (RFC 5646) as in de.toml or pt-BR.toml";
+            complaints.push((format!("the file name of `{}` is not a language tag", path.display()), help.into()));
             continue;
         }
         match std::fs::metadata(path).and_then(|data| {
@@ -180,13 +184,14 @@ fn read_directory(directory: &str, messages: &mut Messages) -> Result<(), Compla
     if complaints.is_empty() { Ok(()) } else { Err(complaints) }
 }
 
-/// `de`, `pt-BR`, `zh-Hant` (RFC 5646 2.1, the forms that are used).
+/// Returns true for a language tag such as `de`, `pt-BR` or `zh-Hant` (RFC 5646 2.1, the common forms).
 fn is_language_tag(tag: &str) -> bool {
     let mut parts = tag.split('-');
     let primary = parts.next().is_some_and(|part| (2..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase()));
     primary && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
+/// Returns the line and the column of a byte position.
 fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or_default();
     (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)

@@ -1,4 +1,7 @@
-//! Compiles backends: URLs into endpoints, certificate files into TLS, and how endpoints are treated.
+//! Compiles `[backends.NAME]`: URLs into endpoints, certificate files into TLS settings, and the settings of load balancing, health checks,
+//! circuit breaker, connection pool and permits.
+//!
+//! Must not open connections; `upstream` does.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -12,7 +15,7 @@ use rustls::pki_types::ServerName;
 use super::live::LiveState;
 use crate::breaker::{self, Rule};
 use crate::config::diagnose::Problems;
-use crate::config::file::{self, BalanceWord};
+use crate::config::file::{self, BalanceKind};
 use crate::config::section::At;
 use crate::config::units::Share;
 use crate::limit::gate::{Gate, GateSettings};
@@ -24,14 +27,14 @@ use crate::upstream::connect::pool::PoolSettings;
 use crate::upstream::connect::target::Target as UpstreamTarget;
 use crate::upstream::connect::tls::{self, Tls};
 
-/// A backend with its gate.
+/// A backend, with its permits if its requests in flight are limited.
 pub(super) type Target = (Arc<Backend>, Option<Arc<Gate>>);
 
-/// TLS, and the digest of the files it was made from.
-type Made = (Arc<rustls::ClientConfig>, [u8; 32]);
+/// A TLS configuration, and the digest of the files from which it was created.
+type ClientTls = (Arc<rustls::ClientConfig>, [u8; 32]);
 
-/// Compiles one backend; `None` when it has no usable endpoint, which is reported. What it has in common with the backend that runs keeps
-/// its state.
+/// Compiles one backend. Everything that it has in common with the running backend of the same name keeps its state. Returns `None` if a
+/// problem was reported that leaves no usable endpoint.
 pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, problems: &mut Problems) -> Option<Target> {
     let urls: Vec<(Uri, &file::EndpointKeys)> =
         keys.endpoints.iter().filter_map(|endpoint| Some((endpoint_url(&endpoint.url, problems)?, endpoint))).collect();
@@ -39,7 +42,7 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
     if !secure && keys.tls.is_some() {
         problems.add(
             keys.name.span.clone(),
-            format!("the backend `{}` has a [tls] and no https endpoint", keys.name.value),
+            format!("the backend `{}` has a `tls` table but no https endpoint", keys.name.value),
             "write https:// in its endpoints, or remove the table",
         );
     }
@@ -57,7 +60,7 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
         let weight = endpoint.weight.unwrap_or(1) as u32;
         let target = UpstreamTarget::new(scheme, authority, tls, weight, endpoint.drain);
         if targets.iter().any(|other: &Arc<UpstreamTarget>| other.url == target.url) {
-            problems.add(endpoint.url.span.clone(), "this endpoint is there twice", "give it a `weight` instead");
+            problems.add(endpoint.url.span.clone(), "this endpoint is listed twice", "use `weight` to send more requests to an endpoint");
         }
         targets.push(Arc::new(target));
     }
@@ -71,7 +74,7 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
     Some((Arc::new(Backend::new(name.into(), targets, host_header, settings, live.backend(name))), gate))
 }
 
-/// Settings of a gate of so many requests, with a queue for half as many more.
+/// Returns the settings of `max` permits. By default, up to half as many requests (1 to 1000) wait in the queue, for 100 ms each.
 pub(super) fn gate_settings(max: u64, adaptive: bool, queue: &file::QueueKeys) -> GateSettings {
     let max = max as usize;
     let wait = queue.timeout.unwrap_or(Duration::from_millis(100));
@@ -82,22 +85,26 @@ pub(super) fn gate_settings(max: u64, adaptive: bool, queue: &file::QueueKeys) -
 fn backend_gate(keys: &file::Backend, problems: &mut Problems) -> Option<GateSettings> {
     let adaptive = keys.adaptive.as_ref().is_some_and(|at| at.value);
     if let (Some(at), None) = (keys.adaptive.as_ref().filter(|_| adaptive), keys.max_in_flight) {
-        problems.add(at.span.clone(), "`adaptive` needs `max_in_flight`", "the most that it may find, such as max_in_flight = 200");
+        problems.add(
+            at.span.clone(),
+            "`adaptive` needs `max_in_flight`",
+            "add the upper bound of the adaptive limit, such as max_in_flight = 200",
+        );
     }
     if let (Some(span), None) = (&keys.queue.span, keys.max_in_flight) {
-        problems.add(span.clone(), "`queue` needs `max_in_flight`", "without a limit nobody waits");
+        problems.add(span.clone(), "`queue` needs `max_in_flight`", "requests wait in the queue only when this limit is reached");
     }
     keys.max_in_flight.map(|max| gate_settings(max, adaptive, &keys.queue))
 }
 
-/// How the backend treats its endpoints.
+/// Compiles the settings that all endpoints of a backend share.
 fn settings(keys: &file::Backend, cores: usize, problems: &mut Problems) -> BackendSettings {
     let seconds = Duration::from_secs;
     let balance = match keys.balance.clone() {
-        None | Some(BalanceWord::LeastRequests) => Balance::LeastRequests,
-        Some(BalanceWord::RoundRobin) => Balance::RoundRobin,
-        Some(BalanceWord::HashClientIp) => Balance::Hash(HashKey::ClientIp),
-        Some(BalanceWord::HashHeader(name)) => Balance::Hash(HashKey::Header(name)),
+        None | Some(BalanceKind::LeastRequests) => Balance::LeastRequests,
+        Some(BalanceKind::RoundRobin) => Balance::RoundRobin,
+        Some(BalanceKind::HashClientIp) => Balance::Hash(HashKey::ClientIp),
+        Some(BalanceKind::HashHeader(name)) => Balance::Hash(HashKey::Header(name)),
     };
     BackendSettings {
         balance,
@@ -123,7 +130,7 @@ fn settings(keys: &file::Backend, cores: usize, problems: &mut Problems) -> Back
 fn probe(health: &file::HealthKeys, keys: &file::Backend, problems: &mut Problems) -> Option<Probe> {
     let path = health.path.value.parse::<PathAndQuery>().ok().filter(|_| health.path.value.starts_with('/'));
     if path.is_none() {
-        problems.add(health.path.span.clone(), "not a path", "a path begins with `/`, such as \"/health\"");
+        problems.add(health.path.span.clone(), "invalid path", "a path begins with `/`, such as \"/health\"");
     }
     let literal = keys.host_header.as_ref().filter(|at| !matches!(at.value.as_str(), "upstream" | "client"));
     let host = health.host.as_ref().or(literal).and_then(|at| HeaderValue::from_str(&at.value).ok());
@@ -143,19 +150,24 @@ fn host_header(keys: &file::Backend, problems: &mut Problems) -> HostHeader {
     match keys.host_header.as_ref().map(|at| (at.value.as_str(), at)) {
         None | Some(("upstream", _)) => HostHeader::Upstream,
         Some(("client", _)) => HostHeader::Client,
-        // Words of other proxies: as hosts they would never be meant.
+        // These are keywords of other proxies and not meant as hosts.
         Some(("preserve" | "pass" | "original" | "passthrough" | "$host" | "$http_host" | "{host}", at)) => {
-            problems.add(at.span.clone(), format!("`{}` is no host", at.value), "write \"client\" to send the host that the client named");
+            problems.add(
+                at.span.clone(),
+                format!("`{}` is not a host", at.value),
+                "write \"client\" to send the host of the client's request",
+            );
             HostHeader::Client
         }
         Some(("auto" | "rewrite" | "backend" | "$proxy_host", at)) => {
-            problems.add(at.span.clone(), format!("`{}` is no host", at.value), "write \"upstream\" to send the endpoint's own host");
+            problems.add(at.span.clone(), format!("`{}` is not a host", at.value), "write \"upstream\" to send the host of the endpoint");
             HostHeader::Upstream
         }
         Some((literal, at)) => match literal.parse::<http::uri::Authority>().ok().and_then(|_| HeaderValue::from_str(literal).ok()) {
             Some(value) => HostHeader::Literal(value),
             None => {
-                problems.add(at.span.clone(), "not a host", "\"upstream\", \"client\" or a host such as \"legacy.example.com\"");
+                let help = "expected \"upstream\", \"client\" or a host such as \"legacy.example.com\"";
+                problems.add(at.span.clone(), "invalid host", help);
                 HostHeader::Upstream
             }
         },
@@ -165,23 +177,23 @@ fn host_header(keys: &file::Backend, problems: &mut Problems) -> HostHeader {
 fn endpoint_url(url: &At<String>, problems: &mut Problems) -> Option<Uri> {
     let complaint = match url.value.parse::<Uri>() {
         Ok(uri) if !matches!(uri.scheme_str(), Some("http" | "https")) => "an endpoint begins with http:// or https://",
-        Ok(uri) if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) => "an endpoint has a host and no user",
-        Ok(uri) if uri.path() != "/" || uri.query().is_some() => "an endpoint has no path; use `strip_prefix` of the route",
+        Ok(uri) if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) => "an endpoint must have a host and no user",
+        Ok(uri) if uri.path() != "/" || uri.query().is_some() => "an endpoint must have no path; use `strip_prefix` of the route",
         Ok(uri) => return Some(uri),
         Err(_) => "expected a URL such as \"http://10.0.0.11:8080\"",
     };
-    problems.add(url.span.clone(), "not an endpoint", complaint);
+    problems.add(url.span.clone(), "invalid endpoint", complaint);
     None
 }
 
-/// `Err` as `None`: the problem is told, the backend cannot be made.
+/// Compiles the TLS configuration. Returns `None` if it is invalid, after reporting the problem.
 #[allow(clippy::option_option, reason = "outer: usable, inner: needed")]
-fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option<Made>> {
+fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option<ClientTls>> {
     let tls = keys.tls.clone().unwrap_or_default();
     let path = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
     let (ca, cert, key) = (path(&tls.ca), path(&tls.cert), path(&tls.key));
     if let (Some(at), None) | (None, Some(at)) = (&tls.cert, &tls.key) {
-        problems.add(at.span.clone(), "`cert` and `key` come together", "write both or none");
+        problems.add(at.span.clone(), "`cert` and `key` need each other", "set both or none");
         return None;
     }
     let identity = cert.as_deref().zip(key.as_deref()).map(|(cert, key)| (Path::new(cert), Path::new(key)));
@@ -189,7 +201,7 @@ fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option
         Ok(config) => Some(Some(config)),
         Err(complaint) => {
             let place = [&tls.ca, &tls.cert].into_iter().flatten().next().map_or(keys.name.span.clone(), |at| at.span.clone());
-            problems.add(place, format!("TLS of the backend `{}` cannot be set up", keys.name.value), complaint);
+            problems.add(place, format!("cannot set up TLS for the backend `{}`", keys.name.value), complaint);
             None
         }
     }
@@ -205,7 +217,7 @@ fn server_name(keys: &file::Backend, host: &str, url: &At<String>, problems: &mu
         Err(_) => ServerName::try_from(name.to_owned()).ok(),
     };
     if parsed.is_none() {
-        problems.add(span.clone(), "not a server name", "a DNS name or an address, as in the certificate");
+        problems.add(span.clone(), "invalid server name", "expected a DNS name or an address, as in the certificate");
     }
     parsed
 }

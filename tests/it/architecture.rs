@@ -1,5 +1,5 @@
-//! The structure drawn in `src/lib.rs`: imports point downward only, modules of one level never import each other, and no module has
-//! an import cycle inside.
+//! Tests the structure that `src/lib.rs` describes: files import only from lower levels, modules of one level do not import each other,
+//! and no module has an import cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The shipped binary: command line, exit codes and signals; `documents` executes what the documents show.
+//! Tests the shipped binary: command line, exit codes and signals. `documents` executes the examples of the documents.
 
 mod documents;
 
@@ -210,7 +210,7 @@ fn an_admin_listener_for_others_needs_a_token_wherever_it_is_named() {
     let output = lockgate(&["run", "--to", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"]);
     assert_eq!(output.status.code(), Some(78));
     let file = temp("token", "[listen]\nadmin = \"0.0.0.0:0\"\nadmin_token = \"literal\"\n");
-    assert!(text(&lockgate(&["check", file.to_str().unwrap()]).stderr).contains("a secret may not stand in the file"));
+    assert!(text(&lockgate(&["check", file.to_str().unwrap()]).stderr).contains("a secret must not be written in the configuration file"));
 }
 
 #[test]
@@ -256,11 +256,11 @@ extra = ["a(b", "x*"]
         "`pointer` is not a JSON pointer",
         "`is` and `not` exclude each other",
         "the rule has no `pointer`",
-        "not a preset",
-        "an upstream error is never told as 500",
+        "unknown preset",
+        "an upstream error cannot be mapped to status 500",
         "the rule changes nothing",
-        "not a code",
-        "not a usable pattern",
+        "invalid error code",
+        "invalid pattern",
         "unclosed group",
     ] {
         assert!(shown.contains(part), "{part} in\n{shown}");

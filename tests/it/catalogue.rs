@@ -1,4 +1,4 @@
-//! Every row of the catalogue in every format and both modes: one contract.
+//! Tests that each row of the catalog keeps the contract in every format and both modes.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Requests that are refused before any route, and what becomes of their connection.
+//! Tests requests that are rejected before routing, and the state of their connection afterwards.
 
 use crate::harness::contract::assert_contract;
 use crate::harness::{Client, GatewayUnderTest, Origin, send};

@@ -1,4 +1,4 @@
-//! What upstreams do wrong, on a real socket each, and the row of the catalogue that the client gets.
+//! Tests faults of upstreams, each on a real socket, and the catalog row of the error response.
 
 use crate::harness::contract::assert_contract;
 use crate::harness::{Client, GatewayUnderTest, Origin, get, send};

@@ -1,4 +1,4 @@
-//! Each client gets the error in the shape it can read, and every shape says the same.
+//! Tests that each client gets errors in a format that it can read, and that all formats have the same content.
 
 use lockgate::rpc;
 use prost::Message;

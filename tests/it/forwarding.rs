@@ -1,4 +1,4 @@
-//! What reaches the upstream and what comes back: headers, bodies, connections.
+//! Tests how requests and responses are forwarded: headers, bodies, connections.
 
 use std::io::{Read, Write};
 

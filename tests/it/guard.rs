@@ -1,4 +1,4 @@
-//! `leak_guard`: successes of a guarded route are looked through as they pass.
+//! Tests `leak_guard`, which removes internals from successful responses.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! HTTP/2 by prior knowledge in, HTTP/1.1 out.
+//! Tests client connections with HTTP/2 by prior knowledge, which are forwarded as HTTP/1.1.
 
 use bytes::Bytes;
 use http::{Request, Response};

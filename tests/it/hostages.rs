@@ -1,4 +1,4 @@
-//! Slow clients and greedy ones: what they hold is their own, never what others need.
+//! Tests slow and greedy clients: they must not hold connections, permits or memory that other clients need.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

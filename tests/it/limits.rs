@@ -1,4 +1,4 @@
-//! Limits: who is refused, with which words, and when places come back.
+//! Tests limits: which requests are rejected, their error responses, and when permits are freed.
 
 use crate::harness::contract::assert_contract;
 use crate::harness::{Client, GatewayUnderTest, Origin, get, send};

@@ -1,4 +1,4 @@
-//! What operators find: one line per request, with everything that the client is not told.
+//! Tests log and metrics: one line per request, with the details that the client does not get.
 
 use crate::harness::contract::assert_contract;
 use crate::harness::{GatewayUnderTest, Origin, get, send};

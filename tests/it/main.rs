@@ -1,6 +1,6 @@
-//! One integration binary: a real gateway on port 0, real sockets, origins that misbehave by name.
+//! The integration tests: a real gateway on free ports, real sockets, and origins with scripted faults.
 //!
-//! Every error response in every test goes through [`harness::contract::assert_contract`].
+//! The tests check error responses with [`harness::contract::assert_contract`].
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests say what must hold by unwrapping it")]
 

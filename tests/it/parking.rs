@@ -1,5 +1,5 @@
-//! Connections that are idle for longer than the parser is kept for them: they wake, they end, and what is no idle connection is
-//! not taken for one. The waits are what is tested: the gateway parks after a second.
+//! Tests parked connections, which are idle for so long that the gateway has freed their parser: they resume, they end, and connections
+//! that are not idle are not parked. The tests wait in real time, because the gateway parks after a second.
 
 use std::time::Duration;
 

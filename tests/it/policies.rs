@@ -1,4 +1,4 @@
-//! What a route, a backend or everybody may decide about errors.
+//! Tests the error settings of `[errors]`, backends and routes.
 
 use crate::harness::contract::assert_contract;
 use crate::harness::{GatewayUnderTest, Origin, Response, Temporary, get, send};
@@ -148,14 +148,14 @@ fn what_can_never_have_an_effect_is_an_error() {
         format!("{problems:?}")
     };
     for (head, backend, words) in [
-        ("[errors]\nstatus_map = { \"6xx\" = { code = \"A\" } }", "", "neither a code nor the status"),
-        ("[errors]\nstatus_map = { \"200\" = { code = \"A\" } }", "", "neither a code nor the status"),
-        ("[errors]\nstatus_map = { \"599-500\" = { code = \"A\" } }", "", "neither a code nor the status"),
-        ("[errors]\nstatus_map = { \"two words\" = { code = \"A\" } }", "", "neither a code nor the status"),
+        ("[errors]\nstatus_map = { \"6xx\" = { code = \"A\" } }", "", "neither an error code nor an error status"),
+        ("[errors]\nstatus_map = { \"200\" = { code = \"A\" } }", "", "neither an error code nor an error status"),
+        ("[errors]\nstatus_map = { \"599-500\" = { code = \"A\" } }", "", "neither an error code nor an error status"),
+        ("[errors]\nstatus_map = { \"two words\" = { code = \"A\" } }", "", "neither an error code nor an error status"),
         (
             "[errors]\nstatus_map = { \"500-501\" = { code = \"A\" }, \"501-502\" = { code = \"B\" } }",
             "",
-            "`500-501` and `501-502` are equally exact",
+            "`500-501` and `501-502` overlap",
         ),
         ("[errors]\nerrors_in_success = [{ pointer = \"/a\", code = \"/b/*\" }]", "", "more `*`"),
         ("", "host_header = \"preserve\"", "\\\"client\\\""),
@@ -164,11 +164,11 @@ fn what_can_never_have_an_effect_is_an_error() {
         ("[defaults]\nidle_timeout = \"none\"", "", "\\\"off\\\""),
         ("[defaults]\ntotal_timeout = 0", "", "\\\"off\\\""),
         ("[defaults]\nrequest_body_limit = \"unlimited\"", "", "\\\"off\\\""),
-        ("[defaults]\nclient_max_body_size = \"1m\"", "", "nginx's word; here it is `request_body_limit`"),
-        ("[listen]\nbind = \"*:80\"", "", "HAProxy's word; here it is `http`"),
-        ("", "passHostHeader = true", "Traefik's word; here it is `host_header"),
-        ("", "lb_policy = \"random\"", "Caddy's word; here it is `balance`"),
-        ("", "outlier_detection = {}", "Envoy's word; here it is [backends.NAME.breaker]"),
+        ("[defaults]\nclient_max_body_size = \"1m\"", "", "belongs to nginx; use `request_body_limit`"),
+        ("[listen]\nbind = \"*:80\"", "", "belongs to HAProxy; use `http`"),
+        ("", "passHostHeader = true", "belongs to Traefik; use `host_header"),
+        ("", "lb_policy = \"random\"", "belongs to Caddy; use `balance`"),
+        ("", "outlier_detection = {}", "belongs to Envoy; use [backends.NAME.breaker]"),
         ("[log]\noriginal_max = \"1B\"", "", "from 256B to 1MiB"),
         ("[defaults]\nmin_rate = \"240\"", "", "240B/s"),
     ] {

@@ -1,4 +1,4 @@
-//! What survives of an upstream's own error, and what does not.
+//! Tests which parts of an upstream error reach the client, and which are removed.
 
 use crate::harness::contract::assert_contract;
 use crate::harness::{GatewayUnderTest, Origin, Response, get, send};

@@ -1,4 +1,4 @@
-//! Where requests go, what is mapped back, and who may read answers across origins.
+//! Tests routing, the mapping of addresses in responses, and CORS.
 
 use crate::harness::contract::assert_contract;
 use crate::harness::{GatewayUnderTest, Origin, get, send};

@@ -1,5 +1,5 @@
-//! A folder per shape (`tests/cases/shapes`): a body as a framework writes it, and beside it (`.want`) what must be read of it.
-//! What a `.want` file does not name must not be found either, but for the code of a shape that gives none.
+//! Tests how error bodies are read. `tests/cases/shapes` has a folder per framework or standard; each body has a `.want` file with the
+//! expected result. Parts that a `.want` file does not list must not be found, except for the code of an error that has none.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Real and hand-written output of failing programs, each as text, in JSON, in JSON inside JSON, and in HTML, beside texts
-//! that only speak of such things (`tests/cases/traces`, `tests/cases/benign`). The figures are printed.
+//! Tests redaction with the output of failing programs (`tests/cases/traces`) and with harmless texts that mention errors
+//! (`tests/cases/benign`), each as text, in JSON, in JSON inside JSON and in HTML. Prints the detection rates.
 
 use std::path::Path;
 

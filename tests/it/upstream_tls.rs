@@ -1,4 +1,4 @@
-//! `https` endpoints: a given CA, names that must match, and a row for each way to fail.
+//! Tests `https` endpoints: a configured CA, the check of names, and the catalog row of each TLS failure.
 
 use std::sync::Arc;
 

@@ -1,46 +1,51 @@
-//! A legacy service that misbehaves in every way the gateway knows, on a raw socket: a library would not let us.
+//! The faulty service of the demo. It writes to a raw socket, because HTTP libraries do not allow most of these faults.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// One way to behave.
+/// A fault that a service can have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
-    /// Where it is.
+    /// The path that causes the fault.
     pub(super) path: &'static str,
-    /// What an upstream of this kind is.
+    /// The name of the case.
     pub(super) title: &'static str,
-    /// What it sends; `Act` where bytes are not enough.
-    act: Act,
-    /// Its secrets: none may reach a client.
+    /// The behavior of the service.
+    behavior: Behavior,
+    /// The internals in the response, none of which may reach a client.
     pub(super) secrets: &'static [&'static str],
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Act {
-    Answer { status: &'static str, headers: &'static str, body: &'static str },
+enum Behavior {
+    Answer {
+        status: &'static str,
+        headers: &'static str,
+        body: &'static str,
+    },
     Hang,
     Reset,
     Truncate,
-    Elsewhere,
+    /// The gateway sends this path to a closed port.
+    Refuse,
 }
 
-const fn answer(status: &'static str, headers: &'static str, body: &'static str) -> Act {
-    Act::Answer { status, headers, body }
+const fn answer(status: &'static str, headers: &'static str, body: &'static str) -> Behavior {
+    Behavior::Answer { status, headers, body }
 }
 
 const HTML: &str = "Content-Type: text/html; charset=utf-8\r\n";
 const JSON: &str = "Content-Type: application/json\r\n";
 
-/// All of them, in the order of the tour.
+/// All cases, in the order of the output.
 pub(super) const CASES: &[Case] = &[
-    Case { path: "/ok", title: "a normal 200", act: answer("200 OK", JSON, "{\"orders\":[7,8]}"), secrets: &[] },
+    Case { path: "/ok", title: "a normal 200", behavior: answer("200 OK", JSON, "{\"orders\":[7,8]}"), secrets: &[] },
     Case {
         path: "/java",
         title: "Java trace as HTML",
-        act: answer(
+        behavior: answer(
             "500 Internal Server Error",
             "Content-Type: text/html; charset=utf-8\r\nServer: Apache-Coyote/1.1\r\n",
             "<html><head><title>HTTP Status 500</title></head><body><h1>HTTP Status 500 - could not execute statement</h1><pre>\
@@ -53,7 +58,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         path: "/python",
         title: "Python traceback",
-        act: answer(
+        behavior: answer(
             "500 INTERNAL SERVER ERROR",
             "Content-Type: text/plain\r\nServer: Werkzeug/2.0 Python/3.8\r\n",
             "Traceback (most recent call last):\n  File \"/srv/shop/app.py\", line 41, in order\n    conn = psycopg2.connect(DSN)\n\
@@ -64,7 +69,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         path: "/php",
         title: "PHP fatal error",
-        act: answer(
+        behavior: answer(
             "500 Internal Server Error",
             "Content-Type: text/html\r\nX-Powered-By: PHP/5.6.40\r\n",
             "<br />\n<b>Fatal error</b>: Uncaught PDOException: SQLSTATE[42S02]: Base table or view not found in /var/www/html/order.php:23\n\
@@ -75,7 +80,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         path: "/dotnet",
         title: ".NET error page",
-        act: answer(
+        behavior: answer(
             "500 Internal Server Error",
             "Content-Type: text/html\r\nX-AspNet-Version: 4.0.30319\r\n",
             "<html><head><title>Object reference not set to an instance of an object.</title></head><body><pre>\
@@ -87,7 +92,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         path: "/soap",
         title: "SOAP fault",
-        act: answer(
+        behavior: answer(
             "500 Internal Server Error",
             "Content-Type: text/xml; charset=utf-8\r\n",
             "<?xml version=\"1.0\"?><soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\"><soap:Body><soap:Fault>\
@@ -96,14 +101,14 @@ pub(super) const CASES: &[Case] = &[
         ),
         secrets: &["IllegalState", "ledger-db"],
     },
-    Case { path: "/hang", title: "never answers", act: Act::Hang, secrets: &[] },
-    Case { path: "/reset", title: "resets the connection", act: Act::Reset, secrets: &[] },
-    Case { path: "/truncated", title: "error page cut in the middle", act: Act::Truncate, secrets: &["com.acme"] },
-    Case { path: "/refused", title: "connection refused", act: Act::Elsewhere, secrets: &[] },
+    Case { path: "/hang", title: "never answers", behavior: Behavior::Hang, secrets: &[] },
+    Case { path: "/reset", title: "resets the connection", behavior: Behavior::Reset, secrets: &[] },
+    Case { path: "/truncated", title: "error page cut in the middle", behavior: Behavior::Truncate, secrets: &["com.acme"] },
+    Case { path: "/refused", title: "connection refused", behavior: Behavior::Refuse, secrets: &[] },
     Case {
         path: "/busy",
         title: "429 with an own body",
-        act: answer(
+        behavior: answer(
             "429 Too Many Requests",
             "Content-Type: text/html\r\nRetry-After: 30\r\n",
             "<h1>Slow down</h1> limiter at /opt/shop/limit.rb:9",
@@ -113,7 +118,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         path: "/maintenance",
         title: "503 with Retry-After",
-        act: answer(
+        behavior: answer(
             "503 Service Unavailable",
             "Content-Type: text/html\r\nRetry-After: 120\r\n",
             "<h1>Back soon</h1><!-- node app-07.corp.internal -->",
@@ -123,7 +128,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         path: "/invalid",
         title: "validation errors",
-        act: answer(
+        behavior: answer(
             "422 Unprocessable Entity",
             JSON,
             "{\"message\":\"The order is not valid.\",\"code\":\"ORDER_INVALID\",\"errors\":[{\"field\":\"email\",\"message\":\"must be an email\"},\
@@ -134,7 +139,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         path: "/missing",
         title: "404 with a trace in the body",
-        act: answer(
+        behavior: answer(
             "404 Not Found",
             HTML,
             "<h1>No such order</h1><pre>ActiveRecord::RecordNotFound (Couldn't find Order)\napp/controllers/orders_controller.rb:12:in `show'</pre>",
@@ -143,17 +148,17 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// Serves until its runtime ends.
+/// Serves until the runtime ends.
 pub(super) async fn serve(listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(async move {
-            // Whatever happens to this connection is part of the show.
-            let _ = behave(stream).await;
+            // Errors are ignored: a client may close the connection at any time.
+            let _ = respond(stream).await;
         });
     }
 }
 
-async fn behave(mut stream: TcpStream) -> std::io::Result<()> {
+async fn respond(mut stream: TcpStream) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < 64 * 1024 {
         let mut piece = [0; 4096];
@@ -165,23 +170,23 @@ async fn behave(mut stream: TcpStream) -> std::io::Result<()> {
     }
     let head = String::from_utf8_lossy(&head);
     let path = head.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/");
-    let act = CASES.iter().find(|case| case.path == path).map_or(answer("404 Not Found", JSON, "{}"), |case| case.act);
-    match act {
-        Act::Answer { status, headers, body } => {
+    let behavior = CASES.iter().find(|case| case.path == path).map_or(answer("404 Not Found", JSON, "{}"), |case| case.behavior);
+    match behavior {
+        Behavior::Answer { status, headers, body } => {
             let length = body.len();
             let text = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
             stream.write_all(text.as_bytes()).await?;
             stream.shutdown().await
         }
-        Act::Hang => {
+        Behavior::Hang => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             Ok(())
         }
-        Act::Truncate => {
+        Behavior::Truncate => {
             let text = "HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\nContent-Length: 90000\r\n\r\n<h1>Error</h1><pre>at com.acme.Ledger.post(Ledger.java:9)";
             stream.write_all(text.as_bytes()).await?;
             stream.shutdown().await
         }
-        Act::Reset | Act::Elsewhere => socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)),
+        Behavior::Reset | Behavior::Refuse => socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)),
     }
 }

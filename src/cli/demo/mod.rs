@@ -1,4 +1,4 @@
-//! `lockgate demo`: a misbehaving service, the gateway in front of it, and a tour that shows both sides.
+//! `lockgate demo`: starts a faulty service and the gateway in front of it, and compares their responses.
 
 mod legacy;
 
@@ -19,51 +19,53 @@ use crate::observe::recorder::LineSettings;
 use crate::observe::writer::Sink;
 use crate::plan::{Plan, compile};
 
-/// The configuration of the demo; its two addresses are replaced by those that were free.
+/// The configuration of the demo. Its two backend addresses are replaced with free ones.
 const CONFIG: &str = include_str!("../../../config/demo.toml");
-/// How long one answer of the tour may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout of each request of the comparison.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn demo(args: &DemoArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    let code = runtime.block_on(show(args));
+    let code = runtime.block_on(run(args));
     runtime.shutdown_background();
     code
 }
 
-async fn show(args: &DemoArgs) -> ExitCode {
+async fn run(args: &DemoArgs) -> ExitCode {
     let (legacy, refused) = match (listener().await, listener().await) {
         (Ok(legacy), Ok(refused)) => (legacy, refused),
         (Err(error), _) | (_, Err(error)) => return fail(&format!("cannot start the demo service: {error}")),
     };
-    let (Ok(service), Ok(nobody)) = (legacy.local_addr(), refused.local_addr()) else { return fail("no address for the demo service") };
-    // A port that was just free and is closed again: it refuses.
+    let (Ok(service), Ok(closed)) = (legacy.local_addr(), refused.local_addr()) else {
+        return fail("cannot get the address of the demo service");
+    };
+    // Connections to the port of a closed listener are refused.
     drop(refused);
     tokio::spawn(legacy::serve(legacy));
-    let app = match plan(args, service, nobody).map(|plan| {
-        // The tour is the output; the lines of its requests would only scroll it away.
+    let app = match plan(args, service, closed).map(|plan| {
+        // Log lines are discarded, because they would mix with the comparison.
         let sink = Sink::start(std::io::sink(), std::sync::Arc::clone(&plan.metrics.log_dropped));
         sink.map_err(Into::into)
             .and_then(|sink| App::start(plan, sink, LineSettings { access: true, failures: Severity::Info, style: Style::Json }))
     }) {
         Some(Ok(app)) => app,
         Some(Err(error)) => return fail(&error.to_string()),
-        None => return fail("the demo's own configuration is not valid"),
+        None => return fail("the built-in configuration of the demo is invalid"),
     };
-    let Some(gateway) = app.addresses.first().copied() else { return fail("no address for the gateway") };
-    let leaked = tour(service, gateway).await;
+    let Some(gateway) = app.addresses.first().copied() else { return fail("cannot get the address of the gateway") };
+    let leaked = compare(service, gateway).await;
     if !args.once {
-        output::say(&format!(
-            "\nThe gateway stays up on http://{gateway}, the service behind it on http://{service}. Compare them yourself:"
+        output::print(&format!(
+            "\nThe gateway keeps running on http://{gateway}, and the service on http://{service}. To compare them yourself:"
         ));
-        output::say(&format!(
+        output::print(&format!(
             "  curl -i http://{service}/java\n  curl -i http://{gateway}/java\n  curl -i -H 'Accept-Language: ko' http://{gateway}/java"
         ));
-        output::say("Ctrl-C ends the demo.");
-        // An error here means that no signal can be caught: then the demo ends at once.
+        output::print("Press Ctrl-C to stop the demo.");
+        // If the signal handler cannot be installed, the demo ends immediately.
         let _ = tokio::signal::ctrl_c().await;
     }
     app.shutdown(std::future::ready(())).await;
@@ -74,31 +76,32 @@ async fn listener() -> std::io::Result<TcpListener> {
     TcpListener::bind(("127.0.0.1", 0)).await
 }
 
-fn plan(args: &DemoArgs, service: SocketAddr, nobody: SocketAddr) -> Option<Plan> {
-    let text = CONFIG.replace("127.0.0.1:18080", &service.to_string()).replace("127.0.0.1:18081", &nobody.to_string());
+fn plan(args: &DemoArgs, service: SocketAddr, closed: SocketAddr) -> Option<Plan> {
+    let text = CONFIG.replace("127.0.0.1:18080", &service.to_string()).replace("127.0.0.1:18081", &closed.to_string());
     let mut plan = compile::from_text(&text, &|_| None).ok()?;
     plan.listen.http = vec![args.listen];
     plan.listen.admin = SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), 0);
     Some(plan)
 }
 
-/// Asks for every case on both sides, prints the table, returns how many secrets came through.
-async fn tour(service: SocketAddr, gateway: SocketAddr) -> usize {
-    output::say(&format!("{:<29} {:<38} {:<52} {}", "the service", "what it said", "what the client got", "request id"));
+/// Requests every case from the service and from the gateway, and prints both responses. Returns the number of secrets in responses of the
+/// gateway.
+async fn compare(service: SocketAddr, gateway: SocketAddr) -> usize {
+    output::print(&format!("{:<29} {:<38} {:<52} {}", "case", "response of the service", "response of the gateway", "request id"));
     let mut leaked = 0;
     for case in legacy::CASES {
-        let direct = if matches!(case.path, "/hang" | "/refused") { None } else { ask(service, case.path).await };
-        let answer = ask(gateway, case.path).await.unwrap_or_default();
-        leaked += case.secrets.iter().filter(|secret| answer.contains(**secret)).count();
-        let (said, got, id) = (summary(direct.as_deref()), told(&answer), header(&answer, "x-request-id").unwrap_or_default());
-        output::say(&format!("{:<29} {:<38} {:<52} {id}", case.title, said, got));
+        let direct = if matches!(case.path, "/hang" | "/refused") { None } else { fetch(service, case.path).await };
+        let response = fetch(gateway, case.path).await.unwrap_or_default();
+        leaked += case.secrets.iter().filter(|secret| response.contains(**secret)).count();
+        let id = header(&response, "x-request-id").unwrap_or_default();
+        output::print(&format!("{:<29} {:<38} {:<52} {id}", case.title, raw_summary(direct.as_deref()), gateway_summary(&response)));
     }
-    output::say(&format!("\nleaked frames: {leaked}"));
+    output::print(&format!("\nleaked frames: {leaked}"));
     leaked
 }
 
-/// A whole answer as text; `None` when there was none.
-async fn ask(address: SocketAddr, path: &str) -> Option<String> {
+/// Sends a request and returns the whole response as text, or `None` if there is none.
+async fn fetch(address: SocketAddr, path: &str) -> Option<String> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         stream
@@ -110,19 +113,21 @@ async fn ask(address: SocketAddr, path: &str) -> Option<String> {
         stream.read_to_end(&mut bytes).await?;
         std::io::Result::Ok(bytes)
     };
-    let bytes = tokio::time::timeout(PATIENCE, exchange).await.ok()?.ok()?;
+    let bytes = tokio::time::timeout(TIMEOUT, exchange).await.ok()?.ok()?;
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn summary(answer: Option<&str>) -> String {
-    let Some(answer) = answer else { return "(no answer)".into() };
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+/// Shows the status and the beginning of the body.
+fn raw_summary(response: Option<&str>) -> String {
+    let Some(response) = response else { return "(no response)".into() };
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((response, ""));
     let line: String = body.split_whitespace().collect::<Vec<_>>().join(" ");
     shorten(&format!("{} {line}", head.get(9..12).unwrap_or("?")), 36)
 }
 
-fn told(answer: &str) -> String {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+/// Shows the status, code and message of an envelope, or the status and the beginning of another body.
+fn gateway_summary(response: &str) -> String {
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((response, ""));
     let status = head.get(9..12).unwrap_or("?");
     match serde_json::from_str::<serde_json::Value>(body) {
         Ok(value) if value["error"]["code"].is_string() => {
@@ -133,8 +138,8 @@ fn told(answer: &str) -> String {
     }
 }
 
-fn header(answer: &str, name: &str) -> Option<String> {
-    let head = answer.split("\r\n\r\n").next()?;
+fn header(response: &str, name: &str) -> Option<String> {
+    let head = response.split("\r\n\r\n").next()?;
     head.lines().find_map(|line| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()))
 }
 

@@ -1,5 +1,5 @@
-//! The documents: every block of README.md and of the pages in `docs/` is executed, every link resolves, and the generated error table is
-//! up to date. A page that is added to `docs/` is covered without a change here.
+//! Tests the documents: executes each block of README.md and of all pages in `docs/`, resolves each link, and compares the generated table
+//! of errors. A new page in `docs/` is covered automatically.
 
 use std::path::{Path, PathBuf};
 

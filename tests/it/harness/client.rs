@@ -1,4 +1,4 @@
-//! A client that hides nothing: it writes bytes and reads responses strictly.
+//! An HTTP client that sends raw bytes and parses responses strictly, so that no library hides a fault.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

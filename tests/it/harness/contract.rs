@@ -1,4 +1,4 @@
-//! The contract of every error response, checked in every test (contract sections 1, 3, 5).
+//! Checks the contract that each error response must keep (contract sections 1, 3, 5).
 
 use super::Response;
 

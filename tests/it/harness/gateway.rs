@@ -1,4 +1,4 @@
-//! A gateway in this process, on ports that were free, with its log in memory.
+//! Runs a gateway in the test process, on free ports and with its log in memory.
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What tests build on: a gateway, origins, a client, and the contract.
+//! The test harness: a gateway, origins, a client, a Redis server and the contract of error responses.
 
 pub mod client;
 pub mod contract;

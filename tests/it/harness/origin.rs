@@ -1,4 +1,4 @@
-//! Origins over raw TCP: they do what no library would let them.
+//! Origins on raw TCP sockets, because HTTP libraries do not allow the faults that the tests need.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! The shipped binary as a process of its own.
+//! Runs the shipped binary as a process.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;

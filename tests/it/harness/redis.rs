@@ -1,4 +1,4 @@
-//! A real `redis-server` on a port that was free, with nothing on disk.
+//! Runs a real `redis-server` on a free port, without files on disk.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

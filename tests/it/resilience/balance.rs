@@ -1,4 +1,4 @@
-//! Who is asked: weights, turns, keys, drained endpoints, names.
+//! Tests load balancing: weights, round robin, hash keys, drained endpoints, and names with several addresses.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Breakers: what trips them, what they answer, how they close.
+//! Tests circuit breakers: when they open, the responses while they are open, and how they close.
 
 use super::{Named, gateway, quoted};
 use crate::harness::contract::assert_contract;

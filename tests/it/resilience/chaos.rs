@@ -1,4 +1,4 @@
-//! An endpoint dies under load and comes back; a reload changes what is left.
+//! Tests endpoints that fail under load and return, and a new configuration under load.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Limits that are fair, deadlines that are kept, and routes that rest.
+//! Tests fair limits per client, deadlines, and routes under maintenance.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! Probes: who is out, who is back, and what is left when too many are out.
+//! Tests health probes: unhealthy endpoints, their return, and panic mode when too many endpoints are unhealthy.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

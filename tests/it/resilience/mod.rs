@@ -1,4 +1,4 @@
-//! Bad days: endpoints that fail, are slow or die, stores that are gone, more requests than can be served.
+//! Tests resilience: failing and slow endpoints, an unavailable store, and overload.
 
 mod balance;
 mod breakers;

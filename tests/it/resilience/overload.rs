@@ -1,4 +1,4 @@
-//! More than can be served: places, queues, held bodies.
+//! Tests overload: permits, queues and the memory for bodies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

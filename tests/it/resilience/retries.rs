@@ -1,4 +1,4 @@
-//! What is sent again, and what never is.
+//! Tests which requests are retried and which are not.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};

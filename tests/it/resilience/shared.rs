@@ -1,5 +1,5 @@
-//! Limits that gateways share, on a real `redis-server`: the same rules as in one process, one quota over three of them, and a
-//! store that fails in every way it can.
+//! Tests limits that several gateways share, with a real `redis-server`: the same decisions as a local limit, one quota for three gateways,
+//! and all failures of the store.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,7 +1,7 @@
-//! Maps configuration keys of other proxies to the keys of this one, for error messages. Knows no configuration.
+//! Maps configuration keys of other proxies to the keys of Lockgate, for diagnostics. Must not know TOML.
 
-/// A key of another proxy, the name of that proxy, and the key that does the same here.
-const ELSEWHERE: &[(&str, &str, &str)] = &[
+/// A key of another proxy, the name of that proxy, and the equivalent key of Lockgate.
+const FOREIGN_KEYS: &[(&str, &str, &str)] = &[
     ("proxy_pass", "nginx", "`endpoints` of a [backends.NAME], and `backend` of a route"),
     ("upstream", "nginx", "`endpoints` of a [backends.NAME]"),
     ("upstreams", "Caddy", "`endpoints` of a [backends.NAME]"),
@@ -10,8 +10,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("server_name", "nginx", "`host` of a route"),
     ("location", "nginx", "`path` of a route"),
     ("proxy_connect_timeout", "nginx", "`connect_timeout`"),
-    ("proxy_read_timeout", "nginx", "`response_timeout` until the head, `idle_timeout` within a body"),
-    ("proxy_send_timeout", "nginx", "`response_timeout`, which begins when the body was taken, or `total_timeout`"),
+    ("proxy_read_timeout", "nginx", "`response_timeout` for the response head, `idle_timeout` for the body"),
+    ("proxy_send_timeout", "nginx", "`response_timeout`, which starts once the backend has taken the body, or `total_timeout`"),
     ("proxy_next_upstream", "nginx", "`retry` of a route"),
     ("proxy_set_header", "nginx", "`request_headers = { set = {...} }`"),
     ("proxy_hide_header", "nginx", "`response_headers = { remove = [...] }`"),
@@ -69,16 +69,16 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("outlier_detection", "Envoy", "[backends.NAME.breaker]"),
     ("circuit_breakers", "Envoy", "`max_in_flight` and [backends.NAME.breaker]"),
     ("retry_policy", "Envoy", "`retry` of a route"),
-    ("num_retries", "Envoy", "`retry = { attempts = N }`, where the first try counts"),
+    ("num_retries", "Envoy", "`retry = { attempts = N }`, which includes the first attempt"),
     ("per_try_timeout", "Envoy", "`response_timeout`"),
     ("max_request_headers_kb", "Envoy", "`max_header_size` of [listen]"),
     ("stream_idle_timeout", "Envoy", "`idle_timeout`"),
     ("request_timeout", "Envoy", "`total_timeout`"),
 ];
 
-/// Whose word a key is, and ours for the same thing.
-pub(super) fn elsewhere(key: &str) -> Option<(&'static str, &'static str)> {
-    ELSEWHERE.iter().find(|(word, ..)| *word == key).map(|(_, theirs, ours)| (*theirs, *ours))
+/// Returns the proxy that a key belongs to, and the equivalent key of Lockgate.
+pub(super) fn foreign_key(key: &str) -> Option<(&'static str, &'static str)> {
+    FOREIGN_KEYS.iter().find(|(name, ..)| *name == key).map(|(_, proxy, equivalent)| (*proxy, *equivalent))
 }
 
 #[cfg(test)]
@@ -86,10 +86,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_listed_once() {
-        let words: std::collections::HashSet<_> = ELSEWHERE.iter().map(|(word, ..)| *word).collect();
-        assert_eq!(words.len(), ELSEWHERE.len());
-        assert_eq!(elsewhere("proxy_pass").map(|(theirs, _)| theirs), Some("nginx"));
-        assert_eq!(elsewhere("connect_timeout"), None);
+    fn every_key_is_listed_once() {
+        let names: std::collections::HashSet<_> = FOREIGN_KEYS.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(names.len(), FOREIGN_KEYS.len());
+        assert_eq!(foreign_key("proxy_pass").map(|(proxy, _)| proxy), Some("nginx"));
+        assert_eq!(foreign_key("connect_timeout"), None);
     }
 }

@@ -1,5 +1,6 @@
-//! Pieces of a log line, appended to a buffer without the formatting machinery: durations and addresses. It knows
-//! nothing of what a line is about.
+//! Writes the fields of an access line that need a format of their own: durations and addresses.
+//!
+//! Appends to a buffer without `std::fmt`, which is slower. Must not know the other parts of a line.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use crate::write::{number, thousandths};
 
-/// Appends milliseconds with microseconds behind the point.
+/// Appends a duration in milliseconds with three decimals.
 pub(super) fn millis(out: &mut Vec<u8>, duration: Duration) {
     let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     number(out, micros / 1000);
@@ -15,7 +16,7 @@ pub(super) fn millis(out: &mut Vec<u8>, duration: Duration) {
     thousandths(out, (micros % 1000) as u32);
 }
 
-/// Appends an address.
+/// Appends an IP address.
 pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(v4) => {
