@@ -1,6 +1,6 @@
 //! The health of an endpoint: the results of probes, and the slow start after it was unavailable.
 //!
-//! [`Judge`] applies the thresholds, and [`Health`] holds the result for all cores. Knows nothing of how an endpoint is probed;
+//! [`ProbeCounter`] applies the thresholds, and [`Health`] holds the result for all cores. Knows nothing of how an endpoint is probed;
 //! `background` does.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
