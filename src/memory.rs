@@ -34,7 +34,7 @@ pub struct BurstEnd {
 }
 
 impl BurstEnd {
-    /// Takes the total number of requests so far. Returns true if memory should be returned: once after each burst, and every [`PAUSE`]
+    /// Takes the total number of requests so far. Returns true if memory should be returned: once after each burst, and every ten seconds
     /// while a few requests still arrive.
     pub const fn tick(&mut self, requests: u64) -> bool {
         self.quiet_ticks = if requests.saturating_sub(self.requests) > QUIET_REQUESTS { 0 } else { self.quiet_ticks.saturating_add(1) };

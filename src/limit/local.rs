@@ -79,7 +79,7 @@ impl RateLimit {
     }
 
     /// Removes keys whose burst is fully available again, which no client can notice. Does nothing if called again within
-    /// [`SWEEP_INTERVAL`].
+    /// a second.
     pub fn evict_idle(&self) {
         let now = self.started.elapsed().as_millis() as u64;
         let last = self.swept.load(Ordering::Relaxed);

@@ -36,7 +36,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const EXTRA_BUFFER: usize = 8 * 1024;
 /// Maximum number of concurrent streams of an HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
-/// Timeout for a request on a connection that was accepted after shutdown began.
+/// Timeout for the first request of a connection that has sent none when shutdown begins.
 const LATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One client connection.

@@ -81,7 +81,7 @@ impl Drop for ResponseGuard {
 /// A response body that reports its progress to the connection.
 pub(super) struct CountedBody {
     body: Body,
-    /// The body has no framing; the client recognizes its end by the end of the connection (HTTP/1.0).
+    /// The body may end with the connection instead of a framing of its own (HTTP/1.0).
     close_delimited: bool,
     /// The body belongs to an HTTP/2 stream.
     stream: bool,

@@ -16,18 +16,18 @@ use tower::Service;
 
 use super::choose::backend::Backend;
 use super::choose::endpoint::Endpoint;
-use super::choose::health::{Judge, Probe};
+use super::choose::health::{Probe, ProbeCounter};
 use super::connect::connector::{Connector, Dial, Phase};
 use super::connect::resolve::Resolver;
 use super::heads::origin_form::origin_form;
 use super::upload::Upload;
 
 /// Resolution interval while a name has no address yet.
-const SOON: Duration = Duration::from_secs(1);
+const UNRESOLVED_INTERVAL: Duration = Duration::from_secs(1);
 /// Timeout of a resolution. Requests use the last good addresses meanwhile.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval of looking for new endpoints where nothing is resolved. A backend of address literals never has any.
-const LOOK: Duration = Duration::from_secs(3600);
+const UNNAMED_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Resolves and probes the endpoints of a backend until the task is aborted. Returns at once if there is nothing to do.
 pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
@@ -59,9 +59,9 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
         }
         let incomplete = backend.targets.iter().zip(&known).any(|(target, found)| target.literal().is_none() && found.is_empty());
         tokio::time::sleep(if !named {
-            LOOK
+            UNNAMED_INTERVAL
         } else if incomplete {
-            SOON
+            UNRESOLVED_INTERVAL
         } else {
             backend.settings.dns_refresh
         })
@@ -71,13 +71,13 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
 
 /// Resolves all names concurrently. A name that cannot be resolved keeps its addresses. Returns true if any changed.
 async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr>]) -> bool {
-    let mut asked = tokio::task::JoinSet::new();
+    let mut lookups = tokio::task::JoinSet::new();
     for (at, target) in backend.targets.iter().enumerate().filter(|(_, target)| target.literal().is_none()) {
         let (resolver, host) = (resolver.clone(), target.host.clone());
-        asked.spawn(async move { (at, tokio::time::timeout(PATIENCE, resolver.renew(&host)).await) });
+        lookups.spawn(async move { (at, tokio::time::timeout(RESOLVE_TIMEOUT, resolver.renew(&host)).await) });
     }
     let mut changed = false;
-    while let Some(answer) = asked.join_next().await {
+    while let Some(answer) = lookups.join_next().await {
         let Ok((at, Ok(answer))) = answer else { continue };
         match answer {
             Ok(found) => {
@@ -97,11 +97,11 @@ async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr
 
 /// Probes an endpoint until it is dropped.
 async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Connector) {
-    let mut judge = Judge::of(endpoint.upgrade().is_none_or(|endpoint| endpoint.health.is_healthy()));
+    let mut counter = ProbeCounter::of(endpoint.upgrade().is_none_or(|endpoint| endpoint.health.is_healthy()));
     loop {
         let Some(target) = endpoint.upgrade() else { return };
-        let good = tokio::time::timeout(probe.timeout, ask(&target, &probe, connector.clone())).await.unwrap_or(false);
-        if let Some(healthy) = judge.record(good, &probe) {
+        let good = tokio::time::timeout(probe.timeout, send_probe(&target, &probe, connector.clone())).await.unwrap_or(false);
+        if let Some(healthy) = counter.record(good, &probe) {
             target.health.set(healthy, Instant::now());
             match healthy {
                 true => tracing::info!(endpoint = %target.label, "healthy"),
@@ -115,7 +115,7 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
 }
 
 /// Sends one probe, on a connection of its own, so that it also tests whether the endpoint accepts connections.
-async fn ask(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> bool {
+async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> bool {
     let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::new(Phase::default()) };
     let Ok(mut opened) = connector.call(dial).await else { return false };
     let host = probe.host.clone().unwrap_or_else(|| endpoint.target.authority.clone());

@@ -31,7 +31,7 @@ struct Stream {
     before: Option<Bytes>,
     /// The part that still arrives from the client.
     body: Option<Incoming>,
-    left: Option<u64>,
+    remaining: Option<u64>,
     idle: Option<Duration>,
     rate: Option<DataRate>,
     clock: Option<(Pin<Box<Sleep>>, &'static str)>,
@@ -58,10 +58,10 @@ impl Upload {
     /// Creates a body that streams within `bounds`. `before` is the part that was read already; it is within the limit.
     pub fn stream(before: Bytes, body: Incoming, hold: Hold, bounds: Bounds) -> (Self, Arc<UploadProgress>) {
         let progress = UploadProgress::new(Instant::now());
-        let left = bounds.limit.map(|limit| limit.saturating_sub(before.len() as u64));
+        let remaining = bounds.limit.map(|limit| limit.saturating_sub(before.len() as u64));
         let before = (!before.is_empty()).then_some(before);
         let (idle, rate) = (bounds.idle, bounds.min_rate.map(DataRate::new));
-        let stream = Stream { before, body: Some(body), left, idle, rate, clock: None, progress: Arc::clone(&progress), hold };
+        let stream = Stream { before, body: Some(body), remaining, idle, rate, clock: None, progress: Arc::clone(&progress), hold };
         (Self(Some(Box::new(stream))), progress)
     }
 
@@ -76,7 +76,7 @@ impl Upload {
         let stream = Stream {
             before: Some(bytes),
             body: None,
-            left: None,
+            remaining: None,
             idle: None,
             rate: None,
             clock: None,
@@ -90,7 +90,7 @@ impl Upload {
 impl Stream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         if let Some(before) = self.before.take() {
-            self.step(before.len() as u64);
+            self.record_progress(before.len() as u64);
             return Poll::Ready(Some(Ok(Frame::data(before))));
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
@@ -106,46 +106,46 @@ impl Stream {
         }
         match frame {
             None => {
-                self.done(0);
+                self.record_end(0);
                 Poll::Ready(None)
             }
             Some(Err(error)) => Poll::Ready(Some(Err(classify::request_body(&error)))),
-            Some(Ok(frame)) => Poll::Ready(self.admit(frame)),
+            Some(Ok(frame)) => Poll::Ready(self.check_frame(frame)),
         }
     }
 
     /// Checks a frame against the size limit. Trailers are dropped: few origins read them, and they would bypass every rule on headers.
-    fn admit(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Failure>> {
+    fn check_frame(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Failure>> {
         let Some(data) = frame.data_ref() else {
-            self.done(0);
+            self.record_end(0);
             return None;
         };
         let size = data.len() as u64;
-        if let Some(left) = &mut self.left {
-            match left.checked_sub(size) {
-                Some(rest) => *left = rest,
+        if let Some(remaining) = &mut self.remaining {
+            match remaining.checked_sub(size) {
+                Some(rest) => *remaining = rest,
                 None => return Some(Err(Failure::because(Kind::PayloadTooLarge, "the request body passed request_body_limit"))),
             }
         }
-        self.step(size);
+        self.record_progress(size);
         Some(Ok(frame))
     }
 
     /// Records that `size` bytes were handed on.
-    fn step(&mut self, size: u64) {
-        if self.is_over() {
-            self.done(size);
+    fn record_progress(&mut self, size: u64) {
+        if self.is_at_end() {
+            self.record_end(size);
         } else {
             self.progress.note(UploadStage::WaitsForUpstream, size);
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_at_end(&self) -> bool {
         self.before.is_none() && self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     /// Records that the whole body was read.
-    fn done(&mut self, size: u64) {
+    fn record_end(&mut self, size: u64) {
         self.progress.note(UploadStage::Done, size);
         self.hold = Hold::nothing();
     }
@@ -188,7 +188,7 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|stream| stream.is_over())
+        self.0.as_ref().is_none_or(|stream| stream.is_at_end())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -49,7 +49,7 @@ pub async fn exchange(
     clocks: Clocks<'_>,
 ) -> Result<Response<Incoming>, ExchangeError> {
     let Some(sending) = request.take() else { return Err(ExchangeError::Failed(Kind::Internal.into())) };
-    connection.socket.begin(clocks.replays);
+    connection.socket.start_request(clocks.replays);
     let Connection { sender, socket, .. } = connection;
     let mut response = std::pin::pin!(sender.try_send_request(sending));
     let mut since = clocks.begin;
@@ -58,10 +58,10 @@ pub async fn exchange(
             None => response.as_mut().await,
             Some(due) => match tokio::time::timeout_at(due, response.as_mut()).await {
                 Ok(outcome) => outcome,
-                Err(_) => match clocks.verdict(since, due) {
-                    Verdict::Elapsed(kind) => return Err(ExchangeError::Failed(kind.into())),
-                    Verdict::Moved => continue,
-                    Verdict::ClientsTurn => {
+                Err(_) => match clocks.interpret(since, due) {
+                    TimerEvent::Timeout(kind) => return Err(ExchangeError::Failed(kind.into())),
+                    TimerEvent::Progressed => continue,
+                    TimerEvent::ClientIdle => {
                         since = Instant::now();
                         continue;
                     }
@@ -80,7 +80,7 @@ pub async fn exchange(
 
 /// Distinguishes a connection lost before the response from one lost within it.
 fn lost(failure: Failure, ended: bool, socket: &SocketState) -> Failure {
-    match (failure.kind, socket.any_bytes(ended)) {
+    match (failure.kind, socket.has_received(ended)) {
         (Kind::ConnectionLost, true) => Failure { kind: Kind::ResponseIncomplete, ..failure },
         // TLS that ended without close_notify, before the first byte of a response.
         (Kind::ResponseIncomplete, false) => Failure { kind: Kind::ConnectionLost, ..failure },
@@ -101,29 +101,29 @@ impl Clocks<'_> {
     }
 
     /// Interprets the elapsed `due`.
-    fn verdict(&self, since: Instant, due: Instant) -> Verdict {
+    fn interpret(&self, since: Instant, due: Instant) -> TimerEvent {
         let stage = self.progress.map_or(UploadStage::Done, |progress| progress.stage());
         if self.deadline.is_some_and(|deadline| deadline <= due) {
             // The client did not send its body in time.
-            return Verdict::Elapsed(if stage == UploadStage::WaitsForClient { Kind::RequestTimeout } else { Kind::TotalTimeout });
+            return TimerEvent::Timeout(if stage == UploadStage::WaitsForClient { Kind::RequestTimeout } else { Kind::TotalTimeout });
         }
         if self.response_due(since).is_some_and(|now_due| now_due > due) {
-            return Verdict::Moved;
+            return TimerEvent::Progressed;
         }
         match stage {
-            UploadStage::Done => Verdict::Elapsed(Kind::ResponseTimeout),
-            UploadStage::WaitsForUpstream => Verdict::Elapsed(Kind::UploadTimeout),
-            UploadStage::WaitsForClient => Verdict::ClientsTurn,
+            UploadStage::Done => TimerEvent::Timeout(Kind::ResponseTimeout),
+            UploadStage::WaitsForUpstream => TimerEvent::Timeout(Kind::UploadTimeout),
+            UploadStage::WaitsForClient => TimerEvent::ClientIdle,
         }
     }
 }
 
 /// The meaning of an elapsed timer.
-enum Verdict {
+enum TimerEvent {
     /// A clock has elapsed.
-    Elapsed(Kind),
+    Timeout(Kind),
     /// The upload has progressed meanwhile, so the clock restarts from there.
-    Moved,
+    Progressed,
     /// The upload waits for the client, which has a clock of its own (`body_timeout`).
-    ClientsTurn,
+    ClientIdle,
 }

@@ -112,7 +112,7 @@ pub(super) async fn attempt(
     let kept = if options.is_retry { None } else { context.private.take(backend) };
     let mut kept = match kept {
         None => None,
-        Some(kept) => Box::pin(still_usable(kept, context)).await,
+        Some(kept) => Box::pin(ready_connection(kept, context)).await,
     };
     let private = kept.is_some() || outgoing.connection_auth;
     if private {
@@ -161,7 +161,7 @@ pub(super) async fn attempt(
 }
 
 /// Returns a connection that was kept for its client if it is still open, once its task is ready. Waits at most for the connect timeout.
-async fn still_usable(mut kept: (Arc<Endpoint>, Connection), context: DispatchContext<'_>) -> Option<(Arc<Endpoint>, Connection)> {
+async fn ready_connection(mut kept: (Arc<Endpoint>, Connection), context: DispatchContext<'_>) -> Option<(Arc<Endpoint>, Connection)> {
     let due = [context.timeouts.connect.map(|connect| Instant::now() + connect), context.deadline].into_iter().flatten().min();
     within(due, kept.1.sender.ready()).await?.ok()?;
     Some(kept)

@@ -28,12 +28,12 @@ impl Replay {
 }
 
 /// Maximum header lines of a request; more than any accepted request has, including those the gateway adds.
-const MAX_LINES: usize = 512;
+const MAX_HEADERS: usize = 512;
 
 /// Restores the request. Returns `None` if that is impossible.
 pub fn request(head: &[u8], replay: &Replay) -> Option<Request<Upload>> {
     let Replay::Whole(body) = replay else { return None };
-    let mut lines = vec![httparse::EMPTY_HEADER; MAX_LINES];
+    let mut lines = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut lines);
     parsed.parse(head).ok()?.is_complete().then_some(())?;
     let mut headers = HeaderMap::with_capacity(parsed.headers.len());
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_comes_back_as_it_was() {
+    fn a_head_is_restored_as_written() {
         let head = b"PUT /a%20b?x=1 HTTP/1.1\r\nhost: h\r\ncookie: a=1\r\ncookie: b=\xff2\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n";
         let request = request(head, &Replay::Whole(Bytes::from_static(b"body"))).unwrap();
         assert_eq!((request.method(), request.uri().to_string()), (&Method::PUT, "/a%20b?x=1".to_owned()));

@@ -46,7 +46,7 @@ pub struct Backend {
     /// The latencies of responses, for hedging.
     pub latencies: Latencies,
     members: ArcSwap<Members>,
-    turn: AtomicUsize,
+    next_turn: AtomicUsize,
 }
 
 /// The current endpoints.
@@ -56,7 +56,7 @@ struct Members {
     /// Round-robin order by weight, as indices.
     schedule: Vec<u16>,
     /// All endpoints have the same weight.
-    even: bool,
+    equal_weights: bool,
     mean_weight: f64,
 }
 
@@ -111,10 +111,10 @@ impl Backend {
             budget: Budget::default(),
             latencies: Latencies::default(),
             members: ArcSwap::from_pointee(Members::new(Vec::new())),
-            turn: AtomicUsize::new(0),
+            next_turn: AtomicUsize::new(0),
         };
         let old = before.map(Self::endpoints).unwrap_or_default();
-        backend.renew(&backend.addresses_in(&old), &old);
+        backend.replace_endpoints(&backend.addresses_in(&old), &old);
         backend
     }
 
@@ -133,11 +133,11 @@ impl Backend {
 
     /// Sets the addresses of each target, empty for an unresolved name. Endpoints that stay keep their state.
     pub fn set_addresses(&self, addresses: &[Vec<IpAddr>]) {
-        self.renew(addresses, &self.endpoints());
+        self.replace_endpoints(addresses, &self.endpoints());
     }
 
     /// Replaces the endpoints, and keeps the unchanged ones of `old`.
-    fn renew(&self, addresses: &[Vec<IpAddr>], old: &[Arc<Endpoint>]) {
+    fn replace_endpoints(&self, addresses: &[Vec<IpAddr>], old: &[Arc<Endpoint>]) {
         let mut list = Vec::new();
         for (target, addresses) in self.targets.iter().zip(addresses) {
             let found: Vec<Option<IpAddr>> = match target.literal() {
@@ -191,11 +191,11 @@ impl Backend {
             let entered = usable.then(|| Endpoint::enter(&only.endpoint, query.now, false)).flatten();
             return entered.ok_or_else(|| members.unavailable(query.now));
         }
-        let panics = members.panics(self.settings.panic_below);
+        let panic_mode = members.panic_mode(self.settings.panic_below);
         // Another core may take the last trial of a breaker in the meantime; then the choice is repeated.
         for _ in 0..members.list.len() + 1 {
             let tiers = if query.only_good { &[Tier::Good][..] } else { &[Tier::Good, Tier::Ejected, Tier::Again] };
-            let chosen = tiers.iter().copied().find_map(|tier| self.pick(&members, tier, panics, query));
+            let chosen = tiers.iter().copied().find_map(|tier| self.pick(&members, tier, panic_mode, query));
             let Some(chosen) = chosen else { break };
             if let Some(permit) = Endpoint::enter(&members.list[chosen].endpoint, query.now, true) {
                 return Ok(permit);
@@ -204,9 +204,9 @@ impl Backend {
         Err(members.unavailable(query.now))
     }
 
-    fn pick(&self, members: &Members, tier: Tier, panics: bool, query: EndpointQuery<'_>) -> Option<usize> {
+    fn pick(&self, members: &Members, tier: Tier, panic_mode: bool, query: EndpointQuery<'_>) -> Option<usize> {
         let (list, now) = (&members.list, query.now);
-        let usable = |at: usize| list.get(at).is_some_and(|member| member.is_usable(tier, panics, query));
+        let usable = |at: usize| list.get(at).is_some_and(|member| member.is_usable(tier, panic_mode, query));
         let share = |at: usize| list[at].endpoint.health.share(self.settings.slow_start, now);
         // During a slow start, where the cost does not reflect it, an endpoint is skipped at random. For a key the random number is always
         // the same, so that its requests move back only once.
@@ -215,24 +215,24 @@ impl Backend {
         match (&self.settings.balance, query.key) {
             (Balance::Hash(_), Some(key)) => {
                 let pick =
-                    |usable: &dyn Fn(usize) -> bool| balance::by_key(list.len(), key, usable, |at| list[at].seed, |at| list[at].weight);
+                    |usable: &dyn Fn(usize) -> bool| balance::rendezvous(list.len(), key, usable, |at| list[at].seed, |at| list[at].weight);
                 pick(&|at| usable(at) && warm(at)).or_else(|| pick(&usable))
             }
             (Balance::RoundRobin, _) => {
-                let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
-                let pick = |usable: &dyn Fn(usize) -> bool| balance::in_turn(&members.schedule, usable, turn);
+                let next_turn = || self.next_turn.fetch_add(1, Ordering::Relaxed);
+                let pick = |usable: &dyn Fn(usize) -> bool| balance::round_robin(&members.schedule, usable, next_turn);
                 pick(&|at| usable(at) && warm(at)).or_else(|| pick(&usable))
             }
-            (Balance::LeastRequests | Balance::Hash(_), _) if members.even => {
+            (Balance::LeastRequests | Balance::Hash(_), _) if members.equal_weights => {
                 let cost = |at: usize| list[at].endpoint.load.cost(1.0, now) / share(at);
-                balance::cheaper_of_two(list.len(), usable, cost, |n| fastrand::usize(..n))
+                balance::power_of_two_choices(list.len(), usable, cost, |n| fastrand::usize(..n))
             }
             (Balance::LeastRequests | Balance::Hash(_), _) => {
                 let odds = |at: usize| {
                     let (weight, load) = (f64::from(list[at].weight) * share(at), &list[at].endpoint.load);
                     weight / load.cost(weight / members.mean_weight, now).powi(2)
                 };
-                balance::by_odds(list.len(), usable, odds, fastrand::f64())
+                balance::weighted_random(list.len(), usable, odds, fastrand::f64())
             }
         }
     }
@@ -240,10 +240,10 @@ impl Backend {
 
 impl Member {
     /// Returns true if the endpoint may be chosen in this tier.
-    fn is_usable(&self, tier: Tier, panics: bool, query: EndpointQuery<'_>) -> bool {
+    fn is_usable(&self, tier: Tier, panic_mode: bool, query: EndpointQuery<'_>) -> bool {
         let endpoint = &self.endpoint;
         !self.drains
-            && (endpoint.health.is_healthy() || panics)
+            && (endpoint.health.is_healthy() || panic_mode)
             && endpoint.breaker.as_ref().is_none_or(|breaker| breaker.admits(query.now))
             && (tier != Tier::Good || endpoint.ejector.admits(query.now))
             && (tier == Tier::Again || !query.tried.iter().any(|tried| Arc::ptr_eq(tried, endpoint)))
@@ -253,13 +253,13 @@ impl Member {
 impl Members {
     fn new(list: Vec<Member>) -> Self {
         let weights: Vec<u32> = list.iter().map(|member| member.weight).collect();
-        let even = weights.windows(2).all(|pair| pair[0] == pair[1]);
+        let equal_weights = weights.windows(2).all(|pair| pair[0] == pair[1]);
         let mean_weight = weights.iter().copied().map(f64::from).sum::<f64>() / weights.len().max(1) as f64;
-        Self { schedule: balance::schedule(&weights), list, even, mean_weight: mean_weight.max(1.0) }
+        Self { schedule: balance::schedule(&weights), list, equal_weights, mean_weight: mean_weight.max(1.0) }
     }
 
     /// Returns true in panic mode: so few endpoints are healthy that they would be overloaded. Never true if none is.
-    fn panics(&self, below: u32) -> bool {
+    fn panic_mode(&self, below: u32) -> bool {
         if below == 0 {
             return false;
         }

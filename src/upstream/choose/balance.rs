@@ -29,19 +29,19 @@ pub enum HashKey {
 const DRAWS: usize = 4;
 
 /// Returns the cheaper of two random usable indices below `count`, or the only one. `draw(n)` returns a random number below `n`.
-pub fn cheaper_of_two(
+pub fn power_of_two_choices(
     count: usize,
     usable: impl Fn(usize) -> bool,
     cost: impl Fn(usize) -> f64,
     mut draw: impl FnMut(usize) -> usize,
 ) -> Option<usize> {
-    let first = any(count, &usable, &mut draw)?;
-    let Some(second) = any(count, |at| at != first && usable(at), &mut draw) else { return Some(first) };
+    let first = random_usable(count, &usable, &mut draw)?;
+    let Some(second) = random_usable(count, |at| at != first && usable(at), &mut draw) else { return Some(first) };
     Some(if cost(second) < cost(first) { second } else { first })
 }
 
 /// Returns a random usable index below `count`, with probability proportional to its odds. `chance` is in 0..1.
-pub fn by_odds(count: usize, usable: impl Fn(usize) -> bool, odds: impl Fn(usize) -> f64, chance: f64) -> Option<usize> {
+pub fn weighted_random(count: usize, usable: impl Fn(usize) -> bool, odds: impl Fn(usize) -> f64, chance: f64) -> Option<usize> {
     let all: f64 = (0..count).filter(|at| usable(*at)).map(&odds).sum();
     let (mut left, mut last) = (all * chance, None);
     for at in (0..count).filter(|at| usable(*at)) {
@@ -60,7 +60,7 @@ pub fn fraction(key: u64, seed: u64) -> f64 {
 }
 
 /// Returns a random usable index below `count`.
-fn any(count: usize, usable: impl Fn(usize) -> bool, draw: &mut impl FnMut(usize) -> usize) -> Option<usize> {
+fn random_usable(count: usize, usable: impl Fn(usize) -> bool, draw: &mut impl FnMut(usize) -> usize) -> Option<usize> {
     if count == 0 {
         return None;
     }
@@ -75,7 +75,7 @@ fn any(count: usize, usable: impl Fn(usize) -> bool, draw: &mut impl FnMut(usize
 
 /// Returns the next usable index of a schedule. `turn` returns consecutive numbers. The turn of an unusable index is skipped rather than
 /// given to its neighbour, which would then get twice its share.
-pub fn in_turn(schedule: &[u16], usable: impl Fn(usize) -> bool, mut turn: impl FnMut() -> usize) -> Option<usize> {
+pub fn round_robin(schedule: &[u16], usable: impl Fn(usize) -> bool, mut turn: impl FnMut() -> usize) -> Option<usize> {
     let from = (0..schedule.len()).map(|_| usize::from(schedule[turn() % schedule.len()])).find(|at| usable(*at));
     // Other cores advance `turn` concurrently, so the loop may have missed a usable index.
     from.or_else(|| schedule.iter().map(|at| usize::from(*at)).find(|at| usable(*at)))
@@ -106,7 +106,7 @@ const fn gcd(a: u32, b: u32) -> u32 {
 
 /// Returns the usable index with the highest score for the key (weighted rendezvous hashing). If an endpoint is lost, only its keys move.
 /// `seed` identifies an endpoint and is the same in every process.
-pub fn by_key(
+pub fn rendezvous(
     count: usize,
     key: u64,
     usable: impl Fn(usize) -> bool,
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_one_leaves_its_turns_to_all() {
+    fn the_turns_of_an_unusable_endpoint_are_shared_by_all() {
         let (turns, mut turn) = (schedule(&[1, 1, 1]), 0);
         let mut seen = [0; 3];
         for _ in 0..300 {
@@ -155,37 +155,37 @@ mod tests {
                 turn += 1;
                 turn - 1
             };
-            seen[in_turn(&turns, |at| at != 1, next).unwrap()] += 1;
+            seen[round_robin(&turns, |at| at != 1, next).unwrap()] += 1;
         }
         assert_eq!(seen, [150, 0, 150]);
     }
 
     #[test]
-    fn odds_are_kept() {
+    fn weighted_random_follows_the_odds() {
         let (mut rng, mut seen) = (fastrand::Rng::with_seed(7), [0; 3]);
         for _ in 0..12_000 {
-            seen[by_odds(3, |at| at != 1, |at| [1.0, 5.0, 3.0][at], rng.f64()).unwrap()] += 1;
+            seen[weighted_random(3, |at| at != 1, |at| [1.0, 5.0, 3.0][at], rng.f64()).unwrap()] += 1;
         }
         assert!((2_800..3_200).contains(&seen[0]) && seen[1] == 0, "{seen:?}");
-        assert_eq!(by_odds(3, |_| false, |_| 1.0, 0.5), None);
+        assert_eq!(weighted_random(3, |_| false, |_| 1.0, 0.5), None);
     }
 
     #[test]
-    fn equals_share_the_work() {
+    fn equal_endpoints_get_equal_shares() {
         let (mut rng, mut seen) = (fastrand::Rng::with_seed(7), [0; 3]);
         for _ in 0..3000 {
-            seen[cheaper_of_two(3, |_| true, |_| 1.0, |n| rng.usize(..n)).unwrap()] += 1;
+            seen[power_of_two_choices(3, |_| true, |_| 1.0, |n| rng.usize(..n)).unwrap()] += 1;
         }
         assert!(seen.iter().all(|count| (900..1100).contains(count)), "{seen:?}");
     }
 
     #[test]
-    fn the_cheaper_one_is_chosen() {
+    fn the_cheaper_of_two_is_chosen() {
         let mut draws = [0, 1].into_iter().cycle();
-        assert_eq!(cheaper_of_two(2, |_| true, |at| [5.0, 1.0][at], |_| draws.next().unwrap()), Some(1));
-        assert_eq!(cheaper_of_two(0, |_| true, |_| 0.0, |_| 0), None);
-        assert_eq!(cheaper_of_two(3, |at| at == 2, |_| 0.0, |_| 0), Some(2));
-        assert_eq!(cheaper_of_two(3, |_| false, |_| 0.0, |_| 0), None);
+        assert_eq!(power_of_two_choices(2, |_| true, |at| [5.0, 1.0][at], |_| draws.next().unwrap()), Some(1));
+        assert_eq!(power_of_two_choices(0, |_| true, |_| 0.0, |_| 0), None);
+        assert_eq!(power_of_two_choices(3, |at| at == 2, |_| 0.0, |_| 0), Some(2));
+        assert_eq!(power_of_two_choices(3, |_| false, |_| 0.0, |_| 0), None);
     }
 
     proptest::proptest! {
@@ -195,11 +195,11 @@ mod tests {
             let any = usable.iter().any(|usable| *usable);
             let count = usable.len();
             let fits = |found: Option<usize>| found.map_or(!any, |at| usable[at]);
-            proptest::prop_assert!(fits(cheaper_of_two(count, |at| usable[at], |_| 1.0, |n| rng.usize(..n))));
+            proptest::prop_assert!(fits(power_of_two_choices(count, |at| usable[at], |_| 1.0, |n| rng.usize(..n))));
             let mut turn = seed as usize;
             let next = || { turn += 1; turn };
-            proptest::prop_assert!(fits(in_turn(&schedule(&vec![1; count]), |at| usable[at], next)));
-            proptest::prop_assert!(fits(by_key(count, seed, |at| usable[at], |at| at as u64, |_| 1)));
+            proptest::prop_assert!(fits(round_robin(&schedule(&vec![1; count]), |at| usable[at], next)));
+            proptest::prop_assert!(fits(rendezvous(count, seed, |at| usable[at], |at| at as u64, |_| 1)));
         }
 
         /// Losing an endpoint moves its keys and no others.
@@ -208,8 +208,8 @@ mod tests {
             let seed = |at: usize| stable_hash(&[at as u8]);
             for key in 0..200u64 {
                 let key = stable_hash(&key.to_be_bytes());
-                let before = by_key(5, key, |_| true, seed, |at| weights[at]).unwrap();
-                let after = by_key(5, key, |at| at != lost, seed, |at| weights[at]).unwrap();
+                let before = rendezvous(5, key, |_| true, seed, |at| weights[at]).unwrap();
+                let after = rendezvous(5, key, |at| at != lost, seed, |at| weights[at]).unwrap();
                 proptest::prop_assert!(before == after || before == lost);
             }
         }
@@ -219,7 +219,7 @@ mod tests {
     fn keys_spread_by_weight() {
         let mut seen = [0u32; 3];
         for key in 0..30_000u64 {
-            let at = by_key(3, stable_hash(&key.to_be_bytes()), |_| true, |at| stable_hash(&[at as u8]), |at| [1, 1, 2][at]).unwrap();
+            let at = rendezvous(3, stable_hash(&key.to_be_bytes()), |_| true, |at| stable_hash(&[at as u8]), |at| [1, 1, 2][at]).unwrap();
             seen[at] += 1;
         }
         assert!((6_500..8_500).contains(&seen[0]) && (6_500..8_500).contains(&seen[1]) && (14_000..16_000).contains(&seen[2]), "{seen:?}");

@@ -13,14 +13,14 @@ pub struct Budget {
 }
 
 /// The tokens of one retry.
-const ONE: i64 = 1000;
+const RETRY_COST: i64 = 1000;
 /// Maximum tokens: the number of retries at once after a quiet time.
-const MOST: i64 = 10 * ONE;
+const MAX_TOKENS: i64 = 10 * RETRY_COST;
 
 impl Default for Budget {
     /// Creates a full budget, so that the first failures of a quiet backend can be retried.
     fn default() -> Self {
-        Self { tokens: AtomicI64::new(MOST), spent: AtomicU64::new(0) }
+        Self { tokens: AtomicI64::new(MAX_TOKENS), spent: AtomicU64::new(0) }
     }
 }
 
@@ -29,14 +29,17 @@ impl Budget {
     /// share holds over every few thousand requests.
     pub fn deposit(&self, share: u32) {
         // Concurrent deposits may exceed the maximum by one deposit per core, which the next deposit sees.
-        if self.tokens.load(Ordering::Relaxed) < MOST {
+        if self.tokens.load(Ordering::Relaxed) < MAX_TOKENS {
             self.tokens.fetch_add(i64::from(share - share.div_ceil(100)), Ordering::Relaxed);
         }
     }
 
     /// Takes the tokens of a retry. Returns false if there are too few.
     pub fn withdraw(&self) -> bool {
-        let paid = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= ONE).then_some(left - ONE)).is_ok();
+        let paid = self
+            .tokens
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= RETRY_COST).then_some(left - RETRY_COST))
+            .is_ok();
         if paid {
             self.spent.fetch_add(1, Ordering::Relaxed);
         }
@@ -56,7 +59,7 @@ mod tests {
     proptest::proptest! {
         /// Retries never exceed their share of the requests plus the initial tokens.
         #[test]
-        fn a_budget_is_a_share(steps in proptest::collection::vec(proptest::bool::ANY, 1..2000), share in 0u32..1000) {
+        fn retries_stay_within_their_share(steps in proptest::collection::vec(proptest::bool::ANY, 1..2000), share in 0u32..1000) {
             let budget = Budget::default();
             let (mut requests, mut retries) = (0u64, 0u64);
             for request in steps {
@@ -66,13 +69,13 @@ mod tests {
                 } else {
                     retries += u64::from(budget.withdraw());
                 }
-                proptest::prop_assert!(retries * 1000 <= requests * u64::from(share) + MOST as u64);
+                proptest::prop_assert!(retries * 1000 <= requests * u64::from(share) + MAX_TOKENS as u64);
             }
         }
     }
 
     #[test]
-    fn a_budget_is_shared_by_threads_without_giving_a_token_twice() {
+    fn threads_never_spend_a_token_twice() {
         let budget = Budget::default();
         let taken: usize = std::thread::scope(|scope| {
             let one = || scope.spawn(|| (0..1000).filter(|_| budget.withdraw()).count());

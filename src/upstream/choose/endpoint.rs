@@ -85,9 +85,9 @@ impl Endpoint {
         let breaker = match &this.breaker {
             None => None,
             Some(breaker) => {
-                let (ticket, change) = breaker.enter(now);
+                let (permit, change) = breaker.enter(now);
                 this.log("breaker", change);
-                Some(ticket?)
+                Some(permit?)
             }
         };
         let ejector = ejects.then(|| this.ejector.enter(now).0).flatten();
@@ -165,17 +165,17 @@ impl EndpointPermit {
     pub fn record(&mut self, how: AttemptOutcome, took: Duration, now: Instant) {
         let endpoint = &self.endpoint;
         let worked = how.worked();
-        if let Some(ticket) = self.ejector.take() {
+        if let Some(permit) = self.ejector.take() {
             match (how, worked) {
                 (AttemptOutcome::Answered(_), Outcome::Bad) => endpoint.load.record(took.max(PENALTY), now),
                 (AttemptOutcome::Answered(_), _) | (AttemptOutcome::Failed(Kind::ResponseTimeout), _) => endpoint.load.record(took, now),
                 // An endpoint that does not respond is ejected; its latency must not count against it when it is tried again.
                 (AttemptOutcome::Failed(_), _) => {}
             }
-            endpoint.changed("ejector", endpoint.ejector.record(ticket, how.reached(), now), now);
+            endpoint.changed("ejector", endpoint.ejector.record(permit, how.reached(), now), now);
         }
-        if let (Some(ticket), Some(breaker)) = (self.breaker.take(), &endpoint.breaker) {
-            endpoint.changed("breaker", breaker.record(ticket, worked, now), now);
+        if let (Some(permit), Some(breaker)) = (self.breaker.take(), &endpoint.breaker) {
+            endpoint.changed("breaker", breaker.record(permit, worked, now), now);
         }
     }
 
@@ -192,11 +192,11 @@ impl Drop for EndpointPermit {
         self.endpoint.load.leave();
         if self.ejector.is_some() || self.breaker.is_some() {
             let now = Instant::now();
-            if let Some(ticket) = self.ejector.take() {
-                self.endpoint.ejector.record(ticket, Outcome::Void, now);
+            if let Some(permit) = self.ejector.take() {
+                self.endpoint.ejector.record(permit, Outcome::Void, now);
             }
-            if let (Some(ticket), Some(breaker)) = (self.breaker.take(), &self.endpoint.breaker) {
-                breaker.record(ticket, Outcome::Void, now);
+            if let (Some(permit), Some(breaker)) = (self.breaker.take(), &self.endpoint.breaker) {
+                breaker.record(permit, Outcome::Void, now);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The health of an endpoint: the results of probes, and the slow start after it was unavailable.
 //!
-//! [`Judge`] applies the thresholds, and [`Health`] holds the result for all cores. Knows nothing of how an endpoint is probed;
+//! [`ProbeCounter`] applies the thresholds, and [`Health`] holds the result for all cores. Knows nothing of how an endpoint is probed;
 //! `background` does.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,27 +37,27 @@ impl Probe {
 
 /// Counts consecutive probes.
 #[derive(Clone, Copy, Debug)]
-pub struct Judge {
+pub struct ProbeCounter {
     healthy: bool,
     /// Consecutive probes that contradict the current state.
-    against: u32,
+    contradicting: u32,
 }
 
-impl Judge {
+impl ProbeCounter {
     /// Starts from a known state.
     pub const fn of(healthy: bool) -> Self {
-        Self { healthy, against: 0 }
+        Self { healthy, contradicting: 0 }
     }
 
     /// Records a probe. Returns the new state if it changed.
     pub fn record(&mut self, good: bool, probe: &Probe) -> Option<bool> {
         if good == self.healthy {
-            self.against = 0;
+            self.contradicting = 0;
             return None;
         }
-        self.against += 1;
+        self.contradicting += 1;
         let needed = if self.healthy { probe.unhealthy_after } else { probe.healthy_after };
-        (self.against >= needed.max(1)).then(|| {
+        (self.contradicting >= needed.max(1)).then(|| {
             *self = Self::of(good);
             good
         })
@@ -133,19 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_need_their_row() {
+    fn health_changes_after_consecutive_probes() {
         let probe = probe();
-        let mut judge = Judge::of(true);
-        let heard: Vec<_> =
-            [false, false, true, false, false, false, false, true, false, true, true].map(|good| judge.record(good, &probe)).into();
+        let mut counter = ProbeCounter::of(true);
+        let results: Vec<_> =
+            [false, false, true, false, false, false, false, true, false, true, true].map(|good| counter.record(good, &probe)).into();
         let mut expected = vec![None; 11];
         (expected[5], expected[10]) = (Some(false), Some(true));
-        assert_eq!(heard, expected);
+        assert_eq!(results, expected);
         assert!(probe.expects(204) && probe.expects(401) && !probe.expects(500));
     }
 
     #[test]
-    fn an_endpoint_comes_back_slowly() {
+    fn an_endpoint_starts_slowly() {
         let (t, ramp) = (Instant::now(), Duration::from_secs(10));
         let health = Health::new(t);
         assert_eq!(health.share(ramp, t), 1.0);
@@ -159,17 +159,17 @@ mod tests {
     proptest::proptest! {
         /// The state changes only after its threshold of equal consecutive probes.
         #[test]
-        fn no_verdict_without_a_row(probes in proptest::collection::vec(proptest::bool::ANY, 1..200)) {
+        fn health_changes_only_after_a_streak(probes in proptest::collection::vec(proptest::bool::ANY, 1..200)) {
             let probe = probe();
-            let (mut judge, mut row) = (Judge::of(true), 0u32);
+            let (mut counter, mut streak) = (ProbeCounter::of(true), 0u32);
             let mut last = None;
             for good in probes {
-                row = if last == Some(good) { row + 1 } else { 1 };
+                streak = if last == Some(good) { streak + 1 } else { 1 };
                 last = Some(good);
-                if let Some(verdict) = judge.record(good, &probe) {
-                    proptest::prop_assert_eq!(verdict, good);
-                    let needed = if verdict { 2 } else { 3 };
-                    proptest::prop_assert!(row >= needed);
+                if let Some(state) = counter.record(good, &probe) {
+                    proptest::prop_assert_eq!(state, good);
+                    let needed = if state { 2 } else { 3 };
+                    proptest::prop_assert!(streak >= needed);
                 }
             }
         }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Buckets per doubling: from 4 µs on, a percentile is reported at most a quarter too high.
-const STEPS: u32 = 4;
+const BUCKETS_PER_DOUBLING: u32 = 4;
 /// From one microsecond to over an hour.
-const BUCKETS: usize = 32 * STEPS as usize;
+const BUCKETS: usize = 32 * BUCKETS_PER_DOUBLING as usize;
 /// At this number of samples, all counts are halved.
-const FADES: u32 = 2048;
+const HALVE_AT: u32 = 2048;
 /// Minimum number of samples for a percentile.
-const ENOUGH: u32 = 32;
+const MIN_SAMPLES: u32 = 32;
 
 /// The latencies of a backend's responses, shared by all cores. Old samples fade.
 #[derive(Debug)]
@@ -33,13 +33,13 @@ const fn bucket(micros: u64) -> usize {
     let octave = micros.ilog2();
     // The two bits below the highest one.
     let fine = if octave >= 2 { (micros >> (octave - 2)) & 3 } else { 0 };
-    let at = (octave * STEPS) as usize + fine as usize;
+    let at = (octave * BUCKETS_PER_DOUBLING) as usize + fine as usize;
     if at < BUCKETS { at } else { BUCKETS - 1 }
 }
 
 /// Returns the upper bound of a bucket in microseconds, exclusive.
-const fn end(bucket: usize) -> u64 {
-    let (octave, fine) = (bucket as u32 / STEPS, bucket as u64 % STEPS as u64);
+const fn upper_bound(bucket: usize) -> u64 {
+    let (octave, fine) = (bucket as u32 / BUCKETS_PER_DOUBLING, bucket as u64 % BUCKETS_PER_DOUBLING as u64);
     if octave >= 2 { (5 + fine) << (octave - 2) } else { 2 << octave }
 }
 
@@ -47,8 +47,8 @@ impl Latencies {
     /// Records the latency of a response.
     pub fn record(&self, took: Duration) {
         self.buckets[bucket(took.as_micros() as u64)].fetch_add(1, Ordering::Relaxed);
-        if self.count.fetch_add(1, Ordering::Relaxed) + 1 >= FADES {
-            self.count.store(FADES / 2, Ordering::Relaxed);
+        if self.count.fetch_add(1, Ordering::Relaxed) + 1 >= HALVE_AT {
+            self.count.store(HALVE_AT / 2, Ordering::Relaxed);
             for bucket in &self.buckets {
                 bucket.store(bucket.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
             }
@@ -59,7 +59,7 @@ impl Latencies {
     pub fn percentile(&self, thousandths: u32) -> Option<Duration> {
         let counts: Vec<u32> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
         let all: u64 = counts.iter().map(|count| u64::from(*count)).sum();
-        if all < u64::from(ENOUGH) {
+        if all < u64::from(MIN_SAMPLES) {
             return None;
         }
         let mut left = all * u64::from(thousandths.min(1000)) / 1000;
@@ -68,7 +68,7 @@ impl Latencies {
             left = left.saturating_sub(u64::from(*count));
             here
         });
-        at.map(|at| Duration::from_micros(end(at)))
+        at.map(|at| Duration::from_micros(upper_bound(at)))
     }
 }
 
@@ -80,13 +80,13 @@ mod tests {
     fn buckets_grow_and_hold_their_values() {
         for micros in (0..2_000_000).step_by(7) {
             let at = bucket(micros);
-            assert!(micros < end(at).max(2) && (at == 0 || end(at - 1) <= micros.max(2) || at < 8), "{micros} in {at}");
+            assert!(micros < upper_bound(at).max(2) && (at == 0 || upper_bound(at - 1) <= micros.max(2) || at < 8), "{micros} in {at}");
         }
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);
     }
 
     #[test]
-    fn percentiles_are_near() {
+    fn percentiles_are_close() {
         let latencies = Latencies::default();
         assert_eq!(latencies.percentile(950), None);
         for n in 1..=1000u64 {

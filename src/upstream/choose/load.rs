@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Time constant with which the mean follows new samples, in seconds.
-const FOLLOWS: f64 = 1.0;
+const MEAN_TIME_CONSTANT: f64 = 1.0;
 /// Time constant with which the mean decays without samples, in seconds. It makes an endpoint that was slow be tried again.
-const FORGETS: f64 = 3.0;
+const DECAY_TIME_CONSTANT: f64 = 3.0;
 /// Latencies below this count as equal, in seconds.
 const FLOOR: f64 = 0.001;
 
@@ -21,14 +21,14 @@ pub struct Load {
     /// Mean latency in seconds, as the bits of an `f64`; 0 if unknown.
     mean: AtomicU64,
     /// Microseconds from `start` to the last sample.
-    heard: AtomicU64,
+    last_sample: AtomicU64,
     start: Instant,
 }
 
 impl Load {
     /// Creates a load of zero with an unknown latency.
     pub fn new(now: Instant) -> Self {
-        Self { in_flight: AtomicUsize::new(0), mean: AtomicU64::new(0), heard: AtomicU64::new(0), start: now }
+        Self { in_flight: AtomicUsize::new(0), mean: AtomicU64::new(0), last_sample: AtomicU64::new(0), start: now }
     }
 
     /// Records the start of a request.
@@ -52,19 +52,19 @@ impl Load {
 
     /// Returns the seconds since the last sample, and the mean at that time.
     fn last(&self, now: Instant) -> (f64, f64) {
-        let quiet = self.micros(now).saturating_sub(self.heard.load(Ordering::Relaxed)) as f64 / 1e6;
-        (quiet, f64::from_bits(self.mean.load(Ordering::Relaxed)))
+        let elapsed = self.micros(now).saturating_sub(self.last_sample.load(Ordering::Relaxed)) as f64 / 1e6;
+        (elapsed, f64::from_bits(self.mean.load(Ordering::Relaxed)))
     }
 
     /// Records the latency of a response.
     pub fn record(&self, took: Duration, now: Instant) {
-        let (quiet, mean) = self.last(now);
-        let keep = (-quiet / FOLLOWS).exp();
+        let (elapsed, mean) = self.last(now);
+        let keep = (-elapsed / MEAN_TIME_CONSTANT).exp();
         // Even many simultaneous samples move the mean by a tenth each, and a single sample moves it by at most half, since it may be an
         // outlier.
         let (mean, keep) = if mean == 0.0 { (FLOOR, 0.5) } else { (mean, keep.clamp(0.5, 0.9)) };
         self.mean.store((mean * keep + took.as_secs_f64() * (1.0 - keep)).to_bits(), Ordering::Relaxed);
-        self.heard.store(self.micros(now), Ordering::Relaxed);
+        self.last_sample.store(self.micros(now), Ordering::Relaxed);
     }
 
     /// Forgets the mean latency.
@@ -75,8 +75,8 @@ impl Load {
     /// Returns the cost of one more request: the requests in flight, divided by `capacity`, and the request itself, each at the mean
     /// latency.
     pub fn cost(&self, capacity: f64, now: Instant) -> f64 {
-        let (quiet, mean) = self.last(now);
-        let mean = if mean > FLOOR { mean * (-quiet / FORGETS).exp() } else { mean };
+        let (elapsed, mean) = self.last(now);
+        let mean = if mean > FLOOR { mean * (-elapsed / DECAY_TIME_CONSTANT).exp() } else { mean };
         (self.in_flight() as f64 / capacity + 1.0) * mean.max(FLOOR)
     }
 }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_slower_and_the_busier_costs_more() {
+    fn slower_and_busier_endpoints_cost_more() {
         let t = Instant::now();
         let (fast, slow) = (Load::new(t), Load::new(t));
         for _ in 0..50 {

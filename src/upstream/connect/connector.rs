@@ -129,17 +129,17 @@ async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
         return dial_one(*address).await;
     }
     let mut failure = Failure::because(Kind::DnsError, "no addresses");
-    let mut waiting = addresses.iter();
-    let mut tries = JoinSet::new();
+    let mut remaining = addresses.iter();
+    let mut attempts = JoinSet::new();
     loop {
-        match waiting.next() {
-            Some(address) => drop(tries.spawn(dial_one(*address))),
-            None if tries.is_empty() => return Err(failure),
+        match remaining.next() {
+            Some(address) => drop(attempts.spawn(dial_one(*address))),
+            None if attempts.is_empty() => return Err(failure),
             None => {}
         }
-        let joined = match waiting.len() {
-            0 => tries.join_next().await,
-            _ => match tokio::time::timeout(STAGGER, tries.join_next()).await {
+        let joined = match remaining.len() {
+            0 => attempts.join_next().await,
+            _ => match tokio::time::timeout(STAGGER, attempts.join_next()).await {
                 Ok(joined) => joined,
                 Err(_) => continue,
             },
@@ -154,7 +154,7 @@ async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
 
 async fn dial_one(address: SocketAddr) -> Result<TcpStream, Failure> {
     let stream = TcpStream::connect(address).await.map_err(|error| classify::connect(&error))?;
-    if connected_to_itself(&stream) {
+    if is_self_connected(&stream) {
         return Err(Failure::because(Kind::ConnectionRefused, "the connection reached itself"));
     }
     // Disables Nagle's algorithm, which delays small requests. A socket that refuses the option still works.
@@ -164,7 +164,7 @@ async fn dial_one(address: SocketAddr) -> Result<TcpStream, Failure> {
 
 /// Returns true if the socket is connected to itself: on loopback, connecting to a closed port can hit the socket's own ephemeral port (TCP
 /// simultaneous open).
-fn connected_to_itself(stream: &TcpStream) -> bool {
+fn is_self_connected(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 

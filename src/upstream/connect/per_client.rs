@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::Notify;
 
 /// Number of slots.
-const PLACES: usize = 256;
+const SLOTS: usize = 256;
 
 /// A client's slot in the tables of all endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct PerClient(Arc<Table>);
 
 #[derive(Debug)]
 struct Table {
-    held: [AtomicU32; PLACES],
+    held: [AtomicU32; SLOTS],
     released: Notify,
 }
 
@@ -51,7 +51,7 @@ impl PerClient {
     }
 
     /// Counts one more connection for a client, until the returned value is dropped.
-    pub fn begin(&self, slot: ClientSlot) -> ClientConnection {
+    pub fn acquire(&self, slot: ClientSlot) -> ClientConnection {
         self.0.held[usize::from(slot.0)].fetch_add(1, Ordering::Relaxed);
         ClientConnection { per_client: self.clone(), slot }
     }
@@ -81,10 +81,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_holds_what_it_has_not_given_back() {
+    fn a_client_holds_connections_until_it_releases_them() {
         let per_client = PerClient::default();
         let (one, other) = (ClientSlot::of("192.0.2.1".parse().unwrap()), ClientSlot::of("192.0.2.2".parse().unwrap()));
-        let (a, b) = (per_client.begin(one), per_client.begin(one));
+        let (a, b) = (per_client.acquire(one), per_client.acquire(one));
         assert_eq!((per_client.held(one), per_client.held(other)), (2, 0));
         drop(a);
         assert_eq!(per_client.held(one), 1);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_network_of_ipv6_are_one_client() {
+    fn ipv6_addresses_of_one_network_are_one_client() {
         let of = |address: &str| ClientSlot::of(address.parse().unwrap());
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         let places: std::collections::HashSet<u8> = (0..=255).map(|last| of(&format!("10.0.0.{last}")).0).collect();

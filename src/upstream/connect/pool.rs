@@ -150,7 +150,7 @@ impl Pool {
 
     /// Counts a connection for the client that holds it from now on.
     fn taken(&self, mut connection: Connection, slot: ClientSlot) -> Connection {
-        connection.counted = Some(self.per_client.begin(slot));
+        connection.counted = Some(self.per_client.acquire(slot));
         connection
     }
 
@@ -187,7 +187,7 @@ impl Pool {
     /// Returns a permit for a new connection, even if there are idle ones.
     pub fn place(&self, slot: ClientSlot) -> Option<Place> {
         let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { permit, counted: self.per_client.begin(slot) })
+        Some(Place { permit, counted: self.per_client.acquire(slot) })
     }
 
     /// Waits for a returned connection or a permit. Returns `None` if too many requests wait already.
@@ -221,7 +221,7 @@ impl Pool {
             biased;
             Ok(connection) = &mut returned => Some(Checkout::Ready(connection)),
             permit = Arc::clone(&self.places).acquire_owned() => {
-                permit.ok().map(|permit| Checkout::Open(Place { permit, counted: self.per_client.begin(slot) }))
+                permit.ok().map(|permit| Checkout::Open(Place { permit, counted: self.per_client.acquire(slot) }))
             }
         }
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// How long a failure is cached, so that a dead name is not resolved for every request.
-const FAILED: Duration = Duration::from_secs(1);
+const FAILURE_TTL: Duration = Duration::from_secs(1);
 /// Maximum names that are resolved at the same time.
 const MAX_THREADS: usize = 16;
 /// Maximum requests that wait for one name.
@@ -36,9 +36,9 @@ type Answer = Result<Arc<[IpAddr]>, ResolveError>;
 struct Entry {
     good: Option<Arc<[IpAddr]>>,
     failed: Option<ResolveError>,
-    asked: Option<Instant>,
-    asking: bool,
-    waiting: Vec<oneshot::Sender<Answer>>,
+    resolved_at: Option<Instant>,
+    in_progress: bool,
+    waiters: Vec<oneshot::Sender<Answer>>,
 }
 
 /// Resolves names; shared by all cores.
@@ -77,14 +77,14 @@ impl Resolver {
         self.answer(host, true).await
     }
 
-    async fn answer(&self, host: &str, anew: bool) -> Answer {
-        let mut place = None;
+    async fn answer(&self, host: &str, refresh: bool) -> Answer {
+        let mut permit = None;
         loop {
-            match self.lookup(host, anew, place.take()) {
+            match self.lookup(host, refresh, permit.take()) {
                 Lookup::Known(answer) => return answer,
                 Lookup::Wait(receiver) => return receiver.await.unwrap_or_else(|_| Err(error(host, "the resolver is busy"))),
                 // Waits until another name is resolved.
-                Lookup::Full => place = Arc::clone(&self.threads).acquire_owned().await.ok(),
+                Lookup::Full => permit = Arc::clone(&self.threads).acquire_owned().await.ok(),
             }
         }
     }
@@ -93,52 +93,52 @@ impl Resolver {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lookup(&self, host: &str, anew: bool, place: Option<OwnedSemaphorePermit>) -> Lookup {
+    fn lookup(&self, host: &str, refresh: bool, permit: Option<OwnedSemaphorePermit>) -> Lookup {
         let mut entries = self.entries();
         // Names come only from the configuration, which bounds the map.
         let entry = entries.entry(host.to_owned()).or_default();
-        if let Some(good) = entry.good.as_ref().filter(|_| !anew) {
+        if let Some(good) = entry.good.as_ref().filter(|_| !refresh) {
             return Lookup::Known(Ok(Arc::clone(good)));
         }
-        let fresh = entry.asked.is_some_and(|asked| asked.elapsed() < FAILED);
-        if let Some(failed) = entry.failed.as_ref().filter(|_| fresh && !anew) {
+        let fresh = entry.resolved_at.is_some_and(|resolved_at| resolved_at.elapsed() < FAILURE_TTL);
+        if let Some(failed) = entry.failed.as_ref().filter(|_| fresh && !refresh) {
             return Lookup::Known(Err(failed.clone()));
         }
-        if !entry.asking {
-            let Some(place) = place.or_else(|| Arc::clone(&self.threads).try_acquire_owned().ok()) else { return Lookup::Full };
-            entry.asking = self.ask(host, place);
+        if !entry.in_progress {
+            let Some(permit) = permit.or_else(|| Arc::clone(&self.threads).try_acquire_owned().ok()) else { return Lookup::Full };
+            entry.in_progress = self.spawn_lookup(host, permit);
         }
-        if !entry.asking || entry.waiting.len() >= MAX_WAITING {
+        if !entry.in_progress || entry.waiters.len() >= MAX_WAITING {
             return Lookup::Known(Err(error(host, "the resolver is busy")));
         }
         let (sender, receiver) = oneshot::channel();
-        entry.waiting.retain(|waiting| !waiting.is_closed());
-        entry.waiting.push(sender);
+        entry.waiters.retain(|waiters| !waiters.is_closed());
+        entry.waiters.push(sender);
         Lookup::Wait(receiver)
     }
 
     /// Starts a thread that resolves a name. Returns false if no thread could be started.
-    fn ask(&self, host: &str, place: OwnedSemaphorePermit) -> bool {
+    fn spawn_lookup(&self, host: &str, permit: OwnedSemaphorePermit) -> bool {
         let (resolver, host) = (self.clone(), host.to_owned());
         let work = move || {
-            let answer = system(&host);
-            resolver.answered(&host, answer);
-            drop(place);
+            let answer = system_lookup(&host);
+            resolver.complete(&host, answer);
+            drop(permit);
         };
         std::thread::Builder::new().name("resolve".into()).stack_size(256 * 1024).spawn(work).is_ok()
     }
 
-    fn answered(&self, host: &str, answer: Answer) {
+    fn complete(&self, host: &str, answer: Answer) {
         let mut entries = self.entries();
         let entry = entries.entry(host.to_owned()).or_default();
-        entry.asking = false;
-        entry.asked = Some(Instant::now());
+        entry.in_progress = false;
+        entry.resolved_at = Some(Instant::now());
         match &answer {
             Ok(good) => (entry.good, entry.failed) = (Some(Arc::clone(good)), None),
             Err(failed) => entry.failed = Some(failed.clone()),
         }
-        for waiting in entry.waiting.drain(..) {
-            let _ = waiting.send(answer.clone());
+        for waiters in entry.waiters.drain(..) {
+            let _ = waiters.send(answer.clone());
         }
     }
 }
@@ -154,7 +154,7 @@ fn error(host: &str, reason: impl Into<String>) -> ResolveError {
     ResolveError { name: host.to_owned(), reason: reason.into() }
 }
 
-fn system(host: &str) -> Answer {
+fn system_lookup(host: &str) -> Answer {
     let found = (host, 0).to_socket_addrs().map_err(|e| error(host, e.to_string()))?;
     let mut addresses: Vec<IpAddr> = Vec::new();
     for address in found.map(|address| address.ip()) {
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn more_names_than_threads_are_all_answered() {
+    async fn more_names_than_threads_are_all_resolved() {
         let resolver = Resolver::default();
         let mut asked = tokio::task::JoinSet::new();
         for n in 0..3 * MAX_THREADS {

@@ -40,19 +40,19 @@ thread_local! {
 }
 
 /// Maximum recorded bytes; a request with a larger head cannot be sent again.
-const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD_SIZE: usize = 64 * 1024;
 /// Capacity that is kept for the next head.
-const USUAL_HEAD: usize = 2 * 1024;
+const USUAL_HEAD_SIZE: usize = 2 * 1024;
 
 impl SocketState {
     /// Starts a request. With `keeps_head`, its head is recorded for another attempt.
-    pub fn begin(&self, keeps_head: bool) {
+    pub fn start_request(&self, keeps_head: bool) {
         self.0.reads.store(0, Ordering::Relaxed);
         self.0.bounded.store(true, Ordering::Relaxed);
         // Cleared in any case: the head of an earlier request must never be taken for this one's.
         let mut head = self.lock();
         head.clear();
-        head.shrink_to(USUAL_HEAD);
+        head.shrink_to(USUAL_HEAD_SIZE);
         drop(head);
         self.0.keeps_head.store(keeps_head, Ordering::Release);
     }
@@ -67,7 +67,7 @@ impl SocketState {
     }
 
     /// Returns true if bytes of a response arrived. `ended` means that the last read was the end of the stream.
-    pub fn any_bytes(&self, ended: bool) -> bool {
+    pub fn has_received(&self, ended: bool) -> bool {
         self.0.reads.load(Ordering::Relaxed) > u32::from(ended)
     }
 
@@ -84,15 +84,15 @@ impl SocketState {
     }
 
     /// Records written bytes until the head is complete.
-    fn wrote(&self, bytes: &[u8]) {
+    fn record_head(&self, bytes: &[u8]) {
         let mut head = self.lock();
         if head.capacity() == 0 {
-            head.reserve(bytes.len().min(USUAL_HEAD));
+            head.reserve(bytes.len().min(USUAL_HEAD_SIZE));
         }
-        let room = MAX_HEAD.saturating_sub(head.len());
+        let room = MAX_HEAD_SIZE.saturating_sub(head.len());
         head.extend_from_slice(&bytes[..bytes.len().min(room)]);
         // A head is nearly always written in one piece, so its end is checked first.
-        if head.ends_with(END_OF_HEAD) || head.len() >= MAX_HEAD || memmem::find(&head, END_OF_HEAD).is_some() {
+        if head.ends_with(END_OF_HEAD) || head.len() >= MAX_HEAD_SIZE || memmem::find(&head, END_OF_HEAD).is_some() {
             self.0.keeps_head.store(false, Ordering::Release);
         }
     }
@@ -120,7 +120,7 @@ impl<T> Wire<T> {
 
 impl<T> Wire<T> {
     /// Records the written part of the offered bytes as long as they belong to the head.
-    fn keep(&self, written: &Poll<io::Result<usize>>, offered: &[IoSlice<'_>]) {
+    fn record_written(&self, written: &Poll<io::Result<usize>>, offered: &[IoSlice<'_>]) {
         if !self.state.0.keeps_head.load(Ordering::Acquire) {
             return;
         }
@@ -129,13 +129,13 @@ impl<T> Wire<T> {
             let part = &bytes[..left.min(bytes.len())];
             left -= part.len();
             if !part.is_empty() && self.state.0.keeps_head.load(Ordering::Relaxed) {
-                self.state.wrote(part);
+                self.state.record_head(part);
             }
         }
     }
 
     /// Turns a write that fails because the upstream stopped reading into a successful one.
-    fn note_closed(&self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
+    fn ignore_closed(&self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Err(error)) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
                 self.state.0.write_closed.store(true, Ordering::Relaxed);
@@ -175,12 +175,12 @@ impl<T: Write + Unpin> Write for Wire<T> {
         let this = self.get_mut();
         if this.state.is_write_closed() {
             let written = Poll::Ready(Ok(bytes.len()));
-            this.keep(&written, &[IoSlice::new(bytes)]);
+            this.record_written(&written, &[IoSlice::new(bytes)]);
             return written;
         }
         let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
-        let written = this.note_closed(written, bytes.len());
-        this.keep(&written, &[IoSlice::new(bytes)]);
+        let written = this.ignore_closed(written, bytes.len());
+        this.record_written(&written, &[IoSlice::new(bytes)]);
         written
     }
 
@@ -201,12 +201,12 @@ impl<T: Write + Unpin> Write for Wire<T> {
         let all = bufs.iter().map(|buf| buf.len()).sum();
         if this.state.is_write_closed() {
             let written = Poll::Ready(Ok(all));
-            this.keep(&written, bufs);
+            this.record_written(&written, bufs);
             return written;
         }
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
-        let written = this.note_closed(written, all);
-        this.keep(&written, bufs);
+        let written = this.ignore_closed(written, all);
+        this.record_written(&written, bufs);
         written
     }
 }

@@ -34,14 +34,14 @@ pub fn dashed(name: &str) -> String {
 }
 
 /// Returns true for an alternative spelling of a header that the gateway sets or relies on.
-pub(super) fn spoofs(name: &str) -> bool {
+pub(super) fn is_spoofed(name: &str) -> bool {
     let dashed = dashed(name);
-    speaks_for_others(&dashed)
+    is_forwarding_header(&dashed)
         || matches!(dashed.as_str(), "x-request-id" | "host" | "content-length" | "transfer-encoding" | "authorization" | "proxy" | "via")
 }
 
 /// Returns true for a header by which a proxy conveys information about its client. They are removed from requests of untrusted peers.
-pub(super) fn speaks_for_others(name: &str) -> bool {
+pub(super) fn is_forwarding_header(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("x-") else {
         return matches!(name, "forwarded" | "true-client-ip" | "cf-connecting-ip" | "fastly-client-ip" | "proxy-status");
     };

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 /// Suffixes that no public name has: special-use domains (RFC 6761, RFC 6762, RFC 8375), and those that companies and orchestrators use.
-const INSIDE: [&str; 12] =
+const INTERNAL_SUFFIXES: [&str; 12] =
     ["internal", "intranet", "corp", "lan", "local", "localdomain", "localhost", "private", "home.arpa", "cluster.local", "svc", "consul"];
 
 /// Returns true for an address of a private, loopback, link-local or shared range, for a single-label name, and for a name under an
@@ -25,7 +25,7 @@ pub(super) fn is_internal(host: &[u8]) -> bool {
                 cut.and_then(|cut| host.get(cut..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
                     && (host.len() == end.len() || host.as_bytes()[host.len() - end.len() - 1] == b'.')
             };
-            !host.is_empty() && (!host.contains('.') || INSIDE.iter().any(under))
+            !host.is_empty() && (!host.contains('.') || INTERNAL_SUFFIXES.iter().any(under))
         }
     }
 }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_inside_is_told_from_what_is_outside() {
+    fn internal_hosts_are_recognized() {
         for host in [
             "10.0.0.5",
             "192.168.1.1",

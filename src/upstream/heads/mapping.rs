@@ -32,9 +32,9 @@ pub struct Mapping<'a> {
 #[derive(Debug, PartialEq, Eq)]
 enum Mapped {
     /// It is unchanged.
-    Same,
+    Unchanged,
     /// It is replaced.
-    To(Vec<u8>),
+    Replaced(Vec<u8>),
     /// It names an internal host, and is removed.
     Internal,
 }
@@ -42,11 +42,11 @@ enum Mapped {
 impl Mapping<'_> {
     /// Maps `Location`, `Content-Location`, `Refresh`, `Link` and `Set-Cookie`.
     pub fn apply(&self, headers: &mut HeaderMap) {
-        rebuild(headers, &header::LOCATION, |value| self.reference(value));
-        rebuild(headers, &header::CONTENT_LOCATION, |value| self.reference(value));
-        rebuild(headers, &header::REFRESH, |value| self.refresh(value));
-        rebuild(headers, &header::LINK, |value| self.links(value));
-        rebuild(headers, &header::SET_COOKIE, |value| Mapped::To(self.cookie(value)));
+        map_values(headers, &header::LOCATION, |value| self.reference(value));
+        map_values(headers, &header::CONTENT_LOCATION, |value| self.reference(value));
+        map_values(headers, &header::REFRESH, |value| self.refresh(value));
+        map_values(headers, &header::LINK, |value| self.links(value));
+        map_values(headers, &header::SET_COOKIE, |value| Mapped::Replaced(self.cookie(value)));
     }
 
     /// Maps a URI reference.
@@ -54,30 +54,30 @@ impl Mapping<'_> {
         let prefix = self.prefix.unwrap_or_default().as_bytes();
         let Some(after_scheme) = authority_start(value) else {
             let is_path = value.starts_with(b"/") && !prefix.is_empty() && !has_prefix(value, prefix);
-            return if is_path { Mapped::To([prefix, value].concat()) } else { Mapped::Same };
+            return if is_path { Mapped::Replaced([prefix, value].concat()) } else { Mapped::Unchanged };
         };
         let rest = &value[after_scheme..];
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#' | b'\\')).unwrap_or(rest.len());
         let is_clients = rest[..end].eq_ignore_ascii_case(self.client_host);
         if !is_clients && !self.is_upstream(&rest[..end]) {
-            return if self.may_show(&rest[..end]) { Mapped::Same } else { Mapped::Internal };
+            return if self.may_show(&rest[..end]) { Mapped::Unchanged } else { Mapped::Internal };
         }
         // The upstream referred to itself, so the client stays on its own authority.
         let slash: &[u8] = if rest[end..].starts_with(b"/") { b"" } else { b"/" };
         let path = [slash, &rest[end..]].concat();
         let path = if has_prefix(&path, prefix) { path } else { [prefix, &path].concat() };
         // A reference to the authority that the client used keeps its scheme, so that a redirect from http to https works.
-        if is_clients { Mapped::To([&value[..after_scheme + end], &path].concat()) } else { Mapped::To(path) }
+        if is_clients { Mapped::Replaced([&value[..after_scheme + end], &path].concat()) } else { Mapped::Replaced(path) }
     }
 
     /// Maps `0; url=/x`, where `url`, its whitespace and its `=` are optional (HTML standard, the refresh pragma).
     fn refresh(&self, value: &[u8]) -> Mapped {
-        let Some(at) = refresh_target(value) else { return Mapped::Same };
+        let Some(at) = refresh_target(value) else { return Mapped::Unchanged };
         let bare = value[at..].trim_ascii();
         let bare = bare.strip_prefix(b"\"").or(bare.strip_prefix(b"'")).unwrap_or(bare);
         let bare = bare.strip_suffix(b"\"").or(bare.strip_suffix(b"'")).unwrap_or(bare);
         match self.reference(bare) {
-            Mapped::To(mapped) => Mapped::To([&value[..at], &mapped].concat()),
+            Mapped::Replaced(mapped) => Mapped::Replaced([&value[..at], &mapped].concat()),
             other => other,
         }
     }
@@ -92,13 +92,13 @@ impl Mapping<'_> {
                 // The `anchor` parameter is removed, because it is rarely needed and may name an internal host.
                 let parameters = without_anchor(&link[close..]);
                 match self.reference(&link[open + 1..close]) {
-                    Mapped::Same => Some([&link[..close], &parameters].concat()),
-                    Mapped::To(mapped) => Some([&link[..=open], &mapped, &parameters].concat()),
+                    Mapped::Unchanged => Some([&link[..close], &parameters].concat()),
+                    Mapped::Replaced(mapped) => Some([&link[..=open], &mapped, &parameters].concat()),
                     Mapped::Internal => None,
                 }
             })
             .collect();
-        if kept.is_empty() { Mapped::Internal } else { Mapped::To(kept.join(&b", "[..])) }
+        if kept.is_empty() { Mapped::Internal } else { Mapped::Replaced(kept.join(&b", "[..])) }
     }
 
     /// Returns true if a client may see this authority: it is not internal, or the client itself used it.
@@ -169,7 +169,7 @@ fn split_links(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Replaces or removes every value of a header as `map` decides.
-fn rebuild(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Mapped) {
+fn map_values(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Mapped) {
     let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
     if values.is_empty() {
         return;
@@ -177,10 +177,10 @@ fn rebuild(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Ma
     headers.remove(name);
     for value in values {
         match map(value.as_bytes()) {
-            Mapped::Same => drop(headers.append(name, value)),
+            Mapped::Unchanged => drop(headers.append(name, value)),
             Mapped::Internal => {}
             // Parts of a header value joined with ASCII are always a valid header value.
-            Mapped::To(mapped) => drop(HeaderValue::from_bytes(&mapped).map(|mapped| headers.append(name, mapped))),
+            Mapped::Replaced(mapped) => drop(HeaderValue::from_bytes(&mapped).map(|mapped| headers.append(name, mapped))),
         }
     }
 }
@@ -192,12 +192,12 @@ fn has_prefix(path: &[u8], prefix: &[u8]) -> bool {
 
 /// Returns the start of the target of a `Refresh`.
 fn refresh_target(value: &[u8]) -> Option<usize> {
-    let blanks = |at: usize| at + value[at..].iter().take_while(|b| b.is_ascii_whitespace()).count();
+    let skip_whitespace = |at: usize| at + value[at..].iter().take_while(|b| b.is_ascii_whitespace()).count();
     let separator = value.iter().position(|b| matches!(b, b';' | b','))?;
-    let begin = blanks(separator + 1);
+    let begin = skip_whitespace(separator + 1);
     let word = value.get(begin..begin + 3).filter(|word| word.eq_ignore_ascii_case(b"url"));
-    let equals = word.map(|_| blanks(begin + 3)).filter(|at| value.get(*at) == Some(&b'='));
-    Some(equals.map_or(begin, |at| blanks(at + 1)))
+    let equals = word.map(|_| skip_whitespace(begin + 3)).filter(|at| value.get(*at) == Some(&b'='));
+    Some(equals.map_or(begin, |at| skip_whitespace(at + 1)))
 }
 
 /// Returns the parameters of a link without `anchor` (RFC 8288 3.2).
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_become_the_clients() {
+    fn references_are_mapped_to_the_clients_view() {
         assert_eq!(mapped("location", "/7?x=1"), "/orders/7?x=1");
         assert_eq!(mapped("location", "http://10.0.0.11:8080/7#f"), "/orders/7#f");
         assert_eq!(mapped("location", "http://10.0.0.11/7"), "/orders/7");
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_inside_do_not_pass() {
+    fn internal_hosts_are_removed() {
         for value in ["https://sibling.internal:444/x", "http://10.0.0.5:8080/admin", "//db/x", "http://u:p@[fd00::1]/x"] {
             assert_eq!(mapped("location", value), "-", "{value}");
             assert_eq!(mapped("content-location", value), "-", "{value}");
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(mapped("set-cookie", "a=b; Domain=.internal.corp; Secure"), "a=b; Secure");
         let targets = targets();
         let open = Mapping { shows_internals: true, ..mapping(&targets) };
-        assert_eq!(open.reference(b"http://10.0.0.5:8080/admin"), Mapped::Same);
+        assert_eq!(open.reference(b"http://10.0.0.5:8080/admin"), Mapped::Unchanged);
     }
 
     #[test]

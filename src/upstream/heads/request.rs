@@ -9,7 +9,7 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::forwarding::{dashed, forwarded_for, hop_address, is_odd, speaks_for_others, spoofs};
+use super::forwarding::{dashed, forwarded_for, hop_address, is_forwarding_header, is_odd, is_spoofed};
 use super::trace_context::{is_traceparent, new_traceparent};
 use crate::context::{ClientPreferences, Dialect, Peer, RequestId};
 use crate::header::names;
@@ -68,7 +68,7 @@ pub struct Rare {
 }
 
 /// The value for requests without any.
-static NOTHING_RARE: Rare = Rare {
+static NO_RARE: Rare = Rare {
     expect: None,
     preflight_method: None,
     preflight_headers: None,
@@ -87,7 +87,7 @@ pub fn scan(headers: &HeaderMap, via: &str) -> (HeaderScan, ClientPreferences) {
     for (name, value) in headers {
         seen.bytes += name.as_str().len() + value.len() + 4;
         seen.fields += 1;
-        seen.note(name, value, via, &mut wanted);
+        seen.record(name, value, via, &mut wanted);
     }
     if seen.cookies > 1 {
         seen.bits |= found::COOKIE_CRUMBS;
@@ -98,14 +98,14 @@ pub fn scan(headers: &HeaderMap, via: &str) -> (HeaderScan, ClientPreferences) {
 impl HeaderScan {
     /// Returns the headers that few requests have.
     pub fn rare(&self) -> &Rare {
-        self.rare.as_deref().unwrap_or(&NOTHING_RARE)
+        self.rare.as_deref().unwrap_or(&NO_RARE)
     }
 
     fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
 
-    fn note(&mut self, name: &HeaderName, value: &HeaderValue, via: &str, wanted: &mut ClientPreferences) {
+    fn record(&mut self, name: &HeaderName, value: &HeaderValue, via: &str, wanted: &mut ClientPreferences) {
         match name.as_str() {
             "host" => {
                 self.hosts += 1;
@@ -130,9 +130,9 @@ impl HeaderScan {
             | "upgrade"
             | "http2-settings"
             | "proxy"
-            | "proxy-authorization") => self.note_hop(hop),
+            | "proxy-authorization") => self.record_hop(hop),
             "expect" => {
-                self.note_hop("expect");
+                self.record_hop("expect");
                 // An expectation that cannot be met takes precedence.
                 let rare = self.rare_mut();
                 if rare.expect.as_ref().is_none_or(is_continue) {
@@ -143,19 +143,19 @@ impl HeaderScan {
             "x-request-deadline" => self.rare_mut().deadline = Some(value.clone()),
             "grpc-timeout" => self.rare_mut().grpc_timeout = Some(value.clone()),
             "x-request-id" => self.rare_mut().id = Some(value.clone()),
-            "via" => self.looped |= mentions(value, via),
+            "via" => self.looped |= contains_pseudonym(value, via),
             "access-control-request-method" => self.rare_mut().preflight_method = Some(value.clone()),
             "access-control-request-headers" => self.rare_mut().preflight_headers = Some(value.clone()),
-            other => self.note_forwarding(other, value),
+            other => self.record_forwarding(other, value),
         }
     }
 
-    fn note_hop(&mut self, name: &str) {
+    fn record_hop(&mut self, name: &str) {
         self.hop |= HOP.iter().position(|hop| *hop == name).map_or(0, |at| 1 << at);
     }
 
     /// Records a header by which a proxy conveys information about its client.
-    fn note_forwarding(&mut self, name: &str, value: &HeaderValue) {
+    fn record_forwarding(&mut self, name: &str, value: &HeaderValue) {
         match name {
             "x-forwarded-for" => self.rare_mut().forwarded_for.push(value.clone()),
             "x-forwarded-proto" => self.rare_mut().forwarded_proto = true,
@@ -164,7 +164,7 @@ impl HeaderScan {
             _ if is_odd(name) => self.bits |= found::ODD,
             _ => {}
         }
-        if matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'p' | b'c')) && speaks_for_others(name) {
+        if matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'p' | b'c')) && is_forwarding_header(name) {
             self.bits |= found::FORWARDED;
         }
     }
@@ -228,7 +228,7 @@ pub fn is_connection_auth(value: &HeaderValue) -> bool {
 }
 
 /// Returns true if a `Via` contains the pseudonym.
-fn mentions(via: &HeaderValue, pseudonym: &str) -> bool {
+fn contains_pseudonym(via: &HeaderValue, pseudonym: &str) -> bool {
     via.as_bytes().windows(pseudonym.len().max(1)).any(|part| part == pseudonym.as_bytes())
 }
 
@@ -282,7 +282,7 @@ const HOP: [&str; 11] = [
 ];
 
 /// Maximum number of headers that the gateway adds to a request.
-const ADDED: usize = 8;
+const MAX_ADDED: usize = 8;
 
 /// Prepares the headers for the upstream: removes hop-by-hop headers, adds identity and forwarding headers. `Host` is left to the caller.
 /// Returns the `traceparent` of the request.
@@ -296,7 +296,7 @@ pub fn prepare(headers: &mut HeaderMap, seen: &HeaderScan, add: &Additions<'_>) 
         }
     }
     if seen.has_odd_names() {
-        let spoofed: Vec<_> = headers.keys().filter(|name| is_odd(name.as_str()) && spoofs(name.as_str())).cloned().collect();
+        let spoofed: Vec<_> = headers.keys().filter(|name| is_odd(name.as_str()) && is_spoofed(name.as_str())).cloned().collect();
         for name in spoofed {
             headers.remove(name);
         }
@@ -304,7 +304,7 @@ pub fn prepare(headers: &mut HeaderMap, seen: &HeaderScan, add: &Additions<'_>) 
     if seen.bits & found::COOKIE_CRUMBS != 0 {
         join_cookies(headers);
     }
-    headers.reserve(ADDED);
+    headers.reserve(MAX_ADDED);
     forwarding(headers, seen, add);
     headers.insert(names::X_REQUEST_ID, add.id.header().clone());
     headers.append(header::VIA, add.via.clone());
@@ -366,8 +366,8 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// Sets `X-Forwarded-*`, and extends `Forwarded` if a trusted peer sent it.
 fn forwarding(headers: &mut HeaderMap, seen: &HeaderScan, add: &Additions<'_>) {
     if seen.bits & found::FORWARDED != 0 && !add.peer.trusted {
-        let spoken: Vec<_> = headers.keys().filter(|name| speaks_for_others(name.as_str())).cloned().collect();
-        for name in spoken {
+        let untrusted: Vec<_> = headers.keys().filter(|name| is_forwarding_header(name.as_str())).cloned().collect();
+        for name in untrusted {
             headers.remove(name);
         }
     }
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn hop_by_hop_goes_and_protected_headers_stay() {
+    fn hop_by_hop_headers_are_removed_and_protected_ones_kept() {
         let map = prepared(
             &[
                 ("connection", "keep-alive, X-Hop, Authorization, x-forwarded-for"),
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_cannot_speak_for_others() {
+    fn untrusted_peers_cannot_set_forwarding_headers() {
         let map = prepared(
             &[
                 ("x-forwarded-for", "6.6.6.6"),
@@ -493,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn trusted_peers_are_believed() {
+    fn trusted_peers_set_forwarding_headers() {
         let map = prepared(&[("x-forwarded-for", "198.51.100.7"), ("x-forwarded-proto", "https")], true);
         assert_eq!(map["x-forwarded-for"], "198.51.100.7, 192.0.2.1");
         assert_eq!(map["x-forwarded-proto"], "https");

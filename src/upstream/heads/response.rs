@@ -39,7 +39,7 @@ struct Scan {
     /// `Connection` and `Server` are in nearly every head, so they are removed without being listed in `remove`.
     connection: bool,
     server: bool,
-    announced: bool,
+    has_trailer: bool,
     remove: Vec<HeaderName>,
 }
 
@@ -50,7 +50,7 @@ struct Scan {
 pub fn prepare(headers: &mut HeaderMap, status: StatusCode, keep_banners: bool) -> Result<Traits, Failure> {
     let mut scan = Scan { upgrade_required: status == StatusCode::UPGRADE_REQUIRED, ..Scan::default() };
     for (name, value) in headers.iter() {
-        scan.note(name, value, keep_banners)?;
+        scan.scan(name, value, keep_banners)?;
     }
     if scan.length && scan.coding {
         return Err(Failure::because(Kind::ResponseMalformed, "Content-Length beside Transfer-Encoding"));
@@ -71,14 +71,14 @@ pub fn prepare(headers: &mut HeaderMap, status: StatusCode, keep_banners: bool) 
     for name in scan.remove {
         headers.remove(name);
     }
-    if scan.announced {
-        keep_announced_trailers(headers);
+    if scan.has_trailer {
+        filter_trailer_header(headers);
     }
     Ok(scan.traits)
 }
 
 impl Scan {
-    fn note(&mut self, name: &HeaderName, value: &HeaderValue, keep_banners: bool) -> Result<(), Failure> {
+    fn scan(&mut self, name: &HeaderName, value: &HeaderValue, keep_banners: bool) -> Result<(), Failure> {
         let size = name.as_str().len() + value.len() + 4;
         self.bytes += size;
         if size > MAX_HEADER {
@@ -100,7 +100,7 @@ impl Scan {
             }
             "connection" => {
                 let kept = self.upgrade_required;
-                self.remove.extend(named_by(value).filter(|name| !(kept && *name == header::UPGRADE)));
+                self.remove.extend(named_by_connection(value).filter(|name| !(kept && *name == header::UPGRADE)));
                 self.connection = true;
             }
             "server" => self.server = !keep_banners,
@@ -115,7 +115,7 @@ impl Scan {
             | "proxy-authentication-info"
             | "x_request_id"
             | "proxy_status" => self.remove.push(name.clone()),
-            "trailer" => self.announced = true,
+            "trailer" => self.has_trailer = true,
             "content-type" => self.traits.dialect = self.traits.dialect.or_else(|| Dialect::of_content_type(value.as_bytes())),
             "grpc-status" => self.traits.grpc_status = true,
             "location" | "refresh" | "content-location" | "set-cookie" | "link" => self.traits.refers = true,
@@ -128,7 +128,7 @@ impl Scan {
 }
 
 /// Reduces `Trailer` to the names that may be forwarded (RFC 9110 6.6.2). hyper sends no trailer that is not named there.
-fn keep_announced_trailers(headers: &mut HeaderMap) {
+fn filter_trailer_header(headers: &mut HeaderMap) {
     let named = headers.get_all(header::TRAILER).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let kept: Vec<String> = named
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
@@ -143,7 +143,7 @@ fn keep_announced_trailers(headers: &mut HeaderMap) {
 }
 
 /// Returns the headers that `Connection` names, except those that frame the message or must reach the client.
-fn named_by(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+fn named_by_connection(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     let tokens = connection.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
     tokens
         .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn banners_and_spoofs_go() {
+    fn banners_and_spoofed_headers_are_removed() {
         let mut headers = HeaderMap::new();
         for name in ["server", "x-powered-by", "x-request-id", "x-debug-token-link", "connection", "x-hop"] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x-hop"));

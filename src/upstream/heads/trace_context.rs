@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn traces_are_told_from_noise() {
+    fn invalid_traceparents_are_rejected() {
         let is = |text: &str| is_traceparent(&HeaderValue::from_str(text).unwrap());
         assert!(is("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01") && is_traceparent(&new_traceparent()));
         assert!(

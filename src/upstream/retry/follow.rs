@@ -26,9 +26,9 @@ use crate::upstream::connect::wire::SocketState;
 /// Maximum attempts that sent nothing.
 const MAX_UNSENT: u32 = 3;
 /// Timeout for reading the rest of a response that is not used; then its connection is closed.
-const DRAIN_FOR: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum bytes of that rest.
-const DRAIN: usize = 64 * 1024;
+const MAX_DRAIN: usize = 64 * 1024;
 
 /// The attempts so far.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ pub(in crate::upstream) async fn follow(
     let (mut history, mut outcome) = (History::default(), first);
     let mut earlier = None;
     loop {
-        let next = history.judge(&outcome, backend, outgoing, context);
+        let next = history.next_step(&outcome, backend, outgoing, context);
         if matches!(next, NextStep::Stop) || !restore_request(&outcome, outgoing) {
             // "No endpoint left" explains less than the earlier failure.
             return outcome.map_err(|error| earlier.filter(|_| error.progress == SendProgress::NotChosen).unwrap_or(error.failure));
@@ -86,7 +86,7 @@ pub(in crate::upstream) async fn follow(
 
 impl History {
     /// Records an outcome and returns the next step.
-    fn judge(
+    fn next_step(
         &mut self,
         outcome: &Result<UpstreamResponse, AttemptError>,
         backend: &Backend,
@@ -97,8 +97,8 @@ impl History {
             Ok(response) => {
                 self.tried.push(Arc::clone(response.lease.endpoint()));
                 let status = response.response.status().as_u16();
-                let wanted = context.retry.filter(|retry| policy::wants_status(retry, status));
-                wanted.map_or(NextStep::Stop, |retry| {
+                let policy_wants = context.retry.filter(|retry| policy::wants_status(retry, status));
+                policy_wants.map_or(NextStep::Stop, |retry| {
                     self.retry(
                         retry,
                         response.response.headers().get(header::RETRY_AFTER).and_then(retry_after_of),
@@ -108,19 +108,25 @@ impl History {
                     )
                 })
             }
-            Err(error) => self.after(error, backend, outgoing, context),
+            Err(error) => self.after_error(error, backend, outgoing, context),
         }
     }
 
     /// Records a failed attempt and returns the next step.
-    fn after(&mut self, error: &AttemptError, backend: &Backend, outgoing: &OutgoingRequest, context: DispatchContext<'_>) -> NextStep {
+    fn after_error(
+        &mut self,
+        error: &AttemptError,
+        backend: &Backend,
+        outgoing: &OutgoingRequest,
+        context: DispatchContext<'_>,
+    ) -> NextStep {
         let Some(endpoint) = error.endpoint.as_ref().filter(|_| error.failure.kind != Kind::TotalTimeout) else {
             return NextStep::Stop;
         };
         if error.progress != SendProgress::Stale && error.progress != SendProgress::NotSent {
             self.tried.push(Arc::clone(endpoint));
         }
-        let wanted = context.retry.filter(|retry| policy::wants_failure(retry, &error.failure));
+        let policy_wants = context.retry.filter(|retry| policy::wants_failure(retry, &error.failure));
         match error.progress {
             SendProgress::NotChosen => NextStep::Stop,
             SendProgress::NotSent => {
@@ -133,14 +139,14 @@ impl History {
                 if self.unsent < MAX_UNSENT && self.tried.len() < backend.serving() {
                     return NextStep::OtherEndpoint;
                 }
-                wanted.map_or(NextStep::Stop, |retry| self.retry(retry, None, backend, outgoing, context))
+                policy_wants.map_or(NextStep::Stop, |retry| self.retry(retry, None, backend, outgoing, context))
             }
             SendProgress::Stale if !self.stale && outgoing.replay.is_possible() => {
                 self.stale = true;
                 NextStep::Reconnect(Arc::clone(endpoint))
             }
             SendProgress::Stale | SendProgress::MaybeProcessed => {
-                wanted.map_or(NextStep::Stop, |retry| self.retry(retry, None, backend, outgoing, context))
+                policy_wants.map_or(NextStep::Stop, |retry| self.retry(retry, None, backend, outgoing, context))
             }
         }
     }
@@ -149,7 +155,7 @@ impl History {
     fn retry(
         &mut self,
         retry: &Retry,
-        asked: Option<Duration>,
+        retry_after: Option<Duration>,
         backend: &Backend,
         outgoing: &OutgoingRequest,
         context: DispatchContext<'_>,
@@ -159,9 +165,9 @@ impl History {
         if self.attempts >= retry.attempts || !(unsent || outgoing.replay.is_possible()) {
             return NextStep::Stop;
         }
-        let Some(pause) = policy::backoff(retry.backoff, self.attempts, asked, fastrand::f64()) else { return NextStep::Stop };
-        let in_time = context.deadline.is_none_or(|deadline| Instant::now() + pause < deadline);
-        if in_time && backend.budget.withdraw() { NextStep::AfterPause(pause) } else { NextStep::Stop }
+        let Some(pause) = policy::backoff(retry.backoff, self.attempts, retry_after, fastrand::f64()) else { return NextStep::Stop };
+        let is_in_time = context.deadline.is_none_or(|deadline| Instant::now() + pause < deadline);
+        if is_in_time && backend.budget.withdraw() { NextStep::AfterPause(pause) } else { NextStep::Stop }
     }
 }
 
@@ -187,17 +193,17 @@ fn restore_request(outcome: &Result<UpstreamResponse, AttemptError>, outgoing: &
 
 /// Reads the rest of a response that is not used, so that its connection can be reused.
 async fn drain(response: UpstreamResponse) {
-    let (mut body, mut left) = (response.response.into_body(), DRAIN);
+    let (mut body, mut left) = (response.response.into_body(), MAX_DRAIN);
     let read = async {
         while let Some(frame) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
-            left = left.saturating_sub(frame.ok().and_then(|frame| frame.into_data().ok()).map_or(DRAIN, |data| data.len()));
+            left = left.saturating_sub(frame.ok().and_then(|frame| frame.into_data().ok()).map_or(MAX_DRAIN, |data| data.len()));
             if left == 0 {
                 return false;
             }
         }
         true
     };
-    if tokio::time::timeout(DRAIN_FOR, read).await == Ok(true) {
+    if tokio::time::timeout(DRAIN_TIMEOUT, read).await == Ok(true) {
         response.lease.finish(Instant::now());
     }
 }

@@ -16,7 +16,7 @@ pub fn is_idempotent(method: &Method) -> bool {
 
 /// Returns true if the policy retries after this failure.
 pub fn wants_failure(retry: &Retry, failure: &Failure) -> bool {
-    let word = match failure.kind {
+    let condition = match failure.kind {
         Kind::DnsError
         | Kind::Unroutable
         | Kind::ConnectionRefused
@@ -61,7 +61,7 @@ pub fn wants_failure(retry: &Retry, failure: &Failure) -> bool {
         | Kind::ClientClosed
         | Kind::Internal => return false,
     };
-    retry.on.contains(&word)
+    retry.on.contains(&condition)
 }
 
 /// Returns true if the policy retries after this status.
@@ -70,19 +70,19 @@ pub fn wants_status(retry: &Retry, status: u16) -> bool {
 }
 
 /// The longest `Retry-After` that the gateway waits for; a longer one is left to the client.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The longest back-off, without `Retry-After`.
-const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_millis(500);
 
 /// Returns how long to wait after `tried` attempts. The back-off is random below a bound that doubles per attempt (full jitter), so that
 /// requests that failed together are not retried together; it is added to the `Retry-After` that the upstream `asked` for. `None` if that
 /// is too long. `chance` is in 0..1.
-pub fn backoff(base: Duration, tried: u32, asked: Option<Duration>, chance: f64) -> Option<Duration> {
-    let doubled = base.saturating_mul(1u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST_BACKOFF);
+pub fn backoff(base: Duration, attempts: u32, retry_after: Option<Duration>, chance: f64) -> Option<Duration> {
+    let doubled = base.saturating_mul(1u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX)).min(MAX_BACKOFF);
     let jittered = doubled.mul_f64(chance.clamp(0.0, 1.0));
-    match asked {
-        Some(asked) if asked > LONGEST_WAIT => None,
-        Some(asked) => Some(asked + jittered),
+    match retry_after {
+        Some(retry_after) if retry_after > MAX_RETRY_AFTER => None,
+        Some(retry_after) => Some(retry_after + jittered),
         None => Some(jittered),
     }
 }
@@ -93,15 +93,15 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn waits_are_bounded_and_never_shorter_than_asked(
-            base in 1u64..1000, tried in 0u32..80, asked in proptest::option::of(0u64..5000), chance in 0.0f64..1.0
+        fn waits_are_bounded_and_at_least_retry_after(
+            base in 1u64..1000, attempts in 0u32..80, retry_after in proptest::option::of(0u64..5000), chance in 0.0f64..1.0
         ) {
-            let asked = asked.map(Duration::from_millis);
-            match backoff(Duration::from_millis(base), tried, asked, chance) {
-                None => proptest::prop_assert!(asked.unwrap() > LONGEST_WAIT),
+            let retry_after = retry_after.map(Duration::from_millis);
+            match backoff(Duration::from_millis(base), attempts, retry_after, chance) {
+                None => proptest::prop_assert!(retry_after.unwrap() > MAX_RETRY_AFTER),
                 Some(wait) => {
-                    proptest::prop_assert!(wait >= asked.unwrap_or_default());
-                    proptest::prop_assert!(wait <= asked.unwrap_or_default() + LONGEST_BACKOFF);
+                    proptest::prop_assert!(wait >= retry_after.unwrap_or_default());
+                    proptest::prop_assert!(wait <= retry_after.unwrap_or_default() + MAX_BACKOFF);
                 }
             }
         }
