@@ -40,8 +40,8 @@
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `check` (rejections for every route), `admit` and `admission` (permits), `limits`, `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `inspect` and `prepared` (the upstream response), `read` (an upstream
-//!   error), `leak_guard`, `grpc`, `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope`, `finish` (end
-//!   of the response), `rescue` (panics), `state` (shared state, lifecycle).
+//!   error), `leak_guard`, `grpc`, `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
+//!   message, fields and `Retry-After` of an error), `finish` (end of the response), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path and method. Files: `table` (look-up), `ambiguity` (paths that can be read in two ways).
 //! - [`limit`] limits rates, requests in flight and memory. Files: `rate`, `local`, `store` (rates in this process), `shared` and
 //!   `shared.lua` (rates in Redis), `gate` (permits with a queue), `gradient` (adaptive limit), `inflight`, `concurrency` (in flight, in
@@ -60,7 +60,8 @@
 //! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
 //!   reader), `json` and `json/shapes/*` (one file per API standard), `xml`, `html`, `plain`, `success` (errors in 2xx), `database`
 //!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `found`.
-//! - [`redact`] removes internals from text. Files: `rules/*` (the patterns), `redactor` and `sentence` (messages), `document`, `json` and
+//! - [`redact`] removes internals from text. Files: `rules/*` (the patterns: `traces`, `faults`, `paths`, `sql`, `secrets`,
+//!   `addresses`), `redactor` and `sentence` (messages), `document`, `json` and
 //!   `blocks` (documents), `guard` (streams), `credentials` (the log), `view` and `encoded` (escapes, base64), `engine`, `search`,
 //!   `pattern`, `required` and `strings` (the search).
 //! - [`message`] holds the messages of all codes and chooses the language. Files: `languages/*.toml` (one file per language).
@@ -70,7 +71,8 @@
 //!   (leak guard).
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `access_log` and `fields` (the access line), `writer`
 //!   (the output thread), `metrics`, `names`, `percore`, `histogram`.
-//! - [`config`] reads the configuration file. Files: `file` (all keys), `keys`, `policy_keys`, `upstreams` and `errors` (the sections),
+//! - [`config`] reads the configuration file. Files: `file` (all keys), the readers of sections: `keys` (listen, log, redis, limits,
+//!   routes), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
 //!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` (error responses), `targets`
 //!   (backends), `limits`, `live` (state that a new plan takes over), `gauges`.
