@@ -188,7 +188,7 @@ pub struct Trail {
     pub attempts: u32,
 }
 
-/// The value of a weight parameter (RFC 9110 12.4.2): `0.8` of ` q=0.8`. The name may be in upper case.
+/// Returns the value of a weight parameter (RFC 9110 12.4.2): `0.8` for ` q=0.8`. The name of the parameter is not case-sensitive.
 pub fn weight(parameter: &str) -> Option<&str> {
     let parameter = parameter.trim();
     parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="))

@@ -1,6 +1,5 @@
-//! Whole responses of services (`tests/cases/responses`), one folder per family, through a real gateway: what the client keeps of each,
-//! and what it never sees. A case is two files: the response (`.http`: a status line and headers, an empty line, the body) and what the
-//! client must get (`.want`). To add a case, add the two files.
+//! Tests which parts of a service's response reach the client. `tests/cases/responses` has a folder per family. A case consists of two
+//! files: the response (`.http`: a status line and headers, an empty line, the body) and the expected result (`.want`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

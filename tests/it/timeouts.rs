@@ -1,5 +1,5 @@
-//! Tests that each timeout ends its own wait and has its own row in the catalog. A timeout that must elapse is short, one that must not
-//! is long; no test measures time.
+//! Tests that each timeout ends its own wait and has its own row in the catalog. A timeout that must elapse is short, and one that must not
+//! elapse is long; no test measures time.
 
 use crate::harness::contract::assert_contract;
 use crate::harness::wait::{PATIENCE, let_time_pass};

@@ -1,4 +1,4 @@
-//! Files and folders of a test, removed when it ends, whether it passed or not.
+//! Temporary files and folders of a test, which are removed when the test ends, even if it fails.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Waits that end: every loop of a test that waits for another thread has a deadline, and says what it waited for.
+//! Waits with a deadline: a test that waits for another thread in vain fails with the condition that it waited for.
 
 use std::time::{Duration, Instant};
 

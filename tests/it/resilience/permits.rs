@@ -1,4 +1,4 @@
-//! Permits: a request holds them while the backend works for it, never while a client takes its time to read what is ready.
+//! Tests permits: a request holds them while the backend processes it, but not while a slow client reads a response that is complete.
 
 use bytes::Bytes;
 use http::Request;
