@@ -54,27 +54,35 @@ fn lenient_reading(path: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&out).into_owned())
 }
 
-/// Percent-decodes the path, and once more if the result still contains a `%`. Returns `None` for a broken escape in the first pass.
+/// Percent-decodes the path, and once more if the result still contains a `%`. Returns `None` for a broken escape in the first pass. In the
+/// second pass a broken escape stays as it is, as a lenient upstream reads it.
 fn decode(path: &[u8]) -> Option<Vec<u8>> {
-    let once = decode_once(path)?;
-    if once.contains(&b'%') { Some(decode_once(&once).unwrap_or(once)) } else { Some(once) }
+    let (once, broken) = decode_once(path);
+    if broken {
+        return None;
+    }
+    Some(if once.contains(&b'%') { decode_once(&once).0 } else { once })
 }
 
-fn decode_once(path: &[u8]) -> Option<Vec<u8>> {
-    let hex = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
+/// Percent-decodes a path. Broken escapes stay, and are reported.
+fn decode_once(path: &[u8]) -> (Vec<u8>, bool) {
+    let hex = |at: usize| path.get(at).and_then(|byte| (*byte as char).to_digit(16)).map(|digit| digit as u8);
     let mut out = Vec::with_capacity(path.len());
-    let mut at = 0;
+    let (mut at, mut broken) = (0, false);
     while at < path.len() {
-        if path[at] == b'%' {
-            let (high, low) = (hex(*path.get(at + 1)?)?, hex(*path.get(at + 2)?)?);
-            out.push(high << 4 | low);
-            at += 3;
-        } else {
-            out.push(path[at]);
-            at += 1;
+        match (path[at], hex(at + 1), hex(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(high << 4 | low);
+                at += 3;
+            }
+            (byte, ..) => {
+                broken |= byte == b'%';
+                out.push(byte);
+                at += 1;
+            }
         }
     }
-    Some(out)
+    (out, broken)
 }
 
 #[cfg(test)]
@@ -101,6 +109,8 @@ mod tests {
             "/admin;x=1/y",
             "/a%00b",
             "/a%zz",
+            "/%2561dmin/%25",
+            "/%2561dmin/%25zz",
             "/%252e%252e/admin",
             "/.",
         ] {

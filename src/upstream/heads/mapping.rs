@@ -203,9 +203,12 @@ fn refresh_target(value: &[u8]) -> Option<usize> {
 /// Returns the parameters of a link without `anchor` (RFC 8288 3.2).
 fn without_anchor(parameters: &[u8]) -> Vec<u8> {
     let is_anchor = |parameter: &[u8]| parameter.trim_ascii_start().to_ascii_lowercase().starts_with(b"anchor");
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     let parts = parameters.split(move |byte| {
-        quoted ^= *byte == b'"';
+        // RFC 9110 5.6.4: within quotes a backslash takes the meaning from the byte behind it.
+        let is_escaped = escaped;
+        escaped = quoted && !is_escaped && *byte == b'\\';
+        quoted ^= *byte == b'"' && !is_escaped;
         *byte == b';' && !quoted
     });
     parts.filter(|parameter| !is_anchor(parameter)).collect::<Vec<_>>().join(&b";"[..])
@@ -310,6 +313,7 @@ mod tests {
         );
         assert_eq!(mapped("link", "<http://10.0.0.5/x>; rel=up"), "-");
         assert_eq!(mapped("link", "</a>; rel=next; anchor=\"http://10.0.0.5/;b\"; title=c"), "</orders/a>; rel=next; title=c");
+        assert_eq!(mapped("link", r#"</a>; title="a\""; anchor="http://10.0.0.5/""#), r#"</orders/a>; title="a\"""#);
     }
 
     #[test]
