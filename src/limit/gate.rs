@@ -332,6 +332,6 @@ mod tests {
         assert!(most.load(Ordering::SeqCst) <= 3);
         assert_eq!((gate.now(), gate.waiting()), (0, 0));
         let all = [gate.try_acquire(), gate.try_acquire(), gate.try_acquire()];
-        assert!(all.iter().all(Option::is_some), "every place is there again");
+        assert!(all.iter().all(Option::is_some), "every permit is there again");
     }
 }

@@ -206,7 +206,7 @@ fn exchange_failed(
 /// Returns an idle connection, a permit for a new one, or neither.
 fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, now: Instant) -> Checkout {
     match reconnect {
-        true => endpoint.pool.place(context.slot).map_or(Checkout::Full, Checkout::Open),
+        true => endpoint.pool.try_acquire(context.slot).map_or(Checkout::Full, Checkout::Open),
         false => endpoint.pool.checkout(context.upstreams.core, context.slot, now),
     }
 }
@@ -216,12 +216,12 @@ async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Check
     let (now, core) = (Instant::now(), context.upstreams.core);
     let due = [context.timeouts.connect.map(|connect| now + connect), context.deadline].into_iter().flatten().min();
     let elapsed = |kind: Kind| if context.deadline.is_some_and(|deadline| Some(deadline) == due) { Kind::TotalTimeout } else { kind };
-    let place = match first {
+    let permit = match first {
         Checkout::Ready(connection) => return Ok(connection),
-        Checkout::Open(place) => place,
+        Checkout::Open(permit) => permit,
         Checkout::Full => match within(due, endpoint.pool.wait(core, context.slot)).await {
             Some(Some(Checkout::Ready(connection))) => return Ok(connection),
-            Some(Some(Checkout::Open(place))) => place,
+            Some(Some(Checkout::Open(permit))) => permit,
             Some(Some(Checkout::Full) | None) => {
                 return Err(Failure::because(Kind::Overloaded, "too many requests wait for a connection"));
             }
@@ -232,7 +232,7 @@ async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Check
     let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::clone(&phase) };
     let mut connector = context.upstreams.connector.clone();
     match within(due, connector.call(dial)).await {
-        Some(Ok(opened)) => Ok(Connection::new(opened, core, place)),
+        Some(Ok(opened)) => Ok(Connection::new(opened, core, permit)),
         Some(Err(failure)) => Err(failure),
         None => Err(elapsed(phase.elapsed()).into()),
     }

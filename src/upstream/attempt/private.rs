@@ -105,8 +105,8 @@ mod tests {
     async fn keep_new(private: &Private, backend: &Backend) -> DuplexStream {
         let endpoint = backend.endpoints().remove(0);
         let (gateway, upstream) = tokio::io::duplex(1024);
-        let place = endpoint.pool.place(ClientSlot::of("192.0.2.1".parse().unwrap())).unwrap();
-        let mut connection = Connection::new(handshake(gateway).await.unwrap(), 0, place);
+        let permit = endpoint.pool.try_acquire(ClientSlot::of("192.0.2.1".parse().unwrap())).unwrap();
+        let mut connection = Connection::new(handshake(gateway).await.unwrap(), 0, permit);
         connection.sender.ready().await.unwrap();
         keep(&private.slot(), endpoint, connection);
         upstream

@@ -51,27 +51,27 @@ pub struct Connection {
     /// The core whose runtime drives the connection.
     home: usize,
     _task: Task,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// A permit for a new connection, and its count for the client that holds it.
 #[derive(Debug)]
-pub struct Place {
+pub struct PoolPermit {
     permit: OwnedSemaphorePermit,
     counted: ClientConnection,
 }
 
 impl Connection {
     /// Creates a connection that was just opened on the core `home`.
-    pub fn new(opened: OpenedConnection, home: usize, place: Place) -> Self {
+    pub fn new(opened: OpenedConnection, home: usize, permit: PoolPermit) -> Self {
         Self {
             sender: opened.sender,
             socket: opened.socket,
             reused: false,
-            counted: Some(place.counted),
+            counted: Some(permit.counted),
             home,
             _task: opened.task,
-            _place: place.permit,
+            _permit: permit.permit,
         }
     }
 }
@@ -86,7 +86,7 @@ struct Idle {
 #[derive(Debug)]
 pub struct Pool {
     settings: PoolSettings,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// Waiting requests of all cores, in order. A returned connection may serve another core, only slower.
     waiting: Mutex<VecDeque<(ClientSlot, oneshot::Sender<Connection>)>>,
     /// Number of waiting requests; lets a returned connection skip the lock when there are none.
@@ -104,7 +104,7 @@ pub enum Checkout {
     /// An idle connection.
     Ready(Connection),
     /// A permit for a new connection.
-    Open(Place),
+    Open(PoolPermit),
     /// Neither; the request must wait.
     Full,
 }
@@ -117,10 +117,10 @@ impl Pool {
     /// Creates an empty pool with one lane per core.
     pub fn new(settings: PoolSettings, cores: usize) -> Self {
         let lanes = (0..cores.max(1)).map(|_| Mutex::default()).collect();
-        let places = Arc::new(Semaphore::new(settings.max_connections));
+        let permits = Arc::new(Semaphore::new(settings.max_connections));
         Self {
             settings,
-            places,
+            permits,
             waiting: Mutex::default(),
             queued: AtomicUsize::new(0),
             waiters: AtomicUsize::new(0),
@@ -142,8 +142,8 @@ impl Pool {
         if let Some(connection) = self.pop(core, now) {
             return Checkout::Ready(self.taken(connection, slot));
         }
-        match self.place(slot) {
-            Some(place) => Checkout::Open(place),
+        match self.try_acquire(slot) {
+            Some(permit) => Checkout::Open(permit),
             None => self.steal(core, now).map_or(Checkout::Full, |connection| Checkout::Ready(self.taken(connection, slot))),
         }
     }
@@ -162,7 +162,7 @@ impl Pool {
     /// Returns true if a client has its share and either another client waits for its own, or at most an eighth of the connections would be
     /// free, counting the `in_hand` ones.
     fn must_wait(&self, slot: ClientSlot, in_hand: usize) -> bool {
-        let free = || self.places.available_permits() + self.idle.load(Ordering::Relaxed) + in_hand;
+        let free = || self.permits.available_permits() + self.idle.load(Ordering::Relaxed) + in_hand;
         self.has_share(slot) && (self.waiters.load(Ordering::Relaxed) > 0 || free() <= self.settings.max_connections / 8)
     }
 
@@ -185,9 +185,9 @@ impl Pool {
     }
 
     /// Returns a permit for a new connection, even if there are idle ones.
-    pub fn place(&self, slot: ClientSlot) -> Option<Place> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { permit, counted: self.per_client.acquire(slot) })
+    pub fn try_acquire(&self, slot: ClientSlot) -> Option<PoolPermit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(PoolPermit { permit, counted: self.per_client.acquire(slot) })
     }
 
     /// Waits for a returned connection or a permit. Returns `None` if too many requests wait already.
@@ -220,8 +220,8 @@ impl Pool {
         tokio::select! {
             biased;
             Ok(connection) = &mut returned => Some(Checkout::Ready(connection)),
-            permit = Arc::clone(&self.places).acquire_owned() => {
-                permit.ok().map(|permit| Checkout::Open(Place { permit, counted: self.per_client.acquire(slot) }))
+            permit = Arc::clone(&self.permits).acquire_owned() => {
+                permit.ok().map(|permit| Checkout::Open(PoolPermit { permit, counted: self.per_client.acquire(slot) }))
             }
         }
     }
@@ -344,7 +344,7 @@ mod tests {
     /// A connection over this stream, ready for a request.
     async fn open<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(pool: &Pool, stream: T) -> Connection {
         let opened = handshake(stream).await.unwrap();
-        let mut connection = Connection::new(opened, 0, pool.place(client()).unwrap());
+        let mut connection = Connection::new(opened, 0, pool.try_acquire(client()).unwrap());
         connection.sender.ready().await.unwrap();
         connection
     }
@@ -370,7 +370,7 @@ mod tests {
         Pool::give_back(&pool, reused, now + ALMOST);
         assert!(matches!(pool.checkout(0, client(), now + ALMOST + IDLE), Checkout::Open(_)), "it is reused after its time");
         assert!(is_closed(&mut upstream).await);
-        assert_eq!((pool.idle.load(Ordering::Relaxed), pool.places.available_permits()), (0, 2), "its place is free again");
+        assert_eq!((pool.idle.load(Ordering::Relaxed), pool.permits.available_permits()), (0, 2), "its permit is free again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -383,7 +383,7 @@ mod tests {
         assert_eq!(pool.idle.load(Ordering::Relaxed), 2, "the time of none is over");
         pool.sweep(0, now + IDLE);
         assert!(is_closed(&mut old_upstream).await && !is_closed(&mut young_upstream).await);
-        assert_eq!((pool.idle.load(Ordering::Relaxed), pool.places.available_permits()), (1, 3));
+        assert_eq!((pool.idle.load(Ordering::Relaxed), pool.permits.available_permits()), (1, 3));
         assert!(matches!(pool.checkout(0, client(), now + IDLE), Checkout::Ready(_)), "the young one serves");
     }
 
