@@ -88,6 +88,8 @@ fn a_slow_body_holds_no_place_and_goes_out_with_its_length() {
     gateway.wait_for_metric("lockgate_requests_in_progress 1");
     assert_eq!(get(gateway.address, "/").status, 200, "the only place is free");
     assert!(a.origin.requests().iter().all(|head| !head.contains("/slow")));
+    // A permit is free a moment after the client has the last byte.
+    gateway.wait_for_metric("lockgate_backend_in_flight{backend=\"o\"} 0");
     slow.write("3\r\ntwo\r\n0\r\n\r\n");
     assert_eq!(slow.response("POST").text(), "aonetwo");
     let head = a.origin.requests().into_iter().find(|head| head.contains("/slow")).unwrap();
