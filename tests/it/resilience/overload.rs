@@ -80,17 +80,29 @@ fn an_adaptive_limit_begins_low_and_serves() {
 }
 
 #[test]
-fn a_slow_body_holds_no_place_and_goes_out_with_its_length() {
+fn a_slow_body_holds_no_permit() {
     let a = Named::start("a");
     let gateway = gateway(&[quoted(&a)], "max_in_flight = 1\nqueue = { max = 0 }", "buffer_request = \"64KiB\"", "");
     let mut slow = Client::connect(gateway.address);
-    slow.write("POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+    // Its length is known: it is waited for, however long it takes.
+    slow.write("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\none");
     gateway.wait_for_metric("lockgate_requests_in_progress 1");
-    assert_eq!(get(gateway.address, "/").status, 200, "the only place is free");
+    assert_eq!(get(gateway.address, "/").status, 200, "the only permit is free");
     assert!(a.origin.requests().iter().all(|head| !head.contains("/slow")));
-    slow.write("3\r\ntwo\r\n0\r\n\r\n");
+    // A permit is free a moment after the client has the last byte.
+    gateway.wait_for_metric("lockgate_backend_in_flight{backend=\"o\"} 0");
+    slow.write("two");
     assert_eq!(slow.response("POST").text(), "aonetwo");
-    let head = a.origin.requests().into_iter().find(|head| head.contains("/slow")).unwrap();
+    gateway.wait_for_metric("lockgate_buffered_bytes 0");
+}
+
+#[test]
+fn a_body_in_chunks_that_is_held_goes_out_with_its_length() {
+    let a = Named::start("a");
+    let gateway = gateway(&[quoted(&a)], "", "buffer_request = \"64KiB\"", "");
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n";
+    assert_eq!(send(gateway.address, request).text(), "aonetwo");
+    let head = a.origin.requests().remove(0);
     assert!(head.contains("content-length: 6") && !head.contains("transfer-encoding"), "{head}");
     gateway.wait_for_metric("lockgate_buffered_bytes 0");
 }
