@@ -5,9 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::eventually;
-
-use super::Temporary;
+use super::{Temporary, eventually, until};
 
 pub struct Redis {
     pub address: SocketAddr,
@@ -39,11 +37,22 @@ impl Redis {
         for (node, slots) in nodes.iter().zip(["0 5460", "5461 10922", "10923 16383"]) {
             assert!(node.says(&format!("CLUSTER ADDSLOTSRANGE {slots}")).unwrap().starts_with("+OK"));
         }
-        for (node, bus) in nodes.iter().zip(&buses).skip(1) {
-            let meet = format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.address.port());
-            assert!(nodes[0].says(&meet).unwrap().starts_with("+OK"));
-        }
-        eventually("the cluster forms", || nodes.iter().all(|node| node.says("CLUSTER INFO").unwrap().contains("cluster_state:ok")));
+        let meet = || {
+            for (node, bus) in nodes.iter().zip(&buses).skip(1) {
+                let meet = format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.address.port());
+                assert!(nodes[0].says(&meet).unwrap().starts_with("+OK"));
+            }
+        };
+        meet();
+        let mut looks = 0;
+        eventually("the cluster forms", || {
+            looks += 1;
+            // A node that was too busy to answer in time is forgotten: it is met again.
+            if looks % 1_000 == 0 {
+                meet();
+            }
+            nodes.iter().all(|node| node.says("CLUSTER INFO").unwrap().contains("cluster_state:ok"))
+        });
         nodes
     }
 
@@ -89,6 +98,11 @@ impl Drop for Redis {
     }
 }
 
+/// A free port outside of the range from which the system takes ports of outgoing connections: none of those can take it before the
+/// server has it.
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    until(|| {
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..30_000)));
+        TcpListener::bind(address).map(|_| address).map_err(|error| format!("a free port ({error})"))
+    })
 }
