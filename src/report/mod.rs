@@ -14,6 +14,7 @@ mod phrases;
 mod plain;
 mod reader;
 pub mod success;
+mod unwrap;
 mod xml;
 
 pub use found::{Certainty, Report};

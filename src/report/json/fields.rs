@@ -154,7 +154,10 @@ impl FoundFields {
                 metadata
                     if path.is_empty()
                         && (names::NEVER_A_FIELD.contains(&metadata) || names::is_code(metadata))
-                        && (value.is_string() || value.is_number() || is_list_of_objects(value)) => {}
+                        && (value.is_string() || value.is_number() || is_list_of_objects(value))
+                        && !is_sentence_about_a_field(metadata, value) => {}
+                // A list of errors that name their fields stands under a name of the vendor's own.
+                _ if path.is_empty() && depth == 0 && is_list_of_field_errors(value) => self.collect(value, "", depth + 1),
                 request_part
                     if path.is_empty() && REQUEST_PARTS.contains(&request_part) && (value.is_object() || is_list_of_objects(value)) =>
                 {
@@ -233,7 +236,9 @@ impl FoundFields {
     /// Adds the errors of one object of a list. Returns false if it is not a field error.
     fn object(&mut self, object: &Map<String, Value>, path: &str, depth: usize) -> bool {
         let named = NormalizedObject::new(object);
-        if let Some(violations) = named.get("fieldviolations") {
+        // Connect shows the decoded form of a binary detail under `debug`.
+        let decoded = || NormalizedObject::new(named.get("debug")?.as_object()?).get("fieldviolations");
+        if let Some(violations) = named.get("fieldviolations").or_else(decoded) {
             self.collect(violations, path, depth + 1);
             return true;
         }
@@ -245,7 +250,12 @@ impl FoundFields {
                 return true;
             }
         }
-        let paths = field_paths(&named);
+        let mut paths = field_paths(&named);
+        let before = paths.len();
+        paths.retain(|path| names_a_field(path));
+        if before > 0 && paths.is_empty() {
+            return false;
+        }
         let constraints = named.get("constraints").and_then(Value::as_object);
         if let (Some(first), true) = (paths.first(), constraints.is_some() || named.has("children")) {
             let here = joined(path, first);
@@ -299,6 +309,36 @@ pub(super) fn is_map_of_errors(value: &Value) -> bool {
     let has_reserved =
         named.iter().any(|(name, _)| names::RESERVED.contains(&name) || names::MESSAGE.contains(&name) || names::is_code(name));
     !has_reserved && (object.values().all(is_field_error) || sentences)
+}
+
+/// Returns true if a member that has the name of an envelope's own (`status`, `code`) is a field of this name: its value is a sentence.
+fn is_sentence_about_a_field(name: &str, value: &Value) -> bool {
+    !matches!(name, "message" | "msg" | "detail" | "error") && value.as_str().is_some_and(|text| text.contains(' '))
+}
+
+/// Returns true for a list of objects each of which names a field and has a message.
+fn is_list_of_field_errors(value: &Value) -> bool {
+    let is_field_error = |item: &Value| {
+        item.as_object().is_some_and(|object| {
+            let named = NormalizedObject::new(object);
+            messages_of(&named).is_some() && field_paths(&named).iter().any(|path| names_a_field(path))
+        })
+    };
+    value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_field_error))
+}
+
+/// Returns false for a path that stands for the whole request.
+fn names_a_field(path: &str) -> bool {
+    !matches!(path, "" | "$" | "." | "#" | "/") && !GENERAL.contains(&normalize_name(path).as_str())
+}
+
+/// Returns true for an object with a machine code beside a message: an error of its own, not a map of field errors.
+pub(super) fn is_error(value: &Value) -> bool {
+    let Some(object) = value.as_object() else { return false };
+    let named = NormalizedObject::new(object);
+    let text = |name: &str| named.text(name).is_some_and(|text| !text.is_empty());
+    let has_code = ["code", "errorcode", "errcode"].iter().any(|name| named.text(name).is_some_and(|code| !code.contains(' ')));
+    has_code && ["message", "msg", "reason", "detail", "description", "errordescription"].iter().any(|name| text(name))
 }
 
 /// Names of containers of field errors, one level down.

@@ -80,7 +80,10 @@ fn visit_list(value: &Value, list: &[Value], report: &mut Report, depth: usize, 
 fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, visits: &mut usize) {
     let named = NormalizedObject::new(object);
     // The members of an inner error object take precedence over those of its wrapper.
-    let wrapped = named.first(WRAPPER, |_, inner| inner.is_object().then_some(inner));
+    // A map of field errors beside a summary is no wrapper.
+    let has_summary = || ["message", "msg", "title", "detail"].iter().any(|name| named.text(name).is_some());
+    let is_fields = |name: &str, inner: &Value| name == "errors" && has_summary() && !field_errors_in(name, inner).is_empty();
+    let wrapped = named.first(WRAPPER, |name, inner| (inner.is_object() && !is_fields(name, inner)).then_some(inner));
     if let Some(inner) = wrapped {
         visit(inner, report, depth + 1, visits);
     }
@@ -93,6 +96,11 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     if report.code.is_none() {
         let by_likeness = || named.iter().filter(|(name, _)| names::is_code(name)).find_map(|(name, value)| code(name, value));
         report.code = named.first(CODE, code).or_else(by_likeness);
+    }
+    // A gRPC status is a number; the reason in its details says which error it is (google.rpc.ErrorInfo).
+    let is_number = report.code.as_ref().is_some_and(|code| code.raw().bytes().all(|b| b.is_ascii_digit()));
+    if is_number && let Some(reason) = reason_in_details(&named) {
+        report.code = Some(reason);
     }
     if report.fields.is_empty() {
         report.fields = own_fields(&named, report);
@@ -116,12 +124,28 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     }
 }
 
+/// Returns the `reason` of a detail that has a `domain` or the type of an ErrorInfo.
+fn reason_in_details(named: &NormalizedObject<'_>) -> Option<Untrusted> {
+    let details = named.get("details")?.as_array()?;
+    details.iter().filter_map(Value::as_object).map(NormalizedObject::new).find_map(|detail| {
+        let is_info = detail.has("domain") || detail.text("type").is_some_and(|name| name.ends_with("ErrorInfo"));
+        code("reason", detail.get("reason").filter(|_| is_info)?)
+    })
+}
+
 /// Returns the field errors in an object, or the single one that the object itself is: a message beside the name of a field.
 fn own_fields(named: &NormalizedObject<'_>, report: &Report) -> Vec<fields::Field> {
     // JSend: the `data` of a failure are its field errors.
     let failed = named.text("status").is_some_and(|status| status.eq_ignore_ascii_case("fail"));
     let jsend = named.get("data").filter(|data| failed && data.is_object());
-    let listed = named.first(FIELDS, |name, value| Some(field_errors_in(name, value)).filter(|found| !found.is_empty()));
+    let found = |name: &'static str, value| Some(field_errors_in(name, value)).filter(|found| !found.is_empty());
+    let listed = named.first(FIELDS, |name, value| {
+        let errors = found(name, value)?;
+        // Sentences name their fields less well than the objects from which they were made.
+        let is_sentences = value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+        let objects = || named.first(&["inner", "issues", "details"], found).filter(|objects| objects.len() >= errors.len());
+        Some(if is_sentences { objects().unwrap_or(errors) } else { errors })
+    });
     let single = || {
         let path = ["field", "param", "attr", "fieldname", "parameter", "propertypath"].iter().find_map(|name| named.text(name))?;
         let is_valid = !path.is_empty()
@@ -204,6 +228,8 @@ fn field_errors_in(name: &str, value: &Value) -> Vec<fields::Field> {
         // The word for an error in a language in which singular and plural are the same.
         name if name != "errors" && WRAPPER.contains(&name) && !value.is_array() && !fields::is_map_of_errors(value) => Vec::new(),
         "properties" => Vec::new(),
+        "detail" | "details" | "data" | "extra" if fields::is_error(value) => Vec::new(),
+        "nested" if !fields::is_map_of_errors(value) => Vec::new(),
         "fields" | "params" | "parameters" | "detail" | "details" | "data" | "extra" | "message" => {
             fields::field_errors(value, fields::MessageFilter::SentencesOnly)
         }
@@ -225,10 +251,28 @@ fn message(name: &str, value: &Value) -> Option<Untrusted> {
             (!parts.is_empty() && parts.len() == list.len()).then(|| Untrusted::new(parts.join("; ")))
         }
         Value::Array(_) if ambiguous && name != "errors" => None,
+        Value::Object(translations) if is_by_language(translations) => {
+            translations.get("en").or_else(|| translations.values().next()).and_then(Value::as_str).and_then(sentence)
+        }
         // OData 2 and 3: `{"lang": "en", "value": "..."}`.
         Value::Object(inner) => inner.get("value").or_else(|| inner.get("text")).and_then(Value::as_str).and_then(sentence),
         _ => sentence_of(value),
     }
+}
+
+/// Languages of messages by their tags (ISO 639-1); `by` and `is`, which are words as well, are not among them.
+const LANGUAGES: &[&str] = &[
+    "ar", "bg", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "he", "hi", "hr", "hu", "id", "it", "ja", "ko", "lt",
+    "lv", "nb", "nl", "nn", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "th", "tr", "uk", "vi", "zh",
+];
+
+/// Returns true for a map of language tags to texts: `{"en": "...", "pt-BR": "..."}`.
+fn is_by_language(object: &Map<String, Value>) -> bool {
+    let is_tag = |name: &str| {
+        let (language, region) = name.split_once(['-', '_']).unwrap_or((name, ""));
+        LANGUAGES.contains(&language) && region.len() <= 8
+    };
+    !object.is_empty() && object.iter().all(|(name, value)| is_tag(name) && value.is_string())
 }
 
 /// Returns the sentence in a string, or the joined strings of a list.
@@ -255,7 +299,7 @@ fn sentence(text: &str) -> Option<Untrusted> {
     let single_token = !text.contains(char::is_whitespace) && text.is_ascii();
     // A lone token is a code, a path or a type, not a sentence.
     let code = single_token && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    let snake = single_token && text.contains('_') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let snake = single_token && text.contains(['_', '-']) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     let path = single_token && text.contains('/');
     (!text.is_empty() && !code && !snake && !path && text.chars().any(char::is_alphabetic) && !is_status_phrase(text))
         .then(|| Untrusted::new(text))
@@ -284,7 +328,7 @@ fn code(name: &str, value: &Value) -> Option<Untrusted> {
 
 /// Returns true if members with this name hold words, classes or ids as often as codes.
 fn is_ambiguous(name: &str) -> bool {
-    matches!(name, "error" | "reason" | "name" | "key" | "status" | "id" | "slug" | "title" | "type" | "errortype")
+    matches!(name, "error" | "err" | "reason" | "name" | "key" | "status" | "id" | "slug" | "title" | "type" | "errortype")
 }
 
 /// Returns true if the value of an ambiguous name is written like a code (`invalid_grant`, `E42`), not like a word, a class or an id.
