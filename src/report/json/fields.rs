@@ -327,6 +327,11 @@ fn is_list_of_field_errors(value: &Value) -> bool {
     value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_field_error))
 }
 
+/// Returns true for an object that is an error of a field.
+pub(super) fn is_field_error(object: &Map<String, Value>) -> bool {
+    field_paths(&NormalizedObject::new(object)).iter().any(|path| names_a_field(path))
+}
+
 /// Returns false for a path that stands for the whole request.
 fn names_a_field(path: &str) -> bool {
     !matches!(path, "" | "$" | "." | "#" | "/") && !GENERAL.contains(&normalize_name(path).as_str())

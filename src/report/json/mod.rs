@@ -2,6 +2,7 @@
 //! or in a wrapper, so the parser searches for these names. Knows no framework; `shapes` knows the formats that this search would misread.
 
 mod fields;
+mod items;
 mod paths;
 mod shapes;
 mod tree;
@@ -32,6 +33,12 @@ pub(super) fn read(text: &str) -> Option<Report> {
     if report.fields.is_empty() {
         report.fields = fields::field_errors_of_body(&value, report.message.is_none() && report.code.is_none());
     }
+    let items = items::items(&value);
+    if report.message.is_none() && report.fields.is_empty() {
+        // An item without a summary is the message.
+        report.message = items.first().map(|item| item.message.clone());
+    }
+    report.items = items::without_repetitions(items, report.message.as_ref(), &report.fields);
     if report.message.is_some() || !report.fields.is_empty() {
         report.certainty = report.certainty.max(Certainty::Likeness);
     } else {
@@ -324,6 +331,11 @@ fn code(name: &str, value: &Value) -> Option<Untrusted> {
         }
         _ => None,
     }
+}
+
+/// Returns the machine code of one item of a list.
+fn code_of(named: &NormalizedObject<'_>) -> Option<Untrusted> {
+    named.first(&["code", "errorcode", "errcode", "reason", "type", "keyword", "rule"], code)
 }
 
 /// Returns true if members with this name hold words, classes or ids as often as codes.
