@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::super::names::{self, GENERAL, NormalizedObject, REQUEST_PARTS, TEXT, normalize_name};
 use super::paths::{clean, field_in_sentence, field_paths, joined};
+use super::rules::is_map_of_rules;
 use crate::text::Untrusted;
 
 /// A field path with its messages.
@@ -149,8 +150,7 @@ impl FoundFields {
                 "errors" if !path.is_empty() || tree || name.starts_with('_') => self.strings(value, path),
                 "properties" | "items" if tree => self.parts(value, path, depth),
                 "children" if value.is_object() => self.parts(value, path, depth),
-                "base" if path.is_empty() && object.len() > 1 => self.member(value, "base", name, depth),
-                general if path.is_empty() && GENERAL.contains(&general) => {}
+                general if path.is_empty() && (general.is_empty() || GENERAL.contains(&general)) => {}
                 metadata
                     if path.is_empty()
                         && (names::NEVER_A_FIELD.contains(&metadata) || names::is_code(metadata))
@@ -274,10 +274,12 @@ impl FoundFields {
                 None => return false,
             },
             // Without a message, the code names the violated rule.
-            (false, None) => match named.text("code").or_else(|| named.text("rule")).or_else(|| named.text("type")) {
-                Some(code) => paths.iter().for_each(|own| self.add(&joined(path, own), code)),
-                None => return false,
-            },
+            (false, None) => {
+                match named.text("code").or_else(|| named.text("rule")).or_else(|| named.text("type").filter(|_| has_path(&named))) {
+                    Some(code) => paths.iter().for_each(|own| self.add(&joined(path, own), code)),
+                    None => return false,
+                }
+            }
             _ => return false,
         }
         true
@@ -332,6 +334,13 @@ pub(super) fn is_field_error(object: &Map<String, Value>) -> bool {
     field_paths(&NormalizedObject::new(object)).iter().any(|path| names_a_field(path))
 }
 
+/// Returns true if a member names a path and nothing else: a `name` beside a `type` describes a thing, not a violation.
+fn has_path(named: &NormalizedObject<'_>) -> bool {
+    const PATHS: &[&str] =
+        &["field", "fieldname", "loc", "path", "property", "propertypath", "pointer", "instancepath", "param", "parameter"];
+    PATHS.iter().any(|name| named.has(name))
+}
+
 /// Returns false for a path that stands for the whole request.
 fn names_a_field(path: &str) -> bool {
     !matches!(path, "" | "$" | "." | "#" | "/") && !GENERAL.contains(&normalize_name(path).as_str())
@@ -363,57 +372,4 @@ fn is_graphql(object: &Map<String, Value>) -> bool {
 fn is_tree(named: &NormalizedObject<'_>) -> bool {
     named.get("errors").is_some_and(Value::is_array)
         && (named.get("properties").is_some_and(Value::is_object) || named.get("items").is_some_and(Value::is_array))
-}
-
-/// Returns true for messages by violated rule: `{"isEmpty": "Value is required"}`.
-fn is_map_of_rules(object: &Map<String, Value>) -> bool {
-    const RULES: &[&str] = &[
-        "required",
-        "unique",
-        "email",
-        "min",
-        "max",
-        "minlength",
-        "maxlength",
-        "isempty",
-        "notempty",
-        "format",
-        "pattern",
-        "type",
-        "valid",
-        "custom",
-        "range",
-        "between",
-        "inlist",
-        "numeric",
-        "integer",
-        "url",
-        "regex",
-        "length",
-        "notblank",
-        "notnull",
-        "empty",
-        "stringlengthtooshort",
-        "stringlengthtoolong",
-        "alpha",
-        "date",
-        "exists",
-        "in",
-        "emailaddressinvalidformat",
-        "notgreaterthan",
-        "notlessthan",
-        "invalid",
-        "greaterthan",
-        "lessthan",
-        "digits",
-        "size",
-        "presence",
-        "blank",
-        "inclusion",
-    ];
-    !object.is_empty()
-        && object.iter().all(|(name, value)| {
-            value.as_str().is_some_and(|text| text.contains(' '))
-                && (name.starts_with('_') || RULES.contains(&normalize_name(name).as_str()))
-        })
 }

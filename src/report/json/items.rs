@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::super::found::Item;
 use super::super::names::{GENERAL, NormalizedObject, TEXT, normalize_name};
 use super::fields::is_field_error;
+use super::texts::{code_of, sentence};
 use crate::text::Untrusted;
 
 /// The maximum number of items of one report.
@@ -47,7 +48,9 @@ pub(super) fn items(value: &Value) -> Vec<Item> {
 }
 
 fn from_object(object: &Map<String, Value>, found: &mut Vec<Item>, depth: usize) {
-    if depth > MAX_DEPTH {
+    // Most errors are flat, and spare the normalized names.
+    let has_lists = object.values().any(|value| value.is_array() || value.is_object()) || object.contains_key("");
+    if depth > MAX_DEPTH || !has_lists {
         return;
     }
     let named = NormalizedObject::new(object);
@@ -80,8 +83,8 @@ fn from_item(object: &Map<String, Value>, found: &mut Vec<Item>, depth: usize) {
         return;
     }
     let named = NormalizedObject::new(object);
-    let code = super::code_of(&named);
-    match named.first(TEXT, |_, value| value.as_str().and_then(super::sentence)) {
+    let code = code_of(&named);
+    match named.first(TEXT, |_, value| value.as_str().and_then(sentence)) {
         Some(message) => add(Item { message, code }, found),
         None => from_object(object, found, depth + 1),
     }
@@ -89,7 +92,7 @@ fn from_item(object: &Map<String, Value>, found: &mut Vec<Item>, depth: usize) {
 
 /// Adds a sentence. A sentence that names a field is a field error.
 fn add_text(value: &Value, found: &mut Vec<Item>) {
-    let message = value.as_str().and_then(super::sentence);
+    let message = value.as_str().and_then(sentence);
     if let Some(message) = message {
         add(Item { message, code: None }, found);
     }
