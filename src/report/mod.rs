@@ -7,6 +7,7 @@ pub mod database;
 pub mod decode;
 pub mod excerpt;
 mod found;
+pub mod headers;
 mod html;
 mod json;
 mod names;
