@@ -167,6 +167,7 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
         language: None,
         negotiated_language: "en".into(),
         fields: Fields::new(),
+        items: Vec::new(),
         retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
         violated: Vec::new(),
         problem_type: None,

@@ -29,6 +29,8 @@ pub struct Envelope {
     pub negotiated_language: String,
     /// The field errors.
     pub fields: Fields,
+    /// The errors that belong to no field and say more than `message`.
+    pub items: Vec<Item>,
     /// The seconds to wait before a retry, at least 1.
     pub retry_after: Option<u64>,
     /// The exceeded limits.
@@ -49,6 +51,15 @@ pub struct Envelope {
     pub rpc_id: Option<String>,
     /// The debug output, in development mode only.
     pub debug: Option<Box<Debug>>,
+}
+
+/// One of several errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The human-readable message, which is never empty.
+    pub message: Text,
+    /// The machine code of this error.
+    pub code: Option<String>,
 }
 
 /// The debug output of an error, for development mode.

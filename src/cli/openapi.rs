@@ -66,6 +66,15 @@ fn schemas() -> Value {
         "description": "The error messages of each field, by the path of the field (address.zip, items[0].qty).",
         "additionalProperties": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
     });
+    let errors = json!({
+        "type": "array",
+        "description": "The errors that belong to no field and say more than the message.",
+        "items": {
+            "type": "object",
+            "required": ["message"],
+            "properties": { "message": { "type": "string" }, "code": { "type": "string" } },
+        },
+    });
     let policy = json!({
         "type": "object",
         "required": ["name", "limit", "windowSeconds"],
@@ -79,7 +88,7 @@ fn schemas() -> Value {
         },
         "ErrorDetails": {
             "type": "object",
-            "properties": { "fields": fields, "retryAfterSeconds": wait, "violatedPolicies": { "type": "array", "items": policy.clone() } },
+            "properties": { "fields": fields, "errors": errors, "retryAfterSeconds": wait, "violatedPolicies": { "type": "array", "items": policy.clone() } },
         },
         "Envelope": {
             "type": "object",
@@ -121,7 +130,7 @@ fn problem(status: Value, id: Value, policy: Value) -> Value {
             "requestId": id,
             "errors": {
                 "type": "array",
-                "items": { "type": "object", "required": ["detail", "pointer"], "properties": { "detail": { "type": "string" }, "pointer": { "type": "string" } } },
+                "items": { "type": "object", "required": ["detail"], "properties": { "detail": { "type": "string" }, "pointer": { "type": "string" }, "code": { "type": "string" } } },
             },
             "retryAfterSeconds": { "type": "integer", "minimum": 1 },
             "violatedPolicies": { "type": "array", "items": policy },
@@ -202,6 +211,7 @@ fn example(status: u16, code: &str) -> Envelope {
         language: Some("en".into()),
         negotiated_language: "en".into(),
         fields,
+        items: Vec::new(),
         retry_after: matches!(status, 429 | 503).then_some(5),
         violated: Vec::new(),
         problem_type: None,

@@ -8,7 +8,7 @@ use http::header;
 use super::outcome::UpstreamError;
 use super::request::RequestState;
 use super::state::Gateway;
-use crate::envelope::{Debug, Envelope, Fields};
+use crate::envelope::{Debug, Envelope, Fields, Item};
 use crate::failure::catalog::{VALIDATION_ERROR, code_of_status, grpc_status};
 use crate::failure::{Failure, Kind};
 use crate::header::{retry_after_of, whole_seconds};
@@ -16,7 +16,7 @@ use crate::message;
 use crate::plan::ErrorPresenter;
 use crate::policy::{Mode, Policy, Upstream429};
 use crate::redact::{self, Redactor};
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::rpc;
 use crate::text::{Text, Untrusted};
 
@@ -56,6 +56,7 @@ impl Gateway {
             language: from_catalogue.then(|| language.clone()),
             negotiated_language: language,
             fields,
+            items: upstream.filter(|_| client_error).map(|upstream| items(upstream, development, &presenter.redactor)).unwrap_or_default(),
             retry_after: retry_after(failure, upstream, status, policy),
             violated: failure.violated.clone(),
             problem_type: upstream.filter(|_| client_error).and_then(|upstream| problem_type(upstream, &presenter.redactor)),
@@ -144,6 +145,16 @@ fn fields(upstream: &UpstreamError, development: bool, redactor: &Redactor) -> F
         }
     }
     fields
+}
+
+/// The items without a field. A code that leaks is left out, an item whose message leaks as well.
+fn items(upstream: &UpstreamError, development: bool, redactor: &Redactor) -> Vec<Item> {
+    let clear = |text: &Untrusted| if development { Some(Text::development(text)) } else { redactor.clear(text) };
+    let clean = |item: &report::Item| {
+        let code = item.code.as_ref().and_then(|code| redactor.clear_code(code.raw()));
+        Some(Item { message: clear(&item.message)?, code })
+    };
+    upstream.report.items.iter().take(MAX_FIELDS).filter_map(clean).collect()
 }
 
 fn problem_type(upstream: &UpstreamError, redactor: &Redactor) -> Option<String> {

@@ -41,7 +41,10 @@ pub(super) async fn error(kind: Kind, mut response: Prepared, route: &Route, mod
     let page = page_for_browser(kind, &read, &decoded, content_type.as_deref(), route, mode, request);
     let Decoded { text, readable, .. } = decoded;
     let read_for = Some(text.as_str()).filter(|_| readable && is_worth_reading(kind, policy, mode));
-    let report = read_for.map(|text| report::read_as(text, content_type.as_deref())).unwrap_or_default();
+    let mut report = read_for.map(|text| report::read_as(text, content_type.as_deref())).unwrap_or_default();
+    if report.code.is_none() {
+        report.code = report::headers::code_in(&response.headers);
+    }
     if read.ended {
         response.lease.finish(Instant::now());
     }

@@ -17,6 +17,7 @@ mod encoded;
 mod engine;
 mod guard;
 mod json;
+mod markup;
 mod pattern;
 mod redactor;
 mod required;

@@ -8,6 +8,7 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::encoded;
 use super::engine::{self, Exhausted, Hit, RuleFilter, Steps};
+use super::markup;
 use super::rules::{Family, Weight};
 use super::sentence;
 use super::view::View;
@@ -51,10 +52,12 @@ impl Redactor {
         Ok(Self { extra_set, extra_patterns, allow: allow.iter().filter(|text| !text.is_empty()).cloned().collect() })
     }
 
-    /// Returns the text if it holds no internal, or else the clean sentences before the first one that does. Replaces white space and
-    /// control characters with single spaces.
+    /// Returns the text if it holds no internal, or else the clean sentences before the first one that does. Removes the tags of running
+    /// text, and replaces white space and control characters with single spaces.
     pub fn clear(&self, text: &Untrusted) -> Option<Text> {
-        let raw = bounded(text.raw().trim(), MAX_SCAN);
+        // Tags of running text are removed with their attributes; everything that stays is inspected.
+        let plain = markup::without_tags(bounded(text.raw().trim(), MAX_SCAN));
+        let raw = plain.trim();
         let kept = if self.leaks(raw) { sentence::clean_lead(raw, |sentence| self.leaks(sentence))? } else { raw };
         let flat = flatten(kept);
         // The client sees one line, and joined lines may match a rule that no single line matches.
@@ -253,7 +256,6 @@ mod tests {
         // base64 of `Traceback (most recent call last):\n  File "/srv/app/x.py", line 3`
         "VHJhY2ViYWNrIChtb3N0IHJlY2VudCBjYWxsIGxhc3QpOgogIEZpbGUgIi9zcnYvYXBwL3gucHkiLCBsaW5lIDM=",
         "see VHJhY2ViYWNrIChtb3N0IHJlY2VudCBjYWxsIGxhc3QpOgogIEZpbGUgIi9zcnYvYXBwL3gucHkiLCBsaW5lIDM for more",
-        "<b title=\"at&#32;com.acme.Order.find(Order.java&colon;42)\">Not valid</b>",
         r"failed in \x2fsrv\x2fapp\x2fdao.py",
     ];
 
@@ -286,6 +288,16 @@ mod tests {
         for text in CLEAN {
             assert_eq!(Redactor::default().clear(&Untrusted::new(*text)).map(|t| t.as_str().to_owned()).as_deref(), Some(*text));
         }
+    }
+
+    #[test]
+    fn tags_are_removed_and_what_they_hide_is_inspected() {
+        let clear = |text: &str| Redactor::default().clear(&Untrusted::new(text)).map(|text| text.as_str().to_owned());
+        assert_eq!(clear("<strong>ERROR</strong>: <a href='/lost'>Lost your password</a>?").as_deref(), Some("ERROR: Lost your password?"));
+        // An attribute is not sent.
+        assert_eq!(clear("<b title=\"at&#32;com.acme.Order.find(Order.java&colon;42)\">Not valid</b>").as_deref(), Some("Not valid"));
+        assert_eq!(clear("at <b>com.acme.</b>Order.find(Order.java&colon;42)"), None);
+        assert_eq!(clear("in <b>/var/www/shop/Order.php</b> on line <b>7</b>"), None);
     }
 
     #[test]

@@ -15,13 +15,14 @@ pub(super) fn page(e: &Envelope, words: PageWords<'_>) -> Vec<u8> {
          </head>\n<body>\n<main>\n<h1>{status} {title}</h1>\n<p>{}</p>\n",
         escape(e.message.as_str())
     );
-    if !e.fields.is_empty() {
+    if !e.fields.is_empty() || !e.items.is_empty() {
         page.push_str("<ul>\n");
         for (path, texts) in &e.fields {
             for text in texts {
                 page.push_str(&format!("<li><strong>{}</strong>: {}</li>\n", escape(path), escape(text.as_str())));
             }
         }
+        e.items.iter().for_each(|item| page.push_str(&format!("<li>{}</li>\n", escape(item.message.as_str()))));
         page.push_str("</ul>\n");
     }
     let label = escape(words.request_id);

@@ -1,7 +1,7 @@
 //! The JSON shapes: envelope, problem (RFC 9457) and flat. Members have a fixed order, and strings are escaped. Knows no other shape.
 
 use super::values::phrase;
-use crate::envelope::{Debug, Envelope};
+use crate::envelope::{Debug, Envelope, Item};
 use crate::failure::ViolatedPolicy;
 use crate::write::{self, json_string as string};
 
@@ -135,9 +135,10 @@ pub(super) fn problem(e: &Envelope) -> Vec<u8> {
     }
     root.text("code", &e.code);
     root.text("requestId", e.request_id.as_str());
-    if !e.fields.is_empty() {
+    if !e.fields.is_empty() || !e.items.is_empty() {
         let errors = e.fields.iter().flat_map(|(path, texts)| texts.iter().map(move |text| (path, text)));
-        root.raw("errors", &list(errors.map(|(path, text)| field_problem(path, text.as_str()))));
+        let errors = errors.map(|(path, text)| field_problem(path, text.as_str()));
+        root.raw("errors", &list(errors.chain(e.items.iter().map(|error| item("detail", error)))));
     }
     if let Some(seconds) = e.retry_after {
         root.number("retryAfterSeconds", seconds);
@@ -153,6 +154,16 @@ fn field_problem(path: &str, text: &str) -> Vec<u8> {
     let mut error = Object::new();
     error.text("detail", text);
     error.text("pointer", &pointer(path));
+    error.finish()
+}
+
+/// Renders an error that belongs to no field. `text` is the name of its message.
+fn item(text: &'static str, item: &Item) -> Vec<u8> {
+    let mut error = Object::new();
+    error.text(text, item.message.as_str());
+    if let Some(code) = &item.code {
+        error.text("code", code);
+    }
     error.finish()
 }
 
@@ -175,6 +186,9 @@ pub(super) fn details(e: &Envelope) -> Option<Vec<u8>> {
     let mut details = Object::new();
     if !e.fields.is_empty() {
         details.raw("fields", &fields(e));
+    }
+    if !e.items.is_empty() {
+        details.raw("errors", &list(e.items.iter().map(|error| item("message", error))));
     }
     if let Some(seconds) = e.retry_after {
         details.number("retryAfterSeconds", seconds);

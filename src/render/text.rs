@@ -11,6 +11,9 @@ pub(super) fn lines(e: &Envelope) -> Vec<u8> {
             out.push_str(&format!("- {path}: {}\n", text.as_str()));
         }
     }
+    for item in &e.items {
+        out.push_str(&format!("- {}\n", item.message.as_str()));
+    }
     if let Some(seconds) = e.retry_after {
         out.push_str(&format!("Retry after: {seconds} s\n"));
     }

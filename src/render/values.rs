@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Item};
 use crate::write;
 
 /// The texts around the message of a page, in its language.
@@ -38,6 +38,7 @@ pub(super) fn sample(full: bool) -> Envelope {
         language: full.then(|| "en".to_owned()),
         negotiated_language: "en".into(),
         fields: fields.into_iter().collect(),
+        items: if full { vec![Item { message: Text::own("z"), code: None }] } else { Vec::new() },
         retry_after: full.then_some(7),
         violated: Vec::new(),
         problem_type: None,

@@ -80,6 +80,16 @@ fn append_details(out: &mut String, e: &Envelope) {
         }
         out.push_str("</fields>");
     }
+    if !e.items.is_empty() {
+        out.push_str("<errors>");
+        for item in &e.items {
+            out.push_str("<error>");
+            append_element(out, "message", item.message.as_str());
+            item.code.iter().for_each(|code| append_element(out, "code", code));
+            out.push_str("</error>");
+        }
+        out.push_str("</errors>");
+    }
     if let Some(seconds) = e.retry_after {
         append_element(out, "retryAfterSeconds", &seconds.to_string());
     }

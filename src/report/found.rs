@@ -13,6 +13,8 @@ pub struct Report {
     pub code: Option<Untrusted>,
     /// The field errors: paths with their messages, in the order of the body.
     pub fields: Vec<(String, Vec<Untrusted>)>,
+    /// The items that belong to no field and say more than the message, in the order of the body.
+    pub items: Vec<Item>,
     /// The RFC 9457 `type`.
     pub problem_type: Option<Untrusted>,
     /// The `id` of the failed JSON-RPC call, as JSON.
@@ -25,6 +27,15 @@ pub struct Report {
     pub cause: Option<Untrusted>,
     /// The certainty of the message, code and fields.
     pub certainty: Certainty,
+}
+
+/// One of several errors in a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The human-readable message.
+    pub message: Untrusted,
+    /// The machine code of this item.
+    pub code: Option<Untrusted>,
 }
 
 /// The certainty of a parser.

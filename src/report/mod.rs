@@ -7,6 +7,7 @@ pub mod database;
 pub mod decode;
 pub mod excerpt;
 mod found;
+pub mod headers;
 mod html;
 mod json;
 mod names;
@@ -14,7 +15,8 @@ mod phrases;
 mod plain;
 mod reader;
 pub mod success;
+mod unwrap;
 mod xml;
 
-pub use found::{Certainty, Report};
+pub use found::{Certainty, Item, Report};
 pub use reader::{Kind, is_framework_page, kind_of, read, read_as};

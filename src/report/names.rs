@@ -13,7 +13,7 @@ pub(super) const MESSAGE: &[&str] = &[
     "summary", "error", "errors", "errormessages", "title", "statusmessage", "statusdescription", "nonfielderrors",
     "all", "schema", "formerrors", "base", "globalerrors", "general", "longmessage", "info", "failurereason",
     "failure", "problem", "fault", "statustext", "content", "status", "err", "errmessage", "messagetext",
-    "helpmessage", "submsg", "rspmsg", "msg1", "exceptiontext", "serviceexception", "mensaje", "mensagem",
+    "helpmessage", "messagetranslations", "translations", "localizedmessages", "submsg", "rspmsg", "msg1", "exceptiontext", "serviceexception", "mensaje", "mensagem",
     "nachricht", "meldung", "fehlertext", "fehlermeldung", "beschreibung", "descripcion", "descricao", "messaggio",
     "descrizione", "foutmelding", "bericht", "omschrijving", "komunikat", "wiadomosc", "opis", "mesaj", "hatamesaji",
     "aciklama", "libelle", "messageerreur", "erreur", "motivo", "motif", "grund", "메시지", "오류메시지", "에러메시지", "결과메시지",
@@ -23,7 +23,7 @@ pub(super) const MESSAGE: &[&str] = &[
 #[rustfmt::skip]
 pub(super) const CODE: &[&str] = &[
     "code", "errorcode", "errcode", "resultcode", "retcode", "returncode", "faultcode", "messagecode", "errorkey",
-    "messagekey", "subcode", "error", "reason", "status", "name", "key", "errno", "slug", "id",
+    "messagekey", "subcode", "error", "err", "reason", "status", "name", "key", "errno", "slug", "id",
     "title", "errorid", "errornum", "errortag", "scimtype", "codigo", "codigoerror", "codigoerro", "codeerreur",
     "coderetour", "fehlercode", "fehlernummer", "codiceerrore", "codice", "foutcode", "kod", "kodbledu", "hatakodu",
     "rspcd", "rtcd", "rsltcd", "errcd", "msgcd", "resultcd", "코드", "오류코드", "에러코드", "결과코드", "コード", "エラーコード", "結果コード",
@@ -65,7 +65,7 @@ pub(super) const FIELDS: &[&str] = &[
     "failures", "details", "detail", "suberrors", "invalidfields", "errordetails", "errormessages", "messages",
     "message", "params", "parameters", "validation", "extra", "errorcauses", "causes", "problems", "humanized",
     "formerrors", "errorlist", "paramerrors", "inner", "issue", "error", "data", "result", "properties",
-    "contextinfo", "fieldlist", "fielderrorlist", "errores", "erros", "erreurs", "fehler", "feldfehler",
+    "contextinfo", "nested", "fieldlist", "fielderrorlist", "errores", "erros", "erreurs", "fehler", "feldfehler",
     "fehlerliste", "errori", "fouten", "bledy", "violacoes", "violaciones", "verletzungen", "오류목록", "필드오류", "項目エラー",
     "字段错误", "tppmessages",
 ];

@@ -2,7 +2,9 @@
 
 use super::found::Report;
 use super::phrases::is_status_phrase;
+use super::unwrap::{self, Inner};
 use super::{html, json, plain, xml};
+use crate::text::Untrusted;
 
 /// The format of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +57,9 @@ fn is_html_fragment(lower: &str) -> bool {
 pub fn read_as(text: &str, content_type: Option<&str>) -> Report {
     let declared = content_type.unwrap_or_default().trim_start().to_ascii_lowercase();
     let other = ["multipart/", "image/", "audio/", "video/", "font/", "application/octet-stream", "application/pdf", "application/zip"];
-    if other.iter().any(|prefix| declared.starts_with(prefix)) && kind_of(text) == Kind::Text {
+    // A part of a multipart body may be JSON.
+    let has_wrapper = || declared.starts_with("multipart/") && unwrap::unwrap(text).is_some();
+    if other.iter().any(|prefix| declared.starts_with(prefix)) && kind_of(text) == Kind::Text && !has_wrapper() {
         return Report::default();
     }
     read(text)
@@ -65,12 +69,45 @@ pub fn read_as(text: &str, content_type: Option<&str>) -> Report {
 pub fn read(text: &str) -> Report {
     match kind_of(text) {
         // `[error]` starts an INI file as well as a JSON array.
-        Kind::Json => json::read(text).unwrap_or_else(|| plain::read(text)),
-        Kind::Text => plain::read(text),
+        Kind::Json => read_json(text, MAX_WRAPPERS).unwrap_or_else(|| plain::read(text)),
+        Kind::Text => read_wrapped(text, MAX_WRAPPERS).unwrap_or_else(|| plain::read(text)),
         Kind::Html => html::read(text),
         Kind::Xml => xml::read(text),
         Kind::Empty | Kind::Binary => Report::default(),
     }
+}
+
+/// The maximum number of wrappers around JSON that are removed.
+const MAX_WRAPPERS: usize = 3;
+
+/// Parses a body that starts like JSON. Of several documents, the first that reports an error counts.
+fn read_json(text: &str, wrappers: usize) -> Option<Report> {
+    let report = json::read(text);
+    if report.as_ref().is_some_and(says_something) || wrappers == 0 {
+        return report;
+    }
+    let documents = unwrap::documents(text).into_iter().flatten().skip(1);
+    documents.filter_map(|document| read_json(&document, 0)).find(says_something).or(report)
+}
+
+/// Parses JSON that is wrapped into something else, and JSON strings.
+fn read_wrapped(text: &str, wrappers: usize) -> Option<Report> {
+    let left = wrappers.checked_sub(1)?;
+    match unwrap::unwrap(text)? {
+        Inner::Json(documents) => {
+            let reports = documents.iter().filter_map(|document| read_json(document, left));
+            Some(reports.reduce(|first, next| if says_something(&first) { first } else { next }).unwrap_or_default())
+        }
+        Inner::Text(inner) if inner.trim_start().starts_with('"') => read_wrapped(&inner, left),
+        Inner::Text(inner) => {
+            let message = Some(inner.trim()).filter(|text| !text.is_empty() && !is_status_phrase(text));
+            Some(Report { message: message.map(Untrusted::new), ..Report::default() })
+        }
+    }
+}
+
+fn says_something(report: &Report) -> bool {
+    report.message.is_some() || report.code.is_some() || !report.fields.is_empty()
 }
 
 /// Returns true for an error page of a server or a framework: its title or first heading is a status, not a sentence.

@@ -45,6 +45,7 @@ fn tell(body: &[u8], content_type: &str, redactor: &Redactor) -> Vec<u8> {
         language: None,
         negotiated_language: "en".into(),
         fields,
+        items: Vec::new(),
         retry_after: None,
         violated: Vec::new(),
         problem_type: None,

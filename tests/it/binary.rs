@@ -185,7 +185,7 @@ fn help_and_version_teach() {
     let told =
         version.trim().strip_prefix("lockgate 0.").and_then(|rest| rest.split_once(" (")).map(|(_, rest)| rest.trim_end_matches(')'));
     let (commit, profile) = told.and_then(|told| told.split_once(", ")).unwrap_or_else(|| panic!("{version}"));
-    assert!(!commit.is_empty() && matches!(profile, "debug" | "release" | "pgo"), "{version}");
+    assert!(!commit.is_empty() && matches!(profile, "debug" | "release" | "dist" | "pgo"), "{version}");
     assert_eq!(lockgate(&["nonsense"]).status.code(), Some(2));
 }
 

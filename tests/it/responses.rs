@@ -25,6 +25,9 @@ struct Want {
     /// All field errors.
     #[serde(default)]
     fields: BTreeMap<String, Vec<String>>,
+    /// All errors that belong to no field: message and code.
+    #[serde(default)]
+    items: Vec<(String, Option<String>)>,
     /// Parts of the response that must not reach the client.
     #[serde(default)]
     secrets: Vec<String>,
@@ -172,6 +175,10 @@ fn judge(case: &Case, gateway: &GatewayUnderTest) -> Vec<String> {
     expect("message", want.message.clone().unwrap_or_else(|| own("message")), got("message"));
     let fields: BTreeMap<String, Vec<String>> = serde_json::from_value(error["details"]["fields"].clone()).unwrap_or_default();
     expect("fields", format!("{:?}", want.fields), format!("{fields:?}"));
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let items = error["details"]["errors"].as_array().into_iter().flatten();
+    let items: Vec<_> = items.map(|item| (text(&item["message"]).unwrap_or_default(), text(&item["code"]))).collect();
+    expect("items", format!("{:?}", want.items), format!("{items:?}"));
     wrong
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::super::names::{self, GENERAL, NormalizedObject, REQUEST_PARTS, TEXT, normalize_name};
 use super::paths::{clean, field_in_sentence, field_paths, joined};
+use super::rules::is_map_of_rules;
 use crate::text::Untrusted;
 
 /// A field path with its messages.
@@ -149,12 +150,14 @@ impl FoundFields {
                 "errors" if !path.is_empty() || tree || name.starts_with('_') => self.strings(value, path),
                 "properties" | "items" if tree => self.parts(value, path, depth),
                 "children" if value.is_object() => self.parts(value, path, depth),
-                "base" if path.is_empty() && object.len() > 1 => self.member(value, "base", name, depth),
-                general if path.is_empty() && GENERAL.contains(&general) => {}
+                general if path.is_empty() && (general.is_empty() || GENERAL.contains(&general)) => {}
                 metadata
                     if path.is_empty()
                         && (names::NEVER_A_FIELD.contains(&metadata) || names::is_code(metadata))
-                        && (value.is_string() || value.is_number() || is_list_of_objects(value)) => {}
+                        && (value.is_string() || value.is_number() || is_list_of_objects(value))
+                        && !is_sentence_about_a_field(metadata, value) => {}
+                // A list of errors that name their fields stands under a name of the vendor's own.
+                _ if path.is_empty() && depth == 0 && is_list_of_field_errors(value) => self.collect(value, "", depth + 1),
                 request_part
                     if path.is_empty() && REQUEST_PARTS.contains(&request_part) && (value.is_object() || is_list_of_objects(value)) =>
                 {
@@ -233,7 +236,9 @@ impl FoundFields {
     /// Adds the errors of one object of a list. Returns false if it is not a field error.
     fn object(&mut self, object: &Map<String, Value>, path: &str, depth: usize) -> bool {
         let named = NormalizedObject::new(object);
-        if let Some(violations) = named.get("fieldviolations") {
+        // Connect shows the decoded form of a binary detail under `debug`.
+        let decoded = || NormalizedObject::new(named.get("debug")?.as_object()?).get("fieldviolations");
+        if let Some(violations) = named.get("fieldviolations").or_else(decoded) {
             self.collect(violations, path, depth + 1);
             return true;
         }
@@ -245,7 +250,12 @@ impl FoundFields {
                 return true;
             }
         }
-        let paths = field_paths(&named);
+        let mut paths = field_paths(&named);
+        let before = paths.len();
+        paths.retain(|path| names_a_field(path));
+        if before > 0 && paths.is_empty() {
+            return false;
+        }
         let constraints = named.get("constraints").and_then(Value::as_object);
         if let (Some(first), true) = (paths.first(), constraints.is_some() || named.has("children")) {
             let here = joined(path, first);
@@ -264,10 +274,12 @@ impl FoundFields {
                 None => return false,
             },
             // Without a message, the code names the violated rule.
-            (false, None) => match named.text("code").or_else(|| named.text("rule")).or_else(|| named.text("type")) {
-                Some(code) => paths.iter().for_each(|own| self.add(&joined(path, own), code)),
-                None => return false,
-            },
+            (false, None) => {
+                match named.text("code").or_else(|| named.text("rule")).or_else(|| named.text("type").filter(|_| has_path(&named))) {
+                    Some(code) => paths.iter().for_each(|own| self.add(&joined(path, own), code)),
+                    None => return false,
+                }
+            }
             _ => return false,
         }
         true
@@ -301,6 +313,48 @@ pub(super) fn is_map_of_errors(value: &Value) -> bool {
     !has_reserved && (object.values().all(is_field_error) || sentences)
 }
 
+/// Returns true if a member that has the name of an envelope's own (`status`, `code`) is a field of this name: its value is a sentence.
+fn is_sentence_about_a_field(name: &str, value: &Value) -> bool {
+    !matches!(name, "message" | "msg" | "detail" | "error") && value.as_str().is_some_and(|text| text.contains(' '))
+}
+
+/// Returns true for a list of objects each of which names a field and has a message.
+fn is_list_of_field_errors(value: &Value) -> bool {
+    let is_field_error = |item: &Value| {
+        item.as_object().is_some_and(|object| {
+            let named = NormalizedObject::new(object);
+            messages_of(&named).is_some() && field_paths(&named).iter().any(|path| names_a_field(path))
+        })
+    };
+    value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_field_error))
+}
+
+/// Returns true for an object that is an error of a field.
+pub(super) fn is_field_error(object: &Map<String, Value>) -> bool {
+    field_paths(&NormalizedObject::new(object)).iter().any(|path| names_a_field(path))
+}
+
+/// Returns true if a member names a path and nothing else: a `name` beside a `type` describes a thing, not a violation.
+fn has_path(named: &NormalizedObject<'_>) -> bool {
+    const PATHS: &[&str] =
+        &["field", "fieldname", "loc", "path", "property", "propertypath", "pointer", "instancepath", "param", "parameter"];
+    PATHS.iter().any(|name| named.has(name))
+}
+
+/// Returns false for a path that stands for the whole request.
+fn names_a_field(path: &str) -> bool {
+    !matches!(path, "" | "$" | "." | "#" | "/") && !GENERAL.contains(&normalize_name(path).as_str())
+}
+
+/// Returns true for an object with a machine code beside a message: an error of its own, not a map of field errors.
+pub(super) fn is_error(value: &Value) -> bool {
+    let Some(object) = value.as_object() else { return false };
+    let named = NormalizedObject::new(object);
+    let text = |name: &str| named.text(name).is_some_and(|text| !text.is_empty());
+    let has_code = ["code", "errorcode", "errcode"].iter().any(|name| named.text(name).is_some_and(|code| !code.contains(' ')));
+    has_code && ["message", "msg", "reason", "detail", "description", "errordescription"].iter().any(|name| text(name))
+}
+
 /// Names of containers of field errors, one level down.
 const CONTAINERS: &[&str] = &["errors", "fields", "messages", "fielderrors", "violations"];
 
@@ -318,57 +372,4 @@ fn is_graphql(object: &Map<String, Value>) -> bool {
 fn is_tree(named: &NormalizedObject<'_>) -> bool {
     named.get("errors").is_some_and(Value::is_array)
         && (named.get("properties").is_some_and(Value::is_object) || named.get("items").is_some_and(Value::is_array))
-}
-
-/// Returns true for messages by violated rule: `{"isEmpty": "Value is required"}`.
-fn is_map_of_rules(object: &Map<String, Value>) -> bool {
-    const RULES: &[&str] = &[
-        "required",
-        "unique",
-        "email",
-        "min",
-        "max",
-        "minlength",
-        "maxlength",
-        "isempty",
-        "notempty",
-        "format",
-        "pattern",
-        "type",
-        "valid",
-        "custom",
-        "range",
-        "between",
-        "inlist",
-        "numeric",
-        "integer",
-        "url",
-        "regex",
-        "length",
-        "notblank",
-        "notnull",
-        "empty",
-        "stringlengthtooshort",
-        "stringlengthtoolong",
-        "alpha",
-        "date",
-        "exists",
-        "in",
-        "emailaddressinvalidformat",
-        "notgreaterthan",
-        "notlessthan",
-        "invalid",
-        "greaterthan",
-        "lessthan",
-        "digits",
-        "size",
-        "presence",
-        "blank",
-        "inclusion",
-    ];
-    !object.is_empty()
-        && object.iter().all(|(name, value)| {
-            value.as_str().is_some_and(|text| text.contains(' '))
-                && (name.starts_with('_') || RULES.contains(&normalize_name(name).as_str()))
-        })
 }

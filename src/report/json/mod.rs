@@ -2,16 +2,19 @@
 //! or in a wrapper, so the parser searches for these names. Knows no framework; `shapes` knows the formats that this search would misread.
 
 mod fields;
+mod items;
 mod paths;
+mod rules;
 mod shapes;
+mod texts;
 mod tree;
 
 use serde_json::{Map, Value};
 
 use super::found::{Certainty, Report};
 use super::names::{self, CAUSE, CODE, CONTEXT, EXCEPTION, FALLBACK_CODE, FIELDS, GENERAL, MESSAGE, NormalizedObject, STACK, WRAPPER};
-use super::phrases::is_status_phrase;
 use crate::text::Untrusted;
+use texts::{code, is_code_like, sentence};
 
 /// The maximum depth of wrappers that are followed.
 const MAX_DEPTH: usize = 8;
@@ -32,6 +35,12 @@ pub(super) fn read(text: &str) -> Option<Report> {
     if report.fields.is_empty() {
         report.fields = fields::field_errors_of_body(&value, report.message.is_none() && report.code.is_none());
     }
+    let items = items::items(&value);
+    if report.message.is_none() && report.fields.is_empty() {
+        // An item without a summary is the message.
+        report.message = items.first().map(|item| item.message.clone());
+    }
+    report.items = items::without_repetitions(items, report.message.as_ref(), &report.fields);
     if report.message.is_some() || !report.fields.is_empty() {
         report.certainty = report.certainty.max(Certainty::Likeness);
     } else {
@@ -80,7 +89,10 @@ fn visit_list(value: &Value, list: &[Value], report: &mut Report, depth: usize, 
 fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, visits: &mut usize) {
     let named = NormalizedObject::new(object);
     // The members of an inner error object take precedence over those of its wrapper.
-    let wrapped = named.first(WRAPPER, |_, inner| inner.is_object().then_some(inner));
+    // A map of field errors beside a summary is no wrapper.
+    let has_summary = || ["message", "msg", "title", "detail"].iter().any(|name| named.text(name).is_some());
+    let is_fields = |name: &str, inner: &Value| name == "errors" && has_summary() && !field_errors_in(name, inner).is_empty();
+    let wrapped = named.first(WRAPPER, |name, inner| (inner.is_object() && !is_fields(name, inner)).then_some(inner));
     if let Some(inner) = wrapped {
         visit(inner, report, depth + 1, visits);
     }
@@ -93,6 +105,11 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     if report.code.is_none() {
         let by_likeness = || named.iter().filter(|(name, _)| names::is_code(name)).find_map(|(name, value)| code(name, value));
         report.code = named.first(CODE, code).or_else(by_likeness);
+    }
+    // A gRPC status is a number; the reason in its details says which error it is (google.rpc.ErrorInfo).
+    let is_number = report.code.as_ref().is_some_and(|code| code.raw().bytes().all(|b| b.is_ascii_digit()));
+    if is_number && let Some(reason) = reason_in_details(&named) {
+        report.code = Some(reason);
     }
     if report.fields.is_empty() {
         report.fields = own_fields(&named, report);
@@ -116,12 +133,28 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     }
 }
 
+/// Returns the `reason` of a detail that has a `domain` or the type of an ErrorInfo.
+fn reason_in_details(named: &NormalizedObject<'_>) -> Option<Untrusted> {
+    let details = named.get("details")?.as_array()?;
+    details.iter().filter_map(Value::as_object).map(NormalizedObject::new).find_map(|detail| {
+        let is_info = detail.has("domain") || detail.text("type").is_some_and(|name| name.ends_with("ErrorInfo"));
+        code("reason", detail.get("reason").filter(|_| is_info)?)
+    })
+}
+
 /// Returns the field errors in an object, or the single one that the object itself is: a message beside the name of a field.
 fn own_fields(named: &NormalizedObject<'_>, report: &Report) -> Vec<fields::Field> {
     // JSend: the `data` of a failure are its field errors.
     let failed = named.text("status").is_some_and(|status| status.eq_ignore_ascii_case("fail"));
     let jsend = named.get("data").filter(|data| failed && data.is_object());
-    let listed = named.first(FIELDS, |name, value| Some(field_errors_in(name, value)).filter(|found| !found.is_empty()));
+    let found = |name: &'static str, value| Some(field_errors_in(name, value)).filter(|found| !found.is_empty());
+    let listed = named.first(FIELDS, |name, value| {
+        let errors = found(name, value)?;
+        // Sentences name their fields less well than the objects from which they were made.
+        let is_sentences = value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+        let objects = || named.first(&["inner", "issues", "details"], found).filter(|objects| objects.len() >= errors.len());
+        Some(if is_sentences { objects().unwrap_or(errors) } else { errors })
+    });
     let single = || {
         let path = ["field", "param", "attr", "fieldname", "parameter", "propertypath"].iter().find_map(|name| named.text(name))?;
         let is_valid = !path.is_empty()
@@ -204,6 +237,8 @@ fn field_errors_in(name: &str, value: &Value) -> Vec<fields::Field> {
         // The word for an error in a language in which singular and plural are the same.
         name if name != "errors" && WRAPPER.contains(&name) && !value.is_array() && !fields::is_map_of_errors(value) => Vec::new(),
         "properties" => Vec::new(),
+        "detail" | "details" | "data" | "extra" if fields::is_error(value) => Vec::new(),
+        "nested" if !fields::is_map_of_errors(value) => Vec::new(),
         "fields" | "params" | "parameters" | "detail" | "details" | "data" | "extra" | "message" => {
             fields::field_errors(value, fields::MessageFilter::SentencesOnly)
         }
@@ -225,10 +260,28 @@ fn message(name: &str, value: &Value) -> Option<Untrusted> {
             (!parts.is_empty() && parts.len() == list.len()).then(|| Untrusted::new(parts.join("; ")))
         }
         Value::Array(_) if ambiguous && name != "errors" => None,
+        Value::Object(translations) if is_by_language(translations) => {
+            translations.get("en").or_else(|| translations.values().next()).and_then(Value::as_str).and_then(sentence)
+        }
         // OData 2 and 3: `{"lang": "en", "value": "..."}`.
         Value::Object(inner) => inner.get("value").or_else(|| inner.get("text")).and_then(Value::as_str).and_then(sentence),
         _ => sentence_of(value),
     }
+}
+
+/// Languages of messages by their tags (ISO 639-1); `by` and `is`, which are words as well, are not among them.
+const LANGUAGES: &[&str] = &[
+    "ar", "bg", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "he", "hi", "hr", "hu", "id", "it", "ja", "ko", "lt",
+    "lv", "nb", "nl", "nn", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "th", "tr", "uk", "vi", "zh",
+];
+
+/// Returns true for a map of language tags to texts: `{"en": "...", "pt-BR": "..."}`.
+fn is_by_language(object: &Map<String, Value>) -> bool {
+    let is_tag = |name: &str| {
+        let (language, region) = name.split_once(['-', '_']).unwrap_or((name, ""));
+        LANGUAGES.contains(&language) && region.len() <= 8
+    };
+    !object.is_empty() && object.iter().all(|(name, value)| is_tag(name) && value.is_string())
 }
 
 /// Returns the sentence in a string, or the joined strings of a list.
@@ -244,93 +297,6 @@ fn sentence_of(value: &Value) -> Option<Untrusted> {
         }
         _ => None,
     }
-}
-
-fn sentence(text: &str) -> Option<Untrusted> {
-    let text = text.trim();
-    // JSON in a string is data, not a sentence.
-    if text.starts_with(['{', '[']) && serde_json::from_str::<Value>(text).is_ok() {
-        return None;
-    }
-    let single_token = !text.contains(char::is_whitespace) && text.is_ascii();
-    // A lone token is a code, a path or a type, not a sentence.
-    let code = single_token && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    let snake = single_token && text.contains('_') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let path = single_token && text.contains('/');
-    (!text.is_empty() && !code && !snake && !path && text.chars().any(char::is_alphabetic) && !is_status_phrase(text))
-        .then(|| Untrusted::new(text))
-}
-
-/// Returns the machine code in a value: a token other than the HTTP status, a generic word or a URI.
-fn code(name: &str, value: &Value) -> Option<Untrusted> {
-    match value {
-        Value::String(text) => {
-            // Typed protocols write `namespace#Code`.
-            let text = if text.contains("://") { text } else { text.rsplit('#').next().unwrap_or(text) };
-            let token =
-                (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'));
-            let ambiguous = is_ambiguous(name);
-            let uri = text.starts_with("about:") || text.starts_with("urn:");
-            (token && !uri && (!ambiguous || is_code_like(name, text)) && !is_status_number(text) && !is_generic_word(name, text))
-                .then(|| Untrusted::new(text))
-        }
-        Value::Number(number) if names::is_code(name) || (CODE.contains(&name) && !is_ambiguous(name)) => {
-            let text = number.to_string();
-            (!is_status_number(&text) && text != "0").then(|| Untrusted::new(text))
-        }
-        _ => None,
-    }
-}
-
-/// Returns true if members with this name hold words, classes or ids as often as codes.
-fn is_ambiguous(name: &str) -> bool {
-    matches!(name, "error" | "reason" | "name" | "key" | "status" | "id" | "slug" | "title" | "type" | "errortype")
-}
-
-/// Returns true if the value of an ambiguous name is written like a code (`invalid_grant`, `E42`), not like a word, a class or an id.
-fn is_code_like(name: &str, text: &str) -> bool {
-    let upper = text.len() > 2 && !text.bytes().any(|b| b.is_ascii_lowercase()) && text.bytes().any(|b| b.is_ascii_uppercase());
-    match name {
-        "id" => upper && text.contains('_'),
-        "status" => upper && text.contains('_'),
-        "type" | "errortype" => text.contains(['_', '-']) || upper || (pascal_case_words(text) > 1 && !text.ends_with("Exception")),
-        "name" => text.contains('_') || upper || (pascal_case_words(text) > 1 && !text.ends_with("Error") && !text.ends_with("Exception")),
-        // `AlreadyExists` is a machine-readable reason.
-        "reason" => text.contains('_') || upper || pascal_case_words(text) > 1,
-        // `order-locked` and `RecordInvalid` are codes; an exception class (`TypeError`) is not.
-        "error" => {
-            text.contains(['_', '-'])
-                || upper
-                || (pascal_case_words(text) > 1
-                    && !text.ends_with("Error")
-                    && !text.ends_with("Exception")
-                    && !is_status_phrase(&split_words(text)))
-        }
-        _ => text.contains('_') || upper,
-    }
-}
-
-/// Inserts a space before each capital letter: `NotFound` becomes ` Not Found`.
-fn split_words(text: &str) -> String {
-    text.chars().flat_map(|c| c.is_ascii_uppercase().then_some(' ').into_iter().chain([c])).collect()
-}
-
-fn pascal_case_words(text: &str) -> usize {
-    let letters = text.bytes().all(|b| b.is_ascii_alphabetic());
-    if letters && text.starts_with(|c: char| c.is_ascii_uppercase()) { text.bytes().filter(u8::is_ascii_uppercase).count() } else { 0 }
-}
-
-/// Returns true for `type: "error"` and other words that any failure may have.
-fn is_generic_word(name: &str, text: &str) -> bool {
-    name == "type"
-        && matches!(
-            text.to_ascii_lowercase().as_str(),
-            "error" | "exception" | "failure" | "fault" | "problem" | "api_error" | "object" | "string"
-        )
-}
-
-fn is_status_number(text: &str) -> bool {
-    text.len() == 3 && text.parse::<u16>().is_ok_and(|n| (400..600).contains(&n))
 }
 
 #[cfg(test)]

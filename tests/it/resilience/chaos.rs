@@ -16,12 +16,14 @@ struct Mortal {
     alive: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
     served: Arc<AtomicUsize>,
+    /// Connections that are served now.
+    serving: Arc<AtomicUsize>,
 }
 
 impl Mortal {
     fn start() -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mortal = Self { address, alive: Arc::default(), open: Arc::default(), served: Arc::default() };
+        let mortal = Self { address, alive: Arc::default(), open: Arc::default(), served: Arc::default(), serving: Arc::default() };
         mortal.revive();
         mortal
     }
@@ -30,14 +32,19 @@ impl Mortal {
         let listener = TcpListener::bind(self.address).unwrap();
         self.alive.store(true, Ordering::SeqCst);
         let (alive, open, served) = (Arc::clone(&self.alive), Arc::clone(&self.open), Arc::clone(&self.served));
+        let serving = Arc::clone(&self.serving);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if !alive.load(Ordering::SeqCst) {
                     return;
                 }
                 open.lock().unwrap().push(stream.try_clone().unwrap());
-                let served = Arc::clone(&served);
-                std::thread::spawn(move || serve(stream, &served));
+                let (served, serving) = (Arc::clone(&served), Arc::clone(&serving));
+                serving.fetch_add(1, Ordering::SeqCst);
+                std::thread::spawn(move || {
+                    serve(stream, &served);
+                    serving.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
     }
@@ -45,11 +52,11 @@ impl Mortal {
     fn kill(&self) {
         self.alive.store(false, Ordering::SeqCst);
         // Wakes the accept, which closes the listener.
-        drop(TcpStream::connect(self.address));
+        eventually("the listener is closed", || TcpStream::connect(self.address).is_err());
         for stream in self.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
-        eventually("the listener is closed", || TcpStream::connect(self.address).is_err());
+        eventually("no request is served any more", || self.serving.load(Ordering::SeqCst) == 0);
     }
 
     fn served(&self) -> usize {

@@ -40,13 +40,18 @@ pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     if !typed && (status.is_none() || wrapped.is_none()) {
         return None;
     }
+    // A name of a gRPC status says less than the reason of an ErrorInfo. A status that the service itself wrote stays.
+    let reason = details
+        .iter()
+        .find(|detail| text(error, "status").is_none() && text(detail, "@type").is_some_and(|name| name.ends_with("ErrorInfo")))
+        .and_then(|detail| text(detail, "reason"));
     let localized = details
         .iter()
         .find(|detail| text(detail, "@type").is_some_and(|name| name.ends_with("LocalizedMessage")))
         .and_then(|detail| text(detail, "message"));
     Some(Report {
         message: localized.or_else(|| text(error, "message")).map(Untrusted::new),
-        code: status.map(Untrusted::new),
+        code: reason.or(status).map(Untrusted::new),
         ..Report::default()
     })
 }
