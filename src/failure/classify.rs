@@ -145,6 +145,9 @@ mod tests {
         assert_eq!(kind(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired)), Kind::TlsCertificate);
         assert_eq!(kind(rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure)), Kind::TlsAlert);
         assert_eq!(kind(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)), Kind::TlsProtocol);
+        // Without an error of TLS itself, the clock or the connection ended the handshake.
+        assert_eq!(tls(&io::ErrorKind::TimedOut.into()).kind, Kind::ConnectTimeout);
+        assert_eq!(tls(&io::ErrorKind::UnexpectedEof.into()).kind, Kind::TlsProtocol);
     }
 
     #[test]

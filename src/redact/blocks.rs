@@ -109,6 +109,16 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_name_a_failure_are_headers() {
+        for line in ["Shop::Gone: it left", "KeyFault: 'x'", "something caused by rain"] {
+            assert!(is_header(line.as_bytes()), "{line}");
+        }
+        for line in ["Hi: there", "a sentence: with words", "at: home"] {
+            assert!(!is_header(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
     fn blocks_include_headers_excerpts_and_last_lines() {
         assert_eq!(
             grown("Hello\nTraceback FRAME\n  FRAME one\n    code()\n  FRAME two\n    more()\nKeyError: 'x'\nBye"),

@@ -28,6 +28,6 @@ pub(super) const RULES: &[Rule] = &[
     // tags in a text that should be a sentence
     hint(
         Markup,
-        r"(?i)<\s*/?\s*(?:html|head|body|title|div|span|pre|code|script|style|table|tr|td|th|p|br|b|h[1-6]|ul|ol|li|font|hr|a|i|em|strong|img|iframe|link|meta|section|main)(?:\s[^>]*)?/?>|<!--|<!doctype",
+        r"(?i)</?(?:html|head|body|title|div|span|pre|code|script|style|table|tr|td|th|p|br|b|h[1-6]|ul|ol|li|font|hr|a|i|em|strong|img|iframe|link|meta|section|main)(?:\s[^>]*)?/?>|<!--|<!doctype",
     ),
 ];

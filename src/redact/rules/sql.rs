@@ -31,7 +31,7 @@ pub(super) const RULES: &[Rule] = &[
     hint(Sql, r"(?i)\b(?:unique|foreign key|check|not-null|primary key) constraint\b"),
     likely(
         Sql,
-        r"(?i)syntax error (?:at or near|at position|in sql)|near \x22[^\x22\n]*\x22: syntax error|(?:relation|column|function|table|type|schema|role|database) [\x22'][^\x22'\n]+[\x22'] (?:of relation \x22[^\x22]+\x22 )?(?:does not exist|already exists|doesn't exist)|no such (?:table|column)|unknown column '|invalid (?:column|object) name '|unclosed quotation mark|incorrect syntax near|quoted string not properly terminated|deadlock (?:found|detected|victim)|lock wait timeout|data too long for column|out of range (?:value )?for (?:column|type)|invalid input (?:syntax|value) for|value too long for type|string or binary data would be|operator does not exist|ambiguous column|subquery returns|division by zero in",
+        r"(?i)syntax error (?:at or near|at position|in sql)|near \x22[^\x22\n]*\x22: syntax error|relation [\x22'][^\x22'\n]+[\x22'] (?:of relation \x22[^\x22]+\x22 )?(?:does not exist|already exists|doesn't exist)|(?:^|[:\n(] ?)(?-i:column|function|table|type|schema|role|database) [\x22'][^\x22'\n]+[\x22'] (?:of relation \x22[^\x22]+\x22 )?(?:does not exist|already exists|doesn't exist)|no such (?:table|column)|unknown column '|invalid (?:column|object) name '|unclosed quotation mark|incorrect syntax near|quoted string not properly terminated|deadlock (?:found|detected|victim)|lock wait timeout|data too long for column|out of range (?:value )?for (?:column|type)|invalid input (?:syntax|value) for|value too long for type|string or binary data would be|operator does not exist|ambiguous column|subquery returns|division by zero in",
     ),
     likely(
         Sql,

@@ -129,7 +129,9 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     }
     visit_context(object, &named, wrapped, report, depth, visits);
     if report.code.is_none() {
-        report.code = named.first(FALLBACK_CODE, code);
+        // A constant alone where a sentence belongs is the code.
+        let constant = |_: &str, value: &Value| code("title", value);
+        report.code = named.first(FALLBACK_CODE, code).or_else(|| named.first(&["detail", "message", "msg"], constant));
     }
 }
 
