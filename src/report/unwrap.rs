@@ -64,10 +64,8 @@ fn prefixed(text: &str) -> Option<&str> {
 fn callback(text: &str) -> Option<&str> {
     let call = text.strip_prefix("/**/").unwrap_or(text).trim_start();
     let (name, rest) = call.split_once('(')?;
-    let name = name
-        .strip_prefix("typeof")
-        .map_or(name, |_| call.split("&&").last().and_then(|last| last.split('(').next()).unwrap_or(name))
-        .trim();
+    // `typeof callback === 'function' && callback({...})`
+    let name = name.rsplit("&&").next().unwrap_or(name).trim();
     let is_name = (1..=MAX_CALLBACK).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'.' | b'[' | b']'));
     let inner = rest.trim_end().trim_end_matches(';').trim_end().strip_suffix(')')?.trim();
