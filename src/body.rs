@@ -35,7 +35,7 @@ pub trait Flow: Send {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>>;
     /// Returns true if no more frames follow.
     fn is_end_stream(&self) -> bool;
-    /// Returns what is known of the remaining length.
+    /// Returns the bounds of the remaining length.
     fn size_hint(&self) -> SizeHint;
 }
 

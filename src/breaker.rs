@@ -225,7 +225,7 @@ pub struct Breaker {
 /// The new state, if it changed.
 pub type Change = Option<State>;
 
-/// Packs what the lock protects into one word.
+/// Packs the state behind the lock into one word.
 const fn hint(core: &Core) -> u64 {
     (core.epoch << 3) | ((core.state as u64) << 1) | ((core.bad > 0) as u64)
 }

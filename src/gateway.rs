@@ -1,8 +1,8 @@
 //! One request from arrival to response. Start reading here.
 //!
-//! A request flows through stages that own what they work on: `routing` finds its route, `check` rejects what no route may get,
+//! A request flows through stages, and each stage owns its data. `routing` finds the route, `check` rejects requests that no route may get,
 //! `admit` applies limits and takes permits, `outgoing` and `upstream` send it, `inspect` judges the response. A stage that fails
-//! ends the request with an `ErrorOutcome` and drops what it owns. `answer` turns every outcome into a response. The record of the
+//! ends the request with an `ErrorOutcome` and drops its data. `answer` turns every outcome into a response. The record of the
 //! request is written when its state is dropped, however it ended.
 
 mod admission;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::output;
 use crate::config::section::nearest;
-use crate::failure::Kind;
 use crate::failure::catalog::{CLIENT_STATUSES, Retry, Row, VALIDATION_ERROR, code_of_status, grpc_status};
+use crate::failure::{Kind, Origin};
 use crate::message::Messages;
 
 pub(super) fn explain(word: &str) -> ExitCode {
@@ -90,53 +90,18 @@ const fn retry(retry: Retry) -> &'static str {
     }
 }
 
-/// Returns who can fix the failure.
+/// Returns the party that can fix the failure.
 const fn contact(kind: Kind, row: &Row) -> &'static str {
-    match kind {
-        Kind::Internal => "the developers of the gateway: please report the details from its log",
-        Kind::NoEndpoint
-        | Kind::Overloaded
-        | Kind::ShuttingDown
-        | Kind::Maintenance
-        | Kind::Denied
-        | Kind::RateLimited
-        | Kind::RouteNotFound
-        | Kind::MethodNotAllowed => "the operator of the gateway, who configures its limits and routes",
-        Kind::DnsError
-        | Kind::DnsTimeout
-        | Kind::Unroutable
-        | Kind::Prohibited
-        | Kind::ConnectionRefused
-        | Kind::ConnectTimeout
-        | Kind::TlsProtocol
-        | Kind::TlsCertificate
-        | Kind::TlsAlert
-        | Kind::ConnectionLost
-        | Kind::ResponseIncomplete
-        | Kind::ResponseMalformed
-        | Kind::ResponseCoding
-        | Kind::ResponseHeadersTooLarge
-        | Kind::ResponseHeaderTooLarge
-        | Kind::ResponseTimeout
-        | Kind::TotalTimeout
-        | Kind::UploadTimeout
-        | Kind::UpstreamError
-        | Kind::UpstreamBadGateway
-        | Kind::UpstreamUnavailable
-        | Kind::UpstreamGatewayTimeout
-        | Kind::UpstreamRateLimited
-        | Kind::UpstreamClientError
-        | Kind::Duplicate
-        | Kind::Reference
-        | Kind::BadRequest
-        | Kind::PayloadTooLarge
-        | Kind::UriTooLong
-        | Kind::HeadersTooLarge
-        | Kind::RequestTimeout
-        | Kind::ExpectationFailed
-        | Kind::CodingNotSupported
-        | Kind::LoopDetected
-        | Kind::ClientClosed => {
+    match kind.origin() {
+        Origin::Internal => "the developers of the gateway: please report the details from its log",
+        Origin::Configuration => "the operator of the gateway, who configures its limits and routes",
+        Origin::Connect
+        | Origin::Lost
+        | Origin::SlowResponse
+        | Origin::Exchange
+        | Origin::UpstreamServerError
+        | Origin::UpstreamClientError
+        | Origin::Client => {
             if row.blames_backend {
                 "the operator of the backend: the original error is in the log under the request id"
             } else {

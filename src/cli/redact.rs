@@ -1,4 +1,4 @@
-//! `lockgate redact`: applies the redactor to a file, for logs, tickets and pipelines, and to test what the gateway would remove.
+//! `lockgate redact`: applies the redactor to a file, for logs, tickets and pipelines, and to show the parts that the gateway would remove.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;

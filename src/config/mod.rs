@@ -1,6 +1,6 @@
 //! Reads the configuration file: TOML text in, a [`file::File`] and all problems of the text out.
 //!
-//! Does no I/O except to read `file:` secrets. Knows key names, types and units. Must not know defaults or what the values mean
+//! Does no I/O except to read `file:` secrets. Knows key names, types and units. Must not know defaults or the meaning of the values
 //! together; `plan` does. A new key goes into `file` and the reader of its section (`keys`, `policy_keys`, `upstreams`, `errors`).
 
 pub mod diagnose;

@@ -109,6 +109,53 @@ impl Kind {
         Self::Internal,
     ];
 
+    /// Returns where this kind of failure arises.
+    pub const fn origin(self) -> Origin {
+        match self {
+            Self::DnsError
+            | Self::DnsTimeout
+            | Self::Unroutable
+            | Self::ConnectionRefused
+            | Self::ConnectTimeout
+            | Self::TlsProtocol
+            | Self::TlsCertificate
+            | Self::TlsAlert => Origin::Connect,
+            Self::ConnectionLost | Self::ResponseIncomplete => Origin::Lost,
+            Self::ResponseTimeout => Origin::SlowResponse,
+            Self::Prohibited
+            | Self::ResponseMalformed
+            | Self::ResponseCoding
+            | Self::ResponseHeadersTooLarge
+            | Self::ResponseHeaderTooLarge
+            | Self::TotalTimeout
+            | Self::UploadTimeout => Origin::Exchange,
+            Self::UpstreamError | Self::UpstreamBadGateway | Self::UpstreamUnavailable | Self::UpstreamGatewayTimeout => {
+                Origin::UpstreamServerError
+            }
+            Self::UpstreamRateLimited | Self::UpstreamClientError => Origin::UpstreamClientError,
+            Self::NoEndpoint
+            | Self::Overloaded
+            | Self::ShuttingDown
+            | Self::Maintenance
+            | Self::Denied
+            | Self::RateLimited
+            | Self::RouteNotFound
+            | Self::MethodNotAllowed => Origin::Configuration,
+            Self::Duplicate
+            | Self::Reference
+            | Self::BadRequest
+            | Self::PayloadTooLarge
+            | Self::UriTooLong
+            | Self::HeadersTooLarge
+            | Self::RequestTimeout
+            | Self::ExpectationFailed
+            | Self::CodingNotSupported
+            | Self::LoopDetected
+            | Self::ClientClosed => Origin::Client,
+            Self::Internal => Origin::Internal,
+        }
+    }
+
     /// Returns the kind of an upstream response with this status, or `None` if the status is not an error (contract section 4).
     pub const fn of_upstream_status(status: u16) -> Option<Self> {
         match status {
@@ -121,6 +168,29 @@ impl Kind {
             _ => None,
         }
     }
+}
+
+/// Where a failure arises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Opening a connection to an endpoint: name resolution, TCP, TLS.
+    Connect,
+    /// A connection that was lost before the response was complete.
+    Lost,
+    /// A response head that did not arrive in time.
+    SlowResponse,
+    /// Any other part of the exchange with an endpoint.
+    Exchange,
+    /// A 5xx response of the upstream.
+    UpstreamServerError,
+    /// A 4xx response of the upstream.
+    UpstreamClientError,
+    /// The limits, routes or state of the gateway, which its operator configures.
+    Configuration,
+    /// The request of the client.
+    Client,
+    /// A fault of the gateway.
+    Internal,
 }
 
 /// A rate limit that rejected a request, for `details.violatedPolicies` and the `RateLimit` headers.

@@ -113,8 +113,7 @@ fn own_message(report: &Report, development: bool, client_error: bool, redactor:
         [(_, texts)] if report.message.is_none() && texts.len() == 1 && texts[0].raw().contains(' ') => texts.first(),
         _ => None,
     };
-    let candidates = report.message.iter().chain(&report.alternatives).chain(only_field);
-    candidates.filter(|own| !report::is_of_router(own.raw())).find_map(|own| redactor.clear(own))
+    report.message.iter().chain(&report.alternatives).chain(only_field).find_map(|own| redactor.clear(own))
 }
 
 /// The code of an error. An operator's rule comes first. A client error keeps the upstream's own code if that is safe; beside a trace or

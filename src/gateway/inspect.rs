@@ -10,7 +10,7 @@ use super::request::Request;
 use super::state::{Client, Gateway};
 use super::{grpc, leak_guard, read};
 use crate::context::Dialect;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, Origin};
 use crate::observe::access_record::Facts;
 use crate::observe::metrics::Class;
 use crate::plan::Route;
@@ -127,49 +127,16 @@ fn clocks(policy: &Policy, deadline: Option<Instant>) -> BodyClocks {
 }
 
 const fn passes(kind: Kind, policy: &Policy) -> bool {
-    match kind {
-        Kind::UpstreamClientError | Kind::UpstreamRateLimited => !policy.normalize_client_errors,
-        Kind::UpstreamError | Kind::UpstreamBadGateway | Kind::UpstreamUnavailable | Kind::UpstreamGatewayTimeout => {
-            !policy.rewrite_server_errors
-        }
-        Kind::DnsError
-        | Kind::DnsTimeout
-        | Kind::Unroutable
-        | Kind::Prohibited
-        | Kind::ConnectionRefused
-        | Kind::ConnectTimeout
-        | Kind::TlsProtocol
-        | Kind::TlsCertificate
-        | Kind::TlsAlert
-        | Kind::ConnectionLost
-        | Kind::ResponseIncomplete
-        | Kind::ResponseMalformed
-        | Kind::ResponseCoding
-        | Kind::ResponseHeadersTooLarge
-        | Kind::ResponseHeaderTooLarge
-        | Kind::ResponseTimeout
-        | Kind::TotalTimeout
-        | Kind::UploadTimeout
-        | Kind::Duplicate
-        | Kind::Reference
-        | Kind::NoEndpoint
-        | Kind::Overloaded
-        | Kind::ShuttingDown
-        | Kind::Maintenance
-        | Kind::Denied
-        | Kind::RateLimited
-        | Kind::RouteNotFound
-        | Kind::MethodNotAllowed
-        | Kind::BadRequest
-        | Kind::PayloadTooLarge
-        | Kind::UriTooLong
-        | Kind::HeadersTooLarge
-        | Kind::RequestTimeout
-        | Kind::ExpectationFailed
-        | Kind::CodingNotSupported
-        | Kind::LoopDetected
-        | Kind::ClientClosed
-        | Kind::Internal => false,
+    match kind.origin() {
+        Origin::UpstreamClientError => !policy.normalize_client_errors,
+        Origin::UpstreamServerError => !policy.rewrite_server_errors,
+        Origin::Connect
+        | Origin::Lost
+        | Origin::SlowResponse
+        | Origin::Exchange
+        | Origin::Configuration
+        | Origin::Client
+        | Origin::Internal => false,
     }
 }
 

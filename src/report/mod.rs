@@ -19,5 +19,4 @@ mod unwrap;
 mod xml;
 
 pub use found::{Certainty, Item, Report};
-pub use phrases::is_of_router;
 pub use reader::{Kind, is_framework_page, kind_of, read, read_as};

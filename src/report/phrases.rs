@@ -30,12 +30,6 @@ pub(super) fn strip_status(text: &str) -> &str {
     if behind.is_empty() { text } else { behind }
 }
 
-/// Returns true for a sentence about a router's table of paths ("The current path, x, didn't match any of these"). It tells the client
-/// nothing, and the table is not in the message.
-pub fn is_of_router(text: &str) -> bool {
-    text.contains("match any of these") && text.contains("path")
-}
-
 /// Returns true for a status phrase ("Not Found", "404 Bad Request", "Forbidden (403)"), which adds nothing to the status.
 pub(super) fn is_status_phrase(text: &str) -> bool {
     is_phrase(strip_status(text))
@@ -55,12 +49,6 @@ fn is_phrase(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sentences_of_routers_are_recognized() {
-        assert!(is_of_router("The current path, x, didn’t match any of these."));
-        assert!(!is_of_router("The path /x is closed") && !is_of_router("These do not match any of these sizes"));
-    }
 
     #[test]
     fn status_phrases_are_recognized() {

@@ -90,7 +90,7 @@ fn from_item(object: &Map<String, Value>, found: &mut Vec<Item>, depth: usize) {
     }
 }
 
-/// Adds a sentence. A sentence that names a field is a field error.
+/// Adds the item of a string that is a sentence.
 fn add_text(value: &Value, found: &mut Vec<Item>) {
     let message = value.as_str().and_then(sentence);
     if let Some(message) = message {

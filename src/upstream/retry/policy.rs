@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Origin};
 use crate::policy::{Retry, RetryOn};
 
 /// Returns true for an idempotent method (RFC 9110 9.2.2). TRACE is not listed, because it is never forwarded.
@@ -16,50 +16,16 @@ pub fn is_idempotent(method: &Method) -> bool {
 
 /// Returns true if the policy retries after this failure.
 pub fn wants_failure(retry: &Retry, failure: &Failure) -> bool {
-    let condition = match failure.kind {
-        Kind::DnsError
-        | Kind::Unroutable
-        | Kind::ConnectionRefused
-        | Kind::ConnectTimeout
-        | Kind::DnsTimeout
-        | Kind::TlsProtocol
-        | Kind::TlsCertificate
-        | Kind::TlsAlert => RetryOn::Connect,
-        Kind::ConnectionLost | Kind::ResponseIncomplete => RetryOn::Lost,
-        Kind::ResponseTimeout => RetryOn::Timeout,
-        Kind::Prohibited
-        | Kind::ResponseMalformed
-        | Kind::ResponseCoding
-        | Kind::ResponseHeadersTooLarge
-        | Kind::ResponseHeaderTooLarge
-        | Kind::TotalTimeout
-        | Kind::UploadTimeout
-        | Kind::UpstreamError
-        | Kind::UpstreamBadGateway
-        | Kind::UpstreamUnavailable
-        | Kind::UpstreamGatewayTimeout
-        | Kind::UpstreamRateLimited
-        | Kind::UpstreamClientError
-        | Kind::Duplicate
-        | Kind::Reference
-        | Kind::NoEndpoint
-        | Kind::Overloaded
-        | Kind::ShuttingDown
-        | Kind::Maintenance
-        | Kind::Denied
-        | Kind::RateLimited
-        | Kind::RouteNotFound
-        | Kind::MethodNotAllowed
-        | Kind::BadRequest
-        | Kind::PayloadTooLarge
-        | Kind::UriTooLong
-        | Kind::HeadersTooLarge
-        | Kind::RequestTimeout
-        | Kind::ExpectationFailed
-        | Kind::CodingNotSupported
-        | Kind::LoopDetected
-        | Kind::ClientClosed
-        | Kind::Internal => return false,
+    let condition = match failure.kind.origin() {
+        Origin::Connect => RetryOn::Connect,
+        Origin::Lost => RetryOn::Lost,
+        Origin::SlowResponse => RetryOn::Timeout,
+        Origin::Exchange
+        | Origin::UpstreamServerError
+        | Origin::UpstreamClientError
+        | Origin::Configuration
+        | Origin::Client
+        | Origin::Internal => return false,
     };
     retry.on.contains(&condition)
 }
