@@ -116,6 +116,7 @@ pub mod envelope;
 pub mod failure;
 pub mod gateway;
 pub mod header;
+pub mod http1;
 pub mod limit;
 pub mod memory;
 pub mod message;

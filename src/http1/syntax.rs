@@ -1,0 +1,80 @@
+//! The elements of HTTP/1 messages: tokens, lines and white space. Knows no message.
+
+/// Returns true for a byte of a token (RFC 9110 5.6.2).
+pub(super) const fn is_token(byte: u8) -> bool {
+    is(byte, TOKEN)
+}
+
+/// Returns true for a byte that may occur anywhere in a path or a query (RFC 3986 3.3 and 3.4).
+pub(super) const fn is_plain_target(byte: u8) -> bool {
+    is(byte, PLAIN)
+}
+
+/// The byte may occur in a token.
+const TOKEN: u8 = 1;
+/// The byte may occur anywhere in a path or query.
+const PLAIN: u8 = 2;
+
+const fn is(byte: u8, class: u8) -> bool {
+    CLASSES[byte as usize] & class != 0
+}
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let letter = (byte as u8).is_ascii_alphanumeric();
+        if letter
+            || matches!(byte as u8, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+        {
+            classes[byte] |= TOKEN;
+        }
+        let plain =
+            matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+        if letter || plain || matches!(byte as u8, b'/' | b'?' | b':' | b'@' | b'%') {
+            classes[byte] |= PLAIN;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+/// Removes leading and trailing spaces and tabs (RFC 9110 5.6.3).
+pub(super) const fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Returns the head without the empty lines in front of it (RFC 9112 2.2).
+pub(super) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
+    while let Some(rest) = head.strip_prefix(b"\r\n") {
+        head = rest;
+    }
+    head
+}
+
+/// Returns the end of the empty line that ends a head. Bytes before `searched` were searched already. A bare LF counts as the end of a
+/// line, so that a head with bare LFs is seen as a whole.
+pub(super) fn end_of_head(input: &[u8], searched: usize) -> Option<usize> {
+    let content = input.len() - skip_empty_lines(input).len();
+    let mut at = searched.saturating_sub(3).max(content);
+    while let Some(lf) = memchr::memchr(b'\n', &input[at..]) {
+        let after = at + lf + 1;
+        match &input[after..] {
+            [b'\n', ..] => return Some(after + 1),
+            [b'\r', b'\n', ..] => return Some(after + 2),
+            _ => at = after,
+        }
+    }
+    None
+}
+
+/// Returns true if a list of tokens has this token (RFC 9110 5.6.1).
+pub(super) fn lists(value: &[u8], token: &[u8]) -> bool {
+    value.split(|b| *b == b',').any(|item| trim(item).eq_ignore_ascii_case(token))
+}
