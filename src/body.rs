@@ -5,8 +5,8 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::data_rate::MinRate;
+use crate::failure::{Failure, Kind};
 use crate::header;
 
 /// The body was cut on purpose; the protocol must show the client that it is incomplete.
@@ -39,31 +40,103 @@ pub trait Flow: Send {
     fn size_hint(&self) -> SizeHint;
 }
 
+/// A body that arrives from a peer.
+pub trait Incoming: Send + Sync {
+    /// Polls the next frame: data or trailers.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>>;
+    /// Returns true if no more frames follow.
+    fn is_end_stream(&self) -> bool;
+    /// Returns the bounds of the remaining length.
+    fn size_hint(&self) -> SizeHint;
+}
+
+/// The body of an upstream's response.
+pub trait UpstreamBody: Incoming {
+    /// Called once the client is known to read the body, so that more of it may be read at once.
+    fn lift_read_bound(&mut self);
+    /// Called when the body is cut off.
+    fn cut_off(&mut self, kind: Kind);
+}
+
+/// The body of a client's request.
+pub struct RequestBody(Option<Box<dyn Incoming>>);
+
+impl RequestBody {
+    /// Creates an empty body.
+    pub const fn empty() -> Self {
+        Self(None)
+    }
+
+    /// Creates a body that arrives from `incoming`.
+    pub fn new(incoming: impl Incoming + 'static) -> Self {
+        Self(Some(Box::new(incoming)))
+    }
+}
+
+impl Incoming for RequestBody {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        self.0.as_mut().map_or(Poll::Ready(None), |incoming| incoming.poll_frame(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|incoming| incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |incoming| incoming.size_hint())
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "RequestBody({:?})", self.size_hint().exact())
+    }
+}
+
+/// The interim responses (RFC 9110 15.2) of an upstream, on their way to the client of an HTTP/1 connection.
+#[derive(Clone, Debug, Default)]
+pub struct InterimResponses(Option<Arc<InterimQueue>>);
+
+#[derive(Debug, Default)]
+struct InterimQueue {
+    has_some: AtomicBool,
+    waiting: Mutex<Vec<(u16, HeaderMap)>>,
+}
+
+/// Maximum interim responses that wait for their client.
+const MAX_INTERIM: usize = 8;
+
+impl InterimResponses {
+    /// Creates the queue of a connection whose client reads interim responses. The default drops them.
+    pub fn forwarded() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Adds a response. It is dropped if the client does not read them, or too many wait.
+    pub fn push(&self, status: u16, headers: HeaderMap) {
+        let Some(queue) = &self.0 else { return };
+        let mut waiting = queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < MAX_INTERIM {
+            waiting.push((status, headers));
+            queue.has_some.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the responses that wait.
+    pub fn take(&self) -> Vec<(u16, HeaderMap)> {
+        match &self.0 {
+            Some(queue) if queue.has_some.swap(false, Ordering::Relaxed) => {
+                std::mem::take(&mut *queue.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+}
+
 /// Receives the outcome of an available body. It is dropped without `sent` when the client left first.
 pub trait OnSent: Send {
     /// Called when all `bytes` were handed to the connection.
     fn sent(&mut self, bytes: u64);
-}
-
-/// Keeps a value alive while a request's body is being transferred, wherever the body is, so that the connection does not count as idle.
-pub struct Hold(Option<Box<dyn Send + Sync>>);
-
-impl Hold {
-    /// Keeps `what` until the hold is dropped.
-    pub fn new(what: impl Send + Sync + 'static) -> Self {
-        Self(Some(Box::new(what)))
-    }
-
-    /// Keeps nothing.
-    pub const fn nothing() -> Self {
-        Self(None)
-    }
-}
-
-impl fmt::Debug for Hold {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Hold").field(&self.0.is_some()).finish()
-    }
 }
 
 /// The stage of an upload.

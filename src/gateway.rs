@@ -36,13 +36,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Response, Version};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use self::admission::Admission;
 use self::outcome::{ErrorOutcome, Passed};
 use self::request::{Inbound, RequestState};
-use crate::body::{Body, Hold};
+use crate::body::{Body, RequestBody};
 use crate::failure::{Failure, Kind};
 use crate::plan::Route;
 use crate::upstream::attempt::DispatchContext;
@@ -144,15 +143,15 @@ pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallib
 
 impl Entry {
     /// Serves one request. The server calls this: the tower service below, for layers around it, wants an exclusive reference that nothing
-    /// here needs. `hold` is dropped when the request's body was read.
-    pub fn answer(&self, request: http::Request<Incoming>, hold: Hold) -> Answering {
+    /// here needs.
+    pub fn answer(&self, request: http::Request<RequestBody>) -> Answering {
         let client = Arc::clone(&self.client);
-        let (state, inbound) = RequestState::arrive(&client.gateway, &client.peer, request, hold);
+        let (state, inbound) = RequestState::arrive(&client.gateway, &client.peer, request);
         Box::pin(async move { Ok(client.gateway.serve(&client, state, inbound).await) })
     }
 }
 
-impl tower::Service<http::Request<Incoming>> for Entry {
+impl tower::Service<http::Request<RequestBody>> for Entry {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answering;
@@ -161,7 +160,7 @@ impl tower::Service<http::Request<Incoming>> for Entry {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
-        self.answer(request, Hold::nothing())
+    fn call(&mut self, request: http::Request<RequestBody>) -> Self::Future {
+        self.answer(request)
     }
 }

@@ -13,20 +13,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::body::{Aborted, Flow};
-use crate::failure::{Failure, Kind, classify};
+use crate::body::{Aborted, Flow, Incoming, UpstreamBody};
+use crate::failure::{Failure, Kind};
 
 pub use ahead::Ahead;
 pub use guarded::Guarded;
 
 /// Receives the outcome of a body. It is dropped without `finished` or `failed` when the client left first.
 pub trait OnFinish: Send {
-    /// Called when `bytes` were handed to the client's connection.
-    fn sent(&mut self, bytes: u64);
+    /// Called when `bytes` were handed to the client's connection. Returns true once the client is known to read the body.
+    fn sent(&mut self, bytes: u64) -> bool;
     /// Returns the trailers that may be forwarded.
     fn trailers(&self, trailers: HeaderMap) -> Option<HeaderMap>;
     /// Called when the upstream's body ended properly.
@@ -66,19 +65,21 @@ impl From<Bytes> for Prefix {
 }
 
 /// A body that is being forwarded.
-pub struct Relay<T: OnFinish> {
+pub struct Relay<B: UpstreamBody, T: OnFinish> {
     prefix: Option<Bytes>,
     trailers: Option<Box<HeaderMap>>,
-    body: Incoming,
+    body: B,
     on_finish: Option<T>,
     clocks: Clocks,
-    /// A frame was returned, or `Pending`, on which hyper sends the head. From then on the clocks may abort the body.
+    /// A frame was returned, or `Pending`, on which the head is sent. From then on the clocks may abort the body.
     begun: bool,
+    /// The failure that aborts the body at the next poll. What was returned before is sent first.
+    failure: Option<Failure>,
 }
 
-impl<T: OnFinish> Relay<T> {
+impl<B: UpstreamBody, T: OnFinish> Relay<B, T> {
     /// Starts forwarding. A body that is complete already calls [`OnFinish::finished`] at once.
-    pub fn new(prefix: Prefix, body: Incoming, on_finish: T, clocks: BodyClocks) -> Self {
+    pub fn new(prefix: Prefix, body: B, on_finish: T, clocks: BodyClocks) -> Self {
         let Prefix { data, trailers } = prefix;
         let mut relay = Self {
             prefix: (!data.is_empty()).then_some(data),
@@ -87,6 +88,7 @@ impl<T: OnFinish> Relay<T> {
             on_finish: Some(on_finish),
             clocks: Clocks::new(clocks),
             begun: false,
+            failure: None,
         };
         relay.finish_at_end();
         relay
@@ -109,7 +111,15 @@ impl<T: OnFinish> Relay<T> {
         Poll::Ready(kept.map(|kept| Ok(Frame::trailers(kept))))
     }
 
+    /// Records that the client takes these bytes.
+    fn record_sent(&mut self, bytes: usize) {
+        if self.on_finish.as_mut().is_some_and(|on_finish| on_finish.sent(bytes as u64)) {
+            self.body.lift_read_bound();
+        }
+    }
+
     fn fail(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        self.body.cut_off(failure.kind);
         if let Some(on_finish) = self.on_finish.take() {
             on_finish.failed(failure);
         }
@@ -117,16 +127,19 @@ impl<T: OnFinish> Relay<T> {
     }
 }
 
-impl<T: OnFinish> Flow for Relay<T> {
+impl<B: UpstreamBody, T: OnFinish> Flow for Relay<B, T> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        if let (Some(prefix), Some(on_finish)) = (self.prefix.take(), &mut self.on_finish) {
-            on_finish.sent(prefix.len() as u64);
+        if let Some(prefix) = self.prefix.take() {
+            self.record_sent(prefix.len());
             return Poll::Ready(Some(Ok(Frame::data(prefix))));
         }
         if let Some(trailers) = self.trailers.take() {
             return self.end_with(*trailers);
         }
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+        if let Some(failure) = self.failure.take() {
+            return self.fail(failure);
+        }
+        let Poll::Ready(frame) = self.body.poll_frame(cx) else {
             self.begun = true;
             return match self.clocks.poll(cx) {
                 Poll::Ready(kind) => self.fail(kind.into()),
@@ -145,10 +158,14 @@ impl<T: OnFinish> Flow for Relay<T> {
                 }
                 Poll::Ready(None)
             }
-            Some(Err(error)) => self.fail(classify::response_body(&error)),
+            Some(Err(failure)) => {
+                self.failure = Some(failure);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Some(Ok(frame)) => {
-                if let (Some(data), Some(on_finish)) = (frame.data_ref(), &mut self.on_finish) {
-                    on_finish.sent(data.len() as u64);
+                if let Some(data) = frame.data_ref() {
+                    self.record_sent(data.len());
                 }
                 match frame.into_trailers() {
                     Err(frame) => {
@@ -179,10 +196,10 @@ impl<T: OnFinish> Flow for Relay<T> {
 ///
 /// # Errors
 /// Returns the failure if the first frame cannot be read.
-pub async fn begin(body: &mut Incoming) -> Result<Prefix, Failure> {
-    let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx)));
+pub async fn begin(body: &mut impl Incoming) -> Result<Prefix, Failure> {
+    let first = std::future::poll_fn(|cx| Poll::Ready(body.poll_frame(cx)));
     match first.await {
-        Poll::Ready(Some(Err(error))) => Err(classify::response_body(&error)),
+        Poll::Ready(Some(Err(failure))) => Err(failure),
         Poll::Ready(Some(Ok(frame))) => Ok(match frame.into_data() {
             Ok(data) => data.into(),
             Err(frame) => Prefix { data: Bytes::new(), trailers: frame.into_trailers().ok().map(Box::new) },
@@ -273,12 +290,12 @@ pub enum Beyond {
 }
 
 /// Reads at most `max` bytes of a body within the clocks.
-pub async fn collect(body: &mut Incoming, max: usize, clocks: BodyClocks, beyond_bound: Beyond) -> Collected {
+pub async fn collect(body: &mut impl Incoming, max: usize, clocks: BodyClocks, beyond_bound: Beyond) -> Collected {
     let mut collected = Collected { bytes: Vec::new(), truncated: false, ended: false, failure: None };
     let mut clocks = Clocks::new(clocks);
     let mut beyond = 0;
     loop {
-        let next = std::future::poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+        let next = std::future::poll_fn(|cx| match body.poll_frame(cx) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
             Poll::Pending => clocks.poll(cx).map(Err),
         });
@@ -292,9 +309,9 @@ pub async fn collect(body: &mut Incoming, max: usize, clocks: BodyClocks, beyond
                 collected.ended = true;
                 return collected;
             }
-            Ok(Some(Err(error))) => {
+            Ok(Some(Err(failure))) => {
                 collected.truncated = true;
-                collected.failure = Some(classify::response_body(&error));
+                collected.failure = Some(failure);
                 return collected;
             }
             Ok(Some(Ok(frame))) => {

@@ -1,7 +1,6 @@
 //! Converts errors of hyper, I/O and TLS into failures. This is the only place that inspects errors of libraries.
 //!
-//! The mapping follows what hyper reports for each behavior of an upstream; `tests/it/faults.rs` causes each one on a real socket. Must
-//! not know requests or responses.
+//! `tests/it/faults.rs` causes each behavior of an upstream on a real socket. Must not know requests or responses.
 
 use std::error::Error;
 use std::io;
@@ -42,39 +41,13 @@ pub fn tls(error: &io::Error) -> Failure {
     Failure::because(kind, chain(error))
 }
 
-/// Classifies the error of an open connection on which no response head arrived.
-pub fn exchange(error: &hyper::Error) -> Failure {
-    // If the request body failed, its failure is the cause, and the end of the connection only a consequence.
-    if let Some(own) = find::<Failure>(error) {
-        return own.clone();
-    }
-    let io = find::<io::Error>(error).map(io::Error::kind);
-    let kind = if error.is_parse_too_large() {
-        Kind::ResponseHeadersTooLarge
-    } else if error.is_parse() {
-        match chain_mentions(error, "Transfer-Encoding") || chain_mentions(error, "transfer-encoding") {
-            true => Kind::ResponseCoding,
-            false => Kind::ResponseMalformed,
-        }
-    } else if error.is_incomplete_message() {
-        Kind::ConnectionLost
-    } else {
-        match io {
-            Some(io::ErrorKind::UnexpectedEof) => Kind::ResponseIncomplete,
-            Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => Kind::ResponseMalformed,
-            Some(io::ErrorKind::TimedOut) => Kind::ResponseTimeout,
-            _ => Kind::ConnectionLost,
-        }
-    };
-    Failure::because(kind, chain(error))
-}
-
-/// Classifies the error of a response body that ended early.
-pub fn response_body(error: &hyper::Error) -> Failure {
-    let kind = match find::<io::Error>(error).map(io::Error::kind) {
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Kind::ResponseCoding,
-        _ if error.is_parse() => Kind::ResponseCoding,
-        _ => Kind::ResponseIncomplete,
+/// Classifies the error of reading a response head. `received` is true if a part of it has arrived.
+pub fn upstream_read(error: &io::Error, received: bool) -> Failure {
+    let kind = match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Kind::ResponseMalformed,
+        io::ErrorKind::TimedOut => Kind::ResponseTimeout,
+        _ if received => Kind::ResponseIncomplete,
+        _ => Kind::ConnectionLost,
     };
     Failure::because(kind, chain(error))
 }
@@ -102,10 +75,6 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     let end = line.char_indices().map(|(at, _)| at).find(|at| *at >= MAX_DETAIL).unwrap_or(line.len());
     line.truncate(end);
     line
-}
-
-fn chain_mentions(error: &(dyn Error + 'static), word: &str) -> bool {
-    chain(error).contains(word)
 }
 
 /// Returns the first error of type `T` in the chain. `source` skips the error that an `io::Error` wraps, so it is searched as well.

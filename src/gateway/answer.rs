@@ -57,7 +57,7 @@ impl Gateway {
 
     /// The body of a response that streams.
     fn stream(&self, content: Content, headers: &HeaderMap, permits: Permits, state: Box<RequestState>, client: &Client) -> Body {
-        let Content::Stream { prefix, body, lease, clocks, guarded } = content else { return Body::ready(Bytes::new(), None) };
+        let Content::Stream { prefix, body, clocks, guarded } = content else { return Body::ready(Bytes::new(), None) };
         // Events may be read as slowly as they come.
         let events = headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
         let policy = state.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
@@ -65,7 +65,7 @@ impl Gateway {
         let multiplexed = state.request().version == Version::HTTP_2;
         let watched = state.route.as_ref().filter(|_| guarded).cloned();
         let read_bound = if multiplexed { ReadBound::AfterAWhile } else { ReadBound::WhenTaken(Arc::clone(&client.takes)) };
-        let end = StreamEnd { state, _permits: permits, lease: Some(lease), mode: self.plan.mode, read_bound };
+        let end = StreamEnd { state, _permits: permits, mode: self.plan.mode, read_bound };
         let relay = Relay::new(prefix, body, end, clocks);
         let flow: Box<dyn Flow> = match watched {
             None => Box::new(relay),

@@ -6,15 +6,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::payload::Payload;
 use super::request::{Inbound, Request};
 use super::state::Gateway;
+use crate::body::{Incoming as _, RequestBody};
 use crate::data_rate::DataRate;
-use crate::failure::{Failure, Kind, classify};
+use crate::failure::{Failure, Kind};
 use crate::header::names;
 use crate::limit::reserve::MemoryPermit;
 use crate::plan::Route;
@@ -59,8 +58,8 @@ pub(super) async fn fill(
     payload: Payload,
     deadline: Option<Instant>,
 ) -> Result<Payload, Failure> {
-    let (mut body, hold) = match payload {
-        Payload::Streaming { body, hold, .. } => (body, hold),
+    let mut body = match payload {
+        Payload::Streaming { body, .. } => body,
         Payload::Empty | Payload::Held(_) => return Ok(payload),
     };
     let share = gateway.plan.buffers.share();
@@ -72,7 +71,7 @@ pub(super) async fn fill(
         rate: request.min_rate(&route.policy).map(DataRate::new),
     };
     let (bytes, whole) = read(&mut body, bounds, clock, share).await?;
-    Ok(if whole { Payload::Held(bytes) } else { Payload::Streaming { before: bytes, body, hold } })
+    Ok(if whole { Payload::Held(bytes) } else { Payload::Streaming { before: bytes, body } })
 }
 
 struct ReadBounds {
@@ -101,7 +100,7 @@ enum Elapsed {
 
 impl Clock {
     /// Waits for the next frame.
-    async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Elapsed> {
+    async fn frame(&mut self, body: &mut RequestBody) -> Result<Option<Result<Frame<Bytes>, Failure>>, Elapsed> {
         let now = Instant::now();
         let slow = [
             (self.idle.map(|idle| now + idle), "no byte of the request body within body_timeout"),
@@ -110,9 +109,10 @@ impl Clock {
         ];
         let slow = slow.into_iter().filter_map(|(due, why)| Some((due?, Elapsed::Slow(why))));
         let due = slow.chain(self.patience.map(|end| (end.min(now + PAUSE), Elapsed::Paused))).min_by_key(|(due, _)| *due);
+        let next = std::future::poll_fn(|cx| body.poll_frame(cx));
         let frame = match due {
-            None => body.frame().await,
-            Some((due, why)) => tokio::time::timeout_at(due, body.frame()).await.map_err(|_| why)?,
+            None => next.await,
+            Some((due, why)) => tokio::time::timeout_at(due, next).await.map_err(|_| why)?,
         };
         if let Some(rate) = &mut self.rate {
             let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref).map_or(0, Bytes::len);
@@ -123,7 +123,7 @@ impl Clock {
 }
 
 /// Reads a body. Only received bytes take memory, never a declared length.
-async fn read(body: &mut Incoming, bounds: ReadBounds, mut clock: Clock, mut share: MemoryPermit) -> Result<(Bytes, bool), Failure> {
+async fn read(body: &mut RequestBody, bounds: ReadBounds, mut clock: Clock, mut share: MemoryPermit) -> Result<(Bytes, bool), Failure> {
     let (mut first, mut more) = (Bytes::new(), BytesMut::new());
     let mut length = 0;
     let whole = loop {
@@ -134,7 +134,7 @@ async fn read(body: &mut Incoming, bounds: ReadBounds, mut clock: Clock, mut sha
             Err(Elapsed::Slow(why)) => return Err(Failure::because(Kind::RequestTimeout, why)),
         };
         // Trailers end the body, and are dropped.
-        let Ok(data) = frame.map_err(|error| classify::request_body(&error))?.into_data() else { break true };
+        let Ok(data) = frame?.into_data() else { break true };
         length += data.len();
         if bounds.limit.is_some_and(|limit| length as u64 > limit) {
             return Err(Failure::because(Kind::PayloadTooLarge, "the request body passed request_body_limit"));
@@ -149,7 +149,7 @@ async fn read(body: &mut Incoming, bounds: ReadBounds, mut clock: Clock, mut sha
             }
             (false, false) => more.extend_from_slice(&data),
         }
-        if http_body::Body::is_end_stream(body) {
+        if body.is_end_stream() {
             break true;
         }
         if length >= bounds.max || !counted {

@@ -1,4 +1,4 @@
-//! The end of a response: returns the upstream connection, writes the record and frees the permits.
+//! The end of a response: writes the record and frees the permits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,14 +16,12 @@ use crate::policy::Mode;
 use crate::redact;
 use crate::relay::OnFinish;
 use crate::rpc;
-use crate::upstream::attempt::response::Lease;
 
 /// What a streamed response holds until its end.
 pub(super) struct StreamEnd {
     pub(super) state: Box<RequestState>,
     /// Freed when the response was streamed.
     pub(super) _permits: Permits,
-    pub(super) lease: Option<Lease>,
     pub(super) mode: Mode,
     pub(super) read_bound: ReadBound,
 }
@@ -43,17 +41,17 @@ pub(super) enum ReadBound {
 const A_WHILE: u64 = 256 * 1024;
 
 impl OnFinish for StreamEnd {
-    fn sent(&mut self, bytes: u64) {
+    fn sent(&mut self, bytes: u64) -> bool {
         self.state.record.facts.bytes_out += bytes;
         let due = match &self.read_bound {
             ReadBound::Lifted => false,
             ReadBound::WhenTaken(taken) => taken.load(Ordering::Relaxed),
             ReadBound::AfterAWhile => self.state.record.facts.bytes_out > A_WHILE,
         };
-        if let Some(lease) = self.lease.as_ref().filter(|_| due) {
-            lease.lift_read_bound();
+        if due {
             self.read_bound = ReadBound::Lifted;
         }
+        due
     }
 
     fn trailers(&self, mut trailers: HeaderMap) -> Option<HeaderMap> {
@@ -73,18 +71,11 @@ impl OnFinish for StreamEnd {
     }
 
     fn finished(mut self) {
-        let now = Instant::now();
         self.state.record.facts.end = End::Complete;
-        self.state.record.facts.ended = Some(now);
-        if let Some(lease) = self.lease.take() {
-            lease.finish(now);
-        }
+        self.state.record.facts.ended = Some(Instant::now());
     }
 
     fn failed(mut self, failure: Failure) {
-        if let Some(lease) = self.lease.take() {
-            lease.aborted(failure.kind);
-        }
         let facts = &mut self.state.record.facts;
         facts.end = End::Aborted;
         facts.kind = Some(failure.kind);

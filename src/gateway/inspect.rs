@@ -1,7 +1,6 @@
 //! Judges an upstream's response by its head: a success passes untouched, an error is read, an invalid head is a failure.
 
 use http::Method;
-use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::outcome::{Content, ErrorOutcome, Passed};
@@ -9,6 +8,7 @@ use super::prepared::Prepared;
 use super::request::Request;
 use super::state::{Client, Gateway};
 use super::{grpc, leak_guard, read};
+use crate::body::Incoming as _;
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind, Origin};
 use crate::observe::access_record::Facts;
@@ -33,9 +33,8 @@ pub(super) fn prepare(
     (request, facts): (Request<'_>, &mut Facts),
     deadline: Option<Instant>,
 ) -> Result<Prepared, Failure> {
-    let UpstreamResponse { response, mut lease, at, took } = received;
-    let (mut parts, body) = response.into_parts();
-    let status = parts.status.as_u16();
+    let UpstreamResponse { status: received_status, mut headers, mut body, at, took } = received;
+    let status = received_status.as_u16();
     facts.received = Some(status);
     facts.upstream_time = Some(at.saturating_duration_since(request.context.arrival));
     route.backend_metrics.count(gateway.upstreams.core, Class::of(status));
@@ -47,10 +46,10 @@ pub(super) fn prepare(
         return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}")));
     }
     let (policy, mode) = (&route.policy, gateway.plan.mode);
-    let traits = response::prepare(&mut parts.headers, parts.status, mode == Mode::Development)?;
+    let traits = response::prepare(&mut headers, received_status, mode == Mode::Development)?;
     if traits.refers {
         let client_host = request.host_header();
-        let host = route.backend.host_for(lease.endpoint(), client_host.as_ref()).as_bytes();
+        let host = body.endpoint().map_or(&b""[..], |endpoint| route.backend.host_for(endpoint, client_host.as_ref()).as_bytes());
         let mapping = Mapping {
             prefix: policy.strip_prefix.as_deref(),
             targets: &route.backend.targets,
@@ -59,15 +58,15 @@ pub(super) fn prepare(
             cookies: policy.map_cookies,
             shows_internals: mode == Mode::Development,
         };
-        mapping.apply(&mut parts.headers);
+        mapping.apply(&mut headers);
     }
     if traits.connection_auth {
-        lease.make_private(&client.private);
+        body.make_private(&client.private);
     }
     if traits.grpc_status || matches!(traits.dialect, Some(Dialect::Grpc | Dialect::GrpcWeb)) {
-        grpc::tidy(&mut parts.headers, &route.presenter.redactor, mode);
+        grpc::tidy(&mut headers, &route.presenter.redactor, mode);
     }
-    Ok(Prepared { status: parts.status, headers: parts.headers, body, lease, clocks: clocks(policy, deadline), dialect: traits.dialect })
+    Ok(Prepared { status: received_status, headers, body, clocks: clocks(policy, deadline), dialect: traits.dialect })
 }
 
 /// How a response is handled that does not just stream.

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http_body::Body as _;
 
 use super::heads::guard_headers;
 use super::outcome::{Content, ErrorOutcome, Passed};
 use super::prepared::Prepared;
 use super::read::{Decoded, broken_off, decoded, header_text, inside, reading_clocks};
+use crate::body::Incoming as _;
 use crate::failure::{Failure, Kind};
 use crate::limit::reserve::{MemoryPermit, Reserve};
 use crate::plan::Route;
@@ -56,8 +56,7 @@ pub(super) async fn guard(mut response: Prepared, route: &Route, buffers: &Arc<R
     if read.truncated {
         return Ok(guarded(response.stream_after(memory.hold(read.bytes).into())));
     }
-    let Prepared { status, headers, lease, .. } = response;
-    lease.finish(tokio::time::Instant::now());
+    let Prepared { status, headers, .. } = response;
     whole(status, headers, &read, route, memory)
 }
 

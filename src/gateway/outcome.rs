@@ -4,13 +4,12 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use hyper::body::Incoming;
 
 use crate::failure::Failure;
 use crate::relay::{BodyClocks, Prefix};
 use crate::report::Report;
 use crate::text::Untrusted;
-use crate::upstream::attempt::response::Lease;
+use crate::upstream::attempt::response::ResponseBody;
 
 /// A response that may go to the client.
 pub(super) struct Passed {
@@ -23,7 +22,7 @@ pub(super) struct Passed {
 #[allow(clippy::large_enum_variant, reason = "the large one is the usual one: a box would cost every success an allocation")]
 pub(super) enum Content {
     /// Streams from the upstream.
-    Stream { prefix: Prefix, body: Incoming, lease: Lease, clocks: BodyClocks, guarded: bool },
+    Stream { prefix: Prefix, body: ResponseBody, clocks: BodyClocks, guarded: bool },
     /// Is complete, and holds its share of the memory for bodies.
     Ready(Bytes),
 }

@@ -5,22 +5,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Uri, Version};
 
 use super::buffer;
 use super::deadline;
 use super::payload::Payload;
 use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
-use crate::body::UploadProgress;
+use crate::body::{InterimResponses, UploadProgress};
 use crate::failure::{Failure, Kind};
 use crate::observe::access_record::Facts;
 use crate::plan::Route;
 use crate::policy::Policy;
-use crate::upstream::attempt::outgoing::OutgoingRequest;
-use crate::upstream::attempt::replay::Replay;
+use crate::upstream::attempt::outgoing::{OutgoingRequest, Replay};
 use crate::upstream::choose::balance::{Balance, HashKey, stable_hash};
-use crate::upstream::heads::origin_form::origin_form;
 use crate::upstream::heads::request::{self as heads, Additions};
 use crate::upstream::upload::{Bounds, Upload};
 
@@ -56,9 +54,19 @@ pub(super) fn outgoing(
     let Body { upload, progress, replay } = body(policy, &mut headers, request, payload);
     facts.upload.clone_from(&progress);
     let target = target(&request.context.uri, policy.strip_prefix.as_deref())?;
-    let request = origin_form(request.context.method.clone(), target, headers, upload)?;
-    let replay = if repeatable { replay } else { Replay::Never };
-    Ok(OutgoingRequest { request: Some(request), client_host, progress, connection_auth, replay, key })
+    Ok(OutgoingRequest {
+        method: request.context.method.clone(),
+        target,
+        headers,
+        upload: Some(upload),
+        client_host,
+        progress,
+        connection_auth,
+        replay: if repeatable { replay } else { Replay::Never },
+        key,
+        // HTTP/1.0 has no interim responses (RFC 9110 15.2), and hyper sends none over HTTP/2.
+        interim: if request.version == Version::HTTP_11 { client.interim.clone() } else { InterimResponses::default() },
+    })
 }
 
 /// Applies what the route says about request headers. True when the operator edits them.
@@ -98,7 +106,7 @@ fn body(policy: &Policy, headers: &mut HeaderMap, request: Request<'_>, payload:
     match payload {
         Payload::Empty => Body { upload: Upload::empty(), progress: None, replay: Replay::Whole(Bytes::new()) },
         Payload::Held(bytes) => {
-            // The length is known now, whatever the framing was; hyper writes it, except for an empty body.
+            // The length is known now, whatever the framing was, and is written with the body; except that of an empty one.
             headers.remove(http::header::CONTENT_LENGTH);
             if bytes.is_empty() {
                 headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -107,14 +115,10 @@ fn body(policy: &Policy, headers: &mut HeaderMap, request: Request<'_>, payload:
             let may_repeat = policy.retry.as_ref().is_none_or(|retry| bytes.len() <= retry.max_body);
             Body { upload, progress: Some(progress), replay: if may_repeat { Replay::Whole(bytes) } else { Replay::Never } }
         }
-        Payload::Streaming { before, body, hold } => {
-            if http_body::Body::size_hint(&body).exact().is_none() {
-                // Content of unknown length, whatever the method (RFC 9110 9.3.1): hyper would not send it with GET or HEAD.
-                headers.insert(http::header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            }
+        Payload::Streaming { before, body } => {
             let bounds =
                 Bounds { limit: policy.request_body_limit, idle: policy.timeouts.request_body, min_rate: request.min_rate(policy) };
-            let (upload, progress) = Upload::stream(before, body, hold, bounds);
+            let (upload, progress) = Upload::stream(before, body, bounds);
             Body { upload, progress: Some(progress), replay: Replay::Never }
         }
     }

@@ -1,9 +1,8 @@
 //! The body of a request on its way through the gateway.
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 
-use crate::body::Hold;
+use crate::body::{Incoming as _, RequestBody};
 
 /// The body of a request.
 #[derive(Debug)]
@@ -13,12 +12,12 @@ pub(super) enum Payload {
     /// All of it was read. The bytes hold their share of the memory for bodies.
     Held(Bytes),
     /// It still arrives. `before` was read of it already.
-    Streaming { before: Bytes, body: Incoming, hold: Hold },
+    Streaming { before: Bytes, body: RequestBody },
 }
 
 impl Payload {
-    /// The body of a request that has just arrived. `hold` is dropped when the body was read.
-    pub(super) fn new(body: Incoming, hold: Hold) -> Self {
-        if http_body::Body::is_end_stream(&body) { Self::Empty } else { Self::Streaming { before: Bytes::new(), body, hold } }
+    /// The body of a request that has just arrived.
+    pub(super) fn new(body: RequestBody) -> Self {
+        if body.is_end_stream() { Self::Empty } else { Self::Streaming { before: Bytes::new(), body } }
     }
 }

@@ -1,13 +1,12 @@
 //! An upstream's response whose head was cleaned and whose body was not read yet.
 
 use http::{HeaderMap, StatusCode};
-use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::outcome::{Content, ErrorOutcome, Passed};
+use crate::body::Incoming as _;
 use crate::context::Dialect;
 use crate::relay::{self, BodyClocks, Prefix};
-use crate::upstream::attempt::response::Lease;
+use crate::upstream::attempt::response::ResponseBody;
 
 /// The most bytes that the buffer of an upstream's connection keeps beside a body that is read into memory (two reads).
 const READ_BUFFER: usize = 32 * 1024;
@@ -16,8 +15,7 @@ const READ_BUFFER: usize = 32 * 1024;
 pub(super) struct Prepared {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) body: Incoming,
-    pub(super) lease: Lease,
+    pub(super) body: ResponseBody,
     pub(super) clocks: BodyClocks,
     /// The protocol of the body.
     pub(super) dialect: Option<Dialect>,
@@ -44,7 +42,7 @@ impl Prepared {
         Passed {
             status: self.status,
             headers: self.headers,
-            content: Content::Stream { prefix, body: self.body, lease: self.lease, clocks: self.clocks, guarded: false },
+            content: Content::Stream { prefix, body: self.body, clocks: self.clocks, guarded: false },
         }
     }
 }

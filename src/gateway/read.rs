@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError};
 use super::prepared::Prepared;
 use super::request::Request;
+use crate::body::Incoming as _;
 use crate::failure::{Failure, Kind};
 use crate::limit::reserve::Reserve;
 use crate::plan::Route;
@@ -44,9 +44,6 @@ pub(super) async fn error(kind: Kind, mut response: Prepared, route: &Route, mod
     let mut report = read_for.map(|text| report::read_as(text, content_type.as_deref())).unwrap_or_default();
     if report.code.is_none() {
         report.code = report::headers::code_in(&response.headers);
-    }
-    if read.ended {
-        response.lease.finish(Instant::now());
     }
     let status = response.status.as_u16();
     let verdict = Verdict::of(kind, status, &report, Some(text.as_str()).filter(|_| readable), policy);
@@ -112,7 +109,6 @@ pub(super) async fn success(mut response: Prepared, policy: &Policy, buffers: &A
     if read.truncated {
         return Ok(response.stream_after(memory.hold(read.bytes).into()));
     }
-    response.lease.finish(Instant::now());
     let Decoded { text, readable, .. } = decoded(&response.headers, &read, policy.errors.max_body);
     match inside(if readable { &text } else { "" }, response.status.as_u16(), &mut response.headers, policy) {
         Some(outcome) => Err(outcome),

@@ -5,12 +5,11 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::payload::Payload;
 use super::state::Gateway;
-use crate::body::Hold;
+use crate::body::RequestBody;
 use crate::context::{ClientPreferences, Dialect, Peer, RequestContext, RequestId};
 use crate::data_rate::MinRate;
 use crate::failure::Failure;
@@ -61,7 +60,7 @@ pub struct Early {
 
 impl RequestState {
     /// Takes a request apart: one scan of the headers, one record. The state is on the heap, as it lives until the last byte is sent.
-    pub(super) fn arrive(gateway: &Gateway, peer: &Peer, request: http::Request<Incoming>, hold: Hold) -> (Box<Self>, Inbound) {
+    pub(super) fn arrive(gateway: &Gateway, peer: &Peer, request: http::Request<RequestBody>) -> (Box<Self>, Inbound) {
         let (parts, body) = request.into_parts();
         let arrival = Instant::now();
         let wall = gateway.wall.at(arrival);
@@ -75,7 +74,7 @@ impl RequestState {
             client: seen.client(peer, &gateway.plan.trusted),
             wanted,
         };
-        (Self::new(gateway, context, seen, parts.version), Inbound { headers: parts.headers, payload: Payload::new(body, hold) })
+        (Self::new(gateway, context, seen, parts.version), Inbound { headers: parts.headers, payload: Payload::new(body) })
     }
 
     /// The state of a request that hyper never saw.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
+use crate::body::InterimResponses;
 use crate::context::{Peer, WallClock};
 use crate::limit::shared::StoreClient;
 use crate::observe::recorder::Recorder;
@@ -81,6 +82,8 @@ pub struct Client {
     pub gateway: Arc<Gateway>,
     /// The peer.
     pub peer: Peer,
+    /// The interim responses of upstreams to its requests.
+    pub interim: InterimResponses,
     /// Upstream connections that belong to it.
     pub private: Private,
     /// It is over the connection limit: its requests are rejected.

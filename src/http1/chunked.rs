@@ -108,7 +108,9 @@ impl Chunked {
     }
 
     fn byte(&mut self, byte: u8) -> Result<(), Broken> {
-        use State::{Data, DataCr, DataLf, End, EndLf, Extension, Padding, Size, SizeLf, TrailerLf, TrailerName, TrailerStart, TrailerValue};
+        use State::{
+            Data, DataCr, DataLf, End, EndLf, Extension, Padding, Size, SizeLf, TrailerLf, TrailerName, TrailerStart, TrailerValue,
+        };
         self.state = match (self.state, byte) {
             (Size | Padding, b'\r') if self.digits > 0 => SizeLf,
             (Size | Padding, b';') if self.digits > 0 => Extension,

@@ -28,11 +28,10 @@ impl Framing {
         }
     }
 
-    /// Returns the number of bytes that are left, where it is known.
-    pub fn remaining(&self) -> Option<u64> {
+    /// Returns the number of bytes that are left, if it was announced.
+    pub const fn remaining(&self) -> Option<u64> {
         match self {
             Self::Length(left) => Some(*left),
-            Self::Chunked(chunked) if chunked.is_end() => Some(0),
             Self::Chunked(_) | Self::UntilClose => None,
         }
     }

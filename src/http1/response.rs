@@ -220,7 +220,9 @@ mod tests {
 
     #[test]
     fn what_is_no_response_is_refused_at_once() {
-        for input in ["SSH-2.0", "H", "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1 20\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n"] {
+        for input in
+            ["SSH-2.0", "H", "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1 20\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n"]
+        {
             let seen = inspect(input.as_bytes(), 0, &Method::GET);
             assert_eq!(seen.is_err(), input != "H", "{input:?}");
         }

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use super::connection::{OpenConnection, Session};
+use crate::body::InterimResponses;
 use crate::context::Peer;
 use crate::gateway::{Client, Entry, Gateway};
 use crate::limit::inflight::InFlight;
@@ -112,8 +113,14 @@ fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared:
     let Some(permit) = shared.connections.enter() else { return };
     let surplus = shared.connections.now() > shared.max;
     let _ = stream.set_nodelay(true);
-    let client =
-        Client { gateway: Arc::clone(gateway), peer: peer(address, gateway), private: Private::default(), surplus, takes: Arc::default() };
+    let client = Client {
+        gateway: Arc::clone(gateway),
+        peer: peer(address, gateway),
+        interim: InterimResponses::default(),
+        private: Private::default(),
+        surplus,
+        takes: Arc::default(),
+    };
     let entry = Entry { client: Arc::new(client) };
     let held = OpenConnection::new(permit, &metrics.connections, shared.alive.clone());
     let mut session = Session::new(stream, entry, shared.closing.clone(), held);

@@ -13,7 +13,8 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::connection_state::{ConnectionState, RequestBodyGuard};
-use crate::body::{Aborted, Body, Hold};
+use crate::body::{Aborted, Body, RequestBody};
+use crate::failure::{Failure, classify};
 use crate::gateway::{Answering, Entry};
 
 /// Calls the gateway and counts requests and responses.
@@ -33,9 +34,37 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         let last = !self.entry.client.gateway.lifecycle.is_ready() || self.entry.client.surplus;
         // Only HTTP/1 counts its bodies: an HTTP/2 stream's body does not hold up the connection.
         let has_body = version < Version::HTTP_2 && !request.body().is_end_stream();
-        let hold = if has_body { Hold::new(RequestBodyGuard::new(&self.shared)) } else { Hold::nothing() };
-        let answer = self.entry.answer(request, hold);
+        let guard = has_body.then(|| RequestBodyGuard::new(&self.shared));
+        let answer = self.entry.answer(request.map(|body| match body.is_end_stream() {
+            true => RequestBody::empty(),
+            false => RequestBody::new(HyperBody { guard, body }),
+        }));
         ResponseFuture { answer, version, last, count: Some(ResponseGuard(Arc::clone(&self.shared))) }
+    }
+}
+
+/// A request's body that hyper reads.
+struct HyperBody {
+    /// Held until the body was read completely.
+    guard: Option<RequestBodyGuard>,
+    body: Incoming,
+}
+
+impl crate::body::Incoming for HyperBody {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if self.body.is_end_stream() || frame.is_none() {
+            self.guard = None;
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| classify::request_body(&error))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -9,7 +9,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::header;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
 use tokio::time::Instant;
 use tower::Service;
@@ -18,9 +17,10 @@ use super::choose::backend::Backend;
 use super::choose::endpoint::Endpoint;
 use super::choose::health::{Probe, ProbeCounter};
 use super::connect::connector::{Connector, Dial, Phase};
+use super::connect::http1::{Http1Connection, RequestHead};
 use super::connect::resolve::Resolver;
-use super::heads::origin_form::origin_form;
 use super::upload::Upload;
+use crate::body::InterimResponses;
 
 /// Resolution interval while a name has no address yet.
 const UNRESOLVED_INTERVAL: Duration = Duration::from_secs(1);
@@ -117,13 +117,22 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
 /// Sends one probe, on a connection of its own, so that it also tests whether the endpoint accepts connections.
 async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> bool {
     let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::new(Phase::default()) };
-    let Ok(mut opened) = connector.call(dial).await else { return false };
+    let Ok(stream) = connector.call(dial).await else { return false };
     let host = probe.host.clone().unwrap_or_else(|| endpoint.target.authority.clone());
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, host);
     headers.insert(header::USER_AGENT, HeaderValue::from_static("lockgate-probe"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    let path: PathAndQuery = probe.path.clone();
-    let Ok(request) = origin_form(Method::GET, path, headers, Upload::empty()) else { return false };
-    opened.sender.send_request(request).await.is_ok_and(|response| probe.expects(response.status().as_u16()))
+    let head = RequestHead { method: &Method::GET, target: probe.path.as_str(), headers: &headers };
+    let (mut connection, mut upload, mut started) = (Http1Connection::new(stream), Upload::empty(), false);
+    let answered = std::future::poll_fn(|cx| {
+        if !std::mem::replace(&mut started, true) {
+            connection.start(cx, head, &mut upload)?;
+        } else if !connection.is_sent() {
+            // A failed write shows as a failed read.
+            let _ = connection.poll_send(cx, &mut upload);
+        }
+        connection.poll_head(cx, head.method, &InterimResponses::default())
+    });
+    answered.await.is_ok_and(|response| probe.expects(response.status.as_u16()))
 }

@@ -1,7 +1,7 @@
 //! The request body on its way upstream: enforces the size limit, the timeout and the minimum rate of the client, and reports progress.
 //!
-//! A body that fails ends the exchange with its own [`Failure`], which `classify` finds in hyper's error. A body that was read beforehand
-//! is sent from memory and can be sent again. Knows nothing of the upstream.
+//! A body that fails ends the exchange with its own [`Failure`]. A body that was read beforehand is sent from memory and can be sent again.
+//! Knows nothing of the upstream.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,13 +10,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::body::{Hold, UploadProgress, UploadStage};
+use crate::body::{Incoming as _, RequestBody, UploadProgress, UploadStage};
 use crate::data_rate::{DataRate, MinRate};
-use crate::failure::{Failure, Kind, classify};
+use crate::failure::{Failure, Kind};
 
 /// The body of an upstream request; `None` is an empty body.
 #[derive(Debug)]
@@ -24,13 +23,10 @@ pub struct Upload(Option<Box<Stream>>);
 
 #[derive(Debug)]
 struct Stream {
-    /// Held until the body was read completely. Declared before `body` so that it is dropped first: an observer of the body's end then
-    /// finds it gone.
-    hold: Hold,
     /// The part that was read beforehand.
     before: Option<Bytes>,
     /// The part that still arrives from the client.
-    body: Option<Incoming>,
+    body: Option<RequestBody>,
     remaining: Option<u64>,
     idle: Option<Duration>,
     rate: Option<DataRate>,
@@ -56,12 +52,12 @@ impl Upload {
     }
 
     /// Creates a body that streams within `bounds`. `before` is the part that was read already; it is within the limit.
-    pub fn stream(before: Bytes, body: Incoming, hold: Hold, bounds: Bounds) -> (Self, Arc<UploadProgress>) {
+    pub fn stream(before: Bytes, body: RequestBody, bounds: Bounds) -> (Self, Arc<UploadProgress>) {
         let progress = UploadProgress::new(Instant::now());
         let remaining = bounds.limit.map(|limit| limit.saturating_sub(before.len() as u64));
         let before = (!before.is_empty()).then_some(before);
         let (idle, rate) = (bounds.idle, bounds.min_rate.map(DataRate::new));
-        let stream = Stream { before, body: Some(body), remaining, idle, rate, clock: None, progress: Arc::clone(&progress), hold };
+        let stream = Stream { before, body: Some(body), remaining, idle, rate, clock: None, progress: Arc::clone(&progress) };
         (Self(Some(Box::new(stream))), progress)
     }
 
@@ -72,7 +68,6 @@ impl Upload {
             progress.note(UploadStage::Done, 0);
             return (Self(None), progress);
         }
-        let hold = Hold::nothing();
         let stream = Stream {
             before: Some(bytes),
             body: None,
@@ -81,20 +76,19 @@ impl Upload {
             rate: None,
             clock: None,
             progress: Arc::clone(&progress),
-            hold,
         };
         (Self(Some(Box::new(stream))), progress)
     }
 }
 
 impl Stream {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         if let Some(before) = self.before.take() {
             self.record_progress(before.len() as u64);
-            return Poll::Ready(Some(Ok(Frame::data(before))));
+            return Poll::Ready(Some(Ok(before)));
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+        let Poll::Ready(frame) = body.poll_frame(cx) else {
             self.progress.note(UploadStage::WaitsForClient, 0);
             return self.poll_clock(cx);
         };
@@ -109,14 +103,14 @@ impl Stream {
                 self.record_end(0);
                 Poll::Ready(None)
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(classify::request_body(&error)))),
+            Some(Err(failure)) => Poll::Ready(Some(Err(failure))),
             Some(Ok(frame)) => Poll::Ready(self.check_frame(frame)),
         }
     }
 
     /// Checks a frame against the size limit. Trailers are dropped: few origins read them, and they would bypass every rule on headers.
-    fn check_frame(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Failure>> {
-        let Some(data) = frame.data_ref() else {
+    fn check_frame(&mut self, frame: Frame<Bytes>) -> Option<Result<Bytes, Failure>> {
+        let Ok(data) = frame.into_data() else {
             self.record_end(0);
             return None;
         };
@@ -128,7 +122,7 @@ impl Stream {
             }
         }
         self.record_progress(size);
-        Some(Ok(frame))
+        Some(Ok(data))
     }
 
     /// Records that `size` bytes were handed on.
@@ -141,17 +135,16 @@ impl Stream {
     }
 
     fn is_at_end(&self) -> bool {
-        self.before.is_none() && self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+        self.before.is_none() && self.body.as_ref().is_none_or(|body| body.is_end_stream())
     }
 
     /// Records that the whole body was read.
     fn record_end(&mut self, size: u64) {
         self.progress.note(UploadStage::Done, size);
-        self.hold = Hold::nothing();
     }
 
     /// Fails the body if the client is silent for too long or too slow.
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         if self.clock.is_none() {
             let now = Instant::now();
             let silent = self.idle.map(|idle| (now + idle, "no byte of the request body within body_timeout"));
@@ -165,7 +158,8 @@ impl Stream {
     }
 
     fn size(&self) -> SizeHint {
-        let (before, rest) = (self.before.as_ref().map_or(0, |before| before.len() as u64), self.body.as_ref().map(Body::size_hint));
+        let (before, rest) =
+            (self.before.as_ref().map_or(0, |before| before.len() as u64), self.body.as_ref().map(|body| body.size_hint()));
         let Some(rest) = rest else { return SizeHint::with_exact(before) };
         let mut size = SizeHint::new();
         size.set_lower(before + rest.lower());
@@ -176,22 +170,26 @@ impl Stream {
     }
 }
 
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = Failure;
+impl Upload {
+    /// Polls the next data. Returns `None` at the end of the body, and after it.
+    pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        self.0.as_mut().map_or(Poll::Ready(None), |stream| stream.poll(cx))
+    }
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        match &mut self.get_mut().0 {
-            None => Poll::Ready(None),
-            Some(stream) => stream.poll(cx),
+    /// Puts data back that was taken and not sent.
+    pub fn put_back(&mut self, data: Bytes) {
+        if let Some(stream) = &mut self.0 {
+            stream.before = Some(data);
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    /// Returns true if no more data follows.
+    pub fn is_end_stream(&self) -> bool {
         self.0.as_ref().is_none_or(|stream| stream.is_at_end())
     }
 
-    fn size_hint(&self) -> SizeHint {
+    /// Returns the bounds of the remaining length.
+    pub fn size_hint(&self) -> SizeHint {
         self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |stream| stream.size())
     }
 }

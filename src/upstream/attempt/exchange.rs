@@ -4,28 +4,29 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use std::task::Poll;
+
 use tokio::time::Instant;
 
+use super::outgoing::OutgoingRequest;
 use crate::body::{UploadProgress, UploadStage};
-use crate::failure::{Failure, Kind, classify};
+use crate::failure::{Failure, Kind};
+use crate::http1::response::ResponseHead;
 use crate::policy::Timeouts;
-use crate::upstream::connect::pool::Connection;
-use crate::upstream::connect::wire::SocketState;
+use crate::upstream::connect::http1::Http1Connection;
 use crate::upstream::upload::Upload;
 
 /// Why an exchange ended without a response.
 #[derive(Debug)]
 pub enum ExchangeError {
-    /// Nothing was written and the request was put back, so it can be sent elsewhere whatever its method.
+    /// Nothing was written and the body was put back, so the request can be sent elsewhere whatever its method.
     NeverSent,
     /// The upstream may have received the request.
     Failed(Failure),
 }
 
 /// The clocks of one exchange.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Clocks<'a> {
     /// The route's timeouts.
     pub timeouts: &'a Timeouts,
@@ -34,57 +35,61 @@ pub struct Clocks<'a> {
     /// When the exchange begins.
     pub begin: Instant,
     /// The upload's progress, if there is a body.
-    pub progress: Option<&'a Arc<UploadProgress>>,
-    /// Whether the request head is recorded as it is written, for another attempt.
-    pub replays: bool,
+    pub progress: Option<Arc<UploadProgress>>,
 }
 
-/// Sends the request and waits for the response head.
+/// Sends the request and waits for the response head. Returns what is left of the request's body: an upstream may respond before it has read
+/// all of it.
 ///
 /// # Errors
-/// Returns [`ExchangeError`]. With [`ExchangeError::NeverSent`], the request is put back.
+/// Returns [`ExchangeError`]. With [`ExchangeError::NeverSent`], the body is put back.
 pub async fn exchange(
-    connection: &mut Connection,
-    request: &mut Option<Request<Upload>>,
+    connection: &mut Http1Connection,
+    outgoing: &mut OutgoingRequest,
     clocks: Clocks<'_>,
-) -> Result<Response<Incoming>, ExchangeError> {
-    let Some(sending) = request.take() else { return Err(ExchangeError::Failed(Kind::Internal.into())) };
-    connection.socket.start_request(clocks.replays);
-    let Connection { sender, socket, .. } = connection;
-    let mut response = std::pin::pin!(sender.try_send_request(sending));
-    let mut since = clocks.begin;
-    loop {
-        let outcome = match clocks.due(since) {
-            None => response.as_mut().await,
-            Some(due) => match tokio::time::timeout_at(due, response.as_mut()).await {
-                Ok(outcome) => outcome,
-                Err(_) => match clocks.interpret(since, due) {
-                    TimerEvent::Timeout(kind) => return Err(ExchangeError::Failed(kind.into())),
-                    TimerEvent::Progressed => continue,
-                    TimerEvent::ClientIdle => {
-                        since = Instant::now();
-                        continue;
-                    }
-                },
-            },
-        };
-        return outcome.map_err(|mut error| match error.take_message() {
-            Some(back) => {
-                *request = Some(back);
-                ExchangeError::NeverSent
+) -> Result<(ResponseHead, Upload), ExchangeError> {
+    let Some(mut upload) = outgoing.upload.take() else { return Err(ExchangeError::Failed(Kind::Internal.into())) };
+    match exchange_head(connection, outgoing, &mut upload, clocks).await {
+        Ok(head) => Ok((head, upload)),
+        Err(failure) if connection.has_sent() || failure.kind != Kind::ConnectionLost => Err(ExchangeError::Failed(failure)),
+        Err(_) => {
+            if let Some(data) = connection.take_unsent() {
+                upload.put_back(data);
             }
-            None => ExchangeError::Failed(lost(classify::exchange(error.error()), error.error().is_incomplete_message(), socket)),
-        });
+            outgoing.upload = Some(upload);
+            Err(ExchangeError::NeverSent)
+        }
     }
 }
 
-/// Distinguishes a connection lost before the response from one lost within it.
-fn lost(failure: Failure, ended: bool, socket: &SocketState) -> Failure {
-    match (failure.kind, socket.has_received(ended)) {
-        (Kind::ConnectionLost, true) => Failure { kind: Kind::ResponseIncomplete, ..failure },
-        // TLS that ended without close_notify, before the first byte of a response.
-        (Kind::ResponseIncomplete, false) => Failure { kind: Kind::ConnectionLost, ..failure },
-        _ => failure,
+async fn exchange_head(
+    connection: &mut Http1Connection,
+    outgoing: &OutgoingRequest,
+    upload: &mut Upload,
+    clocks: Clocks<'_>,
+) -> Result<ResponseHead, Failure> {
+    let (mut started, mut since) = (false, clocks.begin);
+    loop {
+        let exchanging = std::future::poll_fn(|cx| {
+            if !started {
+                started = true;
+                connection.start(cx, outgoing.head(), upload)?;
+            } else if !connection.is_sent()
+                && let Poll::Ready(Err(failure)) = connection.poll_send(cx, upload)
+            {
+                return Poll::Ready(Err(failure));
+            }
+            connection.poll_head(cx, &outgoing.method, &outgoing.interim)
+        });
+        let Some(due) = clocks.due(since) else { return exchanging.await };
+        if let Ok(outcome) = tokio::time::timeout_at(due, exchanging).await {
+            return outcome;
+        }
+        match clocks.interpret(since, due) {
+            TimerEvent::Timeout(kind) => return Err(kind.into()),
+            TimerEvent::Progressed => {}
+            TimerEvent::ClientIdle => since = Instant::now(),
+        }
     }
 }
 
@@ -92,7 +97,7 @@ impl Clocks<'_> {
     /// Returns when the response timeout elapses. It starts at the last progress of the upload, so that a long upload does not count as a
     /// slow response.
     fn response_due(&self, since: Instant) -> Option<Instant> {
-        let begin = self.progress.map_or(since, |progress| progress.moved().max(since));
+        let begin = self.progress.as_ref().map_or(since, |progress| progress.moved().max(since));
         self.timeouts.response.map(|response| begin + response)
     }
 
@@ -102,7 +107,7 @@ impl Clocks<'_> {
 
     /// Interprets the elapsed `due`.
     fn interpret(&self, since: Instant, due: Instant) -> TimerEvent {
-        let stage = self.progress.map_or(UploadStage::Done, |progress| progress.stage());
+        let stage = self.progress.as_ref().map_or(UploadStage::Done, |progress| progress.stage());
         if self.deadline.is_some_and(|deadline| deadline <= due) {
             // The client did not send its body in time.
             return TimerEvent::Timeout(if stage == UploadStage::WaitsForClient { Kind::RequestTimeout } else { Kind::TotalTimeout });

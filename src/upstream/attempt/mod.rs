@@ -5,7 +5,6 @@
 pub mod exchange;
 pub mod outgoing;
 pub mod private;
-pub mod replay;
 pub mod response;
 
 use std::sync::Arc;
@@ -16,10 +15,9 @@ use tokio::time::Instant;
 use tower::Service;
 
 use self::exchange::{Clocks, ExchangeError, exchange};
-use self::outgoing::OutgoingRequest;
+use self::outgoing::{OutgoingRequest, Replay};
 use self::private::Private;
-use self::replay::Replay;
-use self::response::{Lease, UpstreamResponse};
+use self::response::{ResponseBody, UpstreamResponse};
 use crate::context::Trail;
 use crate::failure::{Failure, Kind};
 use crate::policy::{Retry, Timeouts};
@@ -28,7 +26,6 @@ use crate::upstream::choose::endpoint::{AttemptOutcome, Endpoint, EndpointPermit
 use crate::upstream::connect::connector::{Connector, Dial, Phase};
 use crate::upstream::connect::per_client::ClientSlot;
 use crate::upstream::connect::pool::{Checkout, Connection};
-use crate::upstream::connect::wire::SocketState;
 
 /// What one core needs to reach upstreams.
 #[derive(Debug)]
@@ -65,8 +62,6 @@ pub(super) struct AttemptError {
     pub(super) progress: SendProgress,
     /// The endpoint, once one was chosen.
     pub(super) endpoint: Option<Arc<Endpoint>>,
-    /// The socket, from which a request that was consumed can be restored.
-    pub(super) socket: Option<SocketState>,
 }
 
 /// How far a failed attempt got.
@@ -110,10 +105,6 @@ pub(super) async fn attempt(
     // The caller of a first attempt knows the time, which saves reading the clock.
     let now = if options.is_retry { Instant::now() } else { context.begin };
     let kept = if options.is_retry { None } else { context.private.take(backend) };
-    let mut kept = match kept {
-        None => None,
-        Some(kept) => Box::pin(ready_connection(kept, context)).await,
-    };
     let private = kept.is_some() || outgoing.connection_auth;
     if private {
         // The request is bound to its connection.
@@ -127,7 +118,7 @@ pub(super) async fn attempt(
     let mut permit = permit.map_err(not_chosen)?;
     trail.endpoint = Some(Arc::clone(&permit.endpoint.label));
     trail.attempts += 1;
-    let (mut connection, begin) = match kept.take() {
+    let (mut connection, begin) = match kept {
         Some((_, connection)) => (connection, now),
         None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), now) {
             Checkout::Ready(connection) => (connection, now),
@@ -138,37 +129,28 @@ pub(super) async fn attempt(
             },
         },
     };
-    if let Some(request) = &mut outgoing.request {
-        let host = backend.host_for(&permit.endpoint, outgoing.client_host.as_ref());
-        request.headers_mut().insert(header::HOST, host.clone());
-    }
-    let replays = outgoing.replay.is_possible();
-    let clocks = Clocks { timeouts: context.timeouts, deadline: context.deadline, begin, progress: outgoing.progress.as_ref(), replays };
-    let exchanged = exchange(&mut connection, &mut outgoing.request, clocks).await;
+    let host = backend.host_for(&permit.endpoint, outgoing.client_host.as_ref()).clone();
+    outgoing.headers.insert(header::HOST, host);
+    let clocks = Clocks { timeouts: context.timeouts, deadline: context.deadline, begin, progress: outgoing.progress.clone() };
+    let exchanged = exchange(&mut connection.http, outgoing, clocks).await;
     let now = Instant::now();
     let took = now.saturating_duration_since(begin);
     match exchanged {
-        Ok(response) => {
-            permit.record(AttemptOutcome::Answered(response.status().as_u16()), took, now);
-            if context.retry.is_some_and(|retry| retry.hedge.is_some()) && response.status().as_u16() < 500 {
+        Ok((head, upload)) => {
+            permit.record(AttemptOutcome::Answered(head.status.as_u16()), took, now);
+            if context.retry.is_some_and(|retry| retry.hedge.is_some()) && head.status.as_u16() < 500 {
                 backend.latencies.record(took);
             }
             let owner = private.then(|| context.private.slot());
-            Ok(UpstreamResponse { response, at: now, took, lease: Lease::new(connection, permit, owner) })
+            let body = ResponseBody::new(connection, (head.framing, head.keep_alive), upload, permit, owner);
+            Ok(UpstreamResponse { status: head.status, headers: head.headers, body, at: now, took })
         }
         Err(error) => Err(exchange_failed(error, &connection, permit, took, now)),
     }
 }
 
-/// Returns a connection that was kept for its client if it is still open, once its task is ready. Waits at most for the connect timeout.
-async fn ready_connection(mut kept: (Arc<Endpoint>, Connection), context: DispatchContext<'_>) -> Option<(Arc<Endpoint>, Connection)> {
-    let due = [context.timeouts.connect.map(|connect| Instant::now() + connect), context.deadline].into_iter().flatten().min();
-    within(due, kept.1.sender.ready()).await?.ok()?;
-    Some(kept)
-}
-
 fn not_chosen(failure: Failure) -> AttemptError {
-    AttemptError { failure, progress: SendProgress::NotChosen, endpoint: None, socket: None }
+    AttemptError { failure, progress: SendProgress::NotChosen, endpoint: None }
 }
 
 /// Records that there is no connection. The endpoint is blamed only if it refused one.
@@ -176,7 +158,7 @@ fn not_connected(failure: Failure, mut permit: EndpointPermit, begin: Instant) -
     let now = Instant::now();
     permit.record(AttemptOutcome::Failed(failure.kind), now.saturating_duration_since(begin), now);
     let progress = if failure.kind == Kind::Overloaded { SendProgress::NotChosen } else { SendProgress::NotConnected };
-    AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)), socket: None }
+    AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)) }
 }
 
 /// Records a failed exchange. A reused connection that was closed is not held against the endpoint.
@@ -200,7 +182,7 @@ fn exchange_failed(
     if matches!(progress, SendProgress::MaybeProcessed | SendProgress::NotConnected) {
         permit.record(AttemptOutcome::Failed(failure.kind), took, now);
     }
-    AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)), socket: Some(connection.socket.clone()) }
+    AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)) }
 }
 
 /// Returns an idle connection, a permit for a new one, or neither.

@@ -4,18 +4,25 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Request};
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method};
 
-use super::replay::Replay;
-use crate::body::UploadProgress;
-use crate::upstream::heads::origin_form::origin_form;
+use crate::body::{InterimResponses, UploadProgress};
+use crate::upstream::connect::http1::RequestHead;
 use crate::upstream::upload::Upload;
 
 /// A request that is complete except for what depends on the endpoint.
 #[derive(Debug)]
 pub struct OutgoingRequest {
-    /// The request, without `Host`. An exchange takes it, and puts it back if nothing of it was sent.
-    pub request: Option<Request<Upload>>,
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub target: PathAndQuery,
+    /// The headers, without `Host`.
+    pub headers: HeaderMap,
+    /// The body. An exchange takes it, and puts it back if nothing of the request was sent.
+    pub upload: Option<Upload>,
     /// The client's `Host`.
     pub client_host: Option<HeaderValue>,
     /// The progress of the body.
@@ -26,22 +33,59 @@ pub struct OutgoingRequest {
     pub replay: Replay,
     /// Hash of the affinity key, if the backend balances by one.
     pub key: Option<u64>,
+    /// Takes the interim responses of the upstream.
+    pub interim: InterimResponses,
+}
+
+/// Whether a request may and can be sent again.
+#[derive(Clone, Debug, Default)]
+pub enum Replay {
+    /// It may not: it is not idempotent, its body streams from the client, or it is bound to its connection.
+    #[default]
+    Never,
+    /// It may, with this body, which is empty if there is none.
+    Whole(Bytes),
+}
+
+impl Replay {
+    /// Returns true if the request may be sent again.
+    pub const fn is_possible(&self) -> bool {
+        matches!(self, Self::Whole(_))
+    }
 }
 
 impl OutgoingRequest {
+    /// Returns the head.
+    pub fn head(&self) -> RequestHead<'_> {
+        RequestHead { method: &self.method, target: self.target.as_str(), headers: &self.headers }
+    }
+
+    /// Restores the body if an exchange consumed it. Returns false if that is impossible.
+    pub(in crate::upstream) fn restore_body(&mut self) -> bool {
+        if self.upload.is_none()
+            && let Replay::Whole(body) = &self.replay
+        {
+            self.upload = Some(Upload::whole(body.clone()).0);
+            // The first attempt's upload is over. A body that is sent from memory needs no clock of the client.
+            self.progress = None;
+        }
+        self.upload.is_some()
+    }
+
     /// Copies a request that was not sent yet. Returns `None` if its body streams.
     pub(in crate::upstream) fn duplicate(&self) -> Option<Box<Self>> {
-        let (Some(request), Replay::Whole(body)) = (&self.request, &self.replay) else { return None };
-        let target = request.uri().path_and_query().cloned()?;
-        let body = Upload::whole(body.clone()).0;
-        let request = origin_form(request.method().clone(), target, request.headers().clone(), body).ok()?;
+        let (Some(_), Replay::Whole(body)) = (&self.upload, &self.replay) else { return None };
         Some(Box::new(Self {
-            request: Some(request),
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            upload: Some(Upload::whole(body.clone()).0),
             client_host: self.client_host.clone(),
             progress: None,
             connection_auth: self.connection_auth,
             replay: self.replay.clone(),
             key: self.key,
+            interim: self.interim.clone(),
         }))
     }
 }

@@ -29,8 +29,8 @@ impl Private {
     pub(in crate::upstream) fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
         let mut slot = lock(self.0.get()?);
         let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
-        // The connection's task may not be ready yet; the caller waits for it.
-        slot.kept.take_if(|_| ours).filter(|(_, connection)| !connection.sender.is_closed())
+        let (endpoint, mut connection) = slot.kept.take_if(|_| ours)?;
+        connection.http.is_reusable().then_some((endpoint, connection))
     }
 
     pub(in crate::upstream) fn is_empty(&self) -> bool {
@@ -45,7 +45,7 @@ impl Private {
 
 /// Keeps a connection for its client, for at most the pool's idle timeout.
 pub(in crate::upstream) fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Connection) {
-    if connection.socket.is_write_closed() {
+    if !connection.http.is_reusable() {
         return;
     }
     connection.reused = true;
@@ -78,9 +78,9 @@ mod tests {
     use crate::upstream::choose::backend::HostHeader;
     use crate::upstream::choose::balance::Balance;
     use crate::upstream::choose::settings::BackendSettings;
-    use crate::upstream::connect::connector::handshake;
     use crate::upstream::connect::per_client::ClientSlot;
     use crate::upstream::connect::pool::PoolSettings;
+    use crate::upstream::connect::stream::Stream;
     use crate::upstream::connect::target::Target;
 
     const IDLE: Duration = Duration::from_secs(60);
@@ -102,13 +102,11 @@ mod tests {
     }
 
     /// Keeps a new connection to the only endpoint; gives the upstream's end of it.
-    async fn keep_new(private: &Private, backend: &Backend) -> DuplexStream {
+    fn keep_new(private: &Private, backend: &Backend) -> DuplexStream {
         let endpoint = backend.endpoints().remove(0);
         let (gateway, upstream) = tokio::io::duplex(1024);
         let permit = endpoint.pool.try_acquire(ClientSlot::of("192.0.2.1".parse().unwrap())).unwrap();
-        let mut connection = Connection::new(handshake(gateway).await.unwrap(), 0, permit);
-        connection.sender.ready().await.unwrap();
-        keep(&private.slot(), endpoint, connection);
+        keep(&private.slot(), endpoint, Connection::new(Stream::Memory(gateway), 0, permit));
         upstream
     }
 
@@ -120,7 +118,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_private_connection_is_closed_when_its_idle_timeout_elapses() {
         let (private, backend) = (Private::default(), backend());
-        let mut upstream = keep_new(&private, &backend).await;
+        let mut upstream = keep_new(&private, &backend);
         tokio::time::sleep(HALF).await;
         assert!(!private.is_empty() && !is_closed(&mut upstream).await, "it is kept until then");
         tokio::time::sleep(IDLE).await;
@@ -131,7 +129,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_use_of_a_private_connection_begins_its_idle_timeout_anew() {
         let (private, backend) = (Private::default(), backend());
-        let mut upstream = keep_new(&private, &backend).await;
+        let mut upstream = keep_new(&private, &backend);
         let begin = Instant::now();
         for _ in 0..4 {
             tokio::time::sleep(HALF).await;

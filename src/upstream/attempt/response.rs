@@ -1,79 +1,141 @@
-//! An upstream's response head, and the lease on the connection over which its body still arrives.
+//! An upstream's response head, and its body, which holds the connection over which it arrives.
 //!
 //! Knows nothing of what becomes of the body.
 
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::Response;
-use hyper::body::Incoming;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::private::{Private, Slot, keep};
-use crate::failure::Kind;
+use crate::body::{Incoming, UpstreamBody};
+use crate::failure::{Failure, Kind};
+use crate::http1::framing::Framing;
 use crate::upstream::choose::endpoint::{Endpoint, EndpointPermit};
 use crate::upstream::connect::pool::{Connection, Pool};
+use crate::upstream::upload::Upload;
 
-/// A response head and its connection.
+/// A response head, and the body that still arrives.
 #[derive(Debug)]
 pub struct UpstreamResponse {
-    /// The head, and the body that still arrives.
-    pub response: Response<Incoming>,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: ResponseBody,
     /// When the head arrived.
     pub at: Instant,
     /// Time from the start of the exchange to the head.
     pub took: Duration,
-    /// Returns the connection to the pool once the body was read to its end.
-    pub lease: Lease,
 }
 
-/// Holds a connection and a permit of its endpoint until the response is read.
+/// The body of a response. Holds its connection and a permit of its endpoint. Once the body was read to its end, the connection is returned
+/// to the pool; a body that is dropped before closes it.
 #[derive(Debug)]
-pub struct Lease {
+pub struct ResponseBody {
     connection: Option<Connection>,
-    permit: EndpointPermit,
+    framing: Framing,
+    /// The connection may serve another request.
+    keep_alive: bool,
+    /// The rest of the request's body, which is sent while the response arrives.
+    upload: Upload,
+    /// Released with the connection.
+    permit: Option<EndpointPermit>,
     private: Option<Arc<Mutex<Slot>>>,
 }
 
-impl Lease {
-    /// Creates a lease. The connection is returned to `private` if given, else to the pool.
-    pub(super) const fn new(connection: Connection, permit: EndpointPermit, private: Option<Arc<Mutex<Slot>>>) -> Self {
-        Self { connection: Some(connection), permit, private }
+impl ResponseBody {
+    /// Creates the body. The connection is returned to `private` if given, else to the pool.
+    pub(super) fn new(
+        connection: Connection,
+        (framing, keep_alive): (Framing, bool),
+        upload: Upload,
+        permit: EndpointPermit,
+        private: Option<Arc<Mutex<Slot>>>,
+    ) -> Self {
+        Self { connection: Some(connection), framing, keep_alive, upload, permit: Some(permit), private }
     }
 
-    /// Returns the endpoint of the connection.
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.permit.endpoint
-    }
-
-    /// Returns the connection, since the response was read to its end at `now`.
-    pub fn finish(mut self, now: Instant) {
-        let Some(connection) = self.connection.take() else { return };
-        match &self.private {
-            Some(private) => keep(private, Arc::clone(&self.permit.endpoint), connection),
-            None => Pool::give_back(&self.permit.endpoint.pool, connection, now),
-        }
-    }
-
-    /// Lifts the limit on the size of reads, since the client reads the response.
-    pub fn lift_read_bound(&self) {
-        if let Some(connection) = &self.connection {
-            connection.socket.lift_read_bound();
-        }
-    }
-
-    /// Records that the response was cut off.
-    pub fn aborted(self, kind: Kind) {
-        self.permit.aborted(kind);
-    }
-
-    /// Returns the request head as it was written.
-    pub(in crate::upstream) fn request_head(&self) -> Option<Vec<u8>> {
-        self.connection.as_ref()?.socket.request_head()
+    /// Returns the endpoint of the connection, until the connection is returned.
+    pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
+        self.permit.as_ref().map(|permit| &permit.endpoint)
     }
 
     /// Binds the connection to one client connection.
     pub fn make_private(&mut self, owner: &Private) {
         self.private = Some(owner.slot());
+    }
+
+    /// Returns the connection, since the response was read to its end.
+    fn release(&mut self) {
+        let (Some(connection), Some(permit)) = (self.connection.take(), self.permit.take()) else { return };
+        if !self.keep_alive || !connection.http.is_sent() {
+            return;
+        }
+        match &self.private {
+            Some(private) => keep(private, Arc::clone(&permit.endpoint), connection),
+            None => Pool::give_back(&permit.endpoint.pool, connection, Instant::now()),
+        }
+    }
+}
+
+impl Incoming for ResponseBody {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        if !connection.http.is_sent()
+            && let Poll::Ready(Err(failure)) = connection.http.poll_send(cx, &mut self.upload)
+        {
+            self.connection = None;
+            return Poll::Ready(Some(Err(failure)));
+        }
+        match ready!(connection.http.poll_body(cx, &mut self.framing)) {
+            Ok(frame) => {
+                if self.framing.is_end() {
+                    self.release();
+                }
+                Poll::Ready(frame.map(Ok))
+            }
+            Err(failure) => {
+                self.connection = None;
+                Poll::Ready(Some(Err(failure)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.framing.is_end() || self.connection.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.framing.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl UpstreamBody for ResponseBody {
+    fn lift_read_bound(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.http.lift_read_bound();
+        }
+    }
+
+    fn cut_off(&mut self, kind: Kind) {
+        self.connection = None;
+        if let Some(permit) = self.permit.take() {
+            permit.aborted(kind);
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // A response without content is never polled.
+        if self.framing.is_end() {
+            self.release();
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Opens a connection to an endpoint: name resolution, TCP, TLS, HTTP/1.1 handshake.
+//! Opens a connection to an endpoint: name resolution, TCP, TLS.
 //!
 //! It is a `tower` service, so that tests and later transports can replace it. Knows nothing of pools.
 
@@ -9,44 +9,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use super::resolve::Resolver;
+use super::stream::Stream;
 use super::target::Target;
-use super::wire::{SocketState, Wire};
 use crate::failure::{Failure, Kind, classify};
-use crate::upstream::upload::Upload;
-
-/// Maximum header lines of a response (RFC 9110 sets no limit; responses with 300 cookies exist).
-const MAX_HEADERS: usize = 512;
 
 /// How long to wait for an address before the next one is tried as well.
 const STAGGER: Duration = Duration::from_millis(250);
-
-/// A connection that was just opened.
-#[derive(Debug)]
-pub struct OpenedConnection {
-    /// Sends requests.
-    pub sender: SendRequest<Upload>,
-    /// The state of the socket.
-    pub socket: SocketState,
-    /// The task that drives the connection.
-    pub task: Task,
-}
-
-/// The task that drives a connection. Dropping it aborts the task, which would otherwise keep the socket and its buffers while it waits for
-/// an upstream that never reads the rest of a request.
-#[derive(Debug)]
-pub struct Task(AbortHandle);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// Opens connections. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,7 +32,7 @@ impl Connector {
         Self { resolver }
     }
 
-    async fn open(self, Dial { target, address, phase }: Dial) -> Result<OpenedConnection, Failure> {
+    async fn open(self, Dial { target, address, phase }: Dial) -> Result<Stream, Failure> {
         let addresses = match address {
             Some(address) => vec![SocketAddr::new(address, target.port)],
             None => {
@@ -72,11 +44,11 @@ impl Connector {
         phase.resolved();
         let tcp = dial(&addresses).await?;
         match &target.tls {
-            None => handshake(tcp).await,
+            None => Ok(Stream::Tcp(tcp)),
             Some(tls) => {
                 let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.config));
                 let stream = connector.connect(tls.server_name.clone(), tcp).await.map_err(|error| classify::tls(&error))?;
-                handshake(stream).await
+                Ok(Stream::Tls(Box::new(stream)))
             }
         }
     }
@@ -109,9 +81,9 @@ impl Phase {
 }
 
 impl tower::Service<Dial> for Connector {
-    type Response = OpenedConnection;
+    type Response = Stream;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<OpenedConnection, Failure>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, Failure>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
@@ -166,24 +138,4 @@ async fn dial_one(address: SocketAddr) -> Result<TcpStream, Failure> {
 /// simultaneous open).
 fn is_self_connected(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
-}
-
-pub(in crate::upstream) async fn handshake<T>(stream: T) -> Result<OpenedConnection, Failure>
-where
-    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
-{
-    let socket = SocketState::default();
-    let wire = Wire::new(TokioIo::new(stream), socket.clone());
-    let handshake = http1::Builder::new()
-        .max_headers(MAX_HEADERS)
-        // RFC 9112 5.1: a proxy removes white space between the name of a response's field and its colon.
-        .allow_spaces_after_header_name_in_responses(true)
-        .handshake(wire)
-        .await;
-    let (sender, connection) = handshake.map_err(|error| Failure::because(Kind::ConnectionLost, classify::chain(&error)))?;
-    let task = tokio::spawn(async move {
-        // The request on the connection reports its error; an idle connection may just end.
-        let _ = connection.await;
-    });
-    Ok(OpenedConnection { sender, socket, task: Task(task.abort_handle()) })
 }

@@ -1,11 +1,13 @@
-//! Connections to endpoints: resolving names, TCP, TLS and HTTP handshakes, and the pool that keeps connections for reuse.
+//! Connections to endpoints: resolving names, TCP, TLS and HTTP/1, and the pool that keeps connections for reuse.
 //!
 //! Knows nothing of the choice among endpoints, of attempts or of retries.
 
 pub mod connector;
+pub mod http1;
 pub mod per_client;
 pub mod pool;
 pub mod resolve;
+mod sending;
+pub mod stream;
 pub mod target;
 pub mod tls;
-pub mod wire;

@@ -1,6 +1,6 @@
 //! The connections of one endpoint: one LIFO list of idle connections per core, and one limit over all cores.
 //!
-//! A connection is driven by the core that opened it, and serves that core's requests first. At the limit, a request takes an idle
+//! A connection belongs to the runtime of the core that opened it, and serves that core's requests first. At the limit, a request takes an idle
 //! connection of another core, or waits in a queue for the next connection that is returned or for a permit to open one.
 //!
 //! A client that holds half of the connections gets another one only while no other client waits and more than an eighth of them is free.
@@ -11,15 +11,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::connector::{OpenedConnection, Task};
+use super::http1::Http1Connection;
 use super::per_client::{ClientConnection, ClientSlot, PerClient};
-use super::wire::SocketState;
+use super::stream::Stream;
 use crate::sync::Counted;
-use crate::upstream::upload::Upload;
 
 /// Limits of one endpoint's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +38,14 @@ const MAX_WAITING: usize = 4096;
 /// An open connection that serves one request at a time.
 #[derive(Debug)]
 pub struct Connection {
-    /// Sends requests.
-    pub sender: SendRequest<Upload>,
-    /// The state of its socket.
-    pub socket: SocketState,
+    /// Sends requests and receives responses.
+    pub http: Http1Connection,
     /// The connection has served a request before.
     pub reused: bool,
     /// Counts the connection for the client that holds it.
     counted: Option<ClientConnection>,
-    /// The core whose runtime drives the connection.
+    /// The core whose runtime watches the connection's socket.
     home: usize,
-    _task: Task,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -63,16 +58,9 @@ pub struct PoolPermit {
 
 impl Connection {
     /// Creates a connection that was just opened on the core `home`.
-    pub fn new(opened: OpenedConnection, home: usize, permit: PoolPermit) -> Self {
-        Self {
-            sender: opened.sender,
-            socket: opened.socket,
-            reused: false,
-            counted: Some(permit.counted),
-            home,
-            _task: opened.task,
-            _permit: permit.permit,
-        }
+    pub fn new(stream: Stream, home: usize, permit: PoolPermit) -> Self {
+        let http = Http1Connection::new(stream);
+        Self { http, reused: false, counted: Some(permit.counted), home, _permit: permit.permit }
     }
 }
 
@@ -100,6 +88,7 @@ pub struct Pool {
 
 /// The immediate answer of the pool to a request.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "the large one is the usual one: a box would cost every request an allocation")]
 pub enum Checkout {
     /// An idle connection.
     Ready(Connection),
@@ -169,10 +158,10 @@ impl Pool {
     /// Takes the most recently used connection of a lane, and drops the expired ones above it.
     fn pop(&self, lane: usize, now: Instant) -> Option<Connection> {
         let mut lane = lock(&self.lanes[lane]);
-        while let Some(idle) = lane.pop() {
+        while let Some(mut idle) = lane.pop() {
             self.idle.fetch_sub(1, Ordering::Relaxed);
             let fresh = now.saturating_duration_since(idle.since) < self.settings.idle_timeout;
-            if fresh && idle.connection.sender.is_ready() {
+            if fresh && idle.connection.http.is_reusable() {
                 return Some(idle.connection);
             }
         }
@@ -230,21 +219,9 @@ impl Pool {
     pub fn give_back(pool: &Arc<Self>, mut connection: Connection, now: Instant) {
         connection.reused = true;
         connection.counted = None;
-        if connection.sender.is_closed() || connection.socket.is_write_closed() {
-            return;
-        }
-        if connection.sender.is_ready() {
+        if connection.http.is_reusable() {
             pool.store(connection, now);
-            return;
         }
-        // The connection's task may not be ready yet. Waits for it, for at most the idle timeout.
-        let pool = Arc::clone(pool);
-        tokio::spawn(async move {
-            let ready = tokio::time::timeout(pool.settings.idle_timeout, connection.sender.ready()).await;
-            if matches!(ready, Ok(Ok(()))) {
-                pool.store(connection, Instant::now());
-            }
-        });
     }
 
     fn store(&self, connection: Connection, now: Instant) {
@@ -299,7 +276,9 @@ impl Pool {
         if before == 0 {
             return;
         }
-        lane.retain(|idle| now.saturating_duration_since(idle.since) < self.settings.idle_timeout && !idle.connection.sender.is_closed());
+        lane.retain_mut(|idle| {
+            now.saturating_duration_since(idle.since) < self.settings.idle_timeout && idle.connection.http.is_reusable()
+        });
         self.idle.fetch_sub(before - lane.len(), Ordering::Relaxed);
         if lane.is_empty() {
             lane.shrink_to(8);
@@ -319,14 +298,9 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
-    use crate::upstream::connect::connector::handshake;
 
     const IDLE: Duration = Duration::from_secs(60);
     /// Just within the time that a connection may be idle.
@@ -341,18 +315,10 @@ mod tests {
         ClientSlot::of("192.0.2.1".parse().unwrap())
     }
 
-    /// A connection over this stream, ready for a request.
-    async fn open<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(pool: &Pool, stream: T) -> Connection {
-        let opened = handshake(stream).await.unwrap();
-        let mut connection = Connection::new(opened, 0, pool.try_acquire(client()).unwrap());
-        connection.sender.ready().await.unwrap();
-        connection
-    }
-
     /// An open connection, and the upstream's end of it.
-    async fn connection(pool: &Pool) -> (Connection, DuplexStream) {
+    fn connection(pool: &Pool) -> (Connection, DuplexStream) {
         let (gateway, upstream) = tokio::io::duplex(CAPACITY);
-        (open(pool, gateway).await, upstream)
+        (Connection::new(Stream::Memory(gateway), 0, pool.try_acquire(client()).unwrap()), upstream)
     }
 
     /// True when the gateway has closed the connection. Where it stays open, the paused clock runs to the end of the wait at once.
@@ -363,7 +329,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_is_reused_until_its_idle_timeout_and_closed_after_it() {
         let (pool, now) = (pool(2), Instant::now());
-        let (idle, mut upstream) = connection(&pool).await;
+        let (idle, mut upstream) = connection(&pool);
         Pool::give_back(&pool, idle, now);
         let Checkout::Ready(reused) = pool.checkout(0, client(), now + ALMOST) else { panic!("it is not reused") };
         assert!(reused.reused);
@@ -376,7 +342,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_sweep_closes_the_connections_whose_time_is_over_and_no_other() {
         let (pool, now) = (pool(4), Instant::now());
-        let ((old, mut old_upstream), (young, mut young_upstream)) = (connection(&pool).await, connection(&pool).await);
+        let ((old, mut old_upstream), (young, mut young_upstream)) = (connection(&pool), connection(&pool));
         Pool::give_back(&pool, old, now);
         Pool::give_back(&pool, young, now + ALMOST);
         pool.sweep(0, now + ALMOST);
@@ -387,47 +353,22 @@ mod tests {
         assert!(matches!(pool.checkout(0, client(), now + IDLE), Checkout::Ready(_)), "the young one serves");
     }
 
-    /// The gateway's end of a connection whose upstream has stopped reading: every write fails, and what is sent back arrives.
-    struct StoppedReading(DuplexStream);
-
-    impl AsyncRead for StoppedReading {
-        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.0).poll_read(cx, buf)
-        }
-    }
-
-    impl AsyncWrite for StoppedReading {
-        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_bytes_behind_the_response_is_not_reused() {
+        let (pool, now) = (pool(2), Instant::now());
+        let (idle, mut upstream) = connection(&pool);
+        Pool::give_back(&pool, idle, now);
+        upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        assert!(matches!(pool.checkout(0, client(), now), Checkout::Open(_)), "what it sent would answer the next request");
+        assert!(is_closed(&mut upstream).await);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_whose_upstream_has_stopped_reading_is_answered_on_but_not_reused() {
+    async fn a_connection_that_the_upstream_closed_is_not_reused() {
         let (pool, now) = (pool(2), Instant::now());
-        let (gateway, mut upstream) = tokio::io::duplex(CAPACITY);
-        let mut connection = open(&pool, StoppedReading(gateway)).await;
-        let socket = connection.socket.clone();
-        let request = http::Request::get("/").header("host", "upstream").body(Upload::empty()).unwrap();
-        let (answer, ()) = tokio::join!(connection.sender.send_request(request), async {
-            // Until the request was written: hyper takes no answer before it.
-            while !socket.is_write_closed() {
-                tokio::task::yield_now().await;
-            }
-            upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-        });
-        assert_eq!(answer.unwrap().status(), 200);
-        connection.sender.ready().await.expect("for hyper the connection is as good as any");
-        Pool::give_back(&pool, connection, now);
-        assert!(matches!(pool.checkout(0, client(), now), Checkout::Open(_)), "a connection that nobody reads from serves again");
-        assert!(is_closed(&mut upstream).await);
+        let (idle, upstream) = connection(&pool);
+        Pool::give_back(&pool, idle, now);
+        drop(upstream);
+        assert!(matches!(pool.checkout(0, client(), now), Checkout::Open(_)));
     }
 }

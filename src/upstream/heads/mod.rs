@@ -5,7 +5,6 @@
 pub mod forwarding;
 mod internal;
 pub mod mapping;
-pub mod origin_form;
 pub mod request;
 pub mod response;
 mod trace_context;

@@ -8,20 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header;
-use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::policy;
+use crate::body::Incoming as _;
 use crate::context::Trail;
 use crate::failure::{Failure, Kind};
 use crate::header::retry_after_of;
 use crate::policy::Retry;
 use crate::upstream::attempt::outgoing::OutgoingRequest;
 use crate::upstream::attempt::response::UpstreamResponse;
-use crate::upstream::attempt::{AttemptError, AttemptOptions, DispatchContext, SendProgress, attempt, replay};
+use crate::upstream::attempt::{AttemptError, AttemptOptions, DispatchContext, SendProgress, attempt};
 use crate::upstream::choose::backend::Backend;
 use crate::upstream::choose::endpoint::Endpoint;
-use crate::upstream::connect::wire::SocketState;
 
 /// Maximum attempts that sent nothing.
 const MAX_UNSENT: u32 = 3;
@@ -67,7 +66,7 @@ pub(in crate::upstream) async fn follow(
     let mut earlier = None;
     loop {
         let next = history.next_step(&outcome, backend, outgoing, context);
-        if matches!(next, NextStep::Stop) || !restore_request(&outcome, outgoing) {
+        if matches!(next, NextStep::Stop) || !outgoing.restore_body() {
             // "No endpoint left" explains less than the earlier failure.
             return outcome.map_err(|error| earlier.filter(|_| error.progress == SendProgress::NotChosen).unwrap_or(error.failure));
         }
@@ -95,17 +94,12 @@ impl History {
     ) -> NextStep {
         match outcome {
             Ok(response) => {
-                self.tried.push(Arc::clone(response.lease.endpoint()));
-                let status = response.response.status().as_u16();
+                self.tried.extend(response.body.endpoint().cloned());
+                let status = response.status.as_u16();
                 let policy_wants = context.retry.filter(|retry| policy::wants_status(retry, status));
                 policy_wants.map_or(NextStep::Stop, |retry| {
-                    self.retry(
-                        retry,
-                        response.response.headers().get(header::RETRY_AFTER).and_then(retry_after_of),
-                        backend,
-                        outgoing,
-                        context,
-                    )
+                    let retry_after = response.headers.get(header::RETRY_AFTER).and_then(retry_after_of);
+                    self.retry(retry, retry_after, backend, outgoing, context)
                 })
             }
             Err(error) => self.after_error(error, backend, outgoing, context),
@@ -161,7 +155,7 @@ impl History {
         context: DispatchContext<'_>,
     ) -> NextStep {
         self.attempts += 1;
-        let unsent = outgoing.request.is_some();
+        let unsent = outgoing.upload.is_some();
         if self.attempts >= retry.attempts || !(unsent || outgoing.replay.is_possible()) {
             return NextStep::Stop;
         }
@@ -173,37 +167,20 @@ impl History {
 
 /// Returns true if the route does not retry on the response's status.
 pub(in crate::upstream) fn is_final(response: &UpstreamResponse, context: DispatchContext<'_>) -> bool {
-    context.retry.is_none_or(|retry| !policy::wants_status(retry, response.response.status().as_u16()))
-}
-
-/// Restores the request if the attempt consumed it. Returns false if that is impossible.
-fn restore_request(outcome: &Result<UpstreamResponse, AttemptError>, outgoing: &mut OutgoingRequest) -> bool {
-    if outgoing.request.is_some() {
-        return true;
-    }
-    let head = match outcome {
-        Ok(response) => response.lease.request_head(),
-        Err(error) => error.socket.as_ref().and_then(SocketState::request_head),
-    };
-    outgoing.request = head.and_then(|head| replay::request(&head, &outgoing.replay));
-    // The first attempt's upload is over. A body that is sent from memory needs no clock of the client.
-    outgoing.progress = None;
-    outgoing.request.is_some()
+    context.retry.is_none_or(|retry| !policy::wants_status(retry, response.status.as_u16()))
 }
 
 /// Reads the rest of a response that is not used, so that its connection can be reused.
 async fn drain(response: UpstreamResponse) {
-    let (mut body, mut left) = (response.response.into_body(), MAX_DRAIN);
+    let (mut body, mut left) = (response.body, MAX_DRAIN);
+    // The connection is returned at the end of the body, and closed if the body is dropped before.
     let read = async {
-        while let Some(frame) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
-            left = left.saturating_sub(frame.ok().and_then(|frame| frame.into_data().ok()).map_or(MAX_DRAIN, |data| data.len()));
+        while let Some(Ok(frame)) = std::future::poll_fn(|cx| body.poll_frame(cx)).await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
             if left == 0 {
-                return false;
+                return;
             }
         }
-        true
     };
-    if tokio::time::timeout(DRAIN_TIMEOUT, read).await == Ok(true) {
-        response.lease.finish(Instant::now());
-    }
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, read).await;
 }
