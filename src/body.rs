@@ -48,6 +48,10 @@ pub trait Incoming: Send + Sync {
     fn is_end_stream(&self) -> bool;
     /// Returns the bounds of the remaining length.
     fn size_hint(&self) -> SizeHint;
+    /// Returns true if a poll that is pending waits for the peer, and not for the connection to look for what the peer has sent.
+    fn waits_for_peer(&self) -> bool {
+        true
+    }
 }
 
 /// The body of an upstream's response.
@@ -84,6 +88,10 @@ impl Incoming for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |incoming| incoming.size_hint())
+    }
+
+    fn waits_for_peer(&self) -> bool {
+        self.0.as_ref().is_none_or(|incoming| incoming.waits_for_peer())
     }
 }
 

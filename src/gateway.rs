@@ -17,6 +17,7 @@ mod finish;
 mod grpc;
 mod heads;
 mod inspect;
+mod interim;
 mod leak_guard;
 mod limits;
 mod outcome;
@@ -35,7 +36,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Response, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 use tokio::time::Instant;
 
 use self::admission::Admission;
@@ -148,6 +149,23 @@ impl Entry {
         let client = Arc::clone(&self.client);
         let (state, inbound) = RequestState::arrive(&client.gateway, &client.peer, request);
         Box::pin(async move { Ok(client.gateway.serve(&client, state, inbound).await) })
+    }
+
+    /// Serves one request within the caller's own future, which spares a box.
+    pub fn serve(&self, request: http::Request<RequestBody>) -> impl Future<Output = Response<Body>> + Send {
+        let client = &*self.client;
+        let (state, inbound) = RequestState::arrive(&client.gateway, &client.peer, request);
+        client.gateway.serve(client, state, inbound)
+    }
+
+    /// Returns the interim responses that wait for the client: the status, and the headers that the client may see.
+    pub fn interim_responses(&self) -> Vec<(StatusCode, HeaderMap)> {
+        self.client
+            .interim
+            .take()
+            .into_iter()
+            .filter_map(|(status, headers)| interim::cleaned(&self.client.gateway, status, headers))
+            .collect()
     }
 }
 

@@ -149,10 +149,13 @@ async fn read(body: &mut RequestBody, bounds: ReadBounds, mut clock: Clock, mut 
             }
             (false, false) => more.extend_from_slice(&data),
         }
+        if !counted {
+            break false;
+        }
         if body.is_end_stream() {
             break true;
         }
-        if length >= bounds.max || !counted {
+        if length >= bounds.max {
             break false;
         }
     };

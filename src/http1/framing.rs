@@ -53,6 +53,24 @@ impl Framing {
         }
     }
 
+    /// Appends all data of the body in `input` to `data`. Returns the number of bytes of `input` that belong to the body.
+    ///
+    /// # Errors
+    /// Returns the rule of the framing that a byte violates.
+    pub fn decode(&mut self, input: &[u8], data: &mut Vec<u8>) -> Result<usize, Broken> {
+        let mut taken = 0;
+        while taken < input.len() && !self.is_end() {
+            match self.next(&input[taken..])? {
+                Piece::End { skip } => return Ok(taken + skip),
+                Piece::Data { skip, length } => {
+                    data.extend_from_slice(&input[taken + skip..taken + skip + length]);
+                    taken += skip + length;
+                }
+            }
+        }
+        Ok(taken)
+    }
+
     /// Takes the trailers of a body that has ended.
     pub fn take_trailers(&mut self) -> Option<HeaderMap> {
         match self {

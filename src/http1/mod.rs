@@ -11,14 +11,18 @@
 //! | `framing` | finds the data of a body: by length, by chunks, until the connection closes |
 //! | `chunked` | the chunked transfer coding |
 //! | `write` | writes heads and chunks |
+//! | `sending` | what is still to be written of a message |
 //! | `syntax` | tokens, lines and white space |
 
 pub mod chunked;
 pub mod framing;
 pub mod request;
 pub mod response;
+pub mod sending;
 mod syntax;
 pub mod write;
+
+pub use syntax::skip_empty_lines;
 
 use crate::failure::{Failure, Kind};
 

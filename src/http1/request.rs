@@ -41,6 +41,8 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// The client waits for a 100 before it sends its body (RFC 9110 10.1.1).
     pub expects_continue: bool,
+    /// The client reads trailers (RFC 9110 10.1.4).
+    pub reads_trailers: bool,
 }
 
 /// The result of an inspection of the next bytes of a connection.
@@ -137,8 +139,8 @@ pub fn parse(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
         fields.record(&name, value.as_bytes())?;
         headers.append(name, value);
     }
-    let (framing, keep_alive, expects_continue) = (fields.framing(version)?, fields.keep_alive, fields.expects_continue);
-    Ok(RequestHead { method, uri, version, headers, framing, keep_alive, expects_continue })
+    let Fields { keep_alive, expects_continue, reads_trailers, .. } = fields;
+    Ok(RequestHead { method, uri, version, headers, framing: fields.framing(version)?, keep_alive, expects_continue, reads_trailers })
 }
 
 /// How many header lines most requests have at most, including those that the gateway adds.
@@ -218,12 +220,13 @@ struct Fields {
     unsupported: bool,
     keep_alive: bool,
     expects_continue: bool,
+    reads_trailers: bool,
 }
 
 impl Fields {
     fn new(version: Version) -> Self {
         let keep_alive = version == Version::HTTP_11;
-        Self { length: None, chunked: false, hosts: 0, unsupported: false, keep_alive, expects_continue: false }
+        Self { length: None, chunked: false, hosts: 0, unsupported: false, keep_alive, expects_continue: false, reads_trailers: false }
     }
 
     fn record(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), Violation> {
@@ -239,6 +242,7 @@ impl Fields {
             header::CONNECTION if lists(value, b"close") => self.keep_alive = false,
             header::CONNECTION if lists(value, b"keep-alive") => self.keep_alive = true,
             header::EXPECT if value.eq_ignore_ascii_case(b"100-continue") => self.expects_continue = true,
+            header::TE if lists(value, b"trailers") => self.reads_trailers = true,
             _ => {}
         }
         Ok(())

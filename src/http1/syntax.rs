@@ -51,7 +51,7 @@ pub(super) const fn trim(mut value: &[u8]) -> &[u8] {
 }
 
 /// Returns the head without the empty lines in front of it (RFC 9112 2.2).
-pub(super) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
+pub fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
     while let Some(rest) = head.strip_prefix(b"\r\n") {
         head = rest;
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::SystemTime;
 
 use http::header::{self, HeaderMap, HeaderName};
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode};
 
 /// How the length of a body is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,11 +133,6 @@ pub fn last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Returns true if the client announces that it reads trailers, and so may be sent the header `Trailer` (RFC 9110 10.1.4).
-pub fn reads_trailers(version: Version, te: Option<&[u8]>) -> bool {
-    version == Version::HTTP_11 && te.is_some_and(|te| super::syntax::lists(te, b"trailers"))
-}
-
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -177,11 +172,5 @@ mod tests {
             let skip = out.len();
             assert_eq!(Chunked::strict().next(&[out, vec![b'x'; length]].concat()), Ok(Piece::Data { skip, length }));
         }
-    }
-
-    #[test]
-    fn trailers_are_sent_to_clients_that_read_them() {
-        assert!(reads_trailers(Version::HTTP_11, Some(b"gzip, Trailers")) && !reads_trailers(Version::HTTP_11, None));
-        assert!(!reads_trailers(Version::HTTP_10, Some(b"trailers")));
     }
 }

@@ -1,4 +1,4 @@
-//! Error responses to bytes that never became a request, to which hyper would send nothing or a bare status line.
+//! Error responses to bytes that never became a request.
 //!
 //! Knows nothing of why a request is refused.
 
@@ -10,13 +10,18 @@ use http_body::Body as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::client_socket::ClientSocket;
-use super::head::{Refusal, skip_empty_lines};
+use super::client_stream::ClientStream;
 use super::settings::Settings;
 use crate::body::Body;
 use crate::context::ClientPreferences;
-use crate::failure::Failure;
+use crate::failure::Kind;
 use crate::gateway::{Early, Entry};
+use crate::http1::{Violation, skip_empty_lines, write};
+
+/// The refusal of requests that arrive during shutdown.
+pub(super) const SHUTTING_DOWN: Violation = Violation { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed" };
+/// The refusal of a head that does not arrive in time.
+pub(super) const HEADER_TIMEOUT: Violation = Violation { kind: Kind::RequestTimeout, rule: "header_timeout" };
 
 /// Bytes that are read and discarded after an early end, so that the client can read the response before a reset.
 const LINGER_BYTES: usize = 256 * 1024;
@@ -39,17 +44,17 @@ pub(super) async fn linger(stream: &mut TcpStream) {
 }
 
 /// Sends the error response for bytes that never became a request, and ends the connection.
-pub(super) async fn answer_early(socket: &mut ClientSocket, entry: &Entry, settings: Settings, refusal: Refusal) {
-    let (method, uri) = request_line(socket.held());
-    let early = Early { failure: Failure::because(refusal.kind, refusal.rule), method, uri, wanted: ClientPreferences::default() };
+pub(super) async fn answer_early(stream: &mut ClientStream, entry: &Entry, settings: Settings, violation: Violation) {
+    let (method, uri) = request_line(&stream.held);
+    let early = Early { failure: violation.into(), method, uri, wanted: ClientPreferences::default() };
     let response = entry.client.gateway.answer_early(&entry.client.peer, early);
     let bytes = to_bytes(response).await;
     let write = async {
-        socket.stream.write_all(&bytes).await?;
-        socket.stream.shutdown().await
+        stream.tcp.write_all(&bytes).await?;
+        stream.tcp.shutdown().await
     };
     if matches!(tokio::time::timeout(settings.write_timeout, write).await, Ok(Ok(()))) {
-        linger(&mut socket.stream).await;
+        linger(&mut stream.tcp).await;
     }
 }
 
@@ -66,20 +71,8 @@ fn request_line(head: &[u8]) -> (Method, Uri) {
 /// Serializes a response as HTTP/1.1. Its body must be available; nothing here waits for an upstream.
 async fn to_bytes(response: Response<Body>) -> Vec<u8> {
     let (parts, mut body) = response.into_parts();
-    let phrase = parts.status.canonical_reason().unwrap_or_default();
-    let mut bytes = format!(
-        "HTTP/1.1 {} {phrase}\r\nconnection: close\r\ndate: {}\r\n",
-        parts.status.as_u16(),
-        httpdate::fmt_http_date(std::time::SystemTime::now())
-    )
-    .into_bytes();
-    for (name, value) in &parts.headers {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(b"\r\n");
+    let mut bytes = Vec::new();
+    write::response(&mut bytes, parts.status, &parts.headers, write::Length::AsInHeaders, Some("close"));
     while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         if let Some(data) = frame.data_ref() {
             bytes.extend_from_slice(data);

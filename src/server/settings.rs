@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::head::Limits;
 use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET};
+use crate::http1::request::Limits;
 use crate::plan::Listen;
 
 /// How long an HTTP/1 connection is idle before it is parked.

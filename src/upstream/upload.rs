@@ -89,6 +89,9 @@ impl Stream {
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = body.poll_frame(cx) else {
+            if !body.waits_for_peer() {
+                return Poll::Pending;
+            }
             self.progress.note(UploadStage::WaitsForClient, 0);
             return self.poll_clock(cx);
         };

@@ -5,7 +5,7 @@
 //! pools, endpoints or timeouts.
 
 use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -14,13 +14,13 @@ use http::{HeaderMap, Method};
 use http_body::Frame;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 
-use super::sending::{COPIED, Sending};
 use super::stream::Stream;
 use crate::body::InterimResponses;
 use crate::failure::{Failure, Kind, classify};
 use crate::http1::chunked::Piece;
 use crate::http1::framing::Framing;
 use crate::http1::response::{self, ResponseHead};
+use crate::http1::sending::Sending;
 use crate::http1::write::{self, Length};
 use crate::upstream::upload::Upload;
 
@@ -50,6 +50,8 @@ pub struct RequestHead<'a> {
 pub struct Http1Connection {
     stream: Stream,
     sending: Sending,
+    /// Written bytes may wait in the stream's buffer.
+    unflushed: bool,
     /// Bytes that were read and belong to the response that is being read.
     unread: BytesMut,
     /// Bytes of `unread` that were searched for the end of a head.
@@ -73,7 +75,8 @@ impl Http1Connection {
     pub fn new(stream: Stream) -> Self {
         Self {
             stream,
-            sending: Sending { ended: true, ..Sending::default() },
+            sending: Sending::nothing(),
+            unflushed: false,
             unread: BytesMut::new(),
             searched: 0,
             sent: false,
@@ -97,7 +100,7 @@ impl Http1Connection {
 
     /// Returns true if the whole request was sent.
     pub fn is_sent(&self) -> bool {
-        self.sending.ended && self.sending.is_written() && !self.sending.flush
+        self.sending.is_complete() && !self.unflushed
     }
 
     /// Lifts the bound on reads, since the client reads the response.
@@ -125,17 +128,13 @@ impl Http1Connection {
     pub fn start(&mut self, cx: &mut Context<'_>, head: RequestHead<'_>, upload: &mut Upload) -> Result<(), Failure> {
         (self.sent, self.received, self.bounded, self.filled, self.searched, self.first) = (false, false, true, false, 0, None);
         let length = length_of(head, upload);
-        self.sending = Sending { chunked: length == Length::Chunked, ..Sending::default() };
-        HEAD_BUFFER.with_borrow_mut(|buffer| {
-            buffer.clear();
-            write::request(buffer, head.method, head.target, head.headers, length);
-            std::mem::swap(&mut self.sending.out, buffer);
-        });
+        let mut buffer = HEAD_BUFFER.take();
+        write::request(&mut buffer, head.method, head.target, head.headers, length);
+        self.sending = Sending::message(buffer, length == Length::Chunked);
         let polled = self.poll_send(cx, upload);
-        if self.sending.out.capacity() > 0 && self.sending.is_written() {
-            // The buffer is the core's again; a connection that waits for its response holds none.
-            HEAD_BUFFER.with_borrow_mut(|buffer| *buffer = std::mem::take(&mut self.sending.out));
-            self.sending.written = 0;
+        // The buffer is the core's again; a connection that waits for its response holds none.
+        if let Some(buffer) = self.sending.take_buffer() {
+            HEAD_BUFFER.set(buffer);
         }
         match polled {
             Poll::Ready(Err(failure)) => Err(failure),
@@ -153,8 +152,7 @@ impl Http1Connection {
                 return Poll::Ready(Ok(()));
             }
             // Available data is sent in one write with what precedes it.
-            let has_room = self.sending.data.is_empty() && self.sending.pending() < COPIED && self.first.is_none();
-            if has_room && !self.sending.ended {
+            if self.sending.has_room() && self.first.is_none() {
                 match upload.poll_data(cx) {
                     Poll::Ready(Some(Err(failure))) => return Poll::Ready(Err(failure)),
                     Poll::Ready(Some(Ok(data))) => {
@@ -163,7 +161,7 @@ impl Http1Connection {
                         continue;
                     }
                     Poll::Ready(None) => {
-                        self.sending.end();
+                        self.sending.end(None);
                         continue;
                     }
                     Poll::Pending if self.sending.is_written() => return Poll::Pending,
@@ -179,18 +177,16 @@ impl Http1Connection {
 
     /// Writes what is pending. A failure means that the upstream has stopped reading: what it sent is still read, and decides the outcome.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let sending = &mut self.sending;
         let stream = Pin::new(&mut self.stream);
-        let written = match (&sending.out[sending.written..], &sending.data) {
-            (out, data) if data.is_empty() => ready!(stream.poll_write(cx, out)),
-            ([], data) => ready!(stream.poll_write(cx, data)),
-            (out, data) => ready!(stream.poll_write_vectored(cx, &[IoSlice::new(out), IoSlice::new(data)])),
+        let written = match self.sending.parts() {
+            (bytes, []) => ready!(stream.poll_write(cx, bytes)),
+            _ => ready!(stream.poll_write_vectored(cx, &self.sending.slices())),
         };
         match written {
             Ok(written) if written > 0 => {
                 (self.sent, self.first) = (true, None);
                 self.sending.advance(written);
-                self.sending.flush = self.stream.needs_flush();
+                self.unflushed = self.stream.needs_flush();
             }
             Ok(_) | Err(_) => self.write_closed = true,
         }
@@ -198,9 +194,9 @@ impl Http1Connection {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.sending.flush {
+        if self.unflushed {
             self.write_closed |= ready!(Pin::new(&mut self.stream).poll_flush(cx)).is_err();
-            self.sending.flush = false;
+            self.unflushed = false;
         }
         Poll::Ready(())
     }

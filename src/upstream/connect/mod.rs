@@ -7,7 +7,6 @@ pub mod http1;
 pub mod per_client;
 pub mod pool;
 pub mod resolve;
-mod sending;
 pub mod stream;
 pub mod target;
 pub mod tls;

@@ -8,6 +8,8 @@ use super::wait::PATIENCE;
 pub struct Client {
     pub stream: TcpStream,
     unread: Vec<u8>,
+    /// The interim responses that came before the last final one.
+    pub interim: Vec<Response>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -53,7 +55,7 @@ impl Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, unread: Vec::new() }
+        Self { stream, unread: Vec::new(), interim: Vec::new() }
     }
 
     /// Writes bytes; a gateway that has closed already is no failure of the test.
@@ -118,8 +120,19 @@ impl Client {
         fields
     }
 
-    /// Reads one response to a request with this method; `None` when the connection ended instead.
+    /// Reads one final response to a request with this method; `None` when the connection ended instead. Hints in front of it (102 to 199)
+    /// are kept in `interim`.
     pub fn read(&mut self, method: &str) -> Option<Response> {
+        loop {
+            let response = self.read_any(method)?;
+            if response.status >= 200 || matches!(response.status, 100 | 101) {
+                return Some(response);
+            }
+            self.interim.push(response);
+        }
+    }
+
+    fn read_any(&mut self, method: &str) -> Option<Response> {
         let start = self.line()?;
         let mut parts = start.splitn(3, ' ');
         assert!(matches!(parts.next(), Some("HTTP/1.1" | "HTTP/1.0")), "{start:?}");

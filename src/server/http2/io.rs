@@ -1,0 +1,73 @@
+//! The I/O of an HTTP/2 connection: passes the bytes that were read before, and records whether the client takes what is written.
+//!
+//! Knows nothing of frames.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::state::ConnectionState;
+use crate::server::client_stream::ClientStream;
+
+/// The I/O of a connection.
+pub(super) struct Http2Io<'s> {
+    tcp: TokioIo<&'s mut TcpStream>,
+    /// Bytes that were read before.
+    before: Vec<u8>,
+    state: Arc<ConnectionState>,
+}
+
+impl<'s> Http2Io<'s> {
+    pub(super) fn new(stream: &'s mut ClientStream, state: Arc<ConnectionState>) -> Self {
+        Self { before: std::mem::take(&mut stream.held), tcp: TokioIo::new(&mut stream.tcp), state }
+    }
+
+    fn record(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.state.wrote(!written.is_pending());
+        written
+    }
+}
+
+impl Read for Http2Io<'_> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.before.is_empty() {
+            return Pin::new(&mut this.tcp).poll_read(cx, buf);
+        }
+        let fits = this.before.len().min(buf.remaining());
+        buf.put_slice(&this.before[..fits]);
+        this.before.drain(..fits);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Http2Io<'_> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.tcp).poll_write(cx, bytes);
+        this.record(written)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs);
+        this.record(written)
+    }
+}

@@ -1,0 +1,130 @@
+//! hyper's service for the streams of an HTTP/2 connection: calls the gateway, and counts requests and responses for the clock.
+//!
+//! Knows nothing of how a request is answered.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::state::ConnectionState;
+use crate::body::{Aborted, Body, RequestBody};
+use crate::failure::{Failure, classify};
+use crate::gateway::{Answering, Entry};
+
+/// Calls the gateway, and counts requests and responses.
+pub(super) struct Service {
+    pub(super) entry: Entry,
+    pub(super) state: Arc<ConnectionState>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<CountedBody>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.state.called();
+        let answer = self.entry.answer(request.map(|body| match body.is_end_stream() {
+            true => RequestBody::empty(),
+            false => RequestBody::new(StreamBody(body)),
+        }));
+        ResponseFuture { answer, count: Some(ResponseGuard(Arc::clone(&self.state))) }
+    }
+}
+
+/// The body of a request.
+struct StreamBody(Incoming);
+
+impl crate::body::Incoming for StreamBody {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        Pin::new(&mut self.0).poll_frame(cx).map_err(|error| classify::request_body(&error))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+/// The future of a response.
+pub(super) struct ResponseFuture {
+    answer: Answering,
+    /// Passed on to the response's body.
+    count: Option<ResponseGuard>,
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<CountedBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Ok(response) = std::task::ready!(this.answer.as_mut().poll(cx));
+        let count = this.count.take();
+        Poll::Ready(Ok(response.map(|body| CountedBody { body, is_stalled: false, count })))
+    }
+}
+
+/// Counts a response as finished when dropped.
+struct ResponseGuard(Arc<ConnectionState>);
+
+impl Drop for ResponseGuard {
+    fn drop(&mut self) {
+        self.0.finished();
+    }
+}
+
+/// A response body that reports its progress to the connection.
+pub(super) struct CountedBody {
+    body: Body,
+    /// A frame was returned and the next one not polled yet: the client is not reading.
+    is_stalled: bool,
+    count: Option<ResponseGuard>,
+}
+
+impl CountedBody {
+    fn set_stalled(&mut self, is_stalled: bool) {
+        if self.is_stalled != is_stalled
+            && let Some(count) = &self.count
+        {
+            self.is_stalled = is_stalled;
+            count.0.stalled(is_stalled);
+        }
+    }
+}
+
+impl Drop for CountedBody {
+    fn drop(&mut self) {
+        self.set_stalled(false);
+    }
+}
+
+impl http_body::Body for CountedBody {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        let this = self.get_mut();
+        this.set_stalled(false);
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        this.set_stalled(matches!(frame, Poll::Ready(Some(Ok(_)))));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,66 @@
+//! One timer for all the waits of a connection. It is set again only if it must fire earlier, or has fired too early, so that most waits
+//! cost nothing. Knows nothing of what is waited for.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::task::coop::has_budget_remaining;
+use tokio::time::{Instant, Sleep};
+
+/// The timer of a connection's task.
+#[derive(Debug)]
+pub(super) struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    /// The timer was polled since it was set, so it wakes the task.
+    armed: bool,
+}
+
+impl Timer {
+    /// Creates a timer that fires at `first`, or later.
+    pub(super) fn new(first: Instant) -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep_until(first)), armed: false }
+    }
+
+    /// Returns true once `due` has come. Else the task is woken then, or before.
+    pub(super) fn is_due(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
+        if self.sleep.deadline() > due {
+            self.sleep.as_mut().reset(due);
+            self.armed = false;
+        }
+        if self.armed && !self.sleep.is_elapsed() {
+            return false;
+        }
+        // Without a budget the timer would not register this task, and never wake it.
+        self.armed = has_budget_remaining();
+        while let Poll::Ready(()) = self.sleep.as_mut().poll(cx) {
+            if Instant::now() >= due {
+                return true;
+            }
+            self.sleep.as_mut().reset(due);
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_wait_ends_in_its_own_time() {
+        let start = Instant::now();
+        let mut timer = Timer::new(start + Duration::from_secs(5));
+        // A later wait, then an earlier one, then a later one again.
+        for seconds in [7, 8, 20, 21] {
+            let due = start + Duration::from_secs(seconds);
+            std::future::poll_fn(|cx| if timer.is_due(due, cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+            assert_eq!(start.elapsed(), Duration::from_secs(seconds));
+        }
+        let soon = start + Duration::from_secs(22);
+        let mut timer = Timer::new(start + Duration::from_secs(60));
+        std::future::poll_fn(|cx| if timer.is_due(soon, cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(22));
+    }
+}
