@@ -18,7 +18,7 @@
 //!
 //! | level | modules | what they are |
 //! |---|---|---|
-//! | 0 | [sync], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [envelope], [rpc], [body] | shared types |
+//! | 0 | [sync], [timer], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [envelope], [rpc], [body] | shared types |
 //! | 1 | [http1], [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
 //! | 2 | [route], [limit], [upstream], [relay], [observe], [memory] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
@@ -132,5 +132,6 @@ pub mod rpc;
 pub mod server;
 pub mod sync;
 pub mod text;
+pub mod timer;
 pub mod upstream;
 pub mod write;

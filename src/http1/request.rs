@@ -2,6 +2,8 @@
 //!
 //! Takes bytes, returns the head or the violated rule. Semantic rules (host names, methods, routes) are the gateway's.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -10,7 +12,7 @@ use http::{Method, Uri, Version};
 use super::Violation;
 use super::chunked::Chunked;
 use super::framing::Framing;
-use super::syntax::{end_of_head, is_plain_target, is_token, lists, skip_empty_lines, trim};
+use super::syntax::{Lines, end_of_head, is_plain_target, is_token, lists, range_of, skip_empty_lines, trim};
 use crate::failure::Kind;
 
 /// Limits of a head.
@@ -122,20 +124,21 @@ impl RequestParser {
 /// Returns the first rule that is violated.
 pub fn parse(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
     // One copy, which all values share.
-    let mut rest = Bytes::copy_from_slice(skip_empty_lines(head));
-    let line = take_line(&mut rest)?;
-    let (method, uri, version) = request_line(&line, limits)?;
+    let head = Bytes::copy_from_slice(skip_empty_lines(head));
+    let mut lines = Lines::new(&head);
+    let next_line = |lines: &mut Lines<'_>| lines.strict().ok_or(Violation::bad_request("bare CR or LF"));
+    let (method, uri, version) = request_line(&head, next_line(&mut lines)?, limits)?;
     let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
     let mut fields = Fields::new(version);
     for count in 0.. {
-        let line = take_line(&mut rest)?;
+        let line = next_line(&mut lines)?;
         if line.is_empty() {
             break;
         }
         if count >= limits.fields {
             return Err(Violation { kind: Kind::HeadersTooLarge, rule: "too many header lines" });
         }
-        let (name, value) = field(&line)?;
+        let (name, value) = field(&head, line)?;
         fields.record(&name, value.as_bytes())?;
         headers.append(name, value);
     }
@@ -146,23 +149,13 @@ pub fn parse(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
 /// How many header lines most requests have at most, including those that the gateway adds.
 const USUAL_FIELDS: usize = 24;
 
-/// Takes a line and removes its CRLF. A bare LF is refused here; a bare CR is refused later, as no line may contain one.
-fn take_line(rest: &mut Bytes) -> Result<Bytes, Violation> {
-    let end = memchr::memchr(b'\n', rest).ok_or(Violation::bad_request("no end of line"))?;
-    if end == 0 || rest[end - 1] != b'\r' {
-        return Err(Violation::bad_request("bare CR or LF"));
-    }
-    let mut line = rest.split_to(end + 1);
-    line.truncate(end - 1);
-    Ok(line)
-}
-
 /// Parses `METHOD SP target SP HTTP/1.x` with single spaces (RFC 9112 3).
-fn request_line(line: &Bytes, limits: Limits) -> Result<(Method, Uri, Version), Violation> {
+fn request_line(head: &Bytes, at: Range<usize>, limits: Limits) -> Result<(Method, Uri, Version), Violation> {
+    let line = &head[at.clone()];
     let spaces = memchr::memchr(b' ', line).zip(memchr::memrchr(b' ', line)).filter(|(first, last)| first < last);
     let (first, last) = spaces.ok_or(Violation::bad_request("the request line has not three parts"))?;
     // Additional spaces would be part of the target, which may not contain any.
-    let (method, target, version) = (&line[..first], line.slice(first + 1..last), &line[last + 1..]);
+    let (method, target, version) = (&line[..first], head.slice(at.start + first + 1..at.start + last), &line[last + 1..]);
     let method = Method::from_bytes(method).map_err(|_| Violation::bad_request("the method is no token"))?;
     if target.is_empty() {
         return Err(Violation::bad_request("the request line has no target"));
@@ -202,10 +195,11 @@ fn is_absolute(target: &[u8]) -> bool {
 }
 
 /// Parses a header line. White space before the colon, a folded line and an empty name are refused (RFC 9112 5.1 and 5.2).
-fn field(line: &Bytes) -> Result<(HeaderName, HeaderValue), Violation> {
+fn field(head: &Bytes, at: Range<usize>) -> Result<(HeaderName, HeaderValue), Violation> {
+    let line = &head[at];
     let named = memchr::memchr(b':', line).and_then(|colon| Some((colon, HeaderName::from_bytes(&line[..colon]).ok()?)));
     let (colon, name) = named.ok_or(Violation::bad_request("a header line without a colon, or its name is no token"))?;
-    let value = line.slice_ref(trim(&line[colon + 1..]));
+    let value = head.slice(range_of(trim(&line[colon + 1..]), head));
     match HeaderValue::from_maybe_shared(value) {
         Ok(value) => Ok((name, value)),
         Err(_) => Err(Violation::bad_request("a control character in a header value")),

@@ -3,6 +3,8 @@
 //! Repaired are white space before a colon (5.1), a bare LF as the end of a line (2.2), empty lines in front (2.2) and a missing reason (4).
 //! Takes bytes, returns the head or the violated rule. What a client may see of the head is decided elsewhere.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
@@ -11,7 +13,7 @@ use super::Violation;
 use super::chunked::Chunked;
 use super::framing::Framing;
 use super::request::number;
-use super::syntax::{end_of_head, lists, trim};
+use super::syntax::{Lines, end_of_head, lists, range_of, trim};
 use crate::failure::Kind;
 
 /// Maximum bytes of a head.
@@ -57,19 +59,21 @@ const PROTOCOL: &[u8] = b"HTTP/1.";
 /// Parses a complete head.
 fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
     // One copy, which all values share.
-    let mut rest = Bytes::copy_from_slice(head);
-    let (version, status) = status_line(&take_line(&mut rest)?)?;
+    let head = Bytes::copy_from_slice(head);
+    let mut lines = Lines::new(&head);
+    let next_line = |lines: &mut Lines<'_>| lines.any().ok_or(Violation::bad_response("no end of line"));
+    let (version, status) = status_line(&head[next_line(&mut lines)?])?;
     let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
     let mut fields = Fields::new(version);
     for count in 0.. {
-        let line = take_line(&mut rest)?;
+        let line = next_line(&mut lines)?;
         if line.is_empty() {
             break;
         }
         if count >= MAX_FIELDS {
             return Err(Violation { kind: Kind::ResponseHeadersTooLarge, rule: "too many header lines" });
         }
-        let (name, value) = field(&line)?;
+        let (name, value) = field(&head, line)?;
         fields.record(&name, value.as_bytes())?;
         headers.append(name, value);
     }
@@ -80,15 +84,6 @@ fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
 
 /// How many header lines most responses have at most, including those that the gateway adds.
 const USUAL_FIELDS: usize = 16;
-
-/// Takes a line and removes its CRLF or LF.
-fn take_line(rest: &mut Bytes) -> Result<Bytes, Violation> {
-    let end = memchr::memchr(b'\n', rest).ok_or(Violation::bad_response("no end of line"))?;
-    let mut line = rest.split_to(end + 1);
-    let cr = end > 0 && line[end - 1] == b'\r';
-    line.truncate(end - usize::from(cr));
-    Ok(line)
-}
 
 /// Parses `HTTP/1.x SP status [SP reason]` (RFC 9112 4).
 fn status_line(line: &[u8]) -> Result<(Version, StatusCode), Violation> {
@@ -110,11 +105,12 @@ fn status_line(line: &[u8]) -> Result<(Version, StatusCode), Violation> {
 }
 
 /// Parses a header line. White space before the colon is removed (RFC 9112 5.1).
-fn field(line: &Bytes) -> Result<(HeaderName, HeaderValue), Violation> {
+fn field(head: &Bytes, at: Range<usize>) -> Result<(HeaderName, HeaderValue), Violation> {
+    let line = &head[at];
     let name_of = |name: &[u8]| HeaderName::from_bytes(name.trim_ascii_end()).ok();
     let named = memchr::memchr(b':', line).and_then(|colon| Some((colon, name_of(&line[..colon])?)));
     let (colon, name) = named.ok_or(Violation::bad_response("a header line without a colon, or its name is no token"))?;
-    let value = line.slice_ref(trim(&line[colon + 1..]));
+    let value = head.slice(range_of(trim(&line[colon + 1..]), head));
     match HeaderValue::from_maybe_shared(value) {
         Ok(value) => Ok((name, value)),
         Err(_) => Err(Violation::bad_response("a control character in a header value")),

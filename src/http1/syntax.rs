@@ -1,5 +1,7 @@
 //! The elements of HTTP/1 messages: tokens, lines and white space. Knows no message.
 
+use std::ops::Range;
+
 /// Returns true for a byte of a token (RFC 9110 5.6.2).
 pub(super) const fn is_token(byte: u8) -> bool {
     is(byte, TOKEN)
@@ -72,6 +74,39 @@ pub(super) fn end_of_head(input: &[u8], searched: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// Takes lines off a head, as ranges of it.
+pub(super) struct Lines<'h> {
+    head: &'h [u8],
+    at: usize,
+}
+
+impl<'h> Lines<'h> {
+    pub(super) const fn new(head: &'h [u8]) -> Self {
+        Self { head, at: 0 }
+    }
+
+    /// Takes a line that ends with CRLF. Returns `None` for a line that ends with a bare LF, or not at all.
+    pub(super) fn strict(&mut self) -> Option<Range<usize>> {
+        let line = self.any()?;
+        (self.head.get(line.end) == Some(&b'\r')).then_some(line)
+    }
+
+    /// Takes a line that ends with CRLF or LF.
+    pub(super) fn any(&mut self) -> Option<Range<usize>> {
+        let start = self.at;
+        let lf = start + memchr::memchr(b'\n', self.head.get(start..)?)?;
+        self.at = lf + 1;
+        let ends_with_cr = lf > start && self.head[lf - 1] == b'\r';
+        Some(start..lf - usize::from(ends_with_cr))
+    }
+}
+
+/// Returns the range of a part of `whole`.
+pub(super) fn range_of(part: &[u8], whole: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
 }
 
 /// Returns true if a list of tokens has this token (RFC 9110 5.6.1).

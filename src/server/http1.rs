@@ -18,7 +18,6 @@ use super::early::{HEADER_TIMEOUT, SHUTTING_DOWN};
 use super::request_body::BodyFeed;
 use super::response::{Asked, OutgoingResponse};
 use super::settings::{PARK_AFTER, Settings};
-use super::timer::Timer;
 use crate::body::RequestBody;
 use crate::failure::{Failure, Kind};
 use crate::gateway::Entry;
@@ -26,6 +25,7 @@ use crate::http1::Violation;
 use crate::http1::framing::Framing;
 use crate::http1::request::{Inspected, RequestHead, RequestParser};
 use crate::http1::write;
+use crate::timer::Timer;
 
 /// Size of a read of a body.
 const BODY_READ: usize = 64 * 1024;

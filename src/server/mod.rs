@@ -10,7 +10,6 @@
 //! | `request_body` | the body of a request between the connection and the gateway |
 //! | `response` | a response on its way: head, framing, body |
 //! | `client_stream` | the socket, and what was read from it and not used yet |
-//! | `timer` | one timer for all waits of a connection |
 //! | `early` | error responses to bytes that never became a request |
 //! | `http2` | an HTTP/2 connection, which hyper drives |
 
@@ -23,4 +22,3 @@ pub mod listen;
 mod request_body;
 mod response;
 mod settings;
-mod timer;

@@ -69,28 +69,28 @@ async fn exchange_head(
     clocks: Clocks<'_>,
 ) -> Result<ResponseHead, Failure> {
     let (mut started, mut since) = (false, clocks.begin);
-    loop {
-        let exchanging = std::future::poll_fn(|cx| {
-            if !started {
-                started = true;
-                connection.start(cx, outgoing.head(), upload)?;
-            } else if !connection.is_sent()
-                && let Poll::Ready(Err(failure)) = connection.poll_send(cx, upload)
-            {
-                return Poll::Ready(Err(failure));
+    std::future::poll_fn(|cx| {
+        if !started {
+            started = true;
+            connection.start(cx, outgoing.head(), upload)?;
+        } else if !connection.is_sent()
+            && let Poll::Ready(Err(failure)) = connection.poll_send(cx, upload)
+        {
+            return Poll::Ready(Err(failure));
+        }
+        if let Poll::Ready(head) = connection.poll_head(cx, &outgoing.method, &outgoing.interim) {
+            return Poll::Ready(head);
+        }
+        while let Some(due) = clocks.due(since).filter(|due| connection.is_due(*due, cx)) {
+            match clocks.interpret(since, due) {
+                TimerEvent::Timeout(kind) => return Poll::Ready(Err(kind.into())),
+                TimerEvent::Progressed => {}
+                TimerEvent::ClientIdle => since = Instant::now(),
             }
-            connection.poll_head(cx, &outgoing.method, &outgoing.interim)
-        });
-        let Some(due) = clocks.due(since) else { return exchanging.await };
-        if let Ok(outcome) = tokio::time::timeout_at(due, exchanging).await {
-            return outcome;
         }
-        match clocks.interpret(since, due) {
-            TimerEvent::Timeout(kind) => return Err(kind.into()),
-            TimerEvent::Progressed => {}
-            TimerEvent::ClientIdle => since = Instant::now(),
-        }
-    }
+        Poll::Pending
+    })
+    .await
 }
 
 impl Clocks<'_> {

@@ -194,7 +194,7 @@ fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, 
 }
 
 /// Opens a connection or waits for a returned one, within the connect timeout.
-async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Checkout) -> Result<Connection, Failure> {
+async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Checkout) -> Result<Box<Connection>, Failure> {
     let (now, core) = (Instant::now(), context.upstreams.core);
     let due = [context.timeouts.connect.map(|connect| now + connect), context.deadline].into_iter().flatten().min();
     let elapsed = |kind: Kind| if context.deadline.is_some_and(|deadline| Some(deadline) == due) { Kind::TotalTimeout } else { kind };

@@ -15,7 +15,7 @@ pub struct Private(OnceLock<Arc<Mutex<Slot>>>);
 
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Slot {
-    kept: Option<(Arc<Endpoint>, Connection)>,
+    kept: Option<(Arc<Endpoint>, Box<Connection>)>,
     /// Incremented whenever a connection is kept, so that each timer recognizes its own.
     turn: u64,
 }
@@ -26,7 +26,7 @@ fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
 
 impl Private {
     /// Takes the kept connection if it leads to an endpoint of `backend` and is open.
-    pub(in crate::upstream) fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Connection)> {
+    pub(in crate::upstream) fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Box<Connection>)> {
         let mut slot = lock(self.0.get()?);
         let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
         let (endpoint, mut connection) = slot.kept.take_if(|_| ours)?;
@@ -44,7 +44,7 @@ impl Private {
 }
 
 /// Keeps a connection for its client, for at most the pool's idle timeout.
-pub(in crate::upstream) fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Connection) {
+pub(in crate::upstream) fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Box<Connection>) {
     if !connection.http.is_reusable() {
         return;
     }

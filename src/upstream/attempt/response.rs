@@ -38,7 +38,7 @@ pub struct UpstreamResponse {
 /// to the pool; a body that is dropped before closes it.
 #[derive(Debug)]
 pub struct ResponseBody {
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     framing: Framing,
     /// The connection may serve another request.
     keep_alive: bool,
@@ -52,7 +52,7 @@ pub struct ResponseBody {
 impl ResponseBody {
     /// Creates the body. The connection is returned to `private` if given, else to the pool.
     pub(super) fn new(
-        connection: Connection,
+        connection: Box<Connection>,
         (framing, keep_alive): (Framing, bool),
         upload: Upload,
         permit: EndpointPermit,

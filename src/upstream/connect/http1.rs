@@ -13,6 +13,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use http_body::Frame;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+use tokio::time::Instant;
 
 use super::stream::Stream;
 use crate::body::InterimResponses;
@@ -22,6 +23,7 @@ use crate::http1::framing::Framing;
 use crate::http1::response::{self, ResponseHead};
 use crate::http1::sending::Sending;
 use crate::http1::write::{self, Length};
+use crate::timer::Timer;
 use crate::upstream::upload::Upload;
 
 /// Size of a read, unless the client is known to read a long response.
@@ -68,6 +70,8 @@ pub struct Http1Connection {
     bounded: bool,
     /// The last read filled its buffer, so that more is likely there.
     filled: bool,
+    /// Fires when a wait for the upstream has lasted too long. Kept for the next request.
+    timer: Option<Timer>,
 }
 
 impl Http1Connection {
@@ -85,6 +89,7 @@ impl Http1Connection {
             write_closed: false,
             bounded: true,
             filled: false,
+            timer: None,
         }
     }
 
@@ -121,12 +126,20 @@ impl Http1Connection {
         Pin::new(&mut self.stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
+    /// Returns true once `due` has come. Else the task is woken then, or before.
+    pub fn is_due(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
+        self.timer.get_or_insert_with(|| Timer::new(due)).is_due(due, cx)
+    }
+
     /// Writes the head of a request, with the part of its body that is available. [`poll_send`](Self::poll_send) continues.
     ///
     /// # Errors
     /// Returns the failure of the request's body.
     pub fn start(&mut self, cx: &mut Context<'_>, head: RequestHead<'_>, upload: &mut Upload) -> Result<(), Failure> {
         (self.sent, self.received, self.bounded, self.filled, self.searched, self.first) = (false, false, true, false, 0, None);
+        if let Some(timer) = &mut self.timer {
+            timer.change_task();
+        }
         let length = length_of(head, upload);
         let mut buffer = HEAD_BUFFER.take();
         write::request(&mut buffer, head.method, head.target, head.headers, length);

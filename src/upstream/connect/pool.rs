@@ -35,7 +35,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Maximum requests that wait for a connection of one endpoint.
 const MAX_WAITING: usize = 4096;
 
-/// An open connection that serves one request at a time.
+/// An open connection that serves one request at a time. It is boxed wherever it goes, because it is large and moves often.
 #[derive(Debug)]
 pub struct Connection {
     /// Sends requests and receives responses.
@@ -58,15 +58,15 @@ pub struct PoolPermit {
 
 impl Connection {
     /// Creates a connection that was just opened on the core `home`.
-    pub fn new(stream: Stream, home: usize, permit: PoolPermit) -> Self {
+    pub fn new(stream: Stream, home: usize, permit: PoolPermit) -> Box<Self> {
         let http = Http1Connection::new(stream);
-        Self { http, reused: false, counted: Some(permit.counted), home, _permit: permit.permit }
+        Box::new(Self { http, reused: false, counted: Some(permit.counted), home, _permit: permit.permit })
     }
 }
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -76,7 +76,7 @@ pub struct Pool {
     settings: PoolSettings,
     permits: Arc<Semaphore>,
     /// Waiting requests of all cores, in order. A returned connection may serve another core, only slower.
-    waiting: Mutex<VecDeque<(ClientSlot, oneshot::Sender<Connection>)>>,
+    waiting: Mutex<VecDeque<(ClientSlot, oneshot::Sender<Box<Connection>>)>>,
     /// Number of waiting requests; lets a returned connection skip the lock when there are none.
     queued: AtomicUsize,
     /// Number of waiting requests whose client does not have its share yet.
@@ -88,10 +88,9 @@ pub struct Pool {
 
 /// The immediate answer of the pool to a request.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "the large one is the usual one: a box would cost every request an allocation")]
 pub enum Checkout {
     /// An idle connection.
-    Ready(Connection),
+    Ready(Box<Connection>),
     /// A permit for a new connection.
     Open(PoolPermit),
     /// Neither; the request must wait.
@@ -138,7 +137,7 @@ impl Pool {
     }
 
     /// Counts a connection for the client that holds it from now on.
-    fn taken(&self, mut connection: Connection, slot: ClientSlot) -> Connection {
+    fn taken(&self, mut connection: Box<Connection>, slot: ClientSlot) -> Box<Connection> {
         connection.counted = Some(self.per_client.acquire(slot));
         connection
     }
@@ -156,7 +155,7 @@ impl Pool {
     }
 
     /// Takes the most recently used connection of a lane, and drops the expired ones above it.
-    fn pop(&self, lane: usize, now: Instant) -> Option<Connection> {
+    fn pop(&self, lane: usize, now: Instant) -> Option<Box<Connection>> {
         let mut lane = lock(&self.lanes[lane]);
         while let Some(mut idle) = lane.pop() {
             self.idle.fetch_sub(1, Ordering::Relaxed);
@@ -169,7 +168,7 @@ impl Pool {
     }
 
     /// Takes an idle connection of another core.
-    fn steal(&self, core: usize, now: Instant) -> Option<Connection> {
+    fn steal(&self, core: usize, now: Instant) -> Option<Box<Connection>> {
         (1..self.lanes.len()).find_map(|step| self.pop((core + step) % self.lanes.len(), now))
     }
 
@@ -216,7 +215,7 @@ impl Pool {
     }
 
     /// Returns a connection to the pool after it has served a request.
-    pub fn give_back(pool: &Arc<Self>, mut connection: Connection, now: Instant) {
+    pub fn give_back(pool: &Arc<Self>, mut connection: Box<Connection>, now: Instant) {
         connection.reused = true;
         connection.counted = None;
         if connection.http.is_reusable() {
@@ -224,7 +223,7 @@ impl Pool {
         }
     }
 
-    fn store(&self, connection: Connection, now: Instant) {
+    fn store(&self, connection: Box<Connection>, now: Instant) {
         let Some(connection) = self.offered(connection) else { return };
         if self.idle.load(Ordering::Relaxed) >= self.settings.max_idle {
             return;
@@ -241,7 +240,7 @@ impl Pool {
     }
 
     /// Adds a connection to its core's lane and returns the lane's index.
-    fn keep(&self, connection: Connection, now: Instant) -> usize {
+    fn keep(&self, connection: Box<Connection>, now: Instant) -> usize {
         self.idle.fetch_add(1, Ordering::Relaxed);
         let home = connection.home % self.lanes.len();
         lock(&self.lanes[home]).push(Idle { connection, since: now });
@@ -250,7 +249,7 @@ impl Pool {
 
     /// Hands a connection to the first waiting request whose client does not have its share, else to the first in the queue if it need not
     /// wait any longer. Returns the connection if there is neither.
-    fn offered(&self, mut connection: Connection) -> Option<Connection> {
+    fn offered(&self, mut connection: Box<Connection>) -> Option<Box<Connection>> {
         if self.queued.load(Ordering::Acquire) == 0 {
             return Some(connection);
         }
@@ -263,7 +262,10 @@ impl Pool {
             let Some((slot, waiter)) = waiting.remove(at) else { break };
             match waiter.send(self.taken(connection, slot)) {
                 Ok(()) => return None,
-                Err(back) => connection = Connection { counted: None, ..back },
+                Err(mut back) => {
+                    back.counted = None;
+                    connection = back;
+                }
             }
         }
         Some(connection)
@@ -316,7 +318,7 @@ mod tests {
     }
 
     /// An open connection, and the upstream's end of it.
-    fn connection(pool: &Pool) -> (Connection, DuplexStream) {
+    fn connection(pool: &Pool) -> (Box<Connection>, DuplexStream) {
         let (gateway, upstream) = tokio::io::duplex(CAPACITY);
         (Connection::new(Stream::Memory(gateway), 0, pool.try_acquire(client()).unwrap()), upstream)
     }

@@ -1,5 +1,5 @@
 //! One timer for all the waits of a connection. It is set again only if it must fire earlier, or has fired too early, so that most waits
-//! cost nothing. Knows nothing of what is waited for.
+//! cost next to nothing. Knows nothing of what is waited for.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep};
 
 /// The timer of a connection's task.
 #[derive(Debug)]
-pub(super) struct Timer {
+pub struct Timer {
     sleep: Pin<Box<Sleep>>,
     /// The timer was polled since it was set, so it wakes the task.
     armed: bool,
@@ -17,12 +17,17 @@ pub(super) struct Timer {
 
 impl Timer {
     /// Creates a timer that fires at `first`, or later.
-    pub(super) fn new(first: Instant) -> Self {
+    pub fn new(first: Instant) -> Self {
         Self { sleep: Box::pin(tokio::time::sleep_until(first)), armed: false }
     }
 
+    /// Forgets the task that the timer wakes: another task uses it from now on.
+    pub const fn change_task(&mut self) {
+        self.armed = false;
+    }
+
     /// Returns true once `due` has come. Else the task is woken then, or before.
-    pub(super) fn is_due(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
+    pub fn is_due(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
         if self.sleep.deadline() > due {
             self.sleep.as_mut().reset(due);
             self.armed = false;
