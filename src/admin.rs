@@ -20,12 +20,12 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::context::RequestId;
-use crate::envelope::{Envelope, Fields};
+use crate::envelope::Envelope;
 use crate::gateway::Lifecycle;
 use crate::header::names;
 use crate::message::Messages;
 use crate::plan::Plan;
-use crate::policy::Format;
+use crate::policy::{Details, Format};
 use crate::render::{self, PageWords, negotiate::Shape};
 
 /// The maximum number of admin connections. A new connection beyond it closes the oldest, so that idle clients cannot block a probe; the
@@ -166,8 +166,8 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
         message: Messages::default().of_code(code, "en"),
         language: None,
         negotiated_language: "en".into(),
-        fields: Fields::new(),
-        items: Vec::new(),
+        errors: Vec::new(),
+        details: Details::Map,
         retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
         violated: Vec::new(),
         problem_type: None,

@@ -9,10 +9,8 @@ use http::{Method, StatusCode};
 
 use crate::context::RequestId;
 use crate::failure::ViolatedPolicy;
+use crate::policy::Details;
 use crate::text::Text;
-
-/// Field paths (`address.zip`, `items[0].qty`) with their messages.
-pub type Fields = BTreeMap<String, Vec<Text>>;
 
 /// The content of an error response.
 #[derive(Clone, Debug)]
@@ -27,10 +25,10 @@ pub struct Envelope {
     pub language: Option<String>,
     /// The negotiated language, which is also that of the texts around the message on a page.
     pub negotiated_language: String,
-    /// The field errors.
-    pub fields: Fields,
-    /// The errors that belong to no field and say more than `message`.
-    pub items: Vec<Item>,
+    /// The errors of fields, sorted by their paths, and then those that belong to no field and say more than `message`.
+    pub errors: Vec<Item>,
+    /// The form in which `details` shows the errors.
+    pub details: Details,
     /// The seconds to wait before a retry, at least 1.
     pub retry_after: Option<u64>,
     /// The exceeded limits.
@@ -56,10 +54,30 @@ pub struct Envelope {
 /// One of several errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
+    /// The path of the field (`address.zip`, `items[0].qty`), or `None` for an error of the whole request.
+    pub field: Option<String>,
     /// The human-readable message, which is never empty.
     pub message: Text,
     /// The machine code of this error.
     pub code: Option<String>,
+}
+
+impl Envelope {
+    /// Returns the messages of each field by its path.
+    pub fn fields(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for item in &self.errors {
+            if let Some(field) = &item.field {
+                fields.entry(field).or_default().push(item.message.as_str());
+            }
+        }
+        fields
+    }
+
+    /// Returns the errors that belong to no field.
+    pub fn general_errors(&self) -> impl Iterator<Item = &Item> {
+        self.errors.iter().filter(|item| item.field.is_none())
+    }
 }
 
 /// The debug output of an error, for development mode.

@@ -32,6 +32,16 @@ pub enum Format {
     Template,
 }
 
+/// The form in which an error response shows several errors. The problem format has one form of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Details {
+    /// `details.fields`: the messages of each field by its path. `details.errors`: the errors that belong to no field.
+    #[default]
+    Map,
+    /// `details.errors`: all errors, each with its field and its machine code.
+    List,
+}
+
 /// The protocol of a route's clients: it determines the format of error bodies if the client does not ask for another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -211,6 +221,8 @@ impl std::fmt::Display for When {
 pub struct ErrorPolicy {
     /// The format of error bodies if the client does not ask for another one.
     pub format: Format,
+    /// The form in which a response shows several errors.
+    pub details: Details,
     /// Whether the client chooses the format by `Accept`.
     pub negotiate: bool,
     /// The protocol of the clients.

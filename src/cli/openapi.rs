@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 
 use super::output;
 use crate::context::RequestId;
-use crate::envelope::{Envelope, Fields};
+use crate::envelope::{Envelope, Item};
 use crate::failure::Kind;
 use crate::failure::catalog::{CLIENT_STATUSES, Row, VALIDATION_ERROR, code_of_status};
 use crate::message::Messages;
-use crate::policy::Format;
+use crate::policy::{Details, Format};
 use crate::render::negotiate::Shape;
 use crate::render::{PageWords, render};
 use crate::text::Text;
@@ -68,11 +68,15 @@ fn schemas() -> Value {
     });
     let errors = json!({
         "type": "array",
-        "description": "The errors that belong to no field and say more than the message.",
+        "description": "The errors that belong to no field and say more than the message. With `errors.details = \"list\"`: all errors, and `fields` is absent.",
         "items": {
             "type": "object",
             "required": ["message"],
-            "properties": { "message": { "type": "string" }, "code": { "type": "string" } },
+            "properties": {
+                "field": text("The path of the field (address.zip, items[0].qty)."),
+                "message": { "type": "string", "minLength": 1 },
+                "code": text("The backend's machine code of this error."),
+            },
         },
     });
     let policy = json!({
@@ -202,16 +206,15 @@ fn response(status: u16, code: &str, rows: &[Row]) -> Value {
 /// Returns the example of a response, for the renderer. The time and the id are constants.
 fn example(status: u16, code: &str) -> Envelope {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_339_800_123);
-    let fields =
-        if code == VALIDATION_ERROR { Fields::from([("email".to_owned(), vec![Text::own("must be an email")])]) } else { Fields::new() };
+    let field = || Item { field: Some("email".into()), message: Text::own("must be an email"), code: Some("email".into()) };
     Envelope {
         status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
         code: code.to_owned(),
         message: Messages::default().of_code(code, "en"),
         language: Some("en".into()),
         negotiated_language: "en".into(),
-        fields,
-        items: Vec::new(),
+        errors: (code == VALIDATION_ERROR).then(field).into_iter().collect(),
+        details: Details::Map,
         retry_after: matches!(status, 429 | 503).then_some(5),
         violated: Vec::new(),
         problem_type: None,

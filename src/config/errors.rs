@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::file::{ErrorKeys, RedactKeys};
 use super::section::{At, Section};
 use super::units;
-use crate::policy::{Format, PointerRule, Protocol, StatusRule, SuccessPreset, SuccessRule, Trigger, Upstream429, When};
+use crate::policy::{Details, Format, PointerRule, Protocol, StatusRule, SuccessPreset, SuccessRule, Trigger, Upstream429, When};
 
 /// The 5xx statuses that an upstream error may be mapped to.
 const GATEWAY_STATUSES: [u16; 3] = [502, 503, 504];
@@ -22,8 +22,9 @@ pub(super) fn errors(s: &mut Section<'_, '_>) -> ErrorKeys {
         ("template", Some(Format::Template)),
     ];
     let protocols = [("http", Some(Protocol::Http)), ("graphql", Some(Protocol::Graphql)), ("jsonrpc", Some(Protocol::Jsonrpc))];
-    ErrorKeys {
+    let keys = ErrorKeys {
         format: s.choice("format", &formats),
+        details: s.choice("details", &[("map", Some(Details::Map)), ("list", Some(Details::List))]),
         negotiate: s.boolean("negotiate"),
         protocol: s.choice("protocol", &protocols),
         template: s.string("template"),
@@ -40,7 +41,13 @@ pub(super) fn errors(s: &mut Section<'_, '_>) -> ErrorKeys {
         errors_in_success: s.list("errors_in_success").map(|list| success_rules(s, list)),
         proxy_status: s.boolean("proxy_status"),
         edge_safe: s.boolean("edge_safe"),
+    };
+    let always_problem = keys.format == Some(Format::Problem) && keys.negotiate == Some(false) && keys.protocol.is_none();
+    if keys.details.is_some() && always_problem {
+        let help = "the problem format lists all errors in `errors`, with their fields and codes";
+        s.problems.add(s.span.clone(), "`details` has no effect on the problem format", help);
     }
+    keys
 }
 
 fn redact(s: &mut Section<'_, '_>) -> RedactKeys {

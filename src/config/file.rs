@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::section::At;
 use super::units::{Rate, Share};
 use crate::data_rate::MinRate;
-use crate::policy::{Format, Maintenance, Mode, Protocol, RetryOn, StatusRule, SuccessRule, Upstream429};
+use crate::policy::{Details, Format, Maintenance, Mode, Protocol, RetryOn, StatusRule, SuccessRule, Upstream429};
 use crate::text::Secret;
 
 /// A timeout with its place in the file. The inner `None` is `"off"`.
@@ -280,6 +280,7 @@ pub struct CorsKeys {
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct ErrorKeys {
     pub format: Option<Format>,
+    pub details: Option<Details>,
     pub negotiate: Option<bool>,
     pub languages: Option<Vec<At<String>>>,
     pub max_body: Option<At<u64>>,

@@ -8,7 +8,7 @@ use http::header;
 use super::outcome::UpstreamError;
 use super::request::RequestState;
 use super::state::Gateway;
-use crate::envelope::{Debug, Envelope, Fields, Item};
+use crate::envelope::{Debug, Envelope, Item};
 use crate::failure::catalog::{VALIDATION_ERROR, code_of_status, grpc_status};
 use crate::failure::{Failure, Kind};
 use crate::header::{retry_after_of, whole_seconds};
@@ -41,22 +41,23 @@ impl Gateway {
         let development = self.plan.mode == Mode::Development;
         // A client's error is described in the upstream's words where they are clean; a backend's fault is not.
         let client_error = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
-        let fields = match upstream {
-            Some(upstream) if client_error => fields(upstream, development, &presenter.redactor),
-            _ => Fields::new(),
+        let errors = match upstream {
+            Some(upstream) if client_error => errors(&upstream.report, development, &presenter.redactor),
+            _ => Vec::new(),
         };
-        let code = code(failure, upstream, status, !fields.is_empty(), &presenter.redactor);
+        let has_fields = errors.iter().any(|item| item.field.is_some());
+        let code = code(failure, upstream, status, has_fields, &presenter.redactor);
         let own = upstream.and_then(|upstream| own_message(&upstream.report, development, client_error, &presenter.redactor));
         let from_catalogue = own.is_none();
-        let key = if presenter.messages.has_code(&code) { code.as_str() } else { catalogue_code(failure, status, !fields.is_empty()) };
+        let key = if presenter.messages.has_code(&code) { code.as_str() } else { catalogue_code(failure, status, has_fields) };
         let message = own.unwrap_or_else(|| presenter.messages.of_code(key, &language));
         Envelope {
             status,
             message,
             language: from_catalogue.then(|| language.clone()),
             negotiated_language: language,
-            fields,
-            items: upstream.filter(|_| client_error).map(|upstream| items(upstream, development, &presenter.redactor)).unwrap_or_default(),
+            errors,
+            details: policy.errors.details,
             retry_after: retry_after(failure, upstream, status, policy),
             violated: failure.violated.clone(),
             problem_type: upstream.filter(|_| client_error).and_then(|upstream| problem_type(upstream, &presenter.redactor)),
@@ -110,7 +111,9 @@ fn own_message(report: &Report, development: bool, client_error: bool, redactor:
         return None;
     }
     let only_field = match report.fields.as_slice() {
-        [(_, texts)] if report.message.is_none() && texts.len() == 1 && texts[0].raw().contains(' ') => texts.first(),
+        [(_, errors)] if report.message.is_none() && errors.len() == 1 => {
+            errors.first().map(|error| &error.message).filter(|text| text.raw().contains(' '))
+        }
         _ => None,
     };
     report.message.iter().chain(&report.alternatives).chain(only_field).find_map(|own| redactor.clear(own))
@@ -135,26 +138,22 @@ fn code(failure: &Failure, upstream: Option<&UpstreamError>, status: StatusCode,
     own.unwrap_or_else(|| catalogue_code(failure, status, has_fields).to_owned())
 }
 
-fn fields(upstream: &UpstreamError, development: bool, redactor: &Redactor) -> Fields {
-    let mut fields = Fields::new();
-    for (path, texts) in upstream.report.fields.iter().take(MAX_FIELDS) {
-        let clear = |text: &Untrusted| if development { Some(Text::development(text)) } else { redactor.clear(text) };
-        let texts: Vec<Text> = texts.iter().filter_map(clear).collect();
-        if let Some(path) = redactor.clear_field(path).filter(|_| !texts.is_empty()) {
-            fields.insert(path, texts);
-        }
-    }
-    fields
-}
-
-/// The items without a field. A code that leaks is left out, an item whose message leaks as well.
-fn items(upstream: &UpstreamError, development: bool, redactor: &Redactor) -> Vec<Item> {
-    let clear = |text: &Untrusted| if development { Some(Text::development(text)) } else { redactor.clear(text) };
-    let clean = |item: &report::Item| {
+/// The errors of fields, sorted by their paths, and then those without a field. An error whose path or message leaks is left out, and a code
+/// that leaks as well.
+fn errors(report: &Report, development: bool, redactor: &Redactor) -> Vec<Item> {
+    let clean = |item: &report::Item, field: Option<&String>| {
+        let message = if development { Text::development(&item.message) } else { redactor.clear(&item.message)? };
         let code = item.code.as_ref().and_then(|code| redactor.clear_code(code.raw()));
-        Some(Item { message: clear(&item.message)?, code })
+        Some(Item { field: field.cloned(), message, code })
     };
-    upstream.report.items.iter().take(MAX_FIELDS).filter_map(clean).collect()
+    let of_field = |(path, errors): &report::Field| {
+        let path = redactor.clear_field(path)?;
+        Some(errors.iter().filter_map(|item| clean(item, Some(&path))).collect::<Vec<_>>())
+    };
+    let mut found: Vec<Item> = report.fields.iter().take(MAX_FIELDS).filter_map(of_field).flatten().collect();
+    found.sort_by(|a, b| a.field.cmp(&b.field));
+    found.extend(report.items.iter().take(MAX_FIELDS).filter_map(|item| clean(item, None)));
+    found
 }
 
 fn problem_type(upstream: &UpstreamError, redactor: &Redactor) -> Option<String> {

@@ -92,6 +92,7 @@ impl<'f> Layers<'f> {
         }
         ErrorPolicy {
             format: self.error(|keys| &keys.format).unwrap_or_default(),
+            details: self.error(|keys| &keys.details).unwrap_or_default(),
             negotiate: self.error(|keys| &keys.negotiate).unwrap_or(true),
             protocol: self.error(|keys| &keys.protocol).unwrap_or_default(),
             status_map: self.error(|keys| &keys.status_map).unwrap_or_default(),

@@ -15,14 +15,15 @@ pub(super) fn page(e: &Envelope, words: PageWords<'_>) -> Vec<u8> {
          </head>\n<body>\n<main>\n<h1>{status} {title}</h1>\n<p>{}</p>\n",
         escape(e.message.as_str())
     );
-    if !e.fields.is_empty() || !e.items.is_empty() {
+    if !e.errors.is_empty() {
         page.push_str("<ul>\n");
-        for (path, texts) in &e.fields {
-            for text in texts {
-                page.push_str(&format!("<li><strong>{}</strong>: {}</li>\n", escape(path), escape(text.as_str())));
+        for item in &e.errors {
+            let message = escape(item.message.as_str());
+            match &item.field {
+                Some(field) => page.push_str(&format!("<li><strong>{}</strong>: {message}</li>\n", escape(field))),
+                None => page.push_str(&format!("<li>{message}</li>\n")),
             }
         }
-        e.items.iter().for_each(|item| page.push_str(&format!("<li>{}</li>\n", escape(item.message.as_str()))));
         page.push_str("</ul>\n");
     }
     let label = escape(words.request_id);

@@ -3,6 +3,7 @@
 use super::values::phrase;
 use crate::envelope::{Debug, Envelope, Item};
 use crate::failure::ViolatedPolicy;
+use crate::policy::Details;
 use crate::write::{self, json_string as string};
 
 /// The initial capacity of an object, in bytes. Most objects are shorter.
@@ -135,10 +136,8 @@ pub(super) fn problem(e: &Envelope) -> Vec<u8> {
     }
     root.text("code", &e.code);
     root.text("requestId", e.request_id.as_str());
-    if !e.fields.is_empty() || !e.items.is_empty() {
-        let errors = e.fields.iter().flat_map(|(path, texts)| texts.iter().map(move |text| (path, text)));
-        let errors = errors.map(|(path, text)| field_problem(path, text.as_str()));
-        root.raw("errors", &list(errors.chain(e.items.iter().map(|error| item("detail", error)))));
+    if !e.errors.is_empty() {
+        root.raw("errors", &list(e.errors.iter().map(problem_item)));
     }
     if let Some(seconds) = e.retry_after {
         root.number("retryAfterSeconds", seconds);
@@ -150,17 +149,24 @@ pub(super) fn problem(e: &Envelope) -> Vec<u8> {
     root.finish()
 }
 
-fn field_problem(path: &str, text: &str) -> Vec<u8> {
+fn problem_item(item: &Item) -> Vec<u8> {
     let mut error = Object::new();
-    error.text("detail", text);
-    error.text("pointer", &pointer(path));
+    error.text("detail", item.message.as_str());
+    if let Some(field) = &item.field {
+        error.text("pointer", &pointer(field));
+    }
+    if let Some(code) = &item.code {
+        error.text("code", code);
+    }
     error.finish()
 }
 
-/// Renders an error that belongs to no field. `text` is the name of its message.
-fn item(text: &'static str, item: &Item) -> Vec<u8> {
+fn details_item(item: &Item) -> Vec<u8> {
     let mut error = Object::new();
-    error.text(text, item.message.as_str());
+    if let Some(field) = &item.field {
+        error.text("field", field);
+    }
+    error.text("message", item.message.as_str());
     if let Some(code) = &item.code {
         error.text("code", code);
     }
@@ -184,11 +190,16 @@ fn is_uuid(id: &str) -> bool {
 /// Returns the `details` object, or `None` if it would be empty.
 pub(super) fn details(e: &Envelope) -> Option<Vec<u8>> {
     let mut details = Object::new();
-    if !e.fields.is_empty() {
+    let has_fields = e.errors.iter().any(|item| item.field.is_some());
+    let errors: Vec<&Item> = match e.details {
+        Details::Map => e.general_errors().collect(),
+        Details::List => e.errors.iter().collect(),
+    };
+    if has_fields && e.details == Details::Map {
         details.raw("fields", &fields(e));
     }
-    if !e.items.is_empty() {
-        details.raw("errors", &list(e.items.iter().map(|error| item("message", error))));
+    if !errors.is_empty() {
+        details.raw("errors", &list(errors.into_iter().map(details_item)));
     }
     if let Some(seconds) = e.retry_after {
         details.number("retryAfterSeconds", seconds);
@@ -202,8 +213,8 @@ pub(super) fn details(e: &Envelope) -> Option<Vec<u8>> {
 /// Returns an object of field paths to their messages.
 pub(super) fn fields(e: &Envelope) -> Vec<u8> {
     let mut fields = Object::new();
-    for (path, texts) in &e.fields {
-        fields.raw_with_name(path, &list(texts.iter().map(|text| quoted(text.as_str()))));
+    for (path, texts) in e.fields() {
+        fields.raw_with_name(path, &list(texts.into_iter().map(quoted)));
     }
     fields.finish()
 }

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use prost::Message as _;
 
 use super::json::{Object, array, details};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Item};
 use crate::rpc::{self, BadRequest, Details, ErrorInfo, FieldViolation, RequestInfo, RetryInfo, Status};
 
 /// The maximum length of the gRPC details in base64, because peers limit their headers to 8 KiB.
@@ -61,7 +61,7 @@ fn jsonrpc_code(e: &Envelope) -> i64 {
         return own;
     }
     match e.status.as_u16() {
-        _ if !e.fields.is_empty() => -32_602,
+        _ if e.errors.iter().any(|item| item.field.is_some()) => -32_602,
         400 => -32_600,
         404 => -32_601,
         500..=599 => -32_603,
@@ -87,15 +87,16 @@ fn status(e: &Envelope) -> Status {
     let mut details = Details::default();
     details.add(&ErrorInfo { reason: e.code.clone(), domain: "lockgate".into(), ..ErrorInfo::default() });
     details.add(&RequestInfo { request_id: e.request_id.as_str().to_owned(), serving_data: String::new() });
-    if !e.fields.is_empty() {
-        let violations = e.fields.iter().flat_map(|(path, texts)| {
-            texts.iter().map(|text| FieldViolation {
-                field: path.clone(),
-                description: text.as_str().to_owned(),
-                ..FieldViolation::default()
-            })
-        });
-        details.add(&BadRequest { field_violations: violations.collect() });
+    let violation = |item: &Item| {
+        Some(FieldViolation {
+            field: item.field.clone()?,
+            description: item.message.as_str().to_owned(),
+            reason: item.code.clone().unwrap_or_default(),
+        })
+    };
+    let violations: Vec<FieldViolation> = e.errors.iter().filter_map(violation).collect();
+    if !violations.is_empty() {
+        details.add(&BadRequest { field_violations: violations });
     }
     if let Some(seconds) = e.retry_after {
         details.add(&RetryInfo::after(seconds));

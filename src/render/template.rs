@@ -189,10 +189,8 @@ fn text_of(name: Name, e: &Envelope) -> Option<Cow<'_, str>> {
         Name::Method => Cow::Borrowed(e.method.as_str()),
         Name::Path => Cow::Borrowed(&e.path),
         Name::Fields => {
-            let line = |(path, texts): (&String, &Vec<crate::text::Text>)| {
-                format!("{path}: {}", texts.iter().map(crate::text::Text::as_str).collect::<Vec<_>>().join("; "))
-            };
-            Cow::Owned(e.fields.iter().map(line).collect::<Vec<_>>().join("\n"))
+            let line = |(path, texts): (&str, Vec<&str>)| format!("{path}: {}", texts.join("; "));
+            Cow::Owned(e.fields().into_iter().map(line).collect::<Vec<_>>().join("\n"))
         }
         Name::Details => Cow::Owned(super::json::details(e).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())?),
         Name::RetryAfterSeconds => Cow::Owned(e.retry_after?.to_string()),

@@ -6,13 +6,12 @@ use crate::envelope::Envelope;
 pub(super) fn lines(e: &Envelope) -> Vec<u8> {
     let phrase = e.status.canonical_reason().unwrap_or("Error");
     let mut out = format!("{} {phrase} ({})\n{}\n", e.status.as_u16(), e.code, e.message.as_str());
-    for (path, texts) in &e.fields {
-        for text in texts {
-            out.push_str(&format!("- {path}: {}\n", text.as_str()));
+    for item in &e.errors {
+        let message = item.message.as_str();
+        match &item.field {
+            Some(field) => out.push_str(&format!("- {field}: {message}\n")),
+            None => out.push_str(&format!("- {message}\n")),
         }
-    }
-    for item in &e.items {
-        out.push_str(&format!("- {}\n", item.message.as_str()));
     }
     if let Some(seconds) = e.retry_after {
         out.push_str(&format!("Retry after: {seconds} s\n"));

@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use crate::envelope::{Envelope, Item};
+use crate::policy::Details;
 use crate::write;
 
 /// The texts around the message of a page, in its language.
@@ -30,15 +31,16 @@ pub(super) fn timestamp(at: SystemTime) -> String {
 /// Returns a sample envelope, with all optional values if `full` is set, or else with none.
 pub(super) fn sample(full: bool) -> Envelope {
     use crate::text::Text;
-    let fields = full.then(|| ("x".to_owned(), vec![Text::own("y")]));
+    let field = Item { field: Some("x".to_owned()), message: Text::own("y"), code: Some("required".to_owned()) };
+    let general = Item { field: None, message: Text::own("z"), code: None };
     Envelope {
         status: http::StatusCode::UNPROCESSABLE_ENTITY,
         code: "E1".into(),
         message: Text::own("a \"b\" <c>\\"),
         language: full.then(|| "en".to_owned()),
         negotiated_language: "en".into(),
-        fields: fields.into_iter().collect(),
-        items: if full { vec![Item { message: Text::own("z"), code: None }] } else { Vec::new() },
+        errors: if full { vec![field, general] } else { Vec::new() },
+        details: Details::Map,
         retry_after: full.then_some(7),
         violated: Vec::new(),
         problem_type: None,

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use quick_xml::escape::escape;
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Item};
+use crate::policy::Details;
 
 /// The namespace of the error element.
 const NAMESPACE: &str = "urn:lockgate:error:1";
@@ -71,24 +72,12 @@ fn error(e: &Envelope, namespace: bool) -> String {
 
 /// Appends the details, and the debug output in development mode.
 fn append_details(out: &mut String, e: &Envelope) {
-    if !e.fields.is_empty() {
-        out.push_str("<fields>");
-        for (path, texts) in &e.fields {
-            out.push_str(&format!("<field name=\"{}\">", escaped(path)));
-            texts.iter().for_each(|text| append_element(out, "message", text.as_str()));
-            out.push_str("</field>");
+    match e.details {
+        Details::Map => {
+            append_fields(out, e);
+            append_errors(out, &e.general_errors().collect::<Vec<_>>());
         }
-        out.push_str("</fields>");
-    }
-    if !e.items.is_empty() {
-        out.push_str("<errors>");
-        for item in &e.items {
-            out.push_str("<error>");
-            append_element(out, "message", item.message.as_str());
-            item.code.iter().for_each(|code| append_element(out, "code", code));
-            out.push_str("</error>");
-        }
-        out.push_str("</errors>");
+        Details::List => append_errors(out, &e.errors.iter().collect::<Vec<_>>()),
     }
     if let Some(seconds) = e.retry_after {
         append_element(out, "retryAfterSeconds", &seconds.to_string());
@@ -104,6 +93,35 @@ fn append_details(out: &mut String, e: &Envelope) {
     if let Some(debug) = &e.debug {
         append_element(out, "debug", &format!("{debug:#?}"));
     }
+}
+
+fn append_fields(out: &mut String, e: &Envelope) {
+    let fields = e.fields();
+    if fields.is_empty() {
+        return;
+    }
+    out.push_str("<fields>");
+    for (path, texts) in fields {
+        out.push_str(&format!("<field name=\"{}\">", escaped(path)));
+        texts.into_iter().for_each(|text| append_element(out, "message", text));
+        out.push_str("</field>");
+    }
+    out.push_str("</fields>");
+}
+
+fn append_errors(out: &mut String, errors: &[&Item]) {
+    if errors.is_empty() {
+        return;
+    }
+    out.push_str("<errors>");
+    for item in errors {
+        out.push_str("<error>");
+        item.field.iter().for_each(|field| append_element(out, "field", field));
+        append_element(out, "message", item.message.as_str());
+        item.code.iter().for_each(|code| append_element(out, "code", code));
+        out.push_str("</error>");
+    }
+    out.push_str("</errors>");
 }
 
 fn append_element(out: &mut String, name: &str, text: &str) {

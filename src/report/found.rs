@@ -11,8 +11,8 @@ pub struct Report {
     pub alternatives: Vec<Untrusted>,
     /// The machine code.
     pub code: Option<Untrusted>,
-    /// The field errors: paths with their messages, in the order of the body.
-    pub fields: Vec<(String, Vec<Untrusted>)>,
+    /// The field errors: paths with their errors, in the order of the body.
+    pub fields: Vec<Field>,
     /// The items that belong to no field and say more than the message, in the order of the body.
     pub items: Vec<Item>,
     /// The RFC 9457 `type`.
@@ -29,13 +29,23 @@ pub struct Report {
     pub certainty: Certainty,
 }
 
-/// One of several errors in a body.
+/// A field path (`address.zip`, `items[0].qty`) with the errors of this field.
+pub type Field = (String, Vec<Item>);
+
+/// One of several errors in a body, about a field or about the whole request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// The human-readable message.
     pub message: Untrusted,
     /// The machine code of this item.
     pub code: Option<Untrusted>,
+}
+
+impl Item {
+    /// Returns an item without a code.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: Untrusted::new(message), code: None }
+    }
 }
 
 /// The certainty of a parser.

@@ -18,5 +18,5 @@ pub mod success;
 mod unwrap;
 mod xml;
 
-pub use found::{Certainty, Item, Report};
+pub use found::{Certainty, Field, Item, Report};
 pub use reader::{Kind, is_framework_page, kind_of, read, read_as};

@@ -4,7 +4,7 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::found::{Certainty, Report};
+use super::found::{Certainty, Field, Item, Report};
 use super::names::{self, normalize_name};
 use super::phrases::is_status_phrase;
 use crate::text::Untrusted;
@@ -76,8 +76,8 @@ fn is_status(text: &str) -> bool {
 }
 
 /// Returns the field errors: an element such as `<field>qty</field>` beside a message names its field.
-fn fields(leaves: &[Leaf], message: Option<&str>) -> Vec<(String, Vec<Untrusted>)> {
-    let mut found: Vec<(String, Vec<Untrusted>)> = Vec::new();
+fn fields(leaves: &[Leaf], message: Option<&str>) -> Vec<Field> {
+    let mut found: Vec<Field> = Vec::new();
     for (at, leaf) in leaves
         .iter()
         .enumerate()
@@ -89,7 +89,7 @@ fn fields(leaves: &[Leaf], message: Option<&str>) -> Vec<(String, Vec<Untrusted>
             .map(|(_, sibling)| sibling.text.as_str())
             .next();
         if let Some(text) = text.or(message).filter(|_| !leaf.text.contains(' ') && !leaf.text.starts_with('/')) {
-            found.push((leaf.text.clone(), vec![Untrusted::new(text)]));
+            found.push((leaf.text.clone(), vec![Item::new(text)]));
         }
     }
     found
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_field_beside_a_message_is_named() {
         let report = read("<error><message>qty must be positive</message><field>qty</field></error>");
-        assert_eq!(report.fields, [("qty".to_owned(), vec![Untrusted::new("qty must be positive")])]);
+        assert_eq!(report.fields, [("qty".to_owned(), vec![Item::new("qty must be positive")])]);
     }
 
     proptest::proptest! {

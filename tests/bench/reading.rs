@@ -10,8 +10,8 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use http::{Method, StatusCode};
 use lockgate::context::RequestId;
-use lockgate::envelope::{Envelope, Fields};
-use lockgate::policy::Format;
+use lockgate::envelope::{Envelope, Item};
+use lockgate::policy::{Details, Format};
 use lockgate::redact::{self, Redactor};
 use lockgate::render::negotiate::Shape;
 use lockgate::render::{PageWords, render};
@@ -29,12 +29,11 @@ fn tell(body: &[u8], content_type: &str, redactor: &Redactor) -> Vec<u8> {
     let report = report::read(&text);
     let message = report.message.iter().chain(&report.alternatives).find_map(|own| redactor.clear(own));
     let code = report.code.as_ref().and_then(|code| redactor.clear_code(code.raw()));
-    let mut fields = Fields::new();
-    for (path, texts) in report.fields.iter().take(200) {
-        let texts: Vec<Text> = texts.iter().filter_map(|text| redactor.clear(text)).collect();
-        if let Some(path) = redactor.clear_field(path).filter(|_| !texts.is_empty()) {
-            fields.insert(path, texts);
-        }
+    let mut errors = Vec::new();
+    for (path, items) in report.fields.iter().take(200) {
+        let field = redactor.clear_field(path);
+        let clean = |item: &report::Item| Some(Item { field: Some(field.clone()?), message: redactor.clear(&item.message)?, code: None });
+        errors.extend(items.iter().filter_map(clean));
     }
     black_box(redact::mask(&text, 4096));
     let now = SystemTime::now();
@@ -44,8 +43,8 @@ fn tell(body: &[u8], content_type: &str, redactor: &Redactor) -> Vec<u8> {
         message: message.unwrap_or_else(|| Text::own("The request conflicts with the current state.")),
         language: None,
         negotiated_language: "en".into(),
-        fields,
-        items: Vec::new(),
+        errors,
+        details: Details::Map,
         retry_after: None,
         violated: Vec::new(),
         problem_type: None,

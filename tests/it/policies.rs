@@ -158,6 +158,7 @@ fn what_can_never_have_an_effect_is_an_error() {
             "`500-501` and `501-502` overlap",
         ),
         ("[errors]\nerrors_in_success = [{ pointer = \"/a\", code = \"/b/*\" }]", "", "more `*`"),
+        ("[errors]\nformat = \"problem\"\nnegotiate = false\ndetails = \"list\"", "", "no effect on the problem format"),
         ("", "host_header = \"preserve\"", "\\\"client\\\""),
         ("", "host_header = \"$proxy_host\"", "\\\"upstream\\\""),
         ("[defaults]\nresponse_timeout = \"never\"", "", "\\\"off\\\""),

@@ -28,6 +28,9 @@ struct Want {
     /// All errors that belong to no field: message and code.
     #[serde(default)]
     items: Vec<(String, Option<String>)>,
+    /// On the route `list`, all errors: field, message and code.
+    #[serde(default)]
+    list: Vec<(Option<String>, String, Option<String>)>,
     /// Parts of the response that must not reach the client.
     #[serde(default)]
     secrets: Vec<String>,
@@ -49,10 +52,12 @@ enum RouteName {
     DatabaseErrors,
     ErrorsInSuccess,
     LeakGuard,
+    /// `errors.details = "list"`
+    List,
 }
 
 impl RouteName {
-    const ALL: [Self; 4] = [Self::Default, Self::DatabaseErrors, Self::ErrorsInSuccess, Self::LeakGuard];
+    const ALL: [Self; 5] = [Self::Default, Self::DatabaseErrors, Self::ErrorsInSuccess, Self::LeakGuard, Self::List];
 
     const fn name(self) -> &'static str {
         match self {
@@ -60,6 +65,7 @@ impl RouteName {
             Self::DatabaseErrors => "database-errors",
             Self::ErrorsInSuccess => "errors-in-success",
             Self::LeakGuard => "leak-guard",
+            Self::List => "list",
         }
     }
 
@@ -74,6 +80,7 @@ impl RouteName {
                  status = { \"E404\" = 404, \"*\" = 502 } }] }"
             }
             Self::LeakGuard => "leak_guard = true",
+            Self::List => "errors = { details = \"list\" }",
         }
     }
 }
@@ -177,6 +184,11 @@ fn judge(case: &Case, gateway: &GatewayUnderTest) -> Vec<String> {
     expect("fields", format!("{:?}", want.fields), format!("{fields:?}"));
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     let items = error["details"]["errors"].as_array().into_iter().flatten();
+    if matches!(want.route, RouteName::List) {
+        let item = |item: &serde_json::Value| (text(&item["field"]), text(&item["message"]).unwrap_or_default(), text(&item["code"]));
+        expect("list", format!("{:?}", want.list), format!("{:?}", items.map(item).collect::<Vec<_>>()));
+        return wrong;
+    }
     let items: Vec<_> = items.map(|item| (text(&item["message"]).unwrap_or_default(), text(&item["code"]))).collect();
     expect("items", format!("{:?}", want.items), format!("{items:?}"));
     wrong

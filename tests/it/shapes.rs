@@ -39,7 +39,11 @@ fn every_shape_is_read() {
         let got = Want {
             message: read.message.as_ref().map(text),
             code: read.code.as_ref().map(text),
-            fields: read.fields.iter().map(|(path, texts)| (path.clone(), texts.iter().map(text).collect())).collect(),
+            fields: read
+                .fields
+                .iter()
+                .map(|(path, texts)| (path.clone(), texts.iter().map(|item| text(&item.message)).collect()))
+                .collect(),
         };
         if got != want {
             wrong.push(format!("{}\n  want {want:?}\n  got  {got:?}", path.display()));

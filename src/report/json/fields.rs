@@ -3,13 +3,12 @@
 
 use serde_json::{Map, Value};
 
+use super::super::found::{Field, Item};
 use super::super::names::{self, GENERAL, NormalizedObject, REQUEST_PARTS, TEXT, normalize_name};
 use super::paths::{clean, field_in_sentence, field_paths, joined};
 use super::rules::is_map_of_rules;
+use super::texts::{code_of_field, code_of_rule};
 use crate::text::Untrusted;
-
-/// A field path with its messages.
-pub(super) type Field = (String, Vec<Untrusted>);
 
 /// The maximum depth of maps and children that are followed.
 const MAX_DEPTH: usize = 10;
@@ -90,24 +89,32 @@ impl FoundFields {
                     self.collect(&inner, path, depth + 1);
                 }
             }
-            Value::String(text) if depth > 0 && !path.is_empty() && self.texts.accepts(text) => self.add(path, text),
+            Value::String(text) if depth > 0 && !path.is_empty() && self.texts.accepts(text) => self.add(path, text, None),
             _ => {}
         }
     }
 
-    fn add(&mut self, path: &str, text: &str) {
+    fn add(&mut self, path: &str, text: &str, code: Option<Untrusted>) {
         let (path, text) = (clean(path), text.trim());
         if text.is_empty() || path.is_empty() {
             return;
         }
+        let item = Item { message: Untrusted::new(text), code };
         match self.fields.iter_mut().find(|(known, _)| *known == path) {
-            Some((_, texts)) => texts.push(Untrusted::new(text)),
-            None => self.fields.push((path, vec![Untrusted::new(text)])),
+            Some((_, items)) => items.push(item),
+            None => self.fields.push((path, vec![item])),
         }
     }
 
-    fn add_all(&mut self, path: &str, texts: &Messages<'_>) {
-        texts.0.iter().for_each(|text| self.add(path, text));
+    fn add_all(&mut self, path: &str, messages: &Messages<'_>) {
+        messages.texts.iter().for_each(|text| self.add(path, text, messages.code.clone()));
+    }
+
+    /// Adds messages by the rules that were violated.
+    fn add_rules(&mut self, path: &str, rules: &Map<String, Value>) {
+        for (rule, text) in rules.iter().filter_map(|(rule, value)| Some((rule, value.as_str()?))) {
+            self.add(path, text, code_of_rule(rule));
+        }
     }
 
     /// Adds the errors of a map of names to messages, to objects with a message, or to further maps.
@@ -116,7 +123,7 @@ impl FoundFields {
         // `{"source": "body", "keys": [...]}` lists the checked keys. It is a field error only if it has a message and a single key.
         if let (Some(keys), true) = (named.get("keys").and_then(Value::as_array), named.has("source")) {
             if let ([Value::String(key)], Some(text)) = (keys.as_slice(), named.text("message")) {
-                self.add(key, text);
+                self.add(key, text, code_of_field(&named));
             }
             return;
         }
@@ -134,7 +141,7 @@ impl FoundFields {
             return;
         }
         if !path.is_empty() && is_map_of_rules(object) {
-            return object.values().filter_map(Value::as_str).for_each(|text| self.add(path, text));
+            return self.add_rules(path, object);
         }
         let tree = is_tree(&named);
         // A container by its name has the field errors; the other members are about the whole error.
@@ -183,7 +190,7 @@ impl FoundFields {
     fn strings(&mut self, value: &Value, path: &str) {
         for item in value.as_array().into_iter().flatten() {
             match item {
-                Value::String(text) => self.add(path, text),
+                Value::String(text) => self.add(path, text, None),
                 Value::Object(object) => {
                     if let Some(texts) = messages_of(&NormalizedObject::new(object)) {
                         self.add_all(path, &texts);
@@ -211,11 +218,11 @@ impl FoundFields {
         let wraps = |object: &Map<String, Value>| !object.is_empty() && object.keys().all(|name| name.bytes().all(|b| b.is_ascii_digit()));
         for (index, item) in list.iter().enumerate() {
             match item {
-                Value::String(text) if !path.is_empty() => self.add(path, text),
+                Value::String(text) if !path.is_empty() => self.add(path, text, None),
                 Value::String(text) if all_strings => {
                     // If one sentence does not name a field, the list is a list of general messages.
                     let Some((field, message)) = field_in_sentence(text) else { return self.fields.clear() };
-                    self.add(field, message);
+                    self.add(field, message, None);
                 }
                 Value::Object(object) if is_graphql(object) => {}
                 Value::Object(object) if !path.is_empty() && wraps(object) => self.map(object, path, depth + 1),
@@ -259,7 +266,7 @@ impl FoundFields {
         let constraints = named.get("constraints").and_then(Value::as_object);
         if let (Some(first), true) = (paths.first(), constraints.is_some() || named.has("children")) {
             let here = joined(path, first);
-            constraints.into_iter().flat_map(Map::values).filter_map(Value::as_str).for_each(|text| self.add(&here, text));
+            constraints.into_iter().for_each(|rules| self.add_rules(&here, rules));
             if let Some(children) = named.get("children") {
                 self.collect(children, &here, depth + 1);
             }
@@ -270,13 +277,13 @@ impl FoundFields {
             (true, Some(texts)) if !path.is_empty() => self.add_all(path, &texts),
             // If the message is null, the code names the violated rule.
             (true, None) if !path.is_empty() && named.get("message").is_some_and(Value::is_null) => match named.text("code") {
-                Some(code) => self.add(path, code),
+                Some(code) => self.add(path, code, code_of_field(&named)),
                 None => return false,
             },
             // Without a message, the code names the violated rule.
             (false, None) => {
                 match named.text("code").or_else(|| named.text("rule")).or_else(|| named.text("type").filter(|_| has_path(&named))) {
-                    Some(code) => paths.iter().for_each(|own| self.add(&joined(path, own), code)),
+                    Some(code) => paths.iter().for_each(|own| self.add(&joined(path, own), code, code_of_field(&named))),
                     None => return false,
                 }
             }
@@ -286,17 +293,21 @@ impl FoundFields {
     }
 }
 
-/// The messages of one object.
-struct Messages<'v>(Vec<&'v str>);
+/// The messages of one object, and its machine code.
+struct Messages<'v> {
+    texts: Vec<&'v str>,
+    code: Option<Untrusted>,
+}
 
 fn messages_of<'v>(named: &NormalizedObject<'v>) -> Option<Messages<'v>> {
-    named.first(TEXT, |_, value| match value {
-        Value::String(text) if !text.trim().is_empty() => Some(Messages(vec![text])),
+    let texts = named.first(TEXT, |_, value| match value {
+        Value::String(text) if !text.trim().is_empty() => Some(vec![text.as_str()]),
         Value::Array(list) if !list.is_empty() && list.iter().all(Value::is_string) => {
-            Some(Messages(list.iter().filter_map(Value::as_str).collect()))
+            Some(list.iter().filter_map(Value::as_str).collect())
         }
         _ => None,
-    })
+    })?;
+    Some(Messages { texts, code: code_of_field(named) })
 }
 
 /// Returns true for a map of fields to their errors, in a member whose name is rarely one for field errors: either all values are lists of

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::found::Item;
+use super::super::found::{Field, Item};
 use super::super::names::{GENERAL, NormalizedObject, TEXT, normalize_name};
 use super::fields::is_field_error;
 use super::texts::{code_of, sentence};
@@ -61,7 +61,8 @@ fn from_object(object: &Map<String, Value>, found: &mut Vec<Item>, depth: usize)
         let name = normalize_name(name);
         // The messages of a map of field errors that name no field.
         if name.is_empty() || (GENERAL.contains(&name.as_str()) && value.is_array()) {
-            value.as_array().into_iter().flatten().chain(value.is_string().then_some(value)).for_each(|item| add_text(item, found));
+            value.as_array().into_iter().for_each(|list| from_list(list, found, depth));
+            add_text(value, found);
         }
         if let (true, Some(inner)) = (OBJECTS.contains(&name.as_str()), value.as_object()) {
             from_object(inner, found, depth + 1);
@@ -104,9 +105,15 @@ fn add(item: Item, found: &mut Vec<Item>) {
     }
 }
 
-/// Removes the items that say no more than the message and the field errors of the report.
-pub(super) fn without_repetitions(items: Vec<Item>, message: Option<&Untrusted>, fields: &[super::fields::Field]) -> Vec<Item> {
-    let in_fields = |item: &Item| fields.iter().any(|(_, texts)| texts.iter().any(|text| text.raw().trim() == item.message.raw()));
+/// Removes the items that repeat the message or a field error of the report.
+pub(super) fn without_repetitions(items: Vec<Item>, message: Option<&Untrusted>, fields: &[Field]) -> Vec<Item> {
+    // A sentence may name its field in front: `qty: must be positive`.
+    let repeats = |item: &Item, path: &str, error: &str| {
+        let text = item.message.raw();
+        text == error || text.strip_prefix(path).is_some_and(|rest| rest.trim_start_matches([':', ' ']) == error)
+    };
+    let in_fields =
+        |item: &Item| fields.iter().any(|(path, errors)| errors.iter().any(|error| repeats(item, path, error.message.raw().trim())));
     // Several sentences without a summary are the message together.
     let in_message = |item: &Item| message.is_some_and(|message| message.raw().split("; ").any(|part| part.trim() == item.message.raw()));
     items.into_iter().filter(|item| !in_fields(item) && !in_message(item)).collect()

@@ -11,7 +11,7 @@ mod tree;
 
 use serde_json::{Map, Value};
 
-use super::found::{Certainty, Report};
+use super::found::{Certainty, Field, Item, Report};
 use super::names::{self, CAUSE, CODE, CONTEXT, EXCEPTION, FALLBACK_CODE, FIELDS, GENERAL, MESSAGE, NormalizedObject, STACK, WRAPPER};
 use crate::text::Untrusted;
 use texts::{code, is_code_like, sentence};
@@ -35,12 +35,12 @@ pub(super) fn read(text: &str) -> Option<Report> {
     if report.fields.is_empty() {
         report.fields = fields::field_errors_of_body(&value, report.message.is_none() && report.code.is_none());
     }
-    let items = items::items(&value);
-    if report.message.is_none() && report.fields.is_empty() {
-        // An item without a summary is the message.
-        report.message = items.first().map(|item| item.message.clone());
+    report.items = items::without_repetitions(items::items(&value), report.message.as_ref(), &report.fields);
+    if report.message.is_none() && !report.items.is_empty() {
+        // Without a summary, the first error that names no field is the message.
+        let first = report.items.remove(0);
+        report.message = Some(first.message);
     }
-    report.items = items::without_repetitions(items, report.message.as_ref(), &report.fields);
     if report.message.is_some() || !report.fields.is_empty() {
         report.certainty = report.certainty.max(Certainty::Likeness);
     } else {
@@ -145,7 +145,7 @@ fn reason_in_details(named: &NormalizedObject<'_>) -> Option<Untrusted> {
 }
 
 /// Returns the field errors in an object, or the single one that the object itself is: a message beside the name of a field.
-fn own_fields(named: &NormalizedObject<'_>, report: &Report) -> Vec<fields::Field> {
+fn own_fields(named: &NormalizedObject<'_>, report: &Report) -> Vec<Field> {
     // JSend: the `data` of a failure are its field errors.
     let failed = named.text("status").is_some_and(|status| status.eq_ignore_ascii_case("fail"));
     let jsend = named.get("data").filter(|data| failed && data.is_object());
@@ -163,7 +163,7 @@ fn own_fields(named: &NormalizedObject<'_>, report: &Report) -> Vec<fields::Fiel
             && path.len() <= 64
             && path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'[' | b']'));
         let message = report.message.as_ref().filter(|_| is_valid)?;
-        Some(vec![(path.to_owned(), vec![message.clone()])])
+        Some(vec![(path.to_owned(), vec![Item { message: message.clone(), code: report.code.clone() }])])
     };
     listed.or_else(|| Some(fields::field_errors(jsend?, fields::MessageFilter::SentencesOnly))).or_else(single).unwrap_or_default()
 }
@@ -233,7 +233,7 @@ fn stack_text(value: &Value) -> Option<Untrusted> {
 
 /// Returns the field errors in a member with one of these names. Some names have field errors only as a list, and some have values as often
 /// as messages.
-fn field_errors_in(name: &str, value: &Value) -> Vec<fields::Field> {
+fn field_errors_in(name: &str, value: &Value) -> Vec<Field> {
     match name {
         "data" | "error" | "result" | "issue" if !value.is_array() && !fields::is_map_of_errors(value) => Vec::new(),
         // The word for an error in a language in which singular and plural are the same.
@@ -310,7 +310,7 @@ mod tests {
     fn summary(text: &str) -> Summary {
         let report = read(text).unwrap();
         let own = |t: Option<Untrusted>| t.map(|t| t.raw().to_owned());
-        let fields = report.fields.into_iter().map(|(p, m)| (p, m.iter().map(|t| t.raw().to_owned()).collect())).collect();
+        let fields = report.fields.into_iter().map(|(p, m)| (p, m.iter().map(|item| item.message.raw().to_owned()).collect())).collect();
         (own(report.message), own(report.code), fields)
     }
 

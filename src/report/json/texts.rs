@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::names::{self, CODE, NormalizedObject};
+use super::super::names::{self, CODE, NormalizedObject, REQUEST_PARTS, normalize_name};
 use super::super::phrases::is_status_phrase;
 use crate::text::Untrusted;
 
@@ -45,6 +45,53 @@ pub(super) fn code(name: &str, value: &Value) -> Option<Untrusted> {
 /// Returns the machine code of one item of a list.
 pub(super) fn code_of(named: &NormalizedObject<'_>) -> Option<Untrusted> {
     named.first(&["code", "errorcode", "errcode", "reason", "type", "keyword", "rule"], code)
+}
+
+/// Returns the machine code of an error about a field: which rule the value violates.
+pub(super) fn code_of_field(named: &NormalizedObject<'_>) -> Option<Untrusted> {
+    const NAMES: &[&str] =
+        &["code", "errorcode", "errcode", "type", "rule", "keyword", "validatorkey", "validator", "constraint", "kind", "reason"];
+    named.first(NAMES, |name, value| match value {
+        Value::String(text) if is_name_of_rule(text) => Some(Untrusted::new(text.as_str())),
+        Value::Number(_) => code(name, value),
+        _ => None,
+    })
+}
+
+/// Returns the machine code in the name of a rule, in a map of violated rules to messages.
+pub(super) fn code_of_rule(name: &str) -> Option<Untrusted> {
+    is_name_of_rule(name).then(|| Untrusted::new(name))
+}
+
+/// Returns true for a token other than a URI, a status, the type of a value, or the part of a request.
+fn is_name_of_rule(text: &str) -> bool {
+    const OTHERS: &[&str] = &[
+        "field",
+        "string",
+        "number",
+        "integer",
+        "int",
+        "float",
+        "boolean",
+        "bool",
+        "array",
+        "object",
+        "null",
+        "date",
+        "alternative",
+        "error",
+        "validation",
+        "validationerror",
+    ];
+    let is_token =
+        (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'));
+    let normalized = normalize_name(text);
+    is_token
+        && !text.starts_with("about:")
+        && !text.starts_with("urn:")
+        && !is_status_number(text)
+        && !OTHERS.contains(&normalized.as_str())
+        && !REQUEST_PARTS.contains(&normalized.as_str())
 }
 
 /// Returns true if members with this name hold words, classes or ids as often as codes.

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::member::text;
-use crate::report::found::Report;
+use crate::report::found::{Item, Report};
+use crate::report::json::texts::code;
 use crate::text::Untrusted;
 
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
@@ -21,6 +22,8 @@ pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
         // The name of the resource is not part of the path: `Patient.name[0].family`.
         Some(list.first()?.as_str()?.split_once('.')?.1.to_owned())
     };
-    let fields: Vec<_> = issues.iter().filter_map(|issue| Some((path(issue)?, vec![message(issue)?]))).collect();
+    let item =
+        |issue: &Map<String, Value>| Some(Item { message: message(issue)?, code: issue.get("code").and_then(|value| code("code", value)) });
+    let fields: Vec<_> = issues.iter().filter_map(|issue| Some((path(issue)?, vec![item(issue)?]))).collect();
     Some(Report { message: message(worst), code: text(worst, "code").map(Untrusted::new), fields, ..Report::default() })
 }

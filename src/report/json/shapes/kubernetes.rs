@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::member::text;
-use crate::report::found::Report;
+use crate::report::found::{Item, Report};
+use crate::report::json::texts::code;
 use crate::text::Untrusted;
 
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
@@ -11,11 +12,10 @@ pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
         return None;
     }
     let causes = object.get("details").and_then(|details| details.get("causes")).and_then(Value::as_array);
-    let fields = causes
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object)
-        .filter_map(|cause| Some((text(cause, "field")?.to_owned(), vec![Untrusted::new(text(cause, "message")?)])));
+    let fields = causes.into_iter().flatten().filter_map(Value::as_object).filter_map(|cause| {
+        let code = cause.get("reason").and_then(|value| code("reason", value));
+        Some((text(cause, "field")?.to_owned(), vec![Item { message: Untrusted::new(text(cause, "message")?), code }]))
+    });
     Some(Report {
         message: text(object, "message").map(Untrusted::new),
         code: text(object, "reason").map(Untrusted::new),

@@ -4,7 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::member::text;
-use crate::report::found::Report;
+use crate::report::found::{Item, Report};
+use crate::report::json::texts::code;
 use crate::text::Untrusted;
 
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
@@ -17,7 +18,8 @@ pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     }
     let fields = details.into_iter().flatten().filter_map(Value::as_object).filter_map(|detail| {
         let target = text(detail, "target").filter(|target| !target.is_empty())?;
-        Some((target.replace('/', "."), vec![Untrusted::new(text(detail, "message")?)]))
+        let code = detail.get("code").and_then(|value| code("code", value));
+        Some((target.replace('/', "."), vec![Item { message: Untrusted::new(text(detail, "message")?), code }]))
     });
     Some(Report {
         code: text(error, "code").filter(|code| !code.is_empty() && code.parse::<u16>().is_err()).map(Untrusted::new),
