@@ -68,7 +68,7 @@
 //! - [`render`] writes error responses. Files: `negotiate` (`Accept`), `json`, `xml`, `html`, `text`, `rpc` (GraphQL, JSON-RPC, gRPC),
 //!   `template` (of the operator), `values`.
 //! - [`relay`] streams successful bodies to the client. Files: `src/relay.rs`, `ahead` (reads ahead of slow HTTP/2 clients), `guarded`
-//!   (leak guard).
+//!   (leak guard), `web_trailers` (gRPC-Web).
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `access_log` and `fields` (the access line), `writer`
 //!   (the output thread), `metrics`, `names`, `percore`, `histogram`.
 //! - [`config`] reads the configuration file. Files: `file` (all keys), the readers of sections: `keys` (listen, log, redis, limits,

@@ -11,7 +11,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
 
 use super::heads::guard_headers;
-use super::outcome::{Content, ErrorOutcome, Passed};
+use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use super::prepared::Prepared;
 use super::read::{Decoded, broken_off, decoded, header_text, inside, reading_clocks};
 use crate::failure::{Failure, Kind};
@@ -69,8 +69,8 @@ fn unguardable(why: &str) -> ErrorOutcome {
 }
 
 fn guarded(mut passed: Passed) -> Passed {
-    if let Content::Stream { guarded, .. } = &mut passed.content {
-        *guarded = true;
+    if let Content::Stream { watch, .. } = &mut passed.content {
+        *watch = Watch::Leaks;
         // These describe a body that may change.
         for name in [header::ETAG].into_iter().chain(DIGESTS.map(HeaderName::from_static)) {
             passed.headers.remove(name);

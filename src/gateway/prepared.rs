@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::outcome::{Content, ErrorOutcome, Passed};
+use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use crate::context::Dialect;
 use crate::relay::{self, BodyClocks, Prefix};
 use crate::upstream::attempt::response::Lease;
@@ -44,7 +44,7 @@ impl Prepared {
         Passed {
             status: self.status,
             headers: self.headers,
-            content: Content::Stream { prefix, body: self.body, lease: self.lease, clocks: self.clocks, guarded: false },
+            content: Content::Stream { prefix, body: self.body, lease: self.lease, clocks: self.clocks, watch: Watch::Nothing },
         }
     }
 }
