@@ -18,7 +18,7 @@
 //!
 //! | level | modules | what they are |
 //! |---|---|---|
-//! | 0 | [sync], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [envelope], [rpc], [body] | shared types |
+//! | 0 | [sync], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
 //! | 1 | [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
 //! | 2 | [route], [limit], [upstream], [relay], [observe], [memory] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
@@ -79,7 +79,7 @@
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
 //! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
 //!   `healthcheck`, `source` (finds the configuration file), `output`.
-//! - Shared types: [`context`] (the request as it arrived, request ids), [`policy`] (the settings of a route), [`envelope`] (the content of
+//! - Shared types: [`context`] (the request as it arrived, request ids), [`language`] (of a client), [`policy`] (the settings of a route), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator), [`admin`] (health and metrics), [`app`] (start and
@@ -116,6 +116,7 @@ pub mod envelope;
 pub mod failure;
 pub mod gateway;
 pub mod header;
+pub mod language;
 pub mod limit;
 pub mod memory;
 pub mod message;

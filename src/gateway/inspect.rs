@@ -108,10 +108,11 @@ pub(super) async fn handle(
     request: Request<'_>,
 ) -> Result<Passed, ErrorOutcome> {
     let (mode, buffers) = (gateway.plan.mode, &gateway.plan.buffers);
+    let languages = request.languages(&route.policy.errors);
     match handling {
         Handling::AwaitFirstBytes => prepared.begin().await,
-        Handling::GuardLeaks => leak_guard::guard(prepared, route, buffers).await,
-        Handling::SearchErrors => read::success(prepared, &route.policy, buffers).await,
+        Handling::GuardLeaks => leak_guard::guard(prepared, route, buffers, languages).await,
+        Handling::SearchErrors => read::success(prepared, &route.policy, buffers, languages).await,
         Handling::GrpcWeb => web(prepared, mode).await,
         Handling::Normalize(kind) => {
             let most = route.policy.errors.max_body;

@@ -15,6 +15,7 @@ use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use super::prepared::Prepared;
 use super::read::{Decoded, broken_off, decoded, header_text, inside, reading_clocks};
 use crate::failure::{Failure, Kind};
+use crate::language::Languages;
 use crate::limit::reserve::{MemoryPermit, Reserve};
 use crate::plan::Route;
 use crate::relay::{Beyond, Collected, collect};
@@ -24,7 +25,12 @@ use crate::upstream::heads::response::describes_body;
 const WHOLE: usize = 64 * 1024;
 
 /// Guards a success: cleans it as a whole, or lets it stream through the window.
-pub(super) async fn guard(mut response: Prepared, route: &Route, buffers: &Arc<Reserve>) -> Result<Passed, ErrorOutcome> {
+pub(super) async fn guard(
+    mut response: Prepared,
+    route: &Route,
+    buffers: &Arc<Reserve>,
+    languages: Languages<'_>,
+) -> Result<Passed, ErrorOutcome> {
     guard_headers(&mut response.headers, &route.presenter.redactor);
     let content_type = header_text(&response.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     let texts = ["json", "xml", "html", "text/", "javascript", "graphql", "yaml", "x-www-form", "multipart"];
@@ -58,7 +64,7 @@ pub(super) async fn guard(mut response: Prepared, route: &Route, buffers: &Arc<R
     }
     let Prepared { status, headers, lease, .. } = response;
     lease.finish(tokio::time::Instant::now());
-    whole(status, headers, &read, route, memory)
+    whole(status, headers, &read, route, (memory, languages))
 }
 
 /// Headers with digests of the body, which may change.
@@ -85,13 +91,13 @@ fn whole(
     mut headers: HeaderMap,
     read: &Collected,
     route: &Route,
-    mut memory: MemoryPermit,
+    (mut memory, languages): (MemoryPermit, Languages<'_>),
 ) -> Result<Passed, ErrorOutcome> {
     let policy = &route.policy;
     let Decoded { text, whole: true, .. } = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
         return Err(unguardable("a coding that cannot be undone to its end cannot be guarded"));
     };
-    if let Some(outcome) = inside(&text, status.as_u16(), &mut headers, policy) {
+    if let Some(outcome) = inside(&text, status.as_u16(), &mut headers, policy, languages) {
         return Err(outcome);
     }
     // A decoded body takes more memory than was reserved for its coded form.

@@ -7,6 +7,8 @@ use crate::text::Untrusted;
 pub struct Report {
     /// The human-readable message.
     pub message: Option<Untrusted>,
+    /// A status phrase where the message belongs. It says nothing beside its own status, but something beside another one.
+    pub phrase: Option<Untrusted>,
     /// Other sentences that may be the message, best first, because the message of a page is a guess.
     pub alternatives: Vec<Untrusted>,
     /// The machine code.

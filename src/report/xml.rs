@@ -6,7 +6,8 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::found::{Certainty, Field, Item, Report};
 use super::names::{self, normalize_name};
-use super::phrases::is_status_phrase;
+use super::phrases::{is_status_phrase, phrase};
+use crate::language::Languages;
 use crate::text::Untrusted;
 
 /// The maximum number of leaves that are inspected. An error has few.
@@ -27,7 +28,8 @@ struct Leaf {
 }
 
 /// Parses an XML error.
-pub(super) fn read(text: &str) -> Report {
+pub(super) fn read(text: &str, languages: Languages<'_>) -> Report {
+    let _ = languages;
     let leaves = leaves(text);
     let find = |names: &[&str], usable: &dyn Fn(&str) -> bool| {
         let of = |name: &&str| {
@@ -60,6 +62,7 @@ pub(super) fn read(text: &str) -> Report {
         .or_else(|| find(&["errortag", "number", "type"], &token));
     Report {
         fields: fields(&leaves, message.as_deref()),
+        phrase: leaves.iter().filter(|leaf| names::MESSAGE.contains(&leaf.name.as_str())).find_map(|leaf| phrase(&leaf.text)),
         message: message.map(Untrusted::new),
         // The prefix is not part of the code: `soap:Client.OrderLocked`.
         code: code.map(|code| Untrusted::new(code.rsplit(':').next().unwrap_or_default())),
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
 
     fn message_and_code(text: &str) -> (String, String) {
-        let report = read(text);
+        let report = read(text, Languages::default());
         let own = |text: Option<Untrusted>| text.map(|t| t.raw().to_owned()).unwrap_or_default();
         (own(report.message), own(report.code))
     }
@@ -178,14 +181,14 @@ mod tests {
 
     #[test]
     fn a_field_beside_a_message_is_named() {
-        let report = read("<error><message>qty must be positive</message><field>qty</field></error>");
+        let report = read("<error><message>qty must be positive</message><field>qty</field></error>", Languages::default());
         assert_eq!(report.fields, [("qty".to_owned(), vec![Item::new("qty must be positive")])]);
     }
 
     proptest::proptest! {
         #[test]
         fn any_document_is_parsed_without_panic(text in "[<>/a-z&;!\\[\\]CDAT=\" ]{0,200}") {
-            read(&text);
+            read(&text, Languages::default());
         }
     }
 }
