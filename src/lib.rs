@@ -58,7 +58,7 @@
 //! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `wire` (the socket), `pool`, `per_client`
 //!   (fair shares), `target`.
 //! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
-//!   reader), `json` and `json/shapes/*` (one file per API standard), `xml`, `html` (`html/place`: alert, main part or chrome), `plain`, `success` (errors in 2xx), `database`
+//!   reader), `json` and `json/shapes/*` (one file per API standard), `xml` (`xml/soap`: faults), `html` (`html/place`: alert, main part or chrome), `plain`, `success` (errors in 2xx), `database`
 //!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `found`.
 //! - [`redact`] removes internals from text. Files: `rules/*` (the patterns: `traces`, `faults`, `paths`, `sql`, `secrets`,
 //!   `addresses`), `redactor` and `sentence` (messages), `document`, `json` and

@@ -81,8 +81,9 @@ struct Verdict {
 
 impl Verdict {
     fn of(kind: Kind, status: u16, report: &Report, text: Option<&str>, policy: &ErrorPolicy) -> Self {
-        let own = report.code.as_ref().map(Untrusted::raw);
-        if let Some(rule) = policy.status_map.iter().find(|rule| rule.when.holds(status, own)) {
+        let mut codes = report.code.iter().chain(&report.codes).map(Untrusted::raw);
+        let by_code = codes.find_map(|code| policy.status_map.iter().find(|rule| rule.when.is_code(code)));
+        if let Some(rule) = by_code.or_else(|| policy.status_map.iter().find(|rule| rule.when.is_status(status))) {
             let status = rule.status.unwrap_or(status);
             return Self { kind: Kind::of_upstream_status(status).unwrap_or(kind), status, code: rule.code.clone() };
         }

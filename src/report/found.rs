@@ -13,6 +13,8 @@ pub struct Report {
     pub alternatives: Vec<Untrusted>,
     /// The machine code.
     pub code: Option<Untrusted>,
+    /// Other forms of the code, most specific first: with its prefix, and the codes around it.
+    pub codes: Vec<Untrusted>,
     /// The field errors: paths with their errors, in the order of the body.
     pub fields: Vec<Field>,
     /// The items that belong to no field and say more than the message, in the order of the body.
