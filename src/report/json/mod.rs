@@ -6,6 +6,7 @@ mod items;
 mod paths;
 mod rules;
 mod shapes;
+mod specific;
 mod texts;
 mod translations;
 mod tree;
@@ -45,6 +46,10 @@ pub(super) fn read(text: &str, languages: Languages<'_>) -> Option<Report> {
         value.as_object().and_then(shapes::read).map(|known| Report { certainty: Certainty::Known, ..known }).unwrap_or_default();
     let mut search = Search { visits: MAX_VISITS, languages };
     visit(&value, &mut report, 0, &mut search);
+    let is_status = report.code.as_ref().is_some_and(|code| specific::is_name_of_status(code.raw()));
+    if is_status && let Some(code) = specific::code_in_details(&value) {
+        report.code = Some(code);
+    }
     if report.fields.is_empty() {
         report.fields = fields::field_errors_of_body(&value, report.message.is_none() && report.code.is_none());
     }
@@ -131,8 +136,10 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     }
     // A gRPC status is a number; the reason in its details says which error it is (google.rpc.ErrorInfo).
     let is_number = report.code.as_ref().is_some_and(|code| code.raw().bytes().all(|b| b.is_ascii_digit()));
-    if is_number && let Some(reason) = reason_in_details(&named) {
-        report.code = Some(reason);
+    // Likewise the subcode beside it.
+    let subcode = || code("subcode", named.get("subcode")?).filter(|code| !code.raw().bytes().all(|b| b.is_ascii_digit()));
+    if is_number && let Some(specific) = reason_in_details(&named).or_else(subcode) {
+        report.code = Some(specific);
     }
     if report.fields.is_empty() {
         report.fields = own_fields(&named, report);
