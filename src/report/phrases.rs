@@ -70,7 +70,8 @@ fn letters(text: &str) -> String {
 
 fn names_status(own: &str, status: u16) -> bool {
     let named = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    named.is_some_and(|phrase| letters(phrase) == own)
+    let letters = |text: &'static str| text.bytes().filter(u8::is_ascii_alphabetic).map(|b| b.to_ascii_lowercase());
+    named.is_some_and(|phrase| letters(phrase).eq(own.bytes()))
         || matches!((own, status), ("accessdenied", 401 | 403) | ("unprocessableentity", 422) | ("servererror", 500))
 }
 

@@ -35,7 +35,10 @@ pub(super) fn read(text: &str) -> Report {
 fn candidates(blocks: &[Block]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for place in Place::SEARCHED {
-        for candidate in candidates_in(blocks, place) {
+        // A line of links is navigation, unless it is written as a sentence.
+        let is_content = |block: &&Block| block.place == place && (block.text.ends_with(['.', '!']) || !block.is_links());
+        let content: Vec<&Block> = blocks.iter().filter(is_content).collect();
+        for candidate in candidates_in(&content, place) {
             if !found.contains(&candidate) {
                 found.push(candidate);
             }
@@ -49,12 +52,8 @@ fn candidates(blocks: &[Block]) -> Vec<String> {
 
 /// Returns the sentences in one part of a page, best first: after a label, a heading that is a sentence, the preformatted line, the first
 /// sentence, any heading, a cell. In an alert, a heading only introduces the sentence behind it.
-fn candidates_in(blocks: &[Block], place: Place) -> impl Iterator<Item = String> {
-    // A line of links is navigation, unless it is written as a sentence.
-    let is_content = move |block: &&Block| block.place == place && (!block.is_links() || block.text.ends_with(['.', '!']));
-    let of = move |roles: &'static [Role]| {
-        blocks.iter().filter(is_content).filter(move |block| roles.contains(&block.role)).map(|block| block.text.as_str())
-    };
+fn candidates_in(blocks: &[&Block], place: Place) -> impl Iterator<Item = String> {
+    let of = move |roles: &'static [Role]| blocks.iter().filter(move |block| roles.contains(&block.role)).map(|block| block.text.as_str());
     let texts: &[Role] = match place {
         Place::Alert | Place::Notice => &[Role::Text, Role::Item],
         Place::Main | Place::Body => &[Role::Text],
