@@ -18,7 +18,7 @@
 //!
 //! | level | modules | what they are |
 //! |---|---|---|
-//! | 0 | [sync], [timer], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [envelope], [rpc], [body] | shared types |
+//! | 0 | [sync], [timer], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
 //! | 1 | [http1], [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
 //! | 2 | [route], [limit], [upstream], [relay], [observe], [memory] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
@@ -58,7 +58,7 @@
 //! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `wire` (the socket), `pool`, `per_client`
 //!   (fair shares), `target`.
 //! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
-//!   reader), `json` and `json/shapes/*` (one file per API standard), `xml`, `html`, `plain`, `success` (errors in 2xx), `database`
+//!   reader), `json` and `json/shapes/*` (one file per API standard), `xml` (`xml/soap`: faults), `html` (`html/place`: alert, main part or chrome), `plain`, `success` (errors in 2xx), `database`
 //!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `found`.
 //! - [`redact`] removes internals from text. Files: `rules/*` (the patterns: `traces`, `faults`, `paths`, `sql`, `secrets`,
 //!   `addresses`), `redactor` and `sentence` (messages), `document`, `json` and
@@ -68,7 +68,7 @@
 //! - [`render`] writes error responses. Files: `negotiate` (`Accept`), `json`, `xml`, `html`, `text`, `rpc` (GraphQL, JSON-RPC, gRPC),
 //!   `template` (of the operator), `values`.
 //! - [`relay`] streams successful bodies to the client. Files: `src/relay.rs`, `ahead` (reads ahead of slow HTTP/2 clients), `guarded`
-//!   (leak guard).
+//!   (leak guard), `web_trailers` (gRPC-Web).
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `access_log` and `fields` (the access line), `writer`
 //!   (the output thread), `metrics`, `names`, `percore`, `histogram`.
 //! - [`config`] reads the configuration file. Files: `file` (all keys), the readers of sections: `keys` (listen, log, redis, limits,
@@ -79,7 +79,7 @@
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
 //! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
 //!   `healthcheck`, `source` (finds the configuration file), `output`.
-//! - Shared types: [`context`] (the request as it arrived, request ids), [`policy`] (the settings of a route), [`envelope`] (the content of
+//! - Shared types: [`context`] (the request as it arrived, request ids), [`language`] (of a client), [`policy`] (the settings of a route), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator), [`admin`] (health and metrics), [`app`] (start and
@@ -117,6 +117,7 @@ pub mod failure;
 pub mod gateway;
 pub mod header;
 pub mod http1;
+pub mod language;
 pub mod limit;
 pub mod memory;
 pub mod message;

@@ -197,10 +197,18 @@ impl When {
         }
     }
 
-    /// Returns true if the rule applies to an error with this status and code.
-    pub fn holds(&self, status: u16, code: Option<&str>) -> bool {
+    /// Returns true if the rule applies to errors with this code.
+    pub fn is_code(&self, code: &str) -> bool {
         match self {
-            Self::Code(own) => code == Some(own.as_str()),
+            Self::Code(own) => own == code,
+            Self::Status(..) => false,
+        }
+    }
+
+    /// Returns true if the rule applies to errors with this status.
+    pub fn is_status(&self, status: u16) -> bool {
+        match self {
+            Self::Code(_) => false,
             Self::Status(from, to) => (*from..=*to).contains(&status),
         }
     }

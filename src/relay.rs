@@ -5,6 +5,7 @@
 
 mod ahead;
 mod guarded;
+mod web_trailers;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +22,7 @@ use crate::failure::{Failure, Kind};
 
 pub use ahead::Ahead;
 pub use guarded::Guarded;
+pub use web_trailers::WebTrailers;
 
 /// Receives the outcome of a body. It is dropped without `finished` or `failed` when the client left first.
 pub trait OnFinish: Send {

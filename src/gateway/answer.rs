@@ -10,8 +10,9 @@ use http::{Method, Response, StatusCode, Version};
 
 use super::admission::{Admission, Permits, Quota};
 use super::finish::{ReadBound, ReadyEnd, StreamEnd};
+use super::grpc;
 use super::heads::{error_headers, finish_headers, kept_headers};
-use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError};
+use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError, Watch};
 use super::request::{Early, RequestState};
 use super::state::{Client, Gateway};
 use crate::body::{Body, Flow, OnSent};
@@ -20,13 +21,14 @@ use crate::envelope::Envelope;
 use crate::failure::Failure;
 use crate::header::names;
 use crate::observe::access_record::{Facts, Original};
-use crate::plan::ErrorPresenter;
-use crate::policy::Policy;
+use crate::plan::{ErrorPresenter, Route};
+use crate::policy::{Mode, Policy};
 use crate::redact::{self, Guard};
-use crate::relay::{Ahead, Guarded, Relay};
+use crate::relay::{Ahead, Guarded, Relay, WebTrailers};
 use crate::render::negotiate::{self, NegotiationInput, Shape, Terms};
 use crate::render::{self, PageWords, Rendered};
 use crate::report::excerpt::excerpt;
+use crate::upstream::attempt::response::ResponseBody;
 
 /// How much of the cause of a failure the log keeps, in bytes.
 const MAX_CAUSE: usize = 2 * 1024;
@@ -57,18 +59,19 @@ impl Gateway {
 
     /// The body of a response that streams.
     fn stream(&self, content: Content, headers: &HeaderMap, permits: Permits, state: Box<RequestState>, client: &Client) -> Body {
-        let Content::Stream { prefix, body, clocks, guarded } = content else { return Body::ready(Bytes::new(), None) };
+        let Content::Stream { prefix, body, clocks, watch } = content else { return Body::ready(Bytes::new(), None) };
         // Events may be read as slowly as they come.
         let events = headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
         let policy = state.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         let min_rate = state.request().min_rate(policy).filter(|_| !events);
         let multiplexed = state.request().version == Version::HTTP_2;
-        let watched = state.route.as_ref().filter(|_| guarded).cloned();
+        let watched = state.route.as_ref().filter(|_| watch != Watch::Nothing).cloned();
         let read_bound = if multiplexed { ReadBound::AfterAWhile } else { ReadBound::WhenTaken(Arc::clone(&client.takes)) };
         let end = StreamEnd { state, _permits: permits, mode: self.plan.mode, read_bound };
         let relay = Relay::new(prefix, body, end, clocks);
         let flow: Box<dyn Flow> = match watched {
             None => Box::new(relay),
+            Some(route) if watch == Watch::WebTrailers => web_trailers(relay, headers, route, self.plan.mode),
             Some(route) => {
                 let begin = if events { Guard::live } else { Guard::new };
                 let guard = begin(Arc::clone(&route.presenter.redactor));
@@ -130,6 +133,15 @@ impl Gateway {
             Box::new(Original { truncated: upstream.truncated || masked.len() > most, text })
         });
     }
+}
+
+/// The flow of a gRPC-Web body, whose trailers are cleaned.
+fn web_trailers(relay: Relay<ResponseBody, StreamEnd>, headers: &HeaderMap, route: Arc<Route>, mode: Mode) -> Box<dyn Flow> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_ascii_lowercase);
+    let is_text = text("content-type").is_some_and(|value| value.starts_with("application/grpc-web-text"));
+    let coding = text("grpc-encoding");
+    let clean = move |frame| grpc::tidy_web(frame, coding.as_deref(), &route.presenter.redactor, mode);
+    Box::new(WebTrailers::new(relay, is_text, clean))
 }
 
 /// A page that may be shown as it is keeps the headers that describe it.

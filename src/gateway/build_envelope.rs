@@ -12,7 +12,7 @@ use crate::envelope::{Debug, Envelope, Item};
 use crate::failure::catalog::{VALIDATION_ERROR, code_of_status, grpc_status};
 use crate::failure::{Failure, Kind};
 use crate::header::{retry_after_of, whole_seconds};
-use crate::message;
+use crate::language;
 use crate::plan::ErrorPresenter;
 use crate::policy::{Mode, Policy, Upstream429};
 use crate::redact::{self, Redactor};
@@ -37,7 +37,7 @@ impl Gateway {
     ) -> Envelope {
         let status = status(failure, upstream, policy);
         let accept = state.record.context.wanted.language.as_ref().and_then(|value| value.to_str().ok());
-        let language = message::negotiate(accept, &policy.errors.languages).to_owned();
+        let language = language::negotiate(accept, &policy.errors.languages).to_owned();
         let development = self.plan.mode == Mode::Development;
         // A client's error is described in the upstream's words where they are clean; a backend's fault is not.
         let client_error = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
@@ -47,7 +47,7 @@ impl Gateway {
         };
         let has_fields = errors.iter().any(|item| item.field.is_some());
         let code = code(failure, upstream, status, has_fields, &presenter.redactor);
-        let own = upstream.and_then(|upstream| own_message(&upstream.report, development, client_error, &presenter.redactor));
+        let own = upstream.and_then(|upstream| own_message(&upstream.report, development, client_error, (status, &presenter.redactor)));
         let from_catalogue = own.is_none();
         let key = if presenter.messages.has_code(&code) { code.as_str() } else { catalogue_code(failure, status, has_fields) };
         let message = own.unwrap_or_else(|| presenter.messages.of_code(key, &language));
@@ -103,9 +103,11 @@ fn catalogue_code(failure: &Failure, status: StatusCode, has_fields: bool) -> &'
 
 /// The upstream's own message: as it is in development, else its first clean sentence, and only for a client's error. Where the upstream
 /// named one field and nothing else, the text of that field is the message.
-fn own_message(report: &Report, development: bool, client_error: bool, redactor: &Redactor) -> Option<Text> {
+fn own_message(report: &Report, development: bool, client_error: bool, (status, redactor): (StatusCode, &Redactor)) -> Option<Text> {
+    // The phrase of the status that is sent says nothing.
+    let phrase = report.phrase.as_ref().filter(|phrase| report.fields.is_empty() && !report::is_phrase_of(phrase.raw(), status.as_u16()));
     if development {
-        return report.message.as_ref().map(Text::development);
+        return report.message.as_ref().or(phrase).map(Text::development);
     }
     if !client_error {
         return None;
@@ -116,7 +118,7 @@ fn own_message(report: &Report, development: bool, client_error: bool, redactor:
         }
         _ => None,
     };
-    report.message.iter().chain(&report.alternatives).chain(only_field).find_map(|own| redactor.clear(own))
+    report.message.iter().chain(&report.alternatives).chain(only_field).chain(phrase).find_map(|own| redactor.clear(own))
 }
 
 /// The code of an error. An operator's rule comes first. A client error keeps the upstream's own code if that is safe; beside a trace or

@@ -3,6 +3,8 @@
 //! A status that blames the server gets a fixed message, as a 5xx does. Details are kept if their type is known and they are clean, and
 //! dropped otherwise.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::HeaderName;
@@ -12,6 +14,7 @@ use prost::Message as _;
 use super::heads::guard_headers;
 use crate::policy::Mode;
 use crate::redact::Redactor;
+use crate::report::decode;
 use crate::rpc::{self, Any, BadRequest, Details, ErrorInfo, FieldViolation, GRPC_DETAILS, GRPC_MESSAGE, GRPC_STATUS, RetryInfo, Status};
 use crate::text::Untrusted;
 
@@ -48,27 +51,50 @@ pub(super) fn tidy(headers: &mut HeaderMap, redactor: &Redactor, mode: Mode) {
     }
 }
 
-/// Cleans the trailers that a gRPC-Web server sent as its only message. `None` if the bytes are no such body
-/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>: a frame with the highest bit set, then lines).
-pub(super) fn tidy_web(body: &[u8], redactor: &Redactor, mode: Mode) -> Option<Vec<u8>> {
-    let (head, rest) = body.split_at_checked(5)?;
-    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-    let lines = std::str::from_utf8(rest).ok().filter(|_| head[0] & 0x80 != 0 && length == rest.len())?;
-    let mut headers = HeaderMap::new();
-    for (name, value) in lines.lines().filter_map(|line| line.split_once(':')) {
-        let name = HeaderName::from_bytes(name.trim().to_ascii_lowercase().as_bytes()).ok()?;
-        headers.append(name, HeaderValue::from_str(value.trim()).ok()?);
+/// Returns the frame for the trailers at the end of a gRPC-Web body
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>: flags, a length, then lines). Trailers that say nothing unclean stay as
+/// they are; a failed call replaces those that cannot be read, which are `None`, and compressed ones come uncompressed.
+pub(super) fn tidy_web(frame: Option<Vec<u8>>, coding: Option<&str>, redactor: &Redactor, mode: Mode) -> Vec<u8> {
+    let sent = frame.as_deref().and_then(|frame| web_lines(frame, coding));
+    let mut headers = sent.clone().unwrap_or_default();
+    if sent.is_none() {
+        // Without a status the call has failed.
+        headers.insert(GRPC_STATUS, HeaderValue::from_static("2"));
     }
     tidy(&mut headers, redactor, mode);
-    let mut out = Vec::with_capacity(body.len());
-    for (name, value) in &headers {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b":");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+    guard_headers(&mut headers, redactor);
+    if let Some(frame) = frame.filter(|frame| sent.as_ref() == Some(&headers) && frame[0] == WEB_TRAILERS) {
+        return frame;
     }
-    let length = u32::try_from(out.len()).ok()?.to_be_bytes();
-    Some([&[head[0]], length.as_slice(), out.as_slice()].concat())
+    let mut lines = Vec::new();
+    for (name, value) in &headers {
+        lines.extend_from_slice(&[name.as_str().as_bytes(), b":", value.as_bytes(), b"\r\n"].concat());
+    }
+    let length = u32::try_from(lines.len()).unwrap_or_default().to_be_bytes();
+    [&[WEB_TRAILERS], length.as_slice(), lines.as_slice()].concat()
+}
+
+/// The flags of uncompressed trailers.
+const WEB_TRAILERS: u8 = 0x80;
+/// The flag of a compressed frame.
+const WEB_COMPRESSED: u8 = 0x01;
+/// The most bytes of trailers after they are uncompressed.
+const MAX_WEB_TRAILERS: usize = 64 * 1024;
+
+/// The lines of trailers. `None` if they cannot be read.
+fn web_lines(frame: &[u8], coding: Option<&str>) -> Option<HeaderMap> {
+    let (head, content) = frame.split_at_checked(5)?;
+    let content = match head[0] & WEB_COMPRESSED {
+        0 => Cow::Borrowed(content),
+        _ => Some(decode::uncode(content, coding, MAX_WEB_TRAILERS)).filter(|decoded| decoded.whole)?.bytes,
+    };
+    let mut headers = HeaderMap::new();
+    for line in content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon].trim_ascii().to_ascii_lowercase()).ok()?;
+        headers.append(name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?);
+    }
+    Some(headers)
 }
 
 /// The fixed message of a status.
@@ -198,14 +224,36 @@ mod tests {
         assert_eq!((&fine[GRPC_STATUS], &fine[GRPC_MESSAGE]), (&HeaderValue::from_static("0"), &HeaderValue::from_static("OK")));
     }
 
+    fn web(flags: u8, content: &[u8], coding: Option<&str>) -> Vec<u8> {
+        let frame = [&[flags], u32::try_from(content.len()).unwrap().to_be_bytes().as_slice(), content].concat();
+        tidy_web(Some(frame), coding, &Redactor::default(), Mode::Production)
+    }
+
     #[test]
-    fn trailers_in_a_web_body_are_read() {
-        let lines = b"grpc-status:13\r\ngrpc-message:at com.acme.Order.find(Order.java:3)\r\n";
-        let body = [&[0x80, 0, 0, 0, lines.len() as u8], lines.as_slice()].concat();
-        let clean = tidy_web(&body, &Redactor::default(), Mode::Production).unwrap();
+    fn trailers_of_a_web_body_are_cleaned() {
+        let clean = web(0x80, b"grpc-status:13\r\ngrpc-message:at com.acme.Order.find(Order.java:3)\r\n", None);
         assert_eq!(usize::from(clean[4]), clean.len() - 5);
         let text = String::from_utf8_lossy(&clean[5..]).into_owned();
         assert!(text.contains("grpc-status:13\r\n") && text.contains("The service had a problem.") && !text.contains("acme"), "{text}");
-        assert_eq!(tidy_web(b"\0\0\0\0\x01a", &Redactor::default(), Mode::Production), None);
+        let fine = b"Grpc-Status: 0\r\nX-Trace-Id: 7\r\n";
+        assert_eq!(web(0x80, fine, None)[5..], fine[..], "clean trailers stay as they are");
+        let failed = web(0x80, "grpc-status:5\ngrpc-message:주문이 없습니다\n".as_bytes(), None);
+        assert!(String::from_utf8_lossy(&failed).contains(&rpc::percent_encode("주문이 없습니다")));
+        let leaking = web(0x80, b"grpc-status:0\r\nx-debug:at com.acme.Order.find(Order.java:3)\r\n", None);
+        assert_eq!(leaking[5..], b"grpc-status:0\r\n"[..]);
+    }
+
+    #[test]
+    fn trailers_of_a_web_body_that_cannot_be_read_are_a_failure() {
+        let failed = [b"\x80\0\0\0\x3b".as_slice(), b"grpc-status:2\r\ngrpc-message:The service had a problem.\r\n"].concat();
+        let failed = [&failed[..4], &[(failed.len() - 5) as u8], &failed[5..]].concat();
+        assert_eq!(tidy_web(None, None, &Redactor::default(), Mode::Production), failed);
+        for content in [b"grpc-status".as_slice(), b"a b:c", b"\x1f\x8b\x08"] {
+            assert_eq!(web(0x80, content, None), failed);
+        }
+        assert_eq!(web(0x81, b"\x1f\x8b\x08", Some("gzip")), failed);
+        let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut coder, b"grpc-status:0\r\n").unwrap();
+        assert_eq!(web(0x81, &coder.finish().unwrap(), Some("gzip")), b"\x80\0\0\0\x0fgrpc-status:0\r\n");
     }
 }

@@ -1,9 +1,9 @@
 //! Judges an upstream's response by its head: a success passes untouched, an error is read, an invalid head is a failure.
 
-use http::Method;
+use http::{Method, header};
 use tokio::time::Instant;
 
-use super::outcome::{Content, ErrorOutcome, Passed};
+use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use super::prepared::Prepared;
 use super::request::Request;
 use super::state::{Client, Gateway};
@@ -78,7 +78,7 @@ pub(super) enum Handling {
     GuardLeaks,
     /// A success that may report an error in its body.
     SearchErrors,
-    /// A gRPC-Web response, whose trailers may be its body.
+    /// A gRPC-Web response, whose body ends with its trailers.
     GrpcWeb,
     /// An error.
     Normalize(Kind),
@@ -90,9 +90,9 @@ pub(super) fn judge(prepared: &Prepared, route: &Route, request: Request<'_>) ->
     let readable = prepared.status.is_success() && !is_bodiless(status, &request.context.method);
     Some(match Kind::of_upstream_status(status) {
         Some(kind) if !passes(kind, policy) => Handling::Normalize(kind),
+        None if prepared.dialect == Some(Dialect::GrpcWeb) && !is_bodiless(status, &request.context.method) => Handling::GrpcWeb,
         None if readable && policy.leak_guard => Handling::GuardLeaks,
         None if readable && !policy.errors.errors_in_success.is_empty() => Handling::SearchErrors,
-        None if prepared.dialect == Some(Dialect::GrpcWeb) => Handling::GrpcWeb,
         _ if prepared.body.is_end_stream() || prepared.body.size_hint().exact().is_some() => return None,
         _ => Handling::AwaitFirstBytes,
     })
@@ -107,11 +107,12 @@ pub(super) async fn handle(
     request: Request<'_>,
 ) -> Result<Passed, ErrorOutcome> {
     let (mode, buffers) = (gateway.plan.mode, &gateway.plan.buffers);
+    let languages = request.languages(&route.policy.errors);
     match handling {
         Handling::AwaitFirstBytes => prepared.begin().await,
-        Handling::GuardLeaks => leak_guard::guard(prepared, route, buffers).await,
-        Handling::SearchErrors => read::success(prepared, &route.policy, buffers).await,
-        Handling::GrpcWeb => web_trailers(prepared, route, mode).await,
+        Handling::GuardLeaks => leak_guard::guard(prepared, route, buffers, languages).await,
+        Handling::SearchErrors => read::success(prepared, &route.policy, buffers, languages).await,
+        Handling::GrpcWeb => web(prepared, mode).await,
         Handling::Normalize(kind) => {
             let most = route.policy.errors.max_body;
             // Without memory the error is described by its head alone.
@@ -143,21 +144,13 @@ fn is_bodiless(status: u16, method: &Method) -> bool {
     matches!(status, 204 | 205 | 304) || *method == Method::HEAD
 }
 
-/// Cleans the trailers of a gRPC-Web response whose body begins with them: the call failed.
-async fn web_trailers(response: Prepared, route: &Route, mode: Mode) -> Result<Passed, ErrorOutcome> {
-    let mut passed = match response.body.size_hint().exact() {
-        Some(length) if length > MAX_WEB_TRAILERS => response.stream(),
-        _ => response.begin().await?,
-    };
-    if let Content::Stream { prefix, body, .. } = &mut passed.content
-        && body.is_end_stream()
-        && let Some(clean) = grpc::tidy_web(&prefix.data, &route.presenter.redactor, mode)
-    {
-        passed.headers.insert(http::header::CONTENT_LENGTH, clean.len().into());
-        prefix.data = clean.into();
+/// Lets a gRPC-Web response stream, whose trailers are in its body and are cleaned as they pass.
+async fn web(response: Prepared, mode: Mode) -> Result<Passed, ErrorOutcome> {
+    let mut passed = response.begin().await?;
+    if let (Content::Stream { watch, .. }, Mode::Production) = (&mut passed.content, mode) {
+        *watch = Watch::WebTrailers;
+        // Clean trailers may have another length.
+        passed.headers.remove(header::CONTENT_LENGTH);
     }
     Ok(passed)
 }
-
-/// The longest trailers in a body that are read, in bytes.
-const MAX_WEB_TRAILERS: u64 = 16 * 1024;

@@ -10,11 +10,12 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::heads::guard_headers;
-use super::outcome::{Content, ErrorOutcome, Passed};
+use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use super::prepared::Prepared;
 use super::read::{Decoded, broken_off, decoded, header_text, inside, reading_clocks};
 use crate::body::Incoming as _;
 use crate::failure::{Failure, Kind};
+use crate::language::Languages;
 use crate::limit::reserve::{MemoryPermit, Reserve};
 use crate::plan::Route;
 use crate::relay::{Beyond, Collected, collect};
@@ -24,7 +25,12 @@ use crate::upstream::heads::response::describes_body;
 const WHOLE: usize = 64 * 1024;
 
 /// Guards a success: cleans it as a whole, or lets it stream through the window.
-pub(super) async fn guard(mut response: Prepared, route: &Route, buffers: &Arc<Reserve>) -> Result<Passed, ErrorOutcome> {
+pub(super) async fn guard(
+    mut response: Prepared,
+    route: &Route,
+    buffers: &Arc<Reserve>,
+    languages: Languages<'_>,
+) -> Result<Passed, ErrorOutcome> {
     guard_headers(&mut response.headers, &route.presenter.redactor);
     let content_type = header_text(&response.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     let texts = ["json", "xml", "html", "text/", "javascript", "graphql", "yaml", "x-www-form", "multipart"];
@@ -57,7 +63,7 @@ pub(super) async fn guard(mut response: Prepared, route: &Route, buffers: &Arc<R
         return Ok(guarded(response.stream_after(memory.hold(read.bytes).into())));
     }
     let Prepared { status, headers, .. } = response;
-    whole(status, headers, &read, route, memory)
+    whole(status, headers, &read, route, (memory, languages))
 }
 
 /// Headers with digests of the body, which may change.
@@ -68,8 +74,8 @@ fn unguardable(why: &str) -> ErrorOutcome {
 }
 
 fn guarded(mut passed: Passed) -> Passed {
-    if let Content::Stream { guarded, .. } = &mut passed.content {
-        *guarded = true;
+    if let Content::Stream { watch, .. } = &mut passed.content {
+        *watch = Watch::Leaks;
         // These describe a body that may change.
         for name in [header::ETAG].into_iter().chain(DIGESTS.map(HeaderName::from_static)) {
             passed.headers.remove(name);
@@ -84,13 +90,13 @@ fn whole(
     mut headers: HeaderMap,
     read: &Collected,
     route: &Route,
-    mut memory: MemoryPermit,
+    (mut memory, languages): (MemoryPermit, Languages<'_>),
 ) -> Result<Passed, ErrorOutcome> {
     let policy = &route.policy;
     let Decoded { text, whole: true, .. } = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
         return Err(unguardable("a coding that cannot be undone to its end cannot be guarded"));
     };
-    if let Some(outcome) = inside(&text, status.as_u16(), &mut headers, policy) {
+    if let Some(outcome) = inside(&text, status.as_u16(), &mut headers, policy, languages) {
         return Err(outcome);
     }
     // A decoded body takes more memory than was reserved for its coded form.

@@ -22,9 +22,19 @@ pub(super) struct Passed {
 #[allow(clippy::large_enum_variant, reason = "the large one is the usual one: a box would cost every success an allocation")]
 pub(super) enum Content {
     /// Streams from the upstream.
-    Stream { prefix: Prefix, body: ResponseBody, clocks: BodyClocks, guarded: bool },
+    Stream { prefix: Prefix, body: ResponseBody, clocks: BodyClocks, watch: Watch },
     /// Is complete, and holds its share of the memory for bodies.
     Ready(Bytes),
+}
+
+/// What is watched of a body while it streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    Nothing,
+    /// Leaks, in all of it.
+    Leaks,
+    /// The trailers at the end of a gRPC-Web body.
+    WebTrailers,
 }
 
 /// A request that ends in an error.

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::outcome::{Content, ErrorOutcome, Passed};
+use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use crate::body::Incoming as _;
 use crate::context::Dialect;
 use crate::relay::{self, BodyClocks, Prefix};
@@ -42,7 +42,7 @@ impl Prepared {
         Passed {
             status: self.status,
             headers: self.headers,
-            content: Content::Stream { prefix, body: self.body, clocks: self.clocks, guarded: false },
+            content: Content::Stream { prefix, body: self.body, clocks: self.clocks, watch: Watch::Nothing },
         }
     }
 }

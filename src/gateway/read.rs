@@ -13,6 +13,7 @@ use super::prepared::Prepared;
 use super::request::Request;
 use crate::body::Incoming as _;
 use crate::failure::{Failure, Kind};
+use crate::language::Languages;
 use crate::limit::reserve::Reserve;
 use crate::plan::Route;
 use crate::policy::{ErrorPolicy, Mode, Policy, Protocol};
@@ -41,7 +42,7 @@ pub(super) async fn error(kind: Kind, mut response: Prepared, route: &Route, mod
     let page = page_for_browser(kind, &read, &decoded, content_type.as_deref(), route, mode, request);
     let Decoded { text, readable, .. } = decoded;
     let read_for = Some(text.as_str()).filter(|_| readable && is_worth_reading(kind, policy, mode));
-    let mut report = read_for.map(|text| report::read_as(text, content_type.as_deref())).unwrap_or_default();
+    let mut report = read_for.map(|text| report::read_as(text, content_type.as_deref(), request.languages(policy))).unwrap_or_default();
     if report.code.is_none() {
         report.code = report::headers::code_in(&response.headers);
     }
@@ -77,8 +78,9 @@ struct Verdict {
 
 impl Verdict {
     fn of(kind: Kind, status: u16, report: &Report, text: Option<&str>, policy: &ErrorPolicy) -> Self {
-        let own = report.code.as_ref().map(Untrusted::raw);
-        if let Some(rule) = policy.status_map.iter().find(|rule| rule.when.holds(status, own)) {
+        let mut codes = report.code.iter().chain(&report.codes).map(Untrusted::raw);
+        let by_code = codes.find_map(|code| policy.status_map.iter().find(|rule| rule.when.is_code(code)));
+        if let Some(rule) = by_code.or_else(|| policy.status_map.iter().find(|rule| rule.when.is_status(status))) {
             let status = rule.status.unwrap_or(status);
             return Self { kind: Kind::of_upstream_status(status).unwrap_or(kind), status, code: rule.code.clone() };
         }
@@ -92,7 +94,12 @@ impl Verdict {
 }
 
 /// Collects a 2xx body on a route that looks for errors in it. An error inside becomes an error response.
-pub(super) async fn success(mut response: Prepared, policy: &Policy, buffers: &Arc<Reserve>) -> Result<Passed, ErrorOutcome> {
+pub(super) async fn success(
+    mut response: Prepared,
+    policy: &Policy,
+    buffers: &Arc<Reserve>,
+    languages: Languages<'_>,
+) -> Result<Passed, ErrorOutcome> {
     let declared = response.body.size_hint().exact();
     let content_type = header_text(&response.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     let readable = ["json", "xml", "text/plain", "graphql"].iter().any(|word| content_type.contains(word)) || content_type.is_empty();
@@ -110,15 +117,15 @@ pub(super) async fn success(mut response: Prepared, policy: &Policy, buffers: &A
         return Ok(response.stream_after(memory.hold(read.bytes).into()));
     }
     let Decoded { text, readable, .. } = decoded(&response.headers, &read, policy.errors.max_body);
-    match inside(if readable { &text } else { "" }, response.status.as_u16(), &mut response.headers, policy) {
+    match inside(if readable { &text } else { "" }, response.status.as_u16(), &mut response.headers, policy, languages) {
         Some(outcome) => Err(outcome),
         None => Ok(Passed { status: response.status, headers: response.headers, content: Content::Ready(memory.hold(read.bytes)) }),
     }
 }
 
 /// The error that a success body reports, if one of the route's rules finds one.
-pub(super) fn inside(text: &str, status: u16, headers: &mut HeaderMap, policy: &Policy) -> Option<ErrorOutcome> {
-    let success::ErrorInSuccess { status: error_status, report } = success::read(text, &policy.errors.errors_in_success)?;
+pub(super) fn inside(text: &str, status: u16, headers: &mut HeaderMap, policy: &Policy, languages: Languages<'_>) -> Option<ErrorOutcome> {
+    let success::ErrorInSuccess { status: error_status, report } = success::read(text, &policy.errors.errors_in_success, languages)?;
     let kind = Kind::of_upstream_status(error_status).unwrap_or(Kind::UpstreamError);
     let verdict = Verdict::of(kind, error_status, &report, Some(text), &policy.errors);
     let upstream = UpstreamError {

@@ -13,9 +13,10 @@ use crate::body::RequestBody;
 use crate::context::{ClientPreferences, Dialect, Peer, RequestContext, RequestId};
 use crate::data_rate::MinRate;
 use crate::failure::Failure;
+use crate::language::Languages;
 use crate::observe::access_record::{AccessRecord, Facts};
 use crate::plan::Route;
-use crate::policy::Policy;
+use crate::policy::{ErrorPolicy, Policy};
 use crate::render::negotiate::NegotiationInput;
 use crate::upstream::heads::request::{self, HeaderScan};
 
@@ -117,6 +118,12 @@ impl<'a> Request<'a> {
         let wanted = &self.context.wanted;
         let accept = wanted.accept.as_ref().and_then(|value| value.to_str().ok());
         NegotiationInput { accept, dialect: wanted.dialect, browser: wanted.browser, answered_json: false }
+    }
+
+    /// The languages that are wanted for an error on this route.
+    pub(super) fn languages(self, policy: &'a ErrorPolicy) -> Languages<'a> {
+        let accept = self.context.wanted.language.as_ref().and_then(|value| value.to_str().ok());
+        Languages::new(accept, &policy.languages)
     }
 
     /// The host that the client named, as a header value; without a copy where it came as one.

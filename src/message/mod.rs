@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use crate::context::{quality, weight};
-use crate::text::{Text, bounded};
+use crate::text::Text;
 
 /// The built-in languages, which are complete.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -136,49 +135,6 @@ fn entry(key: &str, text: Option<&str>, allowed: Option<&[&str]>) -> Result<(Str
     Ok((key.to_owned(), text.to_owned()))
 }
 
-/// Returns the best of `offered` for an `Accept-Language` value, or the first one if none matches. Matching is RFC 4647 3.3.1 basic
-/// filtering in both directions: `ko-KR` matches `ko`, and `ko` matches `ko-KR`. `q=0` excludes a language.
-pub fn negotiate<'o>(accept: Option<&str>, offered: &'o [String]) -> &'o str {
-    let fallback = offered.first().map_or("en", String::as_str);
-    let Some(accept) = accept else { return fallback };
-    let mut best: Option<(u32, &str)> = None;
-    for tag in offered {
-        let quality = quality_of(accept, tag);
-        if quality > 0 && best.is_none_or(|(highest, _)| quality > highest) {
-            best = Some((quality, tag));
-        }
-    }
-    best.map_or(fallback, |(_, tag)| tag)
-}
-
-/// The length of the part of a header that is parsed, in bytes.
-const MAX_ACCEPT: usize = 1024;
-
-/// Returns the quality, in thousandths, that the most specific matching range gives to `tag`.
-fn quality_of(accept: &str, tag: &str) -> u32 {
-    let mut best = (0usize, 0u32);
-    for range in bounded(accept, MAX_ACCEPT).split(',') {
-        let mut parts = range.split(';');
-        let name = parts.next().unwrap_or_default().trim();
-        let weight = parts.find_map(weight).map_or(1000, quality);
-        let prefix = |long: &str, short: &str| {
-            long.len() > short.len()
-                && long.as_bytes()[short.len()] == b'-'
-                && long.as_bytes()[..short.len()].eq_ignore_ascii_case(short.as_bytes())
-        };
-        let specificity = match name {
-            "*" => 1,
-            _ if name.eq_ignore_ascii_case(tag) => 3 + name.len(),
-            _ if !name.is_empty() && (prefix(name, tag) || prefix(tag, name)) => 2,
-            _ => continue,
-        };
-        if specificity > best.0 || (specificity == best.0 && weight > best.1) {
-            best = (specificity, weight);
-        }
-    }
-    best.1
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -211,24 +167,5 @@ mod tests {
         assert_eq!((all.of_page("help", "de"), all.tags().contains(&"de")), ("Bitte angeben.", true));
         let wrong = all.add_file("de", "[codes]\nA = 1\nB = \"\"\n[pages]\n[page]\nhlep = \"x\"\n").unwrap_err();
         assert_eq!(wrong.len(), 4, "{wrong:?}");
-    }
-
-    #[test]
-    fn languages_are_negotiated() {
-        let offered = ["en".to_owned(), "ko".to_owned()];
-        let choose = |accept| negotiate(accept, &offered);
-        assert_eq!(choose(None), "en");
-        assert_eq!(choose(Some("ko-KR,ko;q=0.9,en;q=0.8")), "ko");
-        assert_eq!(choose(Some("fr")), "en");
-        assert_eq!(choose(Some("en;q=0.1, ko;q=0.2")), "ko");
-        assert_eq!(choose(Some("en;q=0, *;q=0.5")), "ko");
-        assert_eq!(choose(Some("*")), "en");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_header_is_parsed_without_panic(accept in "\\PC{0,60}") {
-            negotiate(Some(&accept), &["en".to_owned(), "ko".to_owned()]);
-        }
     }
 }

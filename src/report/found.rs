@@ -7,10 +7,14 @@ use crate::text::Untrusted;
 pub struct Report {
     /// The human-readable message.
     pub message: Option<Untrusted>,
+    /// A status phrase where the message belongs. It says nothing beside its own status, but something beside another one.
+    pub phrase: Option<Untrusted>,
     /// Other sentences that may be the message, best first, because the message of a page is a guess.
     pub alternatives: Vec<Untrusted>,
     /// The machine code.
     pub code: Option<Untrusted>,
+    /// Other forms of the code, most specific first: with its prefix, and the codes around it.
+    pub codes: Vec<Untrusted>,
     /// The field errors: paths with their errors, in the order of the body.
     pub fields: Vec<Field>,
     /// The items that belong to no field and say more than the message, in the order of the body.

@@ -19,4 +19,5 @@ mod unwrap;
 mod xml;
 
 pub use found::{Certainty, Field, Item, Report};
-pub use reader::{Kind, is_framework_page, kind_of, read, read_as};
+pub use phrases::is_phrase_of;
+pub use reader::{Kind, is_framework_page, kind_of, read, read_as, read_in};

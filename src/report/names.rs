@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 /// Names of the message, best first.
 #[rustfmt::skip]
 pub(super) const MESSAGE: &[&str] = &[
-    "message", "msg", "errordescription", "errormessage", "errordesc", "errmsg", "resultmsg", "resultmessage",
+    "submsg", "message", "msg", "errordescription", "errormessage", "errordesc", "errmsg", "resultmsg", "resultmessage",
     "retmsg", "returnmsg", "returnmessage", "usermessage", "displaymessage", "clientmessage", "localizedmessage",
     "detail", "details", "description", "reason", "errorsummary", "errordetail", "errordetails", "errortext",
     "errorreason", "developermessage", "exceptionmessage", "faultstring", "text", "diagnostics", "explanation",
     "summary", "error", "errors", "errormessages", "title", "statusmessage", "statusdescription", "nonfielderrors",
     "all", "schema", "formerrors", "base", "globalerrors", "general", "longmessage", "info", "failurereason",
     "failure", "problem", "fault", "statustext", "content", "status", "err", "errmessage", "messagetext",
-    "helpmessage", "messagetranslations", "translations", "localizedmessages", "submsg", "rspmsg", "msg1", "exceptiontext", "serviceexception", "mensaje", "mensagem",
+    "helpmessage", "messagetranslations", "translations", "localizedmessages", "rspmsg", "msg1", "exceptiontext", "serviceexception", "mensaje", "mensagem",
     "nachricht", "meldung", "fehlertext", "fehlermeldung", "beschreibung", "descripcion", "descricao", "messaggio",
     "descrizione", "foutmelding", "bericht", "omschrijving", "komunikat", "wiadomosc", "opis", "mesaj", "hatamesaji",
     "aciklama", "libelle", "messageerreur", "erreur", "motivo", "motif", "grund", "메시지", "오류메시지", "에러메시지", "결과메시지",

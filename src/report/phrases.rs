@@ -1,5 +1,7 @@
 //! Phrases that several parsers recognize: labels of a message, and status phrases, which add nothing to the status. Knows no format.
 
+use crate::text::Untrusted;
+
 /// Returns the text after a label: `Message Order 5 is paid`, `Reason: no stock`.
 pub(super) fn after_label<'t>(text: &'t str, label: &str) -> Option<&'t str> {
     let head = text.get(..label.len()).filter(|head| head.eq_ignore_ascii_case(label))?;
@@ -35,15 +37,47 @@ pub(super) fn is_status_phrase(text: &str) -> bool {
     is_phrase(strip_status(text))
 }
 
+/// The maximum length of a status phrase, in bytes.
+const MAX_PHRASE: usize = 48;
+
 fn is_phrase(text: &str) -> bool {
-    let letters = |s: &str| s.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect::<String>();
-    if !text.is_ascii() || text.len() > 48 {
+    if !text.is_ascii() || text.len() > MAX_PHRASE {
         return false;
     }
     let own = letters(text);
-    let named =
-        (400..600u16).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()).any(|phrase| letters(phrase) == own);
-    named || matches!(own.as_str(), "error" | "accessdenied" | "unprocessableentity" | "servererror" | "oops" | "errorpage")
+    (400..600).any(|status| names_status(&own, status)) || is_generic(&own)
+}
+
+/// Returns true for the phrase of this very status.
+pub fn is_phrase_of(text: &str, status: u16) -> bool {
+    text.is_ascii() && text.len() <= MAX_PHRASE && names_status(&letters(strip_status(text)), status)
+}
+
+/// Returns a status phrase that is written for people: not a single word in one case, which is a code, and not `Error`.
+pub(super) fn phrase(text: &str) -> Option<Untrusted> {
+    let bare = strip_status(text);
+    let is_word = || {
+        let mut letters = bare.trim_end_matches(['.', '!']).chars();
+        letters.next().is_some_and(|first| first.is_ascii_uppercase()) && letters.all(|c| c.is_ascii_lowercase())
+    };
+    let is_written = bare.contains(' ') || is_word();
+    (is_written && is_phrase(bare) && !is_generic(&letters(bare))).then(|| Untrusted::new(bare))
+}
+
+fn letters(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn names_status(own: &str, status: u16) -> bool {
+    let named = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let letters = |text: &'static str| text.bytes().filter(u8::is_ascii_alphabetic).map(|b| b.to_ascii_lowercase());
+    named.is_some_and(|phrase| letters(phrase).eq(own.bytes()))
+        || matches!((own, status), ("accessdenied", 401 | 403) | ("unprocessableentity", 422) | ("servererror", 500))
+}
+
+/// Returns true for words that any error may have.
+fn is_generic(own: &str) -> bool {
+    matches!(own, "error" | "oops" | "errorpage" | "servererror")
 }
 
 #[cfg(test)]
@@ -55,5 +89,17 @@ mod tests {
         assert!(is_status_phrase("404 Not Found"));
         assert!(is_status_phrase("Bad Request."));
         assert!(!is_status_phrase("Order 7 not found"));
+        assert!(is_status_phrase("Access denied") && is_status_phrase("Error"));
+        assert!(is_phrase_of("Not Found", 404) && is_phrase_of("Access denied.", 403) && !is_phrase_of("Not Found", 400));
+    }
+
+    #[test]
+    fn phrases_for_people_are_told_from_codes() {
+        for text in ["Access denied", "404 Not Found", "Forbidden", "not found"] {
+            assert!(phrase(text).is_some(), "{text}");
+        }
+        for text in ["Error", "not_found", "FORBIDDEN", "BadRequest", "conflict", "Order 7 not found"] {
+            assert_eq!(phrase(text), None, "{text}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::found::{Certainty, Report};
 use super::names::{self, normalize_name};
-use super::phrases::{LABELS, after_label, is_status_phrase};
+use super::phrases::{LABELS, after_label, is_status_phrase, phrase};
 use crate::text::Untrusted;
 
 /// The maximum length of a first paragraph that may be a message, in bytes.
@@ -21,7 +21,7 @@ pub(super) fn read(text: &str) -> Report {
     let usable = !paragraph.is_empty() && paragraph.len() <= MAX_PARAGRAPH && !is_status_phrase(paragraph);
     // The message is the whole text if it is short, because the first paragraph may introduce a trace, which the redactor must see.
     let whole = if text.len() <= 2 * MAX_PARAGRAPH { text } else { paragraph };
-    Report { message: usable.then(|| Untrusted::new(whole)), ..Report::default() }
+    Report { message: usable.then(|| Untrusted::new(whole)), phrase: phrase(text), ..Report::default() }
 }
 
 /// Parses lines of `name = value` or `name: value` (INI, YAML, properties), or a form (`a=b&c=d`), that hold a message.

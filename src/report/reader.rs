@@ -1,9 +1,10 @@
 //! Detects the format of a body by its content, and calls the parser of that format. Knows no format in detail.
 
 use super::found::Report;
-use super::phrases::is_status_phrase;
+use super::phrases::{is_status_phrase, phrase};
 use super::unwrap::{self, Inner};
 use super::{html, json, plain, xml};
+use crate::language::Languages;
 use crate::text::Untrusted;
 
 /// The format of a body.
@@ -54,7 +55,7 @@ fn is_html_fragment(lower: &str) -> bool {
 
 /// Parses a decoded error body with its declared content type. If the type is not a text, a body that is plain text is ignored, but JSON,
 /// HTML and XML are parsed.
-pub fn read_as(text: &str, content_type: Option<&str>) -> Report {
+pub fn read_as(text: &str, content_type: Option<&str>, languages: Languages<'_>) -> Report {
     let declared = content_type.unwrap_or_default().trim_start().to_ascii_lowercase();
     let other = ["multipart/", "image/", "audio/", "video/", "font/", "application/octet-stream", "application/pdf", "application/zip"];
     // A part of a multipart body may be JSON.
@@ -62,17 +63,22 @@ pub fn read_as(text: &str, content_type: Option<&str>) -> Report {
     if other.iter().any(|prefix| declared.starts_with(prefix)) && kind_of(text) == Kind::Text && !has_wrapper() {
         return Report::default();
     }
-    read(text)
+    read_in(text, languages)
 }
 
 /// Parses a decoded error body.
 pub fn read(text: &str) -> Report {
+    read_in(text, Languages::default())
+}
+
+/// Parses a decoded error body. Of a message in several languages, the wanted one counts.
+pub fn read_in(text: &str, languages: Languages<'_>) -> Report {
     match kind_of(text) {
         // `[error]` starts an INI file as well as a JSON array.
-        Kind::Json => read_json(text, MAX_WRAPPERS).unwrap_or_else(|| plain::read(text)),
-        Kind::Text => read_wrapped(text, MAX_WRAPPERS).unwrap_or_else(|| plain::read(text)),
+        Kind::Json => read_json(text, languages, MAX_WRAPPERS).unwrap_or_else(|| plain::read(text)),
+        Kind::Text => read_wrapped(text, languages, MAX_WRAPPERS).unwrap_or_else(|| plain::read(text)),
         Kind::Html => html::read(text),
-        Kind::Xml => xml::read(text),
+        Kind::Xml => xml::read(text, languages),
         Kind::Empty | Kind::Binary => Report::default(),
     }
 }
@@ -81,27 +87,27 @@ pub fn read(text: &str) -> Report {
 const MAX_WRAPPERS: usize = 3;
 
 /// Parses a body that starts like JSON. Of several documents, the first that reports an error counts.
-fn read_json(text: &str, wrappers: usize) -> Option<Report> {
-    let report = json::read(text);
+fn read_json(text: &str, languages: Languages<'_>, wrappers: usize) -> Option<Report> {
+    let report = json::read(text, languages);
     if report.as_ref().is_some_and(says_something) || wrappers == 0 {
         return report;
     }
     let documents = unwrap::documents(text).into_iter().flatten().skip(1);
-    documents.filter_map(|document| read_json(&document, 0)).find(says_something).or(report)
+    documents.filter_map(|document| read_json(&document, languages, 0)).find(says_something).or(report)
 }
 
 /// Parses JSON that is wrapped into something else, and JSON strings.
-fn read_wrapped(text: &str, wrappers: usize) -> Option<Report> {
+fn read_wrapped(text: &str, languages: Languages<'_>, wrappers: usize) -> Option<Report> {
     let left = wrappers.checked_sub(1)?;
     match unwrap::unwrap(text)? {
         Inner::Json(documents) => {
-            let reports = documents.iter().filter_map(|document| read_json(document, left));
+            let reports = documents.iter().filter_map(|document| read_json(document, languages, left));
             Some(reports.reduce(|first, next| if says_something(&first) { first } else { next }).unwrap_or_default())
         }
-        Inner::Text(inner) if inner.trim_start().starts_with('"') => read_wrapped(&inner, left),
+        Inner::Text(inner) if inner.trim_start().starts_with('"') => read_wrapped(&inner, languages, left),
         Inner::Text(inner) => {
             let message = Some(inner.trim()).filter(|text| !text.is_empty() && !is_status_phrase(text));
-            Some(Report { message: message.map(Untrusted::new), ..Report::default() })
+            Some(Report { message: message.map(Untrusted::new), phrase: phrase(inner.trim()), ..Report::default() })
         }
     }
 }

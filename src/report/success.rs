@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::found::Report;
 use super::names::{self, NormalizedObject};
 use super::reader::{self, Kind, kind_of};
+use crate::language::Languages;
 use crate::policy::{PointerRule, SuccessPreset, SuccessRule, Trigger};
 use crate::text::Untrusted;
 
@@ -20,15 +21,15 @@ pub struct ErrorInSuccess {
 }
 
 /// Returns the error that a success body reports by these rules, or `None` if it reports none.
-pub fn read(text: &str, rules: &[SuccessRule]) -> Option<ErrorInSuccess> {
+pub fn read(text: &str, rules: &[SuccessRule], languages: Languages<'_>) -> Option<ErrorInSuccess> {
     let presets = || rules.iter().filter_map(|rule| if let SuccessRule::Preset(preset) = rule { Some(*preset) } else { None });
-    let by_shape = |status| ErrorInSuccess { status, report: reader::read(text) };
+    let by_shape = |status| ErrorInSuccess { status, report: reader::read_in(text, languages) };
     match kind_of(text) {
         Kind::Json => {
             let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}').trim()).ok()?;
-            let by_pointer = rules
-                .iter()
-                .find_map(|rule| if let SuccessRule::Pointer(rule) = rule { matched_by_pointer(&value, rule, text) } else { None });
+            let by_pointer = rules.iter().find_map(|rule| {
+                if let SuccessRule::Pointer(rule) = rule { matched_by_pointer(&value, rule, (text, languages)) } else { None }
+            });
             // The first failed response of a batch decides.
             let responses: Vec<&Value> = value.as_array().map_or_else(|| vec![&value], |list| list.iter().take(MAX_BATCH).collect());
             let first = responses.into_iter().find_map(|response| {
@@ -38,7 +39,7 @@ pub fn read(text: &str, rules: &[SuccessRule]) -> Option<ErrorInSuccess> {
                 Some(if value.is_object() {
                     by_shape(status)
                 } else {
-                    ErrorInSuccess { status, report: reader::read(&response.to_string()) }
+                    ErrorInSuccess { status, report: reader::read_in(&response.to_string(), languages) }
                 })
             });
             by_pointer.or(first)
@@ -57,7 +58,7 @@ const fn is_batched(preset: SuccessPreset) -> bool {
 }
 
 /// Applies an operator's rule.
-fn matched_by_pointer(value: &Value, rule: &PointerRule, text: &str) -> Option<ErrorInSuccess> {
+fn matched_by_pointer(value: &Value, rule: &PointerRule, (text, languages): (&str, Languages<'_>)) -> Option<ErrorInSuccess> {
     let is_error = |word: &String| match &rule.trigger {
         Trigger::Is(words) => words.contains(word),
         Trigger::Not(words) => !words.contains(word),
@@ -75,7 +76,7 @@ fn matched_by_pointer(value: &Value, rule: &PointerRule, text: &str) -> Option<E
     let code = at(&rule.code);
     let status_of = |word: &str| rule.status.iter().find(|(known, _)| known == word).map(|(_, status)| *status);
     let status = code.as_deref().and_then(status_of).or_else(|| status_of(&word)).or_else(|| status_of("*")).unwrap_or(502);
-    let mut report = reader::read(text);
+    let mut report = reader::read_in(text, languages);
     if rule.code.is_some() {
         report.code = code.map(Untrusted::new);
     }
@@ -239,7 +240,7 @@ mod tests {
     use super::*;
 
     fn status(text: &str, rules: &[SuccessRule]) -> Option<u16> {
-        read(text, rules).map(|found| found.status)
+        read(text, rules, Languages::default()).map(|found| found.status)
     }
 
     const ALL: &[SuccessRule] = &[
@@ -258,7 +259,12 @@ mod tests {
             message: Some("/header/resultMsg".into()),
             status: vec![("E404".into(), 404), ("*".into(), 409)],
         });
-        let found = read(r#"{"header":{"resultCode":"E404","resultMsg":"There is no such order."}}"#, std::slice::from_ref(&rule)).unwrap();
+        let found = read(
+            r#"{"header":{"resultCode":"E404","resultMsg":"There is no such order."}}"#,
+            std::slice::from_ref(&rule),
+            Languages::default(),
+        )
+        .unwrap();
         assert_eq!(
             (found.status, found.report.code, found.report.message),
             (404, Some(Untrusted::new("E404")), Some(Untrusted::new("There is no such order.")))
@@ -280,13 +286,16 @@ mod tests {
         });
         let text =
             r#"{"responses":[{"ok":1},{"error":null},{"error":{"code":"E7","text":"The order is closed."}},{"error":{"code":"E8"}}]}"#;
-        let found = read(text, std::slice::from_ref(&rule)).unwrap();
+        let found = read(text, std::slice::from_ref(&rule), Languages::default()).unwrap();
         assert_eq!(
             (found.status, found.report.code, found.report.message),
             (409, Some(Untrusted::new("E7")), Some(Untrusted::new("The order is closed.")))
         );
         let named = r#"{"responses":{"a/b~c":{"error":{"code":"E7","text":"By name."}}}}"#;
-        assert_eq!(read(named, std::slice::from_ref(&rule)).unwrap().report.message, Some(Untrusted::new("By name.")));
+        assert_eq!(
+            read(named, std::slice::from_ref(&rule), Languages::default()).unwrap().report.message,
+            Some(Untrusted::new("By name."))
+        );
         for text in [r#"{"responses":[{"ok":1}]}"#, r#"{"responses":7}"#, "{}"] {
             assert_eq!(status(text, std::slice::from_ref(&rule)), None, "{text}");
         }

@@ -17,6 +17,9 @@ struct Want {
     /// The route that the request takes.
     #[serde(default)]
     route: RouteName,
+    /// The `Accept-Language` of the request.
+    #[serde(default)]
+    language: String,
     status: u16,
     /// The machine code of the service. Without it: the code that the gateway gives an error of this status.
     code: Option<String>,
@@ -54,10 +57,11 @@ enum RouteName {
     LeakGuard,
     /// `errors.details = "list"`
     List,
+    StatusMap,
 }
 
 impl RouteName {
-    const ALL: [Self; 5] = [Self::Default, Self::DatabaseErrors, Self::ErrorsInSuccess, Self::LeakGuard, Self::List];
+    const ALL: [Self; 6] = [Self::Default, Self::DatabaseErrors, Self::ErrorsInSuccess, Self::LeakGuard, Self::List, Self::StatusMap];
 
     const fn name(self) -> &'static str {
         match self {
@@ -66,6 +70,7 @@ impl RouteName {
             Self::ErrorsInSuccess => "errors-in-success",
             Self::LeakGuard => "leak-guard",
             Self::List => "list",
+            Self::StatusMap => "status-map",
         }
     }
 
@@ -81,6 +86,10 @@ impl RouteName {
             }
             Self::LeakGuard => "leak_guard = true",
             Self::List => "errors = { details = \"list\" }",
+            Self::StatusMap => {
+                "errors = { status_map = { \"OutOfStock\" = { status = 409 }, \"shop:Closed\" = { status = 410 }, \
+                 \"Sender\" = { status = 422 } } }"
+            }
         }
     }
 }
@@ -139,9 +148,10 @@ fn origin(cases: &Arc<Vec<Case>>) -> Origin {
     })
 }
 
-fn ask(gateway: &GatewayUnderTest, route: RouteName, path: &str) -> Response {
+fn ask(gateway: &GatewayUnderTest, (route, language): (RouteName, &str), path: &str) -> Response {
+    let language = if language.is_empty() { String::new() } else { format!("Accept-Language: {language}\r\n") };
     let request = format!(
-        "GET /{}/{path} HTTP/1.1\r\nHost: ferries.example.com\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
+        "GET /{}/{path} HTTP/1.1\r\nHost: ferries.example.com\r\nAccept: application/json\r\n{language}Connection: close\r\n\r\n",
         route.name()
     );
     send(gateway.address, request)
@@ -150,7 +160,7 @@ fn ask(gateway: &GatewayUnderTest, route: RouteName, path: &str) -> Response {
 /// What is wrong with a response; nothing where it is as wanted.
 fn judge(case: &Case, gateway: &GatewayUnderTest) -> Vec<String> {
     let Case { want, .. } = case;
-    let response = ask(gateway, want.route, &case.name);
+    let response = ask(gateway, (want.route, &want.language), &case.name);
     let mut wrong = Vec::new();
     let mut expect = |what: &str, wanted: String, got: String| {
         if wanted != got {
@@ -174,7 +184,7 @@ fn judge(case: &Case, gateway: &GatewayUnderTest) -> Vec<String> {
     }
     assert_contract("GET", &response);
     // What the gateway says where the service says nothing.
-    let plain = ask(gateway, RouteName::Default, &want.status.to_string()).json();
+    let plain = ask(gateway, (RouteName::Default, &want.language), &want.status.to_string()).json();
     let (error, plain) = (&response.json()["error"], &plain["error"]);
     let own = |key: &str| plain[key].as_str().unwrap_or_default().to_owned();
     let got = |key: &str| error[key].as_str().unwrap_or_default().to_owned();

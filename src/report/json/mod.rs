@@ -6,16 +6,23 @@ mod items;
 mod paths;
 mod rules;
 mod shapes;
+mod specific;
 mod texts;
+mod translations;
 mod tree;
 
 use serde_json::{Map, Value};
 
 use super::found::{Certainty, Field, Item, Report};
 use super::names::{self, CAUSE, CODE, CONTEXT, EXCEPTION, FALLBACK_CODE, FIELDS, GENERAL, MESSAGE, NormalizedObject, STACK, WRAPPER};
+use super::phrases::phrase;
+use crate::language::Languages;
 use crate::text::Untrusted;
 use texts::{code, is_code_like, sentence};
 
+/// Names of members in which a status phrase stands for the message.
+const PHRASED: &[&str] =
+    &["message", "msg", "errormessage", "errordescription", "detail", "description", "reason", "error", "title", "text", "faultstring"];
 /// The maximum depth of wrappers that are followed.
 const MAX_DEPTH: usize = 8;
 /// The maximum number of objects and lists of one body that are searched.
@@ -25,13 +32,24 @@ const MAX_SUBSTITUTED: usize = 4 * 1024;
 /// The maximum length of a substituted value, in characters.
 const MAX_VALUE: usize = 200;
 
+/// What a search through a body may still do, and what it looks for.
+struct Search<'l> {
+    /// Objects and lists that may still be searched.
+    visits: usize,
+    languages: Languages<'l>,
+}
+
 /// Parses a JSON error. Returns `None` if the text is not JSON.
-pub(super) fn read(text: &str) -> Option<Report> {
+pub(super) fn read(text: &str, languages: Languages<'_>) -> Option<Report> {
     let value = tree::read(text)?;
     let mut report =
         value.as_object().and_then(shapes::read).map(|known| Report { certainty: Certainty::Known, ..known }).unwrap_or_default();
-    let mut visits = MAX_VISITS;
-    visit(&value, &mut report, 0, &mut visits);
+    let mut search = Search { visits: MAX_VISITS, languages };
+    visit(&value, &mut report, 0, &mut search);
+    let is_status = report.code.as_ref().is_some_and(|code| specific::is_name_of_status(code.raw()));
+    if is_status && let Some(code) = specific::code_in_details(&value) {
+        report.code = Some(code);
+    }
     if report.fields.is_empty() {
         report.fields = fields::field_errors_of_body(&value, report.message.is_none() && report.code.is_none());
     }
@@ -58,18 +76,18 @@ fn only_sentence(value: &Value) -> Option<Untrusted> {
 }
 
 /// Searches a value and the values in it. The first message, code, and so on, takes precedence.
-fn visit(value: &Value, report: &mut Report, depth: usize, visits: &mut usize) {
-    let Some(left) = visits.checked_sub(1) else { return };
-    *visits = left;
+fn visit(value: &Value, report: &mut Report, depth: usize, search: &mut Search<'_>) {
+    let Some(left) = search.visits.checked_sub(1) else { return };
+    search.visits = left;
     match value {
-        Value::Object(object) if depth < MAX_DEPTH => visit_object(object, report, depth, visits),
-        Value::Array(list) if depth < MAX_DEPTH => visit_list(value, list, report, depth, visits),
+        Value::Object(object) if depth < MAX_DEPTH => visit_object(object, report, depth, search),
+        Value::Array(list) if depth < MAX_DEPTH => visit_list(value, list, report, depth, search),
         Value::String(text) if report.message.is_none() => report.message = sentence(text),
         _ => {}
     }
 }
 
-fn visit_list(value: &Value, list: &[Value], report: &mut Report, depth: usize, visits: &mut usize) {
+fn visit_list(value: &Value, list: &[Value], report: &mut Report, depth: usize, search: &mut Search<'_>) {
     let Some(first) = list.iter().find(|item| item.is_object()) else {
         if report.message.is_none() {
             report.message = sentence_of(value);
@@ -77,7 +95,7 @@ fn visit_list(value: &Value, list: &[Value], report: &mut Report, depth: usize, 
         return;
     };
     if fields::field_errors(value, fields::MessageFilter::Any).is_empty() {
-        visit(first, report, depth + 1, visits);
+        visit(first, report, depth + 1, search);
     } else if let ([Value::Object(only)], None) = (list, &report.code) {
         // The code of a field error is about the field. Only a value that is written like a code is the code of the whole error.
         let named = NormalizedObject::new(only);
@@ -86,7 +104,13 @@ fn visit_list(value: &Value, list: &[Value], report: &mut Report, depth: usize, 
     }
 }
 
-fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, visits: &mut usize) {
+fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, search: &mut Search<'_>) {
+    if translations::is_by_language(object) {
+        if report.message.is_none() {
+            report.message = translations::of_map(object, search.languages).and_then(sentence);
+        }
+        return;
+    }
     let named = NormalizedObject::new(object);
     // The members of an inner error object take precedence over those of its wrapper.
     // A map of field errors beside a summary is no wrapper.
@@ -94,13 +118,17 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     let is_fields = |name: &str, inner: &Value| name == "errors" && has_summary() && !field_errors_in(name, inner).is_empty();
     let wrapped = named.first(WRAPPER, |name, inner| (inner.is_object() && !is_fields(name, inner)).then_some(inner));
     if let Some(inner) = wrapped {
-        visit(inner, report, depth + 1, visits);
+        visit(inner, report, depth + 1, search);
     }
     if report.message.is_none() {
+        let message = |name: &str, value: &Value| message(name, value, search.languages);
         let found = named
             .first(MESSAGE, message)
             .or_else(|| named.iter().filter(|(name, _)| names::is_message(name)).find_map(|(name, value)| message(name, value)));
         report.message = found.map(|text| with_parameters(text, &named));
+    }
+    if report.message.is_none() && report.phrase.is_none() {
+        report.phrase = named.first(PHRASED, |_, value| value.as_str().and_then(phrase));
     }
     if report.code.is_none() {
         let by_likeness = || named.iter().filter(|(name, _)| names::is_code(name)).find_map(|(name, value)| code(name, value));
@@ -108,8 +136,10 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     }
     // A gRPC status is a number; the reason in its details says which error it is (google.rpc.ErrorInfo).
     let is_number = report.code.as_ref().is_some_and(|code| code.raw().bytes().all(|b| b.is_ascii_digit()));
-    if is_number && let Some(reason) = reason_in_details(&named) {
-        report.code = Some(reason);
+    // Likewise the subcode beside it.
+    let subcode = || code("subcode", named.get("subcode")?).filter(|code| !code.raw().bytes().all(|b| b.is_ascii_digit()));
+    if is_number && let Some(specific) = reason_in_details(&named).or_else(subcode) {
+        report.code = Some(specific);
     }
     if report.fields.is_empty() {
         report.fields = own_fields(&named, report);
@@ -127,7 +157,7 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     if report.cause.is_none() {
         report.cause = named.first(CAUSE, |_, value| value.as_str().filter(|text| !text.is_empty())).map(own);
     }
-    visit_context(object, &named, wrapped, report, depth, visits);
+    visit_context(object, &named, wrapped, report, depth, search);
     if report.code.is_none() {
         // A constant alone where a sentence belongs is the code.
         let constant = |_: &str, value: &Value| code("title", value);
@@ -175,20 +205,20 @@ fn visit_context(
     wrapped: Option<&Value>,
     report: &mut Report,
     depth: usize,
-    visits: &mut usize,
+    search: &mut Search<'_>,
 ) {
     let is_visited = |value: &Value| wrapped.is_some_and(|wrapped| std::ptr::eq(wrapped, value));
     for inner in WRAPPER.iter().chain(CONTEXT).filter_map(|name| named.get(name)).filter(|value| !is_visited(value)) {
         match inner {
-            Value::Object(_) if report.fields.is_empty() => visit(inner, report, depth + 1, visits),
-            Value::Array(_) if report.message.is_none() && report.fields.is_empty() => visit(inner, report, depth + 1, visits),
+            Value::Object(_) if report.fields.is_empty() => visit(inner, report, depth + 1, search),
+            Value::Array(_) if report.message.is_none() && report.fields.is_empty() => visit(inner, report, depth + 1, search),
             _ => {}
         }
     }
     if report.message.is_none() && report.fields.is_empty() {
         let mut inner = object.values().filter(|value| value.is_object());
         if let (Some(only), None) = (inner.next().filter(|value| !is_visited(value)), inner.next()) {
-            visit(only, report, depth + 1, visits);
+            visit(only, report, depth + 1, search);
         }
     }
 }
@@ -239,6 +269,7 @@ fn field_errors_in(name: &str, value: &Value) -> Vec<Field> {
         // The word for an error in a language in which singular and plural are the same.
         name if name != "errors" && WRAPPER.contains(&name) && !value.is_array() && !fields::is_map_of_errors(value) => Vec::new(),
         "properties" => Vec::new(),
+        _ if translations::is_translated(value) => Vec::new(),
         "detail" | "details" | "data" | "extra" if fields::is_error(value) => Vec::new(),
         "nested" if !fields::is_map_of_errors(value) => Vec::new(),
         "fields" | "params" | "parameters" | "detail" | "details" | "data" | "extra" | "message" => {
@@ -249,7 +280,7 @@ fn field_errors_in(name: &str, value: &Value) -> Vec<Field> {
 }
 
 /// Returns the message in a member with a name of messages. Under some names, a single word is not a message.
-fn message(name: &str, value: &Value) -> Option<Untrusted> {
+fn message(name: &str, value: &Value, languages: Languages<'_>) -> Option<Untrusted> {
     let ambiguous = matches!(
         name,
         "status" | "content" | "info" | "err" | "fault" | "failure" | "general" | "all" | "errors" | "schema" | "base" | "root"
@@ -262,28 +293,11 @@ fn message(name: &str, value: &Value) -> Option<Untrusted> {
             (!parts.is_empty() && parts.len() == list.len()).then(|| Untrusted::new(parts.join("; ")))
         }
         Value::Array(_) if ambiguous && name != "errors" => None,
-        Value::Object(translations) if is_by_language(translations) => {
-            translations.get("en").or_else(|| translations.values().next()).and_then(Value::as_str).and_then(sentence)
-        }
+        Value::Object(_) | Value::Array(_) if translations::is_translated(value) => translations::best(value, languages).and_then(sentence),
         // OData 2 and 3: `{"lang": "en", "value": "..."}`.
         Value::Object(inner) => inner.get("value").or_else(|| inner.get("text")).and_then(Value::as_str).and_then(sentence),
         _ => sentence_of(value),
     }
-}
-
-/// Languages of messages by their tags (ISO 639-1); `by` and `is`, which are words as well, are not among them.
-const LANGUAGES: &[&str] = &[
-    "ar", "bg", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "he", "hi", "hr", "hu", "id", "it", "ja", "ko", "lt",
-    "lv", "nb", "nl", "nn", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "th", "tr", "uk", "vi", "zh",
-];
-
-/// Returns true for a map of language tags to texts: `{"en": "...", "pt-BR": "..."}`.
-fn is_by_language(object: &Map<String, Value>) -> bool {
-    let is_tag = |name: &str| {
-        let (language, region) = name.split_once(['-', '_']).unwrap_or((name, ""));
-        LANGUAGES.contains(&language) && region.len() <= 8
-    };
-    !object.is_empty() && object.iter().all(|(name, value)| is_tag(name) && value.is_string())
 }
 
 /// Returns the sentence in a string, or the joined strings of a list.
@@ -308,7 +322,7 @@ mod tests {
     type Summary = (Option<String>, Option<String>, Vec<(String, Vec<String>)>);
 
     fn summary(text: &str) -> Summary {
-        let report = read(text).unwrap();
+        let report = read(text, Languages::default()).unwrap();
         let own = |t: Option<Untrusted>| t.map(|t| t.raw().to_owned());
         let fields = report.fields.into_iter().map(|(p, m)| (p, m.iter().map(|item| item.message.raw().to_owned()).collect())).collect();
         (own(report.message), own(report.code), fields)

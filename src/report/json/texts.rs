@@ -17,8 +17,16 @@ pub(super) fn sentence(text: &str) -> Option<Untrusted> {
     let code = single_token && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let snake = single_token && text.contains(['_', '-']) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     let path = single_token && text.contains('/');
-    (!text.is_empty() && !code && !snake && !path && text.chars().any(char::is_alphabetic) && !is_status_phrase(text))
+    (!text.is_empty() && !code && !snake && !path && !is_key(text) && text.chars().any(char::is_alphabetic) && !is_status_phrase(text))
         .then(|| Untrusted::new(text))
+}
+
+/// Returns true for the key of a message: `cart.empty`, `errors.user.notFound`.
+pub(super) fn is_key(text: &str) -> bool {
+    let is_part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_lowercase()) && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    };
+    text.contains('.') && text.split('.').all(is_part)
 }
 
 /// Returns the machine code in a value: a token other than the HTTP status, a generic word or a URI.
@@ -108,18 +116,26 @@ pub(super) fn is_code_like(name: &str, text: &str) -> bool {
         "type" | "errortype" => text.contains(['_', '-']) || upper || (pascal_case_words(text) > 1 && !text.ends_with("Exception")),
         "name" => text.contains('_') || upper || (pascal_case_words(text) > 1 && !text.ends_with("Error") && !text.ends_with("Exception")),
         // `AlreadyExists` is a machine-readable reason.
-        "reason" => text.contains('_') || upper || pascal_case_words(text) > 1,
+        "reason" => text.contains('_') || upper || pascal_case_words(text) > 1 || is_key(text),
         // `order-locked` and `RecordInvalid` are codes; an exception class (`TypeError`) is not.
         "error" => {
             text.contains(['_', '-'])
                 || upper
+                || is_key(text)
                 || (pascal_case_words(text) > 1
                     && !text.ends_with("Error")
                     && !text.ends_with("Exception")
                     && !is_status_phrase(&split_words(text)))
         }
-        _ => text.contains('_') || upper,
+        _ => text.contains('_') || upper || is_key(text),
     }
+}
+
+/// Returns the words of a token in lower case: `NOT_FOUND`, `not-found` and `NotFound` are `not found`.
+pub(super) fn words_of(text: &str) -> String {
+    let is_camel = text.bytes().any(|b| b.is_ascii_lowercase());
+    let spaced = if is_camel { split_words(text) } else { text.to_owned() };
+    spaced.replace(['_', '-'], " ").trim().to_ascii_lowercase()
 }
 
 /// Inserts a space before each capital letter: `NotFound` becomes ` Not Found`.

@@ -40,10 +40,10 @@ pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     if !typed && (status.is_none() || wrapped.is_none()) {
         return None;
     }
-    // A name of a gRPC status says less than the reason of an ErrorInfo. A status that the service itself wrote stays.
+    // The name of a gRPC status says less than the reason of an ErrorInfo.
     let reason = details
         .iter()
-        .find(|detail| text(error, "status").is_none() && text(detail, "@type").is_some_and(|name| name.ends_with("ErrorInfo")))
+        .find(|detail| text(detail, "@type").is_some_and(|name| name.ends_with("ErrorInfo")))
         .and_then(|detail| text(detail, "reason"));
     let localized = details
         .iter()

@@ -1,83 +1,22 @@
 //! The parser of HTML errors: divides the page into blocks, and finds the one sentence that is written for a person.
 //!
-//! The message of a page is after a label ("Message ..."), in preformatted text, in the first sentence below a heading that only repeats
+//! An alert of the page comes before its main part, and that before the rest; navigation and what else stands around a page is no message.
+//! Within a part, the message is after a label ("Message ..."), in preformatted text, in the first sentence below a heading that only repeats
 //! the status, or in the heading itself. Knows no framework.
 
-use std::borrow::Cow;
-
-use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Tokenizer};
+mod blocks;
+mod place;
 
 use super::found::Report;
 use super::phrases::{LABELS, after_label, is_status_phrase, strip_status};
-use crate::text::{Untrusted, bounded};
+use crate::text::Untrusted;
+use blocks::{Block, Role, blocks};
+use place::Place;
 
-/// The length of the part of a page that is parsed, in bytes. Errors have their message near the top.
-const MAX_PAGE: usize = 64 * 1024;
-/// The maximum number of blocks that are kept of a page.
-const MAX_BLOCKS: usize = 2_000;
 /// The maximum number of alternatives beside the best sentence.
 const MAX_ALTERNATIVES: usize = 3;
 /// The maximum length of a message, in bytes.
 const MAX_MESSAGE: usize = 600;
-
-/// The role of a block in a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Title,
-    Heading,
-    Preformatted,
-    Text,
-    /// A cell or an item of a list, which is rarely the message.
-    Item,
-    /// A signature or navigation.
-    Aside,
-    /// A script, a style sheet or a template.
-    Code,
-}
-
-#[derive(Debug)]
-struct Block {
-    role: Role,
-    text: String,
-}
-
-#[derive(Debug, Default)]
-struct Page {
-    blocks: Vec<Block>,
-}
-
-impl Page {
-    fn start_block(&mut self, role: Role) {
-        // An empty block takes the new role.
-        match self.blocks.last_mut().filter(|last| last.text.is_empty()) {
-            Some(last) => last.role = role,
-            None => self.blocks.push(Block { role, text: String::new() }),
-        }
-    }
-
-    fn push(&mut self, text: &str) {
-        if self.blocks.is_empty() {
-            self.start_block(Role::Text);
-        }
-        if let Some(block) = self.blocks.last_mut().filter(|block| block.role != Role::Code) {
-            block.text.push_str(text);
-        }
-    }
-
-    /// Handles one event. Returns `Some` to stop the tokenizer after enough blocks.
-    fn handle(&mut self, event: &CallbackEvent<'_>) -> Option<()> {
-        match event {
-            CallbackEvent::OpenStartTag { name: b"br" } => self.push("\n"),
-            CallbackEvent::OpenStartTag { name } => role_of(name).into_iter().for_each(|role| self.start_block(role)),
-            // The text after the end tag is not part of this block.
-            CallbackEvent::EndTag { name } if role_of(name).is_some() => self.start_block(Role::Text),
-            CallbackEvent::String { value } => self.push(&String::from_utf8_lossy(value)),
-            _ => {}
-        }
-        (self.blocks.len() > MAX_BLOCKS).then_some(())
-    }
-}
 
 /// Parses a page.
 pub(super) fn read(text: &str) -> Report {
@@ -91,99 +30,44 @@ pub(super) fn read(text: &str) -> Report {
     }
 }
 
-/// Returns the role that an element gives its text, or `None` for an inline element.
-fn role_of(name: &[u8]) -> Option<Role> {
-    match name {
-        b"title" => Some(Role::Title),
-        b"h1" | b"h2" | b"h3" | b"h4" => Some(Role::Heading),
-        b"pre" | b"textarea" => Some(Role::Preformatted),
-        b"li" | b"td" | b"th" | b"dt" | b"dd" | b"option" | b"button" | b"label" => Some(Role::Item),
-        b"address" | b"nav" => Some(Role::Aside),
-        b"script" | b"style" | b"template" => Some(Role::Code),
-        b"p" | b"div" | b"tr" | b"center" | b"body" | b"section" | b"main" | b"article" | b"header" | b"footer" | b"blockquote" | b"ul"
-        | b"ol" | b"table" | b"hr" | b"form" | b"head" | b"html" => Some(Role::Text),
-        _ => None,
-    }
-}
-
-/// Returns the page without its style sheets and scripts, which may be longer than its text.
-fn without_code(text: &str) -> Cow<'_, str> {
-    let lower =
-        |at: usize, tag: &str| text.as_bytes().get(at..at + tag.len()).is_some_and(|part| part.eq_ignore_ascii_case(tag.as_bytes()));
-    let mut kept = String::new();
-    let mut from = 0;
-    let mut at = 0;
-    while let Some(next) = text.get(at..).and_then(|rest| rest.find('<')).map(|found| at + found) {
-        at = next + 1;
-        let Some((_, end)) = [("<style", "</style"), ("<script", "</script")].into_iter().find(|(open, _)| lower(next, open)) else {
-            continue;
-        };
-        let closes = text[at..].match_indices("</").map(|(found, _)| at + found).find(|close| lower(*close, end));
-        kept.push_str(&text[from..next]);
-        from = closes.unwrap_or(text.len());
-        at = from.max(at);
-        if kept.len() > MAX_PAGE {
-            return Cow::Owned(kept);
-        }
-    }
-    if from == 0 {
-        return Cow::Borrowed(text);
-    }
-    kept.push_str(&text[from..]);
-    Cow::Owned(kept)
-}
-
-fn blocks(text: &str) -> Vec<Block> {
-    let text = without_code(text);
-    let text = bounded(&text, MAX_PAGE);
-    let mut page = Page::default();
-    let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _: Span<()>| page.handle(&event));
-    emitter.naively_switch_states(true);
-    // The tokenizer stops at the end of the page, or after enough blocks.
-    let _ = Tokenizer::new_with_emitter(text, emitter).next();
-    page.blocks.into_iter().map(normalize_space).filter(|block| !block.text.is_empty()).collect()
-}
-
-/// Collapses white space in a block. Keeps the line ends of preformatted text.
-fn normalize_space(block: Block) -> Block {
-    let fold = |line: &str| {
-        let mut folded = String::with_capacity(line.len());
-        for word in line.split_whitespace() {
-            if !folded.is_empty() {
-                folded.push(' ');
-            }
-            folded.push_str(word);
-        }
-        folded
-    };
-    let text = match block.role {
-        Role::Preformatted => block.text.lines().map(fold).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"),
-        _ => fold(&block.text),
-    };
-    Block { role: block.role, text }
-}
-
-/// Returns the sentences that may be the message, best first: after a label, a heading that is a sentence, the preformatted line, the first
-/// sentence, any heading, a cell.
+/// Returns the sentences that may be the message, best first: those of an alert, then those of the main part, then the others. Navigation,
+/// labels of forms and what else stands around a page are no messages.
 fn candidates(blocks: &[Block]) -> Vec<String> {
-    let of = |roles: &'static [Role]| blocks.iter().filter(move |block| roles.contains(&block.role)).map(|block| block.text.as_str());
-    let body: &[Role] = &[Role::Text, Role::Preformatted, Role::Item];
     let mut found: Vec<String> = Vec::new();
-    let labels = LABELS.iter().filter_map(|label| of(body).flat_map(str::lines).find_map(|line| usable(after_label(line, label)?)));
-    let full_sentences = of(&[Role::Heading]).filter(|text| is_full_sentence(text)).filter_map(sentence);
-    let preformatted = of(&[Role::Preformatted]).filter_map(first_line);
-    let plain = of(&[Role::Text]).filter_map(sentence);
-    let heading = of(&[Role::Heading, Role::Title]).filter_map(sentence);
-    let items = of(&[Role::Item]).filter(|text| is_full_sentence(text)).filter_map(sentence);
-    for candidate in labels.chain(full_sentences).chain(preformatted).chain(plain).chain(heading).chain(items) {
-        if !found.contains(&candidate) {
-            found.push(candidate);
-        }
-        if found.len() > MAX_ALTERNATIVES {
-            break;
+    for place in Place::SEARCHED {
+        // A line of links is navigation, unless it is written as a sentence.
+        let is_content = |block: &&Block| block.place == place && (block.text.ends_with(['.', '!']) || !block.is_links());
+        let content: Vec<&Block> = blocks.iter().filter(is_content).collect();
+        for candidate in candidates_in(&content, place) {
+            if !found.contains(&candidate) {
+                found.push(candidate);
+            }
+            if found.len() > MAX_ALTERNATIVES {
+                return found;
+            }
         }
     }
     found
+}
+
+/// Returns the sentences in one part of a page, best first: after a label, a heading that is a sentence, the preformatted line, the first
+/// sentence, any heading, a cell. In an alert, a heading only introduces the sentence behind it.
+fn candidates_in(blocks: &[&Block], place: Place) -> impl Iterator<Item = String> {
+    let of = move |roles: &'static [Role]| blocks.iter().filter(move |block| roles.contains(&block.role)).map(|block| block.text.as_str());
+    let texts: &[Role] = match place {
+        Place::Alert | Place::Notice => &[Role::Text, Role::Item],
+        Place::Main | Place::Body => &[Role::Text],
+        Place::Header | Place::Chrome => &[],
+    };
+    let (body, cells): (&[Role], &[Role]) =
+        if texts.is_empty() { (&[], &[]) } else { (&[Role::Text, Role::Preformatted, Role::Item], &[Role::Item]) };
+    let labels = LABELS.iter().filter_map(move |label| of(body).flat_map(str::lines).find_map(|line| usable(after_label(line, label)?)));
+    let full_sentences = of(&[Role::Heading]).filter(move |text| !place.is_message() && is_full_sentence(text)).filter_map(sentence);
+    let preformatted = of(&[Role::Preformatted]).filter_map(first_line);
+    let plain = of(texts).filter_map(sentence);
+    let heading = of(&[Role::Heading, Role::Title]).filter_map(sentence);
+    let items = of(cells).filter(|text| is_full_sentence(text)).filter_map(sentence);
+    labels.chain(full_sentences).chain(preformatted).chain(plain).chain(heading).chain(items)
 }
 
 /// Returns true for a text of several words that is written as a sentence.
