@@ -13,7 +13,7 @@ use super::Violation;
 use super::chunked::Chunked;
 use super::framing::Framing;
 use super::request::number;
-use super::syntax::{Lines, end_of_head, lists, range_of, trim};
+use super::syntax::{Connection, Lines, end_of_head, range_of, trim, trim_end};
 use crate::failure::Kind;
 
 /// Maximum bytes of a head.
@@ -64,7 +64,7 @@ fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
     let next_line = |lines: &mut Lines<'_>| lines.any().ok_or(Violation::bad_response("no end of line"));
     let (version, status) = status_line(&head[next_line(&mut lines)?])?;
     let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
-    let mut fields = Fields::new(version);
+    let mut fields = Fields::default();
     for count in 0.. {
         let line = next_line(&mut lines)?;
         if line.is_empty() {
@@ -78,7 +78,9 @@ fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
         headers.append(name, value);
     }
     let framing = fields.framing(status, method, version)?;
-    let keep_alive = fields.keep_alive && !matches!(framing, Framing::UntilClose);
+    // What follows a 101 is another protocol.
+    let speaks_http = status != StatusCode::SWITCHING_PROTOCOLS && !matches!(framing, Framing::UntilClose);
+    let keep_alive = fields.connection.keeps_alive(version) && speaks_http;
     Ok(ResponseHead { status, headers, framing, keep_alive })
 }
 
@@ -107,7 +109,7 @@ fn status_line(line: &[u8]) -> Result<(Version, StatusCode), Violation> {
 /// Parses a header line. White space before the colon is removed (RFC 9112 5.1).
 fn field(head: &Bytes, at: Range<usize>) -> Result<(HeaderName, HeaderValue), Violation> {
     let line = &head[at];
-    let name_of = |name: &[u8]| HeaderName::from_bytes(name.trim_ascii_end()).ok();
+    let name_of = |name: &[u8]| HeaderName::from_bytes(trim_end(name)).ok();
     let named = memchr::memchr(b':', line).and_then(|colon| Some((colon, name_of(&line[..colon])?)));
     let (colon, name) = named.ok_or(Violation::bad_response("a header line without a colon, or its name is no token"))?;
     let value = head.slice(range_of(trim(&line[colon + 1..]), head));
@@ -118,17 +120,14 @@ fn field(head: &Bytes, at: Range<usize>) -> Result<(HeaderName, HeaderValue), Vi
 }
 
 /// The header lines that determine the framing and the connection's future.
+#[derive(Default)]
 struct Fields {
     length: Option<u64>,
     chunked: bool,
-    keep_alive: bool,
+    connection: Connection,
 }
 
 impl Fields {
-    fn new(version: Version) -> Self {
-        Self { length: None, chunked: false, keep_alive: version == Version::HTTP_11 }
-    }
-
     fn record(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), Violation> {
         match *name {
             header::CONTENT_LENGTH => {
@@ -141,8 +140,7 @@ impl Fields {
                 }
                 self.chunked = true;
             }
-            header::CONNECTION if lists(value, b"close") => self.keep_alive = false,
-            header::CONNECTION if lists(value, b"keep-alive") => self.keep_alive = true,
+            header::CONNECTION => self.connection.record(value),
             _ => {}
         }
         Ok(())
@@ -188,6 +186,13 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_persists_only_if_nothing_speaks_against_it() {
+        let keeps = |line: &str| of(&format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n")).unwrap().keep_alive;
+        assert!(keeps("200 OK") && !keeps("200 OK\r\nConnection: close\r\nConnection: keep-alive"));
+        assert!(!keeps("101 Switching Protocols"));
+    }
+
+    #[test]
     fn some_responses_have_no_content() {
         for (method, line) in [(Method::HEAD, "200 OK"), (Method::GET, "204 No Content"), (Method::GET, "304 Not Modified")] {
             let head = format!("HTTP/1.1 {line}\r\nContent-Length: 5\r\n\r\n");
@@ -207,6 +212,8 @@ mod tests {
             ("Transfer-Encoding: identity", Kind::ResponseCoding),
             ("X: a\0b", Kind::ResponseMalformed),
             ("X y: b", Kind::ResponseMalformed),
+            ("Content-Length\r: 1", Kind::ResponseMalformed),
+            ("Content-Length\x0c: 1", Kind::ResponseMalformed),
             (" folded", Kind::ResponseMalformed),
         ] {
             assert_eq!(of(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n")).map(drop), Err(kind), "{lines:?}");
