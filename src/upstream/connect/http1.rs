@@ -13,6 +13,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use http_body::Frame;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+use tokio::task::coop;
 use tokio::time::Instant;
 
 use super::stream::Stream;
@@ -30,6 +31,8 @@ use crate::upstream::upload::Upload;
 const READ: usize = 16 * 1024;
 /// Size of a read of a long response.
 const LARGE_READ: usize = 64 * 1024;
+/// Pieces of a body that count as one operation of a task's budget.
+const OPERATION: u8 = 16;
 /// Maximum bytes of the interim responses to one request.
 const MAX_INTERIM: usize = 1024 * 1024;
 
@@ -74,6 +77,8 @@ pub struct Http1Connection {
     bounded: bool,
     /// The last read filled its buffer, so that more is likely there.
     filled: bool,
+    /// Pieces of a body since the last one that was counted as an operation.
+    pieces: u8,
     /// Fires when a wait for the upstream has lasted too long. Kept for the next request.
     timer: Option<Timer>,
 }
@@ -94,6 +99,7 @@ impl Http1Connection {
             write_closed: false,
             bounded: true,
             filled: false,
+            pieces: 0,
             timer: None,
         }
     }
@@ -290,6 +296,11 @@ impl Http1Connection {
                 return Poll::Ready(Ok(framing.take_trailers().map(Frame::trailers)));
             }
             if !self.unread.is_empty() {
+                // A read of many small chunks takes long, and others of this core must run in time.
+                self.pieces = (self.pieces + 1) % OPERATION;
+                if self.pieces == 0 {
+                    ready!(coop::poll_proceed(cx)).made_progress();
+                }
                 let piece = framing.next(&self.unread).map_err(|rule| Failure::because(Kind::ResponseCoding, rule))?;
                 if let Some(data) = self.take(piece) {
                     return Poll::Ready(Ok(Some(Frame::data(data))));
