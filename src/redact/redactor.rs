@@ -81,7 +81,8 @@ impl Redactor {
         if flat != raw && self.sentence_leaks(&flat, markup) {
             return None;
         }
-        let is_valid = !flat.is_empty() && flat.len() <= 4 * MAX_MESSAGE && flat.chars().count() <= MAX_MESSAGE;
+        let is_valid =
+            !flat.is_empty() && flat.len() <= 4 * MAX_MESSAGE && (flat.len() <= MAX_MESSAGE || flat.chars().count() <= MAX_MESSAGE);
         is_valid.then(|| Text::cleared(flat))
     }
 
@@ -211,7 +212,8 @@ impl Redactor {
 /// Normalizes full-width forms, unusual spaces and zero-width characters (Unicode 17 chapters 6.2 and 23.2), and decodes percent escapes,
 /// because a person can read all of these. Returns `None` for ASCII text without percent escapes.
 fn normalized(text: &str) -> Option<String> {
-    let percent = text.as_bytes().windows(3).any(|part| part[0] == b'%' && part[1].is_ascii_hexdigit() && part[2].is_ascii_hexdigit());
+    let is_escape = |at: usize| text.as_bytes().get(at + 1..at + 3).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
+    let percent = memchr::memchr_iter(b'%', text.as_bytes()).any(is_escape);
     if text.is_ascii() && !percent {
         return None;
     }
@@ -246,9 +248,22 @@ fn is_class_name(code: &str) -> bool {
 
 /// Joins the text into one line: extra_patterns run of white space and control characters becomes one space.
 fn flatten(text: &str) -> String {
+    let text = text.trim();
+    // Most messages are one line of ASCII with single spaces.
+    let is_flat = |bytes: &[u8]| {
+        let mut space = false;
+        bytes.iter().all(|byte| {
+            let ok = (b'!'..=b'~').contains(byte) || (*byte == b' ' && !space);
+            space = *byte == b' ';
+            ok
+        })
+    };
+    if text.len() <= 4 * MAX_MESSAGE && is_flat(text.as_bytes()) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len().min(4 * MAX_MESSAGE));
     let mut gap = false;
-    for c in text.trim().chars().take(4 * MAX_MESSAGE) {
+    for c in text.chars().take(4 * MAX_MESSAGE) {
         if c.is_whitespace() || c.is_control() {
             gap = true;
             continue;

@@ -222,15 +222,15 @@ impl<'t> View<'t> {
 
     /// Returns true if there are backslash escapes that may conceal text.
     pub(super) fn has_escapes(&self) -> bool {
-        let mut pairs = self.text.windows(2);
-        pairs.any(|pair| pair[0] == b'\\' && matches!(pair[1], b'n' | b't' | b'r' | b'"' | b'u' | b'x' | b'/' | b'\\'))
+        let mut marks = memchr::memchr_iter(b'\\', &self.text);
+        marks.any(|at| matches!(self.text.get(at + 1), Some(b'n' | b't' | b'r' | b'"' | b'u' | b'x' | b'/' | b'\\')))
     }
 
     /// Returns true if there are tags or entities.
     pub(super) fn has_markup(&self) -> bool {
-        self.text.windows(2).any(|pair| match pair[0] {
-            b'<' => pair[1].is_ascii_alphabetic() || matches!(pair[1], b'/' | b'!'),
-            b'&' => pair[1] == b'#' || pair[1].is_ascii_lowercase(),
+        memchr::memchr2_iter(b'<', b'&', &self.text).any(|at| match (self.text[at], self.text.get(at + 1)) {
+            (b'<', Some(next)) => next.is_ascii_alphabetic() || matches!(next, b'/' | b'!'),
+            (b'&', Some(next)) => *next == b'#' || next.is_ascii_lowercase(),
             _ => false,
         })
     }

@@ -36,14 +36,21 @@ pub(super) fn is_status_phrase(text: &str) -> bool {
 }
 
 fn is_phrase(text: &str) -> bool {
-    let letters = |s: &str| s.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect::<String>();
-    if !text.is_ascii() || text.len() > 48 {
+    if text.len() > 48 || !text.is_ascii() {
         return false;
     }
-    let own = letters(text);
-    let named =
-        (400..600u16).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()).any(|phrase| letters(phrase) == own);
-    named || matches!(own.as_str(), "error" | "accessdenied" | "unprocessableentity" | "servererror" | "oops" | "errorpage")
+    // The codes that have a phrase. Comparing letter by letter, most phrases differ in the first.
+    let codes = (400..452u16).chain(500..512);
+    let named = codes.filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason());
+    named.chain(OTHER_PHRASES.iter().copied()).any(|phrase| letters(phrase).eq(letters(text)))
+}
+
+/// Phrases beside those of the status codes.
+const OTHER_PHRASES: &[&str] = &["error", "access denied", "unprocessable entity", "server error", "oops", "error page"];
+
+/// Returns the letters of a text in lower case.
+fn letters(text: &str) -> impl Iterator<Item = u8> {
+    text.bytes().filter(u8::is_ascii_alphabetic).map(|byte| byte.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -55,5 +62,9 @@ mod tests {
         assert!(is_status_phrase("404 Not Found"));
         assert!(is_status_phrase("Bad Request."));
         assert!(!is_status_phrase("Order 7 not found"));
+        assert!(is_status_phrase("access-denied!") && is_status_phrase("UnprocessableEntity") && !is_status_phrase(""));
+        for code in (400..600).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()) {
+            assert!(is_status_phrase(code), "{code}");
+        }
     }
 }
