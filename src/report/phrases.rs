@@ -41,7 +41,7 @@ pub(super) fn is_status_phrase(text: &str) -> bool {
 const MAX_PHRASE: usize = 48;
 
 fn is_phrase(text: &str) -> bool {
-    if !text.is_ascii() || text.len() > MAX_PHRASE {
+    if !text.is_ascii() || text.len() > MAX_PHRASE || has_other_number(text) {
         return false;
     }
     // The codes that have a phrase. Compared letter by letter, most phrases differ in the first.
@@ -62,6 +62,12 @@ pub(super) fn phrase(text: &str) -> Option<Untrusted> {
     };
     let is_written = bare.contains(' ') || is_word();
     (is_written && is_phrase(bare) && !is_generic(bare)).then(|| Untrusted::new(bare))
+}
+
+/// Returns true if the text has digits that are not one status: `Error: 7` says more than `Error`, and `Forbidden (403)` does not.
+fn has_other_number(text: &str) -> bool {
+    let digits = || text.bytes().filter(u8::is_ascii_digit);
+    digits().next().is_some_and(|first| digits().count() != 3 || !matches!(first, b'4' | b'5'))
 }
 
 /// Returns the letters of a text in lower case.
@@ -97,6 +103,7 @@ mod tests {
     fn status_phrases_are_recognized() {
         assert!(is_status_phrase("404 Not Found"));
         assert!(is_status_phrase("Bad Request."));
+        assert!(is_status_phrase("Forbidden (403)") && !is_status_phrase("Error: 7") && !is_status_phrase("Error 12003"));
         assert!(!is_status_phrase("Order 7 not found"));
         assert!(is_status_phrase("access-denied!") && is_status_phrase("UnprocessableEntity") && !is_status_phrase(""));
         for phrase in (400..600).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()) {
