@@ -61,8 +61,8 @@
 //!   reader), `json` and `json/shapes/*` (one file per API standard), `xml` (`xml/soap`: faults), `html` (`html/place`: alert, main part or chrome), `plain`, `success` (errors in 2xx), `database`
 //!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `found`.
 //! - [`redact`] removes internals from text. Files: `rules/*` (the patterns: `traces`, `faults`, `paths`, `sql`, `secrets`,
-//!   `addresses`), `redactor` and `sentence` (messages), `document`, `json` and
-//!   `blocks` (documents), `guard` (streams), `credentials` (the log), `view` and `encoded` (escapes, base64), `engine`, `search`,
+//!   `addresses`), `redactor`, `sentence`, `markup` and `quotation` (messages), `document`, `json` and `blocks` (documents), `guard`
+//!   (streams), `credentials` (the log), `view`, `log_line` and `encoded` (escapes, prefixes of logs, base64), `engine`, `search`,
 //!   `pattern`, `required` and `strings` (the search).
 //! - [`message`] holds the messages of all codes and chooses the language. Files: `languages/*.toml` (one file per language).
 //! - [`render`] writes error responses. Files: `negotiate` (`Accept`), `json`, `xml`, `html`, `text`, `rpc` (GraphQL, JSON-RPC, gRPC),

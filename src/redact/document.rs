@@ -115,6 +115,9 @@ impl Redactor {
         if let Some(next) = views.last().filter(|view| view.has_escapes()).map(View::unescaped) {
             views.push(next);
         }
+        if let Some(next) = views.last().and_then(View::unprefixed) {
+            views.push(next);
+        }
         if let Some(shown) = views.last().filter(|view| view.has_markup()) {
             let (attributes, visible) = (shown.attributes(), shown.visible());
             views.extend(Some(attributes).filter(|view| !view.text.is_empty()));
@@ -214,8 +217,10 @@ fn is_proof(text: &[u8], hits: &[Hit], visible: usize, is_json: bool) -> bool {
     }
     // With a single frame, all of its overlapping matches lie within one range. With more frames, the likely matches need no such check.
     let frame = hits.iter().find(strongest).map(|first| first.span.start..frame_end);
-    let within_frame = |hit: &Hit| frame.as_ref().is_some_and(|frame| frame.start <= hit.span.end && hit.span.start <= frame.end);
-    for hit in hits.iter().filter(|hit| hit.weight == Weight::Likely && (frames > 1 || !within_frame(hit))) {
+    // A match that only touches a frame is another line or word, and counts.
+    let within_frame = |hit: &Hit| frame.as_ref().is_some_and(|frame| frame.start < hit.span.end && hit.span.start < frame.end);
+    let counts = |hit: &&Hit| hit.weight == Weight::Likely && (frames > 1 || !within_frame(hit)) && !is_quoted(text, hit);
+    for hit in hits.iter().filter(counts) {
         likely += usize::from(hit.span.start >= likely_end);
         likely_end = likely_end.max(hit.span.end);
     }
@@ -223,6 +228,17 @@ fn is_proof(text: &[u8], hits: &[Hit], visible: usize, is_json: bool) -> bool {
     let is_specific = |hit: &Hit| text[hit.span.clone()].iter().any(|b| matches!(b, b'(' | b'\'' | b'"' | b'#' | b'=' | b'$'));
     let lone = frames == 1 && !is_json && visible <= SHORT / 3 && hits.iter().filter(strongest).any(is_specific);
     frames >= 2 || lone || (frames > 0 && likely > 0) || (likely > 0 && likely * SHORT >= visible)
+}
+
+/// Returns true for words that a sentence quotes: a name or header of a trace behind `word "`, or anything behind a backtick.
+fn is_quoted(text: &[u8], hit: &Hit) -> bool {
+    let Some((mark, mut before)) = text[..hit.span.start].split_last() else { return false };
+    // The quotation mark is escaped in JSON.
+    while let Some(rest) = before.strip_suffix(b"\\") {
+        before = rest;
+    }
+    let in_prose = before.strip_suffix(b" ").is_some_and(|rest| rest.last().is_some_and(u8::is_ascii_alphanumeric));
+    *mark == b'`' || (matches!(mark, b'"' | b'\'') && in_prose && matches!(hit.family, Family::Trace | Family::Class))
 }
 
 /// Extends the range to character boundaries, because rules match bytes.

@@ -17,13 +17,32 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 /// Returns the readable texts that runs of base64 letters decode to.
 pub(super) fn decoded_texts(text: &str) -> impl Iterator<Item = String> {
     // `=` ends a run as padding, and often precedes one in an assignment: `key=dGV4dA==`.
-    let runs = text.as_bytes().split(|byte| !(byte.is_ascii_alphanumeric() || is_mark(*byte)));
+    let bytes = if has_run(text.as_bytes()) { text.as_bytes() } else { &[] };
+    let runs = bytes.split(|byte| !is_letter(*byte));
     runs.filter(|run| run.len() >= MIN_RUN).flat_map(|run| {
         let whole = decoded(run);
         // `/`, `-` and `_` are base64 letters, but also separators in paths and names.
         let parts = if whole.is_none() { run } else { &[] };
         whole.into_iter().chain(parts.split(|byte| is_mark(*byte)).filter(|part| part.len() >= MIN_RUN).filter_map(decoded))
     })
+}
+
+/// Returns true if there is a run of at least `MIN_RUN` letters. Every such run covers one of the positions that are looked at.
+fn has_run(bytes: &[u8]) -> bool {
+    let mut at = MIN_RUN - 1;
+    while at < bytes.len() {
+        let before = bytes[..at].iter().rev().take(MIN_RUN).take_while(|byte| is_letter(**byte)).count();
+        let after = bytes[at..].iter().take(MIN_RUN).take_while(|byte| is_letter(**byte)).count();
+        if after > 0 && before + after >= MIN_RUN {
+            return true;
+        }
+        at += MIN_RUN;
+    }
+    false
+}
+
+const fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || is_mark(byte)
 }
 
 const fn is_mark(byte: u8) -> bool {
@@ -41,6 +60,14 @@ fn decoded(run: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn every_run_is_seen(text in "([a-z+]{1,30}| |\u{e4}|=){0,12}") {
+            let longest = text.as_bytes().split(|byte| !is_letter(*byte)).map(<[u8]>::len).max().unwrap_or(0);
+            proptest::prop_assert_eq!(has_run(text.as_bytes()), longest >= MIN_RUN);
+        }
+    }
 
     #[test]
     fn only_readable_texts_are_decoded() {

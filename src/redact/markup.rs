@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 /// Elements of running text: their tags are removed, and their content stays.
 const INLINE: &[&str] = &[
-    "a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins", "kbd", "label", "mark", "nobr",
-    "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr",
+    "a", "abbr", "b", "bdi", "bdo", "big", "button", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "input", "ins", "kbd",
+    "label", "link", "mark", "meta", "nobr", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var",
+    "wbr",
 ];
 /// Elements that begin a line: their tags become a space.
 const BLOCKS: &[&str] = &[
@@ -46,7 +47,8 @@ const BLOCKS: &[&str] = &[
 /// The maximum length of a tag, in bytes.
 const MAX_TAG: usize = 2 * 1024;
 
-/// The text without the tags of running text, with character references decoded. Borrowed if there are none.
+/// The text without the tags of running text. Borrowed if there are none. Character references stay, so that a tag which they spell out is
+/// not taken for one; [`decoded`] decodes them.
 pub(super) fn without_tags(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut kept = 0;
@@ -64,7 +66,12 @@ pub(super) fn without_tags(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     out.push_str(&text[kept..]);
-    Cow::Owned(html_escape::decode_html_entities(&out).into_owned())
+    Cow::Owned(out)
+}
+
+/// The text with its character references decoded.
+pub(super) fn decoded(text: &str) -> Cow<'_, str> {
+    html_escape::decode_html_entities(text)
 }
 
 /// The length of the tag at the start of a text, and what replaces it.
@@ -95,7 +102,8 @@ mod tests {
             ("<strong>ERROR</strong>: The name is <b>too long</b>", "ERROR: The name is too long"),
             ("See <a href=\"https://shop.example/lost\">this page</a>?", "See this page?"),
             ("One<br/>two<BR>three", "One two three"),
-            ("<p>A &amp; B</p>", " A & B "),
+            ("<p>A &amp; B</p>", " A &amp; B "),
+            ("Use no <meta name=\"referrer\"> tag", "Use no  tag"),
             ("a < b and c > d", "a < b and c > d"),
             ("a <b and c> d", "a  d"),
             ("List<String> and <script>x</script>", "List<String> and <script>x</script>"),

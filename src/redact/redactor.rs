@@ -9,6 +9,7 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 use super::encoded;
 use super::engine::{self, Exhausted, Hit, RuleFilter, Steps};
 use super::markup;
+use super::quotation;
 use super::rules::{Family, Weight};
 use super::sentence;
 use super::view::View;
@@ -18,6 +19,16 @@ use crate::text::{Text, Untrusted, bounded};
 const MAX_MESSAGE: usize = 2_000;
 /// The length of the part of a message that is inspected, in bytes.
 const MAX_SCAN: usize = 16 * 1024;
+/// The maximum number of layers of escapes, and of markup, that are removed from a message.
+const MAX_LAYERS: usize = 3;
+
+/// Whether a tag in a text is an internal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Markup {
+    Leaks,
+    /// The text speaks of a tag.
+    IsText,
+}
 
 /// The built-in rules and an operator's additions. Each `[errors.redact]` table has one, made when the plan is compiled.
 #[derive(Clone, Debug, Default)]
@@ -57,14 +68,21 @@ impl Redactor {
     pub fn clear(&self, text: &Untrusted) -> Option<Text> {
         // Tags of running text are removed with their attributes; everything that stays is inspected.
         let plain = markup::without_tags(bounded(text.raw().trim(), MAX_SCAN));
+        let has_tags = matches!(plain, Cow::Owned(_));
         let raw = plain.trim();
-        let kept = if self.leaks(raw) { sentence::clean_lead(raw, |sentence| self.leaks(sentence))? } else { raw };
-        let flat = flatten(kept);
+        let kept = if self.sentence_leaks(raw, Markup::Leaks) {
+            sentence::clean_lead(raw, |sentence| self.sentence_leaks(sentence, Markup::Leaks))?
+        } else {
+            raw
+        };
+        // A text with tags spells out its other angle brackets: `<code>&lt;html&gt;</code>` speaks of a tag.
+        let (flat, markup) = if has_tags { (flatten(&markup::decoded(kept)), Markup::IsText) } else { (flatten(kept), Markup::Leaks) };
         // The client sees one line, and joined lines may match a rule that no single line matches.
-        if flat != raw && self.leaks(&flat) {
+        if flat != raw && self.sentence_leaks(&flat, markup) {
             return None;
         }
-        let is_valid = !flat.is_empty() && flat.len() <= 4 * MAX_MESSAGE && flat.chars().count() <= MAX_MESSAGE;
+        let is_valid =
+            !flat.is_empty() && flat.len() <= 4 * MAX_MESSAGE && (flat.len() <= MAX_MESSAGE || flat.chars().count() <= MAX_MESSAGE);
         is_valid.then(|| Text::cleared(flat))
     }
 
@@ -74,7 +92,17 @@ impl Redactor {
     }
 
     pub(super) fn leaks_within(&self, text: &str, steps: &mut Steps) -> bool {
-        let mut dirty = |text: &str| self.leaks_in_views(text, steps) != Ok(false);
+        self.any_view_leaks(text, Markup::Leaks, steps)
+    }
+
+    /// Returns true if a message holds an internal. A quotation of words that only name an exception does not count.
+    fn sentence_leaks(&self, text: &str, markup: Markup) -> bool {
+        let dirty = |text: &str| self.any_view_leaks(text, markup, &mut Steps::of(text.len()));
+        dirty(text) && quotation::without_names(text).is_none_or(|rest| dirty(&rest))
+    }
+
+    fn any_view_leaks(&self, text: &str, markup: Markup, steps: &mut Steps) -> bool {
+        let mut dirty = |text: &str| self.leaks_in_views(text, markup, steps) != Ok(false);
         dirty(text) || normalized(text).is_some_and(|plain| dirty(&plain)) || encoded::decoded_texts(text).any(|text| dirty(&text))
     }
 
@@ -84,21 +112,39 @@ impl Redactor {
         self.any(&visible.text, RuleFilter::EXCEPT_MARKUP, &mut Steps::of(page.len())) != Ok(false) || self.document_leaks(page)
     }
 
-    fn leaks_in_views(&self, text: &str, steps: &mut Steps) -> Result<bool, Exhausted> {
+    fn leaks_in_views(&self, text: &str, markup: Markup, steps: &mut Steps) -> Result<bool, Exhausted> {
         let text = self.without_allowed(text.as_bytes());
-        let mut matches_in = |view: View<'_>| self.any(&view.text, RuleFilter::ALL, steps);
-        let raw = View::of(&text);
-        if matches_in(View::of(&text))? {
+        let filter = if markup == Markup::Leaks { RuleFilter::ALL } else { RuleFilter::EXCEPT_MARKUP };
+        let mut view = View::of(&text);
+        if self.any(&view.text, filter, steps)? {
             return Ok(true);
         }
-        let plain = if raw.has_escapes() { Some(raw.unescaped()) } else { None };
-        if let Some(plain) = &plain
-            && matches_in(View::of(&plain.text))?
-        {
-            return Ok(true);
+        // JSON may hold JSON as a string, and markup may spell out markup.
+        for _ in 0..MAX_LAYERS {
+            let next = if view.has_escapes() { Some(view.unescaped()) } else { view.unprefixed() };
+            let Some(next) = next else { break };
+            view = next;
+            if self.any(&view.text, filter, steps)? {
+                return Ok(true);
+            }
         }
-        let shown = plain.as_ref().unwrap_or(&raw);
-        Ok(shown.has_markup() && (matches_in(shown.visible())? || matches_in(shown.attributes())?))
+        for _ in 0..MAX_LAYERS {
+            if !view.has_markup() {
+                return Ok(false);
+            }
+            let shown = view.visible();
+            if self.any(&shown.text, RuleFilter::EXCEPT_MARKUP, steps)?
+                || self.any(&view.attributes().text, RuleFilter::EXCEPT_MARKUP, steps)?
+            {
+                return Ok(true);
+            }
+            if shown.text == view.text {
+                return Ok(false);
+            }
+            view = shown;
+        }
+        // More layers than any text has that a person reads.
+        Ok(view.has_markup())
     }
 
     /// Returns true if the cookie holds an internal. Secrets and assignments do not count, because cookies consist of them.
@@ -166,7 +212,8 @@ impl Redactor {
 /// Normalizes full-width forms, unusual spaces and zero-width characters (Unicode 17 chapters 6.2 and 23.2), and decodes percent escapes,
 /// because a person can read all of these. Returns `None` for ASCII text without percent escapes.
 fn normalized(text: &str) -> Option<String> {
-    let percent = text.as_bytes().windows(3).any(|part| part[0] == b'%' && part[1].is_ascii_hexdigit() && part[2].is_ascii_hexdigit());
+    let is_escape = |at: usize| text.as_bytes().get(at + 1..at + 3).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
+    let percent = memchr::memchr_iter(b'%', text.as_bytes()).any(is_escape);
     if text.is_ascii() && !percent {
         return None;
     }
@@ -201,9 +248,22 @@ fn is_class_name(code: &str) -> bool {
 
 /// Joins the text into one line: extra_patterns run of white space and control characters becomes one space.
 fn flatten(text: &str) -> String {
+    let text = text.trim();
+    // Most messages are one line of ASCII with single spaces.
+    let is_flat = |bytes: &[u8]| {
+        let mut space = false;
+        bytes.iter().all(|byte| {
+            let ok = (b'!'..=b'~').contains(byte) || (*byte == b' ' && !space);
+            space = *byte == b' ';
+            ok
+        })
+    };
+    if text.len() <= 4 * MAX_MESSAGE && is_flat(text.as_bytes()) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len().min(4 * MAX_MESSAGE));
     let mut gap = false;
-    for c in text.trim().chars().take(4 * MAX_MESSAGE) {
+    for c in text.chars().take(4 * MAX_MESSAGE) {
         if c.is_whitespace() || c.is_control() {
             gap = true;
             continue;
@@ -257,6 +317,18 @@ mod tests {
         "VHJhY2ViYWNrIChtb3N0IHJlY2VudCBjYWxsIGxhc3QpOgogIEZpbGUgIi9zcnYvYXBwL3gucHkiLCBsaW5lIDM=",
         "see VHJhY2ViYWNrIChtb3N0IHJlY2VudCBjYWxsIGxhc3QpOgogIEZpbGUgIi9zcnYvYXBwL3gucHkiLCBsaW5lIDM for more",
         r"failed in \x2fsrv\x2fapp\x2fdao.py",
+        "cart is not defined",
+        "total.sum is not a function",
+        "SELECT name FROM users",
+        "select id from users u where u.id=7",
+        "DROP TABLE users",
+        "create table orders (id int)",
+        "connect to localhost failed",
+        "could not reach localhost:8080",
+        "connect ECONNREFUSED",
+        "ENOENT: no such file",
+        "The handler \"OrderLockedException\" is not known here",
+        "update or delete on table \"orders\" was refused",
     ];
 
     const CLEAN: &[&str] = &[
@@ -272,6 +344,21 @@ mod tests {
         "No route matches the request",
         "Version 1.2.3 is not supported",
         "Update your profile and set a name",
+        "Please select a size from the list.",
+        "Cannot perform update statement on table \"Orders\" without a filter.",
+        "Table \"Orders\" does not exist.",
+        "Connection refused by the other player.",
+        "Fatal error: the tournament is over.",
+        "ERROR: problem creating the entry",
+        "Page is not defined. Therefore, it can not be displayed.",
+        "Not supported by this version of MySQL.",
+        "Keep 'localhost' if you are not sure",
+        "The DROP DATABASE statement is disabled.",
+        "You are seeing this message because this site requires a cookie.",
+        "An error occurred while updating the value.",
+        "Your plan is Empty list and more",
+        "The tag \"NullPointerException\" already exists.",
+        "The title \"Traceback (most recent call last):\" is already used by another topic.",
         "The receipt MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAu1SU1LfVLPHCozMxH2Mo is not known",
         "The value SGVsbG8gd29ybGQsIHRoaXMgaXMgYSB0ZXN0IG9mIGJhc2U2NC4= is not allowed",
     ];
@@ -297,6 +384,9 @@ mod tests {
         // An attribute is not sent.
         assert_eq!(clear("<b title=\"at&#32;com.acme.Order.find(Order.java&colon;42)\">Not valid</b>").as_deref(), Some("Not valid"));
         assert_eq!(clear("at <b>com.acme.</b>Order.find(Order.java&colon;42)"), None);
+        assert_eq!(clear("<code>&lt;html&gt;</code> may not stand here").as_deref(), Some("<html> may not stand here"));
+        assert_eq!(clear("Choose &lt;a href='x'&gt;this&lt;/a&gt;").as_deref(), Some("Choose &lt;a href='x'&gt;this&lt;/a&gt;"));
+        assert_eq!(clear("at &lt;b&gt;com.acme.&lt;/b&gt;Order.find(Order.java:42)"), None);
         assert_eq!(clear("in <b>/var/www/shop/Order.php</b> on line <b>7</b>"), None);
     }
 

@@ -4,7 +4,7 @@
 //! such numbers takes 32 KiB and stays in the L1 cache. Every text takes about one nanosecond per byte, whereas an automaton over all
 //! strings would take megabytes. Knows nothing of patterns.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// The number of letters in the folded alphabet.
 const LETTERS: usize = 64;
@@ -16,6 +16,8 @@ pub(super) struct Strings {
     fold: [u8; 256],
     /// The triples that are the anchor of a string, or start with an anchor of one or two bytes.
     starts: Box<[u64; TRIPLES / 64]>,
+    /// The pairs of letters that are in an anchor, or may be in the bytes of one that is shorter than three.
+    pairs_of_anchors: Box<[u64; LETTERS]>,
     /// The numbers of the strings, sorted by anchor, and the range of each anchor in them.
     singles: Vec<Range16>,
     pairs: Vec<Range16>,
@@ -43,6 +45,7 @@ impl Strings {
         let mut set = Self {
             fold,
             starts: Box::new([0; TRIPLES / 64]),
+            pairs_of_anchors: Box::new([0; LETTERS]),
             singles: vec![(0, 0); LETTERS],
             pairs: vec![(0, 0); LETTERS * LETTERS],
             triples: Triples { set: vec![0; TRIPLES / 64], ..Triples::default() },
@@ -67,6 +70,19 @@ impl Strings {
             };
             for triple in (number << shift)..(number << shift) + span {
                 set.starts[triple / 64] |= 1 << (triple % 64);
+            }
+            match length {
+                // What precedes the second pair of bytes is one of any letters.
+                1 => *set.pairs_of_anchors = [u64::MAX; LETTERS],
+                2 => {
+                    set.pairs_of_anchors[number / LETTERS] |= 1 << (number % LETTERS);
+                    set.pairs_of_anchors[number % LETTERS] = u64::MAX;
+                }
+                _ => {
+                    let (first, second, third) = (number / LETTERS / LETTERS, number / LETTERS % LETTERS, number % LETTERS);
+                    set.pairs_of_anchors[first] |= 1 << second;
+                    set.pairs_of_anchors[second] |= 1 << third;
+                }
             }
             match length {
                 1 => set.singles[number] = range,
@@ -99,32 +115,35 @@ impl Strings {
 
     /// Calls `found` for each occurrence of a string with the position of its anchor and its number, in the order of the positions.
     pub(super) fn for_each_match<B>(&self, text: &[u8], mut found: impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
-        let (fold, starts) = (&self.fold, &*self.starts);
-        let next = |number: usize, letter: u8| (number * LETTERS + usize::from(letter)) % TRIPLES;
-        let may_start = |number: usize| starts[number / 64] >> (number % 64) & 1 == 1;
-        let (first, tail) = text.split_at(text.len().min(2));
-        let mut number = first.iter().fold(0, |number, byte| next(number, fold[usize::from(*byte)]));
-        for (start, byte) in tail.iter().enumerate() {
-            number = next(number, fold[usize::from(*byte)]);
-            if may_start(number) {
-                self.report_at(text, start, number, &mut found)?;
+        // An anchor of three bytes has a pair at every second position, wherever it starts. Most pairs of a text are in no anchor.
+        let (fold, pairs) = (&self.fold, &*self.pairs_of_anchors);
+        let mut whole = 0;
+        for (index, pair) in text.chunks_exact(2).enumerate() {
+            let (first, second) = (usize::from(fold[usize::from(pair[0])]), fold[usize::from(pair[1])]);
+            if pairs[first % LETTERS] >> (second % 64) & 1 == 1 {
+                let at = 2 * index;
+                self.look_at(text, at.saturating_sub(1)..at + 1, &mut found)?;
             }
+            whole = 2 * index + 1;
         }
-        // The last positions have fewer than three bytes left. Letter 0 fills the rest; `matches_at` rejects false candidates.
-        if first.len() == 1 {
-            number = next(number, 0);
-        }
-        for start in tail.len()..text.len() {
-            number = next(number, 0);
-            if may_start(number) {
-                self.report_at(text, start, number, &mut found)?;
+        self.look_at(text, whole..text.len(), &mut found)
+    }
+
+    /// Calls `found` for the strings whose anchor is at one of these positions.
+    #[inline(never)]
+    fn look_at<B>(&self, text: &[u8], at: Range<usize>, found: &mut impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
+        for start in at {
+            // Behind the end of the text, letter 0 fills the rest; `matches_at` rejects false candidates.
+            let letter = |at: usize| text.get(at).map_or(0, |byte| usize::from(self.fold[usize::from(*byte)]));
+            let number = (letter(start) * LETTERS + letter(start + 1)) * LETTERS + letter(start + 2);
+            if self.starts[number / 64] >> (number % 64) & 1 == 1 {
+                self.report_at(text, start, number, found)?;
             }
         }
         ControlFlow::Continue(())
     }
 
     /// Calls `found` for the strings whose anchor is at `at`.
-    #[inline(never)]
     fn report_at<B>(&self, text: &[u8], at: usize, number: usize, found: &mut impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
         for (from, to) in [self.singles[number / (LETTERS * LETTERS)], self.pairs[number / LETTERS], self.triples.of(number)] {
             for string in &self.order[usize::from(from)..usize::from(to)] {

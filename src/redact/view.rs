@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr2};
 
+use super::log_line::prefix;
+
 /// The maximum distance from `<` to `>` of a tag, in bytes.
 const MAX_TAG: usize = 8 * 1024;
 /// The maximum length of an entity, in bytes.
@@ -138,8 +140,25 @@ impl<'t> View<'t> {
         out
     }
 
+    /// Returns the text without what a log writes before each message, or `None` if its first line has no such prefix.
+    pub(super) fn unprefixed(&self) -> Option<View<'static>> {
+        let first = self.text.trim_ascii_start();
+        if prefix(first) == 0 {
+            return None;
+        }
+        let mut out = self.derived();
+        let mut at = self.text.len() - first.len();
+        while at < self.text.len() {
+            let end = memchr(b'\n', &self.text[at..]).map_or(self.text.len(), |end| at + end + 1);
+            out.push_run(self, at + prefix(&self.text[at..end])..end);
+            at = end;
+        }
+        Some(out)
+    }
+
     /// Returns the text without tags and with entities decoded. A block-level tag becomes a line end.
     pub(super) fn visible(&self) -> View<'static> {
+        let is_xml = is_xml(&self.text);
         let mut out = self.derived();
         let mut at = 0;
         while let Some(found) = memchr2(b'<', b'&', &self.text[at..]).map(|found| at + found) {
@@ -157,7 +176,7 @@ impl<'t> View<'t> {
                 }
                 continue;
             }
-            match tag(rest) {
+            match tag(rest, is_xml) {
                 Some((length, element)) => {
                     if element == Element::Block {
                         out.break_line();
@@ -203,15 +222,15 @@ impl<'t> View<'t> {
 
     /// Returns true if there are backslash escapes that may conceal text.
     pub(super) fn has_escapes(&self) -> bool {
-        let mut pairs = self.text.windows(2);
-        pairs.any(|pair| pair[0] == b'\\' && matches!(pair[1], b'n' | b't' | b'r' | b'"' | b'u' | b'x' | b'/' | b'\\'))
+        let mut marks = memchr::memchr_iter(b'\\', &self.text);
+        marks.any(|at| matches!(self.text.get(at + 1), Some(b'n' | b't' | b'r' | b'"' | b'u' | b'x' | b'/' | b'\\')))
     }
 
     /// Returns true if there are tags or entities.
     pub(super) fn has_markup(&self) -> bool {
-        self.text.windows(2).any(|pair| match pair[0] {
-            b'<' => pair[1].is_ascii_alphabetic() || matches!(pair[1], b'/' | b'!'),
-            b'&' => pair[1] == b'#' || pair[1].is_ascii_lowercase(),
+        memchr::memchr2_iter(b'<', b'&', &self.text).any(|at| match (self.text[at], self.text.get(at + 1)) {
+            (b'<', Some(next)) => next.is_ascii_alphabetic() || matches!(next, b'/' | b'!'),
+            (b'&', Some(next)) => *next == b'#' || next.is_ascii_lowercase(),
             _ => false,
         })
     }
@@ -259,11 +278,22 @@ fn escape(text: &[u8]) -> (Escaped, usize) {
     }
 }
 
+/// Returns true for an XML document other than a page. Its text spells out every angle bracket, so each `<` opens a tag.
+fn is_xml(text: &[u8]) -> bool {
+    let start = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
+    start.starts_with(b"<?xml")
+}
+
 /// Returns the length of the tag or comment opening at the start, and its type.
-fn tag(text: &[u8]) -> Option<(usize, Element)> {
+fn tag(text: &[u8], is_xml: bool) -> Option<(usize, Element)> {
     let opens = text.get(1).is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, b'/' | b'!'));
     if text.starts_with(b"<!--") {
         return Some((4, Element::Block));
+    }
+    if is_xml {
+        let data: &[u8] = b"<![CDATA[";
+        let length = if text.starts_with(data) { data.len() } else { memchr(b'>', &text[..text.len().min(MAX_TAG)])? + 1 };
+        return Some((length, Element::Block));
     }
     let name = text[1..].iter().take(MAX_NAME + 3).position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'/' | b'!')));
     let element = element(&text[1..=name.filter(|_| opens)?])?;
@@ -363,6 +393,19 @@ mod tests {
         let view = View::mapped(b"<a title=\"x&#32;&quot;y&quot;\" b='c'>t &amp; u<i>v</i><?x y=\"&lt;z\"?> 1 < 2 & 3 > 2").attributes();
         assert_eq!(text(&view), "a title=\"x \"y\"\" b='c'\n?x y=\"<z\"?\n");
         assert_eq!(text(&View::mapped(br"a\x2fb\xzz").unescaped()), r"a/b\xzz");
+    }
+
+    #[test]
+    fn prefixes_of_logs_are_removed() {
+        let log = View::mapped(b"10:00:00 a\n10:00:01   at b\n");
+        assert_eq!(log.unprefixed().map(|view| text(&view)), Some("a\n  at b\n".into()));
+        assert!(View::mapped(b"a\n10:00:01 b").unprefixed().is_none());
+    }
+
+    #[test]
+    fn every_bracket_of_xml_opens_a_tag() {
+        let view = View::mapped(b"<?xml version=\"1.0\"?><r><m>free(): x &lt;y&gt;</m><![CDATA[a <b> c]]></r>").visible();
+        assert_eq!(text(&view), "free(): x <y>\na \n c]]>\n");
     }
 
     #[test]

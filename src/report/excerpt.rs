@@ -22,7 +22,7 @@ const MAX_LINES: usize = 4_096;
 const TYPICAL_LINE: usize = 40;
 
 /// The rank of a line, most informative first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rank {
     /// An exception or its cause.
     Exception,
@@ -46,17 +46,18 @@ pub fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
         return Cow::Owned(text.to_owned());
     }
     let lines = lines(text);
-    let mut order: Vec<(Rank, usize)> = (0..lines.len()).map(|at| (rank(&text[lines[at].clone()], lines.len() - at), at)).collect();
-    order.sort_unstable();
+    let ranks: Vec<Rank> = (0..lines.len()).map(|at| rank(&text[lines[at].clone()], lines.len() - at)).collect();
     let mut kept = vec![false; lines.len()];
     // Reserves the mark of a gap at the end.
     let mut left = max.saturating_sub(MARK);
-    for (_, at) in order {
-        // Each kept line may need a line end and the mark of a gap.
-        let cost = lines[at].len().min(MAX_LINE + MARK) + 1 + MARK;
-        if cost <= left {
-            kept[at] = true;
-            left -= cost;
+    for wanted in [Rank::Exception, Rank::Tail, Rank::Application, Rank::Other] {
+        for at in (0..lines.len()).filter(|at| ranks[*at] == wanted) {
+            // Each kept line may need a line end and the mark of a gap.
+            let cost = lines[at].len().min(MAX_LINE + MARK) + 1 + MARK;
+            if cost <= left {
+                kept[at] = true;
+                left -= cost;
+            }
         }
     }
     let chosen = join_lines(text, &lines, &kept, max);
@@ -208,8 +209,12 @@ fn is_library(place: &str) -> bool {
         "Microsoft.",
     ];
     const FOLDERS: [&str; 7] = ["/site-packages/", "/dist-packages/", "/node_modules/", "/vendor/", "/gems/", "/lib/python", "/internal/"];
-    let in_folder = || memchr::memchr_iter(b'/', place.as_bytes()).any(|at| FOLDERS.iter().any(|folder| place[at..].starts_with(folder)));
-    PACKAGES.iter().any(|package| place.starts_with(package)) || place.contains("(node:") || place.starts_with("node:") || in_folder()
+    let bytes = place.as_bytes();
+    let in_folder = || memchr::memchr_iter(b'/', bytes).any(|at| FOLDERS.iter().any(|folder| place[at..].starts_with(folder)));
+    let in_node = || place.starts_with("node:") || memchr::memchr_iter(b'(', bytes).any(|at| place[at..].starts_with("(node:"));
+    // Most names differ in their first letter.
+    let is_package = |package: &&str| bytes.first() == package.as_bytes().first() && place.starts_with(*package);
+    PACKAGES.iter().any(|package| is_package(&package)) || in_node() || in_folder()
 }
 
 fn is_page(text: &str) -> bool {
@@ -235,7 +240,7 @@ fn visible_text(page: &str) -> String {
         }
     }
     out.push_str(&page[at.min(page.len())..]);
-    let text = html_escape::decode_html_entities(&out);
+    let text = if out.contains('&') { html_escape::decode_html_entities(&out) } else { Cow::Borrowed(out.as_str()) };
     let mut lines = String::with_capacity(text.len());
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         lines.push_str(line.trim_end());

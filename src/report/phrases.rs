@@ -41,16 +41,16 @@ pub(super) fn is_status_phrase(text: &str) -> bool {
 const MAX_PHRASE: usize = 48;
 
 fn is_phrase(text: &str) -> bool {
-    if !text.is_ascii() || text.len() > MAX_PHRASE {
+    if !text.is_ascii() || text.len() > MAX_PHRASE || has_other_number(text) {
         return false;
     }
-    let own = letters(text);
-    (400..600).any(|status| names_status(&own, status)) || is_generic(&own)
+    // The codes that have a phrase. Compared letter by letter, most phrases differ in the first.
+    (400..452).chain(500..512).any(|status| names_status(text, status)) || is_generic(text)
 }
 
 /// Returns true for the phrase of this very status.
 pub fn is_phrase_of(text: &str, status: u16) -> bool {
-    text.is_ascii() && text.len() <= MAX_PHRASE && names_status(&letters(strip_status(text)), status)
+    text.is_ascii() && text.len() <= MAX_PHRASE && names_status(strip_status(text), status)
 }
 
 /// Returns a status phrase that is written for people: not a single word in one case, which is a code, and not `Error`.
@@ -61,23 +61,38 @@ pub(super) fn phrase(text: &str) -> Option<Untrusted> {
         letters.next().is_some_and(|first| first.is_ascii_uppercase()) && letters.all(|c| c.is_ascii_lowercase())
     };
     let is_written = bare.contains(' ') || is_word();
-    (is_written && is_phrase(bare) && !is_generic(&letters(bare))).then(|| Untrusted::new(bare))
+    (is_written && is_phrase(bare) && !is_generic(bare)).then(|| Untrusted::new(bare))
 }
 
-fn letters(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect()
+/// Returns true if the text has digits that are not one status: `Error: 7` says more than `Error`, and `Forbidden (403)` does not.
+fn has_other_number(text: &str) -> bool {
+    let digits = || text.bytes().filter(u8::is_ascii_digit);
+    digits().next().is_some_and(|first| digits().count() != 3 || !matches!(first, b'4' | b'5'))
 }
 
-fn names_status(own: &str, status: u16) -> bool {
+/// Returns the letters of a text in lower case.
+fn letters(text: &str) -> impl Iterator<Item = u8> {
+    text.bytes().filter(u8::is_ascii_alphabetic).map(|byte| byte.to_ascii_lowercase())
+}
+
+fn is_any(text: &str, phrases: &[&str]) -> bool {
+    phrases.iter().any(|phrase| letters(phrase).eq(letters(text)))
+}
+
+fn names_status(text: &str, status: u16) -> bool {
     let named = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    let letters = |text: &'static str| text.bytes().filter(u8::is_ascii_alphabetic).map(|b| b.to_ascii_lowercase());
-    named.is_some_and(|phrase| letters(phrase).eq(own.bytes()))
-        || matches!((own, status), ("accessdenied", 401 | 403) | ("unprocessableentity", 422) | ("servererror", 500))
+    let other: &[&str] = match status {
+        401 | 403 => &["access denied"],
+        422 => &["unprocessable entity"],
+        500 => &["server error"],
+        _ => &[],
+    };
+    named.is_some_and(|phrase| letters(phrase).eq(letters(text))) || is_any(text, other)
 }
 
 /// Returns true for words that any error may have.
-fn is_generic(own: &str) -> bool {
-    matches!(own, "error" | "oops" | "errorpage" | "servererror")
+fn is_generic(text: &str) -> bool {
+    is_any(text, &["error", "oops", "error page", "server error"])
 }
 
 #[cfg(test)]
@@ -88,7 +103,12 @@ mod tests {
     fn status_phrases_are_recognized() {
         assert!(is_status_phrase("404 Not Found"));
         assert!(is_status_phrase("Bad Request."));
+        assert!(is_status_phrase("Forbidden (403)") && !is_status_phrase("Error: 7") && !is_status_phrase("Error 12003"));
         assert!(!is_status_phrase("Order 7 not found"));
+        assert!(is_status_phrase("access-denied!") && is_status_phrase("UnprocessableEntity") && !is_status_phrase(""));
+        for phrase in (400..600).filter_map(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason()) {
+            assert!(is_status_phrase(phrase), "{phrase}");
+        }
         assert!(is_status_phrase("Access denied") && is_status_phrase("Error"));
         assert!(is_phrase_of("Not Found", 404) && is_phrase_of("Access denied.", 403) && !is_phrase_of("Not Found", 400));
     }

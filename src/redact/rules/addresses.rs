@@ -17,7 +17,10 @@ pub(super) const RULES: &[Rule] = &[
         Address,
         r"(?i)\b[\w-]+(?:\.[\w-]+)*\.(?:internal|intranet|corp|lan|local|localdomain|localhost|cluster|svc|private|home\.arpa|consul|priv)\b(?:[^\w(-]|$)",
     ),
-    hint(Address, r"(?i)\blocalhost(?::\d+)?\b|\bhost\.docker\b|\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b"),
+    hint(
+        Address,
+        r"(?i)\blocalhost(?::\d|/)|(?:[/@=]|\b(?:to|at|from|host|hostname|server|upstream|backend|peer|proxy|address|endpoint)(?: is|:)? )[\x22'`\[(]?localhost\b|\bhost\.docker\b|\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b",
+    ),
     likely(Address, r"\barn:aws[\w-]*:[\w-]*:|\bprojects/[\w-]+/(?:locations|instances|secrets|topics)/|/subscriptions/[0-9a-f-]{36}/"),
     hint(Address, r"\bhttps?://[\w-]+(?::\d+)?(?:[/\s\x22'<)]|$)"),
     hint(

@@ -35,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
     // scripting runtimes
     likely(
         Fault,
-        r"Cannot read propert(?:y|ies) |Cannot set propert(?:y|ies) |\b(?:undefined|null) is not an? |\b[\w$]+(?:\.[\w$]+)* is not (?:a function|a constructor|iterable|defined)\b",
+        r"Cannot read propert(?:y|ies) |Cannot set propert(?:y|ies) |\b(?:undefined|null) is not an? |\b[\w$]+\.[\w$.]+ is not (?:a function|a constructor|iterable|defined)\b|(?m)(?:^|: |[\x22'(])[a-zA-Z_$][\w$]* is not (?:a function|a constructor|iterable|defined)(?:\s*$|[\x22'(\\]|\s+at )",
     ),
     likely(
         Fault,
@@ -64,7 +64,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         Fault,
-        r"Cannot invoke \x22|because (?:the return value of )?\x22[^\x22]+\x22 is null|cannot be cast to (?:class )?[a-z]|Index \d+ out of bounds|index out of range|For input string: |No (?:value|element) present|Cannot (?:de)?serialize (?:value|instance) of|\(through reference chain|Unrecognized field \x22|no String-argument|\[Source: |nested exception is|Required request body is missing: |Failed to convert (?:value|property value) of type|Failed to instantiate|Error creating bean|Could not (?:autowire|resolve placeholder)",
+        r"Cannot invoke \x22|because (?:the return value of )?\x22[^\x22]+\x22 is null|cannot be cast to (?:class )?[a-z]|Index \d+ out of bounds|index out of range|For input string: |No (?:value|element) present|Cannot (?:de)?serialize (?:value|instance) of|\(through reference chain|Unrecognized field \x22|no String-argument|\[Source: |nested exception is|Required request body is missing: |Failed to convert (?:value|property value) of type|Failed to instantiate \[|Error creating bean|Could not (?:autowire|resolve placeholder)",
     ),
     likely(
         Fault,
@@ -77,7 +77,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         Fault,
-        r"index out of bounds: |attempt to \w+ with overflow|attempt to divide by zero|no function clause matching|no match of right hand side|no case clause matching|bad argument in arithmetic|Empty (?:list|iterator)|(?i:integer )?divi(?:sion|ded|de) by (?:zero|0)\b|arithmetic (?:exception|operation)",
+        r"index out of bounds: |attempt to \w+ with overflow|attempt to divide by zero|no function clause matching|no match of right hand side|no case clause matching|bad argument in arithmetic|\b(?:head|tail|last|init|next|reduce\w*|max\w*|min\w*|foldl?1?|foldr1?)\b[^\n]{0,12}\b[Ee]mpty (?:list|iterator|structure|collection)|(?i:integer )?divi(?:sion|ded|de) by (?:zero|0)\b|arithmetic (?:exception|operation)",
     ),
     likely(
         Fault,
@@ -86,7 +86,7 @@ pub(super) const RULES: &[Rule] = &[
     // network errors
     likely(
         Fault,
-        r"\b(?:connect|getaddrinfo|read|write|open|listen|spawn|bind|send|query\w*|scandir|l?stat|unlink|mkdir|accept|access|connection) E[A-Z]{3,}\b|\bE[A-Z]{4,}: [a-z]",
+        r"\b(?:connect|getaddrinfo|read|write|open|listen|spawn|bind|send|query\w*|scandir|l?stat|unlink|mkdir|accept|access|connection) E(?:2BIG|ACCES|ADDR\w+|AGAIN|AI_\w+|BADF|BUSY|CANCELED|CHILD|CONN\w+|DQUOT|EXIST|FAULT|FBIG|HOST\w+|INTR|INVAL|IO|ISDIR|LOOP|MFILE|MSGSIZE|NAMETOOLONG|NET\w+|NFILE|NO(?:BUFS|DATA|DEV|ENT|EXEC|MEM|PROTOOPT|SPC|SYS|TCONN|TDIR|TEMPTY|TFOUND|TSOCK|TSUP)|OVERFLOW|PERM|PIPE|PROTO\w*|RANGE|ROFS|SOCKET\w*|SPIPE|SRCH|STALE|TIME\w+|TXTBSY|XDEV)\b|\bE(?:2BIG|ACCES|ADDR\w+|AGAIN|AI_\w+|BADF|BUSY|CANCELED|CHILD|CONN\w+|DQUOT|EXIST|FAULT|FBIG|HOST\w+|INTR|INVAL|IO|ISDIR|LOOP|MFILE|MSGSIZE|NAMETOOLONG|NET\w+|NFILE|NO(?:BUFS|DATA|DEV|ENT|EXEC|MEM|PROTOOPT|SPC|SYS|TCONN|TDIR|TEMPTY|TFOUND|TSOCK|TSUP)|OVERFLOW|PERM|PIPE|PROTO\w*|RANGE|ROFS|SOCKET\w*|SPIPE|SRCH|STALE|TIME\w+|TXTBSY|XDEV): [a-z]",
     ),
     hint(
         Fault,
@@ -94,10 +94,10 @@ pub(super) const RULES: &[Rule] = &[
     ),
     likely(
         Fault,
-        r"(?i)\bgetaddrinfo\b|\bdial (?:tcp|udp|unix)\b|\bno such host\b|\bconnection (?:refused|reset by peer|timed out after)|name or service not known|temporary failure in name resolution|nodename nor servname|\bno route to host|network is unreachable|\bbroken pipe\b|socket hang up|\bi/o timeout|context deadline exceeded|\(os error \d+\)|\[errno -?\d+\]|\berrno[:=] ?\d|\bcurl(?: error|: \()|max retries exceeded|connectionpool\(|certificate verify failed|ssl routines|handshake_failure|remote end closed connection|upstream connect error|rpc error: |statuscode\.\w+|the underlying connection was closed|no connection could be made because|actively refused",
+        r"(?i)\bgetaddrinfo\b|\bdial (?:tcp|udp|unix)\b|\bno such host\b|\bconnection (?:refused(?:\s*$|[^\w\s]|\s+(?:at|to|for|while|error|\(|\[))|reset by peer|timed out after)|name or service not known|temporary failure in name resolution|nodename nor servname|\bno route to host|network is unreachable|\bbroken pipe\b|socket hang up|\bi/o timeout|context deadline exceeded|\(os error \d+\)|\[errno -?\d+\]|\berrno[:=] ?\d|\bcurl(?: error|: \()|max retries exceeded|connectionpool\(|certificate verify failed|ssl routines|handshake_failure|remote end closed connection|upstream connect error|rpc error: |statuscode\.\w+|the underlying connection was closed|no connection could be made because|actively refused",
     ),
     likely(
         Fault,
-        r"(?i)\bno such file or directory\b|could not find (?:file|a part of the path) '|is not (?:readable|writable) by|input/output error|no space left on device|too many open files|cannot allocate memory|java heap space|gc overhead limit",
+        r"(?i)\bno such file or directory\b|could not find (?:file|a part of the path) '|input/output error|no space left on device|too many open files|cannot allocate memory|java heap space|gc overhead limit",
     ),
 ];

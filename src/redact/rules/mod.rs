@@ -19,7 +19,7 @@ pub use rule::{Family, Weight};
 pub(super) const SOURCES: &str = "java|kts?|scala|sc|clj[cs]?|groovy|gradle|py[xw]?|[mc]?jsx?|[mc]?tsx?|vue|svelte|rb|erb|haml|slim|rake|php\\d?|phtml|inc|twig|\
      go|rs|cs|vb|fs|cshtml|vbhtml|razor|asp|aspx|ascx|ashx|asmx|jspx?|cf[mc]|exs?|h?eex|erl|hrl|p[lm]|psgi|cgi|lua|c|cc|cpp|cxx|h|hh|hpp|\
      mm?|swift|dart|l?hs|mli?|[rR]|tcl|jl|nim|zig|cr|d|ad[bs]|f90|f95|pas|dpr|pp|scm|rkt|lisp|el|cob|cbl|abap|sql|pk[sb]|sh|bash|psm?1|\
-     tmpl|ftlh?|vm|mustache|hbs|ejs|pug|jinja2?|j2|liquid|coffee|elm|pike|pmod|raku|rakumod|cls|trigger|hx|st|cob|cpy|mjs";
+     tmpl|ftlh?|vm|mustache|hbs|ejs|pug|jinja2?|j2|liquid|coffee|elm|pike|pmod|raku|rakumod|cls|trigger|hx|st|cob|cpy|mjs|bal|gd|gleam|odin|sol|xq[lmy]?|xslt?|hack|fish|elm|purs|tf";
 
 /// Returns all rules.
 pub(super) fn all() -> impl Iterator<Item = &'static Rule> {

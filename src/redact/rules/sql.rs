@@ -7,18 +7,31 @@ pub(super) const RULES: &[Rule] = &[
     // statements
     hint(
         Sql,
-        r"(?i)\bselect\s[^.;\n]+?\sfrom\s+[\w`.\x22\[]+(?:\s+(?:where|order\s+by|limit|join|inner|left|group\s+by|as|having|union)\b|\s*;|\s+\w+\.|\s*\x22|\s*$)",
+        r"(?i)\bfrom\s+[\w`.\x22\[\]]+(?:\s+(?:as\s+)?\w+)?\s+where\s+(?:not\s+)?[\w`.\x22(\[\]]+\s*(?:[=<>!]|like\b|in\s*\(|is\s|between\s)",
     ),
+    hint(
+        Sql,
+        r"(?i)\bselect\s[^.;\n]+?\sfrom\s+[\w`.\x22\[\]]+\s+(?:\w+\s+)?(?:order|group)\s+by\s+[\w`\x22]+(?:\.\w+)?\s*(?:[,;)]|asc\b|desc\b|limit\b|having\b|$)",
+    ),
+    hint(
+        Sql,
+        r"(?i)\bselect\s[^.;\n]+?\sfrom\s+[\w`.\x22\[\]]+\s*(?:;|\x22|\blimit\s+[\d?:$@]|\bunion\s+(?:all\s+)?select\b|\bfor\s+update\b)",
+    ),
+    hint(
+        Sql,
+        r"(?i)\sfrom\s+[\w`.\x22\[\]]+\s+(?:\w+\s+)?(?:inner|cross|left|right|full)\s+(?:outer\s+)?join\s|\bjoin\s+[\w`.\x22\[\]]+\s+(?:as\s+)?(?:\w+\s+)?on\s+[\w`\x22]+\.[\w`\x22]+\s*=",
+    ),
+    hint(Sql, r"(?:^|[:\x22'`(\[\n]\s*)(?:SELECT\s+[\w.`\x22]+\s+FROM|select\s+[\w.`\x22]+\s+from)\s+[\w.`\x22]+\s*$"),
     hint(Sql, r"(?i)\bselect\s+(?:\*|count\(|distinct\s|top\s+\d|[\w.`\x22\[\]]+\s*,\s*[\w.`\x22\[\]]+)[^\n]*?\sfrom\b"),
     hint(
         Sql,
-        r"(?i)\b(?:insert\s+(?:ignore\s+)?into\s+\S+\s*(?:\(|values|select|default)|replace\s+into\s+\S+\s*\(|update\s+\S+\s+(?:as\s+\w+\s+)?set\s+\S+\s*=|delete\s+from\s+\S+\s+(?:where|using)|(?:create|alter|drop|truncate)\s+(?:table|index|database|view)\s|merge\s+into\s|exec(?:ute)?\s+(?:sp_|dbo\.)|call\s+\w+\.\w+\()",
+        r"(?i)\b(?:insert\s+(?:ignore\s+)?into\s+\S+\s*(?:\(|values|select|default)|replace\s+into\s+\S+\s*\(|update\s+\S+\s+(?:as\s+\w+\s+)?set\s+\S+\s*=|delete\s+from\s+\S+\s+(?:where|using)|(?:create|alter|drop|truncate)\s+(?:unique\s+)?(?:table|index|database|view)\s+(?:if\s+(?:not\s+)?exists\s+)?[\w`.\x22\[\]]+(?:\s*[(;]|\s*$|\s+(?:add|drop|rename|modify|alter|column|using|cascade|on\s+[\w`.\x22\[\]]+\s*\(|as\s+(?:\(|with\b|select\s+[\w*`\x22]))\b)|merge\s+into\s|exec(?:ute)?\s+(?:sp_|dbo\.)|call\s+\w+\.\w+\()",
     ),
     // error codes and their messages
     likely(Sql, r"\bERROR \d{4} \([0-9A-Z]{5}\)|\bMsg \d+, Level \d+"),
     likely(
         Sql,
-        r"(?i)\bsqlstate\b|\bsqlcode\b|sql syntax|\bER_[A-Z_]{3,}|\bSQLITE_[A-Z]+\b|\bPG::|\bPQ[a-z]+\b.*error|\bpq: |(?:^|[\s:\x22])sql: [a-z]|\b(?:in|from|into|on) table [`'\x22]|\bcolumn \w+\.\w+ does not|\bP[1-6]\d{3}\b[^\w].*(?:prisma|constraint)|\bsql(?:error|exception|grammar)",
+        r"(?i)\bsqlstate\b|\bsqlcode\b|sql syntax|\bER_[A-Z_]{3,}|\bSQLITE_[A-Z]+\b|\bPG::|\bPQ[a-z]+\b.*error|\bpq: |(?:^|[\s:\x22])sql: [a-z]|\b(?:insert or update|update or delete) on table [`'\x22]|\b(?:present in|referenced from) table [`'\x22]|\bcolumn \w+\.\w+ does not|\bP[1-6]\d{3}\b[^\w].*(?:prisma|constraint)|\bsql(?:error|exception|grammar)",
     ),
     likely(
         Sql,
@@ -52,11 +65,11 @@ pub(super) const RULES: &[Rule] = &[
     ),
     hint(
         Sql,
-        r"(?i)\b(?:psycopg\d?|sqlite3?|pymysql|mysqli?|pdo|jdbc|odbc|hibernate|sequelize|prisma|typeorm|sqlalchemy|activerecord|eloquent|doctrine|knex|mongoose|entityframework)(?:[._(]|\\{1,2}|::)\w*",
+        r"(?i)\b(?:psycopg\d?|sqlite3?|pymysql|mysqli?|pdo|jdbc|odbc|hibernate|sequelize|prisma|typeorm|sqlalchemy|activerecord|eloquent|doctrine|knex|mongoose|entityframework)(?:[._(]|\\{1,2}|::)\w+",
     ),
     likely(
         Sql,
-        r"(?i)could not execute (?:statement|query|batch|json query)|could not (?:extract resultset|initialize proxy|prepare statement)|No query results for model|matching query does not exist|detached entity|object references an unsaved|Could not find any entity|No \w+ found for model|An (?:error|exception) occurred while (?:saving|executing|iterating|updating) the|see the inner exception|entity changes|The (?:instance of entity|LINQ expression)|query failed with|violates? (?:the )?(?:unique|not null)|null value in column|Column '[^'\n]+' cannot be null|Field '[^'\n]+' doesn't have a default|cannot be null \[|Record to (?:update|delete)|failed the following validations on",
+        r"(?i)could not execute (?:statement|query|batch|json query)|could not (?:extract resultset|initialize proxy|prepare statement)|No query results for model|matching query does not exist|detached entity|object references an unsaved|Could not find any entity|No \w+ found for model|An (?:error|exception) occurred while (?:saving the entity|updating the entries|executing the command definition|iterating over the results)|see the inner exception|entity changes|The (?:instance of entity|LINQ expression)|query failed with|violates? (?:the )?(?:unique|not null)|null value in column|Column '[^'\n]+' cannot be null|Field '[^'\n]+' doesn't have a default|cannot be null \[|Record to (?:update|delete)|failed the following validations on",
     ),
     // template engines
     sure(

@@ -21,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[
     frame(Trace, r#"[\w$./*!?<>=-]+ \(?\w+\.clj[cs]?:\d+|\[[\w.$]+ \w+ "\w+\.(?:clj[cs]?|java)" \d+\]"#),
     sure(Trace, r"#(?:error|object) ?[\{\[]:?\w"),
     // Python, and OCaml's `File "x.ml", line 1, characters 2-3`
-    likely(Trace, r"Traceback \((?:most recent call (?:last|first)|innermost last)\)"),
+    likely(Trace, r"(?m)Traceback \((?:most recent call (?:last|first)|innermost last)\)(?::(?:\s|<|\\+n)|:?$)"),
     frame(Trace, r#"(?i)\bfile ['"][^"'\n]+['"](?: \(inlined\))?,? lines? \d+"#),
     frame(Trace, r"(?m)^\s*(?:Raised|Re-raised|Called)(?: by primitive operation)? (?:at|from) \S"),
     hint(Trace, r"The above exception was the direct cause|During handling of the above exception"),
@@ -44,6 +44,8 @@ pub(super) const RULES: &[Rule] = &[
         r"\bnode:internal/|\bnode:\w+:\d+|\b(?:internal/(?:modules|process|main|per_context|timers)|webpack-internal:|evalmachine\.)",
     ),
     sure(Trace, r"\(node:\d+\) |UnhandledPromiseRejection|<--- Last few GCs|FATAL ERROR: [\w:]+"),
+    // WebAssembly engines
+    sure(Trace, r"\bwasm-function\[\d+\]|(?m)^\s*\d+:\s+0x[0-9a-f]+ - \S+!"),
     // .NET, in any language of the system: `at A.B(C c) in X.cs:line 1`
     frame(
         Trace,
@@ -71,7 +73,10 @@ pub(super) const RULES: &[Rule] = &[
         Trace,
         r"(?m)(?:^|[\s\x22'(>=])(?:[A-Za-z]:)?[\\/][^\s:\x22'<>]+ on line \d+|: eval\(\)'d code|\bthrown in (?:[\\/]|[A-Za-z]:|\w+[\\/.]\w)",
     ),
-    likely(Trace, r"\b(?:PHP )?(?:Fatal|Parse|Recoverable fatal|Catchable fatal) error: "),
+    likely(
+        Trace,
+        r"\b(?:PHP (?:Fatal|Parse)|Recoverable fatal|Catchable fatal) error: |\b(?:Fatal|Parse) error: +(?:Uncaught |Allowed memory|Maximum execution|syntax error|Cannot redeclare|Call to |[^\n]* on line \d)",
+    ),
     // Go
     sure(Trace, r"\bgoroutine \d+ (?:gp=\S+ )?(?:m=\S+ )?(?:mp=\S+ )?\[[^\]\n]*\]:"),
     sure(Trace, r"\.(?:go|s):\d+ \+0x[0-9a-f]+|(?m)^created by [\w./*()-]+|\[signal SIG\w+"),
@@ -178,7 +183,9 @@ pub(super) const RULES: &[Rule] = &[
         Trace,
         r"(?m)^\S+: (?:line )?\d+: [^\n]*(?:not found|No such file or directory|[Pp]ermission denied|syntax error|unbound variable|bad substitution)|^make(?:\[\d+\])?: \*\*\* ",
     ),
-    sure(Trace, r"(?m)^[\w./-]+\.(?:{EXT}):\d+(?::\d+)?: (?:fatal )?(?:error|warning|note|Error|undefined)\b"),
+    sure(Trace, r"(?m)^[\w./-]+\.(?:{EXT}):\d+(?::\d+)?:? (?:- )?(?:fatal )?(?:error|warning|note|Error|undefined)\b"),
+    // a numbered line of source, and the marks below it
+    sure(Trace, r"(?m)^\s*\d+ \|[^\n]*\n\s*\|?\s*[~^]{2,}"),
     // server logs
     sure(
         Trace,
@@ -187,7 +194,7 @@ pub(super) const RULES: &[Rule] = &[
     // structured traces in JSON
     sure(
         Trace,
-        r#""(?:file|fileName|filename)\\?"\s*:\s*\\?"[^"\n]*[\\/.][^"\n]*"\s*,\s*\\?"(?:line|lineNumber|lineno|lineNo|line_number)\\?"\s*:\s*"?\d+"#,
+        r#""(?:file|fileName|filename|filePath|file_path|abs_path)\\?"\s*:\s*\\?"(?:[^"\n]*(?:/|\\{1,4})\w[^"\n]*|[^"\n]*\.(?:{EXT})\\{0,3})"\s*,\s*\\?"(?:line|lineNumber|lineno|lineNo|line_number)\\?"\s*:\s*"?\d+"#,
     ),
     sure(
         Trace,
@@ -204,6 +211,10 @@ pub(super) const RULES: &[Rule] = &[
     sure(
         Trace,
         r"\bCall history:|\binit terminating in do_boot|\bCrash dump is being written|\bsegfault at [0-9a-f]+ ip|\blibcob: |(?m)^ERROR: LoadError: |^Stacktrace:$|\bExecution error \(|\bfailed_to_start_child\b|\{'EXIT',|(?m)^\[/[^\]\s]+:\d+\] !\?",
+    ),
+    sure(
+        Trace,
+        r#""(?:line|lineNumber|lineno|lineNo|line_number)\\?"\s*:\s*\\?"?\d+\\?"?\s*,\s*\\?"(?:func|function|functionName|function_name|method|methodName|class|className)\\?"\s*:"#,
     ),
     frame(Trace, r"(?m)\bexception occurred at \$[0-9A-F]{6,}|^\s*\$[0-9A-F]{6,}\b"),
     sure(Trace, r"<(?:[\w.]+ )+(?:object )?at 0x[0-9a-f]+[,>]|\bConsider defining a bean of type|\bAPPLICATION FAILED TO START"),
@@ -222,15 +233,40 @@ pub(super) const RULES: &[Rule] = &[
         r"(?:\bat|\bin|\bfrom|\bby|\bnear|@|\()\s*[\x22'`]?(?:[A-Za-z]:)?[\w.@+~-]*[\\/][^\s:()\x22'<>,]*\.(?:{EXT})(?::\d+|\(\d+|, line \d+)",
     ),
     hint(Trace, r"(?:^|[\s\x22'(\[<>=,@`])[\w.\\/~+@-]*[A-Za-z_][\w-]*\.(?:{EXT}):\d+(?:[:,\s)\]\x22'<.;]|$)"),
-    likely(Trace, r"[A-Za-z_][\w-]*\.(?:{EXT})(?:\(\d+(?:,\s?\d+)?\)|[,:]? (?:on |at )?line:? \d+)"),
+    likely(Trace, r"[A-Za-z_][\w-]*\.(?:{EXT})(?:\(\d+(?:[,:]\s?\d+)?\)|[,:]? (?:on |at )?line:? \d+)"),
+    // a symbol with its source file in parentheses, or a source file alone on an indented line
+    frame(Trace, r"[\w>:)$] ?\((?:[a-z][\w+-]*:/*)?[\w$.@~/\\-]*[\w-]\.(?:{EXT}):\d+(?::\d+)?\)"),
+    sure(Trace, r"\n[ \t]+at:? (?:[\w$<>@./-]+ )?(?:[\w$<>@/*-]+\.)*[\w$<>-]+ ?\((?:[a-z][\w+-]*:/*)?[\w$. /\\@~-]+:\d+(?::\d+)?\)"),
+    frame(Trace, r"(?m)^\s+(?:[\w.$:]+ )?(?:[A-Za-z]:)?[\w.@+~-]*[\\/][^\s:()\x22'<>,]*\.(?:{EXT}):\d+(?::\d+)?(?::? |:?$|\x22)"),
+    sure(Trace, r"[\w-]\.(?:{EXT}):\d+ @ \w+\(|\(code: -?\d+\): [^\n]* at \S+:\d+\)"),
+    // frames by line number: `f at line 1 column 2`, `x (line 1):`, `on x.tf line 1, in y`
+    frame(Trace, r"(?m)^\s+[\w.>/<@-]+ at line \d+ column \d+$|^\s*called on line \d+ of file "),
+    sure(Trace, r"(?m)\berror: called from$|[\\/][\w./~-]+ \(line \d+\): |\bon \S+\.\w+ line \d+, in \w+ |^--> [^\n]+ at line \d+ "),
+    likely(Trace, r"\bin \w[\w .]*\.\w{1,4}->\w[\w .]*\.\w{1,4}\b|\bStopped at \S+, \d+/\d+:"),
+    // numbered frames of native symbols: `0# a::b(int) at x.cc:1`, `module!Function+0x1f`
+    frame(Trace, r"(?m)^\s*\d+# (?:[\w:~<>$.@*&, -]+\(|\w[\w:]* (?:in|at) )"),
+    sure(Trace, r"\b[0-9a-f]{8}`[0-9a-f]{8}\b|\w![\w:~<>@?$]+\+0x[0-9a-f]+"),
+    // Smalltalk, Racket, Emacs Lisp, OCaml, SAS, IBM i
+    frame(Trace, r"(?m)^\w+(?: class)?(?:\(\w+(?: class)?\))?>>[#\w:]+"),
+    sure(
+        Trace,
+        r"\bdoesNotUnderstand: #|(?m)^\s+context\.\.\.:$|\bDebugger entered--Lisp error|^ERROR \d+-\d+: |\bat statement \d+, instruction\b",
+    ),
+    likely(
+        Trace,
+        r#"(?m)^(?:Fatal error: exception |Exception: )[A-Z][\w.]*(?: \(?"[^"\n]*"\)?)?\.?$|^ERROR: [^\n]*\n(?:NOTE|ERROR|WARNING): "#,
+    ),
     // frames in the text of a page without its line ends
     likely(Trace, r"\bat (?:[\w$]+\.){2,}[\w$<>]+\([^()\n]*\)"),
-    likely(Trace, r"(?i)\b(?:unhandled|uncaught) (?:exception|rejection|error|\w+error|\w+exception)(?:: ?\S|\. \S| in [\\/\w]+\.)"),
+    likely(
+        Trace,
+        r"(?i)\b(?:unhandled|uncaught) (?:exception|rejection|error|\w+error|\w+exception)(?:: ?\S|\. \S| in [\\/\w]+\.| of type ['\x22])",
+    ),
     hint(Trace, r"(?i)\bunhandled (?:exception|rejection|error)\b|\buncaught (?:exception|error|\w+error|\w+exception)\b"),
     // pages and dumps for developers
     likely(
         Trace,
-        r"(?i)\bDEBUG = True\b|\bURLconf\b|customErrors mode=|\bRails\.root\b|\bFull Trace\b|\b(?:application|framework) trace\b|(?:error|page) because you have|\byou(?:'re| are) seeing this|# in \w+\.\w+",
+        r"(?i)\bDEBUG = True\b|\bURLconf\b|customErrors mode=|\bRails\.root\b|\bFull Trace\b|\b(?:application|framework) trace\b|(?:error|page) because you have|\byou(?:'re| are) seeing this (?:error|page) because you have|# in \w+\.\w+",
     ),
     sure(Trace, r"\b(?:object\([\w\\]+\)#\d+ \(\d+\)|array\(\d+\) \{|string\(\d+\) \x22)"),
     likely(Trace, r"(?m)^\s*\[\w+(?::\w+)*\] => \S[^\n]*\n\s*\[\w+(?::\w+)*\] =>"),
