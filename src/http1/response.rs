@@ -40,7 +40,7 @@ pub struct ResponseHead {
 /// # Errors
 /// Returns the first rule that is violated.
 pub fn inspect(input: &[u8], searched: usize, method: &Method) -> Result<Option<(ResponseHead, usize)>, Violation> {
-    let start = input.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(input.len());
+    let start = empty_lines(input);
     let line = &input[start..];
     let begins = line.len().min(PROTOCOL.len());
     if line[..begins] != PROTOCOL[..begins] {
@@ -55,6 +55,15 @@ pub fn inspect(input: &[u8], searched: usize, method: &Method) -> Result<Option<
 }
 
 const PROTOCOL: &[u8] = b"HTTP/1.";
+
+/// Returns the length of the empty lines in front, of which the last may be incomplete.
+fn empty_lines(input: &[u8]) -> usize {
+    let mut rest = input;
+    while let [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] = rest {
+        rest = after;
+    }
+    input.len() - if rest == b"\r" { 0 } else { rest.len() }
+}
 
 /// Parses a complete head.
 fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
@@ -223,9 +232,15 @@ mod tests {
 
     #[test]
     fn what_is_no_response_is_refused_at_once() {
-        for input in
-            ["SSH-2.0", "H", "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1 20\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n"]
-        {
+        for input in [
+            "SSH-2.0",
+            "H",
+            "\rHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/1.1 20\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 099 X\r\n\r\n",
+        ] {
             let seen = inspect(input.as_bytes(), 0, &Method::GET);
             assert_eq!(seen.is_err(), input != "H", "{input:?}");
         }
