@@ -339,11 +339,11 @@ impl<'c> Http1<'c> {
             };
             if let Err(rule) = decoded {
                 *broken = true;
-                feed.feed(Err(Failure::because(Kind::BadRequest, rule)), true);
+                feed.feed(cx, Err(Failure::because(Kind::BadRequest, rule)), true);
                 return Poll::Ready(Read::Fed);
             }
             if !data.is_empty() || framing.is_end() {
-                feed.feed(Ok(data.into()), framing.is_end());
+                feed.feed(cx, Ok(data.into()), framing.is_end());
                 return Poll::Ready(Read::Fed);
             }
         }
