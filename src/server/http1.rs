@@ -218,7 +218,7 @@ impl<'c> Http1<'c> {
             return Err(End::Closed);
         }
         drop(response);
-        self.discard_body().await
+        self.discard_body(closing).await
     }
 
     /// Begins to read the body of a request.
@@ -308,8 +308,7 @@ impl<'c> Http1<'c> {
         if wanted {
             let read = self.poll_body(cx);
             // The gateway's clock starts when the client is found to have sent nothing.
-            let was_found = read.is_pending() && self.body.feed.as_ref().is_some_and(BodyFeed::set_dry);
-            return if was_found { Poll::Ready(Read::Fed) } else { read };
+            return if read.is_pending() && self.body.feed.as_ref().is_some_and(BodyFeed::set_dry) { Poll::Ready(Read::Fed) } else { read };
         }
         while self.stream.held.len() < READ_AHEAD {
             if matches!(ready!(self.stream.poll_receive(cx, READ_AHEAD, |_| (0, ()))), Received::End) {
@@ -350,22 +349,23 @@ impl<'c> Http1<'c> {
     }
 
     /// Reads and discards the rest of the body of a request that was answered already.
-    async fn discard_body(&mut self) -> Result<(), End> {
+    async fn discard_body<F: Future>(&mut self, closing: &mut Closing<Pin<&mut F>>) -> Result<(), End> {
         if self.body.framing.is_end() {
             return Ok(());
         }
-        let Self { stream, settings, timer, body, .. } = self;
-        let (framing, mut discarded, mut data) = (&mut body.framing, 0, Vec::new());
-        let mut since = Instant::now();
+        let Self { stream, entry, settings, timer, body, .. } = self;
+        let (framing, mut discarded, mut data, mut since) = (&mut body.framing, 0, Vec::new(), Instant::now());
         std::future::poll_fn(|cx| {
             loop {
                 let decoded = if stream.held.is_empty() {
                     let most = framing.remaining().map_or(BODY_READ, |left| left.min(BODY_READ as u64) as usize);
                     match stream.poll_receive(cx, most, |bytes| decode(framing, bytes, &mut data)) {
-                        Poll::Ready(Received::End) => return Poll::Ready(Err(End::Gone)),
                         Poll::Ready(Received::Direct(decoded)) => decoded,
                         Poll::Ready(Received::Held) => Ok(()),
-                        Poll::Pending if timer.is_due(since + settings.idle_timeout, cx) => return Poll::Ready(Err(End::Closed)),
+                        Poll::Ready(Received::End) => return Poll::Ready(Err(End::Gone)),
+                        Poll::Pending if closing.is_due(entry, cx) || timer.is_due(since + settings.idle_timeout, cx) => {
+                            return Poll::Ready(Err(End::Closed));
+                        }
                         Poll::Pending => return Poll::Pending,
                     }
                 } else {
