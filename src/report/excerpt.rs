@@ -213,8 +213,8 @@ fn is_library(place: &str) -> bool {
     let in_folder = || memchr::memchr_iter(b'/', bytes).any(|at| FOLDERS.iter().any(|folder| place[at..].starts_with(folder)));
     let in_node = || place.starts_with("node:") || memchr::memchr_iter(b'(', bytes).any(|at| place[at..].starts_with("(node:"));
     // Most names differ in their first letter.
-    let is_package = |package: &&str| bytes.first() == package.as_bytes().first() && place.starts_with(*package);
-    PACKAGES.iter().any(|package| is_package(&package)) || in_node() || in_folder()
+    let is_package = |package: &str| bytes.first() == package.as_bytes().first() && place.starts_with(package);
+    PACKAGES.iter().any(|package| is_package(package)) || in_node() || in_folder()
 }
 
 fn is_page(text: &str) -> bool {
