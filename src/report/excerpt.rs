@@ -240,11 +240,17 @@ fn visible_text(page: &str) -> String {
         }
     }
     out.push_str(&page[at.min(page.len())..]);
-    let text = if out.contains('&') { html_escape::decode_html_entities(&out) } else { Cow::Borrowed(out.as_str()) };
-    let mut lines = String::with_capacity(text.len());
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        lines.push_str(line.trim_end());
-        lines.push('\n');
+    let text =
+        if memchr::memchr(b'&', out.as_bytes()).is_some() { html_escape::decode_html_entities(&out) } else { Cow::Borrowed(out.as_str()) };
+    let mut lines = String::with_capacity(text.len() + 1);
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+        let line = text[start..end].trim_end();
+        if !line.is_empty() {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+        start = end + 1;
     }
     lines
 }
