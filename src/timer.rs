@@ -35,8 +35,12 @@ impl Timer {
         if self.armed && !self.sleep.is_elapsed() {
             return false;
         }
-        // Without a budget the timer would not register this task, and never wake it.
+        // Without a budget the timer would neither fire nor register this task, which the runtime polls again at once. A peer that always
+        // has data ready uses up the budget of every poll, so the clock is read.
         self.armed = has_budget_remaining();
+        if !self.armed {
+            return Instant::now() >= due;
+        }
         while let Poll::Ready(()) = self.sleep.as_mut().poll(cx) {
             if Instant::now() >= due {
                 return true;
@@ -67,5 +71,21 @@ mod tests {
         let mut timer = Timer::new(start + Duration::from_secs(60));
         std::future::poll_fn(|cx| if timer.is_due(soon, cx) { Poll::Ready(()) } else { Poll::Pending }).await;
         assert_eq!(start.elapsed(), Duration::from_secs(22));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_uses_up_its_budget_meets_its_time_too() {
+        let due = Instant::now() + Duration::from_secs(1);
+        let mut timer = Timer::new(due);
+        tokio::time::advance(Duration::from_millis(999)).await;
+        let mut polled = |cx: &mut Context<'_>| {
+            while has_budget_remaining() {
+                let _ = std::pin::pin!(tokio::task::coop::consume_budget()).poll(cx);
+            }
+            timer.is_due(due, cx)
+        };
+        std::future::poll_fn(|cx| Poll::Ready(assert!(!polled(cx)))).await;
+        tokio::time::advance(Duration::from_millis(1)).await;
+        std::future::poll_fn(|cx| Poll::Ready(assert!(polled(cx)))).await;
     }
 }

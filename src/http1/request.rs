@@ -12,7 +12,7 @@ use http::{Method, Uri, Version};
 use super::Violation;
 use super::chunked::Chunked;
 use super::framing::Framing;
-use super::syntax::{Lines, end_of_head, is_plain_target, is_token, lists, range_of, skip_empty_lines, trim};
+use super::syntax::{Connection, Lines, end_of_head, is_plain_target, is_token, lists, range_of, skip_empty_lines, trim};
 use crate::failure::Kind;
 
 /// Limits of a head.
@@ -130,7 +130,7 @@ pub fn parse(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
     let next_line = |lines: &mut Lines<'_>| lines.strict().ok_or(Violation::bad_request("bare CR or LF"));
     let (method, uri, version) = request_line(&head, next_line(&mut lines)?, limits)?;
     let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
-    let mut fields = Fields::new(version);
+    let mut fields = Fields::default();
     for count in 0.. {
         let line = next_line(&mut lines)?;
         if line.is_empty() {
@@ -143,7 +143,8 @@ pub fn parse(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
         fields.record(&name, value.as_bytes())?;
         headers.append(name, value);
     }
-    let Fields { keep_alive, expects_continue, reads_trailers, .. } = fields;
+    let Fields { expects_continue, reads_trailers, .. } = fields;
+    let keep_alive = fields.connection.keeps_alive(version);
     Ok(RequestHead { method, uri, version, headers, framing: fields.framing(version)?, keep_alive, expects_continue, reads_trailers })
 }
 
@@ -208,22 +209,18 @@ fn field(head: &Bytes, at: Range<usize>) -> Result<(HeaderName, HeaderValue), Vi
 }
 
 /// The header lines that determine the framing and the connection's future.
+#[derive(Default)]
 struct Fields {
     length: Option<u64>,
     chunked: bool,
     hosts: u32,
     unsupported: bool,
-    keep_alive: bool,
+    connection: Connection,
     expects_continue: bool,
     reads_trailers: bool,
 }
 
 impl Fields {
-    fn new(version: Version) -> Self {
-        let keep_alive = version == Version::HTTP_11;
-        Self { length: None, chunked: false, hosts: 0, unsupported: false, keep_alive, expects_continue: false, reads_trailers: false }
-    }
-
     fn record(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), Violation> {
         match *name {
             header::HOST => {
@@ -234,8 +231,7 @@ impl Fields {
             }
             header::CONTENT_LENGTH => self.content_length(value)?,
             header::TRANSFER_ENCODING => self.transfer_encoding(value)?,
-            header::CONNECTION if lists(value, b"close") => self.keep_alive = false,
-            header::CONNECTION if lists(value, b"keep-alive") => self.keep_alive = true,
+            header::CONNECTION => self.connection.record(value),
             header::EXPECT if value.eq_ignore_ascii_case(b"100-continue") => self.expects_continue = true,
             header::TE if lists(value, b"trailers") => self.reads_trailers = true,
             _ => {}
@@ -333,6 +329,7 @@ mod tests {
         let keeps = |lines: &str| parse(format!("GET / {lines}\r\nHost: a\r\n\r\n").as_bytes(), LIMITS).unwrap().keep_alive;
         assert!(keeps("HTTP/1.1") && !keeps("HTTP/1.0") && keeps("HTTP/1.0\r\nConnection: x, Keep-Alive"));
         assert!(!keeps("HTTP/1.1\r\nConnection: TE, close"));
+        assert!(!keeps("HTTP/1.1\r\nConnection: close\r\nConnection: keep-alive"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::Violation;
 use super::chunked::Chunked;
 use super::framing::Framing;
 use super::request::number;
-use super::syntax::{Lines, end_of_head, lists, range_of, trim};
+use super::syntax::{Connection, Lines, end_of_head, range_of, trim, trim_end};
 use crate::failure::Kind;
 
 /// Maximum bytes of a head.
@@ -40,7 +40,7 @@ pub struct ResponseHead {
 /// # Errors
 /// Returns the first rule that is violated.
 pub fn inspect(input: &[u8], searched: usize, method: &Method) -> Result<Option<(ResponseHead, usize)>, Violation> {
-    let start = input.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(input.len());
+    let start = empty_lines(input);
     let line = &input[start..];
     let begins = line.len().min(PROTOCOL.len());
     if line[..begins] != PROTOCOL[..begins] {
@@ -56,6 +56,15 @@ pub fn inspect(input: &[u8], searched: usize, method: &Method) -> Result<Option<
 
 const PROTOCOL: &[u8] = b"HTTP/1.";
 
+/// Returns the length of the empty lines in front, of which the last may be incomplete.
+fn empty_lines(input: &[u8]) -> usize {
+    let mut rest = input;
+    while let [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] = rest {
+        rest = after;
+    }
+    input.len() - if rest == b"\r" { 0 } else { rest.len() }
+}
+
 /// Parses a complete head.
 fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
     // One copy, which all values share.
@@ -64,7 +73,7 @@ fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
     let next_line = |lines: &mut Lines<'_>| lines.any().ok_or(Violation::bad_response("no end of line"));
     let (version, status) = status_line(&head[next_line(&mut lines)?])?;
     let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
-    let mut fields = Fields::new(version);
+    let mut fields = Fields::default();
     for count in 0.. {
         let line = next_line(&mut lines)?;
         if line.is_empty() {
@@ -78,7 +87,9 @@ fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
         headers.append(name, value);
     }
     let framing = fields.framing(status, method, version)?;
-    let keep_alive = fields.keep_alive && !matches!(framing, Framing::UntilClose);
+    // What follows a 101 is another protocol.
+    let speaks_http = status != StatusCode::SWITCHING_PROTOCOLS && !matches!(framing, Framing::UntilClose);
+    let keep_alive = fields.connection.keeps_alive(version) && speaks_http;
     Ok(ResponseHead { status, headers, framing, keep_alive })
 }
 
@@ -107,7 +118,7 @@ fn status_line(line: &[u8]) -> Result<(Version, StatusCode), Violation> {
 /// Parses a header line. White space before the colon is removed (RFC 9112 5.1).
 fn field(head: &Bytes, at: Range<usize>) -> Result<(HeaderName, HeaderValue), Violation> {
     let line = &head[at];
-    let name_of = |name: &[u8]| HeaderName::from_bytes(name.trim_ascii_end()).ok();
+    let name_of = |name: &[u8]| HeaderName::from_bytes(trim_end(name)).ok();
     let named = memchr::memchr(b':', line).and_then(|colon| Some((colon, name_of(&line[..colon])?)));
     let (colon, name) = named.ok_or(Violation::bad_response("a header line without a colon, or its name is no token"))?;
     let value = head.slice(range_of(trim(&line[colon + 1..]), head));
@@ -118,17 +129,14 @@ fn field(head: &Bytes, at: Range<usize>) -> Result<(HeaderName, HeaderValue), Vi
 }
 
 /// The header lines that determine the framing and the connection's future.
+#[derive(Default)]
 struct Fields {
     length: Option<u64>,
     chunked: bool,
-    keep_alive: bool,
+    connection: Connection,
 }
 
 impl Fields {
-    fn new(version: Version) -> Self {
-        Self { length: None, chunked: false, keep_alive: version == Version::HTTP_11 }
-    }
-
     fn record(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), Violation> {
         match *name {
             header::CONTENT_LENGTH => {
@@ -141,8 +149,7 @@ impl Fields {
                 }
                 self.chunked = true;
             }
-            header::CONNECTION if lists(value, b"close") => self.keep_alive = false,
-            header::CONNECTION if lists(value, b"keep-alive") => self.keep_alive = true,
+            header::CONNECTION => self.connection.record(value),
             _ => {}
         }
         Ok(())
@@ -188,6 +195,13 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_persists_only_if_nothing_speaks_against_it() {
+        let keeps = |line: &str| of(&format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n")).unwrap().keep_alive;
+        assert!(keeps("200 OK") && !keeps("200 OK\r\nConnection: close\r\nConnection: keep-alive"));
+        assert!(!keeps("101 Switching Protocols"));
+    }
+
+    #[test]
     fn some_responses_have_no_content() {
         for (method, line) in [(Method::HEAD, "200 OK"), (Method::GET, "204 No Content"), (Method::GET, "304 Not Modified")] {
             let head = format!("HTTP/1.1 {line}\r\nContent-Length: 5\r\n\r\n");
@@ -207,6 +221,8 @@ mod tests {
             ("Transfer-Encoding: identity", Kind::ResponseCoding),
             ("X: a\0b", Kind::ResponseMalformed),
             ("X y: b", Kind::ResponseMalformed),
+            ("Content-Length\r: 1", Kind::ResponseMalformed),
+            ("Content-Length\x0c: 1", Kind::ResponseMalformed),
             (" folded", Kind::ResponseMalformed),
         ] {
             assert_eq!(of(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n")).map(drop), Err(kind), "{lines:?}");
@@ -216,9 +232,15 @@ mod tests {
 
     #[test]
     fn what_is_no_response_is_refused_at_once() {
-        for input in
-            ["SSH-2.0", "H", "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1 20\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n"]
-        {
+        for input in [
+            "SSH-2.0",
+            "H",
+            "\rHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/1.1 20\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 099 X\r\n\r\n",
+        ] {
             let seen = inspect(input.as_bytes(), 0, &Method::GET);
             assert_eq!(seen.is_err(), input != "H", "{input:?}");
         }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use http::Version;
+
 /// Returns true for a byte of a token (RFC 9110 5.6.2).
 pub(super) const fn is_token(byte: u8) -> bool {
     is(byte, TOKEN)
@@ -46,6 +48,11 @@ pub(super) const fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
     }
+    trim_end(value)
+}
+
+/// Removes trailing spaces and tabs.
+pub(super) const fn trim_end(mut value: &[u8]) -> &[u8] {
     while let [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
@@ -112,4 +119,24 @@ pub(super) fn range_of(part: &[u8], whole: &[u8]) -> Range<usize> {
 /// Returns true if a list of tokens has this token (RFC 9110 5.6.1).
 pub(super) fn lists(value: &[u8], token: &[u8]) -> bool {
     value.split(|b| *b == b',').any(|item| trim(item).eq_ignore_ascii_case(token))
+}
+
+/// What the header lines `Connection` say of the connection's future (RFC 9112 9.3).
+#[derive(Default)]
+pub(super) struct Connection {
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Connection {
+    /// Records the value of a line.
+    pub(super) fn record(&mut self, value: &[u8]) {
+        self.close |= lists(value, b"close");
+        self.keep_alive |= lists(value, b"keep-alive");
+    }
+
+    /// Returns true if the connection may serve another request. `close` prevails, whatever else is said.
+    pub(super) fn keeps_alive(&self, version: Version) -> bool {
+        !self.close && (self.keep_alive || version == Version::HTTP_11)
+    }
 }

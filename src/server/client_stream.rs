@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop;
 
 use crate::http1::sending::Sending;
 
@@ -18,6 +19,9 @@ use crate::http1::sending::Sending;
 const LARGEST_READ: usize = 64 * 1024;
 /// Size of a read at the start of a request; small, because pipelined requests in it are held while the first one is served.
 pub(super) const HEAD_READ: usize = 8 * 1024;
+
+/// Bytes that count as one operation of a task's budget.
+const OPERATION: usize = 16 * 1024;
 
 thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LARGEST_READ].into_boxed_slice());
@@ -69,6 +73,7 @@ impl ClientStream {
             if outcome.is_err() || bytes.is_empty() {
                 return Poll::Ready(Received::End);
             }
+            spend(cx, bytes.len());
             if !self.held.is_empty() {
                 self.held.extend_from_slice(bytes);
                 return Poll::Ready(Received::Held);
@@ -99,6 +104,7 @@ impl ClientStream {
             _ => ready!(stream.poll_write_vectored(cx, &sending.slices()))?,
         };
         sending.advance(written);
+        spend(cx, written);
         self.written += written as u64;
         if self.written > self.check_at {
             self.check_client_reads();
@@ -126,5 +132,13 @@ impl ClientStream {
                 return !self.held.is_empty();
             }
         }
+    }
+}
+
+/// Counts a large transfer as several operations, so that a task that always finds data ready lets the others of its core run in time.
+fn spend(cx: &mut Context<'_>, bytes: usize) {
+    for _ in 0..bytes / OPERATION {
+        let Poll::Ready(operation) = coop::poll_proceed(cx) else { return };
+        operation.made_progress();
     }
 }

@@ -33,6 +33,8 @@ const BODY_READ: usize = 64 * 1024;
 const READ_AHEAD: usize = 4 * 1024;
 /// Bytes of a body that are discarded after its request was answered, so that the connection can serve another request.
 const MAX_DISCARDED: u64 = 256 * 1024;
+/// Bytes of interim responses at which a client that has not read them gets no more.
+const MAX_INTERIM: usize = 16 * 1024;
 /// The interim response that asks for a body (RFC 9110 10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -207,6 +209,8 @@ impl<'c> Http1<'c> {
         let too_slow = response.status() == StatusCode::REQUEST_TIMEOUT && !self.body.framing.is_end();
         let keep_alive = keep_alive && open && !too_slow && self.body.can_be_discarded();
         let asked = Asked { version, is_head, reads_trailers, keep_alive };
+        // A 100 must not follow, even if the rest of the body is still wanted.
+        self.body.expects_continue = false;
         self.add_interim();
         let mut response = OutgoingResponse::new(response, asked, &std::mem::take(&mut self.interim));
         self.write(&mut response).await?;
@@ -275,10 +279,12 @@ impl<'c> Http1<'c> {
         if self.timer.is_due(due, cx) { Poll::Ready(Err(End::Reset)) } else { Poll::Pending }
     }
 
-    /// Adds the interim responses that wait.
+    /// Adds the interim responses that wait. They are dropped if the client has yet to read many.
     fn add_interim(&mut self) {
         for (status, headers) in self.entry.interim_responses() {
-            write::interim(&mut self.interim, status, &headers);
+            if self.interim.len() < MAX_INTERIM {
+                write::interim(&mut self.interim, status, &headers);
+            }
         }
     }
 
@@ -333,11 +339,11 @@ impl<'c> Http1<'c> {
             };
             if let Err(rule) = decoded {
                 *broken = true;
-                feed.feed(Err(Failure::because(Kind::BadRequest, rule)), true);
+                feed.feed(cx, Err(Failure::because(Kind::BadRequest, rule)), true);
                 return Poll::Ready(Read::Fed);
             }
             if !data.is_empty() || framing.is_end() {
-                feed.feed(Ok(data.into()), framing.is_end());
+                feed.feed(cx, Ok(data.into()), framing.is_end());
                 return Poll::Ready(Read::Fed);
             }
         }

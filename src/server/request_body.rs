@@ -60,14 +60,15 @@ impl BodyFeed {
         Arc::strong_count(&self.0) == 1
     }
 
-    /// Passes on a piece, or a failure, which ends the body. `ended` means that nothing follows.
-    pub(super) fn feed(&self, piece: Result<Bytes, Failure>, ended: bool) {
+    /// Passes on a piece, or a failure, which ends the body. `ended` means that nothing follows. The caller polls the gateway next, so its own
+    /// task is not woken: it would run again at once, and the runtime looks for new events only after many such runs.
+    pub(super) fn feed(&self, cx: &Context<'_>, piece: Result<Bytes, Failure>, ended: bool) {
         let mut state = lock(&self.0);
         state.ended = ended || piece.is_err();
         let is_empty = piece.as_ref().is_ok_and(Bytes::is_empty);
         state.next = (!is_empty).then_some(piece);
         (state.wanted, state.dry) = (false, false);
-        if let Some(waker) = state.waker.take() {
+        if let Some(waker) = state.waker.take().filter(|waker| !waker.will_wake(cx.waker())) {
             waker.wake();
         }
     }
@@ -108,6 +109,8 @@ impl Incoming for FedBody {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::failure::Kind;
 
@@ -122,7 +125,8 @@ mod tests {
         assert!(!feed.is_wanted() && !body.is_end_stream());
         assert_eq!(poll(&mut body), Poll::Pending);
         assert!(feed.is_wanted());
-        feed.feed(Ok(Bytes::from_static(b"abc")), true);
+        let cx = Context::from_waker(Waker::noop());
+        feed.feed(&cx, Ok(Bytes::from_static(b"abc")), true);
         assert!(!feed.is_wanted() && !body.is_end_stream());
         assert_eq!(body.size_hint().exact(), Some(3));
         assert_eq!(poll(&mut body), Poll::Ready(Some(Ok(Bytes::from_static(b"abc")))));
@@ -132,10 +136,32 @@ mod tests {
         assert!(feed.is_abandoned());
     }
 
+    /// Counts how often a task is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn only_another_task_is_woken() {
+        let woken = Arc::new(Woken::default());
+        let own = Waker::from(Arc::clone(&woken));
+        for (feeder, times) in [(&own, 0), (Waker::noop(), 1)] {
+            let (feed, mut body) = BodyFeed::new(None);
+            assert!(body.poll_frame(&mut Context::from_waker(&own)).is_pending());
+            feed.feed(&Context::from_waker(feeder), Ok(Bytes::from_static(b"abc")), false);
+            assert_eq!(woken.0.load(Ordering::Relaxed), times);
+        }
+    }
+
     #[test]
     fn a_failure_ends_the_body() {
         let (feed, mut body) = BodyFeed::new(None);
-        feed.feed(Err(Kind::BadRequest.into()), false);
+        feed.feed(&Context::from_waker(Waker::noop()), Err(Kind::BadRequest.into()), false);
         assert_eq!(poll(&mut body), Poll::Ready(Some(Err(Kind::BadRequest))));
         assert_eq!(poll(&mut body), Poll::Ready(None));
     }

@@ -17,6 +17,7 @@ mod grpc_web;
 mod guard;
 mod h2c;
 mod hostages;
+mod http1;
 mod limits;
 mod logs;
 mod parking;

@@ -13,6 +13,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use http_body::Frame;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+use tokio::task::coop;
 use tokio::time::Instant;
 
 use super::stream::Stream;
@@ -30,6 +31,10 @@ use crate::upstream::upload::Upload;
 const READ: usize = 16 * 1024;
 /// Size of a read of a long response.
 const LARGE_READ: usize = 64 * 1024;
+/// Pieces of a body that count as one operation of a task's budget.
+const OPERATION: u8 = 16;
+/// Maximum bytes of the interim responses to one request.
+const MAX_INTERIM: usize = 1024 * 1024;
 
 thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
@@ -58,6 +63,8 @@ pub struct Http1Connection {
     unread: BytesMut,
     /// Bytes of `unread` that were searched for the end of a head.
     searched: usize,
+    /// Bytes of the interim responses to the current request.
+    interim: usize,
     /// Something of the current request was written.
     sent: bool,
     /// The first data of the request's body, until something was written.
@@ -70,6 +77,8 @@ pub struct Http1Connection {
     bounded: bool,
     /// The last read filled its buffer, so that more is likely there.
     filled: bool,
+    /// Pieces of a body since the last one that was counted as an operation.
+    pieces: u8,
     /// Fires when a wait for the upstream has lasted too long. Kept for the next request.
     timer: Option<Timer>,
 }
@@ -83,12 +92,14 @@ impl Http1Connection {
             unflushed: false,
             unread: BytesMut::new(),
             searched: 0,
+            interim: 0,
             sent: false,
             first: None,
             received: false,
             write_closed: false,
             bounded: true,
             filled: false,
+            pieces: 0,
             timer: None,
         }
     }
@@ -136,7 +147,8 @@ impl Http1Connection {
     /// # Errors
     /// Returns the failure of the request's body.
     pub fn start(&mut self, cx: &mut Context<'_>, head: RequestHead<'_>, upload: &mut Upload) -> Result<(), Failure> {
-        (self.sent, self.received, self.bounded, self.filled, self.searched, self.first) = (false, false, true, false, 0, None);
+        (self.sent, self.received, self.bounded, self.filled, self.first) = (false, false, true, false, None);
+        (self.searched, self.interim) = (0, 0);
         if let Some(timer) = &mut self.timer {
             timer.change_task();
         }
@@ -226,7 +238,7 @@ impl Http1Connection {
         interim: Option<&InterimResponses>,
     ) -> Poll<Result<ResponseHead, Failure>> {
         loop {
-            let head = loop {
+            let (head, length) = loop {
                 if let Some(head) = self.head_in_buffer(method)? {
                     break head;
                 }
@@ -239,24 +251,26 @@ impl Http1Connection {
                 status @ 102..200 => interim.into_iter().for_each(|interim| interim.push(status, head.headers.clone())),
                 _ => return Poll::Ready(Ok(head)),
             }
+            self.interim += length;
+            if self.interim > MAX_INTERIM {
+                return Poll::Ready(Err(Failure::because(Kind::ResponseMalformed, "too many interim responses")));
+            }
         }
     }
 
     /// Parses the head in the bytes that were read already.
-    fn head_in_buffer(&mut self, method: &Method) -> Result<Option<ResponseHead>, Failure> {
+    fn head_in_buffer(&mut self, method: &Method) -> Result<Option<(ResponseHead, usize)>, Failure> {
         if self.unread.len() <= self.searched {
             return Ok(None);
         }
         let found = response::inspect(&self.unread, self.searched, method)?;
         self.searched = if found.is_some() { 0 } else { self.unread.len() };
-        Ok(found.map(|(head, length)| {
-            self.unread.advance(length);
-            head
-        }))
+        self.unread.advance(found.as_ref().map_or(0, |(_, length)| *length));
+        Ok(found)
     }
 
     /// Reads, and parses the head at once if it is complete, so that most heads are never copied into a buffer.
-    fn poll_read_head(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<Result<Option<ResponseHead>, Failure>> {
+    fn poll_read_head(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<Result<Option<(ResponseHead, usize)>, Failure>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let mut read = ReadBuf::new(buffer);
             if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read)) {
@@ -273,7 +287,7 @@ impl Http1Connection {
             if found.is_none() && rest == 0 && self.searched == 0 && self.unread.len() == read.len() {
                 self.searched = read.len();
             }
-            Poll::Ready(Ok(found.map(|(head, _)| head)))
+            Poll::Ready(Ok(found))
         })
     }
 
@@ -287,6 +301,11 @@ impl Http1Connection {
                 return Poll::Ready(Ok(framing.take_trailers().map(Frame::trailers)));
             }
             if !self.unread.is_empty() {
+                // A read of many small chunks takes long, and others of this core must run in time.
+                self.pieces = (self.pieces + 1) % OPERATION;
+                if self.pieces == 0 {
+                    ready!(coop::poll_proceed(cx)).made_progress();
+                }
                 let piece = framing.next(&self.unread).map_err(|rule| Failure::because(Kind::ResponseCoding, rule))?;
                 if let Some(data) = self.take(piece) {
                     return Poll::Ready(Ok(Some(Frame::data(data))));

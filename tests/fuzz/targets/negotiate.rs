@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use lockgate::context::Dialect;
-use lockgate::message;
+use lockgate::language;
 use lockgate::policy::{Format, Protocol};
 use lockgate::render::negotiate::{NegotiationInput, Shape, Terms, shape};
 
@@ -18,5 +18,5 @@ fuzz_target!(|text: &str| {
         assert!(dialect.is_none() || !matches!(chosen, Shape::Json(_)));
     }
     let languages = ["en".to_owned(), "ko".to_owned(), "pt-BR".to_owned()];
-    assert!(languages.iter().any(|tag| tag == message::negotiate(Some(text), &languages)));
+    assert!(languages.iter().any(|tag| tag == language::negotiate(Some(text), &languages)));
 });

@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use lockgate::language::Languages;
 use lockgate::policy::{PointerRule, SuccessPreset, SuccessRule, Trigger};
 use lockgate::report::{self, database, success};
 
@@ -17,7 +18,7 @@ fuzz_target!(|text: &str| {
     });
     let presets = [SuccessPreset::Graphql, SuccessPreset::Soap, SuccessPreset::Jsonrpc, SuccessPreset::SuccessFlag];
     let rules: Vec<SuccessRule> = presets.into_iter().map(SuccessRule::Preset).chain([pointer]).collect();
-    if let Some(told) = success::read(text, &rules) {
+    if let Some(told) = success::read(text, &rules, Languages::default()) {
         assert!((400..600).contains(&told.status));
     }
     database::constraint(text);
