@@ -102,11 +102,8 @@ impl fmt::Debug for RequestBody {
 }
 
 /// The interim responses (RFC 9110 15.2) of an upstream, on their way to the client of an HTTP/1 connection.
-#[derive(Clone, Debug, Default)]
-pub struct InterimResponses(Option<Arc<InterimQueue>>);
-
 #[derive(Debug, Default)]
-struct InterimQueue {
+pub struct InterimResponses {
     has_some: AtomicBool,
     waiting: Mutex<Vec<(u16, HeaderMap)>>,
 }
@@ -115,29 +112,22 @@ struct InterimQueue {
 const MAX_INTERIM: usize = 8;
 
 impl InterimResponses {
-    /// Creates the queue of a connection whose client reads interim responses. The default drops them.
-    pub fn forwarded() -> Self {
-        Self(Some(Arc::default()))
-    }
-
-    /// Adds a response. It is dropped if the client does not read them, or too many wait.
+    /// Adds a response. It is dropped if too many wait.
     pub fn push(&self, status: u16, headers: HeaderMap) {
-        let Some(queue) = &self.0 else { return };
-        let mut waiting = queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < MAX_INTERIM {
             waiting.push((status, headers));
-            queue.has_some.store(true, Ordering::Relaxed);
+            self.has_some.store(true, Ordering::Relaxed);
         }
     }
 
     /// Takes the responses that wait.
     pub fn take(&self) -> Vec<(u16, HeaderMap)> {
-        match &self.0 {
-            Some(queue) if queue.has_some.swap(false, Ordering::Relaxed) => {
-                std::mem::take(&mut *queue.waiting.lock().unwrap_or_else(PoisonError::into_inner))
-            }
-            Some(_) | None => Vec::new(),
+        if !self.has_some.load(Ordering::Relaxed) {
+            return Vec::new();
         }
+        self.has_some.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -241,7 +231,7 @@ impl Body {
         Self::Ready { bytes: (!bytes.is_empty()).then_some(bytes), on_sent }.report_if_empty()
     }
 
-    /// Reports an empty body as sent now, because hyper never polls it.
+    /// Reports an empty body as sent now, because it is never polled.
     fn report_if_empty(mut self) -> Self {
         if let Self::Ready { bytes: None, on_sent } = &mut self
             && let Some(mut on_sent) = on_sent.take()

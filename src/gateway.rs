@@ -107,6 +107,8 @@ impl Gateway {
             begin,
             deadline: admission.deadline,
             private: &client.private,
+            // HTTP/1.0 has no interim responses (RFC 9110 15.2), and hyper sends none over HTTP/2.
+            interim: (request.version == Version::HTTP_11).then_some(&client.interim),
             slot: ClientSlot::of(request.context.client),
         };
         facts.dispatched = true;
@@ -132,7 +134,7 @@ impl Gateway {
     }
 }
 
-/// The service of one client connection. It cannot fail, so hyper never closes a connection without a response.
+/// The service of one client connection. It cannot fail, so no connection ends without a response.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The connection, with this core's gateway.

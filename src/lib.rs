@@ -34,9 +34,11 @@
 //!
 //! The first lines of each file state its purpose and what it must not know. A module without a list of files is `src/NAME.rs`.
 //!
-//! - [`server`] drives client connections: HTTP/1.1 and HTTP/2, strict parsing, timeouts, drain. Files: `listen` (sockets, accept loop),
-//!   `connection` (one connection to its end), `service` (calls the gateway), `head`, `chunks` and `framer` (strict parsing of HTTP/1),
-//!   `client_socket` (the I/O under hyper), `clock` (timeouts), `early` (errors before there is a request), `connection_state`, `settings`.
+//! - [`http1`] parses and writes HTTP/1 messages, for both sides. Files: `request` and `response` (heads), `framing` and `chunked`
+//!   (bodies), `write` (heads and chunks), `sending` (what is still to be written), `syntax`.
+//! - [`server`] drives client connections: HTTP/1 and HTTP/2, timeouts, drain. Files: `listen` (sockets, accept loop), `connection` (one
+//!   connection to its end), `http1` (the loop of an HTTP/1 connection), `client_stream` (the socket), `request_body`, `response`, `early`
+//!   (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`, `service`, `state`, `clock`), `settings`.
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `check` (rejections for every route), `admit` and `admission` (permits), `limits`, `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `inspect` and `prepared` (the upstream response), `read` (an upstream
@@ -49,14 +51,14 @@
 //! - [`upstream`] sends a request and returns the response head. Files: `dispatch` (start here), `upload` (the request body), `background`
 //!   (name resolution, health probes).
 //! - [`upstream::retry`] decides what follows an attempt. Files: `policy` and `follow` (retries), `hedge`.
-//! - [`upstream::attempt`] makes one attempt at one endpoint. Files: `exchange` (request and response head), `outgoing`, `replay` (a
-//!   request that is sent again), `response`, `private` (NTLM connections).
+//! - [`upstream::attempt`] makes one attempt at one endpoint. Files: `exchange` (request and response head), `outgoing` (the request),
+//!   `response` (the response, whose body holds the connection), `private` (NTLM connections).
 //! - [`upstream::choose`] chooses an endpoint. Files: `backend`, `endpoint`, `balance`, `health`, `load`, `latencies`, `budget` (of
 //!   retries), `settings`.
 //! - [`upstream::heads`] edits request and response heads. Files: `request`, `response`, `forwarding` (`X-Forwarded-*`), `mapping` and
-//!   `internal` (addresses in responses), `origin_form`, `trace_context`.
-//! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `wire` (the socket), `pool`, `per_client`
-//!   (fair shares), `target`.
+//!   `internal` (addresses in responses), `trace_context`.
+//! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `stream` (TCP or TLS), `http1` (a connection
+//!   as a value), `pool`, `per_client` (fair shares), `target`.
 //! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
 //!   reader), `json` and `json/shapes/*` (one file per API standard), `xml` (`xml/soap`: faults), `html` (`html/place`: alert, main part or chrome), `plain`, `success` (errors in 2xx), `database`
 //!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `found`.
@@ -96,9 +98,10 @@
 //! | the status of upstream errors | `failure/mod`, `failure/catalog`, `gateway/read` (rules of the operator) |
 //! | how error bodies are read | `report/json/shapes` (JSON of one standard), `report/names` (any JSON), `report/html` |
 //! | a pattern of internals | `redact/rules/*`, examples in `tests/cases/traces` and `tests/cases/benign` |
+//! | parsing or framing of HTTP/1 | `http1`, then `server/http1` or `upstream/connect/http1` |
 //! | headers | `upstream/heads/request`, `upstream/heads/response`, `gateway/heads` |
 //! | load balancing, health checks | `upstream/choose/balance`, `upstream/choose/health`, `upstream/background` |
-//! | a timeout | `upstream/attempt/exchange`, `upstream/upload`, `relay`, `server/clock`, `gateway/deadline` |
+//! | a timeout | `upstream/attempt/exchange`, `upstream/upload`, `relay`, `server/http1`, `server/http2/clock`, `gateway/deadline` |
 //! | rate limits | `gateway/limits`, `limit/*`, `plan/limits` |
 //! | a metric | `observe/metrics`, `observe/names`, `plan/gauges` |
 //! | a field of the access line | `observe/access_record`, `observe/access_log` |

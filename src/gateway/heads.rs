@@ -68,6 +68,9 @@ pub(super) fn guard_headers(headers: &mut HeaderMap, redactor: &Redactor) {
 fn leaks(name: &header::HeaderName, value: &HeaderValue, redactor: &Redactor) -> bool {
     let shown = String::from_utf8_lossy(value.as_bytes());
     match *name {
+        // A date or a number is nothing but that.
+        header::DATE | header::EXPIRES | header::LAST_MODIFIED if httpdate::parse_http_date(&shown).is_ok() => false,
+        header::RETRY_AFTER | header::AGE if shown.bytes().all(|byte| byte.is_ascii_digit()) => false,
         header::SET_COOKIE => redactor.cookie_leaks(&shown),
         header::WWW_AUTHENTICATE | header::PROXY_AUTHENTICATE => !is_connection_auth(value) && redactor.leaks(&shown),
         _ => shown.len() > MAX_VALUE || redactor.leaks(&shown),

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Uri, Version};
+use http::{HeaderMap, HeaderValue, Uri};
 
 use super::buffer;
 use super::deadline;
 use super::payload::Payload;
 use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
-use crate::body::{InterimResponses, UploadProgress};
+use crate::body::UploadProgress;
 use crate::failure::{Failure, Kind};
 use crate::observe::access_record::Facts;
 use crate::plan::Route;
@@ -64,8 +64,6 @@ pub(super) fn outgoing(
         connection_auth,
         replay: if repeatable { replay } else { Replay::Never },
         key,
-        // HTTP/1.0 has no interim responses (RFC 9110 15.2), and hyper sends none over HTTP/2.
-        interim: if request.version == Version::HTTP_11 { client.interim.clone() } else { InterimResponses::default() },
     })
 }
 

@@ -1,4 +1,4 @@
-//! Turns a panic into a 500 with an envelope. Otherwise hyper would close the connection without a response.
+//! Turns a panic into a 500 with an envelope. Otherwise the connection would end without a response.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -49,9 +49,10 @@ pub struct RequestHead {
 
 /// The result of an inspection of the next bytes of a connection.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "the large one is the usual one: a box would cost every request an allocation")]
 pub enum Inspected {
     /// A whole head of this many bytes.
-    Head(usize, Box<RequestHead>),
+    Head(usize, RequestHead),
     /// The input is an incomplete head; inspect it again with more bytes.
     Incomplete,
     /// The connection must end once the earlier requests are answered.
@@ -83,7 +84,7 @@ impl RequestParser {
             return Inspected::Invalid(self.too_large(&input[..end]));
         }
         match parse(&input[..end], self.limits) {
-            Ok(head) => Inspected::Head(end, Box::new(head)),
+            Ok(head) => Inspected::Head(end, head),
             Err(violation) => Inspected::Invalid(violation),
         }
     }

@@ -213,8 +213,8 @@ fn is_library(place: &str) -> bool {
     let in_folder = || memchr::memchr_iter(b'/', bytes).any(|at| FOLDERS.iter().any(|folder| place[at..].starts_with(folder)));
     let in_node = || place.starts_with("node:") || memchr::memchr_iter(b'(', bytes).any(|at| place[at..].starts_with("(node:"));
     // Most names differ in their first letter.
-    let is_package = |package: &&str| bytes.first() == package.as_bytes().first() && place.starts_with(*package);
-    PACKAGES.iter().any(|package| is_package(&package)) || in_node() || in_folder()
+    let is_package = |package: &str| bytes.first() == package.as_bytes().first() && place.starts_with(package);
+    PACKAGES.iter().any(|package| is_package(package)) || in_node() || in_folder()
 }
 
 fn is_page(text: &str) -> bool {
@@ -240,11 +240,17 @@ fn visible_text(page: &str) -> String {
         }
     }
     out.push_str(&page[at.min(page.len())..]);
-    let text = if out.contains('&') { html_escape::decode_html_entities(&out) } else { Cow::Borrowed(out.as_str()) };
-    let mut lines = String::with_capacity(text.len());
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        lines.push_str(line.trim_end());
-        lines.push('\n');
+    let text =
+        if memchr::memchr(b'&', out.as_bytes()).is_some() { html_escape::decode_html_entities(&out) } else { Cow::Borrowed(out.as_str()) };
+    let mut lines = String::with_capacity(text.len() + 1);
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+        let line = text[start..end].trim_end();
+        if !line.is_empty() {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+        start = end + 1;
     }
     lines
 }

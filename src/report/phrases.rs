@@ -1,5 +1,7 @@
 //! Phrases that several parsers recognize: labels of a message, and status phrases, which add nothing to the status. Knows no format.
 
+use std::sync::LazyLock;
+
 use crate::text::Untrusted;
 
 /// Returns the text after a label: `Message Order 5 is paid`, `Reason: no stock`.
@@ -44,9 +46,27 @@ fn is_phrase(text: &str) -> bool {
     if !text.is_ascii() || text.len() > MAX_PHRASE || has_other_number(text) {
         return false;
     }
-    // The codes that have a phrase. Compared letter by letter, most phrases differ in the first.
-    (400..452).chain(500..512).any(|status| names_status(text, status)) || is_generic(text)
+    let (mut folded, mut length) = ([0; MAX_PHRASE], 0);
+    for letter in letters(text) {
+        folded[length] = letter;
+        length += 1;
+    }
+    PHRASES.binary_search_by(|phrase| (**phrase).cmp(&folded[..length])).is_ok()
 }
+
+/// The letters of all phrases, sorted.
+static PHRASES: LazyLock<Vec<Box<[u8]>>> = LazyLock::new(|| {
+    let named = (400..600).filter_map(|status| http::StatusCode::from_u16(status).ok()?.canonical_reason());
+    let others = OTHER_PHRASES.iter().map(|(phrase, _)| *phrase).chain(GENERIC.iter().copied());
+    let mut phrases: Vec<Box<[u8]>> = named.chain(others).map(|phrase| letters(phrase).collect()).collect();
+    phrases.sort_unstable();
+    phrases
+});
+
+/// Phrases beside the standard ones, with their statuses.
+const OTHER_PHRASES: &[(&str, &[u16])] = &[("access denied", &[401, 403]), ("unprocessable entity", &[422]), ("server error", &[500])];
+/// Words that any error may have.
+const GENERIC: &[&str] = &["error", "oops", "error page", "server error"];
 
 /// Returns true for the phrase of this very status.
 pub fn is_phrase_of(text: &str, status: u16) -> bool {
@@ -75,24 +95,18 @@ fn letters(text: &str) -> impl Iterator<Item = u8> {
     text.bytes().filter(u8::is_ascii_alphabetic).map(|byte| byte.to_ascii_lowercase())
 }
 
-fn is_any(text: &str, phrases: &[&str]) -> bool {
-    phrases.iter().any(|phrase| letters(phrase).eq(letters(text)))
+fn has_letters_of(text: &str, phrase: &str) -> bool {
+    letters(phrase).eq(letters(text))
 }
 
 fn names_status(text: &str, status: u16) -> bool {
     let named = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    let other: &[&str] = match status {
-        401 | 403 => &["access denied"],
-        422 => &["unprocessable entity"],
-        500 => &["server error"],
-        _ => &[],
-    };
-    named.is_some_and(|phrase| letters(phrase).eq(letters(text))) || is_any(text, other)
+    let others = OTHER_PHRASES.iter().filter(|(_, statuses)| statuses.contains(&status)).map(|(phrase, _)| *phrase);
+    named.into_iter().chain(others).any(|phrase| has_letters_of(text, phrase))
 }
 
-/// Returns true for words that any error may have.
 fn is_generic(text: &str) -> bool {
-    is_any(text, &["error", "oops", "error page", "server error"])
+    GENERIC.iter().any(|phrase| has_letters_of(text, phrase))
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl<'c> Http1<'c> {
                 Ok(head) => head,
                 Err(end) => return end,
             };
-            if let Err(end) = self.serve_request(*head, &mut closing).await {
+            if let Err(end) = self.serve_request(head, &mut closing).await {
                 return end;
             }
             served = true;
@@ -143,7 +143,7 @@ impl<'c> Http1<'c> {
     }
 
     /// Reads the next head.
-    async fn next_head<F: Future>(&mut self, closing: &mut Closing<Pin<&mut F>>, served: bool) -> Result<Box<RequestHead>, End> {
+    async fn next_head<F: Future>(&mut self, closing: &mut Closing<Pin<&mut F>>, served: bool) -> Result<RequestHead, End> {
         let begin = Instant::now();
         // A pipelined request, or the first one, may be here already.
         if let Some(head) = inspect(&mut self.parser, &mut self.stream.held)? {
@@ -395,7 +395,7 @@ fn head_in(parser: &mut RequestParser, bytes: &[u8]) -> (usize, Inspected) {
 }
 
 /// Parses a head at the start of the bytes that are held.
-fn inspect(parser: &mut RequestParser, held: &mut Vec<u8>) -> Result<Option<Box<RequestHead>>, End> {
+fn inspect(parser: &mut RequestParser, held: &mut Vec<u8>) -> Result<Option<RequestHead>, End> {
     if held.is_empty() {
         return Ok(None);
     }

@@ -116,7 +116,7 @@ fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared:
     let client = Client {
         gateway: Arc::clone(gateway),
         peer: peer(address, gateway),
-        interim: InterimResponses::forwarded(),
+        interim: InterimResponses::default(),
         private: Private::default(),
         surplus,
         takes: Arc::default(),

@@ -20,7 +20,6 @@ use super::connect::connector::{Connector, Dial, Phase};
 use super::connect::http1::{Http1Connection, RequestHead};
 use super::connect::resolve::Resolver;
 use super::upload::Upload;
-use crate::body::InterimResponses;
 
 /// Resolution interval while a name has no address yet.
 const UNRESOLVED_INTERVAL: Duration = Duration::from_secs(1);
@@ -132,7 +131,7 @@ async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Conn
             // A failed write shows as a failed read.
             let _ = connection.poll_send(cx, &mut upload);
         }
-        connection.poll_head(cx, head.method, &InterimResponses::default())
+        connection.poll_head(cx, head.method, None)
     });
     answered.await.is_ok_and(|response| probe.expects(response.status.as_u16()))
 }

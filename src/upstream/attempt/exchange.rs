@@ -9,7 +9,7 @@ use std::task::Poll;
 use tokio::time::Instant;
 
 use super::outgoing::OutgoingRequest;
-use crate::body::{UploadProgress, UploadStage};
+use crate::body::{InterimResponses, UploadProgress, UploadStage};
 use crate::failure::{Failure, Kind};
 use crate::http1::response::ResponseHead;
 use crate::policy::Timeouts;
@@ -25,7 +25,7 @@ pub enum ExchangeError {
     Failed(Failure),
 }
 
-/// The clocks of one exchange.
+/// The clocks of one exchange, and where its interim responses go.
 #[derive(Clone, Debug)]
 pub struct Clocks<'a> {
     /// The route's timeouts.
@@ -36,6 +36,8 @@ pub struct Clocks<'a> {
     pub begin: Instant,
     /// The upload's progress, if there is a body.
     pub progress: Option<Arc<UploadProgress>>,
+    /// Takes the interim responses.
+    pub interim: Option<&'a InterimResponses>,
 }
 
 /// Sends the request and waits for the response head. Returns what is left of the request's body: an upstream may respond before it has read
@@ -78,7 +80,7 @@ async fn exchange_head(
         {
             return Poll::Ready(Err(failure));
         }
-        if let Poll::Ready(head) = connection.poll_head(cx, &outgoing.method, &outgoing.interim) {
+        if let Poll::Ready(head) = connection.poll_head(cx, &outgoing.method, clocks.interim) {
             return Poll::Ready(head);
         }
         while let Some(due) = clocks.due(since).filter(|due| connection.is_due(*due, cx)) {

@@ -18,6 +18,7 @@ use self::exchange::{Clocks, ExchangeError, exchange};
 use self::outgoing::{OutgoingRequest, Replay};
 use self::private::Private;
 use self::response::{ResponseBody, UpstreamResponse};
+use crate::body::InterimResponses;
 use crate::context::Trail;
 use crate::failure::{Failure, Kind};
 use crate::policy::{Retry, Timeouts};
@@ -51,6 +52,8 @@ pub struct DispatchContext<'a> {
     pub deadline: Option<Instant>,
     /// Private connections of the client connection.
     pub private: &'a Private,
+    /// Takes the interim responses, if the client reads them.
+    pub interim: Option<&'a InterimResponses>,
     /// The client's slot in the count of connections per client.
     pub slot: ClientSlot,
 }
@@ -131,7 +134,8 @@ pub(super) async fn attempt(
     };
     let host = backend.host_for(&permit.endpoint, outgoing.client_host.as_ref()).clone();
     outgoing.headers.insert(header::HOST, host);
-    let clocks = Clocks { timeouts: context.timeouts, deadline: context.deadline, begin, progress: outgoing.progress.clone() };
+    let DispatchContext { timeouts, deadline, interim, .. } = context;
+    let clocks = Clocks { timeouts, deadline, begin, progress: outgoing.progress.clone(), interim };
     let exchanged = exchange(&mut connection.http, outgoing, clocks).await;
     let now = Instant::now();
     let took = now.saturating_duration_since(begin);

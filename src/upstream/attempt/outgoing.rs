@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::body::{InterimResponses, UploadProgress};
+use crate::body::UploadProgress;
 use crate::upstream::connect::http1::RequestHead;
 use crate::upstream::upload::Upload;
 
@@ -33,8 +33,6 @@ pub struct OutgoingRequest {
     pub replay: Replay,
     /// Hash of the affinity key, if the backend balances by one.
     pub key: Option<u64>,
-    /// Takes the interim responses of the upstream.
-    pub interim: InterimResponses,
 }
 
 /// Whether a request may and can be sent again.
@@ -85,7 +83,6 @@ impl OutgoingRequest {
             connection_auth: self.connection_auth,
             replay: self.replay.clone(),
             key: self.key,
-            interim: self.interim.clone(),
         }))
     }
 }

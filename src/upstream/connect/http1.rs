@@ -226,12 +226,17 @@ impl Http1Connection {
         Poll::Ready(())
     }
 
-    /// Receives the response head. Interim responses go to `interim`; 100 answers an expectation that the gateway never sends, so it is
+    /// Receives the response head. Interim responses go to `interim`, or are dropped; 100 answers an expectation that the gateway never sends, so it is
     /// dropped (RFC 9110 15.2).
     ///
     /// # Errors
     /// The connection ended or broke, or the head is not valid.
-    pub fn poll_head(&mut self, cx: &mut Context<'_>, method: &Method, interim: &InterimResponses) -> Poll<Result<ResponseHead, Failure>> {
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        interim: Option<&InterimResponses>,
+    ) -> Poll<Result<ResponseHead, Failure>> {
         loop {
             let (head, length) = loop {
                 if let Some(head) = self.head_in_buffer(method)? {
@@ -243,7 +248,7 @@ impl Http1Connection {
             };
             match head.status.as_u16() {
                 100 => {}
-                status @ 102..200 => interim.push(status, head.headers),
+                status @ 102..200 => interim.into_iter().for_each(|interim| interim.push(status, head.headers.clone())),
                 _ => return Poll::Ready(Ok(head)),
             }
             self.interim += length;

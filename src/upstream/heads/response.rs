@@ -127,7 +127,7 @@ impl Scan {
     }
 }
 
-/// Reduces `Trailer` to the names that may be forwarded (RFC 9110 6.6.2). hyper sends no trailer that is not named there.
+/// Reduces `Trailer` to the names that may be forwarded (RFC 9110 6.6.2). The server sends no trailer that is not named there.
 fn filter_trailer_header(headers: &mut HeaderMap) {
     let named = headers.get_all(header::TRAILER).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let kept: Vec<String> = named
