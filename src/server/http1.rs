@@ -218,7 +218,7 @@ impl<'c> Http1<'c> {
             return Err(End::Closed);
         }
         drop(response);
-        self.discard_body(closing).await
+        if self.body.framing.is_end() { Ok(()) } else { self.discard_body(closing).await }
     }
 
     /// Begins to read the body of a request.
@@ -350,9 +350,6 @@ impl<'c> Http1<'c> {
 
     /// Reads and discards the rest of the body of a request that was answered already.
     async fn discard_body<F: Future>(&mut self, closing: &mut Closing<Pin<&mut F>>) -> Result<(), End> {
-        if self.body.framing.is_end() {
-            return Ok(());
-        }
         let Self { stream, entry, settings, timer, body, .. } = self;
         let (framing, mut discarded, mut data, mut since) = (&mut body.framing, 0, Vec::new(), Instant::now());
         std::future::poll_fn(|cx| {
