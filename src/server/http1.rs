@@ -10,10 +10,10 @@ use std::task::{Context, Poll, ready};
 use http::{Method, Request, StatusCode, Version};
 use tokio::io::AsyncWrite as _;
 use tokio::sync::watch;
-use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
 use super::client_stream::{ClientStream, HEAD_READ, Received};
+use super::closing::Closing;
 use super::early::{HEADER_TIMEOUT, SHUTTING_DOWN};
 use super::request_body::BodyFeed;
 use super::response::{Asked, OutgoingResponse};
@@ -68,9 +68,8 @@ impl ArrivingBody {
 
     /// Returns true if the connection can serve another request once the rest of the body is read.
     fn can_be_discarded(&self) -> bool {
-        let short = self.framing.remaining().is_none_or(|left| left <= MAX_DISCARDED);
-        let abandoned = self.feed.as_ref().is_none_or(BodyFeed::is_abandoned);
-        !self.broken && (!self.expects_continue || self.framing.is_end()) && (short || !abandoned)
+        let is_short = self.framing.remaining().is_none_or(|left| left <= MAX_DISCARDED);
+        !self.broken && (!self.expects_continue || self.framing.is_end()) && is_short
     }
 }
 
@@ -84,24 +83,6 @@ pub(super) struct Http1<'c> {
     body: ArrivingBody,
     /// Interim responses that are sent before the response.
     interim: Vec<u8>,
-}
-
-/// The end of the accepting of requests, as a connection learns of it.
-struct Closing<F> {
-    signal: F,
-    listens: bool,
-}
-
-impl<F: Future> Closing<Pin<&mut F>> {
-    /// Returns true once no further requests are accepted. Else the task is woken then. The lifecycle's flag is set before the signal is sent,
-    /// so the signal need not be polled again once it has registered the task.
-    fn is_due(&mut self, entry: &Entry, cx: &mut Context<'_>) -> bool {
-        if self.listens {
-            return entry.client.gateway.lifecycle.is_closing();
-        }
-        self.listens = has_budget_remaining();
-        self.signal.as_mut().poll(cx).is_ready()
-    }
 }
 
 /// The result of reading from a client while its request is served.
@@ -124,7 +105,7 @@ impl<'c> Http1<'c> {
     /// Serves requests until the connection ends or is idle. `served` is true if it has served a request before.
     pub(super) async fn serve(&mut self, closing: &mut watch::Receiver<bool>, mut served: bool) -> End {
         let signal = pin!(closing.wait_for(|closing| *closing));
-        let mut closing = Closing { signal, listens: false };
+        let mut closing = Closing::new(signal);
         loop {
             let head = match self.next_head(&mut closing, served).await {
                 Ok(head) => head,
@@ -218,7 +199,7 @@ impl<'c> Http1<'c> {
             return Err(End::Closed);
         }
         drop(response);
-        if self.body.framing.is_end() { Ok(()) } else { self.discard_body(closing).await }
+        self.discard_body(closing).await
     }
 
     /// Begins to read the body of a request.
@@ -350,6 +331,9 @@ impl<'c> Http1<'c> {
 
     /// Reads and discards the rest of the body of a request that was answered already.
     async fn discard_body<F: Future>(&mut self, closing: &mut Closing<Pin<&mut F>>) -> Result<(), End> {
+        if self.body.framing.is_end() {
+            return Ok(());
+        }
         let Self { stream, entry, settings, timer, body, .. } = self;
         let (framing, mut discarded, mut data, mut since) = (&mut body.framing, 0, Vec::new(), Instant::now());
         std::future::poll_fn(|cx| {

@@ -10,10 +10,12 @@
 //! | `request_body` | the body of a request between the connection and the gateway |
 //! | `response` | a response on its way: head, framing, body |
 //! | `client_stream` | the socket, and what was read from it and not used yet |
+//! | `closing` | the end of the accepting of requests |
 //! | `early` | error responses to bytes that never became a request |
 //! | `http2` | an HTTP/2 connection, which hyper drives |
 
 mod client_stream;
+mod closing;
 mod connection;
 mod early;
 mod http1;

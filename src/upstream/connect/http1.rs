@@ -30,7 +30,7 @@ use crate::upstream::upload::Upload;
 /// Size of a read, unless the client is known to read a long response.
 const READ: usize = 16 * 1024;
 /// Size of a read of a long response.
-const LARGE_READ: usize = 64 * 1024;
+const LARGE_READ: usize = 256 * 1024;
 /// Pieces of a body that count as one operation of a task's budget.
 const OPERATION: u8 = 16;
 /// Maximum bytes of the interim responses to one request.
@@ -345,7 +345,9 @@ impl Http1Connection {
             let mut buffer = BytesMut::with_capacity(size);
             let read = ready!(pin!(self.stream.read_buf(&mut buffer)).poll(cx))?;
             self.filled = read == size;
-            self.unread = if read < size / 2 { BytesMut::from(&buffer[..]) } else { buffer };
+            // What a client that reads nothing holds is no larger than its data; one that reads frees it soon.
+            let is_wasteful = read < if self.bounded { size / 2 } else { size / 16 };
+            self.unread = if is_wasteful { BytesMut::from(&buffer[..]) } else { buffer };
             return Poll::Ready(Ok(read > 0));
         }
         READ_BUFFER.with_borrow_mut(|buffer| {
