@@ -417,17 +417,6 @@ fn an_answered_upload_does_not_hold_up_the_shutdown() {
 }
 
 #[test]
-fn an_answered_upload_does_not_hold_up_the_shutdown() {
-    let mut gateway = GatewayUnderTest::in_front_of(refuses_early().address, &format!("[listen]\ndrain_delay = \"off\"\n{STREAMED}"));
-    let (mut client, response) = answered(&gateway, "POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nbegin");
-    assert_eq!((response.text().as_str(), response.header("connection")), ("early", None));
-    let begin = std::time::Instant::now();
-    gateway.begin_stop();
-    assert!(client.is_closed());
-    assert!(gateway.stopped() && begin.elapsed() < Duration::from_secs(5));
-}
-
-#[test]
 fn nothing_behind_a_broken_body_is_a_request_after_an_early_answer_either() {
     let origin = refuses_early();
     let gateway = GatewayUnderTest::in_front_of(origin.address, STREAMED);
