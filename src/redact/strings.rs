@@ -11,6 +11,8 @@ const LETTERS: usize = 64;
 /// The number of sequences of three letters.
 const TRIPLES: usize = LETTERS * LETTERS * LETTERS;
 
+/// The number of pairs of bytes.
+const PAIRS: usize = 256 * 256;
 /// The number of pairs in anchors from which on looking at pairs first costs more than it spares.
 const SPARSE: u32 = 512;
 
@@ -19,10 +21,8 @@ pub(super) struct Strings {
     fold: [u8; 256],
     /// The triples that are the anchor of a string, or start with an anchor of one or two bytes.
     starts: Box<[u64; TRIPLES / 64]>,
-    /// The pairs of letters that are in an anchor, or may be in the bytes of one that is shorter than three.
-    pairs_of_anchors: Box<[u64; LETTERS]>,
-    /// There are few of these pairs.
-    is_sparse: bool,
+    /// The pairs of bytes that are in an anchor, or may be beside one that is shorter than three. `None` if there are many.
+    pairs_of_bytes: Option<Box<[u64; PAIRS / 64]>>,
     /// The numbers of the strings, sorted by anchor, and the range of each anchor in them.
     singles: Vec<Range16>,
     pairs: Vec<Range16>,
@@ -50,8 +50,7 @@ impl Strings {
         let mut set = Self {
             fold,
             starts: Box::new([0; TRIPLES / 64]),
-            pairs_of_anchors: Box::new([0; LETTERS]),
-            is_sparse: false,
+            pairs_of_bytes: None,
             singles: vec![(0, 0); LETTERS],
             pairs: vec![(0, 0); LETTERS * LETTERS],
             triples: Triples { set: vec![0; TRIPLES / 64], ..Triples::default() },
@@ -78,19 +77,6 @@ impl Strings {
                 set.starts[triple / 64] |= 1 << (triple % 64);
             }
             match length {
-                // What precedes the second pair of bytes is one of any letters.
-                1 => *set.pairs_of_anchors = [u64::MAX; LETTERS],
-                2 => {
-                    set.pairs_of_anchors[number / LETTERS] |= 1 << (number % LETTERS);
-                    set.pairs_of_anchors[number % LETTERS] = u64::MAX;
-                }
-                _ => {
-                    let (first, second, third) = (number / LETTERS / LETTERS, number / LETTERS % LETTERS, number % LETTERS);
-                    set.pairs_of_anchors[first] |= 1 << second;
-                    set.pairs_of_anchors[second] |= 1 << third;
-                }
-            }
-            match length {
                 1 => set.singles[number] = range,
                 2 => set.pairs[number] = range,
                 _ => {
@@ -100,7 +86,7 @@ impl Strings {
             }
             from += same;
         }
-        set.is_sparse = set.pairs_of_anchors.iter().map(|seconds| seconds.count_ones()).sum::<u32>() < SPARSE;
+        set.pairs_of_bytes = pairs_of_bytes(&set.starts, &fold);
         let mut before = 0;
         for word in &set.triples.set {
             set.triples.before.push(before);
@@ -122,23 +108,31 @@ impl Strings {
 
     /// Calls `found` for each occurrence of a string with the position of its anchor and its number, in the order of the positions.
     pub(super) fn for_each_match<B>(&self, text: &[u8], found: impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
-        if self.is_sparse { self.look_at_pairs(text, found) } else { self.look_at_triples(text, found) }
+        match &self.pairs_of_bytes {
+            Some(pairs) => self.look_at_pairs(text, pairs, found),
+            None => self.look_at_triples(text, found),
+        }
     }
 
     /// Searches for few strings: an anchor of three bytes has a pair at every second position, wherever it starts, and most pairs of a text
     /// are in no anchor.
-    fn look_at_pairs<B>(&self, text: &[u8], mut found: impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
-        let (fold, pairs) = (&self.fold, &*self.pairs_of_anchors);
-        let mut whole = 0;
-        for (index, pair) in text.chunks_exact(2).enumerate() {
-            let (first, second) = (usize::from(fold[usize::from(pair[0])]), fold[usize::from(pair[1])]);
-            if pairs[first % LETTERS] >> (second % 64) & 1 == 1 {
+    fn look_at_pairs<B>(
+        &self,
+        text: &[u8],
+        pairs: &[u64; PAIRS / 64],
+        mut found: impl FnMut(usize, u16) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let (all, _) = text.as_chunks::<2>();
+        for (index, pair) in all.iter().enumerate() {
+            let number = usize::from(u16::from_le_bytes(*pair));
+            if pairs[number / 64] >> (number % 64) & 1 == 1 {
                 let at = 2 * index;
                 self.look_at(text, at.saturating_sub(1)..at + 1, &mut found)?;
             }
-            whole = 2 * index + 1;
         }
-        self.look_at(text, whole..text.len(), &mut found)
+        // The last pair tells of the positions up to its own.
+        let looked_at = if all.is_empty() { 0 } else { 2 * all.len() - 1 };
+        self.look_at(text, looked_at..text.len(), &mut found)
     }
 
     /// Searches for many strings: looks at the triple at every position.
@@ -201,6 +195,28 @@ impl Triples {
         let below = word & ((1 << (number % 64)) - 1);
         self.ranges[usize::from(self.before[number / 64]) + below.count_ones() as usize]
     }
+}
+
+/// Returns the pairs of bytes, as little-endian numbers, that are in one of these triples of letters. `None` if there are many.
+fn pairs_of_bytes(triples: &[u64; TRIPLES / 64], fold: &[u8; 256]) -> Option<Box<[u64; PAIRS / 64]>> {
+    let mut letters = [0u64; LETTERS];
+    // A word of the set has the third letters of one pair.
+    for (pair, thirds) in triples.iter().enumerate().filter(|(_, thirds)| **thirds != 0) {
+        let (first, second) = (pair / LETTERS, pair % LETTERS);
+        letters[first] |= 1 << second;
+        letters[second] |= thirds;
+    }
+    if letters.iter().map(|seconds| seconds.count_ones()).sum::<u32>() >= SPARSE {
+        return None;
+    }
+    let mut pairs = Box::new([0; PAIRS / 64]);
+    for number in 0..PAIRS {
+        let [first, second] = (number as u16).to_le_bytes().map(|byte| fold[usize::from(byte)]);
+        if letters[usize::from(first)] >> second & 1 == 1 {
+            pairs[number / 64] |= 1 << (number % 64);
+        }
+    }
+    Some(pairs)
 }
 
 /// Returns the letter of each byte. Bytes that are common in strings have a letter each; the others share one.

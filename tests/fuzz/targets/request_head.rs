@@ -10,7 +10,7 @@ use lockgate::http1::request::{Inspected, Limits, RequestHead, RequestParser};
 const LIMITS: Limits = Limits { head: 4096, target: 2048, fields: 64 };
 
 /// Inspects the input as it arrives in pieces.
-fn inspect(input: &[u8], size: usize) -> Option<(usize, Box<RequestHead>)> {
+fn inspect(input: &[u8], size: usize) -> Option<(usize, RequestHead)> {
     let mut parser = RequestParser::new(LIMITS);
     for end in (0..input.len()).step_by(size).skip(1).chain([input.len()]) {
         match parser.inspect(&input[..end]) {
