@@ -371,7 +371,7 @@ fn refuses_early() -> Origin {
             c.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly");
             c.hang();
         } else {
-            c.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext");
+            c.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnext");
         }
     })
 }
