@@ -48,7 +48,7 @@ pub trait Incoming: Send + Sync {
     fn is_end_stream(&self) -> bool;
     /// Returns the bounds of the remaining length.
     fn size_hint(&self) -> SizeHint;
-    /// Returns true if a poll that is pending waits for the peer, and not for the connection to look for what the peer has sent.
+    /// Returns true if the peer has sent nothing more. It is false while the connection has yet to read from the peer's socket.
     fn waits_for_peer(&self) -> bool {
         true
     }

@@ -181,7 +181,8 @@ impl<B: UpstreamBody, T: OnFinish> Flow for Relay<B, T> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.prefix.is_none() && self.trailers.is_none() && self.body.is_end_stream()
+        // A body that failed has no end.
+        self.failure.is_none() && self.prefix.is_none() && self.trailers.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -27,7 +27,7 @@ pub(super) enum Content {
     Ready(Bytes),
 }
 
-/// What is watched of a body while it streams.
+/// The inspection of a body while it streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watch {
     Nothing,

@@ -46,7 +46,7 @@ pub(super) struct Request<'a> {
     pub(super) version: Version,
 }
 
-/// Bytes that never became a request: what is known of it, and why it is rejected.
+/// Describes a request that could not be parsed, and the reason for its rejection.
 #[derive(Debug)]
 pub struct Early {
     /// Why it is rejected.
@@ -78,7 +78,7 @@ impl RequestState {
         (Self::new(gateway, context, seen, parts.version), Inbound { headers: parts.headers, payload: Payload::new(body) })
     }
 
-    /// The state of bytes that never became a request.
+    /// Creates the state of a request that could not be parsed.
     pub(super) fn early(gateway: &Gateway, peer: &Peer, early: &Early) -> Box<Self> {
         let arrival = Instant::now();
         let wall = gateway.wall.at(arrival);

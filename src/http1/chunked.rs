@@ -29,7 +29,7 @@ enum State {
     End,
 }
 
-/// What follows in the input.
+/// The next part of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// `skip` bytes of framing, and then `length` bytes of data. 0 bytes of data mean that more input is needed.
@@ -83,7 +83,7 @@ impl Chunked {
         self.state == State::End
     }
 
-    /// Returns what follows in `input`, which continues where the last piece ended.
+    /// Returns the next part of `input`, which continues where the last piece ended.
     ///
     /// # Errors
     /// Returns the rule that a byte violates.

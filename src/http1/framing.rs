@@ -36,7 +36,7 @@ impl Framing {
         }
     }
 
-    /// Returns what follows in `input`, which continues where the last piece ended. A piece of no data is the end of the body if
+    /// Returns the next part of `input`, which continues where the last piece ended. A piece of no data is the end of the body if
     /// [`is_end`](Self::is_end) returns true, and else asks for more input.
     ///
     /// # Errors

@@ -5,14 +5,14 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName};
 use http::uri::PathAndQuery;
 use http::{Method, Uri, Version};
 
 use super::Violation;
 use super::chunked::Chunked;
 use super::framing::Framing;
-use super::syntax::{Connection, Lines, end_of_head, is_plain_target, is_token, lists, range_of, skip_empty_lines, trim};
+use super::syntax::{Connection, Lines, end_of_head, field, is_plain_target, is_token, lists, skip_empty_lines, trim};
 use crate::failure::Kind;
 
 /// Limits of a head.
@@ -139,7 +139,7 @@ pub fn parse(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
         if count >= limits.fields {
             return Err(Violation { kind: Kind::HeadersTooLarge, rule: "too many header lines" });
         }
-        let (name, value) = field(&head, line)?;
+        let (name, value) = field(&head, line, false).map_err(Violation::bad_request)?;
         fields.record(&name, value.as_bytes())?;
         headers.append(name, value);
     }
@@ -194,18 +194,6 @@ fn is_absolute(target: &[u8]) -> bool {
     ["http://", "https://"]
         .iter()
         .any(|scheme| target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme.as_bytes()))
-}
-
-/// Parses a header line. White space before the colon, a folded line and an empty name are refused (RFC 9112 5.1 and 5.2).
-fn field(head: &Bytes, at: Range<usize>) -> Result<(HeaderName, HeaderValue), Violation> {
-    let line = &head[at];
-    let named = memchr::memchr(b':', line).and_then(|colon| Some((colon, HeaderName::from_bytes(&line[..colon]).ok()?)));
-    let (colon, name) = named.ok_or(Violation::bad_request("a header line without a colon, or its name is no token"))?;
-    let value = head.slice(range_of(trim(&line[colon + 1..]), head));
-    match HeaderValue::from_maybe_shared(value) {
-        Ok(value) => Ok((name, value)),
-        Err(_) => Err(Violation::bad_request("a control character in a header value")),
-    }
 }
 
 /// The header lines that determine the framing and the connection's future.
@@ -295,6 +283,8 @@ pub(super) fn number(value: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     const LIMITS: Limits = Limits { head: 32 << 10, target: 16 << 10, fields: 100 };

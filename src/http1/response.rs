@@ -3,17 +3,15 @@
 //! Repaired are white space before a colon (5.1), a bare LF as the end of a line (2.2), empty lines in front (2.2) and a missing reason (4).
 //! Takes bytes, returns the head or the violated rule. What a client may see of the head is decided elsewhere.
 
-use std::ops::Range;
-
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode, Version};
 
 use super::Violation;
 use super::chunked::Chunked;
 use super::framing::Framing;
 use super::request::number;
-use super::syntax::{Connection, Lines, end_of_head, range_of, trim, trim_end};
+use super::syntax::{Connection, Lines, end_of_head, field};
 use crate::failure::Kind;
 
 /// Maximum bytes of a head.
@@ -82,7 +80,7 @@ fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
         if count >= MAX_FIELDS {
             return Err(Violation { kind: Kind::ResponseHeadersTooLarge, rule: "too many header lines" });
         }
-        let (name, value) = field(&head, line)?;
+        let (name, value) = field(&head, line, true).map_err(Violation::bad_response)?;
         fields.record(&name, value.as_bytes())?;
         headers.append(name, value);
     }
@@ -113,19 +111,6 @@ fn status_line(line: &[u8]) -> Result<(Version, StatusCode), Violation> {
     }
     let status = StatusCode::from_bytes(&code).map_err(|_| Violation::bad_response("the status is no number from 100 to 999"))?;
     Ok((version, status))
-}
-
-/// Parses a header line. White space before the colon is removed (RFC 9112 5.1).
-fn field(head: &Bytes, at: Range<usize>) -> Result<(HeaderName, HeaderValue), Violation> {
-    let line = &head[at];
-    let name_of = |name: &[u8]| HeaderName::from_bytes(trim_end(name)).ok();
-    let named = memchr::memchr(b':', line).and_then(|colon| Some((colon, name_of(&line[..colon])?)));
-    let (colon, name) = named.ok_or(Violation::bad_response("a header line without a colon, or its name is no token"))?;
-    let value = head.slice(range_of(trim(&line[colon + 1..]), head));
-    match HeaderValue::from_maybe_shared(value) {
-        Ok(value) => Ok((name, value)),
-        Err(_) => Err(Violation::bad_response("a control character in a header value")),
-    }
 }
 
 /// The header lines that determine the framing and the connection's future.
@@ -175,6 +160,8 @@ impl Fields {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn of(head: &str) -> Result<ResponseHead, Kind> {

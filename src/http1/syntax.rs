@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use http::Version;
+use http::header::{HeaderName, HeaderValue};
 
 /// Returns true for a byte of a token (RFC 9110 5.6.2).
 pub(super) const fn is_token(byte: u8) -> bool {
@@ -110,8 +112,21 @@ impl<'h> Lines<'h> {
     }
 }
 
+/// Parses a header line of `head` (RFC 9112 5). `repairs` removes white space before the colon, as a proxy must in a response (5.1).
+///
+/// # Errors
+/// Returns the violated rule. A folded line and an empty name violate one (5.2).
+pub(super) fn field(head: &Bytes, at: Range<usize>, repairs: bool) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let line = &head[at];
+    let name_of = |name| HeaderName::from_bytes(if repairs { trim_end(name) } else { name }).ok();
+    let named = memchr::memchr(b':', line).and_then(|colon| Some((colon, name_of(&line[..colon])?)));
+    let (colon, name) = named.ok_or("a header line without a colon, or its name is no token")?;
+    let value = HeaderValue::from_maybe_shared(head.slice(range_of(trim(&line[colon + 1..]), head)));
+    Ok((name, value.map_err(|_| "a control character in a header value")?))
+}
+
 /// Returns the range of a part of `whole`.
-pub(super) fn range_of(part: &[u8], whole: &[u8]) -> Range<usize> {
+fn range_of(part: &[u8], whole: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr() - whole.as_ptr().addr();
     start..start + part.len()
 }

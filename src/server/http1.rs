@@ -289,7 +289,11 @@ impl<'c> Http1<'c> {
         if wanted {
             let read = self.poll_body(cx);
             // The gateway's clock starts when the client is found to have sent nothing.
-            return if read.is_pending() && self.body.feed.as_ref().is_some_and(BodyFeed::set_dry) { Poll::Ready(Read::Fed) } else { read };
+            return if read.is_pending() && self.body.feed.as_ref().is_some_and(BodyFeed::set_client_silent) {
+                Poll::Ready(Read::Fed)
+            } else {
+                read
+            };
         }
         while self.stream.held.len() < READ_AHEAD {
             if matches!(ready!(self.stream.poll_receive(cx, READ_AHEAD, |_| (0, ()))), Received::End) {

@@ -27,7 +27,7 @@ struct State {
     /// The gateway waits for the next piece.
     wanted: bool,
     /// The connection has looked for the next piece, and found none.
-    dry: bool,
+    client_silent: bool,
     /// Bytes that the gateway has yet to take, if the length was announced.
     remaining: Option<u64>,
     waker: Option<Waker>,
@@ -40,7 +40,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 impl BodyFeed {
     /// Creates both ends of a body.
     pub(super) fn new(length: Option<u64>) -> (Self, FedBody) {
-        let state = State { next: None, ended: false, wanted: false, dry: false, remaining: length, waker: None };
+        let state = State { next: None, ended: false, wanted: false, client_silent: false, remaining: length, waker: None };
         let state = Arc::new(Mutex::new(state));
         (Self(Arc::clone(&state)), FedBody(state))
     }
@@ -51,8 +51,8 @@ impl BodyFeed {
     }
 
     /// Records that the client has sent nothing more. Returns false if that was recorded before.
-    pub(super) fn set_dry(&self) -> bool {
-        !std::mem::replace(&mut lock(&self.0).dry, true)
+    pub(super) fn set_client_silent(&self) -> bool {
+        !std::mem::replace(&mut lock(&self.0).client_silent, true)
     }
 
     /// Passes on a piece, or a failure, which ends the body. `ended` means that nothing follows. The caller polls the gateway next, so its own
@@ -62,7 +62,7 @@ impl BodyFeed {
         state.ended = ended || piece.is_err();
         let is_empty = piece.as_ref().is_ok_and(Bytes::is_empty);
         state.next = (!is_empty).then_some(piece);
-        (state.wanted, state.dry) = (false, false);
+        (state.wanted, state.client_silent) = (false, false);
         if let Some(waker) = state.waker.take().filter(|waker| !waker.will_wake(cx.waker())) {
             waker.wake();
         }
@@ -98,7 +98,7 @@ impl Incoming for FedBody {
     }
 
     fn waits_for_peer(&self) -> bool {
-        lock(&self.0).dry
+        lock(&self.0).client_silent
     }
 }
 

@@ -410,10 +410,10 @@ fn an_answered_upload_does_not_hold_up_the_shutdown() {
     let mut gateway = GatewayUnderTest::in_front_of(refuses_early().address, &format!("[listen]\ndrain_delay = \"off\"\n{STREAMED}"));
     let (mut client, response) = answered(&gateway, "POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nbegin");
     assert_eq!((response.text().as_str(), response.header("connection")), ("early", None));
-    let begin = std::time::Instant::now();
     gateway.begin_stop();
+    // The harness waits for the end for less time than the upload would be waited for.
     assert!(client.is_closed());
-    assert!(gateway.stopped() && begin.elapsed() < Duration::from_secs(5));
+    assert!(gateway.stopped());
 }
 
 #[test]

@@ -226,8 +226,8 @@ impl Http1Connection {
         Poll::Ready(())
     }
 
-    /// Receives the response head. Interim responses go to `interim`, or are dropped; 100 answers an expectation that the gateway never sends, so it is
-    /// dropped (RFC 9110 15.2).
+    /// Receives the response head. Interim responses go to `interim`, or are dropped. A 100 is dropped as well, because it answers an
+    /// expectation that the gateway never sends (RFC 9110 15.2).
     ///
     /// # Errors
     /// The connection ended or broke, or the head is not valid.
