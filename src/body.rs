@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::data_rate::MinRate;
 use crate::failure::{Failure, Kind};
-use crate::header;
+use crate::header::{self, HeaderList};
 
 /// The body was cut on purpose; the protocol must show the client that it is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +105,7 @@ impl fmt::Debug for RequestBody {
 #[derive(Debug, Default)]
 pub struct InterimResponses {
     has_some: AtomicBool,
-    waiting: Mutex<Vec<(u16, HeaderMap)>>,
+    waiting: Mutex<Vec<(u16, HeaderList)>>,
 }
 
 /// Maximum interim responses that wait for their client.
@@ -113,7 +113,7 @@ const MAX_INTERIM: usize = 8;
 
 impl InterimResponses {
     /// Adds a response. It is dropped if too many wait.
-    pub fn push(&self, status: u16, headers: HeaderMap) {
+    pub fn push(&self, status: u16, headers: HeaderList) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < MAX_INTERIM {
             waiting.push((status, headers));
@@ -122,7 +122,7 @@ impl InterimResponses {
     }
 
     /// Takes the responses that wait.
-    pub fn take(&self) -> Vec<(u16, HeaderMap)> {
+    pub fn take(&self) -> Vec<(u16, HeaderList)> {
         if !self.has_some.load(Ordering::Relaxed) {
             return Vec::new();
         }

@@ -20,6 +20,7 @@ mod inspect;
 mod interim;
 mod leak_guard;
 mod limits;
+mod messages;
 mod outcome;
 mod outgoing;
 mod payload;
@@ -36,25 +37,26 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{StatusCode, Version};
 use tokio::time::Instant;
 
 use self::admission::Admission;
 use self::outcome::{ErrorOutcome, Passed};
 use self::request::{Inbound, RequestState};
-use crate::body::{Body, RequestBody};
 use crate::failure::{Failure, Kind};
+use crate::header::HeaderList;
 use crate::plan::Route;
 use crate::upstream::attempt::DispatchContext;
 use crate::upstream::connect::per_client::ClientSlot;
 use crate::upstream::dispatch::dispatch;
 
+pub use messages::{ClientRequest, ClientResponse};
 pub use request::Early;
 pub use state::{Client, Gateway, Lifecycle};
 
 impl Gateway {
     /// Serves one request. Never fails: every error becomes a response.
-    async fn serve(&self, client: &Client, mut state: Box<RequestState>, inbound: Inbound) -> Response<Body> {
+    async fn serve(&self, client: &Client, mut state: Box<RequestState>, inbound: Inbound) -> ClientResponse {
         let is_multiplexed = state.request().version == Version::HTTP_2;
         // The task of an HTTP/1 connection is woken when the listeners close, and registers for the end of the drain from then on. A stream of
         // HTTP/2 has a task of its own that closing does not wake, so it registers from the beginning.
@@ -142,26 +144,26 @@ pub struct Entry {
 }
 
 /// A response on its way: the one boxed future of a request.
-pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+pub type Answering = Pin<Box<dyn Future<Output = Result<ClientResponse, Infallible>> + Send>>;
 
 impl Entry {
     /// Serves one request. The server calls this: the tower service below, for layers around it, wants an exclusive reference that nothing
     /// here needs.
-    pub fn answer(&self, request: http::Request<RequestBody>) -> Answering {
+    pub fn answer(&self, request: ClientRequest) -> Answering {
         let client = Arc::clone(&self.client);
         let (state, inbound) = RequestState::arrive(&client.gateway, &client.peer, request);
         Box::pin(async move { Ok(client.gateway.serve(&client, state, inbound).await) })
     }
 
     /// Serves one request within the caller's own future, which spares a box.
-    pub fn serve(&self, request: http::Request<RequestBody>) -> impl Future<Output = Response<Body>> + Send {
+    pub fn serve(&self, request: ClientRequest) -> impl Future<Output = ClientResponse> + Send {
         let client = &*self.client;
         let (state, inbound) = RequestState::arrive(&client.gateway, &client.peer, request);
         client.gateway.serve(client, state, inbound)
     }
 
     /// Returns the interim responses that wait for the client: the status, and the headers that the client may see.
-    pub fn interim_responses(&self) -> Vec<(StatusCode, HeaderMap)> {
+    pub fn interim_responses(&self) -> Vec<(StatusCode, HeaderList)> {
         self.client
             .interim
             .take()
@@ -171,8 +173,8 @@ impl Entry {
     }
 }
 
-impl tower::Service<http::Request<RequestBody>> for Entry {
-    type Response = Response<Body>;
+impl tower::Service<ClientRequest> for Entry {
+    type Response = ClientResponse;
     type Error = Infallible;
     type Future = Answering;
 
@@ -180,7 +182,7 @@ impl tower::Service<http::Request<RequestBody>> for Entry {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, request: ClientRequest) -> Self::Future {
         self.answer(request)
     }
 }

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Response, StatusCode, Version};
+use http::header::{self, HeaderValue};
+use http::{Method, StatusCode, Version};
 
 use super::admission::{Admission, Permits, Quota};
 use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::grpc;
 use super::heads::{error_headers, finish_headers, kept_headers};
+use super::messages::ClientResponse;
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError, Watch};
 use super::request::{Early, RequestState};
 use super::state::{Client, Gateway};
@@ -19,7 +20,7 @@ use crate::body::{Body, Flow, OnSent};
 use crate::context::Peer;
 use crate::envelope::Envelope;
 use crate::failure::Failure;
-use crate::header::names;
+use crate::header::{HeaderList, names};
 use crate::observe::access_record::{Facts, Original};
 use crate::plan::{ErrorPresenter, Route};
 use crate::policy::{Mode, Policy};
@@ -38,7 +39,7 @@ const USUAL_HEADERS: usize = 12;
 
 impl Gateway {
     /// Sends a response on to the client.
-    pub(super) fn pass(&self, passed: Passed, admission: Admission, mut state: Box<RequestState>, client: &Client) -> Response<Body> {
+    pub(super) fn pass(&self, passed: Passed, admission: Admission, mut state: Box<RequestState>, client: &Client) -> ClientResponse {
         let Passed { status, mut headers, content } = passed;
         let policy = state.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         let context = &state.record.context;
@@ -54,11 +55,11 @@ impl Gateway {
                 Body::ready(bytes, Some(Box::new(ReadyEnd(state)) as Box<dyn OnSent>))
             }
         };
-        respond(status, headers, body)
+        ClientResponse { status, headers, body }
     }
 
     /// The body of a response that streams.
-    fn stream(&self, content: Content, headers: &HeaderMap, permits: Permits, state: Box<RequestState>, client: &Client) -> Body {
+    fn stream(&self, content: Content, headers: &HeaderList, permits: Permits, state: Box<RequestState>, client: &Client) -> Body {
         let Content::Stream { prefix, body, clocks, watch } = content else { return Body::ready(Bytes::new(), None) };
         // Events may be read as slowly as they come.
         let events = headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
@@ -83,7 +84,7 @@ impl Gateway {
     }
 
     /// Turns an error into a response.
-    pub(super) fn answer(&self, outcome: ErrorOutcome, quota: &[Quota], mut state: Box<RequestState>) -> Response<Body> {
+    pub(super) fn answer(&self, outcome: ErrorOutcome, quota: &[Quota], mut state: Box<RequestState>) -> ClientResponse {
         let ErrorOutcome { failure, upstream } = outcome;
         let upstream = upstream.as_deref();
         self.record(&failure, upstream, &mut state.record.facts);
@@ -107,11 +108,11 @@ impl Gateway {
         state.record.facts.status = envelope.status.as_u16();
         let sent = if state.record.context.method == Method::HEAD { Bytes::new() } else { body };
         let witness: Box<dyn OnSent> = Box::new(ReadyEnd(state));
-        respond(status, headers, Body::ready(sent, Some(witness)))
+        ClientResponse { status, headers, body: Body::ready(sent, Some(witness)) }
     }
 
     /// Answers bytes that never became a request.
-    pub fn answer_early(&self, peer: &Peer, early: Early) -> Response<Body> {
+    pub fn answer_early(&self, peer: &Peer, early: Early) -> ClientResponse {
         let state = RequestState::early(self, peer, &early);
         self.answer(early.failure.into(), &[], state)
     }
@@ -136,7 +137,7 @@ impl Gateway {
 }
 
 /// The flow of a gRPC-Web body, whose trailers are cleaned.
-fn web_trailers(relay: Relay<ResponseBody, StreamEnd>, headers: &HeaderMap, route: Arc<Route>, mode: Mode) -> Box<dyn Flow> {
+fn web_trailers(relay: Relay<ResponseBody, StreamEnd>, headers: &HeaderList, route: Arc<Route>, mode: Mode) -> Box<dyn Flow> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_ascii_lowercase);
     let is_text = text("content-type").is_some_and(|value| value.starts_with("application/grpc-web-text"));
     let coding = text("grpc-encoding");
@@ -145,7 +146,7 @@ fn web_trailers(relay: Relay<ResponseBody, StreamEnd>, headers: &HeaderMap, rout
 }
 
 /// A page that may be shown as it is keeps the headers that describe it.
-fn page_as_it_is(page: Bytes, upstream: Option<&UpstreamError>, headers: &mut HeaderMap) -> Bytes {
+fn page_as_it_is(page: Bytes, upstream: Option<&UpstreamError>, headers: &mut HeaderList) -> Bytes {
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_SECURITY_POLICY] {
         if let Some(value) = upstream.and_then(|upstream| upstream.headers.get(&name)) {
             headers.insert(name, value.clone());
@@ -155,20 +156,13 @@ fn page_as_it_is(page: Bytes, upstream: Option<&UpstreamError>, headers: &mut He
     page
 }
 
-fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
-}
-
 /// Writes the body and the headers that belong to it; the status is HTTP's own (a gRPC response succeeds).
 fn write_body(
     envelope: &Envelope,
     policy: &Policy,
     presenter: &ErrorPresenter,
     asked: NegotiationInput<'_>,
-    headers: &mut HeaderMap,
+    headers: &mut HeaderList,
 ) -> (StatusCode, Bytes) {
     let shape = negotiate::shape(asked, Terms::of(&policy.errors));
     let language = envelope.negotiated_language.as_str();
@@ -194,7 +188,7 @@ fn write_body(
     // A browser can read the status of gRPC-Web only if it is exposed.
     if let (true, Some(exposed)) = (shape == Shape::GrpcWeb, exposed) {
         let all = HeaderValue::from_bytes(&[exposed.as_bytes(), b", Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin"].concat());
-        all.into_iter().for_each(|all| drop(headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, all)));
+        all.into_iter().for_each(|all| headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, all));
     }
     (if succeeds { StatusCode::OK } else { envelope.status }, body.into())
 }

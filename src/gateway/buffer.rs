@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http_body::Frame;
 use tokio::time::Instant;
 
@@ -14,7 +13,7 @@ use super::state::Gateway;
 use crate::body::{Incoming as _, RequestBody};
 use crate::data_rate::DataRate;
 use crate::failure::{Failure, Kind};
-use crate::header::names;
+use crate::header::{HeaderList, names};
 use crate::limit::reserve::MemoryPermit;
 use crate::plan::Route;
 use crate::upstream::retry::policy::is_idempotent;
@@ -25,8 +24,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// True when the request may be sent more than once, by its method or by its idempotency key.
-pub(super) fn is_repeatable(route: &Route, request: Request<'_>, headers: &HeaderMap) -> bool {
-    let by_key = || route.policy.retry.as_ref().is_some_and(|retry| retry.idempotency_key) && headers.contains_key(names::IDEMPOTENCY_KEY);
+pub(super) fn is_repeatable(route: &Route, request: Request<'_>, headers: &HeaderList) -> bool {
+    let by_key = || route.policy.retry.as_ref().is_some_and(|retry| retry.idempotency_key) && headers.contains(names::IDEMPOTENCY_KEY);
     is_idempotent(&request.context.method) || by_key()
 }
 

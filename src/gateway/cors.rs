@@ -1,11 +1,12 @@
 //! Cross-origin requests (<https://fetch.spec.whatwg.org/#http-cors-protocol>): answers preflights before any limit, and adds the route's
 //! headers to every response. Without them a browser could not read an error.
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::outcome::{Content, Passed};
 use super::request::Request;
+use crate::header::HeaderList;
 use crate::plan::Route;
 use crate::policy::Cors;
 
@@ -19,7 +20,7 @@ pub(super) fn preflight(route: &Route, request: Request<'_>) -> Option<Passed> {
         return None;
     }
     request.seen.rare().preflight_method.as_ref()?;
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderList::new();
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, cors.methods.clone());
     if let Some(allowed) = cors.headers.as_ref().or(request.seen.rare().preflight_headers.as_ref()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed.clone());
@@ -32,7 +33,7 @@ pub(super) fn preflight(route: &Route, request: Request<'_>) -> Option<Passed> {
 }
 
 /// Replaces the upstream's CORS headers by the route's.
-pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut HeaderList) {
     let exposed = headers.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
     for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS] {
         headers.remove(name);

@@ -3,14 +3,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::HeaderMap;
 use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use super::request::Request;
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
-use crate::header::{header_value, names};
+use crate::header::{HeaderList, header_value, names};
 use crate::plan::Route;
 use crate::write;
 
@@ -49,7 +48,7 @@ fn left_until(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
 ///
 /// # Errors
 /// It has passed: the request waited too long within the gateway.
-pub(super) fn write(headers: &mut HeaderMap, deadline: Option<Instant>, request: Request<'_>) -> Result<(), Failure> {
+pub(super) fn write(headers: &mut HeaderList, deadline: Option<Instant>, request: Request<'_>) -> Result<(), Failure> {
     let Some(deadline) = deadline else { return Ok(()) };
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {

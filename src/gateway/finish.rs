@@ -11,6 +11,7 @@ use super::grpc;
 use super::request::RequestState;
 use crate::body::{OnSent, filter_trailers};
 use crate::failure::Failure;
+use crate::header::HeaderList;
 use crate::observe::access_record::End;
 use crate::policy::Mode;
 use crate::redact;
@@ -59,7 +60,9 @@ impl OnFinish for StreamEnd {
         let redactor = &route.presenter.redactor;
         let grpc = trailers.contains_key(rpc::GRPC_STATUS);
         if grpc {
-            grpc::tidy(&mut trailers, redactor, self.mode);
+            let mut lines = HeaderList::from(trailers);
+            grpc::tidy(&mut lines, redactor, self.mode);
+            trailers = lines.into();
         }
         // Details are base64 and were cleaned before. Only a failed call has them.
         let details = trailers.remove(rpc::GRPC_DETAILS).filter(|_| grpc);

@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::HeaderName;
-use http::header::{HeaderMap, HeaderValue};
+use http::header::HeaderValue;
 use prost::Message as _;
 
 use super::heads::guard_headers;
+use crate::header::HeaderList;
 use crate::policy::Mode;
 use crate::redact::Redactor;
 use crate::report::decode;
@@ -20,11 +21,11 @@ use crate::text::Untrusted;
 
 /// Cleans the status of a call: a failure keeps its number, a value that is no number becomes UNKNOWN, and a success keeps no message
 /// that leaks.
-pub(super) fn tidy(headers: &mut HeaderMap, redactor: &Redactor, mode: Mode) {
+pub(super) fn tidy(headers: &mut HeaderList, redactor: &Redactor, mode: Mode) {
     if mode != Mode::Production {
         return;
     }
-    let statuses: Vec<Option<u8>> = headers.get_all(GRPC_STATUS).iter().map(|value| value.to_str().ok()?.trim().parse().ok()).collect();
+    let statuses: Vec<Option<u8>> = headers.get_all(GRPC_STATUS).map(|value| value.to_str().ok()?.trim().parse().ok()).collect();
     let failed = statuses.iter().find(|status| **status != Some(0)).copied();
     let sent = headers.get(GRPC_MESSAGE).map(|value| Untrusted::new(rpc::percent_decode(value.as_bytes())));
     let Some(status) = failed.map(|status| status.filter(|status| *status <= 16).unwrap_or(2)) else {
@@ -40,8 +41,7 @@ pub(super) fn tidy(headers: &mut HeaderMap, redactor: &Redactor, mode: Mode) {
     let message = clean.map_or_else(|| word(status).to_owned(), |text| text.as_str().to_owned());
     let details = headers.remove(GRPC_DETAILS).filter(|_| blames_client).and_then(|value| kept_details(&value, status, &message, redactor));
     // The content of binary metadata is unknown, so a failure keeps none.
-    let binary: Vec<_> = headers.keys().filter(|name| name.as_str().ends_with("-bin")).cloned().collect();
-    binary.into_iter().for_each(|name| drop(headers.remove(name)));
+    headers.retain(|name, _| !name.as_str().ends_with("-bin"));
     guard_headers(headers, redactor);
     if let Ok(value) = HeaderValue::from_str(&rpc::percent_encode(&message)) {
         headers.insert(GRPC_MESSAGE, value);
@@ -67,7 +67,7 @@ pub(super) fn tidy_web(frame: Option<Vec<u8>>, coding: Option<&str>, redactor: &
         return frame;
     }
     let mut lines = Vec::new();
-    for (name, value) in &headers {
+    for (name, value) in headers.iter() {
         lines.extend_from_slice(&[name.as_str().as_bytes(), b":", value.as_bytes(), b"\r\n"].concat());
     }
     let length = u32::try_from(lines.len()).unwrap_or_default().to_be_bytes();
@@ -82,13 +82,13 @@ const WEB_COMPRESSED: u8 = 0x01;
 const MAX_WEB_TRAILERS: usize = 64 * 1024;
 
 /// The lines of trailers. `None` if they cannot be read.
-fn web_lines(frame: &[u8], coding: Option<&str>) -> Option<HeaderMap> {
+fn web_lines(frame: &[u8], coding: Option<&str>) -> Option<HeaderList> {
     let (head, content) = frame.split_at_checked(5)?;
     let content = match head[0] & WEB_COMPRESSED {
         0 => Cow::Borrowed(content),
         _ => Some(decode::uncode(content, coding, MAX_WEB_TRAILERS)).filter(|decoded| decoded.whole)?.bytes,
     };
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderList::new();
     for line in content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let name = HeaderName::from_bytes(&line[..colon].trim_ascii().to_ascii_lowercase()).ok()?;
@@ -153,8 +153,8 @@ fn keep(detail: &Any, kept: &mut Details, redactor: &Redactor) {
 mod tests {
     use super::*;
 
-    fn failed(status: u8, message: &str, details: Option<Details>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    fn failed(status: u8, message: &str, details: Option<Details>) -> HeaderList {
+        let mut headers = HeaderList::new();
         headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(status)));
         headers.insert(GRPC_MESSAGE, HeaderValue::from_str(&rpc::percent_encode(message)).unwrap());
         if let Some(details) = details {
@@ -165,7 +165,7 @@ mod tests {
         headers
     }
 
-    fn message(headers: &HeaderMap) -> String {
+    fn message(headers: &HeaderList) -> String {
         rpc::percent_decode(headers[GRPC_MESSAGE].as_bytes())
     }
 
@@ -200,24 +200,24 @@ mod tests {
     #[test]
     fn what_is_no_status_is_a_failure_and_success_keeps_no_leaks() {
         for status in ["300", "-1", "13.0", "x", ""] {
-            let mut headers = HeaderMap::new();
+            let mut headers = HeaderList::new();
             headers.insert(GRPC_STATUS, HeaderValue::from_str(status).unwrap());
             headers.insert(GRPC_MESSAGE, HeaderValue::from_static("at com.acme.Order.find(Order.java:3)"));
-            headers.insert("x-err-bin", HeaderValue::from_static("YWJj"));
+            headers.insert(HeaderName::from_static("x-err-bin"), HeaderValue::from_static("YWJj"));
             tidy(&mut headers, &Redactor::default(), Mode::Production);
             assert_eq!(
                 (headers[GRPC_STATUS].to_str().unwrap(), message(&headers).as_str()),
                 ("2", "The service had a problem."),
                 "{status}"
             );
-            assert!(!headers.contains_key("x-err-bin"));
+            assert!(!headers.contains("x-err-bin"));
         }
-        let mut twice = HeaderMap::new();
+        let mut twice = HeaderList::new();
         twice.append(GRPC_STATUS, HeaderValue::from_static("0"));
         twice.append(GRPC_STATUS, HeaderValue::from_static("13"));
         tidy(&mut twice, &Redactor::default(), Mode::Production);
-        assert_eq!(twice.get_all(GRPC_STATUS).iter().collect::<Vec<_>>(), ["13"]);
-        let mut fine = HeaderMap::new();
+        assert_eq!(twice.get_all(GRPC_STATUS).collect::<Vec<_>>(), ["13"]);
+        let mut fine = HeaderList::new();
         fine.insert(GRPC_STATUS, HeaderValue::from_static("0"));
         fine.insert(GRPC_MESSAGE, HeaderValue::from_static("OK"));
         tidy(&mut fine, &Redactor::default(), Mode::Production);

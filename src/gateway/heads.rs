@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 
 use super::admission::Quota;
 use super::cors;
 use super::outcome::UpstreamError;
 use crate::envelope::Envelope;
 use crate::failure::Failure;
-use crate::header::names;
+use crate::header::{HeaderList, names};
 use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::upstream::heads::request::is_connection_auth;
@@ -20,7 +20,7 @@ use crate::write;
 const MAX_VALUE: usize = 4 * 1024;
 
 /// Adds what every response of a route carries: its header edits, CORS headers and quotas.
-pub(super) fn finish_headers(headers: &mut HeaderMap, policy: &Policy, origin: &Option<HeaderValue>, quota: &[Quota]) {
+pub(super) fn finish_headers(headers: &mut HeaderList, policy: &Policy, origin: &Option<HeaderValue>, quota: &[Quota]) {
     for name in &policy.response_headers.remove {
         headers.remove(name);
     }
@@ -36,7 +36,7 @@ pub(super) fn finish_headers(headers: &mut HeaderMap, policy: &Policy, origin: &
 }
 
 /// Writes the `RateLimit` headers as structured fields: `"name";q=100;w=60` and `"name";r=7;t=60`.
-fn quota_headers(headers: &mut HeaderMap, quota: &[Quota]) {
+fn quota_headers(headers: &mut HeaderList, quota: &[Quota]) {
     let (mut policy, mut state) = (Vec::with_capacity(64), Vec::with_capacity(64));
     for (at, one) in quota.iter().enumerate() {
         if at > 0 {
@@ -58,10 +58,10 @@ fn quota_headers(headers: &mut HeaderMap, quota: &[Quota]) {
 }
 
 /// Removes headers whose values leak from a success of a guarded route.
-pub(super) fn guard_headers(headers: &mut HeaderMap, redactor: &Redactor) {
+pub(super) fn guard_headers(headers: &mut HeaderList, redactor: &Redactor) {
     let dirty = |(name, value): (&header::HeaderName, &HeaderValue)| leaks(name, value, redactor).then(|| name.clone());
     let dirty: Vec<_> = headers.iter().filter_map(dirty).collect();
-    dirty.into_iter().for_each(|name| drop(headers.remove(name)));
+    headers.remove_all(&dirty);
 }
 
 /// Returns true if a value leaks. Cookies and challenges may carry tokens, which are meant for this client.
@@ -78,10 +78,10 @@ fn leaks(name: &header::HeaderName, value: &HeaderValue, redactor: &Redactor) ->
 }
 
 /// The headers of an upstream's error that are sent with the gateway's own.
-pub(super) fn kept_headers(upstream: &UpstreamError, status: StatusCode, redactor: &Redactor) -> HeaderMap {
+pub(super) fn kept_headers(upstream: &UpstreamError, status: StatusCode, redactor: &Redactor) -> HeaderList {
     let server_error = status.is_server_error();
-    let mut kept = HeaderMap::new();
-    for (name, value) in &upstream.headers {
+    let mut kept = HeaderList::new();
+    for (name, value) in upstream.headers.iter() {
         let text = name.as_str();
         let range = status == StatusCode::RANGE_NOT_SATISFIABLE && *name == header::CONTENT_RANGE;
         let describes = describes_body(text) || (*name == header::CONTENT_RANGE && !range);
@@ -97,7 +97,7 @@ pub(super) fn kept_headers(upstream: &UpstreamError, status: StatusCode, redacto
 
 /// Adds the headers of every error response.
 pub(super) fn error_headers(
-    headers: &mut HeaderMap,
+    headers: &mut HeaderList,
     envelope: &Envelope,
     failure: &Failure,
     upstream: Option<&UpstreamError>,

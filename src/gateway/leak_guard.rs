@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 
 use super::heads::guard_headers;
 use super::outcome::{Content, ErrorOutcome, Passed, Watch};
@@ -15,6 +15,7 @@ use super::prepared::Prepared;
 use super::read::{Decoded, broken_off, decoded, header_text, inside, reading_clocks};
 use crate::body::Incoming as _;
 use crate::failure::{Failure, Kind};
+use crate::header::HeaderList;
 use crate::language::Languages;
 use crate::limit::reserve::{MemoryPermit, Reserve};
 use crate::plan::Route;
@@ -38,7 +39,7 @@ pub(super) async fn guard(
         return response.begin().await;
     }
     // A body with a content coding can only be read as a whole, and so can one that may report an error.
-    let coded = response.headers.contains_key(header::CONTENT_ENCODING);
+    let coded = response.headers.contains(header::CONTENT_ENCODING);
     let must = coded || !route.policy.errors.errors_in_success.is_empty();
     let bound = if must { route.policy.errors.max_body.max(WHOLE) } else { WHOLE };
     let events = content_type.contains("event-stream");
@@ -87,7 +88,7 @@ fn guarded(mut passed: Passed) -> Passed {
 /// Cleans a body that was read as a whole.
 fn whole(
     status: StatusCode,
-    mut headers: HeaderMap,
+    mut headers: HeaderList,
     read: &Collected,
     route: &Route,
     (mut memory, languages): (MemoryPermit, Languages<'_>),
@@ -116,7 +117,7 @@ fn whole(
 }
 
 /// Corrects the headers of a body that was rewritten as UTF-8.
-fn replaced(headers: &mut HeaderMap, text: String) -> Bytes {
+fn replaced(headers: &mut HeaderList, text: String) -> Bytes {
     let kept = [
         header::CONTENT_TYPE,
         header::CACHE_CONTROL,
@@ -125,12 +126,7 @@ fn replaced(headers: &mut HeaderMap, text: String) -> Bytes {
         header::X_CONTENT_TYPE_OPTIONS,
         header::AGE,
     ];
-    let gone: Vec<_> = headers
-        .keys()
-        .filter(|name| (describes_body(name.as_str()) || **name == header::CONTENT_RANGE) && !kept.contains(name))
-        .cloned()
-        .collect();
-    gone.into_iter().for_each(|name| drop(headers.remove(name)));
+    headers.retain(|name, _| !(describes_body(name.as_str()) || *name == header::CONTENT_RANGE) || kept.contains(name));
     let media = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

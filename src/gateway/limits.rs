@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
 use super::admission::{Admission, Quota};
 use super::request::Request;
 use super::state::Gateway;
 use crate::config::file::{KeySource, OnFailure};
 use crate::failure::{Failure, Kind, ViolatedPolicy};
+use crate::header::HeaderList;
 use crate::header::whole_seconds;
 use crate::limit::shared::StoreError;
 use crate::limit::{self, Decision, Key, ListMatch, RateLimit, Store};
@@ -23,7 +24,7 @@ use crate::plan::{AppliedLimit, Route};
 pub(super) struct Who<'a> {
     pub(super) request: Request<'a>,
     /// Headers of the request, which may hold the key of a limit.
-    pub(super) headers: &'a HeaderMap,
+    pub(super) headers: &'a HeaderList,
 }
 
 /// Checks the limits that this process counts. Returns the index of the first limit that gateways share, if there is one: it and those
@@ -113,7 +114,7 @@ async fn shared(
     }
 }
 
-fn key<'t>(applied: &AppliedLimit, route: &'t Route, who: Who<'t>) -> Key<'t> {
+fn key<'t>(applied: &'t AppliedLimit, route: &'t Route, who: Who<'t>) -> Key<'t> {
     match &applied.key {
         KeySource::ClientIp => limit::of_address(who.request.context.client),
         KeySource::Global => Key::Global,
@@ -123,8 +124,7 @@ fn key<'t>(applied: &AppliedLimit, route: &'t Route, who: Who<'t>) -> Key<'t> {
 }
 
 /// The only value of a header. Several values count as none, so that a second line cannot evade a limit.
-fn only(values: http::header::GetAll<'_, HeaderValue>) -> &[u8] {
-    let mut values = values.iter();
+fn only<'v>(mut values: impl Iterator<Item = &'v HeaderValue>) -> &'v [u8] {
     match (values.next(), values.next()) {
         (Some(value), None) => value.as_bytes(),
         _ => b"",

@@ -3,9 +3,10 @@
 //! Plain data; `answer` turns both into bytes.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use crate::failure::Failure;
+use crate::header::HeaderList;
 use crate::relay::{BodyClocks, Prefix};
 use crate::report::Report;
 use crate::text::Untrusted;
@@ -14,7 +15,7 @@ use crate::upstream::attempt::response::ResponseBody;
 /// A response that may go to the client.
 pub(super) struct Passed {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: HeaderList,
     pub(super) content: Content,
 }
 
@@ -52,7 +53,7 @@ pub(super) struct UpstreamError {
     pub(super) status: u16,
     /// Status of the error, where it is another than that of the response (errors inside 2xx).
     pub(super) effective_status: u16,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: HeaderList,
     /// The code that an operator's rule gives.
     pub(super) code: Option<String>,
     pub(super) report: Report,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderValue, Uri};
 
 use super::buffer;
 use super::deadline;
@@ -14,6 +14,7 @@ use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
 use crate::body::UploadProgress;
 use crate::failure::{Failure, Kind};
+use crate::header::HeaderList;
 use crate::observe::access_record::Facts;
 use crate::plan::Route;
 use crate::policy::Policy;
@@ -68,7 +69,7 @@ pub(super) fn outgoing(
 }
 
 /// Applies what the route says about request headers. True when the operator edits them.
-fn edit(headers: &mut HeaderMap, policy: &Policy, request: Request<'_>) -> bool {
+fn edit(headers: &mut HeaderList, policy: &Policy, request: Request<'_>) -> bool {
     if policy.leak_guard {
         // A guarded body must be readable as it passes.
         headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -100,7 +101,7 @@ struct Body {
     replay: Replay,
 }
 
-fn body(policy: &Policy, headers: &mut HeaderMap, request: Request<'_>, payload: Payload) -> Body {
+fn body(policy: &Policy, headers: &mut HeaderList, request: Request<'_>, payload: Payload) -> Body {
     match payload {
         Payload::Empty => Body { upload: Upload::empty(), progress: None, replay: Replay::Whole(Bytes::new()) },
         Payload::Held(bytes) => {
@@ -123,7 +124,7 @@ fn body(policy: &Policy, headers: &mut HeaderMap, request: Request<'_>, payload:
 }
 
 /// Hash of the key by which the backend balances.
-fn affinity(route: &Route, request: Request<'_>, headers: &HeaderMap) -> Option<u64> {
+fn affinity(route: &Route, request: Request<'_>, headers: &HeaderList) -> Option<u64> {
     let Balance::Hash(key) = &route.backend.settings.balance else { return None };
     Some(match key {
         HashKey::ClientIp => match request.context.client {

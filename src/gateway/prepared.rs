@@ -1,10 +1,11 @@
 //! An upstream's response whose head was cleaned and whose body was not read yet.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use crate::body::Incoming as _;
 use crate::context::Dialect;
+use crate::header::HeaderList;
 use crate::relay::{self, BodyClocks, Prefix};
 use crate::upstream::attempt::response::ResponseBody;
 
@@ -14,7 +15,7 @@ const READ_BUFFER: usize = 32 * 1024;
 /// An upstream's response whose head is clean.
 pub(super) struct Prepared {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: HeaderList,
     pub(super) body: ResponseBody,
     pub(super) clocks: BodyClocks,
     /// The protocol of the body.

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError};
@@ -13,6 +12,7 @@ use super::prepared::Prepared;
 use super::request::Request;
 use crate::body::Incoming as _;
 use crate::failure::{Failure, Kind};
+use crate::header::HeaderList;
 use crate::language::Languages;
 use crate::limit::reserve::Reserve;
 use crate::plan::Route;
@@ -124,7 +124,7 @@ pub(super) async fn success(
 }
 
 /// The error that a success body reports, if one of the route's rules finds one.
-pub(super) fn inside(text: &str, status: u16, headers: &mut HeaderMap, policy: &Policy, languages: Languages<'_>) -> Option<ErrorOutcome> {
+pub(super) fn inside(text: &str, status: u16, headers: &mut HeaderList, policy: &Policy, languages: Languages<'_>) -> Option<ErrorOutcome> {
     let success::ErrorInSuccess { status: error_status, report } = success::read(text, &policy.errors.errors_in_success, languages)?;
     let kind = Kind::of_upstream_status(error_status).unwrap_or(Kind::UpstreamError);
     let verdict = Verdict::of(kind, error_status, &report, Some(text), &policy.errors);
@@ -154,8 +154,8 @@ fn outcome(kind: Kind, upstream: UpstreamError, failure: Option<Failure>) -> Err
 }
 
 /// The values of a header as one list (RFC 9110 5.3).
-pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+pub(super) fn header_text(headers: &HeaderList, name: &str) -> Option<String> {
+    let values: Vec<&str> = headers.get_all(name).filter_map(|value| value.to_str().ok()).collect();
     (!values.is_empty()).then(|| values.join(", "))
 }
 
@@ -169,7 +169,7 @@ pub(super) struct Decoded {
 }
 
 /// The text of a body. For a coding that cannot be decoded, the bytes read as text.
-pub(super) fn decoded(headers: &HeaderMap, read: &Collected, max: usize) -> Decoded {
+pub(super) fn decoded(headers: &HeaderList, read: &Collected, max: usize) -> Decoded {
     let coding = header_text(headers, "content-encoding");
     let plain = decode::uncode(&read.bytes, coding.as_deref(), max);
     let text = decode::text(&plain.bytes, header_text(headers, "content-type").as_deref());

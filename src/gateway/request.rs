@@ -4,15 +4,16 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use http::{HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
+use super::messages::ClientRequest;
 use super::payload::Payload;
 use super::state::Gateway;
-use crate::body::RequestBody;
 use crate::context::{ClientPreferences, Dialect, Peer, RequestContext, RequestId};
 use crate::data_rate::MinRate;
 use crate::failure::Failure;
+use crate::header::HeaderList;
 use crate::language::Languages;
 use crate::observe::access_record::{AccessRecord, Facts};
 use crate::plan::Route;
@@ -33,7 +34,7 @@ pub(super) struct RequestState {
 /// The part of a request that goes upstream.
 #[derive(Debug)]
 pub(super) struct Inbound {
-    pub(super) headers: HeaderMap,
+    pub(super) headers: HeaderList,
     pub(super) payload: Payload,
 }
 
@@ -61,21 +62,21 @@ pub struct Early {
 
 impl RequestState {
     /// Takes a request apart: one scan of the headers, one record. The state is on the heap, as it lives until the last byte is sent.
-    pub(super) fn arrive(gateway: &Gateway, peer: &Peer, request: http::Request<RequestBody>) -> (Box<Self>, Inbound) {
-        let (parts, body) = request.into_parts();
+    pub(super) fn arrive(gateway: &Gateway, peer: &Peer, request: ClientRequest) -> (Box<Self>, Inbound) {
+        let ClientRequest { method, uri, version, headers, body } = request;
         let arrival = Instant::now();
         let wall = gateway.wall.at(arrival);
-        let (seen, wanted) = request::scan(&parts.headers, gateway.pseudonym());
+        let (seen, wanted) = request::scan(&headers, gateway.pseudonym());
         let context = RequestContext {
             id: seen.accepted_id(peer).unwrap_or_else(|| RequestId::generate(wall)),
             arrival,
             wall,
-            method: parts.method,
-            uri: parts.uri,
+            method,
+            uri,
             client: seen.client(peer, &gateway.plan.trusted),
             wanted,
         };
-        (Self::new(gateway, context, seen, parts.version), Inbound { headers: parts.headers, payload: Payload::new(body) })
+        (Self::new(gateway, context, seen, version), Inbound { headers, payload: Payload::new(body) })
     }
 
     /// Creates the state of a request that could not be parsed.

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderName};
 use http::uri::PathAndQuery;
 use http::{Method, Uri, Version};
 
@@ -14,6 +14,7 @@ use super::chunked::Chunked;
 use super::framing::Framing;
 use super::syntax::{Connection, Lines, end_of_head, field, is_plain_target, is_token, lists, skip_empty_lines, trim};
 use crate::failure::Kind;
+use crate::header::HeaderList;
 
 /// Limits of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct RequestHead {
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
     /// The header lines, in their order.
-    pub headers: HeaderMap,
+    pub headers: HeaderList,
     /// The framing of the body.
     pub framing: Framing,
     /// The connection may serve another request (RFC 9112 9.3).
@@ -129,7 +130,7 @@ pub fn parse(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
     let mut lines = Lines::new(&head);
     let next_line = |lines: &mut Lines<'_>| lines.strict().ok_or(Violation::bad_request("bare CR or LF"));
     let (method, uri, version) = request_line(&head, next_line(&mut lines)?, limits)?;
-    let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
+    let mut headers = HeaderList::with_capacity(USUAL_FIELDS);
     let mut fields = Fields::default();
     for count in 0.. {
         let line = next_line(&mut lines)?;
@@ -309,7 +310,7 @@ mod tests {
     fn a_head_is_parsed_into_its_parts() {
         let head = parse(b"PUT /a?b HTTP/1.1\r\nHost: a\r\nX-A:  1\t\r\nx-a:\r\nExpect: 100-Continue\r\n\r\n", LIMITS).unwrap();
         assert_eq!((head.method, head.uri.to_string(), head.version), (Method::PUT, "/a?b".into(), Version::HTTP_11));
-        let values: Vec<&[u8]> = head.headers.get_all("x-a").iter().map(HeaderValue::as_bytes).collect();
+        let values: Vec<&[u8]> = head.headers.get_all("x-a").map(HeaderValue::as_bytes).collect();
         assert_eq!(values, [&b"1"[..], b""]);
         assert!(head.expects_continue);
     }

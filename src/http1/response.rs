@@ -4,7 +4,7 @@
 //! Takes bytes, returns the head or the violated rule. What a client may see of the head is decided elsewhere.
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderName};
 use http::{Method, StatusCode, Version};
 
 use super::Violation;
@@ -13,6 +13,7 @@ use super::framing::Framing;
 use super::request::number;
 use super::syntax::{Connection, Lines, end_of_head, field};
 use crate::failure::Kind;
+use crate::header::HeaderList;
 
 /// Maximum bytes of a head.
 pub const MAX_HEAD: usize = 256 * 1024;
@@ -25,7 +26,7 @@ pub struct ResponseHead {
     /// The status, 100 to 999.
     pub status: StatusCode,
     /// The header lines, in their order.
-    pub headers: HeaderMap,
+    pub headers: HeaderList,
     /// The framing of the body.
     pub framing: Framing,
     /// The connection may serve another request (RFC 9112 9.3).
@@ -70,7 +71,7 @@ fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
     let mut lines = Lines::new(&head);
     let next_line = |lines: &mut Lines<'_>| lines.any().ok_or(Violation::bad_response("no end of line"));
     let (version, status) = status_line(&head[next_line(&mut lines)?])?;
-    let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
+    let mut headers = HeaderList::with_capacity(USUAL_FIELDS);
     let mut fields = Fields::default();
     for count in 0.. {
         let line = next_line(&mut lines)?;
@@ -175,7 +176,7 @@ mod tests {
     fn heads_are_parsed_and_repaired() {
         let head = of("\r\nHTTP/1.1 200 OK\r\nContent-Length : 3\r\nSet-Cookie: a\nSet-Cookie: b \r\n\r\n").unwrap();
         assert_eq!((head.status, head.framing.remaining(), head.keep_alive), (StatusCode::OK, Some(3), true));
-        assert_eq!(head.headers.get_all("set-cookie").iter().map(HeaderValue::as_bytes).collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(head.headers.get_all("set-cookie").map(HeaderValue::as_bytes).collect::<Vec<_>>(), [b"a", b"b"]);
         assert!(of("HTTP/1.1 200\r\n\r\n").is_ok_and(|head| matches!(head.framing, Framing::UntilClose) && !head.keep_alive));
         assert!(of("HTTP/1.0 200 \r\nContent-Length: 0\r\n\r\n").is_ok_and(|head| !head.keep_alive));
         assert!(of("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n").is_ok_and(|head| head.keep_alive));

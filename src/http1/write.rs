@@ -6,6 +6,8 @@ use std::time::SystemTime;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 
+use crate::header::HeaderList;
+
 /// How the length of a body is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
@@ -20,7 +22,7 @@ pub enum Length {
 }
 
 /// Writes a request head in origin form (RFC 9112 3.2.1).
-pub fn request(out: &mut Vec<u8>, method: &Method, target: &str, headers: &HeaderMap, length: Length) {
+pub fn request(out: &mut Vec<u8>, method: &Method, target: &str, headers: &HeaderList, length: Length) {
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(target.as_bytes());
@@ -30,20 +32,20 @@ pub fn request(out: &mut Vec<u8>, method: &Method, target: &str, headers: &Heade
 }
 
 /// Writes a response head. `connection` is the value of `Connection`, if the header is needed.
-pub fn response(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, length: Length, connection: Option<&str>) {
+pub fn response(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderList, length: Length, connection: Option<&str>) {
     status_line(out, status);
     fields(out, headers, length);
     if let Some(connection) = connection {
         line(out, b"connection", connection.as_bytes());
     }
-    if !headers.contains_key(header::DATE) {
+    if !headers.contains(header::DATE) {
         date(out);
     }
     out.extend_from_slice(b"\r\n");
 }
 
 /// Writes the head of an interim response (RFC 9110 15.2).
-pub fn interim(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
+pub fn interim(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderList) {
     status_line(out, status);
     fields(out, headers, Length::AsInHeaders);
     out.extend_from_slice(b"\r\n");
@@ -60,8 +62,8 @@ fn status_line(out: &mut Vec<u8>, status: StatusCode) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn fields(out: &mut Vec<u8>, headers: &HeaderMap, length: Length) {
-    for (name, value) in headers {
+fn fields(out: &mut Vec<u8>, headers: &HeaderList, length: Length) {
+    for (name, value) in headers.iter() {
         if length == Length::AsInHeaders || !is_framing(name) {
             line(out, name.as_str().as_bytes(), value.as_bytes());
         }
@@ -146,11 +148,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let mut headers = HeaderMap::new();
-        headers.append("host", HeaderValue::from_static("a"));
-        headers.append("x-a", HeaderValue::from_static("1"));
-        headers.append("x-a", HeaderValue::from_static("2"));
-        headers.append("content-length", HeaderValue::from_static("9"));
+        let mut headers = HeaderList::new();
+        headers.append(HeaderName::from_static("host"), HeaderValue::from_static("a"));
+        headers.append(HeaderName::from_static("x-a"), HeaderValue::from_static("1"));
+        headers.append(HeaderName::from_static("x-a"), HeaderValue::from_static("2"));
+        headers.append(HeaderName::from_static("content-length"), HeaderValue::from_static("9"));
         let mut out = Vec::new();
         request(&mut out, &Method::PUT, "/a?b", &headers, Length::Exact(3));
         let read = parse(&out, LIMITS).unwrap();
@@ -160,8 +162,8 @@ mod tests {
         response(&mut out, StatusCode::CONFLICT, &headers, Length::Chunked, Some("close"));
         let (read, length) = inspect(&out, 0, &Method::GET).unwrap().unwrap();
         assert_eq!((read.status, length, read.keep_alive), (StatusCode::CONFLICT, out.len(), false));
-        assert!(read.headers.contains_key("date") && read.headers.contains_key("transfer-encoding"));
-        assert!(!read.headers.contains_key("content-length"));
+        assert!(read.headers.contains("date") && read.headers.contains("transfer-encoding"));
+        assert!(!read.headers.contains("content-length"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Finds the machine code of an error in the headers of its response. Knows header names, and no body.
 
-use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 
+use crate::header::HeaderList;
 use crate::text::Untrusted;
 
 /// Headers that hold nothing but the code, best first.
@@ -11,9 +11,9 @@ const CODES: &[&str] = &["x-amzn-errortype", "x-ms-error-code", "x-error-code", 
 const MAX_CODE: usize = 64;
 
 /// Returns the code in the headers: that of a header for codes, or the `error` of a Bearer challenge (RFC 6750 3).
-pub fn code_in(headers: &HeaderMap) -> Option<Untrusted> {
+pub fn code_in(headers: &HeaderList) -> Option<Untrusted> {
     let named = CODES.iter().filter_map(|name| headers.get(*name)?.to_str().ok()).find_map(token);
-    let challenge = || headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()).find_map(bearer_error);
+    let challenge = || headers.get_all(WWW_AUTHENTICATE).filter_map(|value| value.to_str().ok()).find_map(bearer_error);
     named.or_else(challenge).map(Untrusted::new)
 }
 
@@ -38,8 +38,8 @@ mod tests {
     use super::*;
 
     fn code(name: &'static str, value: &'static str) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, http::HeaderValue::from_static(value));
+        let mut headers = HeaderList::new();
+        headers.insert(http::HeaderName::from_static(name), http::HeaderValue::from_static(value));
         code_in(&headers).map(|code| code.raw().to_owned())
     }
 

@@ -5,17 +5,16 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use http::{Method, Response, Uri};
+use http::{Method, Uri};
 use http_body::Body as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client_stream::ClientStream;
 use super::settings::Settings;
-use crate::body::Body;
 use crate::context::ClientPreferences;
 use crate::failure::Kind;
-use crate::gateway::{Early, Entry};
+use crate::gateway::{ClientResponse, Early, Entry};
 use crate::http1::{Violation, skip_empty_lines, write};
 
 /// The refusal of requests that arrive during shutdown.
@@ -69,10 +68,10 @@ fn request_line(head: &[u8]) -> (Method, Uri) {
 }
 
 /// Serializes a response as HTTP/1.1. Its body must be available; nothing here waits for an upstream.
-async fn to_bytes(response: Response<Body>) -> Vec<u8> {
-    let (parts, mut body) = response.into_parts();
+async fn to_bytes(response: ClientResponse) -> Vec<u8> {
+    let ClientResponse { status, headers, mut body } = response;
     let mut bytes = Vec::new();
-    write::response(&mut bytes, parts.status, &parts.headers, write::Length::AsInHeaders, Some("close"));
+    write::response(&mut bytes, status, &headers, write::Length::AsInHeaders, Some("close"));
     while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         if let Some(data) = frame.data_ref() {
             bytes.extend_from_slice(data);

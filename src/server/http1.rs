@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use http::{Method, Request, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use tokio::io::AsyncWrite as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use super::response::{Asked, OutgoingResponse};
 use super::settings::{PARK_AFTER, Settings};
 use crate::body::RequestBody;
 use crate::failure::{Failure, Kind};
-use crate::gateway::Entry;
+use crate::gateway::{ClientRequest, Entry};
 use crate::http1::Violation;
 use crate::http1::framing::Framing;
 use crate::http1::request::{Inspected, RequestHead, RequestParser};
@@ -164,8 +164,8 @@ impl<'c> Http1<'c> {
     async fn serve_request<F: Future>(&mut self, head: RequestHead, closing: &mut Closing<Pin<&mut F>>) -> Result<(), End> {
         let RequestHead { method, uri, version, headers, framing, keep_alive, expects_continue, reads_trailers } = head;
         let is_head = method == Method::HEAD;
-        let mut request = Request::new(self.begin_body(framing, expects_continue && version == Version::HTTP_11));
-        (*request.method_mut(), *request.uri_mut(), *request.version_mut(), *request.headers_mut()) = (method, uri, version, headers);
+        let body = self.begin_body(framing, expects_continue && version == Version::HTTP_11);
+        let request = ClientRequest { method, uri, version, headers, body };
         let entry = self.entry;
         let response = {
             let mut answering = pin!(entry.serve(request));
@@ -187,7 +187,7 @@ impl<'c> Http1<'c> {
         };
         let open = entry.client.gateway.lifecycle.is_ready() && !entry.client.surplus;
         // RFC 9110 15.5.9: the gateway does not wait for the rest of a request that came too slowly.
-        let too_slow = response.status() == StatusCode::REQUEST_TIMEOUT && !self.body.framing.is_end();
+        let too_slow = response.status == StatusCode::REQUEST_TIMEOUT && !self.body.framing.is_end();
         let keep_alive = keep_alive && open && !too_slow && self.body.can_be_discarded();
         let asked = Asked { version, is_head, reads_trailers, keep_alive };
         // A 100 must not follow, even if the rest of the body is still wanted.

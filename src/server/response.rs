@@ -6,12 +6,13 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Response, Version};
 use http_body::Body as _;
 
 use crate::body::Body;
 use crate::data_rate::DataRate;
+use crate::gateway::ClientResponse;
 use crate::http1::sending::Sending;
 use crate::http1::write::{self, Length};
 
@@ -47,9 +48,8 @@ pub(super) struct OutgoingResponse {
 
 impl OutgoingResponse {
     /// Starts a response. `before` is sent in front of its head.
-    pub(super) fn new(response: Response<Body>, asked: Asked, before: &[u8]) -> Self {
-        let (parts, body) = response.into_parts();
-        let status = parts.status;
+    pub(super) fn new(response: ClientResponse, asked: Asked, before: &[u8]) -> Self {
+        let ClientResponse { status, headers, body } = response;
         let has_no_content = asked.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304);
         let length = match body.size_hint().exact() {
             _ if has_no_content => Length::AsInHeaders,
@@ -65,12 +65,12 @@ impl OutgoingResponse {
         };
         let mut head = HEAD_BUFFER.take();
         head.extend_from_slice(before);
-        write::response(&mut head, status, &parts.headers, length, connection);
+        write::response(&mut head, status, &headers, length, connection);
         let mut sending = Sending::message(head, length == Length::Chunked);
         if has_no_content {
             sending.end(None);
         }
-        let trailers = parts.headers.get(header::TRAILER).filter(|_| asked.reads_trailers && length == Length::Chunked).cloned();
+        let trailers = headers.get(header::TRAILER).filter(|_| asked.reads_trailers && length == Length::Chunked).cloned();
         let rate = body.min_rate().map(DataRate::new);
         Self { body, sending, trailers, until_close: length == Length::UntilClose, keep_alive, aborted: false, rate }
     }

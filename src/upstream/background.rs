@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::header;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use tokio::time::Instant;
 use tower::Service;
 
@@ -20,6 +20,7 @@ use super::connect::connector::{Connector, Dial, Phase};
 use super::connect::http1::{Http1Connection, RequestHead};
 use super::connect::resolve::Resolver;
 use super::upload::Upload;
+use crate::header::HeaderList;
 
 /// Resolution interval while a name has no address yet.
 const UNRESOLVED_INTERVAL: Duration = Duration::from_secs(1);
@@ -118,7 +119,7 @@ async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Conn
     let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::new(Phase::default()) };
     let Ok(stream) = connector.call(dial).await else { return false };
     let host = probe.host.clone().unwrap_or_else(|| endpoint.target.authority.clone());
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderList::new();
     headers.insert(header::HOST, host);
     headers.insert(header::USER_AGENT, HeaderValue::from_static("lockgate-probe"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

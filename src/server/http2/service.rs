@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use super::state::ConnectionState;
 use crate::body::{Aborted, Body, RequestBody};
 use crate::failure::{Failure, classify};
-use crate::gateway::{Answering, Entry};
+use crate::gateway::{Answering, ClientRequest, ClientResponse, Entry};
 
 /// Calls the gateway, and counts requests and responses.
 pub(super) struct Service {
@@ -31,10 +31,14 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.state.called();
-        let answer = self.entry.answer(request.map(|body| match body.is_end_stream() {
-            true => RequestBody::empty(),
-            false => RequestBody::new(StreamBody(body)),
-        }));
+        let (parts, body) = request.into_parts();
+        let answer = self.entry.answer(ClientRequest {
+            method: parts.method,
+            uri: parts.uri,
+            version: parts.version,
+            headers: parts.headers.into(),
+            body: if body.is_end_stream() { RequestBody::empty() } else { RequestBody::new(StreamBody(body)) },
+        });
         ResponseFuture { answer, count: Some(ResponseGuard(Arc::clone(&self.state))) }
     }
 }
@@ -68,9 +72,11 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Ok(response) = std::task::ready!(this.answer.as_mut().poll(cx));
+        let Ok(ClientResponse { status, headers, body }) = std::task::ready!(this.answer.as_mut().poll(cx));
         let count = this.count.take();
-        Poll::Ready(Ok(response.map(|body| CountedBody { body, is_stalled: false, count })))
+        let mut response = Response::new(CountedBody { body, is_stalled: false, count });
+        (*response.status_mut(), *response.headers_mut()) = (status, headers.into());
+        Poll::Ready(Ok(response))
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 use crate::body::UploadProgress;
+use crate::header::HeaderList;
 use crate::upstream::connect::http1::RequestHead;
 use crate::upstream::upload::Upload;
 
@@ -20,7 +21,7 @@ pub struct OutgoingRequest {
     /// Path and query.
     pub target: PathAndQuery,
     /// The headers, without `Host`.
-    pub headers: HeaderMap,
+    pub headers: HeaderList,
     /// The body. An exchange takes it, and puts it back if nothing of the request was sent.
     pub upload: Option<Upload>,
     /// The client's `Host`.

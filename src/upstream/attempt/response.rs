@@ -7,13 +7,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::private::{Private, Slot, keep};
 use crate::body::{Incoming, UpstreamBody};
 use crate::failure::{Failure, Kind};
+use crate::header::HeaderList;
 use crate::http1::framing::Framing;
 use crate::upstream::choose::endpoint::{Endpoint, EndpointPermit};
 use crate::upstream::connect::pool::{Connection, Pool};
@@ -25,7 +26,7 @@ pub struct UpstreamResponse {
     /// The status.
     pub status: StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub headers: HeaderList,
     /// The body.
     pub body: ResponseBody,
     /// When the head arrived.

@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, Method};
+use http::Method;
 use http_body::Frame;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 use tokio::task::coop;
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::stream::Stream;
 use crate::body::InterimResponses;
 use crate::failure::{Failure, Kind, classify};
+use crate::header::HeaderList;
 use crate::http1::chunked::Piece;
 use crate::http1::framing::Framing;
 use crate::http1::response::{self, ResponseHead};
@@ -49,7 +50,7 @@ pub struct RequestHead<'a> {
     /// Path and query.
     pub target: &'a str,
     /// The header lines.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a HeaderList,
 }
 
 /// An HTTP/1 connection to an endpoint.

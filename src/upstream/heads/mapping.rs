@@ -6,9 +6,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 
 use super::internal::is_internal;
+use crate::header::HeaderList;
 use crate::upstream::connect::target::Target;
 
 /// How paths and authorities are mapped. Works on bytes, so that a reference that no URI parser accepts is mapped too.
@@ -41,7 +42,7 @@ enum Mapped {
 
 impl Mapping<'_> {
     /// Maps `Location`, `Content-Location`, `Refresh`, `Link` and `Set-Cookie`.
-    pub fn apply(&self, headers: &mut HeaderMap) {
+    pub fn apply(&self, headers: &mut HeaderList) {
         map_values(headers, &header::LOCATION, |value| self.reference(value));
         map_values(headers, &header::CONTENT_LOCATION, |value| self.reference(value));
         map_values(headers, &header::REFRESH, |value| self.refresh(value));
@@ -169,20 +170,13 @@ fn split_links(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Replaces or removes every value of a header as `map` decides.
-fn map_values(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Mapped) {
-    let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
-    if values.is_empty() {
-        return;
-    }
-    headers.remove(name);
-    for value in values {
-        match map(value.as_bytes()) {
-            Mapped::Unchanged => drop(headers.append(name, value)),
-            Mapped::Internal => {}
-            // Parts of a header value joined with ASCII are always a valid header value.
-            Mapped::Replaced(mapped) => drop(HeaderValue::from_bytes(&mapped).map(|mapped| headers.append(name, mapped))),
-        }
-    }
+fn map_values(headers: &mut HeaderList, name: &HeaderName, map: impl Fn(&[u8]) -> Mapped) {
+    headers.map(name, |value| match map(value.as_bytes()) {
+        Mapped::Unchanged => Some(value),
+        Mapped::Internal => None,
+        // Parts of a header value joined with ASCII are always a valid header value.
+        Mapped::Replaced(mapped) => HeaderValue::from_bytes(&mapped).ok(),
+    });
 }
 
 /// Returns true if the path starts with the prefix.
@@ -246,7 +240,7 @@ mod tests {
     fn mapped(name: &'static str, value: &'static str) -> String {
         let targets = targets();
         let mapping = mapping(&targets);
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderList::new();
         headers.insert(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
         mapping.apply(&mut headers);
         headers.get(name).map_or("-".into(), |value| String::from_utf8(value.as_bytes().to_vec()).unwrap())
@@ -333,7 +327,7 @@ mod tests {
         fn nothing_panics(value in "[ -~]{0,60}") {
             let targets = targets();
             let mapping = mapping(&targets);
-            let mut headers = HeaderMap::new();
+            let mut headers = HeaderList::new();
             for name in ["location", "refresh", "set-cookie", "link"] {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap());
             }

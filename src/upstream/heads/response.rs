@@ -3,12 +3,12 @@
 //! Knows nothing of bodies.
 
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 
 use super::request::is_connection_auth;
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
-use crate::header::{is_banner, keep_trailer};
+use crate::header::{HeaderList, is_banner, keep_trailer};
 
 /// Maximum size of the header section, in bytes.
 const MAX_SECTION: usize = 128 * 1024;
@@ -47,7 +47,7 @@ struct Scan {
 ///
 /// # Errors
 /// Returns a failure of the upstream for conflicting framing (`Content-Length` beside `Transfer-Encoding`) and for oversized headers.
-pub fn prepare(headers: &mut HeaderMap, status: StatusCode, keep_banners: bool) -> Result<Traits, Failure> {
+pub fn prepare(headers: &mut HeaderList, status: StatusCode, keep_banners: bool) -> Result<Traits, Failure> {
     let mut scan = Scan { upgrade_required: status == StatusCode::UPGRADE_REQUIRED, ..Scan::default() };
     for (name, value) in headers.iter() {
         scan.scan(name, value, keep_banners)?;
@@ -68,8 +68,8 @@ pub fn prepare(headers: &mut HeaderMap, status: StatusCode, keep_banners: bool) 
     if scan.server {
         headers.remove(header::SERVER);
     }
-    for name in scan.remove {
-        headers.remove(name);
+    if !scan.remove.is_empty() {
+        headers.remove_all(&scan.remove);
     }
     if scan.has_trailer {
         filter_trailer_header(headers);
@@ -128,8 +128,8 @@ impl Scan {
 }
 
 /// Reduces `Trailer` to the names that may be forwarded (RFC 9110 6.6.2). The server sends no trailer that is not named there.
-fn filter_trailer_header(headers: &mut HeaderMap) {
-    let named = headers.get_all(header::TRAILER).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+fn filter_trailer_header(headers: &mut HeaderList) {
+    let named = headers.get_all(header::TRAILER).filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let kept: Vec<String> = named
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
         .filter(keep_trailer)
@@ -213,16 +213,16 @@ mod tests {
 
     #[test]
     fn conflicting_framing_is_refused() {
-        let mut headers = HeaderMap::new();
-        headers.insert("content-length", HeaderValue::from_static("1"));
-        headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
+        let mut headers = HeaderList::new();
+        headers.insert(HeaderName::from_static("content-length"), HeaderValue::from_static("1"));
+        headers.insert(HeaderName::from_static("transfer-encoding"), HeaderValue::from_static("chunked"));
         let failure = prepare(&mut headers, StatusCode::OK, false).unwrap_err();
         assert_eq!(failure.kind, Kind::ResponseMalformed);
     }
 
     #[test]
     fn every_header_that_connection_names_is_removed() {
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderList::new();
         let names: Vec<String> = (0..100).map(|n| format!("x-hop-{n}")).collect();
         headers.insert(header::CONNECTION, HeaderValue::from_str(&names.join(", ")).unwrap());
         for name in &names {
@@ -234,12 +234,12 @@ mod tests {
 
     #[test]
     fn banners_and_spoofed_headers_are_removed() {
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderList::new();
         for name in ["server", "x-powered-by", "x-request-id", "x-debug-token-link", "connection", "x-hop"] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x-hop"));
         }
-        headers.insert("x-useful", HeaderValue::from_static("1"));
+        headers.insert(HeaderName::from_static("x-useful"), HeaderValue::from_static("1"));
         prepare(&mut headers, StatusCode::OK, false).unwrap();
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-useful"]);
+        assert_eq!(headers.names().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-useful"]);
     }
 }

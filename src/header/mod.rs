@@ -1,12 +1,16 @@
 //! Header names that the `http` crate does not define, classes of names that several modules share, and header values. Knows nothing of a
 //! particular request.
 
+mod list;
+
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
+
+pub use list::{HeaderList, Name};
 
 /// Header names that the `http` crate does not define.
 pub mod names {
