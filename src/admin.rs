@@ -182,7 +182,9 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
     let rendered = render::render(&envelope, Shape::Json(Format::Envelope), PageWords { request_id: "", help: "" }, None);
     let mut response = text("application/json", String::from_utf8_lossy(&rendered.body).into_owned());
     *response.status_mut() = status;
-    response.headers_mut().insert(names::X_REQUEST_ID, envelope.request_id.header().clone());
+    if let Ok(id) = HeaderValue::from_bytes(envelope.request_id.as_bytes()) {
+        response.headers_mut().insert(names::X_REQUEST_ID, id);
+    }
     response
 }
 

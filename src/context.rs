@@ -11,12 +11,22 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, Method, Uri};
 use tokio::time::Instant;
 
-use crate::header::header_value;
+use crate::header::ValidValue;
 use crate::write::hex;
 
 /// An id that is safe in a header, a log line and a JSON string: 1-128 of `[A-Za-z0-9._~-]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(HeaderValue);
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId(IdText);
+
+/// The text of an id.
+#[derive(Clone, PartialEq, Eq)]
+enum IdText {
+    Generated([u8; 36]),
+    Accepted(Box<[u8]>),
+}
+
+/// The id of a trace: 32 lower-case hexadecimal digits (<https://www.w3.org/TR/trace-context/#trace-id>).
+pub type TraceId = [u8; 32];
 
 /// The maximum length of a request target, in bytes.
 pub const MAX_REQUEST_TARGET: usize = 16 * 1024;
@@ -38,25 +48,38 @@ impl RequestId {
         for (group, at) in groups {
             hex(&bytes[group], &mut text[at..]);
         }
-        // Hex digits and dashes are always a valid header value.
-        Self(header_value(&text).unwrap_or(HeaderValue::from_static("invalid")))
+        Self(IdText::Generated(text))
     }
 
     /// Accepts the id that a trusted peer sent, if it has only safe characters.
-    pub fn accept(value: &HeaderValue) -> Option<Self> {
-        let bytes = value.as_bytes();
+    pub fn accept(bytes: &[u8]) -> Option<Self> {
         let safe = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-');
-        ((1..=MAX_ID).contains(&bytes.len()) && bytes.iter().all(safe)).then(|| Self(value.clone()))
+        ((1..=MAX_ID).contains(&bytes.len()) && bytes.iter().all(safe)).then(|| Self(IdText::Accepted(bytes.into())))
     }
 
-    /// Returns the id as a header value, which is cheap to clone.
-    pub const fn header(&self) -> &HeaderValue {
-        &self.0
+    /// Returns the id as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            IdText::Generated(text) => text,
+            IdText::Accepted(text) => text,
+        }
     }
 
     /// Returns the id as text.
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+impl ValidValue for RequestId {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for RequestId {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "RequestId({})", self.as_str())
     }
 }
 
@@ -109,14 +132,15 @@ pub struct Peer {
 }
 
 /// The request headers from which the format and the language of an error response are negotiated; they are parsed only for an error.
+/// A value that is not ASCII counts as missing.
 #[derive(Clone, Debug, Default)]
 pub struct ClientPreferences {
     /// `Accept`
-    pub accept: Option<HeaderValue>,
+    pub accept: Option<Box<str>>,
     /// `Accept-Language`
-    pub language: Option<HeaderValue>,
+    pub language: Option<Box<str>>,
     /// `Origin`, for CORS.
-    pub origin: Option<HeaderValue>,
+    pub origin: Option<Box<str>>,
     /// The protocol of the request, if it is more than plain HTTP.
     pub dialect: Option<Dialect>,
     /// Whether `Sec-Fetch-*` headers show that the client is a browser.
@@ -232,11 +256,11 @@ mod tests {
 
     #[test]
     fn only_safe_ids_are_accepted() {
-        let accept = |text: &'static str| RequestId::accept(&HeaderValue::from_static(text)).is_some();
+        let accept = |text: &'static str| RequestId::accept(text.as_bytes()).is_some();
         assert!(accept("abc-1.2_3~4"));
         assert!(!accept(""));
         assert!(!accept("a b"));
         assert!(!accept("a\"b"));
-        assert!(RequestId::accept(&HeaderValue::from_str(&"a".repeat(129)).unwrap()).is_none());
+        assert!(RequestId::accept("a".repeat(129).as_bytes()).is_none());
     }
 }

@@ -219,8 +219,7 @@ fn example(status: u16, code: &str) -> Envelope {
         violated: Vec::new(),
         problem_type: None,
         timestamp: now,
-        request_id: RequestId::accept(&http::HeaderValue::from_static("01938c6e-6f7a-7c3e-9d0a-2b7f3a1c4d5e"))
-            .unwrap_or_else(|| RequestId::generate(now)),
+        request_id: RequestId::accept(b"01938c6e-6f7a-7c3e-9d0a-2b7f3a1c4d5e").unwrap_or_else(|| RequestId::generate(now)),
         method: Method::GET,
         path: "/orders/7".into(),
         grpc: 2,

@@ -20,7 +20,7 @@ use crate::body::{Body, Flow, OnSent};
 use crate::context::Peer;
 use crate::envelope::Envelope;
 use crate::failure::Failure;
-use crate::header::{HeaderList, names};
+use crate::header::{HeaderList, Value, names};
 use crate::observe::access_record::{Facts, Original};
 use crate::plan::{ErrorPresenter, Route};
 use crate::policy::{Mode, Policy};
@@ -36,6 +36,8 @@ const MAX_CAUSE: usize = 2 * 1024;
 
 /// How many headers a response of the gateway's own usually has.
 const USUAL_HEADERS: usize = 12;
+/// How many bytes their values have.
+const USUAL_BYTES: usize = 512;
 
 impl Gateway {
     /// Sends a response on to the client.
@@ -43,9 +45,9 @@ impl Gateway {
         let Passed { status, mut headers, content } = passed;
         let policy = state.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         let context = &state.record.context;
-        finish_headers(&mut headers, policy, &context.wanted.origin, &admission.quota);
-        headers.insert(names::X_REQUEST_ID, context.id.header().clone());
-        headers.append(header::VIA, self.via.clone());
+        finish_headers(&mut headers, policy, context.wanted.origin.as_deref(), &admission.quota);
+        headers.insert(names::X_REQUEST_ID, &context.id);
+        headers.append(header::VIA, &self.via);
         state.record.facts.status = status.as_u16();
         let body = match content {
             Content::Stream { .. } => self.stream(content, &headers, admission.permits, state, client),
@@ -93,8 +95,8 @@ impl Gateway {
         let presenter = route.as_ref().map_or(&self.plan.fallback_presenter, |route| &route.presenter);
         let envelope = self.build_envelope(&failure, upstream, policy, presenter, &state);
         let mut headers = upstream.map(|upstream| kept_headers(upstream, envelope.status, &presenter.redactor)).unwrap_or_default();
-        headers.reserve(USUAL_HEADERS);
-        finish_headers(&mut headers, policy, &state.record.context.wanted.origin, quota);
+        headers.reserve(USUAL_HEADERS, USUAL_BYTES);
+        finish_headers(&mut headers, policy, state.record.context.wanted.origin.as_deref(), quota);
         let (status, body) = match upstream.and_then(|upstream| upstream.page.clone()) {
             Some(page) => (envelope.status, page_as_it_is(page, upstream, &mut headers)),
             None => {
@@ -103,7 +105,7 @@ impl Gateway {
             }
         };
         error_headers(&mut headers, &envelope, &failure, upstream, policy);
-        headers.append(header::VIA, self.via.clone());
+        headers.append(header::VIA, &self.via);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         state.record.facts.status = envelope.status.as_u16();
         let sent = if state.record.context.method == Method::HEAD { Bytes::new() } else { body };
@@ -149,7 +151,7 @@ fn web_trailers(relay: Relay<ResponseBody, StreamEnd>, headers: &HeaderList, rou
 fn page_as_it_is(page: Bytes, upstream: Option<&UpstreamError>, headers: &mut HeaderList) -> Bytes {
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_SECURITY_POLICY] {
         if let Some(value) = upstream.and_then(|upstream| upstream.headers.get(&name)) {
-            headers.insert(name, value.clone());
+            headers.insert(name, value);
         }
     }
     headers.append(header::VARY, HeaderValue::from_static("Accept"));
@@ -181,7 +183,7 @@ fn write_body(
     if let Some(language) = envelope.language.as_deref().and_then(|tag| HeaderValue::from_str(tag).ok()) {
         headers.insert(header::CONTENT_LANGUAGE, language);
     }
-    let exposed = headers.get(header::ACCESS_CONTROL_EXPOSE_HEADERS).cloned();
+    let exposed = headers.get(header::ACCESS_CONTROL_EXPOSE_HEADERS).map(Value::to_header);
     for (name, value) in own {
         headers.insert(name, value);
     }

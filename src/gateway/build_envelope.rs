@@ -36,7 +36,7 @@ impl Gateway {
         state: &RequestState,
     ) -> Envelope {
         let status = status(failure, upstream, policy);
-        let accept = state.record.context.wanted.language.as_ref().and_then(|value| value.to_str().ok());
+        let accept = state.record.context.wanted.language.as_deref();
         let language = language::negotiate(accept, &policy.errors.languages).to_owned();
         let development = self.plan.mode == Mode::Development;
         // A client's error is described in the upstream's words where they are clean; a backend's fault is not.

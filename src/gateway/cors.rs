@@ -21,20 +21,20 @@ pub(super) fn preflight(route: &Route, request: Request<'_>) -> Option<Passed> {
     }
     request.seen.rare().preflight_method.as_ref()?;
     let mut headers = HeaderList::new();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, cors.methods.clone());
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, &cors.methods);
     if let Some(allowed) = cors.headers.as_ref().or(request.seen.rare().preflight_headers.as_ref()) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed.clone());
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     }
     if let Some(age) = &cors.max_age {
-        headers.insert(header::ACCESS_CONTROL_MAX_AGE, age.clone());
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, age);
     }
     headers.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Method, Access-Control-Request-Headers"));
     Some(Passed { status: StatusCode::NO_CONTENT, headers, content: Content::Ready(bytes::Bytes::new()) })
 }
 
 /// Replaces the upstream's CORS headers by the route's.
-pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut HeaderList) {
-    let exposed = headers.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
+pub(super) fn apply(cors: &Cors, origin: Option<&str>, headers: &mut HeaderList) {
+    let exposed = headers.take(header::ACCESS_CONTROL_EXPOSE_HEADERS);
     for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS] {
         headers.remove(name);
     }
@@ -43,12 +43,12 @@ pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut Hea
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
     }
     let Some(origin) = origin else { return };
-    let named = origin.to_str().is_ok_and(|text| cors.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(text)));
+    let named = cors.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
     if !any && !named {
         return;
     }
-    let allowed = if any { HeaderValue::from_static("*") } else { origin.clone() };
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+    // The origin came in a header.
+    let _ = headers.try_insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, if any { b"*" } else { origin.as_bytes() });
     if cors.credentials {
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }

@@ -60,9 +60,9 @@ impl OnFinish for StreamEnd {
         let redactor = &route.presenter.redactor;
         let grpc = trailers.contains_key(rpc::GRPC_STATUS);
         if grpc {
-            let mut lines = HeaderList::from(trailers);
+            let mut lines = HeaderList::from(&trailers);
             grpc::tidy(&mut lines, redactor, self.mode);
-            trailers = lines.into();
+            trailers = (&lines).into();
         }
         // Details are base64 and were cleaned before. Only a failed call has them.
         let details = trailers.remove(rpc::GRPC_DETAILS).filter(|_| grpc);

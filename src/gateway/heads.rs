@@ -1,6 +1,5 @@
 //! Headers of a response: those of every response of a route, those kept from an upstream's error, and those that an error adds.
 
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 
@@ -9,7 +8,7 @@ use super::cors;
 use super::outcome::UpstreamError;
 use crate::envelope::Envelope;
 use crate::failure::Failure;
-use crate::header::{HeaderList, names};
+use crate::header::{HeaderList, Value, names};
 use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::upstream::heads::request::is_connection_auth;
@@ -20,15 +19,15 @@ use crate::write;
 const MAX_VALUE: usize = 4 * 1024;
 
 /// Adds what every response of a route carries: its header edits, CORS headers and quotas.
-pub(super) fn finish_headers(headers: &mut HeaderList, policy: &Policy, origin: &Option<HeaderValue>, quota: &[Quota]) {
+pub(super) fn finish_headers(headers: &mut HeaderList, policy: &Policy, origin: Option<&str>, quota: &[Quota]) {
     for name in &policy.response_headers.remove {
         headers.remove(name);
     }
     for (name, value) in &policy.response_headers.set {
-        headers.insert(name.clone(), value.clone());
+        headers.insert(name.clone(), value);
     }
     if let Some(cors) = &policy.cors {
-        cors::apply(cors, origin.as_ref(), headers);
+        cors::apply(cors, origin, headers);
     }
     if !quota.is_empty() {
         quota_headers(headers, quota);
@@ -51,21 +50,20 @@ fn quota_headers(headers: &mut HeaderList, quota: &[Quota]) {
         write::number(&mut state, one.reset);
     }
     for (name, value) in [(names::RATELIMIT_POLICY, policy), (names::RATELIMIT, state)] {
-        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
-            headers.insert(name, value);
-        }
+        // Names of limits are tokens.
+        let _ = headers.try_insert(name, &value);
     }
 }
 
 /// Removes headers whose values leak from a success of a guarded route.
 pub(super) fn guard_headers(headers: &mut HeaderList, redactor: &Redactor) {
-    let dirty = |(name, value): (&header::HeaderName, &HeaderValue)| leaks(name, value, redactor).then(|| name.clone());
+    let dirty = |(name, value): (&header::HeaderName, Value<'_>)| leaks(name, value, redactor).then(|| name.clone());
     let dirty: Vec<_> = headers.iter().filter_map(dirty).collect();
     headers.remove_all(&dirty);
 }
 
 /// Returns true if a value leaks. Cookies and challenges may carry tokens, which are meant for this client.
-fn leaks(name: &header::HeaderName, value: &HeaderValue, redactor: &Redactor) -> bool {
+fn leaks(name: &header::HeaderName, value: Value<'_>, redactor: &Redactor) -> bool {
     let shown = String::from_utf8_lossy(value.as_bytes());
     match *name {
         // A date or a number is nothing but that.
@@ -89,7 +87,7 @@ pub(super) fn kept_headers(upstream: &UpstreamError, status: StatusCode, redacto
             continue;
         }
         if !leaks(name, value, redactor) {
-            kept.append(name.clone(), value.clone());
+            kept.append(name.clone(), value);
         }
     }
     kept
@@ -105,12 +103,12 @@ pub(super) fn error_headers(
 ) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(names::X_REQUEST_ID, envelope.request_id.header().clone());
+    headers.insert(names::X_REQUEST_ID, &envelope.request_id);
     if let Some(seconds) = envelope.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(allow) = &failure.allow {
-        headers.insert(header::ALLOW, allow.clone());
+        headers.insert(header::ALLOW, allow);
     }
     if policy.errors.proxy_status
         && let Some(value) = proxy_status(failure, upstream)

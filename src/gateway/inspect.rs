@@ -48,13 +48,14 @@ pub(super) fn prepare(
     let (policy, mode) = (&route.policy, gateway.plan.mode);
     let traits = response::prepare(&mut headers, received_status, mode == Mode::Development)?;
     if traits.refers {
-        let client_host = request.host_header();
-        let host = body.endpoint().map_or(&b""[..], |endpoint| route.backend.host_for(endpoint, client_host.as_ref()).as_bytes());
+        let client_host = request.host_bytes();
+        let sent = body.endpoint().map(|endpoint| route.backend.host_for(endpoint, client_host.is_some()));
+        let host = sent.map_or(&b""[..], |own| own.map_or(client_host.unwrap_or_default(), http::HeaderValue::as_bytes));
         let mapping = Mapping {
             prefix: policy.strip_prefix.as_deref(),
             targets: &route.backend.targets,
             host,
-            client_host: client_host.as_ref().map_or(b"", http::HeaderValue::as_bytes),
+            client_host: client_host.unwrap_or_default(),
             cookies: policy.map_cookies,
             shows_internals: mode == Mode::Development,
         };

@@ -126,15 +126,15 @@ fn replaced(headers: &mut HeaderList, text: String) -> Bytes {
         header::X_CONTENT_TYPE_OPTIONS,
         header::AGE,
     ];
-    headers.retain(|name, _| !(describes_body(name.as_str()) || *name == header::CONTENT_RANGE) || kept.contains(name));
+    headers.retain(|name| !(describes_body(name.as_str()) || *name == header::CONTENT_RANGE) || kept.contains(name));
     let media = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .unwrap_or("text/plain");
-    if let Ok(value) = HeaderValue::from_str(&format!("{}; charset=utf-8", media.trim())) {
-        headers.insert(header::CONTENT_TYPE, value);
-    }
+    let media = format!("{}; charset=utf-8", media.trim());
+    // A part of a valid value is one.
+    let _ = headers.try_insert(header::CONTENT_TYPE, media.as_bytes());
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
     text.into()
 }

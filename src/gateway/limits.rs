@@ -6,15 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
-
 use super::admission::{Admission, Quota};
 use super::request::Request;
 use super::state::Gateway;
 use crate::config::file::{KeySource, OnFailure};
 use crate::failure::{Failure, Kind, ViolatedPolicy};
-use crate::header::HeaderList;
 use crate::header::whole_seconds;
+use crate::header::{HeaderList, Value};
 use crate::limit::shared::StoreError;
 use crate::limit::{self, Decision, Key, ListMatch, RateLimit, Store};
 use crate::plan::{AppliedLimit, Route};
@@ -124,7 +122,7 @@ fn key<'t>(applied: &'t AppliedLimit, route: &'t Route, who: Who<'t>) -> Key<'t>
 }
 
 /// The only value of a header. Several values count as none, so that a second line cannot evade a limit.
-fn only<'v>(mut values: impl Iterator<Item = &'v HeaderValue>) -> &'v [u8] {
+fn only<'v>(mut values: impl Iterator<Item = Value<'v>>) -> &'v [u8] {
     match (values.next(), values.next()) {
         (Some(value), None) => value.as_bytes(),
         _ => b"",

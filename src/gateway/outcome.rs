@@ -3,10 +3,10 @@
 //! Plain data; `answer` turns both into bytes.
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
 use crate::failure::Failure;
-use crate::header::HeaderList;
+use crate::header::{HeaderList, Value};
 use crate::relay::{BodyClocks, Prefix};
 use crate::report::Report;
 use crate::text::Untrusted;
@@ -66,7 +66,7 @@ pub(super) struct UpstreamError {
 impl UpstreamError {
     /// True when the upstream declared JSON.
     pub(super) fn is_json(&self) -> bool {
-        let content_type = self.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let content_type = self.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], Value::as_bytes);
         content_type.to_ascii_lowercase().windows(4).any(|part| part == b"json")
     }
 }

@@ -14,7 +14,7 @@ use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
 use crate::body::UploadProgress;
 use crate::failure::{Failure, Kind};
-use crate::header::HeaderList;
+use crate::header::{HeaderList, Value};
 use crate::observe::access_record::Facts;
 use crate::plan::Route;
 use crate::policy::Policy;
@@ -36,7 +36,7 @@ pub(super) fn outgoing(
     deadline: Option<tokio::time::Instant>,
 ) -> Result<OutgoingRequest, Failure> {
     let policy = &route.policy;
-    let client_host = request.host_header();
+    let client_host = request.host_bytes();
     let connection_auth = request.seen.connection_auth;
     let repeatable = !connection_auth && buffer::is_repeatable(route, request, &headers);
     let key = affinity(route, request, &headers);
@@ -45,12 +45,16 @@ pub(super) fn outgoing(
         client: request.context.client,
         id: &request.context.id,
         via: &gateway.via,
-        host: client_host.as_ref(),
+        host: client_host,
         scheme: "http",
     };
     let trace = heads::prepare(&mut headers, request.seen, &add);
     let edited = edit(&mut headers, policy, request);
     facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
+    if let Some(host) = client_host.filter(|_| edited || !request.named_by_host_line()) {
+        // A host that is not valid was refused before.
+        let _ = headers.try_insert(http::header::HOST, host);
+    }
     deadline::write(&mut headers, deadline, request)?;
     let Body { upload, progress, replay } = body(policy, &mut headers, request, payload);
     facts.upload.clone_from(&progress);
@@ -60,7 +64,7 @@ pub(super) fn outgoing(
         target,
         headers,
         upload: Some(upload),
-        client_host,
+        has_client_host: client_host.is_some(),
         progress,
         connection_auth,
         replay: if repeatable { replay } else { Replay::Never },
@@ -89,7 +93,7 @@ fn edit(headers: &mut HeaderList, policy: &Policy, request: Request<'_>) -> bool
         headers.remove(name);
     }
     for (name, value) in &edits.set {
-        headers.insert(name.clone(), value.clone());
+        headers.insert(name.clone(), value);
     }
     true
 }
@@ -131,7 +135,7 @@ fn affinity(route: &Route, request: Request<'_>, headers: &HeaderList) -> Option
             IpAddr::V4(v4) => stable_hash(&v4.octets()),
             IpAddr::V6(v6) => stable_hash(&v6.octets()),
         },
-        HashKey::Header(name) => stable_hash(headers.get(name).map_or(b"", HeaderValue::as_bytes)),
+        HashKey::Header(name) => stable_hash(headers.get(name).map_or(b"", Value::as_bytes)),
     })
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, Uri, Version};
+use http::{Method, Uri, Version};
 use tokio::time::Instant;
 
 use super::messages::ClientRequest;
@@ -117,26 +117,31 @@ impl<'a> Request<'a> {
     /// What the client can read.
     pub(super) fn asked(self) -> NegotiationInput<'a> {
         let wanted = &self.context.wanted;
-        let accept = wanted.accept.as_ref().and_then(|value| value.to_str().ok());
+        let accept = wanted.accept.as_deref();
         NegotiationInput { accept, dialect: wanted.dialect, browser: wanted.browser, answered_json: false }
     }
 
     /// The languages that are wanted for an error on this route.
     pub(super) fn languages(self, policy: &'a ErrorPolicy) -> Languages<'a> {
-        let accept = self.context.wanted.language.as_ref().and_then(|value| value.to_str().ok());
+        let accept = self.context.wanted.language.as_deref();
         Languages::new(accept, &policy.languages)
     }
 
-    /// The host that the client named, as a header value; without a copy where it came as one.
-    pub(super) fn host_header(self) -> Option<HeaderValue> {
-        let authority = self.context.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-        authority.or_else(|| self.seen.host.clone())
+    /// The host that the client named, as bytes of a header value.
+    pub(super) fn host_bytes(self) -> Option<&'a [u8]> {
+        let authority = self.context.uri.authority().map(|authority| authority.as_str().as_bytes());
+        authority.or(self.seen.host.as_deref())
+    }
+
+    /// True if the line `Host` is what named the host.
+    pub(super) fn named_by_host_line(self) -> bool {
+        self.context.uri.authority().is_none()
     }
 
     /// The host that the client named: `:authority` or absolute form before `Host` (RFC 9112 3.2.2).
     pub(super) fn host(self) -> Option<&'a str> {
         let authority = self.context.uri.authority().map(http::uri::Authority::as_str);
-        authority.or_else(|| self.seen.host.as_ref().and_then(|host| host.to_str().ok()))
+        authority.or_else(|| std::str::from_utf8(self.seen.host.as_ref()?).ok().filter(|host| host.is_ascii()))
     }
 
     /// True for a gRPC call, whose messages may flow for as long as both sides like.

@@ -6,11 +6,11 @@ mod list;
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
 
-pub use list::{HeaderList, Name};
+pub use list::{Edit, HeaderList, InvalidValue, Name, NotAscii, ValidValue, Value};
 
 /// Header names that the `http` crate does not define.
 pub mod names {
@@ -152,22 +152,30 @@ thread_local! {
     static VALUE_BUFFER: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
 
-/// Returns a header value that is cheap to clone, for a value that is made once per request.
+/// Returns bytes that are cheap to clone, for a value that is made once per request.
+pub fn shared(value: &[u8]) -> Bytes {
+    if value.len() > BLOCK_SIZE / 4 {
+        return Bytes::copy_from_slice(value);
+    }
+    VALUE_BUFFER.with_borrow_mut(|block| {
+        if block.capacity() < value.len() {
+            *block = BytesMut::with_capacity(BLOCK_SIZE);
+        }
+        block.extend_from_slice(value);
+        block.split().freeze()
+    })
+}
+
+/// Returns a header value that is cheap to clone.
 ///
 /// # Errors
 /// Returns an error if the bytes are not a valid header value.
 pub fn header_value(value: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
-    VALUE_BUFFER.with_borrow_mut(|block| {
-        if block.capacity() < value.len() {
-            *block = BytesMut::with_capacity(BLOCK_SIZE.max(value.len()));
-        }
-        block.extend_from_slice(value);
-        HeaderValue::from_maybe_shared(block.split().freeze())
-    })
+    HeaderValue::from_maybe_shared(shared(value))
 }
 
 /// Parses a `Retry-After`: seconds, or a date (RFC 9110 10.2.3). Returns `None` if it is neither.
-pub fn retry_after_of(value: &HeaderValue) -> Option<Duration> {
+pub fn retry_after_of(value: Value<'_>) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
@@ -195,10 +203,15 @@ mod tests {
 
     #[test]
     fn retry_after_reads_seconds_and_dates() {
-        assert_eq!(retry_after_of(&HeaderValue::from_static("7")), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after_of(&HeaderValue::from_static("99999999999999999999999")), Some(Duration::from_secs(u64::from(u32::MAX))));
-        assert_eq!(retry_after_of(&HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT")), Some(Duration::ZERO));
-        assert_eq!(retry_after_of(&HeaderValue::from_static("soon")), None);
+        let retry_after_of = |text: &str| {
+            let mut headers = HeaderList::new();
+            headers.try_append(http::header::RETRY_AFTER, text.as_bytes()).unwrap();
+            super::retry_after_of(headers.get("retry-after").unwrap())
+        };
+        assert_eq!(retry_after_of("7"), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after_of("99999999999999999999999"), Some(Duration::from_secs(u64::from(u32::MAX))));
+        assert_eq!(retry_after_of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(retry_after_of("soon"), None);
     }
 
     #[test]

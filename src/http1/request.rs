@@ -2,8 +2,6 @@
 //!
 //! Takes bytes, returns the head or the violated rule. Semantic rules (host names, methods, routes) are the gateway's.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::uri::PathAndQuery;
@@ -12,9 +10,11 @@ use http::{Method, Uri, Version};
 use super::Violation;
 use super::chunked::Chunked;
 use super::framing::Framing;
-use super::syntax::{Connection, Lines, end_of_head, field, is_plain_target, is_token, lists, skip_empty_lines, trim};
+use super::syntax::{
+    CONTROL_CHARACTER, Connection, FoundHead, Lines, field, find_head, is_plain_target, is_token, lists, skip_empty_lines, trim,
+};
 use crate::failure::Kind;
-use crate::header::HeaderList;
+use crate::header::{HeaderList, InvalidValue, shared};
 
 /// Limits of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,15 +76,17 @@ impl RequestParser {
 
     /// Inspects the next bytes. After [`Inspected::Incomplete`], the next input must start with the same bytes.
     pub fn inspect(&mut self, input: &[u8]) -> Inspected {
-        let Some(end) = end_of_head(input, self.searched) else {
+        let start = input.len() - skip_empty_lines(input).len();
+        let Some(found) = find_head(input, start, self.searched) else {
             self.searched = input.len();
             return self.incomplete(input);
         };
         self.searched = 0;
+        let end = found.at.end;
         if end > self.limits.head {
             return Inspected::Invalid(self.too_large(&input[..end]));
         }
-        match parse(&input[..end], self.limits) {
+        match parse(&input[found.at.clone()], &found, self.limits) {
             Ok(head) => Inspected::Head(end, head),
             Err(violation) => Inspected::Invalid(violation),
         }
@@ -120,17 +122,15 @@ impl RequestParser {
     }
 }
 
-/// Parses a complete head, up to and including the empty line. Leading empty lines are allowed (RFC 9112 2.2).
+/// Parses a complete head, up to and including the empty line.
 ///
 /// # Errors
 /// Returns the first rule that is violated.
-pub fn parse(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
-    // One copy, which all values share.
-    let head = Bytes::copy_from_slice(skip_empty_lines(head));
-    let mut lines = Lines::new(&head);
+fn parse(head: &[u8], found: &FoundHead, limits: Limits) -> Result<RequestHead, Violation> {
+    let mut lines = Lines::new(head, found);
     let next_line = |lines: &mut Lines<'_>| lines.strict().ok_or(Violation::bad_request("bare CR or LF"));
-    let (method, uri, version) = request_line(&head, next_line(&mut lines)?, limits)?;
-    let mut headers = HeaderList::with_capacity(USUAL_FIELDS);
+    let (method, uri, version) = request_line(&head[next_line(&mut lines)?], limits)?;
+    let mut headers = HeaderList::of_head(head, USUAL_FIELDS);
     let mut fields = Fields::default();
     for count in 0.. {
         let line = next_line(&mut lines)?;
@@ -140,9 +140,9 @@ pub fn parse(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
         if count >= limits.fields {
             return Err(Violation { kind: Kind::HeadersTooLarge, rule: "too many header lines" });
         }
-        let (name, value) = field(&head, line, false).map_err(Violation::bad_request)?;
-        fields.record(&name, value.as_bytes())?;
-        headers.append(name, value);
+        let (name, value) = field(head, line, false).map_err(Violation::bad_request)?;
+        fields.record(&name, &head[value.clone()])?;
+        headers.append_part(name, value).map_err(|InvalidValue| Violation::bad_request(CONTROL_CHARACTER))?;
     }
     let Fields { expects_continue, reads_trailers, .. } = fields;
     let keep_alive = fields.connection.keeps_alive(version);
@@ -153,12 +153,11 @@ pub fn parse(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
 const USUAL_FIELDS: usize = 24;
 
 /// Parses `METHOD SP target SP HTTP/1.x` with single spaces (RFC 9112 3).
-fn request_line(head: &Bytes, at: Range<usize>, limits: Limits) -> Result<(Method, Uri, Version), Violation> {
-    let line = &head[at.clone()];
+fn request_line(line: &[u8], limits: Limits) -> Result<(Method, Uri, Version), Violation> {
     let spaces = memchr::memchr(b' ', line).zip(memchr::memrchr(b' ', line)).filter(|(first, last)| first < last);
     let (first, last) = spaces.ok_or(Violation::bad_request("the request line has not three parts"))?;
     // Additional spaces would be part of the target, which may not contain any.
-    let (method, target, version) = (&line[..first], head.slice(at.start + first + 1..at.start + last), &line[last + 1..]);
+    let (method, target, version) = (&line[..first], &line[first + 1..last], &line[last + 1..]);
     let method = Method::from_bytes(method).map_err(|_| Violation::bad_request("the method is no token"))?;
     if target.is_empty() {
         return Err(Violation::bad_request("the request line has no target"));
@@ -166,7 +165,7 @@ fn request_line(head: &Bytes, at: Range<usize>, limits: Limits) -> Result<(Metho
     if target.len() > limits.target {
         return Err(Violation { kind: Kind::UriTooLong, rule: "the target is too long" });
     }
-    let uri = uri(&method, target)?;
+    let uri = uri(&method, shared(target))?;
     match version {
         b"HTTP/1.1" => Ok((method, uri, Version::HTTP_11)),
         b"HTTP/1.0" => Ok((method, uri, Version::HTTP_10)),
@@ -282,17 +281,25 @@ pub(super) fn number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok())
 }
 
+/// Parses a whole head, for tests.
+#[cfg(test)]
+pub(super) fn parse_whole(head: &[u8], limits: Limits) -> Result<RequestHead, Violation> {
+    match RequestParser::new(limits).inspect(head) {
+        Inspected::Head(_, head) => Ok(head),
+        Inspected::Incomplete => Err(Violation::bad_request("incomplete")),
+        Inspected::Invalid(violation) => Err(violation),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     const LIMITS: Limits = Limits { head: 32 << 10, target: 16 << 10, fields: 100 };
 
     /// The length of the body, or `None` for a chunked one.
     fn of(head: &str) -> Result<Option<u64>, Kind> {
-        parse(head.as_bytes(), LIMITS).map(|head| head.framing.remaining()).map_err(|violation| violation.kind)
+        parse_whole(head.as_bytes(), LIMITS).map(|head| head.framing.remaining()).map_err(|violation| violation.kind)
     }
 
     #[test]
@@ -308,16 +315,16 @@ mod tests {
 
     #[test]
     fn a_head_is_parsed_into_its_parts() {
-        let head = parse(b"PUT /a?b HTTP/1.1\r\nHost: a\r\nX-A:  1\t\r\nx-a:\r\nExpect: 100-Continue\r\n\r\n", LIMITS).unwrap();
+        let head = parse_whole(b"PUT /a?b HTTP/1.1\r\nHost: a\r\nX-A:  1\t\r\nx-a:\r\nExpect: 100-Continue\r\n\r\n", LIMITS).unwrap();
         assert_eq!((head.method, head.uri.to_string(), head.version), (Method::PUT, "/a?b".into(), Version::HTTP_11));
-        let values: Vec<&[u8]> = head.headers.get_all("x-a").map(HeaderValue::as_bytes).collect();
-        assert_eq!(values, [&b"1"[..], b""]);
+        let values: Vec<_> = head.headers.get_all("x-a").collect();
+        assert_eq!(values, ["1", ""]);
         assert!(head.expects_continue);
     }
 
     #[test]
     fn connections_persist_by_version_and_header() {
-        let keeps = |lines: &str| parse(format!("GET / {lines}\r\nHost: a\r\n\r\n").as_bytes(), LIMITS).unwrap().keep_alive;
+        let keeps = |lines: &str| parse_whole(format!("GET / {lines}\r\nHost: a\r\n\r\n").as_bytes(), LIMITS).unwrap().keep_alive;
         assert!(keeps("HTTP/1.1") && !keeps("HTTP/1.0") && keeps("HTTP/1.0\r\nConnection: x, Keep-Alive"));
         assert!(!keeps("HTTP/1.1\r\nConnection: TE, close"));
         assert!(!keeps("HTTP/1.1\r\nConnection: close\r\nConnection: keep-alive"));
@@ -432,7 +439,7 @@ mod tests {
         fn a_bare_cr_is_refused_everywhere(at in 0usize..36) {
             let mut head = b"GET /path HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec();
             head.insert(at, b'\r');
-            proptest::prop_assert!(parse(&head, LIMITS).is_err());
+            proptest::prop_assert!(parse_whole(&head, LIMITS).is_err());
         }
 
         #[test]
@@ -443,7 +450,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_handled(head in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
-            let _ = parse(&head, LIMITS);
+            let _ = parse_whole(&head, LIMITS);
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Repaired are white space before a colon (5.1), a bare LF as the end of a line (2.2), empty lines in front (2.2) and a missing reason (4).
 //! Takes bytes, returns the head or the violated rule. What a client may see of the head is decided elsewhere.
 
-use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{Method, StatusCode, Version};
 
@@ -11,9 +10,9 @@ use super::Violation;
 use super::chunked::Chunked;
 use super::framing::Framing;
 use super::request::number;
-use super::syntax::{Connection, Lines, end_of_head, field};
+use super::syntax::{CONTROL_CHARACTER, Connection, FoundHead, Lines, field, find_head};
 use crate::failure::Kind;
-use crate::header::HeaderList;
+use crate::header::{HeaderList, InvalidValue};
 
 /// Maximum bytes of a head.
 pub const MAX_HEAD: usize = 256 * 1024;
@@ -45,12 +44,12 @@ pub fn inspect(input: &[u8], searched: usize, method: &Method) -> Result<Option<
     if line[..begins] != PROTOCOL[..begins] {
         return Err(Violation::bad_response("not an HTTP/1 response"));
     }
-    let Some(end) = end_of_head(&input[start..], searched.saturating_sub(start)) else {
+    let Some(found) = find_head(input, start, searched) else {
         let too_large = input.len() > MAX_HEAD;
         let rule = "the header section is too large";
         return if too_large { Err(Violation { kind: Kind::ResponseHeadersTooLarge, rule }) } else { Ok(None) };
     };
-    parse(&input[start..start + end], method).map(|head| Some((head, start + end)))
+    parse(&input[found.at.clone()], &found, method).map(|head| Some((head, found.at.end)))
 }
 
 const PROTOCOL: &[u8] = b"HTTP/1.";
@@ -65,13 +64,11 @@ fn empty_lines(input: &[u8]) -> usize {
 }
 
 /// Parses a complete head.
-fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
-    // One copy, which all values share.
-    let head = Bytes::copy_from_slice(head);
-    let mut lines = Lines::new(&head);
+fn parse(head: &[u8], found: &FoundHead, method: &Method) -> Result<ResponseHead, Violation> {
+    let mut lines = Lines::new(head, found);
     let next_line = |lines: &mut Lines<'_>| lines.any().ok_or(Violation::bad_response("no end of line"));
     let (version, status) = status_line(&head[next_line(&mut lines)?])?;
-    let mut headers = HeaderList::with_capacity(USUAL_FIELDS);
+    let mut headers = HeaderList::of_head(head, USUAL_FIELDS);
     let mut fields = Fields::default();
     for count in 0.. {
         let line = next_line(&mut lines)?;
@@ -81,9 +78,9 @@ fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, Violation> {
         if count >= MAX_FIELDS {
             return Err(Violation { kind: Kind::ResponseHeadersTooLarge, rule: "too many header lines" });
         }
-        let (name, value) = field(&head, line, true).map_err(Violation::bad_response)?;
-        fields.record(&name, value.as_bytes())?;
-        headers.append(name, value);
+        let (name, value) = field(head, line, true).map_err(Violation::bad_response)?;
+        fields.record(&name, &head[value.clone()])?;
+        headers.append_part(name, value).map_err(|InvalidValue| Violation::bad_response(CONTROL_CHARACTER))?;
     }
     let framing = fields.framing(status, method, version)?;
     // What follows a 101 is another protocol.
@@ -161,8 +158,6 @@ impl Fields {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn of(head: &str) -> Result<ResponseHead, Kind> {
@@ -176,7 +171,7 @@ mod tests {
     fn heads_are_parsed_and_repaired() {
         let head = of("\r\nHTTP/1.1 200 OK\r\nContent-Length : 3\r\nSet-Cookie: a\nSet-Cookie: b \r\n\r\n").unwrap();
         assert_eq!((head.status, head.framing.remaining(), head.keep_alive), (StatusCode::OK, Some(3), true));
-        assert_eq!(head.headers.get_all("set-cookie").map(HeaderValue::as_bytes).collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(head.headers.get_all("set-cookie").collect::<Vec<_>>(), ["a", "b"]);
         assert!(of("HTTP/1.1 200\r\n\r\n").is_ok_and(|head| matches!(head.framing, Framing::UntilClose) && !head.keep_alive));
         assert!(of("HTTP/1.0 200 \r\nContent-Length: 0\r\n\r\n").is_ok_and(|head| !head.keep_alive));
         assert!(of("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n").is_ok_and(|head| head.keep_alive));

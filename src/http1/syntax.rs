@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use http::Version;
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderName;
+
+/// The rule that a value with a control character violates (RFC 9110 5.5).
+pub(super) const CONTROL_CHARACTER: &str = "a control character in a header value";
 
 /// Returns true for a byte of a token (RFC 9110 5.6.2).
 pub(super) const fn is_token(byte: u8) -> bool {
@@ -69,18 +71,43 @@ pub fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
     head
 }
 
-/// Returns the end of the empty line that ends a head. Bytes before `searched` were searched already. A bare LF counts as the end of a
-/// line, so that a head with bare LFs is seen as a whole.
-pub(super) fn end_of_head(input: &[u8], searched: usize) -> Option<usize> {
-    let content = input.len() - skip_empty_lines(input).len();
-    let mut at = searched.saturating_sub(3).max(content);
+/// A head that was found in the input: its place, and where its first lines end.
+pub(super) struct FoundHead {
+    /// The bytes of the head, without the empty lines in front of it.
+    pub(super) at: Range<usize>,
+    /// Where the LFs of the first lines are, from the beginning of the head.
+    ends: [u32; MAX_ENDS],
+    /// How many are known.
+    known: usize,
+}
+
+/// How many ends of lines are remembered. The rest is searched again.
+const MAX_ENDS: usize = 24;
+
+/// Finds the head whose first line starts at `start`, to the end of its empty line. Bytes before `searched` were searched already. A bare
+/// LF counts as the end of a line, so that a head with bare LFs is seen as a whole.
+pub(super) fn find_head(input: &[u8], start: usize, searched: usize) -> Option<FoundHead> {
+    let mut found = FoundHead { at: start..start, ends: [0; MAX_ENDS], known: 0 };
+    let mut at = searched.saturating_sub(3).max(start);
+    // The ends of lines that an earlier search saw are not known.
+    let mut room = if at == start { MAX_ENDS } else { 0 };
     while let Some(lf) = memchr::memchr(b'\n', &input[at..]) {
         let after = at + lf + 1;
-        match &input[after..] {
-            [b'\n', ..] => return Some(after + 1),
-            [b'\r', b'\n', ..] => return Some(after + 2),
-            _ => at = after,
+        if room > 0 {
+            found.ends[found.known] = u32::try_from(after - 1 - start).ok()?;
+            found.known += 1;
+            room -= 1;
         }
+        let end = match &input[after..] {
+            [b'\n', ..] => after + 1,
+            [b'\r', b'\n', ..] => after + 2,
+            _ => {
+                at = after;
+                continue;
+            }
+        };
+        found.at.end = end;
+        return Some(found);
     }
     None
 }
@@ -89,11 +116,14 @@ pub(super) fn end_of_head(input: &[u8], searched: usize) -> Option<usize> {
 pub(super) struct Lines<'h> {
     head: &'h [u8],
     at: usize,
+    /// Where the next lines end, as far as that is known.
+    ends: std::slice::Iter<'h, u32>,
 }
 
 impl<'h> Lines<'h> {
-    pub(super) const fn new(head: &'h [u8]) -> Self {
-        Self { head, at: 0 }
+    /// Creates the lines of `head`, which was found in some input.
+    pub(super) fn new(head: &'h [u8], found: &'h FoundHead) -> Self {
+        Self { head, at: 0, ends: found.ends[..found.known].iter() }
     }
 
     /// Takes a line that ends with CRLF. Returns `None` for a line that ends with a bare LF, or not at all.
@@ -105,24 +135,26 @@ impl<'h> Lines<'h> {
     /// Takes a line that ends with CRLF or LF.
     pub(super) fn any(&mut self) -> Option<Range<usize>> {
         let start = self.at;
-        let lf = start + memchr::memchr(b'\n', self.head.get(start..)?)?;
+        let lf = match self.ends.next() {
+            Some(end) => *end as usize,
+            None => start + memchr::memchr(b'\n', self.head.get(start..)?)?,
+        };
         self.at = lf + 1;
         let ends_with_cr = lf > start && self.head[lf - 1] == b'\r';
         Some(start..lf - usize::from(ends_with_cr))
     }
 }
 
-/// Parses a header line of `head` (RFC 9112 5). `repairs` removes white space before the colon, as a proxy must in a response (5.1).
+/// Parses a header line of `head` (RFC 9112 5) into its name and the place of its value, which is not validated. `repairs` removes white space before the colon, as a proxy must in a response (5.1).
 ///
 /// # Errors
 /// Returns the violated rule. A folded line and an empty name violate one (5.2).
-pub(super) fn field(head: &Bytes, at: Range<usize>, repairs: bool) -> Result<(HeaderName, HeaderValue), &'static str> {
+pub(super) fn field(head: &[u8], at: Range<usize>, repairs: bool) -> Result<(HeaderName, Range<usize>), &'static str> {
     let line = &head[at];
     let name_of = |name| HeaderName::from_bytes(if repairs { trim_end(name) } else { name }).ok();
     let named = memchr::memchr(b':', line).and_then(|colon| Some((colon, name_of(&line[..colon])?)));
     let (colon, name) = named.ok_or("a header line without a colon, or its name is no token")?;
-    let value = HeaderValue::from_maybe_shared(head.slice(range_of(trim(&line[colon + 1..]), head)));
-    Ok((name, value.map_err(|_| "a control character in a header value")?))
+    Ok((name, range_of(trim(&line[colon + 1..]), head)))
 }
 
 /// Returns the range of a part of `whole`.

@@ -140,7 +140,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::super::chunked::{Chunked, Piece};
-    use super::super::request::{Limits, parse};
+    use super::super::request::{Limits, parse_whole};
     use super::super::response::inspect;
     use super::*;
 
@@ -155,7 +155,7 @@ mod tests {
         headers.append(HeaderName::from_static("content-length"), HeaderValue::from_static("9"));
         let mut out = Vec::new();
         request(&mut out, &Method::PUT, "/a?b", &headers, Length::Exact(3));
-        let read = parse(&out, LIMITS).unwrap();
+        let read = parse_whole(&out, LIMITS).unwrap();
         assert_eq!((read.uri.to_string(), read.framing.remaining(), read.headers.len()), ("/a?b".into(), Some(3), 4));
 
         out.clear();

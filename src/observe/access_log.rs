@@ -62,8 +62,8 @@ fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineC
     text(out, "\",\"level\":\"", level(facts));
     out.extend_from_slice(b"\",\"message\":\"request\",\"requestId\":\"");
     // Neither needs escapes: a request id has only safe characters, and a trace id is hexadecimal.
-    out.extend_from_slice(context.id.header().as_bytes());
-    if let Some(trace) = facts.trace.as_ref().and_then(|value| value.as_bytes().get(3..35)) {
+    out.extend_from_slice(context.id.as_bytes());
+    if let Some(trace) = &facts.trace {
         out.extend_from_slice(b"\",\"traceId\":\"");
         out.extend_from_slice(trace);
     }

@@ -6,12 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::metrics::{Class, RouteMetrics};
 use crate::body::UploadProgress;
-use crate::context::{RequestContext, Trail};
+use crate::context::{RequestContext, TraceId, Trail};
 use crate::failure::Kind;
 
 /// The excerpt of an upstream error that the log keeps.
@@ -38,8 +37,8 @@ pub enum End {
 /// The facts that the log and the metrics report of a request.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// The `traceparent` that was sent upstream; the log takes the trace id from it.
-    pub trace: Option<HeaderValue>,
+    /// The trace to which the upstream's request belongs.
+    pub trace: Option<TraceId>,
     /// The metrics of the route.
     pub route: Option<Arc<RouteMetrics>>,
     /// Whether the request was dispatched to its backend.

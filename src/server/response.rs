@@ -13,6 +13,7 @@ use http_body::Body as _;
 use crate::body::Body;
 use crate::data_rate::DataRate;
 use crate::gateway::ClientResponse;
+use crate::header::Value;
 use crate::http1::sending::Sending;
 use crate::http1::write::{self, Length};
 
@@ -70,7 +71,7 @@ impl OutgoingResponse {
         if has_no_content {
             sending.end(None);
         }
-        let trailers = headers.get(header::TRAILER).filter(|_| asked.reads_trailers && length == Length::Chunked).cloned();
+        let trailers = headers.get(header::TRAILER).filter(|_| asked.reads_trailers && length == Length::Chunked).map(Value::to_header);
         let rate = body.min_rate().map(DataRate::new);
         Self { body, sending, trailers, until_close: length == Length::UntilClose, keep_alive, aborted: false, rate }
     }

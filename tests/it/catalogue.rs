@@ -42,11 +42,7 @@ fn gateway(format: &str, mode: &str) -> Gateway {
 
 async fn answer(gateway: &Gateway, kind: Kind, accept: Option<&'static str>, language: &'static str) -> Response {
     let peer = Peer { address: "192.0.2.1:1".parse().unwrap(), forwarded_for: HeaderValue::from_static("192.0.2.1"), trusted: false };
-    let wanted = ClientPreferences {
-        accept: accept.map(HeaderValue::from_static),
-        language: Some(HeaderValue::from_static(language)),
-        ..ClientPreferences::default()
-    };
+    let wanted = ClientPreferences { accept: accept.map(Into::into), language: Some(language.into()), ..ClientPreferences::default() };
     let failure = Failure::because(kind, "connect to 10.20.30.40: hunter2");
     let early = Early { failure, method: Method::GET, uri: "/a?token=hunter2".parse().unwrap(), wanted };
     let lockgate::gateway::ClientResponse { status, headers, body } = gateway.answer_early(&peer, early);

@@ -17,6 +17,7 @@ use super::state::ConnectionState;
 use crate::body::{Aborted, Body, RequestBody};
 use crate::failure::{Failure, classify};
 use crate::gateway::{Answering, ClientRequest, ClientResponse, Entry};
+use crate::header::HeaderList;
 
 /// Calls the gateway, and counts requests and responses.
 pub(super) struct Service {
@@ -36,7 +37,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             method: parts.method,
             uri: parts.uri,
             version: parts.version,
-            headers: parts.headers.into(),
+            headers: HeaderList::from(&parts.headers),
             body: if body.is_end_stream() { RequestBody::empty() } else { RequestBody::new(StreamBody(body)) },
         });
         ResponseFuture { answer, count: Some(ResponseGuard(Arc::clone(&self.state))) }
@@ -75,7 +76,7 @@ impl Future for ResponseFuture {
         let Ok(ClientResponse { status, headers, body }) = std::task::ready!(this.answer.as_mut().poll(cx));
         let count = this.count.take();
         let mut response = Response::new(CountedBody { body, is_stalled: false, count });
-        (*response.status_mut(), *response.headers_mut()) = (status, headers.into());
+        (*response.status_mut(), *response.headers_mut()) = (status, (&headers).into());
         Poll::Ready(Ok(response))
     }
 }

@@ -132,8 +132,9 @@ pub(super) async fn attempt(
             },
         },
     };
-    let host = backend.host_for(&permit.endpoint, outgoing.client_host.as_ref()).clone();
-    outgoing.headers.insert(header::HOST, host);
+    if let Some(host) = backend.host_for(&permit.endpoint, outgoing.has_client_host) {
+        outgoing.headers.insert(header::HOST, host);
+    }
     let DispatchContext { timeouts, deadline, interim, .. } = context;
     let clocks = Clocks { timeouts, deadline, begin, progress: outgoing.progress.clone(), interim };
     let exchanged = exchange(&mut connection.http, outgoing, clocks).await;

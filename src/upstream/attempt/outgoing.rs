@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Method;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method};
 
 use crate::body::UploadProgress;
 use crate::header::HeaderList;
@@ -20,12 +20,12 @@ pub struct OutgoingRequest {
     pub method: Method,
     /// Path and query.
     pub target: PathAndQuery,
-    /// The headers, without `Host`.
+    /// The headers, with the client's `Host` if it sent one.
     pub headers: HeaderList,
     /// The body. An exchange takes it, and puts it back if nothing of the request was sent.
     pub upload: Option<Upload>,
-    /// The client's `Host`.
-    pub client_host: Option<HeaderValue>,
+    /// The headers have the client's `Host`.
+    pub has_client_host: bool,
     /// The progress of the body.
     pub progress: Option<Arc<UploadProgress>>,
     /// The request carries connection authentication (NTLM, Negotiate).
@@ -79,7 +79,7 @@ impl OutgoingRequest {
             target: self.target.clone(),
             headers: self.headers.clone(),
             upload: Some(Upload::whole(body.clone()).0),
-            client_host: self.client_host.clone(),
+            has_client_host: self.has_client_host,
             progress: None,
             connection_auth: self.connection_auth,
             replay: self.replay.clone(),

@@ -171,12 +171,12 @@ impl Backend {
         self.members.load().list.iter().filter(|member| !member.drains).count()
     }
 
-    /// Returns the `Host` for an endpoint, given the client's.
-    pub fn host_for<'a>(&'a self, endpoint: &'a Endpoint, client: Option<&'a HeaderValue>) -> &'a HeaderValue {
-        match (&self.host_header, client) {
-            (HostHeader::Literal(value), _) => value,
-            (HostHeader::Client, Some(client)) => client,
-            (HostHeader::Client | HostHeader::Upstream, _) => &endpoint.target.authority,
+    /// Returns the `Host` for an endpoint, or `None` if it is the client's, which there may be.
+    pub fn host_for<'a>(&'a self, endpoint: &'a Endpoint, has_client_host: bool) -> Option<&'a HeaderValue> {
+        match &self.host_header {
+            HostHeader::Literal(value) => Some(value),
+            HostHeader::Client if has_client_host => None,
+            HostHeader::Client | HostHeader::Upstream => Some(&endpoint.target.authority),
         }
     }
 

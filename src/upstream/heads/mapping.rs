@@ -6,10 +6,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header;
 
 use super::internal::is_internal;
-use crate::header::HeaderList;
+use crate::header::{Edit, HeaderList};
 use crate::upstream::connect::target::Target;
 
 /// How paths and authorities are mapped. Works on bytes, so that a reference that no URI parser accepts is mapped too.
@@ -29,62 +29,51 @@ pub struct Mapping<'a> {
     pub shows_internals: bool,
 }
 
-/// The result of mapping a reference.
-#[derive(Debug, PartialEq, Eq)]
-enum Mapped {
-    /// It is unchanged.
-    Unchanged,
-    /// It is replaced.
-    Replaced(Vec<u8>),
-    /// It names an internal host, and is removed.
-    Internal,
-}
-
 impl Mapping<'_> {
     /// Maps `Location`, `Content-Location`, `Refresh`, `Link` and `Set-Cookie`.
     pub fn apply(&self, headers: &mut HeaderList) {
-        map_values(headers, &header::LOCATION, |value| self.reference(value));
-        map_values(headers, &header::CONTENT_LOCATION, |value| self.reference(value));
-        map_values(headers, &header::REFRESH, |value| self.refresh(value));
-        map_values(headers, &header::LINK, |value| self.links(value));
-        map_values(headers, &header::SET_COOKIE, |value| Mapped::Replaced(self.cookie(value)));
+        headers.edit(&header::LOCATION, |value| self.reference(value));
+        headers.edit(&header::CONTENT_LOCATION, |value| self.reference(value));
+        headers.edit(&header::REFRESH, |value| self.refresh(value));
+        headers.edit(&header::LINK, |value| self.links(value));
+        headers.edit(&header::SET_COOKIE, |value| Edit::Replace(self.cookie(value)));
     }
 
     /// Maps a URI reference.
-    fn reference(&self, value: &[u8]) -> Mapped {
+    fn reference(&self, value: &[u8]) -> Edit {
         let prefix = self.prefix.unwrap_or_default().as_bytes();
         let Some(after_scheme) = authority_start(value) else {
             let is_path = value.starts_with(b"/") && !prefix.is_empty() && !has_prefix(value, prefix);
-            return if is_path { Mapped::Replaced([prefix, value].concat()) } else { Mapped::Unchanged };
+            return if is_path { Edit::Replace([prefix, value].concat()) } else { Edit::Keep };
         };
         let rest = &value[after_scheme..];
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#' | b'\\')).unwrap_or(rest.len());
         let is_clients = rest[..end].eq_ignore_ascii_case(self.client_host);
         if !is_clients && !self.is_upstream(&rest[..end]) {
-            return if self.may_show(&rest[..end]) { Mapped::Unchanged } else { Mapped::Internal };
+            return if self.may_show(&rest[..end]) { Edit::Keep } else { Edit::Remove };
         }
         // The upstream referred to itself, so the client stays on its own authority.
         let slash: &[u8] = if rest[end..].starts_with(b"/") { b"" } else { b"/" };
         let path = [slash, &rest[end..]].concat();
         let path = if has_prefix(&path, prefix) { path } else { [prefix, &path].concat() };
         // A reference to the authority that the client used keeps its scheme, so that a redirect from http to https works.
-        if is_clients { Mapped::Replaced([&value[..after_scheme + end], &path].concat()) } else { Mapped::Replaced(path) }
+        if is_clients { Edit::Replace([&value[..after_scheme + end], &path].concat()) } else { Edit::Replace(path) }
     }
 
     /// Maps `0; url=/x`, where `url`, its whitespace and its `=` are optional (HTML standard, the refresh pragma).
-    fn refresh(&self, value: &[u8]) -> Mapped {
-        let Some(at) = refresh_target(value) else { return Mapped::Unchanged };
+    fn refresh(&self, value: &[u8]) -> Edit {
+        let Some(at) = refresh_target(value) else { return Edit::Keep };
         let bare = value[at..].trim_ascii();
         let bare = bare.strip_prefix(b"\"").or(bare.strip_prefix(b"'")).unwrap_or(bare);
         let bare = bare.strip_suffix(b"\"").or(bare.strip_suffix(b"'")).unwrap_or(bare);
         match self.reference(bare) {
-            Mapped::Replaced(mapped) => Mapped::Replaced([&value[..at], &mapped].concat()),
+            Edit::Replace(mapped) => Edit::Replace([&value[..at], &mapped].concat()),
             other => other,
         }
     }
 
     /// Maps the targets of the links of one line (RFC 8288 3), and removes links to internal hosts.
-    fn links(&self, value: &[u8]) -> Mapped {
+    fn links(&self, value: &[u8]) -> Edit {
         let kept: Vec<Vec<u8>> = split_links(value)
             .filter_map(|link| {
                 let open = link.iter().position(|b| *b == b'<');
@@ -93,13 +82,13 @@ impl Mapping<'_> {
                 // The `anchor` parameter is removed, because it is rarely needed and may name an internal host.
                 let parameters = without_anchor(&link[close..]);
                 match self.reference(&link[open + 1..close]) {
-                    Mapped::Unchanged => Some([&link[..close], &parameters].concat()),
-                    Mapped::Replaced(mapped) => Some([&link[..=open], &mapped, &parameters].concat()),
-                    Mapped::Internal => None,
+                    Edit::Keep => Some([&link[..close], &parameters].concat()),
+                    Edit::Replace(mapped) => Some([&link[..=open], &mapped, &parameters].concat()),
+                    Edit::Remove => None,
                 }
             })
             .collect();
-        if kept.is_empty() { Mapped::Internal } else { Mapped::Replaced(kept.join(&b", "[..])) }
+        if kept.is_empty() { Edit::Remove } else { Edit::Replace(kept.join(&b", "[..])) }
     }
 
     /// Returns true if a client may see this authority: it is not internal, or the client itself used it.
@@ -169,16 +158,6 @@ fn split_links(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(move |byte| ends(byte)).map(<[u8]>::trim_ascii).filter(|link| !link.is_empty())
 }
 
-/// Replaces or removes every value of a header as `map` decides.
-fn map_values(headers: &mut HeaderList, name: &HeaderName, map: impl Fn(&[u8]) -> Mapped) {
-    headers.map(name, |value| match map(value.as_bytes()) {
-        Mapped::Unchanged => Some(value),
-        Mapped::Internal => None,
-        // Parts of a header value joined with ASCII are always a valid header value.
-        Mapped::Replaced(mapped) => HeaderValue::from_bytes(&mapped).ok(),
-    });
-}
-
 /// Returns true if the path starts with the prefix.
 fn has_prefix(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?' | b'#')))
@@ -230,6 +209,8 @@ fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
 
 #[cfg(test)]
 mod tests {
+    use http::header::{HeaderName, HeaderValue};
+
     use super::*;
 
     fn targets() -> Vec<Arc<Target>> {
@@ -292,7 +273,7 @@ mod tests {
         assert_eq!(mapped("set-cookie", "a=b; Domain=.internal.corp; Secure"), "a=b; Secure");
         let targets = targets();
         let open = Mapping { shows_internals: true, ..mapping(&targets) };
-        assert_eq!(open.reference(b"http://10.0.0.5:8080/admin"), Mapped::Unchanged);
+        assert_eq!(open.reference(b"http://10.0.0.5:8080/admin"), Edit::Keep);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use http::header::{self, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::forwarding::{dashed, forwarded_for, hop_address, is_forwarding_header, is_odd, is_spoofed};
-use super::trace_context::{is_traceparent, new_traceparent};
-use crate::context::{ClientPreferences, Dialect, Peer, RequestId};
-use crate::header::{HeaderList, names};
+use super::trace_context::{new_trace, trace_id};
+use crate::context::{ClientPreferences, Dialect, Peer, RequestId, TraceId};
+use crate::header::{HeaderList, Value, names};
 
 /// Flags for what must be removed or rewritten before the request is forwarded.
 mod found {
@@ -29,7 +29,7 @@ pub struct HeaderScan {
     /// Bit set of the [`HOP`] headers that are present.
     hop: u32,
     /// The last `Host`.
-    pub host: Option<HeaderValue>,
+    pub host: Option<Box<[u8]>>,
     /// Number of `Host` lines.
     pub hosts: u32,
     /// `Authorization` is NTLM or Negotiate, so the upstream connection will belong to this client.
@@ -85,7 +85,7 @@ static NO_RARE: Rare = Rare {
 pub fn scan(headers: &HeaderList, via: &str) -> (HeaderScan, ClientPreferences) {
     let (mut seen, mut wanted) = (HeaderScan::default(), ClientPreferences::default());
     for (name, value) in headers.iter() {
-        seen.bytes += name.as_str().len() + value.len() + 4;
+        seen.bytes += name.as_str().len() + value.as_bytes().len() + 4;
         seen.fields += 1;
         seen.record(name, value, via, &mut wanted);
     }
@@ -105,19 +105,19 @@ impl HeaderScan {
         self.rare.get_or_insert_default()
     }
 
-    fn record(&mut self, name: &HeaderName, value: &HeaderValue, via: &str, wanted: &mut ClientPreferences) {
+    fn record(&mut self, name: &HeaderName, value: Value<'_>, via: &str, wanted: &mut ClientPreferences) {
         match name.as_str() {
             "host" => {
                 self.hosts += 1;
-                self.host = Some(value.clone());
+                self.host = Some(value.as_bytes().into());
             }
-            "accept" => wanted.accept = Some(value.clone()),
+            "accept" => wanted.accept = text(value),
             // A content type is more specific than a `SOAPAction` beside it.
             "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),
             "soapaction" => wanted.dialect = wanted.dialect.or(Some(Dialect::Soap11)),
-            "accept-language" => wanted.language = Some(value.clone()),
+            "accept-language" => wanted.language = text(value),
             "sec-fetch-mode" => wanted.browser = true,
-            "origin" => wanted.origin = Some(value.clone()),
+            "origin" => wanted.origin = text(value),
             "content-length" => self.content_length = value.to_str().ok().and_then(|text| text.parse().ok()),
             "cookie" => self.cookies += 1,
             "authorization" => self.connection_auth |= is_connection_auth(value),
@@ -136,16 +136,16 @@ impl HeaderScan {
                 // An expectation that cannot be met takes precedence.
                 let rare = self.rare_mut();
                 if rare.expect.as_ref().is_none_or(is_continue) {
-                    rare.expect = Some(value.clone());
+                    rare.expect = Some(value.to_header());
                 }
             }
             "traceparent" => self.traced = true,
-            "x-request-deadline" => self.rare_mut().deadline = Some(value.clone()),
-            "grpc-timeout" => self.rare_mut().grpc_timeout = Some(value.clone()),
-            "x-request-id" => self.rare_mut().id = Some(value.clone()),
+            "x-request-deadline" => self.rare_mut().deadline = Some(value.to_header()),
+            "grpc-timeout" => self.rare_mut().grpc_timeout = Some(value.to_header()),
+            "x-request-id" => self.rare_mut().id = Some(value.to_header()),
             "via" => self.looped |= contains_pseudonym(value, via),
-            "access-control-request-method" => self.rare_mut().preflight_method = Some(value.clone()),
-            "access-control-request-headers" => self.rare_mut().preflight_headers = Some(value.clone()),
+            "access-control-request-method" => self.rare_mut().preflight_method = Some(value.to_header()),
+            "access-control-request-headers" => self.rare_mut().preflight_headers = Some(value.to_header()),
             other => self.record_forwarding(other, value),
         }
     }
@@ -155,12 +155,12 @@ impl HeaderScan {
     }
 
     /// Records a header by which a proxy conveys information about its client.
-    fn record_forwarding(&mut self, name: &str, value: &HeaderValue) {
+    fn record_forwarding(&mut self, name: &str, value: Value<'_>) {
         match name {
-            "x-forwarded-for" => self.rare_mut().forwarded_for.push(value.clone()),
+            "x-forwarded-for" => self.rare_mut().forwarded_for.push(value.to_header()),
             "x-forwarded-proto" => self.rare_mut().forwarded_proto = true,
             "x-forwarded-host" => self.rare_mut().forwarded_host = true,
-            "forwarded" => self.rare_mut().forwarded = Some(value.clone()),
+            "forwarded" => self.rare_mut().forwarded = Some(value.to_header()),
             _ if is_odd(name) => self.bits |= found::ODD,
             _ => {}
         }
@@ -181,7 +181,7 @@ impl HeaderScan {
 
     /// Returns the peer's request ID if the peer is trusted and the ID is safe.
     pub fn accepted_id(&self, peer: &Peer) -> Option<RequestId> {
-        self.rare().id.as_ref().filter(|_| peer.trusted).and_then(RequestId::accept)
+        self.rare().id.as_ref().filter(|_| peer.trusted).and_then(|id| RequestId::accept(id.as_bytes()))
     }
 
     /// Returns the client's address: the peer's, or from a trusted peer the right-most hop that is not trusted itself.
@@ -209,6 +209,11 @@ impl HeaderScan {
     }
 }
 
+/// Returns the value as text, if it is ASCII.
+fn text(value: Value<'_>) -> Option<Box<str>> {
+    value.to_str().ok().map(Box::from)
+}
+
 /// Returns true for `100-continue`, the only expectation defined (RFC 9110 10.1.1).
 pub fn is_continue(expect: &HeaderValue) -> bool {
     expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
@@ -221,14 +226,14 @@ pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 }
 
 /// Returns true for NTLM and Negotiate ([MS-NTHT], RFC 4559), which authenticate the connection and not the request.
-pub fn is_connection_auth(value: &HeaderValue) -> bool {
+pub fn is_connection_auth(value: Value<'_>) -> bool {
     let begins = |text: &[u8], word: &[u8]| text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word);
     // A header line may list several challenges (RFC 9110 11.6.1).
     value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).any(|scheme| begins(scheme, b"ntlm") || begins(scheme, b"negotiate"))
 }
 
 /// Returns true if a `Via` contains the pseudonym.
-fn contains_pseudonym(via: &HeaderValue, pseudonym: &str) -> bool {
+fn contains_pseudonym(via: Value<'_>, pseudonym: &str) -> bool {
     via.as_bytes().windows(pseudonym.len().max(1)).any(|part| part == pseudonym.as_bytes())
 }
 
@@ -244,7 +249,7 @@ pub struct Additions<'a> {
     /// `1.1 lockgate-...`
     pub via: &'a HeaderValue,
     /// The host that the client requested, from `Host`, `:authority` or an absolute target.
-    pub host: Option<&'a HeaderValue>,
+    pub host: Option<&'a [u8]>,
     /// Scheme of the client's connection.
     pub scheme: &'static str,
 }
@@ -281,12 +286,9 @@ const HOP: [&str; 11] = [
     "expect",
 ];
 
-/// Maximum number of headers that the gateway adds to a request.
-const MAX_ADDED: usize = 8;
-
 /// Prepares the headers for the upstream: removes hop-by-hop headers, adds identity and forwarding headers. `Host` is left to the caller.
-/// Returns the `traceparent` of the request.
-pub fn prepare(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>) -> HeaderValue {
+/// Returns the trace of the request.
+pub fn prepare(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>) -> TraceId {
     if seen.hop & 1 != 0 {
         remove_named_by_connection(headers);
     }
@@ -296,22 +298,22 @@ pub fn prepare(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>)
         }
     }
     if seen.has_odd_names() {
-        headers.retain(|name, _| !(is_odd(name.as_str()) && is_spoofed(name.as_str())));
+        headers.retain(|name| !(is_odd(name.as_str()) && is_spoofed(name.as_str())));
     }
     if seen.bits & found::COOKIE_CRUMBS != 0 {
         join_cookies(headers);
     }
-    headers.reserve(MAX_ADDED);
     forwarding(headers, seen, add);
-    headers.insert(names::X_REQUEST_ID, add.id.header().clone());
-    headers.append(header::VIA, add.via.clone());
-    if seen.traced
-        && let Some(continued) = headers.get(names::TRACEPARENT).filter(|value| is_traceparent(value))
-    {
-        return continued.clone();
+    headers.append(header::VIA, add.via);
+    if let Some(continued) = seen.traced.then(|| trace(headers)).flatten() {
+        return continued;
     }
-    let begun = new_traceparent();
-    headers.insert(names::TRACEPARENT, begun.clone());
+    let (begun, traceparent) = new_trace();
+    if seen.traced {
+        headers.remove(names::TRACEPARENT);
+    }
+    // Hexadecimal digits and dashes are a valid value.
+    let _ = headers.try_append(names::TRACEPARENT, &traceparent);
     begun
 }
 
@@ -323,15 +325,15 @@ pub fn remove_twins<'n>(headers: &mut HeaderList, names: impl Iterator<Item = &'
         let read_as = dashed(name.as_str());
         own.iter().any(|(own, exact)| *own == read_as && *exact != name)
     };
-    headers.retain(|name, _| !is_twin(name));
+    headers.retain(|name| !is_twin(name));
 }
 
 /// Appends the removed path prefix to the one that a trusted proxy removed before.
 pub fn write_prefix(headers: &mut HeaderList, prefix: &str) {
-    let before = headers.get(names::X_FORWARDED_PREFIX).map_or(&b""[..], HeaderValue::as_bytes).trim_ascii_end();
-    if let Ok(value) = HeaderValue::from_bytes(&[before.strip_suffix(b"/").unwrap_or(before), prefix.as_bytes()].concat()) {
-        headers.insert(names::X_FORWARDED_PREFIX, value);
-    }
+    let before = headers.get(names::X_FORWARDED_PREFIX).map_or(&b""[..], Value::as_bytes).trim_ascii_end();
+    let whole = [before.strip_suffix(b"/").unwrap_or(before), prefix.as_bytes()].concat();
+    // Both parts were validated.
+    let _ = headers.try_insert(names::X_FORWARDED_PREFIX, &whole);
 }
 
 /// Removes the headers that `Connection` names, except the protected ones.
@@ -350,16 +352,16 @@ fn remove_named_by_connection(headers: &mut HeaderList) {
 
 /// Joins the cookie crumbs of HTTP/2 into one line for HTTP/1 (RFC 9113 8.2.3).
 fn join_cookies(headers: &mut HeaderList) {
-    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).map(HeaderValue::as_bytes).collect();
-    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-        headers.insert(header::COOKIE, joined);
-    }
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).map(Value::as_bytes).collect();
+    let joined = crumbs.join(&b"; "[..]);
+    // Valid values are joined.
+    let _ = headers.try_insert(header::COOKIE, &joined);
 }
 
 /// Sets `X-Forwarded-*`, and extends `Forwarded` if a trusted peer sent it.
 fn forwarding(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>) {
     if seen.bits & found::FORWARDED != 0 && !add.peer.trusted {
-        headers.retain(|name, _| !is_forwarding_header(name.as_str()));
+        headers.retain(|name| !is_forwarding_header(name.as_str()));
     }
     let rare = seen.rare();
     let chain = match rare.forwarded_for.as_slice() {
@@ -378,24 +380,25 @@ fn forwarding(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>) 
             IpAddr::V4(ip) => format!(", for={ip}"),
             IpAddr::V6(ip) => format!(", for=\"[{ip}]\""),
         };
-        if let Ok(value) = HeaderValue::from_bytes(&[forwarded.as_bytes(), hop.as_bytes()].concat()) {
-            headers.insert(header::FORWARDED, value);
-        }
+        // An address is added to a valid value.
+        let _ = headers.try_insert(header::FORWARDED, &[forwarded.as_bytes(), hop.as_bytes()].concat());
     }
-    headers.insert(names::X_FORWARDED_FOR, chain.unwrap_or_else(|| add.peer.forwarded_for.clone()));
+    headers.insert(names::X_REQUEST_ID, add.id);
+    headers.insert(names::X_FORWARDED_FOR, chain.as_ref().unwrap_or(&add.peer.forwarded_for));
     if !(rare.forwarded_proto && add.peer.trusted) {
         headers.insert(names::X_FORWARDED_PROTO, HeaderValue::from_static(add.scheme));
     }
     if !(rare.forwarded_host && add.peer.trusted)
         && let Some(host) = add.host
     {
-        headers.insert(names::X_FORWARDED_HOST, host.clone());
+        // A host that is not valid was refused before.
+        let _ = headers.try_insert(names::X_FORWARDED_HOST, host);
     }
 }
 
-/// Returns the `traceparent` after the operator's edits, if it is valid.
-pub fn trace(headers: &HeaderList) -> Option<HeaderValue> {
-    headers.get(names::TRACEPARENT).filter(|value| is_traceparent(value)).cloned()
+/// Returns the trace that a valid `traceparent` names.
+pub fn trace(headers: &HeaderList) -> Option<TraceId> {
+    headers.get(names::TRACEPARENT).and_then(|value| trace_id(value.as_bytes()))
 }
 
 /// Returns true for methods that are never forwarded: CONNECT opens a tunnel, TRACE reflects the request's secrets (RFC 9110 9.3.6, 9.3.8).
@@ -426,11 +429,11 @@ mod tests {
         let peer = peer("192.0.2.1:5", trusted);
         let id = RequestId::generate(std::time::SystemTime::now());
         let via = HeaderValue::from_static("1.1 lockgate-x");
-        let host = map.get("host").cloned();
+        let host = map.get("host").map(|host| host.as_bytes().to_vec());
         prepare(
             &mut map,
             &seen,
-            &Additions { peer: &peer, client: peer.address.ip(), id: &id, via: &via, host: host.as_ref(), scheme: "http" },
+            &Additions { peer: &peer, client: peer.address.ip(), id: &id, via: &via, host: host.as_deref(), scheme: "http" },
         );
         map
     }
@@ -452,7 +455,7 @@ mod tests {
             assert!(!map.contains(gone), "{gone}");
         }
         assert!(map.contains("authorization"));
-        assert_eq!(map["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(map.get("x-forwarded-for").unwrap(), "192.0.2.1");
     }
 
     #[test]
@@ -474,19 +477,19 @@ mod tests {
             ],
             false,
         );
-        assert_eq!(map["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(map.get("x-forwarded-for").unwrap(), "192.0.2.1");
         for gone in ["x-real-ip", "x_forwarded_for", "forwarded"] {
             assert!(!map.contains(gone), "{gone}");
         }
-        assert_eq!(map["x-forwarded-host"], "h");
-        assert!(is_traceparent(&map["traceparent"]));
+        assert_eq!(map.get("x-forwarded-host").unwrap(), "h");
+        assert!(trace(&map).is_some());
     }
 
     #[test]
     fn trusted_peers_set_forwarding_headers() {
         let map = prepared(&[("x-forwarded-for", "198.51.100.7"), ("x-forwarded-proto", "https")], true);
-        assert_eq!(map["x-forwarded-for"], "198.51.100.7, 192.0.2.1");
-        assert_eq!(map["x-forwarded-proto"], "https");
+        assert_eq!(map.get("x-forwarded-for").unwrap(), "198.51.100.7, 192.0.2.1");
+        assert_eq!(map.get("x-forwarded-proto").unwrap(), "https");
     }
 
     #[test]
@@ -509,7 +512,7 @@ mod tests {
     fn loops_and_cookies_and_connection_auth_are_seen() {
         let (seen, _) = scan(&headers(&[("via", "1.1 a, 1.1 lockgate-x"), ("authorization", "NTLM abc")]), "lockgate-x");
         assert!(seen.looped && seen.connection_auth);
-        assert_eq!(prepared(&[("cookie", "a=1"), ("cookie", "b=2")], false)["cookie"], "a=1; b=2");
+        assert_eq!(prepared(&[("cookie", "a=1"), ("cookie", "b=2")], false).get("cookie").unwrap(), "a=1; b=2");
     }
 
     proptest::proptest! {

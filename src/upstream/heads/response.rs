@@ -3,12 +3,12 @@
 //! Knows nothing of bodies.
 
 use http::StatusCode;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderName};
 
 use super::request::is_connection_auth;
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
-use crate::header::{HeaderList, is_banner, keep_trailer};
+use crate::header::{HeaderList, Value, is_banner, keep_trailer};
 
 /// Maximum size of the header section, in bytes.
 const MAX_SECTION: usize = 128 * 1024;
@@ -78,15 +78,15 @@ pub fn prepare(headers: &mut HeaderList, status: StatusCode, keep_banners: bool)
 }
 
 impl Scan {
-    fn scan(&mut self, name: &HeaderName, value: &HeaderValue, keep_banners: bool) -> Result<(), Failure> {
-        let size = name.as_str().len() + value.len() + 4;
+    fn scan(&mut self, name: &HeaderName, value: Value<'_>, keep_banners: bool) -> Result<(), Failure> {
+        let size = name.as_str().len() + value.as_bytes().len() + 4;
         self.bytes += size;
         if size > MAX_HEADER {
             return Err(Failure::because(Kind::ResponseHeaderTooLarge, format!("`{name}` has {size} bytes")));
         }
         match name.as_str() {
             "content-length" => {
-                if self.length || value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit) {
+                if self.length || value.as_bytes().is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit) {
                     return Err(Failure::because(Kind::ResponseMalformed, "Content-Length is not one number"));
                 }
                 self.length = true;
@@ -137,14 +137,15 @@ fn filter_trailer_header(headers: &mut HeaderList) {
         .take(32)
         .collect();
     headers.remove(header::TRAILER);
-    if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_str(&kept.join(", "))) {
-        headers.insert(header::TRAILER, value);
+    if !kept.is_empty() {
+        // Names joined with commas are a valid value.
+        let _ = headers.try_append(header::TRAILER, kept.join(", ").as_bytes());
     }
 }
 
 /// Returns the headers that `Connection` names, except those that frame the message or must reach the client. All of them count, however
 /// many there are: the size of a header bounds them.
-fn named_by_connection(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+fn named_by_connection(connection: Value<'_>) -> impl Iterator<Item = HeaderName> {
     let tokens = connection.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
     tokens
         .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
@@ -209,6 +210,8 @@ pub fn describes_body(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
