@@ -4,16 +4,15 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
 
 use crate::http1::sending::Sending;
+use crate::socket;
 
 /// Size of the largest read.
 const LARGEST_READ: usize = 64 * 1024;
@@ -67,10 +66,9 @@ impl ClientStream {
         take: impl FnOnce(&[u8]) -> (usize, T),
     ) -> Poll<Received<T>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
-            let mut read = ReadBuf::new(&mut buffer[..most.min(LARGEST_READ)]);
-            let outcome = ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut read));
-            let bytes = read.filled();
-            if outcome.is_err() || bytes.is_empty() {
+            let read = ready!(socket::poll_recv(&self.tcp, cx, &mut buffer[..most.min(LARGEST_READ)]));
+            let bytes = &buffer[..read.unwrap_or_default()];
+            if bytes.is_empty() {
                 return Poll::Ready(Received::End);
             }
             spend(cx, bytes.len());
@@ -98,10 +96,9 @@ impl ClientStream {
 
     /// Sends some of what is to be sent. Returns the number of bytes.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, sending: &mut Sending) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.tcp);
         let written = match sending.parts() {
-            (bytes, []) => ready!(stream.poll_write(cx, bytes))?,
-            _ => ready!(stream.poll_write_vectored(cx, &sending.slices()))?,
+            (bytes, []) => ready!(socket::poll_send(&self.tcp, cx, bytes))?,
+            _ => ready!(socket::poll_send_vectored(&self.tcp, cx, &sending.slices()))?,
         };
         sending.advance(written);
         spend(cx, written);

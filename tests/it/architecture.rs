@@ -6,7 +6,22 @@ use std::path::{Path, PathBuf};
 
 /// Rooms by level. Level 0 is ordered: a word may build on the words before it.
 const LEVELS: &[&[&str]] = &[
-    &["sync", "timer", "text", "write", "header", "data_rate", "failure", "policy", "context", "language", "envelope", "rpc", "body"],
+    &[
+        "sync",
+        "timer",
+        "socket",
+        "text",
+        "write",
+        "header",
+        "data_rate",
+        "failure",
+        "policy",
+        "context",
+        "language",
+        "envelope",
+        "rpc",
+        "body",
+    ],
     &["http1", "breaker", "config", "report", "redact", "message", "render"],
     &["route", "limit", "upstream", "relay", "observe", "memory"],
     &["plan"],

@@ -147,7 +147,7 @@ pub(super) async fn attempt(
                 backend.latencies.record(took);
             }
             let owner = private.then(|| context.private.slot());
-            let body = ResponseBody::new(connection, (head.framing, head.keep_alive), upload, permit, owner);
+            let body = ResponseBody::new(connection, (head.framing, head.keep_alive), upload, permit, owner, now);
             Ok(UpstreamResponse { status: head.status, headers: head.headers, body, at: now, took })
         }
         Err(error) => Err(exchange_failed(error, &connection, permit, took, now)),

@@ -3,7 +3,7 @@
 //! Knows nothing of what becomes of the body.
 
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,6 +48,8 @@ pub struct ResponseBody {
     /// Released with the connection.
     permit: Option<EndpointPermit>,
     private: Option<Arc<Mutex<Slot>>>,
+    /// When the head arrived, until the body was waited for: the rest came with it. Spares a reading of the clock.
+    now: Option<Instant>,
 }
 
 impl ResponseBody {
@@ -58,8 +60,9 @@ impl ResponseBody {
         upload: Upload,
         permit: EndpointPermit,
         private: Option<Arc<Mutex<Slot>>>,
+        at: Instant,
     ) -> Self {
-        Self { connection: Some(connection), framing, keep_alive, upload, permit: Some(permit), private }
+        Self { connection: Some(connection), framing, keep_alive, upload, permit: Some(permit), private, now: Some(at) }
     }
 
     /// Returns the endpoint of the connection, until the connection is returned.
@@ -80,7 +83,7 @@ impl ResponseBody {
         }
         match &self.private {
             Some(private) => keep(private, Arc::clone(&permit.endpoint), connection),
-            None => Pool::give_back(&permit.endpoint.pool, connection, Instant::now()),
+            None => Pool::give_back(&permit.endpoint.pool, connection, self.now.unwrap_or_else(Instant::now)),
         }
     }
 }
@@ -94,7 +97,11 @@ impl Incoming for ResponseBody {
             self.connection = None;
             return Poll::Ready(Some(Err(failure)));
         }
-        match ready!(connection.http.poll_body(cx, &mut self.framing)) {
+        let Poll::Ready(frame) = connection.http.poll_body(cx, &mut self.framing) else {
+            self.now = None;
+            return Poll::Pending;
+        };
+        match frame {
             Ok(frame) => {
                 if self.framing.is_end() {
                     self.release();

@@ -273,11 +273,10 @@ impl Http1Connection {
     /// Reads, and parses the head at once if it is complete, so that most heads are never copied into a buffer.
     fn poll_read_head(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<Result<Option<(ResponseHead, usize)>, Failure>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
-            let mut read = ReadBuf::new(buffer);
-            if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read)) {
-                return Poll::Ready(Err(classify::upstream_read(&error, self.received)));
-            }
-            let read = read.filled();
+            let read = match ready!(self.stream.poll_recv(cx, buffer)) {
+                Ok(read) => &buffer[..read],
+                Err(error) => return Poll::Ready(Err(classify::upstream_read(&error, self.received))),
+            };
             if read.is_empty() {
                 return Poll::Ready(Err(closed_before_end_of_head(self.received)));
             }
@@ -352,11 +351,10 @@ impl Http1Connection {
             return Poll::Ready(Ok(read > 0));
         }
         READ_BUFFER.with_borrow_mut(|buffer| {
-            let mut read = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
-            self.filled = read.remaining() == 0;
-            self.unread.extend_from_slice(read.filled());
-            Poll::Ready(Ok(!read.filled().is_empty()))
+            let read = ready!(self.stream.poll_recv(cx, buffer))?;
+            self.filled = read == buffer.len();
+            self.unread.extend_from_slice(&buffer[..read]);
+            Poll::Ready(Ok(read > 0))
         })
     }
 }

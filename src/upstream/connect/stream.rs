@@ -4,11 +4,13 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use crate::socket;
 
 /// The byte stream of a connection.
 #[derive(Debug)]
@@ -32,6 +34,19 @@ impl Stream {
             #[cfg(test)]
             Self::Memory(_) => true,
         }
+    }
+
+    /// Reads into `buffer`. Returns the number of bytes, 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// Returns the error of the socket or of TLS.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let Self::Tcp(tcp) = self {
+            return socket::poll_recv(tcp, cx, buffer);
+        }
+        let mut read = ReadBuf::new(buffer);
+        ready!(Pin::new(self).poll_read(cx, &mut read))?;
+        Poll::Ready(Ok(read.filled().len()))
     }
 
     /// Returns true if written bytes may wait in a buffer until the stream is flushed.
@@ -59,7 +74,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tcp(stream) => socket::poll_send(stream, cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             #[cfg(test)]
             Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -68,7 +83,7 @@ impl AsyncWrite for Stream {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tcp(stream) => socket::poll_send_vectored(stream, cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             #[cfg(test)]
             Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
