@@ -152,12 +152,12 @@ impl Session {
             // With a linger of 0 the client sees a reset instead of an end that looks complete.
             End::Reset => drop(socket2::SockRef::from(&self.stream.tcp).set_linger(Some(Duration::ZERO))),
             End::Gone => {}
-            End::Closed | End::Idle => {
+            End::Closed | End::Idle if unread => {
                 let _ = self.stream.tcp.shutdown().await;
-                if unread {
-                    linger(&mut self.stream.tcp).await;
-                }
+                linger(&mut self.stream.tcp).await;
             }
+            // Dropping the socket closes it.
+            End::Closed | End::Idle => {}
         }
     }
 }

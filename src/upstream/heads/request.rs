@@ -304,6 +304,10 @@ pub fn prepare(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>)
         join_cookies(headers);
     }
     forwarding(headers, seen, add);
+    if seen.rare().id.is_some() {
+        headers.remove(names::X_REQUEST_ID);
+    }
+    headers.append(names::X_REQUEST_ID, add.id);
     headers.append(header::VIA, add.via);
     if let Some(continued) = seen.traced.then(|| trace(headers)).flatten() {
         return continued;
@@ -383,16 +387,19 @@ fn forwarding(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>) 
         // An address is added to a valid value.
         let _ = headers.try_insert(header::FORWARDED, &[forwarded.as_bytes(), hop.as_bytes()].concat());
     }
-    headers.insert(names::X_REQUEST_ID, add.id);
-    headers.insert(names::X_FORWARDED_FOR, chain.as_ref().unwrap_or(&add.peer.forwarded_for));
+    if !rare.forwarded_for.is_empty() {
+        headers.remove(names::X_FORWARDED_FOR);
+    }
+    headers.append(names::X_FORWARDED_FOR, chain.as_ref().unwrap_or(&add.peer.forwarded_for));
+    // What an untrusted peer sent is removed, so that each of these is absent unless a trusted peer sent it.
     if !(rare.forwarded_proto && add.peer.trusted) {
-        headers.insert(names::X_FORWARDED_PROTO, HeaderValue::from_static(add.scheme));
+        headers.append(names::X_FORWARDED_PROTO, HeaderValue::from_static(add.scheme));
     }
     if !(rare.forwarded_host && add.peer.trusted)
         && let Some(host) = add.host
     {
         // A host that is not valid was refused before.
-        let _ = headers.try_insert(names::X_FORWARDED_HOST, host);
+        let _ = headers.try_append(names::X_FORWARDED_HOST, host);
     }
 }
 
@@ -517,9 +524,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_hop_by_hop_header_survives(pairs in proptest::collection::vec(("(connection|te|upgrade|keep-alive|x-[a-z]{1,3}|cookie|via)", "[a-zA-Z,; -]{0,20}"), 0..12)) {
+        fn no_hop_by_hop_header_survives(pairs in proptest::collection::vec(("(connection|te|upgrade|keep-alive|x-[a-z]{1,3}|cookie|via|x-forwarded-(for|proto|host)|forwarded|x-request-id|traceparent)", "[a-zA-Z,; -]{0,20}"), 0..12), trusted: bool) {
             let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-            let map = prepared(&pairs, false);
+            let map = prepared(&pairs, trusted);
+            for own in ["x-forwarded-for", "x-forwarded-proto", "traceparent"] {
+                let sent = pairs.iter().filter(|(name, _)| trusted && *name == own && own == "x-forwarded-proto").count();
+                proptest::prop_assert_eq!(map.get_all(own).count(), sent.max(1), "{}", own);
+            }
             for gone in ["connection", "te", "upgrade", "keep-alive"] {
                 proptest::prop_assert!(!map.contains(gone));
             }
