@@ -1,18 +1,19 @@
-//! The socket of a client connection, and the bytes that were read from it and not used yet.
+//! A client connection as a stream of bytes, and the bytes that were read from it and not used yet.
 //!
 //! Reads go to one buffer per core; only what cannot be used at once is held. Knows nothing of requests.
 
 use std::cell::RefCell;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite as _;
 use tokio::task::coop;
 
+use super::client_socket::ClientSocket;
 use crate::http1::sending::Sending;
-use crate::socket;
 
 /// Size of the largest read.
 const LARGEST_READ: usize = 64 * 1024;
@@ -26,10 +27,10 @@ thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LARGEST_READ].into_boxed_slice());
 }
 
-/// The socket of a client connection.
+/// A client connection as a stream of bytes.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    pub(super) tcp: TcpStream,
+    pub(super) socket: ClientSocket,
     /// Bytes that were read and not used yet.
     pub(super) held: Vec<u8>,
     /// Set once the client has read more than its socket's send buffer can hold.
@@ -54,8 +55,8 @@ pub(super) enum Received<T> {
 }
 
 impl ClientStream {
-    pub(super) const fn new(tcp: TcpStream, client_reads: Arc<AtomicBool>) -> Self {
-        Self { tcp, held: Vec::new(), client_reads, written: 0, check_at: CHECK_INTERVAL }
+    pub(super) const fn new(socket: ClientSocket, client_reads: Arc<AtomicBool>) -> Self {
+        Self { socket, held: Vec::new(), client_reads, written: 0, check_at: CHECK_INTERVAL }
     }
 
     /// Receives up to `most` bytes. If none are held, `take` may use them where they are; it returns how many it used, from the start.
@@ -66,7 +67,7 @@ impl ClientStream {
         take: impl FnOnce(&[u8]) -> (usize, T),
     ) -> Poll<Received<T>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
-            let read = ready!(socket::poll_recv(&self.tcp, cx, &mut buffer[..most.min(LARGEST_READ)]));
+            let read = ready!(self.socket.poll_recv(cx, &mut buffer[..most.min(LARGEST_READ)]));
             let bytes = &buffer[..read.unwrap_or_default()];
             if bytes.is_empty() {
                 return Poll::Ready(Received::End);
@@ -96,9 +97,10 @@ impl ClientStream {
 
     /// Sends some of what is to be sent. Returns the number of bytes.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, sending: &mut Sending) -> Poll<io::Result<usize>> {
+        let socket = Pin::new(&mut self.socket);
         let written = match sending.parts() {
-            (bytes, []) => ready!(socket::poll_send(&self.tcp, cx, bytes))?,
-            _ => ready!(socket::poll_send_vectored(&self.tcp, cx, &sending.slices()))?,
+            (bytes, []) => ready!(socket.poll_write(cx, bytes))?,
+            _ => ready!(socket.poll_write_vectored(cx, &sending.slices()))?,
         };
         sending.advance(written);
         spend(cx, written);
@@ -109,10 +111,18 @@ impl ClientStream {
         if written == 0 { Poll::Ready(Err(io::ErrorKind::WriteZero.into())) } else { Poll::Ready(Ok(written)) }
     }
 
+    /// Sends what TLS holds back because the socket was full.
+    ///
+    /// # Errors
+    /// Returns the error of the socket or of TLS.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
     /// Checks whether more was written than the send buffer holds; the client must have read the excess.
     #[cold]
     fn check_client_reads(&mut self) {
-        let holds = socket2::SockRef::from(&self.tcp).send_buffer_size().unwrap_or(usize::MAX) as u64;
+        let holds = socket2::SockRef::from(self.socket.tcp()).send_buffer_size().unwrap_or(usize::MAX) as u64;
         let client_reads = self.written > holds;
         self.client_reads.store(client_reads, Ordering::Relaxed);
         self.check_at = if client_reads { u64::MAX } else { self.written + CHECK_INTERVAL };

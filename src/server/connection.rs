@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
+use super::client_socket::ClientSocket;
 use super::client_stream::ClientStream;
 use super::early::{HEADER_TIMEOUT, SHUTTING_DOWN, answer_early, linger};
 use super::http1::{End, Http1};
@@ -23,6 +23,9 @@ use std::sync::Arc;
 
 /// Timeout for the first request of a connection that has sent none when shutdown begins.
 const LATE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Timeout for the last bytes of TLS on a connection whose client reads nothing.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One client connection.
 pub(super) struct Session {
@@ -68,8 +71,8 @@ enum Protocol {
 }
 
 impl Session {
-    pub(super) fn new(stream: TcpStream, entry: Entry, closing: watch::Receiver<bool>, held: OpenConnection) -> Self {
-        let stream = ClientStream::new(stream, Arc::clone(&entry.client.takes));
+    pub(super) fn new(socket: ClientSocket, entry: Entry, closing: watch::Receiver<bool>, held: OpenConnection) -> Self {
+        let stream = ClientStream::new(socket, Arc::clone(&entry.client.takes));
         Self { stream, entry, closing, _held: held }
     }
 
@@ -137,11 +140,11 @@ impl Session {
     /// Waits for the next byte. Returns false if the connection ends first.
     async fn becomes_readable(&mut self) -> bool {
         let rest = self.settings().idle_timeout.saturating_sub(PARK_AFTER);
-        let tcp = &self.stream.tcp;
+        let socket = &self.stream.socket;
         tokio::select! {
             biased;
             _ = self.closing.wait_for(|closing| *closing) => false,
-            readable = tokio::time::timeout(rest, std::future::poll_fn(|cx| tcp.poll_read_ready(cx))) => readable.is_ok(),
+            readable = tokio::time::timeout(rest, std::future::poll_fn(|cx| socket.poll_readable(cx))) => readable.is_ok(),
         }
     }
 
@@ -150,14 +153,17 @@ impl Session {
         match end {
             End::Refused(violation) => self.refuse(violation).await,
             // With a linger of 0 the client sees a reset instead of an end that looks complete.
-            End::Reset => drop(socket2::SockRef::from(&self.stream.tcp).set_linger(Some(Duration::ZERO))),
+            End::Reset => self.stream.socket.reset_on_close(),
             End::Gone => {}
-            End::Closed | End::Idle if unread => {
-                let _ = self.stream.tcp.shutdown().await;
-                linger(&mut self.stream.tcp).await;
+            End::Closed | End::Idle => {
+                // Dropping a plain socket closes it; TLS says that it ends.
+                if unread || self.stream.socket.is_tls() {
+                    let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.stream.socket.shutdown()).await;
+                }
+                if unread {
+                    linger(&self.stream.socket).await;
+                }
             }
-            // Dropping the socket closes it.
-            End::Closed | End::Idle => {}
         }
     }
 }

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use http::{Method, Uri};
 use http_body::Body as _;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt as _;
 
+use super::client_socket::ClientSocket;
 use super::client_stream::ClientStream;
 use super::settings::Settings;
 use crate::context::ClientPreferences;
 use crate::failure::Kind;
 use crate::gateway::{ClientResponse, Early, Entry};
 use crate::http1::{Violation, skip_empty_lines, write};
+use crate::socket;
 
 /// The refusal of requests that arrive during shutdown.
 pub(super) const SHUTTING_DOWN: Violation = Violation { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed" };
@@ -28,12 +29,12 @@ const LINGER_BYTES: usize = 256 * 1024;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Discards what the client still sends, for a moment. Closing a socket with unread bytes resets it, and the response would be lost.
-pub(super) async fn linger(stream: &mut TcpStream) {
+pub(super) async fn linger(socket: &ClientSocket) {
     let mut left = LINGER_BYTES;
     let mut scratch = [0; 4096];
     let drain = async {
         while left > 0 {
-            match stream.read(&mut scratch).await {
+            match std::future::poll_fn(|cx| socket::poll_recv(socket.tcp(), cx, &mut scratch)).await {
                 Ok(0) | Err(_) => return,
                 Ok(read) => left = left.saturating_sub(read),
             }
@@ -49,11 +50,11 @@ pub(super) async fn answer_early(stream: &mut ClientStream, entry: &Entry, setti
     let response = entry.client.gateway.answer_early(&entry.client.peer, early);
     let bytes = to_bytes(response).await;
     let write = async {
-        stream.tcp.write_all(&bytes).await?;
-        stream.tcp.shutdown().await
+        stream.socket.write_all(&bytes).await?;
+        stream.socket.shutdown().await
     };
     if matches!(tokio::time::timeout(settings.write_timeout, write).await, Ok(Ok(()))) {
-        linger(&mut stream.tcp).await;
+        linger(&stream.socket).await;
     }
 }
 

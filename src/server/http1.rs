@@ -231,15 +231,18 @@ impl<'c> Http1<'c> {
                         Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Gone)),
                         Poll::Pending => {}
                     }
-                } else if response.is_complete() {
+                }
+                let is_flushed = response.sending.is_written() && self.stream.poll_flush(cx).is_ready();
+                if is_flushed && response.is_complete() {
                     return Poll::Ready(Ok(()));
-                } else if response.is_aborted() {
+                }
+                if is_flushed && response.is_aborted() {
                     return Poll::Ready(Err(if response.needs_reset() { End::Reset } else { End::Closed }));
                 }
                 match self.poll_client(cx) {
                     Poll::Ready(Read::Fed) => {}
                     Poll::Ready(Read::Gone) => return Poll::Ready(Err(End::Gone)),
-                    Poll::Pending if response.sending.is_written() => return Poll::Pending,
+                    Poll::Pending if is_flushed => return Poll::Pending,
                     Poll::Pending => return self.poll_slow_client(cx, response, &mut blocked_since),
                 }
             }
@@ -277,12 +280,14 @@ impl<'c> Http1<'c> {
             self.interim.extend_from_slice(CONTINUE);
         }
         while !self.interim.is_empty() {
-            match Pin::new(&mut self.stream.tcp).poll_write(cx, &self.interim) {
+            match Pin::new(&mut self.stream.socket).poll_write(cx, &self.interim) {
                 Poll::Ready(Ok(written)) => drop(self.interim.drain(..written)),
                 Poll::Ready(Err(_)) => return Poll::Ready(Read::Gone),
                 Poll::Pending => break,
             }
         }
+        // A failure shows at the next read.
+        let _ = self.stream.poll_flush(cx);
         if self.body.broken || (!self.body.framing.is_end() && !wanted) {
             return Poll::Pending;
         }

@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use super::client_socket::ClientSocket;
 use super::connection::{OpenConnection, Session};
 use crate::body::InterimResponses;
 use crate::context::Peer;
@@ -124,7 +125,7 @@ fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared:
     };
     let entry = Entry { client: Arc::new(client) };
     let held = OpenConnection::new(permit, &metrics.connections, shared.alive.clone());
-    let mut session = Session::new(stream, entry, shared.closing.clone(), held);
+    let mut session = Session::new(ClientSocket::Tcp(stream), entry, shared.closing.clone(), held);
     tokio::spawn(async move { session.serve().await });
 }
 

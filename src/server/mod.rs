@@ -14,6 +14,7 @@
 //! | `early` | error responses to bytes that never became a request |
 //! | `http2` | an HTTP/2 connection, which hyper drives |
 
+mod client_socket;
 mod client_stream;
 mod closing;
 mod connection;

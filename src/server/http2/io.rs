@@ -9,14 +9,14 @@ use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::state::ConnectionState;
+use crate::server::client_socket::ClientSocket;
 use crate::server::client_stream::ClientStream;
 
 /// The I/O of a connection.
 pub(super) struct Http2Io<'s> {
-    tcp: TokioIo<&'s mut TcpStream>,
+    socket: TokioIo<&'s mut ClientSocket>,
     /// Bytes that were read before.
     before: Vec<u8>,
     state: Arc<ConnectionState>,
@@ -24,7 +24,7 @@ pub(super) struct Http2Io<'s> {
 
 impl<'s> Http2Io<'s> {
     pub(super) fn new(stream: &'s mut ClientStream, state: Arc<ConnectionState>) -> Self {
-        Self { before: std::mem::take(&mut stream.held), tcp: TokioIo::new(&mut stream.tcp), state }
+        Self { before: std::mem::take(&mut stream.held), socket: TokioIo::new(&mut stream.socket), state }
     }
 
     fn record(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -37,7 +37,7 @@ impl Read for Http2Io<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.before.is_empty() {
-            return Pin::new(&mut this.tcp).poll_read(cx, buf);
+            return Pin::new(&mut this.socket).poll_read(cx, buf);
         }
         let fits = this.before.len().min(buf.remaining());
         buf.put_slice(&this.before[..fits]);
@@ -49,25 +49,25 @@ impl Read for Http2Io<'_> {
 impl Write for Http2Io<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.tcp).poll_write(cx, bytes);
+        let written = Pin::new(&mut this.socket).poll_write(cx, bytes);
         this.record(written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut this.socket).poll_write_vectored(cx, bufs);
         this.record(written)
     }
 }

@@ -40,7 +40,7 @@ fn ours(mut input: &[u8]) -> Vec<Seen> {
         let Ok(taken) = head.framing.decode(input, &mut body) else { break };
         input = &input[taken..];
         let is_whole = head.framing.is_end();
-        all.push(seen(&head.method, &head.uri, head.version, &head.headers, is_whole.then_some(body)));
+        all.push(seen(&head.method, &head.uri, head.version, &http::HeaderMap::from(&head.headers), is_whole.then_some(body)));
         if !is_whole || !head.keep_alive || head.method == http::Method::CONNECT {
             break;
         }

@@ -1,0 +1,111 @@
+//! The transport of a client connection: TCP, or TLS over TCP.
+//!
+//! Knows nothing of HTTP.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::socket;
+
+/// The transport of a client connection.
+#[derive(Debug)]
+pub(super) enum ClientSocket {
+    /// Plain TCP.
+    Tcp(TcpStream),
+    /// TLS over TCP. Boxed, because its state is large.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl ClientSocket {
+    /// Returns the TCP socket.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Returns true for TLS.
+    pub(super) const fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Reads into `buffer`. Returns the number of bytes, 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// Returns the error of the socket or of TLS.
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(tcp) => socket::poll_recv(tcp, cx, buffer),
+            Self::Tls(tls) => {
+                let mut read = ReadBuf::new(buffer);
+                ready!(Pin::new(tls).poll_read(cx, &mut read))?;
+                Poll::Ready(Ok(read.filled().len()))
+            }
+        }
+    }
+
+    /// Ready as soon as a read may find something, data or the end. The last read must have found nothing.
+    ///
+    /// # Errors
+    /// Returns the error of the socket.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Nothing that was decrypted waits: the caller reads until there is nothing.
+        self.tcp().poll_read_ready(cx)
+    }
+
+    /// Makes a close look like a failure to the client, which then knows that a response is incomplete.
+    pub(super) fn reset_on_close(&self) {
+        drop(socket2::SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO)));
+    }
+}
+
+impl AsyncRead for ClientSocket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for ClientSocket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => socket::poll_send(tcp, cx, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => socket::poll_send_vectored(tcp, cx, slices),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            // Nothing waits in front of a TCP socket.
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
