@@ -6,8 +6,9 @@ use http::header::{self, HeaderValue};
 use super::admission::Quota;
 use super::cors;
 use super::outcome::UpstreamError;
+use super::upgrade;
 use crate::envelope::Envelope;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value, names};
 use crate::policy::Policy;
 use crate::redact::Redactor;
@@ -109,6 +110,9 @@ pub(super) fn error_headers(
     }
     if let Some(allow) = &failure.allow {
         headers.insert(header::ALLOW, allow);
+    }
+    if failure.kind == Kind::WebSocketVersion {
+        upgrade::name_version(headers);
     }
     if policy.errors.proxy_status
         && let Some(value) = proxy_status(failure, upstream)

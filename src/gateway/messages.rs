@@ -4,6 +4,7 @@
 
 use http::{Method, StatusCode, Uri, Version};
 
+use super::upgraded::Upgraded;
 use crate::body::{Body, RequestBody};
 use crate::header::HeaderList;
 
@@ -30,4 +31,6 @@ pub struct ClientResponse {
     pub headers: HeaderList,
     /// The body.
     pub body: Body,
+    /// The tunnel that follows a 101.
+    pub tunnel: Option<Box<Upgraded>>,
 }

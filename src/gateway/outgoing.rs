@@ -12,6 +12,7 @@ use super::deadline;
 use super::payload::Payload;
 use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
+use super::upgrade;
 use crate::body::UploadProgress;
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value};
@@ -32,7 +33,7 @@ pub(super) fn outgoing(
     client: &Client,
     route: &Route,
     (request, facts): (Request<'_>, &mut Facts),
-    Inbound { mut headers, payload }: Inbound,
+    Inbound { mut headers, payload, upgrade }: Inbound,
     deadline: Option<tokio::time::Instant>,
 ) -> Result<OutgoingRequest, Failure> {
     let policy = &route.policy;
@@ -49,6 +50,9 @@ pub(super) fn outgoing(
         scheme: "http",
     };
     let trace = heads::prepare(&mut headers, request.seen, &add);
+    if let Some(upgrade) = &upgrade {
+        upgrade::write(upgrade, &mut headers);
+    }
     let edited = edit(&mut headers, policy, request);
     facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
     if let Some(host) = client_host.filter(|_| edited || !request.named_by_host_line()) {
@@ -68,6 +72,7 @@ pub(super) fn outgoing(
         progress,
         connection_auth,
         replay: if repeatable { replay } else { Replay::Never },
+        upgrade,
         key,
     })
 }
