@@ -28,6 +28,7 @@ mod prepared;
 mod read;
 mod request;
 mod rescue;
+mod response;
 mod routing;
 mod state;
 mod upgrade;
@@ -52,8 +53,9 @@ use crate::upstream::attempt::DispatchContext;
 use crate::upstream::connect::per_client::ClientSlot;
 use crate::upstream::dispatch::dispatch;
 
-pub use messages::{ClientRequest, ClientResponse};
+pub use messages::ClientRequest;
 pub use request::Early;
+pub use response::ClientResponse;
 pub use state::{Client, Gateway, Lifecycle};
 pub use upgraded::Upgraded;
 

@@ -19,8 +19,10 @@ use self::frames::going_away;
 use self::way::{EndedBy, Way};
 use crate::timer::Timer;
 
-/// The longest silence once one direction has ended. A side that is told the end of the other one usually ends too.
+/// The longest silence once one direction has ended.
 const HALF_CLOSED: Duration = Duration::from_secs(30);
+/// The same for WebSocket, where the end of a connection is the end of both directions (RFC 6455 7.1.1): the rest is only still under way.
+const WEBSOCKET_HALF_CLOSED: Duration = Duration::from_secs(2);
 /// The time to send the last frames and to read what is still under way. It is shorter than the time that a worker has at its end.
 const CLOSING: Duration = Duration::from_millis(400);
 /// Size of a read of what is discarded.
@@ -48,13 +50,16 @@ pub struct Tunnel {
     down: Way,
     /// The longest time without a byte.
     idle: Option<Duration>,
+    /// The longest time without a byte once one direction has ended.
+    half_closed: Duration,
     first_end: Option<Cause>,
 }
 
 impl Tunnel {
     /// Creates a tunnel. `pushed` are bytes that the upstream sent behind its response.
-    pub fn new(pushed: Vec<u8>, idle: Option<Duration>, is_websocket: bool) -> Self {
-        Self { up: Way::new(Vec::new(), is_websocket), down: Way::new(pushed, is_websocket), idle, first_end: None }
+    pub fn new(pushed: &[u8], idle: Option<Duration>, is_websocket: bool) -> Self {
+        let half_closed = if is_websocket { WEBSOCKET_HALF_CLOSED } else { HALF_CLOSED };
+        Self { up: Way::new(is_websocket), down: Way::new(is_websocket).after(pushed), idle, half_closed, first_end: None }
     }
 
     /// Adds bytes that the client sent behind its request, before the tunnel began.
@@ -137,7 +142,7 @@ impl Tunnel {
 
     /// Returns how long nothing may move.
     fn longest_silence(&self) -> Option<Duration> {
-        let half_closed = self.first_end.map(|_| HALF_CLOSED);
+        let half_closed = self.first_end.map(|_| self.half_closed);
         [self.idle, half_closed].into_iter().flatten().min()
     }
 

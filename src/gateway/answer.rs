@@ -12,9 +12,10 @@ use super::admission::{Admission, Permits, Quota};
 use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::grpc;
 use super::heads::{error_headers, finish_headers, kept_headers};
-use super::messages::ClientResponse;
+
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError, Watch};
 use super::request::{Early, RequestState};
+use super::response::ClientResponse;
 use super::state::{Client, Gateway};
 use super::upgraded::Upgraded;
 use crate::body::{Body, Flow, OnSent};

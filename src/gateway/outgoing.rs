@@ -15,7 +15,7 @@ use super::state::{Client, Gateway};
 use super::upgrade;
 use crate::body::UploadProgress;
 use crate::failure::{Failure, Kind};
-use crate::header::{HeaderList, Value};
+use crate::header::{HeaderList, Value, names};
 use crate::observe::access_record::Facts;
 use crate::plan::Route;
 use crate::policy::Policy;
@@ -84,7 +84,7 @@ fn edit(headers: &mut HeaderList, policy: &Policy, request: Request<'_>) -> bool
         headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     if let Some(prefix) = &policy.strip_prefix {
-        heads::write_prefix(headers, prefix);
+        write_prefix(headers, prefix);
     }
     let edits = &policy.request_headers;
     if edits.is_empty() {
@@ -101,6 +101,14 @@ fn edit(headers: &mut HeaderList, policy: &Policy, request: Request<'_>) -> bool
         headers.insert(name.clone(), value);
     }
     true
+}
+
+/// Appends the removed path prefix to the one that a trusted proxy removed before.
+fn write_prefix(headers: &mut HeaderList, prefix: &str) {
+    let before = headers.get(names::X_FORWARDED_PREFIX).map_or(&b""[..], Value::as_bytes).trim_ascii_end();
+    let whole = [before.strip_suffix(b"/").unwrap_or(before), prefix.as_bytes()].concat();
+    // Both parts were validated.
+    let _ = headers.try_insert(names::X_FORWARDED_PREFIX, &whole);
 }
 
 /// The body as it is sent, and what of it another attempt could send.

@@ -31,7 +31,7 @@ impl Upgraded {
         let idle = state.route.as_ref().and_then(|route| route.policy.timeouts.tunnel);
         let pushed = std::mem::take(&mut upstream.pushed);
         state.record.facts.upload = Some(UploadProgress::new(state.record.context.arrival));
-        Self { state, _permits: permits, upstream, tunnel: Tunnel::new(pushed.into(), idle, is_websocket) }
+        Self { state, _permits: permits, upstream, tunnel: Tunnel::new(&pushed, idle, is_websocket) }
     }
 
     /// Copies both ways until the tunnel ends. `early` are bytes that the client sent behind its request.

@@ -59,9 +59,8 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// Begins with bytes that were read from the source before.
-    pub(super) fn new(held: Vec<u8>, is_websocket: bool) -> Self {
-        let mut way = Self {
+    pub(super) fn new(is_websocket: bool) -> Self {
+        Self {
             held: Vec::new(),
             taken: 0,
             unflushed: false,
@@ -70,9 +69,13 @@ impl Way {
             ended_by: None,
             written: 0,
             moved: true,
-        };
-        way.hold(&held);
-        way
+        }
+    }
+
+    /// Begins with bytes that were read from the source before.
+    pub(super) fn after(mut self, bytes: &[u8]) -> Self {
+        self.hold(bytes);
+        self
     }
 
     /// Adds bytes that were read from the source before the tunnel began.

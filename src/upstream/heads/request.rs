@@ -340,14 +340,6 @@ pub fn remove_twins<'n>(headers: &mut HeaderList, names: impl Iterator<Item = &'
     headers.retain(|name| !is_twin(name));
 }
 
-/// Appends the removed path prefix to the one that a trusted proxy removed before.
-pub fn write_prefix(headers: &mut HeaderList, prefix: &str) {
-    let before = headers.get(names::X_FORWARDED_PREFIX).map_or(&b""[..], Value::as_bytes).trim_ascii_end();
-    let whole = [before.strip_suffix(b"/").unwrap_or(before), prefix.as_bytes()].concat();
-    // Both parts were validated.
-    let _ = headers.try_insert(names::X_FORWARDED_PREFIX, &whole);
-}
-
 /// Removes the headers that `Connection` names, except the protected ones.
 fn remove_named_by_connection(headers: &mut HeaderList) {
     let named: Vec<HeaderName> = headers
