@@ -15,6 +15,7 @@ use super::heads::{error_headers, finish_headers, kept_headers};
 use super::messages::ClientResponse;
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError, Watch};
 use super::request::{Early, RequestState};
+use super::secure::add_hsts;
 use super::state::{Client, Gateway};
 use crate::body::{Body, Flow, OnSent};
 use crate::context::Peer;
@@ -47,6 +48,7 @@ impl Gateway {
         let context = &state.record.context;
         finish_headers(&mut headers, policy, context.wanted.origin.as_deref(), &admission.quota);
         headers.insert(names::X_REQUEST_ID, &context.id);
+        add_hsts(self, state.secure, &mut headers);
         headers.append(header::VIA, &self.via);
         state.record.facts.status = status.as_u16();
         let body = match content {
@@ -105,6 +107,7 @@ impl Gateway {
             }
         };
         error_headers(&mut headers, &envelope, &failure, upstream, policy);
+        add_hsts(self, state.secure, &mut headers);
         headers.append(header::VIA, &self.via);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         state.record.facts.status = envelope.status.as_u16();
