@@ -30,6 +30,7 @@ mod request;
 mod rescue;
 mod response;
 mod routing;
+mod secure;
 mod state;
 mod upgrade;
 mod upgraded;
@@ -56,7 +57,7 @@ use crate::upstream::dispatch::dispatch;
 pub use messages::ClientRequest;
 pub use request::Early;
 pub use response::ClientResponse;
-pub use state::{Client, Gateway, Lifecycle};
+pub use state::{Client, Gateway, Lifecycle, TlsClient};
 pub use upgraded::Upgraded;
 
 impl Gateway {
@@ -95,6 +96,9 @@ impl Gateway {
         let found = self.find(state);
         let (request, facts) = state.parts();
         check::check(self, client, request)?;
+        if let Some(redirect) = secure::redirect(self, client, request) {
+            return Ok(redirect);
+        }
         let route = found?;
         if let Some(preflight) = cors::preflight(route, request) {
             return Ok(preflight);
@@ -164,14 +168,14 @@ impl Entry {
     /// here needs.
     pub fn answer(&self, request: ClientRequest) -> Answering {
         let client = Arc::clone(&self.client);
-        let (state, inbound) = RequestState::arrive(&client.gateway, &client.peer, request);
+        let (state, inbound) = RequestState::arrive(&client, request);
         Box::pin(async move { Ok(client.gateway.serve(&client, state, inbound).await) })
     }
 
     /// Serves one request within the caller's own future, which spares a box.
     pub fn serve(&self, request: ClientRequest) -> impl Future<Output = ClientResponse> + Send {
         let client = &*self.client;
-        let (state, inbound) = RequestState::arrive(&client.gateway, &client.peer, request);
+        let (state, inbound) = RequestState::arrive(client, request);
         client.gateway.serve(client, state, inbound)
     }
 

@@ -12,10 +12,10 @@ use super::admission::{Admission, Permits, Quota};
 use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::grpc;
 use super::heads::{error_headers, finish_headers, kept_headers};
-
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError, Watch};
 use super::request::{Early, RequestState};
 use super::response::ClientResponse;
+use super::secure::add_hsts;
 use super::state::{Client, Gateway};
 use super::upgraded::Upgraded;
 use crate::body::{Body, Flow, OnSent};
@@ -49,6 +49,7 @@ impl Gateway {
         let context = &state.record.context;
         finish_headers(&mut headers, policy, context.wanted.origin.as_deref(), &admission.quota);
         headers.insert(names::X_REQUEST_ID, &context.id);
+        add_hsts(self, state.secure, &mut headers);
         headers.append(header::VIA, &self.via);
         state.record.facts.status = status.as_u16();
         let body = match content {
@@ -111,6 +112,7 @@ impl Gateway {
             }
         };
         error_headers(&mut headers, &envelope, &failure, upstream, policy);
+        add_hsts(self, state.secure, &mut headers);
         headers.append(header::VIA, &self.via);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         state.record.facts.status = envelope.status.as_u16();

@@ -47,11 +47,15 @@ pub(super) fn outgoing(
         id: &request.context.id,
         via: &gateway.via,
         host: client_host,
-        scheme: "http",
+        scheme: client.scheme(),
     };
     let trace = heads::prepare(&mut headers, request.seen, &add);
     if let Some(upgrade) = &upgrade {
         upgrade::write(upgrade, &mut headers);
+    }
+    if let Some(certificate) = client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
+        headers.remove(names::CLIENT_CERT_CHAIN);
+        headers.insert(names::CLIENT_CERT, certificate);
     }
     let edited = edit(&mut headers, policy, request);
     facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };

@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 use super::histogram::{self, Durations};
 use super::names;
 use super::percore::{CoreCounter, PerCore};
+use super::tls_metrics::TlsMetrics;
 use crate::failure::Kind;
 
 type Labels = Vec<(&'static str, String)>;
@@ -186,6 +187,8 @@ pub struct Metrics {
     rate_limited: Family<Labels, Counter>,
     shared_store: Family<Labels, Counter>,
     masked: Family<Labels, Counter>,
+    /// The metrics of the listener for TLS.
+    pub tls: TlsMetrics,
     /// The client connections that were accepted.
     pub accepted: Counter,
     /// The client connections that are open.
@@ -209,6 +212,7 @@ impl Metrics {
             rate_limited: Family::default(),
             shared_store: Family::default(),
             masked: Family::default(),
+            tls: TlsMetrics::default(),
             accepted: Counter::default(),
             connections: Gauge::default(),
             log_dropped: Arc::default(),
@@ -230,6 +234,7 @@ impl Metrics {
         registry.register(names::MASKED, "Successful responses from which the leak guard removed internals", self.masked.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());
         registry.register(names::CONNECTIONS, "Number of open client connections", self.connections.clone());
+        self.tls.register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
         registry.register(names::BUILD, "Version of the gateway, as a label; the value is always 1", build);

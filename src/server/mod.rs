@@ -25,3 +25,4 @@ pub mod listen;
 mod request_body;
 mod response;
 mod settings;
+mod tls;

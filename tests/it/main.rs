@@ -19,6 +19,7 @@ mod h2c;
 mod hostages;
 mod http1;
 mod limits;
+mod listen_tls;
 mod logs;
 mod parking;
 mod policies;
