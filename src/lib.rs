@@ -84,7 +84,8 @@
 //! - Shared types: [`context`] (the request as it arrived, request ids), [`language`] (of a client), [`policy`] (the settings of a route), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
-//! - [`tls`] is TLS of the listener. Files: `files` (certificates and keys), `by_name` (the choice by server name).
+//! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
+//!   (certificates and keys), `by_name` (the choice by server name).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator), [`admin`] (health and metrics), [`app`] (start and
 //!   shutdown).
 //!
