@@ -53,6 +53,7 @@ pub struct Listen {
     pub max_in_flight: Option<u64>,
     pub buffer_memory: Option<At<u64>>,
     pub tls: Option<ListenTls>,
+    pub proxy_protocol: Option<At<bool>>,
 }
 
 /// `[listen.tls]`

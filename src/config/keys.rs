@@ -54,7 +54,6 @@ fn named_tables<T>(root: &mut Section<'_, '_>, key: &'static str, read: fn(&mut 
 }
 
 fn listen(s: &mut Section<'_, '_>) -> Listen {
-    s.reserve(&["proxy_protocol"]);
     Listen {
         http: s.strings("http", true).map(|list| addresses(s, list)),
         admin: s.parsed("admin", units::address),
@@ -72,7 +71,15 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         max_in_flight: s.number("max_in_flight", 1..=1_000_000),
         buffer_memory: s.parsed("buffer_memory", units::size),
         tls: s.table("tls", listen_tls),
+        proxy_protocol: flag(s, "proxy_protocol"),
     }
+}
+
+/// Reads a switch with its place.
+fn flag(s: &mut Section<'_, '_>, key: &'static str) -> Option<At<bool>> {
+    let value = s.boolean(key)?;
+    let span = s.named(key).map_or(s.span.clone(), toml::Spanned::span);
+    Some(At { value, span })
 }
 
 /// Reads a key that may hold a secret. A text for which `is_secret` returns true is rejected: a secret must come from the environment or

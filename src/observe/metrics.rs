@@ -191,6 +191,8 @@ pub struct Metrics {
     pub tls: TlsMetrics,
     /// The client connections that were accepted.
     pub accepted: Counter,
+    /// The connections of trusted proxies that began without a valid PROXY header.
+    pub proxy_header_failures: Counter,
     /// The client connections that are open.
     pub connections: Gauge,
     /// The log lines that the log writer dropped.
@@ -214,6 +216,7 @@ impl Metrics {
             masked: Family::default(),
             tls: TlsMetrics::default(),
             accepted: Counter::default(),
+            proxy_header_failures: Counter::default(),
             connections: Gauge::default(),
             log_dropped: Arc::default(),
         };
@@ -233,6 +236,11 @@ impl Metrics {
         );
         registry.register(names::MASKED, "Successful responses from which the leak guard removed internals", self.masked.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());
+        registry.register(
+            names::PROXY_HEADER_FAILURES,
+            "Connections of trusted proxies that began without a valid PROXY header",
+            self.proxy_header_failures.clone(),
+        );
         registry.register(names::CONNECTIONS, "Number of open client connections", self.connections.clone());
         self.tls.register(registry);
         let build: Family<Labels, Gauge> = Family::default();

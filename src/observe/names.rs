@@ -38,6 +38,8 @@ pub const CERTIFICATE_END: &str = "lockgate_tls_certificate_end_timestamp_second
 pub const CERTIFICATES_READ: &str = "lockgate_tls_certificates_last_read_successful";
 /// Client connections accepted.
 pub const ACCEPTED: &str = "lockgate_connections_accepted";
+/// Connections of trusted proxies that began without a valid PROXY header, and were closed.
+pub const PROXY_HEADER_FAILURES: &str = "lockgate_proxy_header_failures";
 /// Client connections open now.
 pub const CONNECTIONS: &str = "lockgate_connections_open";
 /// Requests in progress now.

@@ -122,6 +122,8 @@ pub struct Listen {
     pub admin_token: Option<Secret<String>>,
     /// The maximum size of the header section of a request, in bytes.
     pub max_header_size: usize,
+    /// Connections of trusted proxies begin with a PROXY header.
+    pub proxy_protocol: bool,
 }
 
 /// The listener for TLS.

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::client_socket::ClientSocket;
 use super::connection::{OpenConnection, Session};
+use super::proxy_header;
 use super::tls::{self, Opened};
 use crate::body::InterimResponses;
 use crate::context::Peer;
@@ -131,13 +132,31 @@ fn start(stream: TcpStream, address: SocketAddr, secure: bool, gateway: &Arc<Gat
         takes: Arc::default(),
     };
     let held = OpenConnection::new(permit, &metrics.connections, shared.alive.clone());
-    match gateway.plan.listen.tls.as_ref().filter(|_| secure) {
-        Some(tls) => drop(tokio::spawn(serve_tls(stream, tls.certificates.current(), client, shared.closing.clone(), held))),
-        None => {
-            let entry = Entry { client: Arc::new(client) };
-            let mut session = Session::new(ClientSocket::Tcp(stream), entry, shared.closing.clone(), held);
-            tokio::spawn(async move { session.serve().await });
+    let closing = shared.closing.clone();
+    if gateway.plan.listen.proxy_protocol && client.peer.trusted {
+        tokio::spawn(serve_behind_proxy(stream, secure, client, closing, held));
+    } else if let Some(tls) = gateway.plan.listen.tls.as_ref().filter(|_| secure) {
+        tokio::spawn(serve_tls(stream, tls.certificates.current(), client, closing, held));
+    } else {
+        let mut session = Session::new(ClientSocket::Tcp(stream), Entry { client: Arc::new(client) }, closing, held);
+        tokio::spawn(async move { session.serve().await });
+    }
+}
+
+/// Learns from the PROXY header whom the connection is for, then serves it. Without a valid header it is closed: whoever is trusted to
+/// send one and does not would be taken for the client.
+async fn serve_behind_proxy(mut stream: TcpStream, secure: bool, mut client: Client, closing: watch::Receiver<bool>, held: OpenConnection) {
+    let plan = Arc::clone(&client.gateway.plan);
+    match tokio::time::timeout(plan.listen.header_timeout, Box::pin(proxy_header::read(&mut stream))).await {
+        Ok(Ok(source)) => client.peer = source.map_or(client.peer, |source| peer(source, &client.gateway)),
+        Ok(Err(_)) | Err(_) => {
+            plan.metrics.proxy_header_failures.inc();
+            return;
         }
+    }
+    match plan.listen.tls.as_ref().filter(|_| secure) {
+        Some(tls) => serve_tls(stream, tls.certificates.current(), client, closing, held).await,
+        None => Session::new(ClientSocket::Tcp(stream), Entry { client: Arc::new(client) }, closing, held).serve().await,
     }
 }
 

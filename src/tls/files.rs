@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::Pair;
+use super::sources::Pair;
 
 /// Which file a complaint is about. The number is that of the certificate in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@ mod listen_tls;
 mod logs;
 mod parking;
 mod policies;
+mod proxy_protocol;
 mod reading;
 mod resilience;
 mod responses;
