@@ -135,7 +135,7 @@ impl Gateway {
         let upgrade = upgrade.filter(|_| response.status == StatusCode::SWITCHING_PROTOCOLS);
         let prepared = inspect::prepare(self, response, route, client, (request, facts), upgrade.as_deref(), admission.deadline)?;
         if let Some(upgrade) = upgrade {
-            return Ok(upgrade::pass(upgrade, prepared)?);
+            return Ok(upgrade::pass(upgrade, prepared, route)?);
         }
         match inspect::judge(&prepared, route, request) {
             None => Ok(prepared.stream()),

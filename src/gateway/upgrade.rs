@@ -4,12 +4,14 @@
 
 use http::{HeaderValue, Method, StatusCode, Version, header};
 
+use super::heads::guard_headers;
 use super::outcome::{Content, Passed};
 use super::payload::Payload;
 use super::prepared::Prepared;
 use super::request::{Inbound, Request};
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value};
+use crate::plan::Route;
 use crate::policy::Policy;
 use crate::tunnel::handshake;
 use crate::upstream::attempt::outgoing::Upgrade;
@@ -96,8 +98,11 @@ pub(super) fn check(upgrade: &Upgrade, response: &UpstreamResponse) -> Result<()
 ///
 /// # Errors
 /// The connection is gone, which cannot be.
-pub(super) fn pass(upgrade: Box<Upgrade>, prepared: Prepared) -> Result<Passed, Failure> {
+pub(super) fn pass(upgrade: Box<Upgrade>, prepared: Prepared, route: &Route) -> Result<Passed, Failure> {
     let Prepared { mut headers, mut body, .. } = prepared;
+    if route.policy.leak_guard {
+        guard_headers(&mut headers, &route.presenter.redactor);
+    }
     let upstream = body.take_tunnel().ok_or(Kind::Internal)?;
     // A 101 has no content (RFC 9110 8.6).
     headers.remove(header::CONTENT_LENGTH);
@@ -107,13 +112,6 @@ pub(super) fn pass(upgrade: Box<Upgrade>, prepared: Prepared) -> Result<Passed, 
     }
     let is_websocket = upgrade.accept.is_some();
     Ok(Passed { status: StatusCode::SWITCHING_PROTOCOLS, headers, content: Content::Tunnel { upstream: Box::new(upstream), is_websocket } })
-}
-
-/// Adds what a 426 to another version of WebSocket must name (RFC 6455 4.2.2, RFC 9110 15.5.22).
-pub(super) fn name_version(headers: &mut HeaderList) {
-    headers.append(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.append(header::UPGRADE, HeaderValue::from_static(WEBSOCKET));
-    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(handshake::VERSION));
 }
 
 /// Returns the items of a list in all header lines of a name.
