@@ -64,13 +64,10 @@ mod tests {
 
     #[test]
     fn features_of_a_later_version_are_named() {
-        let all = problems_of(
-            "[journal]\nkeep = \"1d\"\n[listen]\nproxy_protocol = true\n[backends.a]\nendpoints = [\"http://a\"]\nprotocol = \"h2\"\n",
-        )
-        .join("\n");
-        for part in
-            ["`journal` is not available", "`listen.proxy_protocol` is not available", "`backends.a.protocol = \"h2\"` is not available"]
-        {
+        let all =
+            problems_of("[journal]\nkeep = \"1d\"\n[telemetry]\nratio = 1\n[backends.a]\nendpoints = [\"http://a\"]\nprotocol = \"h2\"\n")
+                .join("\n");
+        for part in ["`journal` is not available", "`telemetry` is not available", "`backends.a.protocol = \"h2\"` is not available"] {
             assert!(all.contains(part), "{part} in\n{all}");
         }
     }
