@@ -172,6 +172,12 @@ impl Entry {
         Box::pin(async move { Ok(client.gateway.serve(&client, state, inbound).await) })
     }
 
+    /// Refuses what the server does not accept as a request.
+    pub fn refuse(&self, early: Early) -> Answering {
+        let client = Arc::clone(&self.client);
+        Box::pin(async move { Ok(client.gateway.answer_early(&client.peer, early)) })
+    }
+
     /// Serves one request within the caller's own future, which spares a box.
     pub fn serve(&self, request: ClientRequest) -> impl Future<Output = ClientResponse> + Send {
         let client = &*self.client;

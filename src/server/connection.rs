@@ -102,7 +102,7 @@ impl Session {
             _ = self.closing.wait_for(|closing| *closing) => return Protocol::Late,
         };
         match sniffed {
-            Ok(true) if self.stream.held.starts_with(PREFACE) => Protocol::Http2,
+            Ok(true) if self.stream.held.starts_with(PREFACE) || self.stream.socket.agreed_on_http2() => Protocol::Http2,
             Ok(true) => Protocol::Http1,
             Err(_) if !self.stream.held.is_empty() => Protocol::TimedOut,
             Ok(false) | Err(_) => Protocol::NoRequest,

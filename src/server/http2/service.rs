@@ -13,10 +13,12 @@ use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::head;
 use super::state::ConnectionState;
 use crate::body::{Aborted, Body, RequestBody};
-use crate::failure::{Failure, classify};
-use crate::gateway::{Answering, ClientRequest, ClientResponse, Entry};
+use crate::context::ClientPreferences;
+use crate::failure::{Failure, Kind, classify};
+use crate::gateway::{Answering, ClientRequest, ClientResponse, Early, Entry};
 use crate::header::HeaderList;
 
 /// Calls the gateway, and counts requests and responses.
@@ -33,6 +35,11 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.state.called();
         let (parts, body) = request.into_parts();
+        if let Some(rule) = head::violation(&parts.headers) {
+            let failure = Failure::because(Kind::BadRequest, rule);
+            let early = Early { failure, method: parts.method, uri: parts.uri, wanted: ClientPreferences::default() };
+            return ResponseFuture { answer: self.entry.refuse(early), count: Some(ResponseGuard(Arc::clone(&self.state))) };
+        }
         let answer = self.entry.answer(ClientRequest {
             method: parts.method,
             uri: parts.uri,
