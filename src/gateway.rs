@@ -28,9 +28,12 @@ mod prepared;
 mod read;
 mod request;
 mod rescue;
+mod response;
 mod routing;
 mod secure;
 mod state;
+mod upgrade;
+mod upgraded;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -51,9 +54,11 @@ use crate::upstream::attempt::DispatchContext;
 use crate::upstream::connect::per_client::ClientSlot;
 use crate::upstream::dispatch::dispatch;
 
-pub use messages::{ClientRequest, ClientResponse};
+pub use messages::ClientRequest;
 pub use request::Early;
+pub use response::ClientResponse;
 pub use state::{Client, Gateway, Lifecycle, TlsClient};
+pub use upgraded::Upgraded;
 
 impl Gateway {
     /// Serves one request. Never fails: every error becomes a response.
@@ -98,6 +103,9 @@ impl Gateway {
         if let Some(preflight) = cors::preflight(route, request) {
             return Ok(preflight);
         }
+        if request.seen.has_upgrade() {
+            inbound.upgrade = upgrade::asked(&route.policy, request, &inbound)?;
+        }
         // Until the request has waited for something, now is its arrival: one reading of the clock less.
         let mut begin = request.context.arrival;
         if let Some(waiting) = admit::admit(self, route, request, &inbound, admission)? {
@@ -119,11 +127,16 @@ impl Gateway {
         };
         facts.dispatched = true;
         let exchanged = dispatch(&route.backend, &mut outgoing, context, &mut facts.trail).await;
+        let upgrade = outgoing.upgrade.take();
         // The upstream has what was held of the body.
         drop(outgoing);
         let response = exchanged.inspect_err(|failure| admit::unanswered(route, failure))?;
         deadline::check(admission.deadline, response.at)?;
-        let prepared = inspect::prepare(self, response, route, client, (request, facts), admission.deadline)?;
+        let upgrade = upgrade.filter(|_| response.status == StatusCode::SWITCHING_PROTOCOLS);
+        let prepared = inspect::prepare(self, response, route, client, (request, facts), upgrade.as_deref(), admission.deadline)?;
+        if let Some(upgrade) = upgrade {
+            return Ok(upgrade::pass(upgrade, prepared, route)?);
+        }
         match inspect::judge(&prepared, route, request) {
             None => Ok(prepared.stream()),
             // On the heap: what few responses need makes no request larger.

@@ -55,6 +55,8 @@ pub enum Kind {
     RequestTimeout,
     ExpectationFailed,
     CodingNotSupported,
+    UpgradeNotPermitted,
+    WebSocketVersion,
     LoopDetected,
     ClientClosed,
     Internal,
@@ -104,6 +106,8 @@ impl Kind {
         Self::RequestTimeout,
         Self::ExpectationFailed,
         Self::CodingNotSupported,
+        Self::UpgradeNotPermitted,
+        Self::WebSocketVersion,
         Self::LoopDetected,
         Self::ClientClosed,
         Self::Internal,
@@ -140,6 +144,7 @@ impl Kind {
             | Self::Denied
             | Self::RateLimited
             | Self::RouteNotFound
+            | Self::UpgradeNotPermitted
             | Self::MethodNotAllowed => Origin::Configuration,
             Self::Duplicate
             | Self::Reference
@@ -150,6 +155,7 @@ impl Kind {
             | Self::RequestTimeout
             | Self::ExpectationFailed
             | Self::CodingNotSupported
+            | Self::WebSocketVersion
             | Self::LoopDetected
             | Self::ClientClosed => Origin::Client,
             Self::Internal => Origin::Internal,

@@ -166,6 +166,10 @@ impl Session {
             // With a linger of 0 the client sees a reset instead of an end that looks complete.
             End::Reset => self.stream.socket.reset_on_close(),
             End::Gone => {}
+            End::Tunnel(mut tunnel) => {
+                let early = std::mem::take(&mut self.stream.held);
+                tunnel.run(&self.entry.client.gateway, &mut self.stream.socket, early).await;
+            }
             End::Closed | End::Idle => {
                 // Dropping a plain socket closes it; TLS says that it ends.
                 if unread || self.stream.socket.is_tls() {

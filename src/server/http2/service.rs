@@ -80,7 +80,7 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Ok(ClientResponse { status, headers, body }) = std::task::ready!(this.answer.as_mut().poll(cx));
+        let Ok(ClientResponse { status, headers, body, .. }) = std::task::ready!(this.answer.as_mut().poll(cx));
         let count = this.count.take();
         let mut response = Response::new(CountedBody { body, is_stalled: false, count });
         (*response.status_mut(), *response.headers_mut()) = (status, (&headers).into());

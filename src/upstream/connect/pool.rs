@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
@@ -61,6 +62,23 @@ impl Connection {
     pub fn new(stream: Stream, home: usize, permit: PoolPermit) -> Box<Self> {
         let http = Http1Connection::new(stream);
         Box::new(Self { http, reused: false, counted: Some(permit.counted), home, _permit: permit.permit })
+    }
+}
+
+/// The stream of a connection that has left HTTP. It counts as a connection until it is dropped.
+#[derive(Debug)]
+pub struct TunnelStream {
+    /// The stream.
+    pub stream: Stream,
+    _counted: Option<ClientConnection>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// Gives up the connection for its stream, and the bytes that were read behind the response.
+    pub fn into_tunnel(self) -> (TunnelStream, BytesMut) {
+        let (stream, unread) = self.http.into_stream();
+        (TunnelStream { stream, _counted: self.counted, _permit: self._permit }, unread)
     }
 }
 
