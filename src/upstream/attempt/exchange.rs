@@ -8,11 +8,13 @@ use std::task::Poll;
 
 use tokio::time::Instant;
 
+use super::exchange_http2;
 use super::outgoing::OutgoingRequest;
 use crate::body::{InterimResponses, UploadProgress, UploadStage};
 use crate::failure::{Failure, Kind};
 use crate::http1::response::ResponseHead;
 use crate::policy::Timeouts;
+use crate::upstream::connect::http::Http;
 use crate::upstream::connect::http1::Http1Connection;
 use crate::upstream::upload::Upload;
 
@@ -21,7 +23,11 @@ use crate::upstream::upload::Upload;
 pub enum ExchangeError {
     /// Nothing was written and the body was put back, so the request can be sent elsewhere whatever its method.
     NeverSent,
-    /// The upstream may have received the request.
+    /// The upstream has refused the request and not processed it (HTTP/2). The body was put back.
+    Refused(Failure),
+    /// The connection was lost without a word on the request.
+    Lost(Failure),
+    /// The upstream may have processed the request.
     Failed(Failure),
 }
 
@@ -44,15 +50,29 @@ pub struct Clocks<'a> {
 /// all of it.
 ///
 /// # Errors
-/// Returns [`ExchangeError`]. With [`ExchangeError::NeverSent`], the body is put back.
+/// Returns [`ExchangeError`]. With [`ExchangeError::NeverSent`] and [`ExchangeError::Refused`], the body is put back.
 pub async fn exchange(
-    connection: &mut Http1Connection,
+    http: &mut Http,
     outgoing: &mut OutgoingRequest,
     clocks: Clocks<'_>,
 ) -> Result<(ResponseHead, Upload), ExchangeError> {
-    let Some(mut upload) = outgoing.upload.take() else { return Err(ExchangeError::Failed(Kind::Internal.into())) };
+    let Some(upload) = outgoing.upload.take() else { return Err(ExchangeError::Failed(Kind::Internal.into())) };
+    match http {
+        Http::Http1(connection) => exchange_http1(connection, outgoing, upload, clocks).await,
+        // Boxed, so that the future of an HTTP/1 exchange is no larger for it.
+        Http::Http2(stream) => Box::pin(exchange_http2::exchange(stream, outgoing, upload, clocks)).await,
+    }
+}
+
+async fn exchange_http1(
+    connection: &mut Http1Connection,
+    outgoing: &mut OutgoingRequest,
+    mut upload: Upload,
+    clocks: Clocks<'_>,
+) -> Result<(ResponseHead, Upload), ExchangeError> {
     match exchange_head(connection, outgoing, &mut upload, clocks).await {
         Ok(head) => Ok((head, upload)),
+        Err(failure) if failure.kind == Kind::ConnectionLost && connection.has_sent() => Err(ExchangeError::Lost(failure)),
         Err(failure) if connection.has_sent() || failure.kind != Kind::ConnectionLost => Err(ExchangeError::Failed(failure)),
         Err(_) => {
             if let Some(data) = connection.take_unsent() {
@@ -83,19 +103,25 @@ async fn exchange_head(
         if let Poll::Ready(head) = connection.poll_head(cx, &outgoing.method, clocks.interim) {
             return Poll::Ready(head);
         }
-        while let Some(due) = clocks.due(since).filter(|due| connection.is_due(*due, cx)) {
-            match clocks.interpret(since, due) {
-                TimerEvent::Timeout(kind) => return Poll::Ready(Err(kind.into())),
-                TimerEvent::Progressed => {}
-                TimerEvent::ClientIdle => since = Instant::now(),
-            }
-        }
-        Poll::Pending
+        clocks.poll(&mut since, |due| connection.is_due(due, cx)).map(|kind| Err(kind.into()))
     })
     .await
 }
 
 impl Clocks<'_> {
+    /// Ready with the kind of failure when a clock has elapsed. `is_due` tells whether a moment has come, and else wakes the task then. `since`
+    /// is when the wait for the upstream began.
+    pub(super) fn poll(&self, since: &mut Instant, mut is_due: impl FnMut(Instant) -> bool) -> Poll<Kind> {
+        while let Some(due) = self.due(*since).filter(|due| is_due(*due)) {
+            match self.interpret(*since, due) {
+                TimerEvent::Timeout(kind) => return Poll::Ready(kind),
+                TimerEvent::Progressed => {}
+                TimerEvent::ClientIdle => *since = Instant::now(),
+            }
+        }
+        Poll::Pending
+    }
+
     /// Returns when the response timeout elapses. It starts at the last progress of the upload, so that a long upload does not count as a
     /// slow response.
     fn response_due(&self, since: Instant) -> Option<Instant> {

@@ -3,6 +3,7 @@
 //! Does not decide what follows a failed attempt; `retry` does.
 
 pub mod exchange;
+mod exchange_http2;
 pub mod outgoing;
 pub mod private;
 pub mod response;
@@ -78,6 +79,8 @@ pub(super) enum SendProgress {
     NotSent,
     /// A reused connection closed after writing, without any response.
     Stale,
+    /// The upstream refused the request without processing it.
+    Refused,
     /// The upstream may have processed the request.
     MaybeProcessed,
 }
@@ -123,7 +126,7 @@ pub(super) async fn attempt(
     trail.attempts += 1;
     let (mut connection, begin) = match kept {
         Some((_, connection)) => (connection, now),
-        None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), now) {
+        None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), private, now) {
             Checkout::Ready(connection) => (connection, now),
             // Boxed, because most requests find an idle connection.
             other => match Box::pin(connect(&permit.endpoint, context, other)).await {
@@ -132,6 +135,9 @@ pub(super) async fn attempt(
             },
         },
     };
+    if private {
+        connection.http.retire_shared();
+    }
     if let Some(host) = backend.host_for(&permit.endpoint, outgoing.has_client_host) {
         outgoing.headers.insert(header::HOST, host);
     }
@@ -180,19 +186,27 @@ fn exchange_failed(
             // A new connection that closes at once counts as refused.
             (failure, if connection.reused { SendProgress::NotSent } else { SendProgress::NotConnected })
         }
+        ExchangeError::Refused(failure) => (failure, SendProgress::Refused),
         // A reused connection closed without a byte of a response.
-        ExchangeError::Failed(failure) if connection.reused && failure.kind == Kind::ConnectionLost => (failure, SendProgress::Stale),
-        ExchangeError::Failed(failure) => (failure, SendProgress::MaybeProcessed),
+        ExchangeError::Lost(failure) if connection.reused => (failure, SendProgress::Stale),
+        ExchangeError::Lost(failure) | ExchangeError::Failed(failure) => (failure, SendProgress::MaybeProcessed),
     };
-    if matches!(progress, SendProgress::MaybeProcessed | SendProgress::NotConnected) {
+    let is_blamed = match progress {
+        SendProgress::MaybeProcessed | SendProgress::NotConnected => true,
+        // An endpoint that closes a connection in order (GOAWAY) may be as good as before.
+        SendProgress::Refused => !connection.http.is_retired(),
+        SendProgress::NotChosen | SendProgress::NotSent | SendProgress::Stale => false,
+    };
+    if is_blamed {
         permit.record(AttemptOutcome::Failed(failure.kind), took, now);
     }
     AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)) }
 }
 
 /// Returns an idle connection, a permit for a new one, or neither.
-fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, now: Instant) -> Checkout {
-    match reconnect {
+/// The requests of others do not share the connection of a private one.
+fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, private: bool, now: Instant) -> Checkout {
+    match reconnect || (private && endpoint.pool.is_shared()) {
         true => endpoint.pool.try_acquire(context.slot).map_or(Checkout::Full, Checkout::Open),
         false => endpoint.pool.checkout(context.upstreams.core, context.slot, now),
     }
@@ -212,15 +226,22 @@ async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Check
             Some(Some(Checkout::Full) | None) => {
                 return Err(Failure::because(Kind::Overloaded, "too many requests wait for a connection"));
             }
+            None if endpoint.pool.is_opening(core) => {
+                return Err(Failure::because(elapsed(Kind::ConnectTimeout), "the connection that it would share was not opened in time"));
+            }
             None => return Err(Failure::because(elapsed(Kind::Overloaded), "no connection became free within connect_timeout")),
         },
     };
     let phase = Arc::new(Phase::default());
     let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::clone(&phase) };
     let mut connector = context.upstreams.connector.clone();
-    match within(due, connector.call(dial)).await {
-        Some(Ok(opened)) => Ok(Connection::new(opened, core, permit)),
-        Some(Err(failure)) => Err(failure),
+    let opened = async {
+        let stream = connector.call(dial).await?;
+        let http2 = endpoint.target.speaks_http2(&stream);
+        endpoint.pool.connected(stream, http2, core, permit).await
+    };
+    match within(due, opened).await {
+        Some(opened) => opened,
         None => Err(elapsed(phase.elapsed()).into()),
     }
 }

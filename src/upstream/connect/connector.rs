@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::resolve::Resolver;
 use super::stream::Stream;
-use super::target::Target;
+use super::target::{Protocol, Target};
 use crate::failure::{Failure, Kind, classify};
 
 /// How long to wait for an address before the next one is tried as well.
@@ -48,7 +48,11 @@ impl Connector {
             Some(tls) => {
                 let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.config));
                 let stream = connector.connect(tls.server_name.clone(), tcp).await.map_err(|error| classify::tls(&error))?;
-                Ok(Stream::Tls(Box::new(stream)))
+                let stream = Stream::Tls(Box::new(stream));
+                if target.protocol == Protocol::Http2 && !stream.chose_http2() {
+                    return Err(Failure::because(Kind::TlsProtocol, "the endpoint did not choose HTTP/2 (ALPN `h2`)"));
+                }
+                Ok(stream)
             }
         }
     }

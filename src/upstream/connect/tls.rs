@@ -30,11 +30,15 @@ impl std::fmt::Debug for Tls {
 /// A file that could not be used, as a sentence for the operator.
 pub type Complaint = String;
 
-/// Builds the client configuration. Without `ca`, the system's roots are trusted.
+/// Builds the client configuration. Without `ca`, the system's roots are trusted. The endpoint chooses one of `protocols` (ALPN).
 ///
 /// # Errors
 /// Returns a sentence that names the file.
-pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<(Arc<ClientConfig>, [u8; 32]), Complaint> {
+pub fn client_config(
+    ca: Option<&Path>,
+    identity: Option<(&Path, &Path)>,
+    protocols: &[&[u8]],
+) -> Result<(Arc<ClientConfig>, [u8; 32]), Complaint> {
     let roots = match ca {
         Some(path) => roots_of(path)?,
         None => system_roots()?,
@@ -52,7 +56,7 @@ pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Res
             builder.with_client_auth_cert(chain, key).map_err(|e| format!("the certificate in `{}` cannot be used: {e}", cert.display()))?
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok((Arc::new(config), digest([ca, identity.map(|(cert, _)| cert), identity.map(|(_, key)| key)])))
 }
 
