@@ -32,8 +32,8 @@ pub trait OnFinish: Send {
     fn trailers(&self, trailers: HeaderMap) -> Option<HeaderMap>;
     /// Called when the upstream's body ended properly.
     fn finished(self);
-    /// Called when the body failed.
-    fn failed(self, failure: Failure);
+    /// Called when the body failed. Returns the trailers that tell the client, if its protocol has such; otherwise the body is aborted.
+    fn failed(self, failure: Failure) -> Option<HeaderMap>;
 }
 
 /// The clocks of a body.
@@ -122,10 +122,8 @@ impl<B: UpstreamBody, T: OnFinish> Relay<B, T> {
 
     fn fail(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         self.body.cut_off(failure.kind);
-        if let Some(on_finish) = self.on_finish.take() {
-            on_finish.failed(failure);
-        }
-        Poll::Ready(Some(Err(Aborted)))
+        let trailers = self.on_finish.take().and_then(|on_finish| on_finish.failed(failure));
+        Poll::Ready(Some(trailers.map(Frame::trailers).ok_or(Aborted)))
     }
 }
 

@@ -9,6 +9,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, StatusCode, Version};
 
 use super::admission::{Admission, Permits, Quota};
+use super::build_envelope::build_envelope;
 use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::grpc;
 use super::heads::{error_headers, finish_headers, kept_headers};
@@ -17,7 +18,7 @@ use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError, Watch};
 use super::request::{Early, RequestState};
 use super::state::{Client, Gateway};
 use crate::body::{Body, Flow, OnSent};
-use crate::context::Peer;
+use crate::context::{Dialect, Peer};
 use crate::envelope::Envelope;
 use crate::failure::Failure;
 use crate::header::{HeaderList, Value, names};
@@ -70,7 +71,10 @@ impl Gateway {
         let multiplexed = state.request().version == Version::HTTP_2;
         let watched = state.route.as_ref().filter(|_| watch != Watch::Nothing).cloned();
         let read_bound = if multiplexed { ReadBound::AfterAWhile } else { ReadBound::WhenTaken(Arc::clone(&client.takes)) };
-        let end = StreamEnd { state, _permits: permits, mode: self.plan.mode, read_bound };
+        let grpc_response = headers.get(header::CONTENT_TYPE).and_then(|value| Dialect::of_content_type(value.as_bytes())) == Some(Dialect::Grpc);
+        // A client of HTTP/1 may not read trailers, and would take a body with an end for a whole one.
+        let ends_in_trailers = multiplexed && grpc_response;
+        let end = StreamEnd { state, _permits: permits, mode: self.plan.mode, read_bound, ends_in_trailers };
         let relay = Relay::new(prefix, body, end, clocks);
         let flow: Box<dyn Flow> = match watched {
             None => Box::new(relay),
@@ -93,7 +97,7 @@ impl Gateway {
         let route = state.route.clone();
         let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         let presenter = route.as_ref().map_or(&self.plan.fallback_presenter, |route| &route.presenter);
-        let envelope = self.build_envelope(&failure, upstream, policy, presenter, &state);
+        let envelope = build_envelope(&failure, upstream, (policy, self.plan.mode), presenter, &state);
         let mut headers = upstream.map(|upstream| kept_headers(upstream, envelope.status, &presenter.redactor)).unwrap_or_default();
         headers.reserve(USUAL_HEADERS, USUAL_BYTES);
         finish_headers(&mut headers, policy, state.record.context.wanted.origin.as_deref(), quota);

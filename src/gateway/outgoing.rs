@@ -119,8 +119,10 @@ fn body(policy: &Policy, headers: &mut HeaderList, request: Request<'_>, payload
             Body { upload, progress: Some(progress), replay: if may_repeat { Replay::Whole(bytes) } else { Replay::Never } }
         }
         Payload::Streaming { before, body } => {
-            let bounds =
-                Bounds { limit: policy.request_body_limit, idle: policy.timeouts.request_body, min_rate: request.min_rate(policy) };
+            // A gRPC call may be silent in one direction while messages flow in the other.
+            let silence = policy.timeouts.request_body.zip(policy.timeouts.idle).map(|(own, other)| own.max(other));
+            let idle = if request.is_grpc() { silence } else { policy.timeouts.request_body };
+            let bounds = Bounds { limit: policy.request_body_limit, idle, min_rate: request.min_rate(policy) };
             let (upload, progress) = Upload::stream(before, body, bounds);
             Body { upload, progress: Some(progress), replay: Replay::Never }
         }

@@ -18,6 +18,7 @@ mod guard;
 mod h2c;
 mod hostages;
 mod http1;
+mod http2_upstream;
 mod limits;
 mod logs;
 mod parking;
