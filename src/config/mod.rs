@@ -63,10 +63,7 @@ mod tests {
 
     #[test]
     fn features_of_a_later_version_are_named() {
-        let all = problems_of(
-            "[journal]\nkeep = \"1d\"\n[listen]\nproxy_protocol = true\n",
-        )
-        .join("\n");
+        let all = problems_of("[journal]\nkeep = \"1d\"\n[listen]\nproxy_protocol = true\n").join("\n");
         for part in ["`journal` is not available", "`listen.proxy_protocol` is not available"] {
             assert!(all.contains(part), "{part} in\n{all}");
         }

@@ -71,7 +71,8 @@ impl Gateway {
         let multiplexed = state.request().version == Version::HTTP_2;
         let watched = state.route.as_ref().filter(|_| watch != Watch::Nothing).cloned();
         let read_bound = if multiplexed { ReadBound::AfterAWhile } else { ReadBound::WhenTaken(Arc::clone(&client.takes)) };
-        let grpc_response = headers.get(header::CONTENT_TYPE).and_then(|value| Dialect::of_content_type(value.as_bytes())) == Some(Dialect::Grpc);
+        let grpc_response =
+            headers.get(header::CONTENT_TYPE).and_then(|value| Dialect::of_content_type(value.as_bytes())) == Some(Dialect::Grpc);
         // A client of HTTP/1 may not read trailers, and would take a body with an end for a whole one.
         let ends_in_trailers = multiplexed && grpc_response;
         let end = StreamEnd { state, _permits: permits, mode: self.plan.mode, read_bound, ends_in_trailers };

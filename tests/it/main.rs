@@ -13,6 +13,7 @@ mod early;
 mod faults;
 mod formats;
 mod forwarding;
+mod grpc;
 mod grpc_web;
 mod guard;
 mod h2c;

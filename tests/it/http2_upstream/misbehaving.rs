@@ -255,7 +255,12 @@ fn a_reset_of_the_first_byte_of_a_body_is_an_error_response() {
         peer.write(HEADERS, END_HEADERS, stream, STATUS_200);
         peer.reset(stream, INTERNAL_ERROR);
     });
-    expect(&get(gateway(origin.address, "", "leak_guard = true").address, "/"), 502, "UPSTREAM_CONNECTION_LOST", "http_response_incomplete");
+    expect(
+        &get(gateway(origin.address, "", "leak_guard = true").address, "/"),
+        502,
+        "UPSTREAM_CONNECTION_LOST",
+        "http_response_incomplete",
+    );
 }
 
 #[test]

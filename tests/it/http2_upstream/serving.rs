@@ -190,7 +190,7 @@ fn a_health_probe_speaks_http2() {
     let health = "health = { path = \"/health\", every = \"50ms\", expect = \"204\", healthy_after = 1 }";
     let gateway = gateway(origin.address, health, "");
     eventually("some probes", || origin.connections.load(Ordering::SeqCst) > 3);
-    gateway.wait_for_metric(&format!("lockgate_upstream_endpoint_up{{backend=\"o\",endpoint=\"http://{}\"}} 1", origin.address));
+    gateway.wait_for_metric(&format!("lockgate_endpoint_up{{backend=\"o\",endpoint=\"http://{}\"}} 1", origin.address));
 }
 
 #[test]

@@ -286,7 +286,15 @@ fn request_of(head: RequestHead<'_>, scheme: &str, upload: &Upload) -> Result<Re
 fn is_of_connection(name: &str) -> bool {
     matches!(
         name,
-        "host" | "content-length" | "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" | "te" | "http2-settings"
+        "host"
+            | "content-length"
+            | "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "transfer-encoding"
+            | "upgrade"
+            | "te"
+            | "http2-settings"
     )
 }
 
