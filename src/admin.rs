@@ -162,10 +162,10 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
     let now = SystemTime::now();
     let envelope = Envelope {
         status,
-        code: code.to_owned(),
+        code: code.to_owned().into(),
         message: Messages::default().of_code(code, "en"),
-        language: None,
         negotiated_language: "en".into(),
+        is_translated: false,
         errors: Vec::new(),
         details: Details::Map,
         retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),

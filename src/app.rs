@@ -4,6 +4,8 @@
 //! gateway is not ready, waits `drain_delay`, rejects new requests and closes the listeners, and waits up to `drain_timeout` for requests
 //! in flight. Must not know command-line arguments; `cli` does.
 
+mod certificates;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -60,6 +62,8 @@ pub enum StartError {
 pub struct App {
     /// The addresses of the data listener, with the actual ports.
     pub addresses: Vec<SocketAddr>,
+    /// The address of the listener for TLS, with the actual port.
+    pub tls: Option<SocketAddr>,
     /// The address of the admin listener, with the actual port.
     pub admin: SocketAddr,
     plan: Arc<Plan>,
@@ -71,6 +75,13 @@ pub struct App {
     sink: Sink,
 }
 
+/// A listening socket of one core.
+struct Listener {
+    socket: std::net::TcpListener,
+    /// Connections begin with a TLS handshake.
+    secure: bool,
+}
+
 /// Everything that one worker thread needs.
 struct Worker {
     core: usize,
@@ -79,7 +90,7 @@ struct Worker {
     via: HeaderValue,
     resolver: Resolver,
     recorder: Arc<Recorder>,
-    listeners: Vec<std::net::TcpListener>,
+    listeners: Vec<Listener>,
     connections: Arc<InFlight>,
     closing: watch::Receiver<bool>,
 }
@@ -93,15 +104,12 @@ impl App {
     pub fn start(plan: Plan, sink: Sink, lines: LineSettings) -> Result<Self, StartError> {
         let plan = Arc::new(plan);
         let cores = plan.listen.workers;
-        let mut per_core: Vec<Vec<std::net::TcpListener>> = (0..cores).map(|_| Vec::new()).collect();
+        let mut per_core: Vec<Vec<Listener>> = (0..cores).map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
         for address in &plan.listen.http {
-            let listeners = listen::bind(*address, cores).map_err(|source| StartError::Bind { address: *address, source })?;
-            addresses.extend(listeners.first().and_then(|listener| listener.local_addr().ok()));
-            for (core, listener) in per_core.iter_mut().zip(listeners) {
-                core.push(listener);
-            }
+            addresses.extend(bind(*address, false, &mut per_core)?);
         }
+        let tls = plan.listen.tls.as_ref().map(|tls| bind(tls.address, true, &mut per_core)).transpose()?.flatten();
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
         let (closing, watching) = watch::channel(false);
@@ -114,7 +122,10 @@ impl App {
         for backend in &plan.backends {
             tasks.spawn(background::watch(Arc::clone(backend), resolver.clone()));
         }
-        let mut app = Self { addresses, admin, plan, lifecycle, closing, workers: Vec::new(), _background: tasks, sink };
+        if let Some(listener) = &plan.listen.tls {
+            tasks.spawn(certificates::watch(Arc::clone(&listener.certificates), Arc::clone(&plan.metrics)));
+        }
+        let mut app = Self { addresses, tls, admin, plan, lifecycle, closing, workers: Vec::new(), _background: tasks, sink };
         for (core, listeners) in per_core.into_iter().enumerate() {
             let plan = Arc::clone(&app.plan);
             let recorder = Recorder::new(core, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, app.sink.clone());
@@ -172,6 +183,16 @@ impl App {
     }
 }
 
+/// Binds a listener of every core to an address. Returns the address with the actual port.
+fn bind(address: SocketAddr, secure: bool, per_core: &mut [Vec<Listener>]) -> Result<Option<SocketAddr>, StartError> {
+    let sockets = listen::bind(address, per_core.len()).map_err(|source| StartError::Bind { address, source })?;
+    let bound = sockets.first().and_then(|socket| socket.local_addr().ok());
+    for (core, socket) in per_core.iter_mut().zip(sockets) {
+        core.push(Listener { socket, secure });
+    }
+    Ok(bound)
+}
+
 /// Creates the `Via` value `1.1 lockgate-<random>`. The random part distinguishes this process, whose value means a loop, from other
 /// gateways in the chain. The value is leaked: it is created once per process, and a static value is cheaper to copy into every request
 /// than one with a reference count.
@@ -216,7 +237,8 @@ impl Worker {
         let upkeep = tokio::spawn(upkeep(Arc::clone(&gateway)));
         let mut accepting = tokio::task::JoinSet::new();
         for listener in self.listeners {
-            accepting.spawn(listen::accept(listener, Arc::clone(&gateway), shared.clone()));
+            let Listener { socket, secure } = listener;
+            accepting.spawn(listen::accept(socket, secure, Arc::clone(&gateway), shared.clone()));
         }
         drop(shared);
         while let Some(ended) = accepting.join_next().await {

@@ -2,6 +2,7 @@
 //!
 //! A client may see everything in it. `render` turns it into bytes. This file knows nothing of formats.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
@@ -18,13 +19,13 @@ pub struct Envelope {
     /// The HTTP status, 400..=599.
     pub status: StatusCode,
     /// The stable machine code, which is never translated.
-    pub code: String,
+    pub code: Cow<'static, str>,
     /// The human-readable message, which is never empty.
     pub message: Text,
-    /// The language of `message` if it is from the catalog, or `None` if it is the upstream's.
-    pub language: Option<String>,
-    /// The negotiated language, which is also that of the texts around the message on a page.
+    /// The negotiated language: that of the texts around the message on a page.
     pub negotiated_language: String,
+    /// Whether `message` is in that language, because it is from the catalog. The upstream's may be in any.
+    pub is_translated: bool,
     /// The errors of fields, sorted by their paths, and then those that belong to no field and say more than `message`.
     pub errors: Vec<Item>,
     /// The form in which `details` shows the errors.
@@ -63,6 +64,11 @@ pub struct Item {
 }
 
 impl Envelope {
+    /// Returns the language of `message` if it is from the catalog, or `None` if it is the upstream's.
+    pub fn language(&self) -> Option<&str> {
+        self.is_translated.then_some(self.negotiated_language.as_str())
+    }
+
     /// Returns the messages of each field by its path.
     pub fn fields(&self) -> BTreeMap<&str, Vec<&str>> {
         let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

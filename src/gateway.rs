@@ -29,6 +29,7 @@ mod read;
 mod request;
 mod rescue;
 mod routing;
+mod secure;
 mod state;
 
 use std::convert::Infallible;
@@ -52,7 +53,7 @@ use crate::upstream::dispatch::dispatch;
 
 pub use messages::{ClientRequest, ClientResponse};
 pub use request::Early;
-pub use state::{Client, Gateway, Lifecycle};
+pub use state::{Client, Gateway, Lifecycle, TlsClient};
 
 impl Gateway {
     /// Serves one request. Never fails: every error becomes a response.
@@ -90,6 +91,9 @@ impl Gateway {
         let found = self.find(state);
         let (request, facts) = state.parts();
         check::check(self, client, request)?;
+        if let Some(redirect) = secure::redirect(self, client, request) {
+            return Ok(redirect);
+        }
         let route = found?;
         if let Some(preflight) = cors::preflight(route, request) {
             return Ok(preflight);
@@ -151,14 +155,14 @@ impl Entry {
     /// here needs.
     pub fn answer(&self, request: ClientRequest) -> Answering {
         let client = Arc::clone(&self.client);
-        let (state, inbound) = RequestState::arrive(&client.gateway, &client.peer, request);
+        let (state, inbound) = RequestState::arrive(&client, request);
         Box::pin(async move { Ok(client.gateway.serve(&client, state, inbound).await) })
     }
 
     /// Serves one request within the caller's own future, which spares a box.
     pub fn serve(&self, request: ClientRequest) -> impl Future<Output = ClientResponse> + Send {
         let client = &*self.client;
-        let (state, inbound) = RequestState::arrive(&client.gateway, &client.peer, request);
+        let (state, inbound) = RequestState::arrive(client, request);
         client.gateway.serve(client, state, inbound)
     }
 

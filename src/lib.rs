@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | 0 | [sync], [timer], [socket], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
 //! | 1 | [http1], [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
-//! | 2 | [route], [limit], [upstream], [relay], [observe], [memory] | parts with state |
+//! | 2 | [route], [limit], [upstream], [relay], [observe], [memory], [tls] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
 //! | 4 | [gateway] | the stages of a request |
 //! | 5 | [server], [admin] | the listeners |
@@ -37,7 +37,8 @@
 //! - [`http1`] parses and writes HTTP/1 messages, for both sides. Files: `request` and `response` (heads), `framing` and `chunked`
 //!   (bodies), `write` (heads and chunks), `sending` (what is still to be written), `syntax`.
 //! - [`server`] drives client connections: HTTP/1 and HTTP/2, timeouts, drain. Files: `listen` (sockets, accept loop), `connection` (one
-//!   connection to its end), `http1` (the loop of an HTTP/1 connection), `client_socket` (TCP or TLS), `client_stream` (bytes that are read and written), `request_body`, `response`, `early`
+//!   connection to its end), `http1` (the loop of an HTTP/1 connection), `tls` and `proxy_header` (the beginning of a
+//!   connection), `client_socket` (TCP or TLS), `client_stream` (bytes that are read and written), `request_body`, `response`, `early`
 //!   (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`, `service`, `state`, `clock`), `settings`.
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `check` (rejections for every route), `admit` and `admission` (permits), `limits`, `buffer` and `payload` (the request
@@ -77,13 +78,15 @@
 //!   routes), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
 //!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` (error responses), `targets`
-//!   (backends), `limits`, `live` (state that a new plan takes over), `gauges`.
+//!   (backends), `listen_tls`, `limits`, `live` (state that a new plan takes over), `gauges`.
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
 //! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
 //!   `healthcheck`, `source` (finds the configuration file), `output`.
 //! - Shared types: [`context`] (the request as it arrived, request ids), [`language`] (of a client), [`policy`] (the settings of a route), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
+//! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
+//!   (certificates and keys), `by_name` (the choice by server name).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator), [`admin`] (health and metrics), [`app`] (start and
 //!   shutdown).
 //!
@@ -138,5 +141,6 @@ pub mod socket;
 pub mod sync;
 pub mod text;
 pub mod timer;
+pub mod tls;
 pub mod upstream;
 pub mod write;

@@ -290,6 +290,13 @@ pub enum Beyond {
     Keep,
 }
 
+/// Returns the bytes of a body that came at once, without a copy where nobody else has them. They take no more memory than their length.
+fn owned(data: Bytes) -> Vec<u8> {
+    let mut bytes = Vec::from(data);
+    bytes.shrink_to_fit();
+    bytes
+}
+
 /// Reads at most `max` bytes of a body within the clocks.
 pub async fn collect(body: &mut impl Incoming, max: usize, clocks: BodyClocks, beyond_bound: Beyond) -> Collected {
     let mut collected = Collected { bytes: Vec::new(), truncated: false, ended: false, failure: None };
@@ -321,7 +328,11 @@ pub async fn collect(body: &mut impl Incoming, max: usize, clocks: BodyClocks, b
                     collected.failure = Some(kind.into());
                     return collected;
                 }
-                let Some(data) = frame.data_ref() else { continue };
+                let Ok(data) = frame.into_data() else { continue };
+                if collected.bytes.is_empty() && data.len() <= max && body.size_hint().exact() == Some(0) {
+                    collected.bytes = owned(data);
+                    continue;
+                }
                 let room = max - collected.bytes.len();
                 if collected.bytes.is_empty() {
                     // Reserves exactly the length of a body, where it is known; growing a `Vec` could take twice as much.
@@ -329,7 +340,7 @@ pub async fn collect(body: &mut impl Incoming, max: usize, clocks: BodyClocks, b
                     collected.bytes.reserve_exact(rest.saturating_add(data.len()).min(max));
                 }
                 if data.len() > room && beyond_bound == Beyond::Keep {
-                    collected.bytes.extend_from_slice(data);
+                    collected.bytes.extend_from_slice(&data);
                     collected.truncated = true;
                     return collected;
                 }

@@ -33,33 +33,67 @@ static HEX: [[u8; 2]; 256] = {
 pub fn json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    loop {
-        let length = unescaped_prefix(rest);
-        out.extend_from_slice(&rest[..length]);
-        let Some(byte) = rest.get(length) else { break };
-        escape(out, *byte);
-        rest = &rest[length + 1..];
+    // A block is copied before it is looked at: lines are short, and a call for each would cost more than the copy.
+    while let Some(block) = rest.first_chunk::<16>() {
+        out.extend_from_slice(block);
+        rest = match escaped_in(block) {
+            Some(at) => {
+                out.truncate(out.len() - block.len() + at);
+                escape(out, block[at]);
+                &rest[at + 1..]
+            }
+            None => &rest[block.len()..],
+        };
+    }
+    if is_clean(rest) {
+        out.extend_from_slice(rest);
+    } else {
+        for byte in rest {
+            match needs_escape(*byte) {
+                true => escape(out, *byte),
+                false => out.push(*byte),
+            }
+        }
     }
     out.push(b'"');
 }
 
-/// Returns the number of bytes before the first one that must be escaped. Checks blocks of 16 bytes first.
-fn unescaped_prefix(bytes: &[u8]) -> usize {
-    const fn needs_escape(byte: u8) -> bool {
-        (byte < b' ') | (byte == b'"') | (byte == b'\\')
+const fn needs_escape(byte: u8) -> bool {
+    (byte < b' ') | (byte == b'"') | (byte == b'\\')
+}
+
+/// Returns true if no byte of less than a block must be escaped.
+fn is_clean(rest: &[u8]) -> bool {
+    let is_clean = |word: &[u8; 8]| first_escaped(u64::from_le_bytes(*word)).is_none();
+    match (rest.first_chunk(), rest.last_chunk()) {
+        (Some(first), Some(last)) => is_clean(first) && is_clean(last),
+        _ => !rest.iter().any(|byte| needs_escape(*byte)),
     }
-    let (blocks, _) = bytes.as_chunks::<16>();
-    let mut at = 0;
-    for block in blocks {
-        if block.iter().fold(false, |found, byte| found | needs_escape(*byte)) {
-            break;
-        }
-        at += 16;
+}
+
+/// Returns the index of the first byte of a block that must be escaped.
+fn escaped_in(block: &[u8; 16]) -> Option<usize> {
+    // Three passes, each of which is one comparison of all bytes at once.
+    let any = |is: fn(u8) -> bool| block.iter().fold(false, |found, byte| found | is(*byte));
+    if !(any(|byte| byte < b' ') | any(|byte| byte == b'"') | any(|byte| byte == b'\\')) {
+        return None;
     }
-    while at < bytes.len() && !needs_escape(bytes[at]) {
-        at += 1;
+    let (words, _) = block.as_chunks::<8>();
+    words.iter().enumerate().find_map(|(index, word)| Some(8 * index + first_escaped(u64::from_le_bytes(*word))?))
+}
+
+/// Returns the index of the first byte of a little-endian word that must be escaped.
+const fn first_escaped(word: u64) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // The highest bit of a byte that is less than `bound`. A borrow can only make a byte behind the first such byte wrong.
+    const fn below(word: u64, bound: u64) -> u64 {
+        word.wrapping_sub(ONES * bound) & !word
     }
-    at
+    let found = below(word, b' ' as u64) | below(word ^ (ONES * b'"' as u64), 1) | below(word ^ (ONES * b'\\' as u64), 1);
+    match found & (ONES << 7) {
+        0 => None,
+        found => Some(found.trailing_zeros() as usize / 8),
+    }
 }
 
 /// Appends the short escape of a byte if it has one, or else `\u00xx`.

@@ -209,10 +209,10 @@ fn example(status: u16, code: &str) -> Envelope {
     let field = || Item { field: Some("email".into()), message: Text::own("must be an email"), code: Some("email".into()) };
     Envelope {
         status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
-        code: code.to_owned(),
+        code: code.to_owned().into(),
         message: Messages::default().of_code(code, "en"),
-        language: Some("en".into()),
         negotiated_language: "en".into(),
+        is_translated: true,
         errors: (code == VALIDATION_ERROR).then(field).into_iter().collect(),
         details: Details::Map,
         retry_after: matches!(status, 429 | 503).then_some(5),

@@ -62,8 +62,15 @@ impl Source {
 
     /// Compiles the configuration, and reports its problems.
     pub(super) fn compile(&self) -> Result<Plan, Reported> {
-        compile::from_text(&self.text, &|name| std::env::var(name).ok()).map_err(|problems| {
-            output::print_error(diagnose::render(&self.name, &self.text, &problems, output::color()).trim_end());
+        let show = |problems: &[diagnose::Problem]| {
+            output::print_error(diagnose::render(&self.name, &self.text, problems, output::color()).trim_end());
+        };
+        let compiled = compile::from_text(&self.text, &|name| std::env::var(name).ok());
+        if let Some(plan) = compiled.as_ref().ok().filter(|plan| !plan.warnings.is_empty()) {
+            show(&plan.warnings);
+        }
+        compiled.map_err(|problems| {
+            show(&problems);
             let count = problems.len();
             output::print_error(&format!("\n{}: {count} {}", self.name, if count == 1 { "problem" } else { "problems" }));
             Reported

@@ -22,6 +22,8 @@ pub struct Problem {
     pub help: String,
     /// Whether the line is hidden because it holds a secret.
     pub is_secret: bool,
+    /// Whether the configuration can be used nevertheless.
+    pub is_warning: bool,
 }
 
 /// All problems of one file.
@@ -31,17 +33,22 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Adds a problem.
     pub fn add(&mut self, span: impl Into<Option<Range<usize>>>, title: impl Into<String>, help: impl Into<String>) {
-        self.0.push(Problem { span: span.into(), title: title.into(), help: help.into(), is_secret: false });
+        self.0.push(Problem { span: span.into(), title: title.into(), help: help.into(), is_secret: false, is_warning: false });
+    }
+
+    /// Adds something that the operator should know, and with which the configuration can be used.
+    pub fn warn(&mut self, span: impl Into<Option<Range<usize>>>, title: impl Into<String>, help: impl Into<String>) {
+        self.0.push(Problem { span: span.into(), title: title.into(), help: help.into(), is_secret: false, is_warning: true });
     }
 
     /// Adds a problem whose place is shown and whose line is not, because it holds a secret.
     pub fn add_secret(&mut self, span: Range<usize>, title: impl Into<String>, help: impl Into<String>) {
-        self.0.push(Problem { span: Some(span), title: title.into(), help: help.into(), is_secret: true });
+        self.0.push(Problem { span: Some(span), title: title.into(), help: help.into(), is_secret: true, is_warning: false });
     }
 
-    /// Returns true if there is no problem.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Returns true if the configuration cannot be used.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|problem| !problem.is_warning)
     }
 
     /// Returns the problems in the order of the file, without duplicates.
@@ -59,7 +66,8 @@ pub fn render(name: &str, text: &str, problems: &[Problem], color: bool) -> Stri
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
     let mut out = String::new();
     for problem in problems.iter().take(MAX_SHOWN) {
-        let title = Level::ERROR.primary_title(problem.title.as_str());
+        let level = if problem.is_warning { Level::WARNING } else { Level::ERROR };
+        let title = level.primary_title(problem.title.as_str());
         let mut group = match &problem.span {
             Some(span) if problem.is_secret => {
                 let line = text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1;
@@ -99,7 +107,13 @@ mod tests {
 
     #[test]
     fn shows_line_column_caret_and_help() {
-        let problem = Problem { span: Some(7..9), title: "unknown key `xy`".into(), help: "did you mean `http`?".into(), is_secret: false };
+        let problem = Problem {
+            span: Some(7..9),
+            title: "unknown key `xy`".into(),
+            help: "did you mean `http`?".into(),
+            is_secret: false,
+            is_warning: false,
+        };
         let shown = render("a.toml", "[top]\n xy = 1\n", &[problem], false);
         assert!(shown.contains("a.toml:2:2"), "{shown}");
         assert!(shown.contains("^^"), "{shown}");
@@ -109,7 +123,8 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown() {
         let text = "a = 1\nurl = \"redis://:hunter2@h\"\n";
-        let problem = Problem { span: Some(12..32), title: "a secret".into(), help: "elsewhere".into(), is_secret: true };
+        let problem =
+            Problem { span: Some(12..32), title: "a secret".into(), help: "elsewhere".into(), is_secret: true, is_warning: false };
         let shown = render("a.toml", text, &[problem], false);
         assert!(shown.contains("a.toml:2") && !shown.contains("hunter2"), "{shown}");
     }
@@ -117,7 +132,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn never_panics(text in ".{0,40}", start in 0usize..60, len in 0usize..60) {
-            let problem = Problem { span: Some(start..start + len), title: "t".into(), help: String::new(), is_secret: start % 2 == 0 };
+            let problem = Problem { span: Some(start..start + len), title: "t".into(), help: String::new(), is_secret: start % 2 == 0, is_warning: start % 3 == 0 };
             render("f", &text, &[problem], false);
         }
     }

@@ -13,6 +13,7 @@ use toml::de::DeValue;
 use super::errors::errors;
 use super::expand;
 use super::file::{File, KeySource, Limit, Listen, Log, LogFormat, LogLevel, OnFailure, Redis, Route};
+use super::listen_tls::listen_tls;
 use super::policy_keys::{cors, maintenance, policy};
 use super::section::{At, Section};
 use super::units;
@@ -53,10 +54,9 @@ fn named_tables<T>(root: &mut Section<'_, '_>, key: &'static str, read: fn(&mut 
 }
 
 fn listen(s: &mut Section<'_, '_>) -> Listen {
-    s.reserve(&["proxy_protocol", "tls"]);
     Listen {
         http: s.strings("http", true).map(|list| addresses(s, list)),
-        admin: s.parsed("admin", address),
+        admin: s.parsed("admin", units::address),
         trusted_proxies: s.strings("trusted_proxies", true).map(|list| networks(s, list)).unwrap_or_default(),
         workers: workers(s),
         max_connections: s.number("max_connections", 1..=1_000_000),
@@ -70,7 +70,16 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         max_header_size: s.parsed("max_header_size", units::size),
         max_in_flight: s.number("max_in_flight", 1..=1_000_000),
         buffer_memory: s.parsed("buffer_memory", units::size),
+        tls: s.table("tls", listen_tls),
+        proxy_protocol: flag(s, "proxy_protocol"),
     }
+}
+
+/// Reads a switch with its place.
+fn flag(s: &mut Section<'_, '_>, key: &'static str) -> Option<At<bool>> {
+    let value = s.boolean(key)?;
+    let span = s.named(key).map_or(s.span.clone(), toml::Spanned::span);
+    Some(At { value, span })
 }
 
 /// Reads a key that may hold a secret. A text for which `is_secret` returns true is rejected: a secret must come from the environment or
@@ -104,14 +113,10 @@ fn redis(s: &mut Section<'_, '_>) -> Option<Redis> {
     Some(Redis { url: url?, cluster, timeout, on_failure })
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "expected ADDRESS:PORT, such as \"0.0.0.0:8080\", \"127.0.0.1:9090\" or \"[::]:8080\"".to_owned())
-}
-
 fn addresses(s: &mut Section<'_, '_>, list: Vec<At<String>>) -> Vec<At<SocketAddr>> {
     let mut found = Vec::new();
     for item in list {
-        match address(&item.value) {
+        match units::address(&item.value) {
             Ok(value) => found.push(At { value, span: item.span }),
             Err(help) => s.problems.add(item.span, "invalid listen address", help),
         }

@@ -8,6 +8,7 @@ mod errors;
 pub mod expand;
 pub mod file;
 mod keys;
+mod listen_tls;
 mod other_proxies;
 mod policy_keys;
 pub mod section;

@@ -2,6 +2,7 @@
 //!
 //! Text in, a typed value or an error message out. Must not know TOML or keys.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -25,6 +26,11 @@ pub fn duration(text: &str) -> Result<Duration, Complaint> {
         Some(millis) if millis <= 365 * 86_400_000 => Ok(Duration::from_millis(millis)),
         _ => Err("a duration is at most 365d".into()),
     }
+}
+
+/// Parses the address of a listener.
+pub fn address(text: &str) -> Result<SocketAddr, Complaint> {
+    text.parse().map_err(|_| "expected ADDRESS:PORT, such as \"0.0.0.0:8080\", \"127.0.0.1:9090\" or \"[::]:8080\"".to_owned())
 }
 
 /// Parses a duration; `"off"` is `None`.

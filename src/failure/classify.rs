@@ -43,6 +43,54 @@ pub fn tls(error: &io::Error) -> Failure {
     Failure::because(kind, chain(error))
 }
 
+/// How a TLS handshake with a client ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeEnd {
+    /// It was completed.
+    Completed,
+    /// The client did not send its part in time.
+    Timeout,
+    /// The client closed the connection.
+    Closed,
+    /// The client sent something that is no TLS.
+    ClearText,
+    /// No version or cipher is known to both.
+    Incompatible,
+    /// The client's certificate is missing or not valid.
+    ClientCertificate,
+    /// The client refused, for example because it does not trust the certificate.
+    Alert,
+    /// The client broke the protocol.
+    Protocol,
+}
+
+impl HandshakeEnd {
+    /// Returns the word for metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::ClearText => "clear_text",
+            Self::Incompatible => "incompatible",
+            Self::ClientCertificate => "client_certificate",
+            Self::Alert => "alert",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+/// Classifies the error of a TLS handshake with a client.
+pub fn client_handshake(error: &io::Error) -> HandshakeEnd {
+    match find::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => HandshakeEnd::ClientCertificate,
+        Some(rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol) => HandshakeEnd::Incompatible,
+        Some(rustls::Error::AlertReceived(_)) => HandshakeEnd::Alert,
+        Some(_) => HandshakeEnd::Protocol,
+        None => HandshakeEnd::Closed,
+    }
+}
+
 /// Classifies the error of reading a response head. `received` is true if a part of it has arrived.
 pub fn upstream_read(error: &io::Error, received: bool) -> Failure {
     let kind = match error.kind() {
@@ -178,6 +226,15 @@ mod tests {
         // Without an error of TLS itself, the clock or the connection ended the handshake.
         assert_eq!(tls(&io::ErrorKind::TimedOut.into()).kind, Kind::ConnectTimeout);
         assert_eq!(tls(&io::ErrorKind::UnexpectedEof.into()).kind, Kind::TlsProtocol);
+    }
+
+    #[test]
+    fn handshakes_of_clients_have_their_words() {
+        let of = |e: rustls::Error| client_handshake(&io::Error::new(io::ErrorKind::InvalidData, e));
+        assert_eq!(of(rustls::Error::NoCertificatesPresented), HandshakeEnd::ClientCertificate);
+        assert_eq!(of(rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA)), HandshakeEnd::Alert);
+        assert_eq!(of(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)), HandshakeEnd::Protocol);
+        assert_eq!(client_handshake(&io::ErrorKind::UnexpectedEof.into()), HandshakeEnd::Closed);
     }
 
     #[test]

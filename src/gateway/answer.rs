@@ -12,10 +12,11 @@ use super::admission::{Admission, Permits, Quota};
 use super::build_envelope::build_envelope;
 use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::grpc;
-use super::heads::{error_headers, finish_headers, kept_headers};
+use super::heads::{OwnHeaders, error_headers, finish_headers, kept_headers};
 use super::messages::ClientResponse;
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError, Watch};
 use super::request::{Early, RequestState};
+use super::secure::add_hsts;
 use super::state::{Client, Gateway};
 use crate::body::{Body, Flow, OnSent};
 use crate::context::{Dialect, Peer};
@@ -36,7 +37,7 @@ use crate::upstream::attempt::response::ResponseBody;
 const MAX_CAUSE: usize = 2 * 1024;
 
 /// How many headers a response of the gateway's own usually has.
-const USUAL_HEADERS: usize = 12;
+const USUAL_HEADERS: usize = 16;
 /// How many bytes their values have.
 const USUAL_BYTES: usize = 512;
 
@@ -48,6 +49,7 @@ impl Gateway {
         let context = &state.record.context;
         finish_headers(&mut headers, policy, context.wanted.origin.as_deref(), &admission.quota);
         headers.insert(names::X_REQUEST_ID, &context.id);
+        add_hsts(self, state.secure, &mut headers);
         headers.append(header::VIA, &self.via);
         state.record.facts.status = status.as_u16();
         let body = match content {
@@ -92,13 +94,13 @@ impl Gateway {
 
     /// Turns an error into a response.
     pub(super) fn answer(&self, outcome: ErrorOutcome, quota: &[Quota], mut state: Box<RequestState>) -> ClientResponse {
-        let ErrorOutcome { failure, upstream } = outcome;
+        let ErrorOutcome { mut failure, upstream } = outcome;
         let upstream = upstream.as_deref();
-        self.record(&failure, upstream, &mut state.record.facts);
+        self.record(&mut failure, upstream, &mut state.record.facts);
         let route = state.route.clone();
         let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         let presenter = route.as_ref().map_or(&self.plan.fallback_presenter, |route| &route.presenter);
-        let envelope = build_envelope(&failure, upstream, (policy, self.plan.mode), presenter, &state);
+        let envelope = build_envelope(&mut failure, upstream, (policy, self.plan.mode), presenter, &state);
         let mut headers = upstream.map(|upstream| kept_headers(upstream, envelope.status, &presenter.redactor)).unwrap_or_default();
         headers.reserve(USUAL_HEADERS, USUAL_BYTES);
         finish_headers(&mut headers, policy, state.record.context.wanted.origin.as_deref(), quota);
@@ -106,12 +108,14 @@ impl Gateway {
             Some(page) => (envelope.status, page_as_it_is(page, upstream, &mut headers)),
             None => {
                 let asked = NegotiationInput { answered_json: upstream.is_some_and(UpstreamError::is_json), ..state.request().asked() };
-                write_body(&envelope, policy, presenter, asked, &mut headers)
+                write_body(&envelope, policy, presenter, asked, &mut OwnHeaders::new(&mut headers, upstream, policy))
             }
         };
-        error_headers(&mut headers, &envelope, &failure, upstream, policy);
-        headers.append(header::VIA, &self.via);
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let mut own = OwnHeaders::new(&mut headers, upstream, policy);
+        error_headers(&mut own, &envelope, &failure, upstream, policy);
+        add_hsts(self, state.secure, own.headers);
+        own.headers.append(header::VIA, &self.via);
+        own.set_number(header::CONTENT_LENGTH, body.len() as u64);
         state.record.facts.status = envelope.status.as_u16();
         let sent = if state.record.context.method == Method::HEAD { Bytes::new() } else { body };
         let witness: Box<dyn OnSent> = Box::new(ReadyEnd(state));
@@ -125,9 +129,11 @@ impl Gateway {
     }
 
     /// Keeps for operators what clients do not see.
-    fn record(&self, failure: &Failure, upstream: Option<&UpstreamError>, facts: &mut Facts) {
+    fn record(&self, failure: &mut Failure, upstream: Option<&UpstreamError>, facts: &mut Facts) {
         facts.kind = Some(failure.kind);
-        facts.cause = failure.detail.as_deref().map(|detail| redact::mask(detail, MAX_CAUSE).into_boxed_str());
+        // Only the development mode shows the detail to the client, too.
+        let detail = if self.plan.mode == Mode::Development { failure.detail.clone() } else { failure.detail.take() };
+        facts.cause = detail.map(|detail| redact::mask_own(detail, MAX_CAUSE));
         let most = upstream.map_or(0, |upstream| self.plan.log.original.of(upstream.status));
         facts.original = upstream.filter(|upstream| most > 0 && !upstream.body.is_blank()).map(|upstream| {
             // Masked as a whole first: the mask does not know a credential that is cut.
@@ -135,7 +141,7 @@ impl Gateway {
             // And once more: what a page hides in its markup is plain in the excerpt.
             let text = match excerpt(&masked, most) {
                 Cow::Borrowed(all) => all.to_owned(),
-                Cow::Owned(excerpt) if masked.contains('&') => redact::mask(&excerpt, most),
+                Cow::Owned(excerpt) if memchr::memchr(b'&', masked.as_bytes()).is_some() => redact::mask(&excerpt, most),
                 Cow::Owned(excerpt) => excerpt,
             };
             Box::new(Original { truncated: upstream.truncated || masked.len() > most, text })
@@ -169,33 +175,32 @@ fn write_body(
     policy: &Policy,
     presenter: &ErrorPresenter,
     asked: NegotiationInput<'_>,
-    headers: &mut HeaderList,
+    own: &mut OwnHeaders<'_>,
 ) -> (StatusCode, Bytes) {
     let shape = negotiate::shape(asked, Terms::of(&policy.errors));
     let language = envelope.negotiated_language.as_str();
     let word = |key| if shape == Shape::Html { presenter.messages.of_page(key, language) } else { "" };
     let words = PageWords { request_id: word("request_id"), help: word("help") };
-    let Rendered { body, content_type, headers: own, succeeds } = render::render(envelope, shape, words, presenter.template.as_deref());
-    if let Ok(value) = HeaderValue::from_str(&content_type) {
-        headers.insert(header::CONTENT_TYPE, value);
-    }
+    let Rendered { body, content_type, headers: of_shape, succeeds } =
+        render::render(envelope, shape, words, presenter.template.as_deref());
+    own.set(header::CONTENT_TYPE, content_type.as_bytes());
     if policy.errors.negotiate {
-        headers.append(header::VARY, HeaderValue::from_static("Accept"));
+        own.headers.append(header::VARY, HeaderValue::from_static("Accept"));
     }
-    if shape == Shape::Html || envelope.language.is_some() {
-        headers.append(header::VARY, HeaderValue::from_static("Accept-Language"));
+    if shape == Shape::Html || envelope.is_translated {
+        own.headers.append(header::VARY, HeaderValue::from_static("Accept-Language"));
     }
-    if let Some(language) = envelope.language.as_deref().and_then(|tag| HeaderValue::from_str(tag).ok()) {
-        headers.insert(header::CONTENT_LANGUAGE, language);
+    if let Some(language) = envelope.language() {
+        own.set(header::CONTENT_LANGUAGE, language.as_bytes());
     }
-    let exposed = headers.get(header::ACCESS_CONTROL_EXPOSE_HEADERS).map(Value::to_header);
-    for (name, value) in own {
-        headers.insert(name, value);
+    let exposed = own.headers.get(header::ACCESS_CONTROL_EXPOSE_HEADERS).filter(|_| shape == Shape::GrpcWeb).map(Value::to_header);
+    for (name, value) in of_shape {
+        own.set(name, value.as_bytes());
     }
     // A browser can read the status of gRPC-Web only if it is exposed.
-    if let (true, Some(exposed)) = (shape == Shape::GrpcWeb, exposed) {
+    if let Some(exposed) = exposed {
         let all = HeaderValue::from_bytes(&[exposed.as_bytes(), b", Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin"].concat());
-        all.into_iter().for_each(|all| headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, all));
+        all.into_iter().for_each(|all| own.headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, all));
     }
     (if succeeds { StatusCode::OK } else { envelope.status }, body.into())
 }

@@ -1,5 +1,6 @@
 //! Builds the [`Envelope`] of an error from the failure and from what the upstream sent. Writes no bytes.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use http::StatusCode;
@@ -26,12 +27,14 @@ const MAX_SHOWN: usize = 16 * 1024;
 
 /// Builds the envelope of an error.
 pub(super) fn build_envelope(
-    failure: &Failure,
+    failure: &mut Failure,
     upstream: Option<&UpstreamError>,
     (policy, mode): (&Policy, Mode),
     presenter: &ErrorPresenter,
     state: &RequestState,
 ) -> Envelope {
+    let violated = std::mem::take(&mut failure.violated);
+    let failure = &*failure;
     let status = status(failure, upstream, policy);
     let accept = state.record.context.wanted.language.as_deref();
     let language = language::negotiate(accept, &policy.errors.languages).to_owned();
@@ -45,18 +48,20 @@ pub(super) fn build_envelope(
     let has_fields = errors.iter().any(|item| item.field.is_some());
     let code = code(failure, upstream, status, has_fields, &presenter.redactor);
     let own = upstream.and_then(|upstream| own_message(&upstream.report, development, client_error, (status, &presenter.redactor)));
-    let from_catalogue = own.is_none();
-    let key = if presenter.messages.has_code(&code) { code.as_str() } else { catalogue_code(failure, status, has_fields) };
-    let message = own.unwrap_or_else(|| presenter.messages.of_code(key, &language));
+    let is_translated = own.is_none();
+    let message = own.unwrap_or_else(|| {
+        let key = if presenter.messages.has_code(&code) { &*code } else { catalogue_code(failure, status, has_fields) };
+        presenter.messages.of_code(key, &language)
+    });
     Envelope {
         status,
         message,
-        language: from_catalogue.then(|| language.clone()),
         negotiated_language: language,
+        is_translated,
         errors,
         details: policy.errors.details,
         retry_after: retry_after(failure, upstream, status, policy),
-        violated: failure.violated.clone(),
+        violated,
         problem_type: upstream.filter(|_| client_error).and_then(|upstream| problem_type(upstream, &presenter.redactor)),
         timestamp: SystemTime::now(),
         request_id: state.record.context.id.clone(),
@@ -120,9 +125,15 @@ fn own_message(report: &Report, development: bool, client_error: bool, (status, 
 /// The code of an error. An operator's rule comes first. A client error keeps the upstream's own code if that is safe; beside a trace or
 /// another internal, the name of an exception is not. An upstream cannot use a code of the gateway's that promises something
 /// (`RATE_LIMITED`: nothing was processed).
-fn code(failure: &Failure, upstream: Option<&UpstreamError>, status: StatusCode, has_fields: bool, redactor: &Redactor) -> String {
+fn code(
+    failure: &Failure,
+    upstream: Option<&UpstreamError>,
+    status: StatusCode,
+    has_fields: bool,
+    redactor: &Redactor,
+) -> Cow<'static, str> {
     if let Some(code) = upstream.and_then(|upstream| upstream.code.clone()) {
-        return code;
+        return Cow::Owned(code);
     }
     let client = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
     let own = upstream.filter(|_| client).and_then(|upstream| {
@@ -133,7 +144,7 @@ fn code(failure: &Failure, upstream: Option<&UpstreamError>, status: StatusCode,
         let unfit = promises || (redact::is_thrown(&code) && dirty());
         (!unfit).then_some(code)
     });
-    own.unwrap_or_else(|| catalogue_code(failure, status, has_fields).to_owned())
+    own.map_or_else(|| Cow::Borrowed(catalogue_code(failure, status, has_fields)), Cow::Owned)
 }
 
 /// The errors of fields, sorted by their paths, and then those without a field. An error whose path or message leaks is left out, and a code

@@ -82,8 +82,8 @@ impl OnFinish for StreamEnd {
         self.state.record.facts.ended = Some(Instant::now());
     }
 
-    fn failed(mut self, failure: Failure) -> Option<HeaderMap> {
-        let trailers = self.ends_in_trailers.then(|| self.failure_trailers(&failure)).flatten();
+    fn failed(mut self, mut failure: Failure) -> Option<HeaderMap> {
+        let trailers = self.ends_in_trailers.then(|| self.failure_trailers(&mut failure)).flatten();
         let facts = &mut self.state.record.facts;
         facts.end = End::Aborted;
         facts.kind = Some(failure.kind);
@@ -94,7 +94,7 @@ impl OnFinish for StreamEnd {
 
 impl StreamEnd {
     /// The trailers of a gRPC call that failed after its head: the headers of an error response.
-    fn failure_trailers(&self, failure: &Failure) -> Option<HeaderMap> {
+    fn failure_trailers(&self, failure: &mut Failure) -> Option<HeaderMap> {
         let route = self.state.route.as_ref()?;
         let envelope = build_envelope(failure, None, (&route.policy, self.mode), &route.presenter, &self.state);
         Some(render::grpc_trailers(&envelope).into_iter().collect())

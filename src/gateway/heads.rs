@@ -1,7 +1,7 @@
 //! Headers of a response: those of every response of a route, those kept from an upstream's error, and those that an error adds.
 
 use http::StatusCode;
-use http::header::{self, HeaderValue};
+use http::header;
 
 use super::admission::Quota;
 use super::cors;
@@ -36,22 +36,50 @@ pub(super) fn finish_headers(headers: &mut HeaderList, policy: &Policy, origin: 
 
 /// Writes the `RateLimit` headers as structured fields: `"name";q=100;w=60` and `"name";r=7;t=60`.
 fn quota_headers(headers: &mut HeaderList, quota: &[Quota]) {
-    let (mut policy, mut state) = (Vec::with_capacity(64), Vec::with_capacity(64));
-    for (at, one) in quota.iter().enumerate() {
-        if at > 0 {
-            policy.extend_from_slice(b", ");
-            state.extend_from_slice(b", ");
+    let mut value = Vec::with_capacity(64);
+    let mut set = |name, write: fn(&mut Vec<u8>, &Quota)| {
+        value.clear();
+        for one in quota {
+            if !value.is_empty() {
+                value.extend_from_slice(b", ");
+            }
+            write(&mut value, one);
         }
-        policy.extend_from_slice(one.quota_policy.policy.as_bytes());
-        state.extend_from_slice(one.quota_policy.label.as_bytes());
-        state.extend_from_slice(b";r=");
-        write::number(&mut state, u64::from(one.remaining));
-        state.extend_from_slice(b";t=");
-        write::number(&mut state, one.reset);
-    }
-    for (name, value) in [(names::RATELIMIT_POLICY, policy), (names::RATELIMIT, state)] {
         // Names of limits are tokens.
         let _ = headers.try_insert(name, &value);
+    };
+    set(names::RATELIMIT_POLICY, |value, one| value.extend_from_slice(one.quota_policy.policy.as_bytes()));
+    set(names::RATELIMIT, |value, one| {
+        value.extend_from_slice(one.quota_policy.label.as_bytes());
+        value.extend_from_slice(b";r=");
+        write::number(value, u64::from(one.remaining));
+        value.extend_from_slice(b";t=");
+        write::number(value, one.reset);
+    });
+}
+
+/// The headers that an error response of the gateway's own gets.
+pub(super) struct OwnHeaders<'h> {
+    pub(super) headers: &'h mut HeaderList,
+    /// Whether there may be lines of the same names, of the upstream or by the policy, which are replaced. Otherwise none is searched for.
+    replaces: bool,
+}
+
+impl<'h> OwnHeaders<'h> {
+    pub(super) fn new(headers: &'h mut HeaderList, upstream: Option<&UpstreamError>, policy: &Policy) -> Self {
+        Self { headers, replaces: upstream.is_some() || policy.cors.is_some() || !policy.response_headers.set.is_empty() }
+    }
+
+    /// Sets a header, unless the value is not valid.
+    pub(super) fn set(&mut self, name: header::HeaderName, value: &[u8]) {
+        let _ = match self.replaces {
+            true => self.headers.try_insert(name, value),
+            false => self.headers.try_append(name, value),
+        };
+    }
+
+    pub(super) fn set_number(&mut self, name: header::HeaderName, number: u64) {
+        self.set(name, itoa::Buffer::new().format(number).as_bytes());
     }
 }
 
@@ -95,39 +123,38 @@ pub(super) fn kept_headers(upstream: &UpstreamError, status: StatusCode, redacto
 
 /// Adds the headers of every error response.
 pub(super) fn error_headers(
-    headers: &mut HeaderList,
+    headers: &mut OwnHeaders<'_>,
     envelope: &Envelope,
     failure: &Failure,
     upstream: Option<&UpstreamError>,
     policy: &Policy,
 ) {
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(names::X_REQUEST_ID, &envelope.request_id);
+    headers.set(header::CACHE_CONTROL, b"no-store");
+    headers.set(header::X_CONTENT_TYPE_OPTIONS, b"nosniff");
+    headers.set(names::X_REQUEST_ID, envelope.request_id.as_bytes());
     if let Some(seconds) = envelope.retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        headers.set_number(header::RETRY_AFTER, seconds);
     }
     if let Some(allow) = &failure.allow {
-        headers.insert(header::ALLOW, allow);
+        headers.set(header::ALLOW, allow.as_bytes());
     }
-    if policy.errors.proxy_status
-        && let Some(value) = proxy_status(failure, upstream)
-    {
-        headers.insert(names::PROXY_STATUS, value);
+    if policy.errors.proxy_status {
+        headers.set(names::PROXY_STATUS, &proxy_status(failure, upstream));
     }
 }
 
 /// `Proxy-Status` with the gateway's name, the error type and the received status (RFC 9209 2.1 and 2.3).
-fn proxy_status(failure: &Failure, upstream: Option<&UpstreamError>) -> Option<HeaderValue> {
+fn proxy_status(failure: &Failure, upstream: Option<&UpstreamError>) -> Vec<u8> {
     let reason = failure.kind.row().reason;
-    let mut value = String::with_capacity(64);
-    value.push_str("lockgate");
+    let mut value = Vec::with_capacity(64);
+    value.extend_from_slice(b"lockgate");
     if !reason.is_empty() {
-        value.push_str("; error=");
-        value.push_str(reason);
+        value.extend_from_slice(b"; error=");
+        value.extend_from_slice(reason.as_bytes());
     }
     if let Some(upstream) = upstream {
-        value.push_str(&format!("; received-status={}", upstream.status));
+        value.extend_from_slice(b"; received-status=");
+        write::number(&mut value, u64::from(upstream.status));
     }
-    HeaderValue::from_str(&value).ok()
+    value
 }

@@ -3,6 +3,7 @@
 //! A short body is cleaned as a whole: JSON stays JSON, and errors inside are found too. A longer one streams through a window of bounded
 //! size, where leaks are overwritten, so that its length does not change.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -94,7 +95,10 @@ fn whole(
     (mut memory, languages): (MemoryPermit, Languages<'_>),
 ) -> Result<Passed, ErrorOutcome> {
     let policy = &route.policy;
-    let Decoded { text, whole: true, .. } = decoded(&headers, read, policy.errors.max_body.max(WHOLE)) else {
+    let content_type = header_text(&headers, "content-type");
+    let bytes = Cow::Borrowed(&*read.bytes);
+    let most = policy.errors.max_body.max(WHOLE);
+    let Decoded { text, whole: true, .. } = decoded(&headers, content_type.as_deref(), bytes, read.truncated, most) else {
         return Err(unguardable("a coding that cannot be undone to its end cannot be guarded"));
     };
     if let Some(outcome) = inside(&text, status.as_u16(), &mut headers, policy, languages) {

@@ -175,7 +175,7 @@ fn rejection(applied: &AppliedLimit, decision: Decision) -> Failure {
     Failure {
         retry_after: Some(decision.wait),
         violated: violated.into_iter().collect(),
-        ..Failure::because(Kind::RateLimited, format!("the limit `{name}` is used up"))
+        ..Failure::because(Kind::RateLimited, ["the limit `", name, "` is used up"].concat())
     }
 }
 

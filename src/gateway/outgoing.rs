@@ -14,7 +14,7 @@ use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
 use crate::body::UploadProgress;
 use crate::failure::{Failure, Kind};
-use crate::header::{HeaderList, Value};
+use crate::header::{HeaderList, Value, names};
 use crate::observe::access_record::Facts;
 use crate::plan::Route;
 use crate::policy::Policy;
@@ -46,9 +46,13 @@ pub(super) fn outgoing(
         id: &request.context.id,
         via: &gateway.via,
         host: client_host,
-        scheme: "http",
+        scheme: client.scheme(),
     };
     let trace = heads::prepare(&mut headers, request.seen, &add);
+    if let Some(certificate) = client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
+        headers.remove(names::CLIENT_CERT_CHAIN);
+        headers.insert(names::CLIENT_CERT, certificate);
+    }
     let edited = edit(&mut headers, policy, request);
     facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
     if let Some(host) = client_host.filter(|_| edited || !request.named_by_host_line()) {

@@ -20,7 +20,8 @@ use crate::policy::{ErrorPolicy, Mode, Policy, Protocol};
 use crate::relay::{Beyond, BodyClocks, Collected, collect};
 use crate::render::negotiate::prefers_html;
 use crate::report::database::Constraint;
-use crate::report::{self, Report, database, decode, success};
+use crate::report::decode::{self, DecodedBody};
+use crate::report::{self, Report, database, success};
 use crate::text::Untrusted;
 
 /// The largest page that may pass to a browser as it is, in bytes. Reading a larger one for leaks would hold up a core that serves.
@@ -36,10 +37,13 @@ pub(super) fn reading_clocks(policy: &Policy, clocks: BodyClocks) -> BodyClocks 
 /// Reads up to `max` bytes of an error body and reports what they say.
 pub(super) async fn error(kind: Kind, mut response: Prepared, route: &Route, mode: Mode, request: Request<'_>, max: usize) -> ErrorOutcome {
     let policy = &route.policy.errors;
-    let read = collect(&mut response.body, max, reading_clocks(&route.policy, response.clocks), Beyond::Drain).await;
+    let mut read = collect(&mut response.body, max, reading_clocks(&route.policy, response.clocks), Beyond::Drain).await;
     let content_type = header_text(&response.headers, "content-type");
-    let decoded = decoded(&response.headers, &read, policy.max_body);
-    let page = page_for_browser(kind, &read, &decoded, content_type.as_deref(), route, mode, request);
+    let asks_for_page = asks_for_page(kind, &read, content_type.as_deref(), route, mode, request);
+    // Only a page that may pass is needed as it is, beside its text.
+    let bytes = if asks_for_page { Cow::Borrowed(&*read.bytes) } else { Cow::Owned(std::mem::take(&mut read.bytes)) };
+    let decoded = decoded(&response.headers, content_type.as_deref(), bytes, read.truncated, policy.max_body);
+    let page = (asks_for_page && is_clean_page(&decoded, route)).then(|| Bytes::from(read.bytes));
     let Decoded { text, readable, .. } = decoded;
     let read_for = Some(text.as_str()).filter(|_| readable && is_worth_reading(kind, policy, mode));
     let mut report = read_for.map(|text| report::read_as(text, content_type.as_deref(), request.languages(policy))).unwrap_or_default();
@@ -116,7 +120,8 @@ pub(super) async fn success(
     if read.truncated {
         return Ok(response.stream_after(memory.hold(read.bytes).into()));
     }
-    let Decoded { text, readable, .. } = decoded(&response.headers, &read, policy.errors.max_body);
+    let Decoded { text, readable, .. } =
+        decoded(&response.headers, Some(&content_type), Cow::Borrowed(&read.bytes), false, policy.errors.max_body);
     match inside(if readable { &text } else { "" }, response.status.as_u16(), &mut response.headers, policy, languages) {
         Some(outcome) => Err(outcome),
         None => Ok(Passed { status: response.status, headers: response.headers, content: Content::Ready(memory.hold(read.bytes)) }),
@@ -154,9 +159,13 @@ fn outcome(kind: Kind, upstream: UpstreamError, failure: Option<Failure>) -> Err
 }
 
 /// The values of a header as one list (RFC 9110 5.3).
-pub(super) fn header_text(headers: &HeaderList, name: &str) -> Option<String> {
-    let values: Vec<&str> = headers.get_all(name).filter_map(|value| value.to_str().ok()).collect();
-    (!values.is_empty()).then(|| values.join(", "))
+pub(super) fn header_text<'h>(headers: &'h HeaderList, name: &'static str) -> Option<Cow<'h, str>> {
+    let mut values = headers.get_all(name).filter_map(|value| value.to_str().ok());
+    let first = values.next()?;
+    Some(match values.next() {
+        Some(second) => Cow::Owned([first, second].into_iter().chain(values).collect::<Vec<_>>().join(", ")),
+        None => Cow::Borrowed(first),
+    })
 }
 
 /// The text of a body.
@@ -169,35 +178,37 @@ pub(super) struct Decoded {
 }
 
 /// The text of a body. For a coding that cannot be decoded, the bytes read as text.
-pub(super) fn decoded(headers: &HeaderList, read: &Collected, max: usize) -> Decoded {
+pub(super) fn decoded(headers: &HeaderList, content_type: Option<&str>, bytes: Cow<'_, [u8]>, truncated: bool, max: usize) -> Decoded {
     let coding = header_text(headers, "content-encoding");
-    let plain = decode::uncode(&read.bytes, coding.as_deref(), max);
-    let text = decode::text(&plain.bytes, header_text(headers, "content-type").as_deref());
-    let undone = matches!(plain.bytes, Cow::Owned(_));
-    Decoded { text, whole: plain.whole && !read.truncated, readable: plain.whole || undone }
+    let DecodedBody { bytes: plain, whole } = decode::uncode(&bytes, coding.as_deref(), max);
+    let undone = match plain {
+        Cow::Owned(plain) => Some(plain),
+        Cow::Borrowed(_) => None,
+    };
+    let readable = whole || undone.is_some();
+    let text = decode::text_of(undone.unwrap_or_else(|| bytes.into_owned()), content_type);
+    Decoded { text, whole: whole && !truncated, readable }
 }
 
-/// A 4xx page that a browser may see as it is: not a framework's own page, and without internals (contract section 1).
-fn page_for_browser(
-    kind: Kind,
-    read: &Collected,
-    decoded: &Decoded,
-    content_type: Option<&str>,
-    route: &Route,
-    mode: Mode,
-    request: Request<'_>,
-) -> Option<Bytes> {
-    let wanted = route.policy.errors.negotiate && prefers_html(request.asked());
-    let is_page = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("html"));
-    if kind != Kind::UpstreamClientError || !wanted || !is_page || read.truncated || read.failure.is_some() {
-        return None;
-    }
+/// Returns true if a browser asks for the page, which may pass as it is if it is clean (contract section 1).
+fn asks_for_page(kind: Kind, read: &Collected, content_type: Option<&str>, route: &Route, mode: Mode, request: Request<'_>) -> bool {
+    kind == Kind::UpstreamClientError
+        && mode == Mode::Production
+        && !read.truncated
+        && read.failure.is_none()
+        && content_type.is_some_and(|value| value.to_ascii_lowercase().contains("html"))
+        && route.policy.errors.negotiate
+        && prefers_html(request.asked())
+}
+
+/// Returns true if a browser may see the page: it is not a framework's own page, and without internals.
+fn is_clean_page(decoded: &Decoded, route: &Route) -> bool {
+    let text = decoded.text.as_str();
     // A part of a page proves nothing about the rest, and an escape sequence may change the meaning of the letters behind it.
-    let text = Some(decoded.text.as_str()).filter(|_| decoded.whole)?;
-    let readable = text.len() <= MAX_PAGE && !text.contains('\u{1b}');
-    let clean = readable
+    decoded.whole
+        && text.len() <= MAX_PAGE
+        && !text.contains('\u{1b}')
         && report::kind_of(text) == report::Kind::Html
         && !report::is_framework_page(text)
-        && !route.presenter.redactor.page_leaks(text);
-    (clean && mode == Mode::Production).then(|| Bytes::copy_from_slice(&read.bytes))
+        && !route.presenter.redactor.page_leaks(text)
 }

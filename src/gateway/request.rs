@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::messages::ClientRequest;
 use super::payload::Payload;
-use super::state::Gateway;
+use super::state::{Client, Gateway};
 use crate::context::{ClientPreferences, Dialect, Peer, RequestContext, RequestId};
 use crate::data_rate::MinRate;
 use crate::failure::Failure;
@@ -29,6 +29,8 @@ pub(super) struct RequestState {
     pub(super) route: Option<Arc<Route>>,
     seen: HeaderScan,
     version: Version,
+    /// It came over TLS.
+    pub(super) secure: bool,
 }
 
 /// The part of a request that goes upstream.
@@ -62,7 +64,8 @@ pub struct Early {
 
 impl RequestState {
     /// Takes a request apart: one scan of the headers, one record. The state is on the heap, as it lives until the last byte is sent.
-    pub(super) fn arrive(gateway: &Gateway, peer: &Peer, request: ClientRequest) -> (Box<Self>, Inbound) {
+    pub(super) fn arrive(client: &Client, request: ClientRequest) -> (Box<Self>, Inbound) {
+        let Client { gateway, peer, .. } = client;
         let ClientRequest { method, uri, version, headers, body } = request;
         let arrival = Instant::now();
         let wall = gateway.wall.at(arrival);
@@ -76,7 +79,7 @@ impl RequestState {
             client: seen.client(peer, &gateway.plan.trusted),
             wanted,
         };
-        (Self::new(gateway, context, seen, version), Inbound { headers, payload: Payload::new(body) })
+        (Self::new(gateway, context, (seen, version), client.tls.is_some()), Inbound { headers, payload: Payload::new(body) })
     }
 
     /// Creates the state of a request that could not be parsed.
@@ -92,13 +95,13 @@ impl RequestState {
             client: peer.address.ip().to_canonical(),
             wanted: early.wanted.clone(),
         };
-        Self::new(gateway, context, HeaderScan::default(), Version::HTTP_11)
+        Self::new(gateway, context, (HeaderScan::default(), Version::HTTP_11), false)
     }
 
-    fn new(gateway: &Gateway, context: RequestContext, seen: HeaderScan, version: Version) -> Box<Self> {
+    fn new(gateway: &Gateway, context: RequestContext, (seen, version): (HeaderScan, Version), secure: bool) -> Box<Self> {
         gateway.recorder.arrived();
         let record = AccessRecord::new(Arc::clone(&gateway.recorder) as _, context);
-        Box::new(Self { record, route: None, seen, version })
+        Box::new(Self { record, route: None, seen, version, secure })
     }
 
     /// The request as it arrived.

@@ -75,6 +75,13 @@ impl Lifecycle {
     }
 }
 
+/// What TLS tells of a client.
+#[derive(Debug)]
+pub struct TlsClient {
+    /// Its certificate for `Client-Cert` (RFC 9440), if it showed one.
+    pub certificate: Option<HeaderValue>,
+}
+
 /// One client connection, as its requests see it.
 #[derive(Debug)]
 pub struct Client {
@@ -88,6 +95,15 @@ pub struct Client {
     pub private: Private,
     /// It is over the connection limit: its requests are rejected.
     pub surplus: bool,
+    /// What TLS tells of it; `None` for a plain connection.
+    pub tls: Option<Box<TlsClient>>,
     /// It has taken more than its socket can hold, so what is read for it does not pile up.
     pub takes: Arc<AtomicBool>,
+}
+
+impl Client {
+    /// Returns the scheme of its requests.
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }

@@ -54,7 +54,7 @@ pub enum Edit {
     Remove,
 }
 
-/// A name by which lines are found: a [`HeaderName`], or its text in lower case.
+/// A name by which lines are found: a [`HeaderName`], or its text in any case.
 pub trait Name {
     /// Returns true if this is the name.
     fn is(&self, name: &HeaderName) -> bool;
@@ -68,7 +68,7 @@ impl Name for HeaderName {
 
 impl Name for str {
     fn is(&self, name: &HeaderName) -> bool {
-        self == name.as_str()
+        self.eq_ignore_ascii_case(name.as_str())
     }
 }
 
@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn lines_keep_their_order() {
         let mut headers = list(&[("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")]);
-        assert_eq!(headers.get_all("a").collect::<Vec<_>>(), ["1", "3"]);
+        assert_eq!(headers.get_all("A").collect::<Vec<_>>(), ["1", "3"]);
         headers.insert(HeaderName::from_static("a"), HeaderValue::from_static("5"));
         assert_eq!(headers, list(&[("a", "5"), ("b", "2"), ("c", "4")]));
         assert_eq!((headers.take("b"), headers.take("b")), (Some(HeaderValue::from_static("2")), None));

@@ -35,6 +35,10 @@ pub mod names {
     pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
     /// The remaining quota of the rate limits.
     pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+    /// The certificate of the client (RFC 9440).
+    pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+    /// The certificates that signed it (RFC 9440).
+    pub const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
     /// The status of proxies (RFC 9209).
     pub const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 }

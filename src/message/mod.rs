@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use toml::de::DeValue;
+
 use crate::text::Text;
 
 /// The built-in languages, which are complete.
@@ -48,7 +50,7 @@ impl Messages {
     fn built_in() -> Self {
         let read = |(tag, text): &(&'static str, &'static str)| {
             let mut language = Language::default();
-            let _ = language.add(text);
+            let _ = language.add(text, |text| text);
             (Cow::Borrowed(*tag), language)
         };
         Self(BUILT_IN.iter().map(read).collect())
@@ -59,7 +61,7 @@ impl Messages {
     /// # Errors
     /// Returns all problems in the file.
     pub fn add_file(&mut self, tag: &str, text: &str) -> Result<(), Vec<FileProblem>> {
-        self.0.entry(Cow::Owned(tag.to_owned())).or_default().add(text)
+        self.0.entry(Cow::Owned(tag.to_owned())).or_default().add(text, |text| Cow::Owned(text.into_owned()))
     }
 
     /// Returns the tags of all languages, sorted.
@@ -88,7 +90,8 @@ impl Messages {
 }
 
 impl Language {
-    fn add(&mut self, text: &str) -> Result<(), Vec<FileProblem>> {
+    /// Adds the texts of a file. `keep` makes them last: a text of this program lasts as it is, so that no response copies it.
+    fn add<'t>(&mut self, text: &'t str, keep: fn(Cow<'t, str>) -> Cow<'static, str>) -> Result<(), Vec<FileProblem>> {
         let (root, errors) = toml::de::DeTable::parse_recoverable(text);
         let mut problems: Vec<FileProblem> = errors
             .into_iter()
@@ -108,9 +111,10 @@ impl Language {
                 continue;
             };
             for (key, value) in table {
-                match entry(key.get_ref(), value.get_ref().as_str(), allowed) {
+                let text = if let DeValue::String(text) = value.get_ref() { Some(text) } else { None };
+                match entry(key.get_ref(), text, allowed) {
                     Ok((key, text)) => {
-                        words.insert(Cow::Owned(key), Cow::Owned(text));
+                        words.insert(Cow::Owned(key), keep(text));
                     }
                     Err((what, help)) => problems.push((value.span(), what, help)),
                 }
@@ -121,8 +125,12 @@ impl Language {
 }
 
 /// Validates one key and its text.
-fn entry(key: &str, text: Option<&str>, allowed: Option<&[&str]>) -> Result<(String, String), (String, String)> {
-    let Some(text) = text.map(str::trim) else { return Err((format!("`{key}` must be a string"), String::new())) };
+fn entry<'t>(key: &str, text: Option<&Cow<'t, str>>, allowed: Option<&[&str]>) -> Result<(String, Cow<'t, str>), (String, String)> {
+    let text = match text {
+        Some(Cow::Borrowed(text)) => Cow::Borrowed(text.trim()),
+        Some(Cow::Owned(text)) => Cow::Owned(text.trim().to_owned()),
+        None => return Err((format!("`{key}` must be a string"), String::new())),
+    };
     if let Some(allowed) = allowed.filter(|allowed| !allowed.contains(&key)) {
         return Err((format!("unknown word `{key}`"), format!("known: {}", allowed.join(", "))));
     }
@@ -132,7 +140,7 @@ fn entry(key: &str, text: Option<&str>, allowed: Option<&[&str]>) -> Result<(Str
             format!("1 to {MAX_TEXT} characters in one line"),
         ));
     }
-    Ok((key.to_owned(), text.to_owned()))
+    Ok((key.to_owned(), text))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 use super::histogram::{self, Durations};
 use super::names;
 use super::percore::{CoreCounter, PerCore};
+use super::tls_metrics::TlsMetrics;
 use crate::failure::Kind;
 
 type Labels = Vec<(&'static str, String)>;
@@ -80,6 +81,9 @@ struct Ends {
     durations: Durations,
 }
 
+/// A counter of the errors of one status, and their kind.
+type OfStatus = OnceLock<(Kind, Counter)>;
+
 /// The metrics of one route.
 #[derive(Debug)]
 pub struct RouteMetrics {
@@ -91,6 +95,8 @@ pub struct RouteMetrics {
     masked: Counter,
     /// Counters of failures, by the position of their kind in [`Kind::ALL`].
     failures: OnceLock<Box<[OnceLock<Counter>]>>,
+    /// Counters of upstream errors, by their status from [`FIRST_ERROR`] on: that of the first kind which such a response was.
+    upstream_errors: OnceLock<Box<[OfStatus]>>,
 }
 
 impl RouteMetrics {
@@ -186,13 +192,21 @@ pub struct Metrics {
     rate_limited: Family<Labels, Counter>,
     shared_store: Family<Labels, Counter>,
     masked: Family<Labels, Counter>,
+    /// The metrics of the listener for TLS.
+    pub tls: TlsMetrics,
     /// The client connections that were accepted.
     pub accepted: Counter,
+    /// The connections of trusted proxies that began without a valid PROXY header.
+    pub proxy_header_failures: Counter,
     /// The client connections that are open.
     pub connections: Gauge,
     /// The log lines that the log writer dropped.
     pub log_dropped: Arc<AtomicU64>,
 }
+
+/// The statuses of errors.
+const FIRST_ERROR: u16 = 400;
+const END_OF_ERRORS: u16 = 600;
 
 /// The value of the label `route` for requests that match no route.
 pub const NO_ROUTE: &str = "-";
@@ -209,7 +223,9 @@ impl Metrics {
             rate_limited: Family::default(),
             shared_store: Family::default(),
             masked: Family::default(),
+            tls: TlsMetrics::default(),
             accepted: Counter::default(),
+            proxy_header_failures: Counter::default(),
             connections: Gauge::default(),
             log_dropped: Arc::default(),
         };
@@ -229,7 +245,13 @@ impl Metrics {
         );
         registry.register(names::MASKED, "Successful responses from which the leak guard removed internals", self.masked.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());
+        registry.register(
+            names::PROXY_HEADER_FAILURES,
+            "Connections of trusted proxies that began without a valid PROXY header",
+            self.proxy_header_failures.clone(),
+        );
         registry.register(names::CONNECTIONS, "Number of open client connections", self.connections.clone());
+        self.tls.register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
         registry.register(names::BUILD, "Version of the gateway, as a label; the value is always 1", build);
@@ -239,7 +261,8 @@ impl Metrics {
     pub fn route(&self, name: &str, backend: Arc<str>) -> Arc<RouteMetrics> {
         let make = || {
             let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
-            Arc::new(RouteMetrics { name: name.into(), backend, ends: PerCore::new(self.cores), masked, failures: OnceLock::new() })
+            let (failures, upstream_errors) = (OnceLock::new(), OnceLock::new());
+            Arc::new(RouteMetrics { name: name.into(), backend, ends: PerCore::new(self.cores), masked, failures, upstream_errors })
         };
         Arc::clone(lock(&self.counted.routes).entry(name.to_owned()).or_insert_with(make))
     }
@@ -297,11 +320,18 @@ impl Metrics {
             ];
             self.failures.get_or_create_owned(&labels)
         };
+        // The handles are allocated at the first failure, because most routes have few failures or none.
         if let Some(status) = received.filter(|_| row.reason.is_empty()) {
-            resolve("upstream_response", status.to_string()).inc();
+            let known = route.upstream_errors.get_or_init(|| (FIRST_ERROR..END_OF_ERRORS).map(|_| OnceLock::new()).collect());
+            let resolved = || resolve("upstream_response", status.to_string());
+            let handle = status.checked_sub(FIRST_ERROR).and_then(|at| known.get(usize::from(at)));
+            match handle.map(|handle| handle.get_or_init(|| (kind, resolved()))) {
+                Some((first, counter)) if *first == kind => counter.inc(),
+                // A rule of the operator may give responses of one status several kinds.
+                Some(_) | None => resolved().inc(),
+            };
             return;
         }
-        // The handles are allocated at the first failure, because most routes have few failures or none.
         let known = route.failures.get_or_init(|| Kind::ALL.iter().map(|_| OnceLock::new()).collect());
         if let Some(handle) = known.get(kind as usize) {
             handle.get_or_init(|| resolve(row.reason, String::new())).inc();

@@ -19,4 +19,5 @@ pub mod metrics;
 pub mod names;
 mod percore;
 pub mod recorder;
+pub mod tls_metrics;
 pub mod writer;

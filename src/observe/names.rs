@@ -30,8 +30,16 @@ pub const GATE_WAITING: &str = "lockgate_backend_waiting";
 pub const RETRIES: &str = "lockgate_retries";
 /// Bytes of bodies that are held in memory.
 pub const BUFFERED: &str = "lockgate_buffered_bytes";
+/// TLS handshakes with clients, by how they ended.
+pub const HANDSHAKES: &str = "lockgate_tls_handshakes";
+/// When a certificate of the listener ends, in seconds since 1970, by its file.
+pub const CERTIFICATE_END: &str = "lockgate_tls_certificate_end_timestamp_seconds";
+/// 0 if the certificates of the listener could not be read when their files last changed, else 1.
+pub const CERTIFICATES_READ: &str = "lockgate_tls_certificates_last_read_successful";
 /// Client connections accepted.
 pub const ACCEPTED: &str = "lockgate_connections_accepted";
+/// Connections of trusted proxies that began without a valid PROXY header, and were closed.
+pub const PROXY_HEADER_FAILURES: &str = "lockgate_proxy_header_failures";
 /// Client connections open now.
 pub const CONNECTIONS: &str = "lockgate_connections_open";
 /// Requests in progress now.

@@ -47,7 +47,7 @@ pub fn successor(text: &str, lookup: &dyn Fn(&str) -> Option<String>, running: O
     let listen = listen(&file.listen, &mut problems);
     let live = running.map_or_else(|| LiveState::new(listen.workers), LiveState::of);
     let plan = compile(&file, listen, &live, &mut problems);
-    if problems.is_empty() { Ok(plan) } else { Err(problems.sorted()) }
+    if problems.has_errors() { Err(problems.sorted()) } else { Ok(Plan { warnings: problems.sorted(), ..plan }) }
 }
 
 /// Compiles everything that is valid; the plan is usable only if no problem was added.
@@ -89,6 +89,7 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
         metrics: Arc::clone(metrics),
         observed: Arc::new(observed),
         shown: Arc::clone(&live.shown),
+        warnings: Vec::new(),
     }
 }
 
@@ -129,7 +130,15 @@ fn listen(keys: &file::Listen, problems: &mut Problems) -> Listen {
     if let Some(at) = keys.max_header_size.as_ref().filter(|at| !(1 << 10..=1 << 20).contains(&at.value)) {
         problems.add(at.span.clone(), "`max_header_size` must be from 1KiB to 1MiB", "");
     }
+    let proxy_protocol = keys.proxy_protocol.as_ref().filter(|at| at.value);
+    if let Some(at) = proxy_protocol.filter(|_| keys.trusted_proxies.is_empty()) {
+        let help = "add: trusted_proxies = [\"10.0.0.0/8\"], the networks that may send a PROXY header";
+        problems.add(at.span.clone(), "`proxy_protocol` has no effect without `trusted_proxies`", help);
+    }
+    let tls = keys.tls.as_ref().and_then(|tls| super::listen_tls::compile(tls, keys, problems));
     Listen {
+        tls,
+        proxy_protocol: proxy_protocol.is_some(),
         http: keys.http.as_ref().map_or_else(|| vec![DEFAULT_HTTP], |list| list.iter().map(|at| at.value).collect()),
         admin,
         workers: keys.workers.map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), |n| n as usize),

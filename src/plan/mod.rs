@@ -9,6 +9,7 @@
 //! | `policies` | the defaults and layers of a route's [`Policy`] |
 //! | `presenters` | languages, redaction rules and the template of error responses |
 //! | `targets` | `[backends.NAME]` |
+//! | `listen_tls` | `[listen.tls]` |
 //! | `limits` | `[limits.NAME]` and `[redis]` |
 //! | `live` | the state that a new plan takes over from the running one |
 //! | `gauges` | gauges of backends and permits |
@@ -16,6 +17,7 @@
 pub mod compile;
 mod gauges;
 mod limits;
+mod listen_tls;
 pub mod live;
 mod policies;
 mod presenters;
@@ -27,11 +29,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
 use gauges::Observed;
 
+use crate::config::diagnose::Problem;
 use crate::config::file::{KeySource, LogFormat, LogLevel, OnFailure};
 use crate::limit::gate::Gate;
 use crate::limit::reserve::Reserve;
@@ -44,6 +48,7 @@ use crate::redact::Redactor;
 use crate::render::Template;
 use crate::route::Table;
 use crate::text::Secret;
+use crate::tls::Certificates;
 use crate::upstream::choose::backend::Backend;
 
 /// The compiled configuration.
@@ -79,6 +84,8 @@ pub struct Plan {
     pub no_route: Arc<RouteMetrics>,
     observed: Arc<Observed>,
     shown: Arc<ArcSwap<Observed>>,
+    /// What the operator should know about the configuration.
+    pub warnings: Vec<Problem>,
 }
 
 impl Plan {
@@ -93,6 +100,8 @@ impl Plan {
 pub struct Listen {
     /// The addresses of the data listener.
     pub http: Vec<SocketAddr>,
+    /// The listener for TLS.
+    pub tls: Option<ListenTls>,
     /// The address of the admin listener.
     pub admin: SocketAddr,
     /// The number of worker threads, each with its own runtime.
@@ -113,6 +122,21 @@ pub struct Listen {
     pub admin_token: Option<Secret<String>>,
     /// The maximum size of the header section of a request, in bytes.
     pub max_header_size: usize,
+    /// Connections of trusted proxies begin with a PROXY header.
+    pub proxy_protocol: bool,
+}
+
+/// The listener for TLS.
+#[derive(Clone, Debug)]
+pub struct ListenTls {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its certificates.
+    pub certificates: Arc<Certificates>,
+    /// Requests to the plain listeners are redirected to this one.
+    pub redirects: bool,
+    /// `Strict-Transport-Security` (RFC 6797) of its responses.
+    pub hsts: Option<HeaderValue>,
 }
 
 /// The settings of the log.

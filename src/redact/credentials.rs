@@ -61,6 +61,12 @@ pub fn mask(text: &str, max: usize) -> String {
     bounded(&masked, max).to_owned()
 }
 
+/// Does what [`mask`] does to a text that the caller owns. Most texts stay as they are.
+pub fn mask_own(text: Box<str>, max: usize) -> Box<str> {
+    let is_clean = text.len() <= max && secrets(text.as_bytes()).is_ok_and(|secrets| secrets.is_empty());
+    if is_clean { text } else { mask(&text, max).into_boxed_str() }
+}
+
 /// Returns the text with credentials replaced by `***`. A text that takes too long to inspect becomes `***`.
 pub fn masked(text: &str) -> Cow<'_, str> {
     let Ok(mut secrets) = secrets(text.as_bytes()) else { return Cow::Borrowed("***") };
@@ -152,6 +158,9 @@ mod tests {
         }
         assert!(masked.contains("@db/x") && masked.ends_with("done"), "{masked}");
         assert_eq!(mask("\u{e4}\u{f6}\u{fc}", 3), "\u{e4}");
+        for (text, max) in [("password=hunter2", 99), ("plain", 99), ("plain", 3), ("", 9)] {
+            assert_eq!(*mask_own(text.into(), max), *mask(text, max), "{text}");
+        }
         assert_eq!(mask("at http://orders:8080/x and http://orders:8080", 99), "at http://orders:8080/x and http://orders:8080");
         let key = "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE+x-y==\nabc\n-----END RSA PRIVATE KEY-----\nb";
         assert_eq!(mask(key, 999), "a\n***\nb");
@@ -176,5 +185,42 @@ mod tests {
         }
         // A truncated text lacks the `@` that ends the password.
         assert!(!mask("connect postgres://shop:Secret", 99).contains("Secret"));
+    }
+
+    /// Returns what the search finds of all patterns.
+    fn leads(text: &[u8]) -> Vec<Range<usize>> {
+        let (mut steps, mut found) = (Steps::of(100 * text.len()), Vec::new());
+        let ended: ControlFlow<()> = compiled().for_each_candidate(
+            text,
+            &mut Progress::default(),
+            |_| true,
+            |branch, range| ControlFlow::Continue(branch.for_each_match(text, range, &mut steps, |lead| found.push(lead)).unwrap()),
+        );
+        assert!(ended.is_continue());
+        found
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { cases: 400, ..Default::default() })]
+
+        /// The search finds every match that each pattern alone finds, wherever in the text it begins.
+        #[test]
+        fn search_agrees_with_each_pattern(shift in 0usize..9, chosen in proptest::collection::vec((0usize..10_000, proptest::bool::ANY), 0..14)) {
+            let shapes = ["=", ": ", "://", "@", "\n", " ", "x", "er", "be", "\"", "a.b", "abcdefgh", "\u{e9}", "http", "0123456789ABCDEFghijklmnop", "-----"];
+            let pieces: Vec<&[u8]> = compiled().strings().chain(shapes.map(str::as_bytes)).collect();
+            let mut text = vec![b'.'; shift];
+            for (at, upper) in chosen {
+                let piece = pieces[at % pieces.len()];
+                text.extend(if upper { piece.to_ascii_uppercase() } else { piece.to_vec() });
+            }
+            let found = leads(&text);
+            for (_, source) in CREDENTIALS {
+                let plain = regex::bytes::RegexBuilder::new(source).unicode(false).build().unwrap();
+                for hit in plain.find_iter(&text) {
+                    let covered = hit.range().all(|at| found.iter().any(|lead| lead.contains(&at)));
+                    proptest::prop_assert!(covered, "{hit:?} by {source}: {found:?}");
+                }
+            }
+        }
     }
 }

@@ -29,7 +29,7 @@ mod sentence;
 mod strings;
 mod view;
 
-pub use credentials::{mask, masked};
+pub use credentials::{mask, mask_own, masked};
 pub use document::Finding;
 pub use guard::Guard;
 pub use redactor::Redactor;

@@ -21,8 +21,9 @@ pub(super) struct Strings {
     fold: [u8; 256],
     /// The triples that are the anchor of a string, or start with an anchor of one or two bytes.
     starts: Box<[u64; TRIPLES / 64]>,
-    /// The pairs of bytes that are in an anchor, or may be beside one that is shorter than three. `None` if there are many.
-    pairs_of_bytes: Option<Box<[u64; PAIRS / 64]>>,
+    /// Where an anchor may be, by each pair of bytes: [`STARTS`], [`ENDS`] or both. A byte each, as that is one look-up without a shift;
+    /// the pairs of a text share few cache lines. `None` if too many pairs are in anchors.
+    pairs_of_bytes: Option<Box<[u8; PAIRS]>>,
     /// The numbers of the strings, sorted by anchor, and the range of each anchor in them.
     singles: Vec<Range16>,
     pairs: Vec<Range16>,
@@ -32,6 +33,11 @@ pub(super) struct Strings {
 }
 
 type Range16 = (u16, u16);
+
+/// An anchor may start with this pair of bytes.
+const STARTS: u8 = 1;
+/// An anchor of three bytes, or a shorter one with what is behind it, may end with this pair of bytes.
+const ENDS: u8 = 2;
 
 /// The strings with each anchor of three letters. The index of a range is the number of smaller triples in the set.
 #[derive(Default)]
@@ -116,23 +122,47 @@ impl Strings {
 
     /// Searches for few strings: an anchor of three bytes has a pair at every second position, wherever it starts, and most pairs of a text
     /// are in no anchor.
-    fn look_at_pairs<B>(
-        &self,
-        text: &[u8],
-        pairs: &[u64; PAIRS / 64],
-        mut found: impl FnMut(usize, u16) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
+    fn look_at_pairs<B>(&self, text: &[u8], pairs: &[u8; PAIRS], mut found: impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
         let (all, _) = text.as_chunks::<2>();
-        for (index, pair) in all.iter().enumerate() {
-            let number = usize::from(u16::from_le_bytes(*pair));
-            if pairs[number / 64] >> (number % 64) & 1 == 1 {
-                let at = 2 * index;
-                self.look_at(text, at.saturating_sub(1)..at + 1, &mut found)?;
+        let (groups, rest) = all.as_chunks::<4>();
+        let places = |pair: [u8; 2]| pairs[usize::from(u16::from_le_bytes(pair))];
+        for (index, [a, b, c, d]) in groups.iter().enumerate() {
+            // One branch for four pairs.
+            if places(*a) | places(*b) | places(*c) | places(*d) == 0 {
+                continue;
+            }
+            for (pair, at) in [a, b, c, d].into_iter().zip((8 * index..).step_by(2)) {
+                let places = places(*pair);
+                if places != 0 {
+                    self.look_at_pair(text, at, places, &mut found)?;
+                }
             }
         }
+        for (pair, at) in rest.iter().zip((8 * groups.len()..).step_by(2)) {
+            self.look_at_pair(text, at, places(*pair), &mut found)?;
+        }
         // The last pair tells of the positions up to its own.
-        let looked_at = if all.is_empty() { 0 } else { 2 * all.len() - 1 };
+        let looked_at = (text.len() / 2 * 2).saturating_sub(1);
         self.look_at(text, looked_at..text.len(), &mut found)
+    }
+
+    /// Calls `found` for the strings whose anchor starts or ends with the pair at `at`, of which `places` tells.
+    #[inline(never)]
+    fn look_at_pair<B>(&self, text: &[u8], at: usize, places: u8, found: &mut impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
+        let letter = |byte: &u8| usize::from(self.fold[usize::from(*byte)]);
+        // An anchor that ends with the pair starts one byte before it.
+        let begin = if places & ENDS != 0 { at.saturating_sub(1) } else { at };
+        for start in begin..at + usize::from(places & STARTS != 0) {
+            let Some([first, second, third]) = text.get(start..).and_then(<[u8]>::first_chunk) else {
+                self.look_at(text, start..start + 1, found)?;
+                continue;
+            };
+            let number = ((letter(first) * LETTERS + letter(second)) * LETTERS + letter(third)) % TRIPLES;
+            if self.starts[number / 64] >> (number % 64) & 1 == 1 {
+                self.report_at(text, start, number, found)?;
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     /// Searches for many strings: looks at the triple at every position.
@@ -197,24 +227,23 @@ impl Triples {
     }
 }
 
-/// Returns the pairs of bytes, as little-endian numbers, that are in one of these triples of letters. `None` if there are many.
-fn pairs_of_bytes(triples: &[u64; TRIPLES / 64], fold: &[u8; 256]) -> Option<Box<[u64; PAIRS / 64]>> {
-    let mut letters = [0u64; LETTERS];
+/// Returns what each pair of bytes, as a little-endian number, says of these triples of letters. `None` if many pairs are in triples.
+fn pairs_of_bytes(triples: &[u64; TRIPLES / 64], fold: &[u8; 256]) -> Option<Box<[u8; PAIRS]>> {
+    let (mut starts, mut ends) = ([0u64; LETTERS], [0u64; LETTERS]);
     // A word of the set has the third letters of one pair.
     for (pair, thirds) in triples.iter().enumerate().filter(|(_, thirds)| **thirds != 0) {
         let (first, second) = (pair / LETTERS, pair % LETTERS);
-        letters[first] |= 1 << second;
-        letters[second] |= thirds;
+        starts[first] |= 1 << second;
+        ends[second] |= thirds;
     }
-    if letters.iter().map(|seconds| seconds.count_ones()).sum::<u32>() >= SPARSE {
+    if starts.iter().zip(&ends).map(|(starts, ends)| (starts | ends).count_ones()).sum::<u32>() >= SPARSE {
         return None;
     }
-    let mut pairs = Box::new([0; PAIRS / 64]);
-    for number in 0..PAIRS {
-        let [first, second] = (number as u16).to_le_bytes().map(|byte| fold[usize::from(byte)]);
-        if letters[usize::from(first)] >> second & 1 == 1 {
-            pairs[number / 64] |= 1 << (number % 64);
-        }
+    let mut pairs = Box::new([0; PAIRS]);
+    for (number, places) in pairs.iter_mut().enumerate() {
+        let [first, second] = (number as u16).to_le_bytes().map(|byte| usize::from(fold[usize::from(byte)]));
+        let has = |set: &[u64; LETTERS], place: u8| if set[first] >> second & 1 == 1 { place } else { 0 };
+        *places = has(&starts, STARTS) | has(&ends, ENDS);
     }
     Some(pairs)
 }

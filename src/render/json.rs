@@ -1,34 +1,50 @@
 //! The JSON shapes: envelope, problem (RFC 9457) and flat. Members have a fixed order, and strings are escaped. Knows no other shape.
 
+use std::time::SystemTime;
+
 use super::values::phrase;
 use crate::envelope::{Debug, Envelope, Item};
 use crate::failure::ViolatedPolicy;
 use crate::policy::Details;
 use crate::write::{self, json_string as string};
 
-/// The initial capacity of an object, in bytes. Most objects are shorter.
+/// The length of a response without its texts, in bytes. Most are shorter.
 const TYPICAL_LEN: usize = 384;
 
-/// Writes one JSON object, member by member.
-pub(super) struct Object {
-    out: Vec<u8>,
+/// Writes one JSON object, member by member, to the end of a buffer.
+pub(super) struct Object<'o> {
+    out: &'o mut Vec<u8>,
     first: bool,
 }
 
-impl Object {
-    pub(super) fn new() -> Self {
-        let mut out = Vec::with_capacity(TYPICAL_LEN);
-        out.push(b'{');
-        Self { out, first: true }
-    }
+/// Returns the object whose members `members` writes.
+pub(super) fn object(members: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(TYPICAL_LEN);
+    append_object(&mut out, members);
+    out
+}
 
+/// Returns the object whose members `members` writes, with room for the texts of an envelope.
+fn response(e: &Envelope, members: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(TYPICAL_LEN + e.message.as_str().len() + e.path.len());
+    append_object(&mut out, members);
+    out
+}
+
+fn append_object(out: &mut Vec<u8>, members: impl FnOnce(&mut Object<'_>)) {
+    out.push(b'{');
+    members(&mut Object { out, first: true });
+    out.push(b'}');
+}
+
+impl Object<'_> {
     /// Starts a member with a constant name, which needs no escape.
     fn key(&mut self, name: &'static str) -> &mut Vec<u8> {
         self.comma();
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
-        &mut self.out
+        self.out
     }
 
     fn comma(&mut self) {
@@ -46,34 +62,36 @@ impl Object {
         write::number(self.key(name), value);
     }
 
+    pub(super) fn timestamp(&mut self, name: &'static str, value: SystemTime) {
+        let out = self.key(name);
+        out.push(b'"');
+        write::timestamp(out, value);
+        out.push(b'"');
+    }
+
     pub(super) fn raw(&mut self, name: &'static str, value: &[u8]) {
         self.key(name).extend_from_slice(value);
     }
 
-    /// Adds a member with an arbitrary name, which is escaped.
-    fn raw_with_name(&mut self, name: &str, value: &[u8]) {
-        self.comma();
-        string(&mut self.out, name);
-        self.out.push(b':');
-        self.out.extend_from_slice(value);
+    pub(super) fn object(&mut self, name: &'static str, members: impl FnOnce(&mut Object<'_>)) {
+        append_object(self.key(name), members);
     }
 
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        self.out.push(b'}');
-        self.out
+    /// Adds a list of objects.
+    pub(super) fn objects<T>(&mut self, name: &'static str, items: impl IntoIterator<Item = T>, members: impl Fn(&mut Object<'_>, T)) {
+        list(self.key(name), items, |out, item| append_object(out, |object| members(object, item)));
     }
 }
 
-fn list(items: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
-    let mut out = vec![b'['];
-    for (at, item) in items.enumerate() {
+fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (at, item) in items.into_iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(&item);
+        write(out, item);
     }
     out.push(b']');
-    out
 }
 
 pub(super) fn quoted(value: &str) -> Vec<u8> {
@@ -82,75 +100,60 @@ pub(super) fn quoted(value: &str) -> Vec<u8> {
     out
 }
 
-/// Returns an array of JSON values.
-pub(super) fn array(items: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
-    list(items.into_iter())
-}
-
 /// Renders the envelope format (contract section 3).
 pub(super) fn envelope(e: &Envelope) -> Vec<u8> {
-    let mut error = Object::new();
-    error.text("code", &e.code);
-    error.text("message", e.message.as_str());
-    if let Some(details) = details(e) {
-        error.raw("details", &details);
-    }
-    let mut root = Object::new();
-    root.raw("error", &error.finish());
-    root.number("statusCode", u64::from(e.status.as_u16()));
-    root.text("timestamp", &super::values::timestamp(e.timestamp));
-    root.text("requestId", e.request_id.as_str());
-    root.text("method", e.method.as_str());
-    root.text("path", &e.path);
-    append_debug(&mut root, e);
-    root.finish()
+    response(e, |root| {
+        root.object("error", |error| {
+            error.text("code", &e.code);
+            error.text("message", e.message.as_str());
+            append_details(error, e);
+        });
+        root.number("statusCode", u64::from(e.status.as_u16()));
+        root.timestamp("timestamp", e.timestamp);
+        root.text("requestId", e.request_id.as_str());
+        root.text("method", e.method.as_str());
+        root.text("path", &e.path);
+        append_debug(root, e);
+    })
 }
 
 /// Renders the flat format.
 pub(super) fn flat(e: &Envelope) -> Vec<u8> {
-    let mut root = Object::new();
-    root.number("statusCode", u64::from(e.status.as_u16()));
-    root.text("error", phrase(e));
-    root.text("message", e.message.as_str());
-    root.text("code", &e.code);
-    root.text("timestamp", &super::values::timestamp(e.timestamp));
-    root.text("path", &e.path);
-    root.text("method", e.method.as_str());
-    root.text("requestId", e.request_id.as_str());
-    if let Some(details) = details(e) {
-        root.raw("details", &details);
-    }
-    append_debug(&mut root, e);
-    root.finish()
+    response(e, |root| {
+        root.number("statusCode", u64::from(e.status.as_u16()));
+        root.text("error", phrase(e));
+        root.text("message", e.message.as_str());
+        root.text("code", &e.code);
+        root.timestamp("timestamp", e.timestamp);
+        root.text("path", &e.path);
+        root.text("method", e.method.as_str());
+        root.text("requestId", e.request_id.as_str());
+        append_details(root, e);
+        append_debug(root, e);
+    })
 }
 
 /// Renders a problem document (RFC 9457 3.1) with the extensions of the contract.
 pub(super) fn problem(e: &Envelope) -> Vec<u8> {
-    let mut root = Object::new();
-    root.text("type", e.problem_type.as_deref().unwrap_or("about:blank"));
-    root.text("title", phrase(e));
-    root.number("status", u64::from(e.status.as_u16()));
-    root.text("detail", e.message.as_str());
-    if is_uuid(e.request_id.as_str()) {
-        root.text("instance", &format!("urn:uuid:{}", e.request_id.as_str()));
-    }
-    root.text("code", &e.code);
-    root.text("requestId", e.request_id.as_str());
-    if !e.errors.is_empty() {
-        root.raw("errors", &list(e.errors.iter().map(problem_item)));
-    }
-    if let Some(seconds) = e.retry_after {
-        root.number("retryAfterSeconds", seconds);
-    }
-    if !e.violated.is_empty() {
-        root.raw("violatedPolicies", &violated(&e.violated));
-    }
-    append_debug(&mut root, e);
-    root.finish()
+    response(e, |root| {
+        root.text("type", e.problem_type.as_deref().unwrap_or("about:blank"));
+        root.text("title", phrase(e));
+        root.number("status", u64::from(e.status.as_u16()));
+        root.text("detail", e.message.as_str());
+        if is_uuid(e.request_id.as_str()) {
+            root.text("instance", &format!("urn:uuid:{}", e.request_id.as_str()));
+        }
+        root.text("code", &e.code);
+        root.text("requestId", e.request_id.as_str());
+        if !e.errors.is_empty() {
+            root.objects("errors", &e.errors, problem_item);
+        }
+        append_limits(root, e);
+        append_debug(root, e);
+    })
 }
 
-fn problem_item(item: &Item) -> Vec<u8> {
-    let mut error = Object::new();
+fn problem_item(error: &mut Object<'_>, item: &Item) {
     error.text("detail", item.message.as_str());
     if let Some(field) = &item.field {
         error.text("pointer", &pointer(field));
@@ -158,11 +161,9 @@ fn problem_item(item: &Item) -> Vec<u8> {
     if let Some(code) = &item.code {
         error.text("code", code);
     }
-    error.finish()
 }
 
-fn details_item(item: &Item) -> Vec<u8> {
-    let mut error = Object::new();
+fn details_item(error: &mut Object<'_>, item: &Item) {
     if let Some(field) = &item.field {
         error.text("field", field);
     }
@@ -170,7 +171,6 @@ fn details_item(item: &Item) -> Vec<u8> {
     if let Some(code) = &item.code {
         error.text("code", code);
     }
-    error.finish()
 }
 
 /// Converts a path to a JSON pointer (RFC 6901 6): `items[0].qty` becomes `#/items/0/qty`.
@@ -187,56 +187,81 @@ fn is_uuid(id: &str) -> bool {
     id.len() == 36 && id.bytes().enumerate().all(|(at, b)| if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
 }
 
+/// Adds the `details` object, unless it would be empty.
+pub(super) fn append_details(root: &mut Object<'_>, e: &Envelope) {
+    if has_details(e) {
+        root.object("details", |details| append_details_to(details, e));
+    }
+}
+
 /// Returns the `details` object, or `None` if it would be empty.
 pub(super) fn details(e: &Envelope) -> Option<Vec<u8>> {
-    let mut details = Object::new();
-    let has_fields = e.errors.iter().any(|item| item.field.is_some());
-    let errors: Vec<&Item> = match e.details {
-        Details::Map => e.general_errors().collect(),
-        Details::List => e.errors.iter().collect(),
-    };
-    if has_fields && e.details == Details::Map {
-        details.raw("fields", &fields(e));
+    has_details(e).then(|| object(|details| append_details_to(details, e)))
+}
+
+const fn has_details(e: &Envelope) -> bool {
+    !e.errors.is_empty() || e.retry_after.is_some() || !e.violated.is_empty()
+}
+
+fn append_details_to(details: &mut Object<'_>, e: &Envelope) {
+    match e.details {
+        Details::Map => {
+            if e.errors.iter().any(|item| item.field.is_some()) {
+                append_fields(details.key("fields"), e);
+            }
+            if e.general_errors().next().is_some() {
+                details.objects("errors", e.general_errors(), details_item);
+            }
+        }
+        Details::List if e.errors.is_empty() => {}
+        Details::List => details.objects("errors", &e.errors, details_item),
     }
-    if !errors.is_empty() {
-        details.raw("errors", &list(errors.into_iter().map(details_item)));
-    }
-    if let Some(seconds) = e.retry_after {
-        details.number("retryAfterSeconds", seconds);
-    }
-    if !e.violated.is_empty() {
-        details.raw("violatedPolicies", &violated(&e.violated));
-    }
-    (!details.first).then(|| details.finish())
+    append_limits(details, e);
 }
 
 /// Returns an object of field paths to their messages.
 pub(super) fn fields(e: &Envelope) -> Vec<u8> {
-    let mut fields = Object::new();
-    for (path, texts) in e.fields() {
-        fields.raw_with_name(path, &list(texts.into_iter().map(quoted)));
+    let mut out = Vec::new();
+    append_fields(&mut out, e);
+    out
+}
+
+fn append_fields(out: &mut Vec<u8>, e: &Envelope) {
+    append_object(out, |fields| {
+        for (path, texts) in e.fields() {
+            // The path is the client's, so it is escaped.
+            fields.comma();
+            string(fields.out, path);
+            fields.out.push(b':');
+            list(fields.out, texts, string);
+        }
+    });
+}
+
+fn append_limits(root: &mut Object<'_>, e: &Envelope) {
+    if let Some(seconds) = e.retry_after {
+        root.number("retryAfterSeconds", seconds);
     }
-    fields.finish()
+    if !e.violated.is_empty() {
+        root.objects("violatedPolicies", &e.violated, |object, policy: &ViolatedPolicy| {
+            object.text("name", &policy.name);
+            object.number("limit", u64::from(policy.limit));
+            object.number("windowSeconds", policy.window);
+        });
+    }
 }
 
-fn violated(policies: &[ViolatedPolicy]) -> Vec<u8> {
-    list(policies.iter().map(|policy| {
-        let mut object = Object::new();
-        object.text("name", &policy.name);
-        object.number("limit", u64::from(policy.limit));
-        object.number("windowSeconds", policy.window);
-        object.finish()
-    }))
-}
-
-pub(super) fn append_debug(root: &mut Object, e: &Envelope) {
+pub(super) fn append_debug(root: &mut Object<'_>, e: &Envelope) {
     if let Some(debug) = &e.debug {
-        root.raw("debug", &debug_object(debug));
+        root.object("debug", |object| append_debug_to(object, debug));
     }
 }
 
 pub(super) fn debug_object(d: &Debug) -> Vec<u8> {
-    let mut debug = Object::new();
+    object(|debug| append_debug_to(debug, d))
+}
+
+fn append_debug_to(debug: &mut Object<'_>, d: &Debug) {
     debug.text("reason", &d.reason);
     if let Some(status) = d.upstream_status {
         debug.number("upstreamStatus", u64::from(status));
@@ -253,7 +278,6 @@ pub(super) fn debug_object(d: &Debug) -> Vec<u8> {
     for (name, value) in foreign.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
         debug.text(name, value.as_str());
     }
-    debug.finish()
 }
 
 #[cfg(test)]

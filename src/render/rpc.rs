@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::{HeaderName, HeaderValue};
 use prost::Message as _;
 
-use super::json::{Object, array, details};
+use super::json::{Object, append_debug, append_details, object};
 use crate::envelope::{Envelope, Item};
 use crate::rpc::{self, BadRequest, Details, ErrorInfo, FieldViolation, RequestInfo, RetryInfo, Status};
 
@@ -15,44 +15,36 @@ const MAX_DETAILS: usize = 4 * 1024;
 
 /// Renders a GraphQL response with one error and without data.
 pub(super) fn graphql(e: &Envelope) -> Vec<u8> {
-    let mut extensions = Object::new();
-    extensions.text("code", &e.code);
-    extensions.number("statusCode", u64::from(e.status.as_u16()));
-    extensions.text("requestId", e.request_id.as_str());
-    extensions.text("timestamp", &super::values::timestamp(e.timestamp));
-    if let Some(details) = details(e) {
-        extensions.raw("details", &details);
-    }
-    super::json::append_debug(&mut extensions, e);
-    let mut error = Object::new();
-    error.text("message", e.message.as_str());
-    error.raw("extensions", &extensions.finish());
-    let mut response = Object::new();
-    response.raw("errors", &array([error.finish()]));
-    response.finish()
+    object(|response| {
+        response.objects("errors", [e], |error, e| {
+            error.text("message", e.message.as_str());
+            error.object("extensions", |extensions| append_context(extensions, e));
+        });
+    })
 }
 
 /// Renders a JSON-RPC error response.
 pub(super) fn jsonrpc(e: &Envelope) -> Vec<u8> {
-    let mut data = Object::new();
-    data.text("code", &e.code);
-    data.number("statusCode", u64::from(e.status.as_u16()));
-    data.text("requestId", e.request_id.as_str());
-    data.text("timestamp", &super::values::timestamp(e.timestamp));
-    if let Some(details) = details(e) {
-        data.raw("details", &details);
-    }
-    super::json::append_debug(&mut data, e);
-    let mut error = Object::new();
-    error.raw("code", jsonrpc_code(e).to_string().as_bytes());
-    error.text("message", e.message.as_str());
-    error.raw("data", &data.finish());
-    let mut response = Object::new();
-    response.text("jsonrpc", "2.0");
-    response.raw("error", &error.finish());
-    // Section 5: the id is null if it is unknown.
-    response.raw("id", e.rpc_id.as_deref().unwrap_or("null").as_bytes());
-    response.finish()
+    object(|response| {
+        response.text("jsonrpc", "2.0");
+        response.object("error", |error| {
+            error.raw("code", jsonrpc_code(e).to_string().as_bytes());
+            error.text("message", e.message.as_str());
+            error.object("data", |data| append_context(data, e));
+        });
+        // Section 5: the id is null if it is unknown.
+        response.raw("id", e.rpc_id.as_deref().unwrap_or("null").as_bytes());
+    })
+}
+
+/// Adds what neither protocol has a member for.
+fn append_context(object: &mut Object<'_>, e: &Envelope) {
+    object.text("code", &e.code);
+    object.number("statusCode", u64::from(e.status.as_u16()));
+    object.text("requestId", e.request_id.as_str());
+    object.timestamp("timestamp", e.timestamp);
+    append_details(object, e);
+    append_debug(object, e);
 }
 
 /// Returns the upstream's numeric code, or else the reserved code for this status.
@@ -85,7 +77,7 @@ pub(super) fn grpc(e: &Envelope) -> Vec<(HeaderName, HeaderValue)> {
 /// Returns the `google.rpc.Status` with machine-readable details.
 fn status(e: &Envelope) -> Status {
     let mut details = Details::default();
-    details.add(&ErrorInfo { reason: e.code.clone(), domain: "lockgate".into(), ..ErrorInfo::default() });
+    details.add(&ErrorInfo { reason: e.code.to_string(), domain: "lockgate".into(), ..ErrorInfo::default() });
     details.add(&RequestInfo { request_id: e.request_id.as_str().to_owned(), serving_data: String::new() });
     let violation = |item: &Item| {
         Some(FieldViolation {

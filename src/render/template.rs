@@ -180,7 +180,7 @@ fn error_at(text: &str, at: usize, message: String) -> TemplateError {
 /// Returns a value as text, or `None` if it is missing.
 fn text_of(name: Name, e: &Envelope) -> Option<Cow<'_, str>> {
     Some(match name {
-        Name::Code => Cow::Borrowed(e.code.as_str()),
+        Name::Code => Cow::Borrowed(&*e.code),
         Name::Message => Cow::Borrowed(e.message.as_str()),
         Name::StatusCode => Cow::Owned(e.status.as_u16().to_string()),
         Name::Reason => Cow::Borrowed(super::values::phrase(e)),
@@ -194,7 +194,7 @@ fn text_of(name: Name, e: &Envelope) -> Option<Cow<'_, str>> {
         }
         Name::Details => Cow::Owned(super::json::details(e).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())?),
         Name::RetryAfterSeconds => Cow::Owned(e.retry_after?.to_string()),
-        Name::Language => Cow::Borrowed(e.language.as_deref()?),
+        Name::Language => Cow::Borrowed(e.language()?),
         Name::Debug => Cow::Owned(e.debug.as_ref().map(|debug| format!("{debug:#?}"))?),
     })
 }

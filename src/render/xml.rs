@@ -44,7 +44,7 @@ pub(super) fn soap_1_1(e: &Envelope) -> Vec<u8> {
 /// Renders a SOAP 1.2 fault (part 1 section 5.4).
 pub(super) fn soap_1_2(e: &Envelope) -> Vec<u8> {
     let fault_code = if e.status.is_client_error() { "Sender" } else { "Receiver" };
-    let language = e.language.as_deref().unwrap_or("und");
+    let language = e.language().unwrap_or("und");
     let text = escaped(e.message.as_str());
     format!(
         "{DECLARATION}<env:Envelope xmlns:env=\"http://www.w3.org/2003/05/soap-envelope\"><env:Body><env:Fault><env:Code><env:Value>env:{fault_code}</env:Value></env:Code>\

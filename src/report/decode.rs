@@ -91,30 +91,35 @@ fn bounded(mut from: impl Read, max: usize) -> Option<(Vec<u8>, bool)> {
 /// Decodes bytes to text: by the byte order mark, as UTF-8 if they are valid UTF-8, by the charset of `content_type` or of the page, or
 /// else by detection. A declared charset is ignored if the bytes are valid in UTF-8, except for UTF-16 and ISO-2022-JP.
 pub fn text(body: &[u8], content_type: Option<&str>) -> String {
-    if Encoding::for_bom(body).is_none()
-        && let Ok(text) = std::str::from_utf8(body)
-    {
-        if is_iso_2022_jp(body) {
-            return encoding_rs::ISO_2022_JP.decode(body).0.into_owned();
-        }
-        let is_utf16 = content_type.and_then(charset).is_some_and(|label| label.to_ascii_lowercase().starts_with("utf-16"));
-        if !is_utf16 {
-            return text.to_owned();
-        }
-    }
+    text_of(body.to_vec(), content_type)
+}
+
+/// Decodes bytes to text as [`text`] does. Most bodies are UTF-8 and become their text without being copied.
+pub fn text_of(body: Vec<u8>, content_type: Option<&str>) -> String {
+    let body = match String::from_utf8(body) {
+        Ok(text) if Encoding::for_bom(text.as_bytes()).is_some() => text.into_bytes(),
+        Ok(text) if is_iso_2022_jp(text.as_bytes()) => return encoding_rs::ISO_2022_JP.decode(text.as_bytes()).0.into_owned(),
+        Ok(text) if !content_type.and_then(charset).is_some_and(is_utf16) => return text,
+        Ok(text) => text.into_bytes(),
+        Err(error) => error.into_bytes(),
+    };
     let by_label = |label: &str| Encoding::for_label(label.as_bytes()).filter(|encoding| *encoding != UTF_8);
-    let declared = content_type.and_then(charset).and_then(by_label).or_else(|| meta_charset(body).and_then(|label| by_label(&label)));
+    let declared = content_type.and_then(charset).and_then(by_label).or_else(|| meta_charset(&body).and_then(|label| by_label(&label)));
     let encoding = declared.unwrap_or_else(|| {
         let mut detector = chardetng::EncodingDetector::new(chardetng::Iso2022JpDetection::Deny);
         detector.feed(&body[..body.len().min(MAX_GUESS)], true);
         detector.guess(None, chardetng::Utf8Detection::Allow)
     });
-    encoding.decode(body).0.into_owned()
+    encoding.decode(&body).0.into_owned()
 }
 
 /// Returns true for 7-bit text with an escape sequence that selects Japanese characters (RFC 1468).
 fn is_iso_2022_jp(body: &[u8]) -> bool {
-    memchr::memmem::find_iter(body, b"\x1b$").any(|at| matches!(body.get(at + 2), Some(b'B' | b'@')))
+    memchr::memchr_iter(0x1b, body).any(|at| matches!(body.get(at + 1..at + 3), Some(b"$B" | b"$@")))
+}
+
+fn is_utf16(label: &str) -> bool {
+    label.to_ascii_lowercase().starts_with("utf-16")
 }
 
 /// Returns the charset of `<meta charset=x>` or of its older form, within the first KiB (HTML standard 4.2.5.4).

@@ -21,17 +21,14 @@ const MAX_LINES: usize = 4_096;
 /// The approximate length of a line, in bytes.
 const TYPICAL_LINE: usize = 40;
 
-/// The rank of a line, most informative first.
+/// What is known of a line while lines are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rank {
-    /// An exception or its cause.
-    Exception,
-    /// One of the last lines.
-    Tail,
-    /// A frame of the application's own code.
-    Application,
-    /// Any other line; the first lines take precedence.
-    Other,
+enum State {
+    Kept,
+    /// A stack frame.
+    Frame,
+    /// Any other line.
+    Plain,
 }
 
 /// Returns the text if it has at most `max` bytes, or else its most informative lines. Gaps and shortened lines are marked, and the marks
@@ -40,38 +37,103 @@ pub fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
         return Cow::Borrowed(text);
     }
-    let page = is_page(text).then(|| visible_text(text));
-    let text = page.as_deref().unwrap_or(text);
-    if text.len() <= max {
-        return Cow::Owned(text.to_owned());
+    let page = is_page(text);
+    let (text, parts) = if page { visible_parts(text) } else { (Cow::Borrowed(text), std::iter::once(0..text.len()).collect()) };
+    let lines = lines(&text, &parts, page);
+    let whole = || {
+        let mut all = String::with_capacity(max);
+        lines.iter().for_each(|line| append_lines(&mut all, &text[line.clone()]));
+        all
+    };
+    if page && lines.iter().map(|line| line.len() + 1).sum::<usize>() <= max {
+        return Cow::Owned(whole());
     }
-    let lines = lines(text);
-    let ranks: Vec<Rank> = (0..lines.len()).map(|at| rank(&text[lines[at].clone()], lines.len() - at)).collect();
-    let mut kept = vec![false; lines.len()];
+    let chosen = join_lines(&text, &lines, &choose(&text, &lines, max), max);
+    Cow::Owned(match chosen.is_empty() {
+        true if page => elide_middle(&whole(), max),
+        true => elide_middle(&text, max),
+        false => chosen,
+    })
+}
+
+/// Chooses the lines that are kept, rank by rank. What is costly to know of a line is found out only while there is room for it.
+fn choose(text: &str, lines: &[Range<usize>], max: usize) -> Vec<State> {
     // Reserves the mark of a gap at the end.
-    let mut left = max.saturating_sub(MARK);
-    for wanted in [Rank::Exception, Rank::Tail, Rank::Application, Rank::Other] {
-        for at in (0..lines.len()).filter(|at| ranks[*at] == wanted) {
-            // Each kept line may need a line end and the mark of a gap.
-            let cost = lines[at].len().min(MAX_LINE + MARK) + 1 + MARK;
-            if cost <= left {
-                kept[at] = true;
-                left -= cost;
-            }
+    let mut room = Room(max.saturating_sub(MARK));
+    let first = |line: &Range<usize>| match place(text, line) {
+        Some(_) => State::Frame,
+        None if is_cause(text[line.clone()].trim_start()) && room.take(line) => State::Kept,
+        None => State::Plain,
+    };
+    let mut states: Vec<State> = lines.iter().map(first).collect();
+    let tail = lines.len().saturating_sub(TAIL_LINES);
+    for (line, state) in lines[tail..].iter().zip(&mut states[tail..]) {
+        if *state != State::Kept && room.take(line) {
+            *state = State::Kept;
         }
     }
-    let chosen = join_lines(text, &lines, &kept, max);
-    Cow::Owned(if chosen.is_empty() { elide_middle(text, max) } else { chosen })
+    let mut places = Places::new(text);
+    for (line, state) in lines.iter().zip(&mut states) {
+        if *state == State::Frame && room.has(line) && !places.is_library(line) && room.take(line) {
+            *state = State::Kept;
+        }
+    }
+    for (line, state) in lines.iter().zip(&mut states) {
+        if *state != State::Kept && room.take(line) {
+            *state = State::Kept;
+        }
+    }
+    states
+}
+
+/// The bytes that are left for lines. They only become less, so a line that did not fit never will.
+struct Room(usize);
+
+impl Room {
+    /// Each kept line may need a line end and the mark of a gap.
+    fn cost(line: &Range<usize>) -> usize {
+        line.len().min(MAX_LINE + MARK) + 1 + MARK
+    }
+
+    fn has(&self, line: &Range<usize>) -> bool {
+        Self::cost(line) <= self.0
+    }
+
+    /// Takes the room of a line. Returns false if there is not enough.
+    fn take(&mut self, line: &Range<usize>) -> bool {
+        let left = self.0.checked_sub(Self::cost(line));
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
 }
 
 /// The maximum length of the mark of a gap, in bytes.
 const MARK: usize = 24;
+/// The length of the part of a line that is searched for a cause, in bytes.
+const MAX_LABEL: usize = 240;
+
+/// Returns the code location in a line that is a stack frame.
+fn place<'t>(text: &'t str, line: &Range<usize>) -> Option<&'t [u8]> {
+    // Most frames begin like this, which bytes tell without the checks of a slice of text.
+    let frame_of_java = || text.as_bytes()[line.clone()].trim_ascii_start().strip_prefix(b"at ");
+    frame_of_java().or_else(|| frame(text[line.clone()].trim_start()).map(str::as_bytes))
+}
 
 /// Joins the kept lines, with the number of missing lines between them.
-fn join_lines(text: &str, lines: &[Range<usize>], kept: &[bool], max: usize) -> String {
+fn join_lines(text: &str, lines: &[Range<usize>], states: &[State], max: usize) -> String {
     let (mut out, mut missing) = (String::with_capacity(max), 0);
-    for (line, kept) in lines.iter().zip(kept) {
-        if !kept {
+    // Lines that follow each other in the text are copied at once.
+    let mut run = 0..0;
+    for (line, state) in lines.iter().zip(states) {
+        let follows = !run.is_empty() && line.start == run.end + 1 && text.as_bytes()[run.end] == b'\n';
+        if *state == State::Kept && follows && line.len() <= MAX_LINE {
+            run.end = line.end;
+            continue;
+        }
+        if !run.is_empty() {
+            append_lines(&mut out, &text[std::mem::take(&mut run)]);
+        }
+        if *state != State::Kept {
             missing += 1;
             continue;
         }
@@ -80,17 +142,25 @@ fn join_lines(text: &str, lines: &[Range<usize>], kept: &[bool], max: usize) -> 
             let _ = writeln!(out, "[{missing} lines]");
             missing = 0;
         }
-        let line = &text[line.clone()];
         match line.len() > MAX_LINE {
-            true => out.push_str(&elide_middle(line, MAX_LINE)),
-            false => out.push_str(line),
+            true => append_lines(&mut out, &elide_middle(&text[line.clone()], MAX_LINE)),
+            false => run = line.clone(),
         }
-        out.push('\n');
     }
+    append_lines(&mut out, &text[run]);
     if missing > 0 && !out.is_empty() {
         let _ = write!(out, "[{missing} lines]");
     }
-    out.trim_end().to_owned()
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// Appends lines, of which the last one has no end yet.
+fn append_lines(out: &mut String, lines: &str) {
+    if !lines.is_empty() {
+        out.push_str(lines);
+        out.push('\n');
+    }
 }
 
 /// Returns the beginning and the end of a line, together at most `max` bytes.
@@ -105,49 +175,60 @@ fn elide_middle(line: &str, max: usize) -> String {
     format!("{}[{} bytes]{}", &line[..begin], end - begin, &line[end..])
 }
 
-/// Returns the lines of the text that are not blank. Also splits at `\n` in JSON strings.
-fn lines(text: &str) -> Vec<Range<usize>> {
-    let bytes = text.as_bytes();
-    let (mut found, mut start, mut at) = (Vec::with_capacity(text.len() / TYPICAL_LINE), 0, 0);
-    while let Some(next) = memchr::memchr2(b'\n', b'\\', &bytes[at..]).map(|next| at + next) {
-        let ends = match (bytes[next], bytes.get(next + 1)) {
-            (b'\n', _) => 1,
-            (_, Some(b'n')) => 2,
-            _ => 0,
-        };
-        at = next + if ends == 0 { 2 } else { ends };
-        if ends > 0 {
-            found.push(start..next);
-            start = next + ends;
-        }
-        if at > bytes.len() {
-            break;
+/// Returns the lines of parts of the text that are not blank. Also splits at `\n` in JSON strings. The lines of a page have no white space
+/// at their ends.
+fn lines(text: &str, parts: &[Range<usize>], page: bool) -> Vec<Range<usize>> {
+    // Most texts have no escapes, and one byte is found faster than one of two.
+    let end = if memchr::memchr(b'\\', text.as_bytes()).is_some() { end_or_escape } else { end_of_line };
+    let mut found = Vec::with_capacity(text.len() / TYPICAL_LINE);
+    for part in parts {
+        let mut start = part.start;
+        while start < part.end {
+            let rest = &text.as_bytes()[start..part.end];
+            let (length, separator) = end(rest);
+            let line = &rest[..length];
+            // Only white space beyond ASCII needs more than a look at a byte.
+            let is_text = match line.trim_ascii_start().first() {
+                Some(first) => first.is_ascii_graphic() || !text[start..start + length].trim_start().is_empty(),
+                None => false,
+            };
+            let is_trimmed = !page || line.last().is_some_and(u8::is_ascii_graphic);
+            if is_text {
+                found.push(start..if is_trimmed { start + length } else { start + text[start..start + length].trim_end().len() });
+            }
+            start += length + separator;
         }
     }
-    found.push(start..bytes.len());
-    found.retain(|line| !text[line.clone()].trim().is_empty());
     if found.len() > MAX_LINES {
         found.drain(MAX_LINES / 2..found.len() - MAX_LINES / 2);
     }
     found
 }
 
-/// Returns the rank of a line. `from_end` is 1 for the last line.
-fn rank(line: &str, from_end: usize) -> Rank {
-    let line = line.trim_start();
-    let is_application = match frame(line) {
-        Some(place) => !is_library(place),
-        None if names_cause(line.get(..240).unwrap_or(&line[..floor_char_boundary(line, line.len().min(240))])) => return Rank::Exception,
-        None => false,
-    };
-    match is_application {
-        _ if from_end <= TAIL_LINES => Rank::Tail,
-        true => Rank::Application,
-        false => Rank::Other,
+/// Returns the length of the line at the start of a text, and that of its end.
+fn end_of_line(text: &[u8]) -> (usize, usize) {
+    (memchr::memchr(b'\n', text).unwrap_or(text.len()), 1)
+}
+
+/// Returns the length of the line at the start of a text, and that of its end, which may be an escape.
+fn end_or_escape(text: &[u8]) -> (usize, usize) {
+    let mut at = 0;
+    while let Some(next) = text.get(at..).and_then(|rest| memchr::memchr2(b'\n', b'\\', rest)).map(|next| at + next) {
+        match (text[next], text.get(next + 1)) {
+            (b'\n', _) => return (next, 1),
+            (_, Some(b'n')) => return (next, 2),
+            // Whatever is escaped ends no line.
+            _ => at = next + 2,
+        }
     }
+    (text.len(), 0)
 }
 
 /// Returns true if the line names an exception or a cause.
+fn is_cause(line: &str) -> bool {
+    names_cause(&line[..floor_char_boundary(line, line.len().min(MAX_LABEL))])
+}
+
 fn names_cause(line: &str) -> bool {
     const WORDS: [&str; 9] =
         ["aused by", "Suppressed", "nested exception", "oot cause", "Inner Exception", "--->", "panic", "rror", "xception"];
@@ -189,45 +270,70 @@ fn frame(line: &str) -> Option<&str> {
     })
 }
 
-/// Returns true for a location in a runtime, a framework or a package, which many traces share.
-fn is_library(place: &str) -> bool {
-    const PACKAGES: [&str; 15] = [
-        "java.",
-        "javax.",
-        "jakarta.",
-        "jdk.",
-        "sun.",
-        "kotlin",
-        "scala.",
-        "org.springframework",
-        "org.apache",
-        "org.hibernate",
-        "org.eclipse",
-        "com.fasterxml",
-        "io.netty",
-        "System.",
-        "Microsoft.",
-    ];
-    const FOLDERS: [&str; 7] = ["/site-packages/", "/dist-packages/", "/node_modules/", "/vendor/", "/gems/", "/lib/python", "/internal/"];
-    let bytes = place.as_bytes();
-    let in_folder = || memchr::memchr_iter(b'/', bytes).any(|at| FOLDERS.iter().any(|folder| place[at..].starts_with(folder)));
-    let in_node = || place.starts_with("node:") || memchr::memchr_iter(b'(', bytes).any(|at| place[at..].starts_with("(node:"));
-    // Most names differ in their first letter.
-    let is_package = |package: &str| bytes.first() == package.as_bytes().first() && place.starts_with(package);
-    PACKAGES.iter().any(|package| is_package(package)) || in_node() || in_folder()
+/// Tells locations in a runtime, a framework or a package, which many traces share, from those of an application. Lines are asked for in
+/// their order: what is rare in a text is searched for once, not in each of its lines.
+struct Places<'t> {
+    text: &'t str,
+    /// The next slash, and the next frame of Node.js itself.
+    slash: usize,
+    node: usize,
+}
+
+impl<'t> Places<'t> {
+    const fn new(text: &'t str) -> Self {
+        Self { text, slash: 0, node: 0 }
+    }
+
+    /// Returns true if the frame in this line is none of the application.
+    fn is_library(&mut self, line: &Range<usize>) -> bool {
+        const FOLDERS: [&str; 7] =
+            ["/site-packages/", "/dist-packages/", "/node_modules/", "/vendor/", "/gems/", "/lib/python", "/internal/"];
+        let Some(place) = place(self.text, line) else { return false };
+        let rest = &self.text.as_bytes()[line.start..];
+        let ahead = |known: &mut usize, find: fn(&[u8]) -> Option<usize>| {
+            if *known < line.start || *known == 0 {
+                *known = find(rest).map_or(usize::MAX, |at| line.start + at);
+            }
+            *known < line.end
+        };
+        let has_slash = ahead(&mut self.slash, |rest| memchr::memchr(b'/', rest));
+        let in_node = ahead(&mut self.node, |rest| memmem::find(rest, b"(node:"));
+        let in_folder =
+            || memchr::memchr_iter(b'/', place).any(|at| FOLDERS.iter().any(|folder| place[at..].starts_with(folder.as_bytes())));
+        in_package(place)
+            || place.starts_with(b"node:")
+            || (in_node && memmem::find(place, b"(node:").is_some())
+            || (has_slash && in_folder())
+    }
+}
+
+/// Returns true for a place in a package of a runtime or a framework.
+fn in_package(place: &[u8]) -> bool {
+    let packages: &[&str] = match place.first() {
+        Some(b'j') => &["java.", "javax.", "jakarta.", "jdk."],
+        Some(b's') => &["sun.", "scala."],
+        Some(b'k') => &["kotlin"],
+        Some(b'o') => &["org.springframework", "org.apache", "org.hibernate", "org.eclipse"],
+        Some(b'c') => &["com.fasterxml"],
+        Some(b'i') => &["io.netty"],
+        Some(b'S') => &["System."],
+        Some(b'M') => &["Microsoft."],
+        _ => &[],
+    };
+    packages.iter().any(|package| place.starts_with(package.as_bytes()))
 }
 
 fn is_page(text: &str) -> bool {
-    let begin = text.get(..floor_char_boundary(text, text.len().min(1024))).unwrap_or_default().to_ascii_lowercase();
-    begin.contains("<html") || begin.contains("<!doctype html")
+    let begin = &text.as_bytes()[..text.len().min(1024)];
+    let is = |tag: &[u8], name: &[u8]| tag.get(..name.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(name));
+    memchr::memchr_iter(b'<', begin).any(|at| is(&begin[at..], b"<html") || is(&begin[at..], b"<!doctype html"))
 }
 
-/// Returns the visible text of a page, without style sheets, scripts and tags, one block per line.
-fn visible_text(page: &str) -> String {
-    let mut out = String::with_capacity(page.len() / 2);
-    let mut at = 0;
+/// Returns a text and the parts of it that a person sees of a page: without style sheets, scripts and tags, which separate lines.
+fn visible_parts(page: &str) -> (Cow<'_, str>, Vec<Range<usize>>) {
+    let (mut parts, mut at) = (Vec::new(), 0);
     while let Some(open) = memchr::memchr(b'<', &page.as_bytes()[at..]).map(|open| at + open) {
-        out.push_str(&page[at..open]);
+        parts.push(at..open);
         let rest = &page[open..];
         let begins = |name: &str| rest.len() > name.len() && rest.as_bytes()[1..=name.len()].eq_ignore_ascii_case(name.as_bytes());
         let invisible =
@@ -235,24 +341,18 @@ fn visible_text(page: &str) -> String {
         let from = invisible.map_or(Some(0), |(_, end)| find_ignoring_case(rest.as_bytes(), end.as_bytes()));
         let end = from.and_then(|from| memchr::memchr(b'>', &rest.as_bytes()[from..]).map(|end| open + from + end + 1));
         at = end.unwrap_or(page.len());
-        if !out.ends_with('\n') {
-            out.push('\n');
-        }
     }
-    out.push_str(&page[at.min(page.len())..]);
-    let text =
-        if memchr::memchr(b'&', out.as_bytes()).is_some() { html_escape::decode_html_entities(&out) } else { Cow::Borrowed(out.as_str()) };
-    let mut lines = String::with_capacity(text.len() + 1);
-    let mut start = 0;
-    for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
-        let line = text[start..end].trim_end();
-        if !line.is_empty() {
-            lines.push_str(line);
-            lines.push('\n');
-        }
-        start = end + 1;
+    parts.push(at..page.len());
+    if memchr::memchr(b'&', page.as_bytes()).is_none() {
+        return (Cow::Borrowed(page), parts);
     }
-    lines
+    let mut text = String::with_capacity(page.len() / 2);
+    for part in parts {
+        append_lines(&mut text, &page[part]);
+    }
+    let text = html_escape::decode_html_entities(&text).into_owned();
+    let whole = 0..text.len();
+    (Cow::Owned(text), std::iter::once(whole).collect())
 }
 
 /// Finds an end tag in lower or upper case. Lower case is more common.

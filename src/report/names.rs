@@ -146,6 +146,23 @@ pub(super) fn is_message(name: &str) -> bool {
     WORDS.iter().any(|word| name.ends_with(word))
 }
 
+/// A long list of names, with the mark of each.
+pub(super) struct Names {
+    names: &'static [&'static str],
+    marks: &'static [u8],
+}
+
+/// [`MESSAGE`] with marks.
+pub(super) const MESSAGES: Names = Names { names: MESSAGE, marks: &marks::<{ MESSAGE.len() }>(MESSAGE) };
+/// [`CODE`] with marks.
+pub(super) const CODES: Names = Names { names: CODE, marks: &marks::<{ CODE.len() }>(CODE) };
+/// [`WRAPPER`] with marks.
+pub(super) const WRAPPERS: Names = Names { names: WRAPPER, marks: &marks::<{ WRAPPER.len() }>(WRAPPER) };
+/// [`CONTEXT`] with marks.
+pub(super) const CONTEXTS: Names = Names { names: CONTEXT, marks: &marks::<{ CONTEXT.len() }>(CONTEXT) };
+/// [`FIELDS`] with marks.
+pub(super) const FIELD_LISTS: Names = Names { names: FIELDS, marks: &marks::<{ FIELDS.len() }>(FIELDS) };
+
 /// The maximum number of members of one object that are inspected.
 const MAX_NAMES: usize = 300;
 
@@ -153,6 +170,12 @@ const MAX_NAMES: usize = 300;
 pub(super) fn normalize_name(name: &str) -> String {
     // A namespace prefix is not part of the name: `hydra:description`.
     let name = name.rsplit_once(':').map_or(name, |(_, local)| local);
+    if name.is_ascii() {
+        let letters = name.bytes().take(64).filter(|byte| !matches!(byte, b'_' | b'-' | b'@' | b'$' | b' ' | b'.'));
+        let mut plain = String::with_capacity(name.len().min(64));
+        letters.for_each(|byte| plain.push(char::from(byte.to_ascii_lowercase())));
+        return plain;
+    }
     let plain = |c: char| match c {
         '_' | '-' | '@' | '$' | ' ' | '.' => None,
         'á' | 'à' | 'â' | 'ã' | 'ä' => Some('a'),
@@ -169,24 +192,45 @@ pub(super) fn normalize_name(name: &str) -> String {
 }
 
 /// An object with its normalized names.
-pub(super) struct NormalizedObject<'v>(Vec<(String, &'v Value)>);
+pub(super) struct NormalizedObject<'v> {
+    members: Vec<(String, &'v Value)>,
+    /// The marks of all names. Most of the names that are looked for are missing, which their mark shows without a comparison.
+    marks: u64,
+}
 
 impl<'v> NormalizedObject<'v> {
     pub(super) fn new(object: &'v Map<String, Value>) -> Self {
-        let mut all: Vec<_> =
-            object.iter().take(MAX_NAMES).map(|(name, value)| (normalize_name(name), value, name.starts_with('_'))).collect();
+        let mut all: Vec<_> = object.iter().take(MAX_NAMES).map(|(name, value)| (name.starts_with('_'), name, value)).collect();
         // `message` before `_message`.
-        all.sort_by_key(|(_, _, private)| *private);
-        Self(all.into_iter().map(|(name, value, _)| (name, value)).collect())
+        if all.iter().any(|(private, ..)| *private) {
+            all.sort_by_key(|(private, ..)| *private);
+        }
+        let members: Vec<_> = all.into_iter().map(|(_, name, value)| (normalize_name(name), value)).collect();
+        let marks = members.iter().fold(0, |marks, (name, _)| marks | 1 << mark(name));
+        Self { members, marks }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&'v Value> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+        if self.has_mark(mark(name)) { self.find(name) } else { None }
+    }
+
+    const fn has_mark(&self, mark: u8) -> bool {
+        self.marks >> mark & 1 == 1
+    }
+
+    fn find(&self, name: &str) -> Option<&'v Value> {
+        self.members.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    /// Returns the members with these names, in the order of the names.
+    pub(super) fn all_of(&self, names: &Names) -> impl Iterator<Item = (&'static str, &'v Value)> {
+        let known = names.marks.iter().zip(names.names).filter(|(mark, _)| self.has_mark(**mark));
+        known.filter_map(|(_, name)| Some((*name, self.find(name)?)))
     }
 
     /// Returns the normalized names with their values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'v Value)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+        self.members.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -200,5 +244,44 @@ impl<'v> NormalizedObject<'v> {
 
     pub(super) fn text(&self, name: &str) -> Option<&'v str> {
         self.get(name)?.as_str()
+    }
+}
+
+/// Returns the mark of a name, a number below 64 that is made of its first byte and its length.
+const fn mark(name: &str) -> u8 {
+    let first = if let [first, ..] = name.as_bytes() { *first } else { 0 };
+    (first ^ (name.len() as u8).wrapping_mul(8)) % 64
+}
+
+const fn marks<const N: usize>(names: &[&str]) -> [u8; N] {
+    let mut marks = [0; N];
+    let mut at = 0;
+    while at < N {
+        marks[at] = mark(names[at]);
+        at += 1;
+    }
+    marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn members_are_found_as_without_marks(names in proptest::collection::vec("(errors?|messages?|code|reason|detail|Status)|[a-d_]{0,4}|[a-z\u{e9}]{0,9}", 0..9), wanted in "[a-d]{0,4}|[a-z\u{e9}]{0,9}") {
+            let object: Map<String, Value> = names.iter().enumerate().map(|(at, name)| (name.clone(), Value::from(at))).collect();
+            let named = NormalizedObject::new(&object);
+            for wanted in names.iter().map(|name| normalize_name(name)).chain([wanted]) {
+                let public = object.iter().filter(|(name, _)| !name.starts_with('_'));
+                let mut all = public.chain(object.iter().filter(|(name, _)| name.starts_with('_')));
+                let expected = all.find(|(name, _)| normalize_name(name) == wanted).map(|(_, value)| value);
+                proptest::prop_assert_eq!(named.get(&wanted), expected);
+            }
+            for (names, list) in [(MESSAGES, MESSAGE), (CODES, CODE), (WRAPPERS, WRAPPER), (CONTEXTS, CONTEXT), (FIELD_LISTS, FIELDS)] {
+                let expected: Vec<_> = list.iter().filter_map(|name| Some((*name, named.get(name)?))).collect();
+                proptest::prop_assert_eq!(named.all_of(&names).collect::<Vec<_>>(), expected);
+            }
+        }
     }
 }

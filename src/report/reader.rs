@@ -27,12 +27,14 @@ pub enum Kind {
 /// Returns the format of a decoded body by its first bytes, because the declared type is often wrong.
 pub fn kind_of(text: &str) -> Kind {
     let start = text.trim_start_matches('\u{feff}').trim_start();
-    let lower: String = start.chars().take(64).collect::<String>().to_ascii_lowercase();
     if start.is_empty() {
-        Kind::Empty
-    } else if start.starts_with(['{', '[']) {
-        Kind::Json
-    } else if ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| lower.starts_with(tag)) || is_html_fragment(&lower) {
+        return Kind::Empty;
+    }
+    if start.starts_with(['{', '[']) {
+        return Kind::Json;
+    }
+    let lower: String = start.chars().take(64).collect::<String>().to_ascii_lowercase();
+    if ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| lower.starts_with(tag)) || is_html_fragment(&lower) {
         Kind::Html
     } else if lower.starts_with("<?xml") || (start.starts_with('<') && start.trim_end().ends_with('>')) {
         if lower.contains("<html") || start.contains("<html") || start.contains("</html>") { Kind::Html } else { Kind::Xml }

@@ -16,6 +16,7 @@ use super::early::{HEADER_TIMEOUT, SHUTTING_DOWN, answer_early, linger};
 use super::http1::{End, Http1};
 use super::http2::{self, PREFACE};
 use super::settings::{PARK_AFTER, Settings};
+use crate::failure::Kind;
 use crate::gateway::Entry;
 use crate::http1::Violation;
 use crate::limit::inflight::ConnectionPermit;
@@ -24,6 +25,8 @@ use std::sync::Arc;
 /// Timeout for the first request of a connection that has sent none when shutdown begins.
 const LATE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The refusal of a request in clear text on the listener for TLS.
+const CLEAR_TEXT: Violation = Violation { kind: Kind::BadRequest, rule: "a request in clear text on the port for TLS" };
 /// Timeout for the last bytes of TLS on a connection whose client reads nothing.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -103,6 +106,14 @@ impl Session {
             Ok(true) => Protocol::Http1,
             Err(_) if !self.stream.held.is_empty() => Protocol::TimedOut,
             Ok(false) | Err(_) => Protocol::NoRequest,
+        }
+    }
+
+    /// Answers a request in clear text to the listener for TLS.
+    pub(super) async fn refuse_clear_text(&mut self) {
+        let timeout = self.settings().header_timeout;
+        if matches!(tokio::time::timeout(timeout, self.stream.sniff(PREFACE)).await, Ok(true)) {
+            self.refuse(CLEAR_TEXT).await;
         }
     }
 

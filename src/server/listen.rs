@@ -15,9 +15,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::client_socket::ClientSocket;
 use super::connection::{OpenConnection, Session};
+use super::proxy_header;
+use super::tls::{self, Opened};
 use crate::body::InterimResponses;
 use crate::context::Peer;
-use crate::gateway::{Client, Entry, Gateway};
+use crate::failure::classify::HandshakeEnd;
+use crate::gateway::{Client, Entry, Gateway, TlsClient};
 use crate::limit::inflight::InFlight;
 use crate::upstream::attempt::private::Private;
 use crate::upstream::heads::request::is_trusted;
@@ -69,8 +72,12 @@ pub struct ListenerSettings {
     pub alive: mpsc::Sender<Infallible>,
 }
 
-/// Accepts connections until `closing`, then those that are still in the kernel's queue, and returns.
-pub async fn accept(listener: std::net::TcpListener, gateway: Arc<Gateway>, shared: ListenerSettings) -> io::Result<()> {
+/// Accepts connections until `closing`, then those that are still in the kernel's queue, and returns. On a `secure` listener, connections
+/// begin with a TLS handshake.
+///
+/// # Errors
+/// Returns the system's error if the listener cannot be used.
+pub async fn accept(listener: std::net::TcpListener, secure: bool, gateway: Arc<Gateway>, shared: ListenerSettings) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut closing = shared.closing.clone();
     let mut pause = Duration::from_millis(10);
@@ -82,7 +89,7 @@ pub async fn accept(listener: std::net::TcpListener, gateway: Arc<Gateway>, shar
         match accepted {
             Ok((stream, address)) => {
                 pause = Duration::from_millis(10);
-                start(stream, address, &gateway, &shared);
+                start(stream, address, secure, &gateway, &shared);
             }
             // For errors like EMFILE the connection stays queued, so an immediate retry would spin.
             Err(error) if !is_per_connection(&error) => {
@@ -96,7 +103,7 @@ pub async fn accept(listener: std::net::TcpListener, gateway: Arc<Gateway>, shar
     // Closing a listener resets the connections in its queue. They are accepted instead, and answered with 503 SHUTTING_DOWN.
     for _ in 0..BACKLOG {
         let Ok(Ok((stream, address))) = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await else { break };
-        start(stream, address, &gateway, &shared);
+        start(stream, address, secure, &gateway, &shared);
     }
     Ok(())
 }
@@ -110,7 +117,7 @@ fn is_per_connection(error: &io::Error) -> bool {
 }
 
 /// Starts serving a connection. Drops it if there are too many.
-fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared: &ListenerSettings) {
+fn start(stream: TcpStream, address: SocketAddr, secure: bool, gateway: &Arc<Gateway>, shared: &ListenerSettings) {
     let metrics = &gateway.plan.metrics;
     metrics.accepted.inc();
     let Some(permit) = shared.connections.enter() else { return };
@@ -121,12 +128,68 @@ fn start(stream: TcpStream, address: SocketAddr, gateway: &Arc<Gateway>, shared:
         interim: InterimResponses::default(),
         private: Private::default(),
         surplus,
+        tls: None,
         takes: Arc::default(),
     };
-    let entry = Entry { client: Arc::new(client) };
     let held = OpenConnection::new(permit, &metrics.connections, shared.alive.clone());
-    let mut session = Session::new(ClientSocket::Tcp(stream), entry, shared.closing.clone(), held);
-    tokio::spawn(async move { session.serve().await });
+    let closing = shared.closing.clone();
+    if gateway.plan.listen.proxy_protocol && client.peer.trusted {
+        tokio::spawn(serve_behind_proxy(stream, secure, client, closing, held));
+    } else if let Some(tls) = gateway.plan.listen.tls.as_ref().filter(|_| secure) {
+        tokio::spawn(serve_tls(stream, tls.certificates.current(), client, closing, held));
+    } else {
+        let mut session = Session::new(ClientSocket::Tcp(stream), Entry { client: Arc::new(client) }, closing, held);
+        tokio::spawn(async move { session.serve().await });
+    }
+}
+
+/// Learns from the PROXY header whom the connection is for, then serves it. Without a valid header it is closed: whoever is trusted to
+/// send one and does not would be taken for the client.
+async fn serve_behind_proxy(mut stream: TcpStream, secure: bool, mut client: Client, closing: watch::Receiver<bool>, held: OpenConnection) {
+    let plan = Arc::clone(&client.gateway.plan);
+    match tokio::time::timeout(plan.listen.header_timeout, Box::pin(proxy_header::read(&mut stream))).await {
+        Ok(Ok(source)) => client.peer = source.map_or(client.peer, |source| peer(source, &client.gateway)),
+        Ok(Err(_)) | Err(_) => {
+            plan.metrics.proxy_header_failures.inc();
+            return;
+        }
+    }
+    match plan.listen.tls.as_ref().filter(|_| secure) {
+        Some(tls) => serve_tls(stream, tls.certificates.current(), client, closing, held).await,
+        None => Session::new(ClientSocket::Tcp(stream), Entry { client: Arc::new(client) }, closing, held).serve().await,
+    }
+}
+
+/// Performs the handshake, then serves the connection.
+async fn serve_tls(
+    stream: TcpStream,
+    config: Arc<rustls::ServerConfig>,
+    mut client: Client,
+    closing: watch::Receiver<bool>,
+    held: OpenConnection,
+) {
+    let plan = Arc::clone(&client.gateway.plan);
+    // Boxed, so that a connection which has shaken hands does not keep room for it.
+    let (socket, end) = match Box::pin(tls::open(stream, config, plan.listen.header_timeout)).await {
+        Opened::Tls(stream) => {
+            client.tls = Some(Box::new(TlsClient { certificate: tls::certificate_of(&stream) }));
+            (ClientSocket::Tls(stream), HandshakeEnd::Completed)
+        }
+        Opened::ClearText(stream) => (ClientSocket::Tcp(stream), HandshakeEnd::ClearText),
+        Opened::Failed(end) => return plan.metrics.tls.handshake(end),
+    };
+    plan.metrics.tls.handshake(end);
+    let mut session = Session::new(socket, Entry { client: Arc::new(client) }, closing, held);
+    match end {
+        HandshakeEnd::ClearText => Box::pin(session.refuse_clear_text()).await,
+        HandshakeEnd::Completed
+        | HandshakeEnd::Timeout
+        | HandshakeEnd::Closed
+        | HandshakeEnd::Incompatible
+        | HandshakeEnd::ClientCertificate
+        | HandshakeEnd::Alert
+        | HandshakeEnd::Protocol => session.serve().await,
+    }
 }
 
 fn peer(address: SocketAddr, gateway: &Gateway) -> Peer {

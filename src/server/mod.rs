@@ -22,6 +22,8 @@ mod early;
 mod http1;
 mod http2;
 pub mod listen;
+mod proxy_header;
 mod request_body;
 mod response;
 mod settings;
+mod tls;

@@ -39,10 +39,10 @@ fn tell(body: &[u8], content_type: &str, redactor: &Redactor) -> Vec<u8> {
     let now = SystemTime::now();
     let envelope = Envelope {
         status: StatusCode::CONFLICT,
-        code: code.unwrap_or_else(|| "CONFLICT".into()),
+        code: code.map_or("CONFLICT".into(), Into::into),
         message: message.unwrap_or_else(|| Text::own("The request conflicts with the current state.")),
-        language: None,
         negotiated_language: "en".into(),
+        is_translated: false,
         errors,
         details: Details::Map,
         retry_after: None,

@@ -23,7 +23,7 @@ const LEVELS: &[&[&str]] = &[
         "body",
     ],
     &["http1", "breaker", "config", "report", "redact", "message", "render"],
-    &["route", "limit", "upstream", "relay", "observe", "memory"],
+    &["route", "limit", "upstream", "relay", "observe", "memory", "tls"],
     &["plan"],
     &["gateway"],
     &["server", "admin"],

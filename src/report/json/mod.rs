@@ -14,7 +14,9 @@ mod tree;
 use serde_json::{Map, Value};
 
 use super::found::{Certainty, Field, Item, Report};
-use super::names::{self, CAUSE, CODE, CONTEXT, EXCEPTION, FALLBACK_CODE, FIELDS, GENERAL, MESSAGE, NormalizedObject, STACK, WRAPPER};
+use super::names::{
+    self, CAUSE, CODES, CONTEXTS, EXCEPTION, FALLBACK_CODE, FIELD_LISTS, GENERAL, MESSAGES, NormalizedObject, STACK, WRAPPER, WRAPPERS,
+};
 use super::phrases::phrase;
 use crate::language::Languages;
 use crate::text::Untrusted;
@@ -116,14 +118,15 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     // A map of field errors beside a summary is no wrapper.
     let has_summary = || ["message", "msg", "title", "detail"].iter().any(|name| named.text(name).is_some());
     let is_fields = |name: &str, inner: &Value| name == "errors" && has_summary() && !field_errors_in(name, inner).is_empty();
-    let wrapped = named.first(WRAPPER, |name, inner| (inner.is_object() && !is_fields(name, inner)).then_some(inner));
+    let wrapped = named.all_of(&WRAPPERS).find(|(name, inner)| inner.is_object() && !is_fields(name, inner)).map(|(_, inner)| inner);
     if let Some(inner) = wrapped {
         visit(inner, report, depth + 1, search);
     }
     if report.message.is_none() {
         let message = |name: &str, value: &Value| message(name, value, search.languages);
         let found = named
-            .first(MESSAGE, message)
+            .all_of(&MESSAGES)
+            .find_map(|(name, value)| message(name, value))
             .or_else(|| named.iter().filter(|(name, _)| names::is_message(name)).find_map(|(name, value)| message(name, value)));
         report.message = found.map(|text| with_parameters(text, &named));
     }
@@ -132,7 +135,7 @@ fn visit_object(object: &Map<String, Value>, report: &mut Report, depth: usize, 
     }
     if report.code.is_none() {
         let by_likeness = || named.iter().filter(|(name, _)| names::is_code(name)).find_map(|(name, value)| code(name, value));
-        report.code = named.first(CODE, code).or_else(by_likeness);
+        report.code = named.all_of(&CODES).find_map(|(name, value)| code(name, value)).or_else(by_likeness);
     }
     // A gRPC status is a number; the reason in its details says which error it is (google.rpc.ErrorInfo).
     let is_number = report.code.as_ref().is_some_and(|code| code.raw().bytes().all(|b| b.is_ascii_digit()));
@@ -180,7 +183,7 @@ fn own_fields(named: &NormalizedObject<'_>, report: &Report) -> Vec<Field> {
     let failed = named.text("status").is_some_and(|status| status.eq_ignore_ascii_case("fail"));
     let jsend = named.get("data").filter(|data| failed && data.is_object());
     let found = |name: &'static str, value| Some(field_errors_in(name, value)).filter(|found| !found.is_empty());
-    let listed = named.first(FIELDS, |name, value| {
+    let listed = named.all_of(&FIELD_LISTS).find_map(|(name, value)| {
         let errors = found(name, value)?;
         // Sentences name their fields less well than the objects from which they were made.
         let is_sentences = value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
@@ -208,7 +211,7 @@ fn visit_context(
     search: &mut Search<'_>,
 ) {
     let is_visited = |value: &Value| wrapped.is_some_and(|wrapped| std::ptr::eq(wrapped, value));
-    for inner in WRAPPER.iter().chain(CONTEXT).filter_map(|name| named.get(name)).filter(|value| !is_visited(value)) {
+    for (_, inner) in named.all_of(&WRAPPERS).chain(named.all_of(&CONTEXTS)).filter(|(_, value)| !is_visited(value)) {
         match inner {
             Value::Object(_) if report.fields.is_empty() => visit(inner, report, depth + 1, search),
             Value::Array(_) if report.message.is_none() && report.fields.is_empty() => visit(inner, report, depth + 1, search),

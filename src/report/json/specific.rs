@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::names::{NormalizedObject, WRAPPER};
+use super::super::names::{NormalizedObject, WRAPPERS};
 use super::super::phrases::is_status_phrase;
 use super::fields::is_field_error;
 use super::texts::{code, words_of};
@@ -49,7 +49,7 @@ fn in_error(object: &Map<String, Value>, depth: usize) -> Option<Untrusted> {
         return None;
     }
     let named = NormalizedObject::new(object);
-    let inner = WRAPPER.iter().filter_map(|name| named.get(name)?.as_object()).find_map(|inner| in_error(inner, depth + 1));
+    let inner = named.all_of(&WRAPPERS).filter_map(|(_, inner)| inner.as_object()).find_map(|inner| in_error(inner, depth + 1));
     inner.or_else(|| DETAILS.iter().filter_map(|name| named.get(name)).find_map(in_details))
 }
 

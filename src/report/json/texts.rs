@@ -134,8 +134,18 @@ pub(super) fn is_code_like(name: &str, text: &str) -> bool {
 /// Returns the words of a token in lower case: `NOT_FOUND`, `not-found` and `NotFound` are `not found`.
 pub(super) fn words_of(text: &str) -> String {
     let is_camel = text.bytes().any(|b| b.is_ascii_lowercase());
-    let spaced = if is_camel { split_words(text) } else { text.to_owned() };
-    spaced.replace(['_', '-'], " ").trim().to_ascii_lowercase()
+    let mut words = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '_' | '-' => words.push(' '),
+            'A'..='Z' if is_camel => words.extend([' ', c.to_ascii_lowercase()]),
+            _ => words.push(c.to_ascii_lowercase()),
+        }
+    }
+    words.truncate(words.trim_end().len());
+    let leading = words.len() - words.trim_start().len();
+    words.drain(..leading);
+    words
 }
 
 /// Inserts a space before each capital letter: `NotFound` becomes ` Not Found`.

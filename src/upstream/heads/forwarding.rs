@@ -43,7 +43,10 @@ pub(super) fn is_spoofed(name: &str) -> bool {
 /// Returns true for a header by which a proxy conveys information about its client. They are removed from requests of untrusted peers.
 pub(super) fn is_forwarding_header(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("x-") else {
-        return matches!(name, "forwarded" | "true-client-ip" | "cf-connecting-ip" | "fastly-client-ip" | "proxy-status");
+        return matches!(
+            name,
+            "forwarded" | "true-client-ip" | "cf-connecting-ip" | "fastly-client-ip" | "proxy-status" | "client-cert" | "client-cert-chain"
+        );
     };
     rest.starts_with("forwarded")
         || rest.starts_with("original-")

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{FREE, lockgate, temp, text};
 use crate::harness::contract::assert_contract;
-use crate::harness::{Origin, Process, get};
+use crate::harness::{Origin, Process, Temporary, get};
 
 /// Most lines of the README.
 const README_LINES: usize = 250;
@@ -92,11 +92,29 @@ fn every_block_has_a_language_that_is_tested() {
     }
 }
 
+/// The folder of certificates in the documents.
+const CERTIFICATES: &str = "/etc/lockgate/tls/";
+
+/// The block with the certificates that it names in a folder of the test.
+fn with_certificates(block: String, number: usize) -> (String, Temporary) {
+    let folder = Temporary::folder(&format!("documents-tls-{number}"));
+    let names: std::collections::BTreeSet<&str> =
+        block.split(CERTIFICATES).skip(1).filter_map(|rest| rest.split('"').next()).filter_map(|name| name.split('.').next()).collect();
+    for name in names {
+        let made = rcgen::generate_simple_self_signed(vec![format!("{name}.example")]).unwrap();
+        std::fs::write(folder.join(format!("{name}.crt")), made.cert.pem()).unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), made.cert.pem()).unwrap();
+        std::fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+    }
+    (block.replace(CERTIFICATES, &format!("{}/", folder.display())), folder)
+}
+
 #[test]
 fn every_toml_block_is_valid() {
     let mut checked = 0;
     for document in documents() {
         for block in document.blocks("toml") {
+            let (block, _files) = with_certificates(block, checked);
             let file = temp(&format!("document-{checked}"), &block);
             let output = lockgate(&["check", file.to_str().unwrap()]);
             assert!(output.status.success(), "{}:\n{block}\n{}", document.name.display(), text(&output.stderr));

@@ -58,6 +58,15 @@ impl Client {
         Self { stream, unread: Vec::new(), interim: Vec::new() }
     }
 
+    /// Parses a response that another client has read to the end of its connection.
+    pub fn parse(bytes: &[u8], method: &str) -> Response {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = Self::connect(listener.local_addr().unwrap());
+        drop(listener);
+        client.unread = bytes.to_vec();
+        client.response(method)
+    }
+
     /// Writes bytes; a gateway that has closed already is no failure of the test.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref());

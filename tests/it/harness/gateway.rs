@@ -19,6 +19,7 @@ use super::until;
 pub struct GatewayUnderTest {
     pub address: SocketAddr,
     pub admin: SocketAddr,
+    tls: Option<SocketAddr>,
     log: Log,
     stop: Option<oneshot::Sender<bool>>,
     thread: Option<JoinHandle<bool>>,
@@ -56,15 +57,15 @@ impl GatewayUnderTest {
             let drained = runtime.block_on(async move {
                 let lines = LineSettings { access: true, failures: Severity::Info, style: Style::Json };
                 let app = App::start(plan, sink, lines).unwrap();
-                started.send((app.addresses[0], app.admin)).unwrap();
+                started.send((app.addresses[0], app.admin, app.tls)).unwrap();
                 let in_order = stopped.await.unwrap_or(false);
                 if in_order { app.shutdown(std::future::pending()).await } else { app.shutdown(std::future::ready(())).await }
             });
             runtime.shutdown_background();
             drained
         });
-        let (address, admin) = starting.recv().unwrap();
-        Self { address, admin, log, stop: Some(stop), thread: Some(thread) }
+        let (address, admin, tls) = starting.recv().unwrap();
+        Self { address, admin, tls, log, stop: Some(stop), thread: Some(thread) }
     }
 
     /// One backend, everything routed to it; `more` is appended.
@@ -72,6 +73,16 @@ impl GatewayUnderTest {
         Self::start(&format!(
             "[backends.o]\nendpoints = [\"http://{origin}\"]\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\n{more}"
         ))
+    }
+
+    /// The address of the listener for TLS.
+    pub fn tls(&self) -> SocketAddr {
+        self.tls.expect("a listener for TLS")
+    }
+
+    /// How many lines the log has by now.
+    pub fn log_lines(&self) -> usize {
+        self.log.0.lock().unwrap().iter().filter(|byte| **byte == b'\n').count()
     }
 
     /// Begins an orderly shutdown; [`Self::stopped`] waits for its end.

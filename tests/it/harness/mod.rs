@@ -14,4 +14,4 @@ pub use gateway::GatewayUnderTest;
 pub use origin::Origin;
 pub use process::Process;
 pub use temporary::Temporary;
-pub use wait::{eventually, until};
+pub use wait::{PATIENCE, eventually, until};

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::member::text;
+use super::member::{get, text};
 use crate::report::found::{Item, Report};
 use crate::report::json::texts::code;
 use crate::text::Untrusted;
@@ -11,7 +11,7 @@ pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     if text(object, "resourceType") != Some("OperationOutcome") {
         return None;
     }
-    let issues: Vec<&Map<String, Value>> = object.get("issue")?.as_array()?.iter().filter_map(Value::as_object).collect();
+    let issues: Vec<&Map<String, Value>> = get(object, "issue")?.as_array()?.iter().filter_map(Value::as_object).collect();
     let worst = issues.iter().find(|issue| matches!(text(issue, "severity"), Some("fatal" | "error"))).or_else(|| issues.first())?;
     let message = |issue: &Map<String, Value>| {
         let details = issue.get("details").and_then(Value::as_object).and_then(|details| text(details, "text"));

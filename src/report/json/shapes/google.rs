@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::member::text;
+use super::member::{get, text};
 use crate::report::found::Report;
 use crate::text::Untrusted;
 
@@ -29,7 +29,7 @@ const CODES: [&str; 17] = [
 
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     // grpc-gateway omits the wrapper and writes the code as a number.
-    let wrapped = object.get("error").and_then(Value::as_object);
+    let wrapped = get(object, "error").and_then(Value::as_object);
     let error = wrapped.unwrap_or(object);
     let details: Vec<&Map<String, Value>> =
         error.get("details").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object).collect();

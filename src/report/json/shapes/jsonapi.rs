@@ -3,12 +3,12 @@
 
 use serde_json::{Map, Value};
 
-use super::member::text;
+use super::member::{get, text};
 use crate::report::found::Report;
 use crate::text::Untrusted;
 
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
-    let errors = object.get("errors")?.as_array()?;
+    let errors = get(object, "errors")?.as_array()?;
     let first = errors.first()?.as_object()?;
     let about_field = |error: &Map<String, Value>| {
         error.get("source").and_then(Value::as_object).is_some_and(|s| s.contains_key("pointer") || s.contains_key("parameter"))

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::member::text;
+use super::member::{get, text};
 use crate::report::found::Report;
 use crate::text::Untrusted;
 
@@ -10,7 +10,7 @@ use crate::text::Untrusted;
 const MAX_ID: usize = 128;
 
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
-    let error = object.get("error")?.as_object()?;
+    let error = get(object, "error")?.as_object()?;
     let number = error.get("code")?.as_i64()?;
     // Without a version, the reserved range of codes identifies the format.
     if !object.contains_key("jsonrpc") && !(-32_768..=-32_000).contains(&number) {
@@ -21,7 +21,7 @@ pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
     Some(Report {
         message: text(error, "message").map(Untrusted::new),
         code: Some(Untrusted::new(named.unwrap_or_else(|| number.to_string()))),
-        rpc_id: object.get("id").filter(|id| id.is_number() || id.as_str().is_some_and(|text| text.len() <= MAX_ID)).map(Value::to_string),
+        rpc_id: get(object, "id").filter(|id| id.is_number() || id.as_str().is_some_and(|text| text.len() <= MAX_ID)).map(Value::to_string),
         ..Report::default()
     })
 }

@@ -3,13 +3,13 @@
 
 use serde_json::{Map, Value};
 
-use super::member::text;
+use super::member::{get, text};
 use crate::report::found::{Item, Report};
 use crate::report::json::texts::code;
 use crate::text::Untrusted;
 
 pub(super) fn read(object: &Map<String, Value>) -> Option<Report> {
-    let error = object.get("error").or_else(|| object.get("odata.error"))?.as_object()?;
+    let error = get(object, "error").or_else(|| get(object, "odata.error"))?.as_object()?;
     let inner = error.get("innererror").or_else(|| error.get("innerError")).and_then(Value::as_object);
     let details = error.get("details").and_then(Value::as_array);
     let detailed = details.is_some_and(|list| list.iter().filter_map(Value::as_object).any(|detail| detail.contains_key("target")));

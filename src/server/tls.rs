@@ -1,0 +1,53 @@
+//! The TLS handshake with a client.
+//!
+//! Knows nothing of requests, nor where certificates come from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::failure::classify::{self, HandshakeEnd};
+
+/// The type of a record that begins a handshake (RFC 8446 5.1).
+const HANDSHAKE: u8 = 0x16;
+
+/// How a connection to the listener for TLS began.
+pub(super) enum Opened {
+    /// The handshake is complete.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// The client sent something that is no TLS. Nothing was read.
+    ClearText(TcpStream),
+    /// There is no one to talk to.
+    Failed(HandshakeEnd),
+}
+
+/// Performs the handshake.
+pub(super) async fn open(tcp: TcpStream, config: Arc<ServerConfig>, timeout: Duration) -> Opened {
+    tokio::time::timeout(timeout, handshake(tcp, config)).await.unwrap_or(Opened::Failed(HandshakeEnd::Timeout))
+}
+
+async fn handshake(tcp: TcpStream, config: Arc<ServerConfig>) -> Opened {
+    let mut first = [0];
+    match tcp.peek(&mut first).await {
+        Ok(1..) if first[0] == HANDSHAKE => {}
+        Ok(1..) => return Opened::ClearText(tcp),
+        Ok(0) | Err(_) => return Opened::Failed(HandshakeEnd::Closed),
+    }
+    match TlsAcceptor::from(config).accept(tcp).await {
+        Ok(stream) => Opened::Tls(Box::new(stream)),
+        Err(error) => Opened::Failed(classify::client_handshake(&error)),
+    }
+}
+
+/// Returns the client's own certificate for `Client-Cert` (RFC 9440 2.2), if the client showed one. It was verified.
+pub(super) fn certificate_of(stream: &TlsStream<TcpStream>) -> Option<HeaderValue> {
+    let own = stream.get_ref().1.peer_certificates()?.first()?;
+    HeaderValue::from_str(&format!(":{}:", STANDARD.encode(own))).ok()
+}
