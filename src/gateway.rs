@@ -15,6 +15,7 @@ mod cors;
 mod deadline;
 mod finish;
 mod grpc;
+mod grpc_web;
 mod heads;
 mod inspect;
 mod interim;

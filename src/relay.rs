@@ -5,6 +5,7 @@
 
 mod ahead;
 mod guarded;
+mod to_web;
 mod web_trailers;
 
 use std::future::Future;
@@ -22,6 +23,7 @@ use crate::failure::{Failure, Kind};
 
 pub use ahead::Ahead;
 pub use guarded::Guarded;
+pub use to_web::ToWeb;
 pub use web_trailers::WebTrailers;
 
 /// Receives the outcome of a body. It is dropped without `finished` or `failed` when the client left first.

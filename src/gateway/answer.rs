@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::admission::{Admission, Permits, Quota};
 use super::build_envelope::build_envelope;
 use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::grpc;
+use super::grpc_web::{self, Form};
 use super::heads::{OwnHeaders, error_headers, finish_headers, kept_headers};
 use super::messages::ClientResponse;
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError, Watch};
@@ -27,7 +28,7 @@ use crate::observe::access_record::{Facts, Original};
 use crate::plan::{ErrorPresenter, Route};
 use crate::policy::{Mode, Policy};
 use crate::redact::{self, Guard};
-use crate::relay::{Ahead, Guarded, Relay, WebTrailers};
+use crate::relay::{Ahead, Guarded, Relay, ToWeb, WebTrailers};
 use crate::render::negotiate::{self, NegotiationInput, Shape, Terms};
 use crate::render::{self, PageWords, Rendered};
 use crate::report::excerpt::excerpt;
@@ -53,7 +54,11 @@ impl Gateway {
         headers.append(header::VIA, &self.via);
         state.record.facts.status = status.as_u16();
         let body = match content {
-            Content::Stream { .. } => self.stream(content, &headers, admission.permits, state, client),
+            Content::Stream { .. } => {
+                let form = state.route.as_ref().and_then(|route| grpc_web::form(state.request(), route));
+                let web = form.and_then(|form| Some((form, grpc_web::response(form, &mut headers)?)));
+                self.stream(content, (&headers, web), admission.permits, state, client)
+            }
             Content::Ready(bytes) => {
                 // The backend has done its part.
                 drop(admission);
@@ -63,8 +68,15 @@ impl Gateway {
         ClientResponse { status, headers, body }
     }
 
-    /// The body of a response that streams.
-    fn stream(&self, content: Content, headers: &HeaderList, permits: Permits, state: Box<RequestState>, client: &Client) -> Body {
+    /// The body of a response that streams. `web` is the form of a call that is translated to gRPC-Web, and the status in its head.
+    fn stream(
+        &self,
+        content: Content,
+        (headers, web): (&HeaderList, Option<(Form, Option<HeaderMap>)>),
+        permits: Permits,
+        state: Box<RequestState>,
+        client: &Client,
+    ) -> Body {
         let Content::Stream { prefix, body, clocks, watch } = content else { return Body::ready(Bytes::new(), None) };
         // Events may be read as slowly as they come.
         let events = headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
@@ -76,7 +88,7 @@ impl Gateway {
         let grpc_response =
             headers.get(header::CONTENT_TYPE).and_then(|value| Dialect::of_content_type(value.as_bytes())) == Some(Dialect::Grpc);
         // A client of HTTP/1 may not read trailers, and would take a body with an end for a whole one.
-        let ends_in_trailers = multiplexed && grpc_response;
+        let ends_in_trailers = (multiplexed && grpc_response) || web.is_some();
         let end = StreamEnd { state, _permits: permits, mode: self.plan.mode, read_bound, ends_in_trailers };
         let relay = Relay::new(prefix, body, end, clocks);
         let flow: Box<dyn Flow> = match watched {
@@ -87,6 +99,10 @@ impl Gateway {
                 let guard = begin(Arc::clone(&route.presenter.redactor));
                 Box::new(Guarded::new(relay, guard, move || route.metrics.masked()))
             }
+        };
+        let flow = match web {
+            None => flow,
+            Some((form, status)) => Box::new(ToWeb::new(flow, form == Form::Text, status)),
         };
         let flow = if multiplexed { Box::new(Ahead::new(flow, min_rate)) } else { flow };
         Body::Stream { flow, min_rate }

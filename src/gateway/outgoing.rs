@@ -9,6 +9,7 @@ use http::{HeaderValue, Uri};
 
 use super::buffer;
 use super::deadline;
+use super::grpc_web;
 use super::payload::Payload;
 use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
@@ -32,7 +33,7 @@ pub(super) fn outgoing(
     client: &Client,
     route: &Route,
     (request, facts): (Request<'_>, &mut Facts),
-    Inbound { mut headers, payload }: Inbound,
+    Inbound { mut headers, mut payload }: Inbound,
     deadline: Option<tokio::time::Instant>,
 ) -> Result<OutgoingRequest, Failure> {
     let policy = &route.policy;
@@ -60,6 +61,9 @@ pub(super) fn outgoing(
         let _ = headers.try_insert(http::header::HOST, host);
     }
     deadline::write(&mut headers, deadline, request)?;
+    if let Some(form) = grpc_web::form(request, route) {
+        payload = grpc_web::request(form, &mut headers, payload)?;
+    }
     let Body { upload, progress, replay } = body(policy, &mut headers, request, payload);
     facts.upload.clone_from(&progress);
     let target = target(&request.context.uri, policy.strip_prefix.as_deref())?;

@@ -18,7 +18,7 @@ use super::choose::endpoint::Endpoint;
 use super::choose::health::{Probe, ProbeCounter};
 use super::connect::connector::{Connector, Dial, Phase};
 use super::connect::http1::{Http1Connection, RequestHead};
-use super::connect::http2::{Http2Connection, Opening};
+use super::connect::http2::{self, Http2Stream, Opening};
 use super::connect::resolve::Resolver;
 use super::connect::stream::Stream;
 use super::upload::Upload;
@@ -150,8 +150,8 @@ async fn probe_http1(stream: Stream, head: RequestHead<'_>) -> Result<StatusCode
 
 async fn probe_http2(stream: Stream, head: RequestHead<'_>, probe: &Probe) -> Result<StatusCode, Failure> {
     let opening = Opening { idle_timeout: probe.timeout, on_change: Arc::new(|| {}), permit: Box::new(()) };
-    let connection = Http2Connection::open(stream, opening).await?;
-    let Some(mut stream) = connection.stream() else { return Err(Kind::ConnectionLost.into()) };
+    let connection = http2::open(stream, opening).await?;
+    let Some(mut stream) = Http2Stream::on(&connection) else { return Err(Kind::ConnectionLost.into()) };
     let mut started = false;
     let answered = std::future::poll_fn(|cx| {
         if !std::mem::replace(&mut started, true) {

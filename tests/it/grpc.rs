@@ -6,6 +6,7 @@
 mod failures;
 mod interop;
 mod service;
+mod web;
 
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};

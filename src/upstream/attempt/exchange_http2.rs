@@ -5,49 +5,18 @@
 
 use std::task::Poll;
 
-use super::exchange::{Clocks, ExchangeError};
+use super::clocks::Clocks;
 use super::outgoing::OutgoingRequest;
-use crate::failure::classify::{Http2Failure, Processing};
-use crate::failure::{Failure, Kind};
-use crate::http1::framing::Framing;
-use crate::http1::response::ResponseHead;
+use crate::failure::Failure;
+use crate::failure::classify::Http2Failure;
 use crate::upstream::connect::http2::{Http2Head, Http2Stream};
 use crate::upstream::upload::Upload;
 
-/// Sends the request and waits for the response head. Returns what is left of the request's body.
+/// Sends the request and waits for the response head. What is left of the body stays in `upload`.
 ///
 /// # Errors
-/// Returns [`ExchangeError`]. The body is put back if it is certain that the request was not processed.
+/// Returns the failure, and whether the request was processed.
 pub(super) async fn exchange(
-    stream: &mut Http2Stream,
-    outgoing: &mut OutgoingRequest,
-    mut upload: Upload,
-    clocks: Clocks<'_>,
-) -> Result<(ResponseHead, Upload), ExchangeError> {
-    match exchange_head(stream, outgoing, &mut upload, clocks).await {
-        // The stream knows its framing, and its connection is not returned.
-        Ok(Http2Head { status, headers }) => Ok((ResponseHead { status, headers, framing: Framing::EMPTY, keep_alive: false }, upload)),
-        Err(Http2Failure { failure, processing }) => Err(match processing {
-            Processing::Possible => ExchangeError::Failed(failure),
-            Processing::Unknown => ExchangeError::Lost(failure),
-            Processing::None => not_processed(stream, outgoing, upload, failure),
-        }),
-    }
-}
-
-/// Puts the body back for another attempt.
-fn not_processed(stream: &mut Http2Stream, outgoing: &mut OutgoingRequest, mut upload: Upload, failure: Failure) -> ExchangeError {
-    if !stream.put_back(&mut upload) {
-        return ExchangeError::Failed(failure);
-    }
-    outgoing.upload = Some(upload);
-    match failure.kind {
-        Kind::ConnectionLost => ExchangeError::NeverSent,
-        _ => ExchangeError::Refused(failure),
-    }
-}
-
-async fn exchange_head(
     stream: &mut Http2Stream,
     outgoing: &OutgoingRequest,
     upload: &mut Upload,

@@ -2,6 +2,7 @@
 //!
 //! Does not decide what follows a failed attempt; `retry` does.
 
+pub mod clocks;
 pub mod exchange;
 mod exchange_http2;
 pub mod outgoing;
@@ -15,7 +16,8 @@ use http::header;
 use tokio::time::Instant;
 use tower::Service;
 
-use self::exchange::{Clocks, ExchangeError, exchange};
+use self::clocks::Clocks;
+use self::exchange::{ExchangeError, exchange};
 use self::outgoing::{OutgoingRequest, Replay};
 use self::private::Private;
 use self::response::{ResponseBody, UpstreamResponse};

@@ -76,7 +76,7 @@ impl Multiplex {
     /// Returns a free stream of this core's connections.
     pub fn stream(&self, core: usize) -> Option<Box<Http2Stream>> {
         let mut connections = lock(&self.lane(core).connections);
-        let found = connections.iter().find_map(Http2Connection::stream);
+        let found = connections.iter().find_map(Http2Stream::on);
         if found.is_none() {
             connections.retain(|connection| !connection.is_closing());
         }
@@ -130,7 +130,7 @@ impl Multiplex {
 
     /// Adds a connection to those of a core. Returns a stream of it, before others take one.
     pub fn add(&self, core: usize, connection: Arc<Http2Connection>) -> Option<Box<Http2Stream>> {
-        let stream = connection.stream();
+        let stream = Http2Stream::on(&connection);
         lock(&self.lane(core).connections).push(connection);
         stream
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::http::Http;
 use super::http1::Http1Connection;
-use super::http2::{Http2Connection, Http2Stream, Opening};
+use super::http2::{self, Http2Stream, Opening};
 use super::multiplex::{Multiplex, OpeningGuard};
 use super::per_client::{ClientConnection, ClientSlot, PerClient};
 use super::stream::Stream;
@@ -172,8 +172,7 @@ impl Pool {
             return Ok(Connection::new(stream, core, PoolPermit { permit, counted, opening: None }));
         }
         let idle_timeout = self.settings.idle_timeout;
-        let opened =
-            Http2Connection::open(stream, Opening { idle_timeout, on_change: multiplex.on_change(), permit: Box::new(permit) }).await?;
+        let opened = http2::open(stream, Opening { idle_timeout, on_change: multiplex.on_change(), permit: Box::new(permit) }).await?;
         let taken = multiplex.add(core, opened);
         opening.into_iter().for_each(OpeningGuard::opened);
         let lost = || Failure::because(Kind::ConnectionLost, "the connection ended when it was opened");

@@ -5,7 +5,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Weak;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use h2::client::Connection;
 use h2::{Ping, PingPong};
 use tokio::time::{Instant, Sleep};
 
-use super::Http2Connection;
+use super::connection::Http2Connection;
 use crate::upstream::connect::stream::Stream;
 
 /// How often a connection with requests is asked whether it is alive.
@@ -84,10 +83,10 @@ impl Clock {
 
     /// Looks whether a wait has lasted too long.
     fn must_end(&mut self, connection: Option<&Http2Connection>, now: Instant) -> bool {
-        let Some(connection) = connection.filter(|connection| connection.active.load(Ordering::SeqCst) > 0) else {
+        let Some(connection) = connection.filter(|connection| connection.active() > 0) else {
             return self.must_end_without_requests(connection, now);
         };
-        self.opened = connection.opened.load(Ordering::Relaxed);
+        self.opened = connection.opened();
         (self.idle_since, self.closing_since) = (None, None);
         match self.pinged {
             Some(pinged) => return now.duration_since(pinged) >= PING_TIMEOUT,
@@ -102,7 +101,7 @@ impl Clock {
     }
 
     fn must_end_without_requests(&mut self, connection: Option<&Http2Connection>, now: Instant) -> bool {
-        let opened = connection.map_or(self.opened, |connection| connection.opened.load(Ordering::Relaxed));
+        let opened = connection.map_or(self.opened, |connection| connection.opened());
         if std::mem::replace(&mut self.opened, opened) != opened {
             self.idle_since = None;
         }
@@ -116,73 +115,5 @@ impl Clock {
             return false;
         }
         now.duration_since(*self.closing_since.get_or_insert(now)) >= CLOSE_TIMEOUT
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
-
-    use tokio::io::{AsyncReadExt as _, DuplexStream};
-
-    use super::*;
-    use crate::upstream::connect::http2::Opening;
-
-    const IDLE: Duration = Duration::from_secs(60);
-
-    /// A connection, the endpoint's end of it, and the number of permits that were returned.
-    async fn open() -> (Arc<Http2Connection>, DuplexStream, Arc<AtomicUsize>) {
-        struct Permit(Arc<AtomicUsize>);
-        impl Drop for Permit {
-            fn drop(&mut self) {
-                self.0.fetch_add(1, Ordering::SeqCst);
-            }
-        }
-        let (gateway, endpoint) = tokio::io::duplex(64 * 1024);
-        let returned = Arc::new(AtomicUsize::new(0));
-        let opening = Opening { idle_timeout: IDLE, on_change: Arc::new(|| {}), permit: Box::new(Permit(Arc::clone(&returned))) };
-        (Http2Connection::open(Stream::Memory(gateway), opening).await.unwrap(), endpoint, returned)
-    }
-
-    /// Reads until the gateway closes. Where it stays open, the paused clock runs to the end of the wait at once.
-    async fn closes_within(endpoint: &mut DuplexStream, time: Duration) -> bool {
-        let mut sink = Vec::new();
-        tokio::time::timeout(time, endpoint.read_to_end(&mut sink)).await.is_ok()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_idle_connection_closes_in_its_time() {
-        let (connection, mut endpoint, returned) = open().await;
-        assert!(!closes_within(&mut endpoint, IDLE - Duration::from_secs(1)).await);
-        assert!(closes_within(&mut endpoint, IDLE).await);
-        assert!(connection.stream().is_none() && returned.load(Ordering::SeqCst) == 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_with_requests_that_answers_no_ping_closes() {
-        let (connection, mut endpoint, returned) = open().await;
-        let stream = connection.stream().unwrap();
-        assert!(closes_within(&mut endpoint, PING_INTERVAL * 2 + PING_TIMEOUT + Duration::from_secs(1)).await);
-        assert_eq!((connection.is_closing(), returned.load(Ordering::SeqCst)), (true, 1));
-        drop(stream);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_nobody_has_any_more_closes() {
-        let (connection, mut endpoint, returned) = open().await;
-        drop(connection);
-        assert!(closes_within(&mut endpoint, Duration::from_secs(1)).await);
-        tokio::task::yield_now().await;
-        assert_eq!(returned.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn before_settings_there_is_one_stream() {
-        let (connection, _endpoint, _) = open().await;
-        let stream = connection.stream();
-        assert!(stream.is_some() && connection.stream().is_none());
-        drop(stream);
-        assert!(connection.stream().is_some());
     }
 }

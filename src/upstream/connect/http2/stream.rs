@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -16,7 +16,7 @@ use http::{Method, Request, StatusCode, Uri, Version};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::Slot;
+use super::connection::{Http2Connection, Place};
 use crate::body::InterimResponses;
 use crate::context::Dialect;
 use crate::failure::classify::{self, Http2Failure};
@@ -41,7 +41,7 @@ pub struct Http2Head {
 /// A stream of an HTTP/2 connection.
 #[derive(Debug)]
 pub struct Http2Stream {
-    slot: Slot,
+    place: Place,
     sender: Option<SendRequest<Bytes>>,
     /// The connection has served a request before.
     pub reused: bool,
@@ -61,11 +61,13 @@ pub struct Http2Stream {
 }
 
 impl Http2Stream {
-    pub(super) const fn new(slot: Slot, sender: SendRequest<Bytes>, reused: bool) -> Self {
-        Self {
-            slot,
+    /// Returns a stream of a connection if one is free.
+    pub fn on(connection: &Arc<Http2Connection>) -> Option<Box<Self>> {
+        let (place, sender) = connection.place()?;
+        Some(Box::new(Self {
+            reused: place.has_served(),
+            place,
             sender: Some(sender),
-            reused,
             response: None,
             body: None,
             remaining: None,
@@ -74,7 +76,7 @@ impl Http2Stream {
             waiting: Bytes::new(),
             kept: Some(Vec::new()),
             timer: None,
-        }
+        }))
     }
 
     /// Returns true once `due` has come. Else the task is woken then, or before.
@@ -84,12 +86,12 @@ impl Http2Stream {
 
     /// Lets no other request use the connection.
     pub fn retire_connection(&self) {
-        self.slot.0.retire();
+        self.place.connection().retire();
     }
 
     /// Returns true if the connection takes no more requests.
     pub fn is_retired(&self) -> bool {
-        self.slot.0.is_closing()
+        self.place.connection().is_closing()
     }
 
     /// Returns true if the whole request was sent, or the endpoint reads no more of it.
@@ -113,7 +115,7 @@ impl Http2Stream {
     /// # Errors
     /// The request cannot be written, or the failure of its body. A failure of the connection shows in the response.
     pub fn start(&mut self, cx: &mut Context<'_>, head: RequestHead<'_>, upload: &mut Upload) -> Result<(), Http2Failure> {
-        let request = request_of(head, self.slot.0.scheme, upload)?;
+        let request = request_of(head, self.place.scheme(), upload)?;
         let Some(mut sender) = self.sender.take() else { return Err(Failure::from(Kind::Internal).into()) };
         let has_body = !upload.is_end_stream();
         let (response, send) = sender.send_request(request, !has_body).map_err(|error| classify::http2_unsent(&error))?;
@@ -192,13 +194,13 @@ impl Http2Stream {
             Ok(response) => response.into_parts(),
             Err(error) => {
                 if error.is_go_away() {
-                    self.slot.0.retire();
+                    self.place.connection().retire();
                 }
                 return Poll::Ready(Err(classify::http2_head(&error)));
             }
         };
         (self.response, self.kept) = (None, None);
-        self.slot.0.has_served.store(true, Ordering::Relaxed);
+        self.place.serves();
         self.remaining = length_of(&head.headers, head.status, method, &body)?;
         self.body = Some(body);
         Poll::Ready(Ok(Http2Head { status: head.status, headers: (&head.headers).into() }))
