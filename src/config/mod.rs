@@ -64,8 +64,18 @@ mod tests {
 
     #[test]
     fn features_of_a_later_version_are_named() {
-        let all = problems_of("[journal]\nkeep = \"1d\"\n[listen]\nproxy_protocol = true\n").join("\n");
-        for part in ["`journal` is not available", "`listen.proxy_protocol` is not available"] {
+        let all = problems_of(
+            "[journal]
+keep = \"1d\"
+[telemetry]
+ratio = 1
+",
+        )
+        .join(
+            "
+",
+        );
+        for part in ["`journal` is not available", "`telemetry` is not available"] {
             assert!(all.contains(part), "{part} in\n{all}");
         }
     }

@@ -33,7 +33,7 @@ const CREDENTIALS: &[(Secret, &str)] = &[
     (Secret::Token, r"(?i)\b(?:bearer|basic|negotiate|ntlm)\s+"),
     (
         Secret::WordValue,
-        r"(?i)\b\w*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|private[_-]?key|passphrase|session[_-]?id)\w*[\x22']?\s*(?:=>?|:)\s*[\x22']?",
+        r"(?i)\b\w*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|private[_-]?key|passphrase|session[_-]?id)\w*[\x22']?\s*(?:=>?|:|</(?:t[dh]|dt)>\s*<(?:td|dd)\b[^<>]*>)\s*(?:<[^<>]*>\s*)*[\x22']?",
     ),
     (Secret::Whole, r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"),
     (
@@ -166,6 +166,18 @@ mod tests {
         assert_eq!(mask(key, 999), "a\n***\nb");
         assert_eq!(mask(&key[..50], 999), "a\n***");
         assert_eq!(mask("api_key: 'x y', \"token\":\"abc\", secret => q;", 999), "api_key: '*** y', \"token\":\"***\", secret => ***;");
+    }
+
+    #[test]
+    fn markup_between_a_name_and_its_value_hides_nothing() {
+        for text in [
+            "password=<b>hunter2</b>",
+            "<tr><th>DB_PASSWORD</th><td class=\"v\">hunter2</td></tr>",
+            "<dt>api_key</dt>\n  <dd><code>&quot;</code>x</dd> <td>secret</td> <td><pre class=x>\"hunter2\"</pre></td>",
+        ] {
+            assert!(!mask(text, 999).contains("hunter2"), "{}", mask(text, 999));
+        }
+        assert_eq!(mask("<p>The password</p> <p>is wrong</p>", 99), "<p>The password</p> <p>is wrong</p>");
     }
 
     #[test]
