@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use super::gateway;
 use crate::harness::contract::assert_contract;
 use crate::harness::wait::eventually;
-use crate::harness::{Client, get, send};
+use crate::harness::{Client, GatewayUnderTest, get, send};
 
 /// An origin by the library `h2`, on a thread of its own.
 pub(super) struct Http2Origin {
@@ -223,4 +223,59 @@ fn interim_responses_pass() {
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.response("GET").status, 200);
     assert_eq!(client.interim.iter().map(|response| response.status).collect::<Vec<_>>(), [103]);
+}
+
+#[test]
+fn a_request_with_connection_authentication_shares_no_connection() {
+    let origin = Http2Origin::start(100, echo);
+    let gateway = gateway(origin.address, "pool = { idle_timeout = \"20s\" }", "");
+    let private = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Negotiate abc\r\nConnection: close\r\n\r\n";
+    for (request, connections) in [(None, 1), (Some(private), 2), (Some(private), 3), (None, 3)] {
+        let response = request.map_or_else(|| get(gateway.address, "/"), |request| send(gateway.address, request));
+        assert_eq!((response.status, origin.connections.load(Ordering::SeqCst)), (200, connections));
+    }
+}
+
+#[test]
+fn all_cores_share_the_only_connection_of_the_pool() {
+    let origin = Http2Origin::start(3, |_, mut response| async move {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let _ = response.send_response(Response::new(()), true);
+    });
+    let gateway = GatewayUnderTest::start(&format!(
+        "[listen]\nworkers = 2\n[backends.o]\nendpoints = [\"http://{}\"]\nprotocol = \"h2\"\npool = {{ max_connections = 1 }}\n\
+         [[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+        origin.address
+    ));
+    let address = gateway.address;
+    let clients: Vec<_> = (0..40).map(|_| std::thread::spawn(move || get(address, "/").status)).collect();
+    assert!(clients.into_iter().all(|client| client.join().unwrap() == 200));
+    assert_eq!(origin.connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_header_section_that_is_too_large_is_a_protocol_error() {
+    let origin = Http2Origin::start(100, |request: Request<RecvStream>, mut response| async move {
+        let (count, size): (usize, usize) = match request.uri().path() {
+            "/many" => (600, 10),
+            "/section" => (5, 30_000),
+            _ => (1, 70_000),
+        };
+        let mut answer = Response::new(());
+        for number in 0..count {
+            let name = http::HeaderName::from_bytes(format!("x-{number}").as_bytes()).unwrap();
+            answer.headers_mut().insert(name, "a".repeat(size).parse().unwrap());
+        }
+        let _ = response.send_response(answer, true);
+    });
+    let gateway = gateway(origin.address, "", "");
+    for (path, reason) in [
+        ("/many", "http_response_header_section_size"),
+        ("/section", "http_response_header_section_size"),
+        ("/one", "http_response_header_size"),
+    ] {
+        let response = get(gateway.address, path);
+        assert_eq!((response.status, assert_contract("GET", &response).as_str()), (502, "UPSTREAM_PROTOCOL_ERROR"));
+        assert_eq!(response.header("proxy-status"), Some(format!("lockgate; error={reason}").as_str()));
+    }
 }

@@ -26,6 +26,8 @@ use crate::timer::Timer;
 use crate::upstream::connect::http1::RequestHead;
 use crate::upstream::upload::Upload;
 
+/// Maximum header lines of a response, as over HTTP/1.
+const MAX_FIELDS: usize = 512;
 /// Maximum bytes of a request's body that are kept until the response. A refusal arrives before more were sent, unless the window is large.
 const MAX_KEPT: usize = 64 * 1024;
 
@@ -201,6 +203,9 @@ impl Http2Stream {
         };
         (self.response, self.kept) = (None, None);
         self.place.serves();
+        if head.headers.len() > MAX_FIELDS {
+            return Poll::Ready(Err(Failure::because(Kind::ResponseHeadersTooLarge, "too many header lines").into()));
+        }
         self.remaining = length_of(&head.headers, head.status, method, &body)?;
         self.body = Some(body);
         Poll::Ready(Ok(Http2Head { status: head.status, headers: (&head.headers).into() }))
