@@ -29,9 +29,12 @@ mod prepared;
 mod read;
 mod request;
 mod rescue;
+mod response;
 mod routing;
 mod secure;
 mod state;
+mod upgrade;
+mod upgraded;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -52,9 +55,11 @@ use crate::upstream::attempt::DispatchContext;
 use crate::upstream::connect::per_client::ClientSlot;
 use crate::upstream::dispatch::dispatch;
 
-pub use messages::{ClientRequest, ClientResponse};
+pub use messages::ClientRequest;
 pub use request::Early;
+pub use response::ClientResponse;
 pub use state::{Client, Gateway, Lifecycle, TlsClient};
+pub use upgraded::Upgraded;
 
 impl Gateway {
     /// Serves one request. Never fails: every error becomes a response.
@@ -99,6 +104,9 @@ impl Gateway {
         if let Some(preflight) = cors::preflight(route, request) {
             return Ok(preflight);
         }
+        if request.seen.has_upgrade() {
+            inbound.upgrade = upgrade::asked(route, request, &inbound)?;
+        }
         // Until the request has waited for something, now is its arrival: one reading of the clock less.
         let mut begin = request.context.arrival;
         if let Some(waiting) = admit::admit(self, route, request, &inbound, admission)? {
@@ -120,11 +128,16 @@ impl Gateway {
         };
         facts.dispatched = true;
         let exchanged = dispatch(&route.backend, &mut outgoing, context, &mut facts.trail).await;
+        let upgrade = outgoing.upgrade.take();
         // The upstream has what was held of the body.
         drop(outgoing);
         let response = exchanged.inspect_err(|failure| admit::unanswered(route, failure))?;
         deadline::check(admission.deadline, response.at)?;
-        let prepared = inspect::prepare(self, response, route, client, (request, facts), admission.deadline)?;
+        let upgrade = upgrade.filter(|_| response.status == StatusCode::SWITCHING_PROTOCOLS);
+        let prepared = inspect::prepare(self, response, route, client, (request, facts), upgrade.as_deref(), admission.deadline)?;
+        if let Some(upgrade) = upgrade {
+            return Ok(upgrade::pass(upgrade, prepared, route)?);
+        }
         match inspect::judge(&prepared, route, request) {
             None => Ok(prepared.stream()),
             // On the heap: what few responses need makes no request larger.
@@ -158,6 +171,12 @@ impl Entry {
         let client = Arc::clone(&self.client);
         let (state, inbound) = RequestState::arrive(&client, request);
         Box::pin(async move { Ok(client.gateway.serve(&client, state, inbound).await) })
+    }
+
+    /// Refuses what the server does not accept as a request.
+    pub fn refuse(&self, early: Early) -> Answering {
+        let client = Arc::clone(&self.client);
+        Box::pin(async move { Ok(client.gateway.answer_early(&client.peer, early)) })
     }
 
     /// Serves one request within the caller's own future, which spares a box.

@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | 0 | [sync], [timer], [socket], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
 //! | 1 | [http1], [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
-//! | 2 | [route], [limit], [upstream], [relay], [observe], [memory], [tls] | parts with state |
+//! | 2 | [route], [limit], [upstream], [relay], [tunnel], [observe], [memory], [tls] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
 //! | 4 | [gateway] | the stages of a request |
 //! | 5 | [server], [admin] | the listeners |
@@ -39,11 +39,12 @@
 //! - [`server`] drives client connections: HTTP/1 and HTTP/2, timeouts, drain. Files: `listen` (sockets, accept loop), `connection` (one
 //!   connection to its end), `http1` (the loop of an HTTP/1 connection), `tls` and `proxy_header` (the beginning of a
 //!   connection), `client_socket` (TCP or TLS), `client_stream` (bytes that are read and written), `request_body`, `response`, `early`
-//!   (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`, `service`, `state`, `clock`), `settings`.
+//!   (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`, `frames`, `head`, `service`, `state`,
+//!   `clock`), `settings`.
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `check` (rejections for every route), `admit` and `admission` (permits), `limits`, `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `inspect` and `prepared` (the upstream response), `read` (an upstream
-//!   error), `leak_guard`, `grpc`, `grpc_web` (translation), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
+//!   error), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
 //!   message, fields and `Retry-After` of an error), `finish` (end of the response), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path and method. Files: `table` (look-up), `ambiguity` (paths that can be read in two ways).
 //! - [`limit`] limits rates, requests in flight and memory. Files: `rate`, `local`, `store` (rates in this process), `shared` and
@@ -73,6 +74,8 @@
 //!   `template` (of the operator), `values`.
 //! - [`relay`] streams successful bodies to the client. Files: `src/relay.rs`, `ahead` (reads ahead of slow HTTP/2 clients), `guarded`
 //!   (leak guard), `web_trailers` (gRPC-Web of an upstream), `to_web` (gRPC as gRPC-Web).
+//! - [`tunnel`] copies both ways after an upgrade (WebSocket). Files: `src/tunnel.rs` (both directions, clocks, close), `way` (one
+//!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `access_log` and `fields` (the access line), `writer`
 //!   (the output thread), `metrics`, `names`, `percore`, `histogram`.
 //! - [`config`] reads the configuration file. Files: `file` (all keys), the readers of sections: `keys` (listen, log, redis, limits,
@@ -106,6 +109,7 @@
 //! | headers | `upstream/heads/request`, `upstream/heads/response`, `gateway/heads` |
 //! | load balancing, health checks | `upstream/choose/balance`, `upstream/choose/health`, `upstream/background` |
 //! | a timeout | `upstream/attempt/exchange`, `upstream/upload`, `relay`, `server/http1`, `server/http2/clock`, `gateway/deadline` |
+//! | upgrades, WebSocket | `gateway/upgrade`, `gateway/upgraded`, `tunnel` |
 //! | rate limits | `gateway/limits`, `limit/*`, `plan/limits` |
 //! | a metric | `observe/metrics`, `observe/names`, `plan/gauges` |
 //! | a field of the access line | `observe/access_record`, `observe/access_log` |
@@ -143,5 +147,6 @@ pub mod sync;
 pub mod text;
 pub mod timer;
 pub mod tls;
+pub mod tunnel;
 pub mod upstream;
 pub mod write;

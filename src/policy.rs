@@ -67,6 +67,8 @@ pub struct Timeouts {
     pub total: Option<Duration>,
     /// The time between two chunks of the request body.
     pub request_body: Option<Duration>,
+    /// The time without a byte in either direction of a tunnel.
+    pub tunnel: Option<Duration>,
 }
 
 /// The headers that an operator removes or sets. Removals are applied first.
@@ -331,6 +333,8 @@ pub struct Policy {
     pub buffer_request: Option<usize>,
     /// The minimum rate at which clients must send and read bodies.
     pub min_rate: MinRate,
+    /// The protocols that a request may upgrade its connection to.
+    pub upgrades: Vec<String>,
     /// Whether and for how long the route is under maintenance.
     pub maintenance: Option<Maintenance>,
 }

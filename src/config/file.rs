@@ -112,6 +112,8 @@ pub struct PolicyKeys {
     /// Bytes per second; the inner `None` is `"off"`.
     pub min_rate: Option<At<MinRate>>,
     pub retry: Option<RetryKeys>,
+    pub upgrades: Option<Vec<At<String>>>,
+    pub websocket_idle_timeout: Timeout,
 }
 
 /// An entry of `limits`: a name, or a table with a name and a cost.

@@ -31,7 +31,25 @@ pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
         buffer_request: s.parsed("buffer_request", units::size_or_off),
         min_rate: s.parsed("min_rate", units::min_rate),
         retry: s.table("retry", retry),
+        upgrades: upgrades(s),
+        websocket_idle_timeout: s.parsed("websocket_idle_timeout", units::duration_or_off),
     }
+}
+
+/// Reads `upgrades`, a list of protocols (RFC 9110 7.8).
+fn upgrades(s: &mut Section<'_, '_>) -> Option<Vec<At<String>>> {
+    let protocols = s.strings("upgrades", false)?;
+    for protocol in &protocols {
+        let name = protocol.value.split('/').next().unwrap_or_default();
+        if HeaderName::from_bytes(protocol.value.replace('/', "").as_bytes()).is_err() || protocol.value.matches('/').count() > 1 {
+            s.problems.add(protocol.span.clone(), "invalid protocol", "a protocol is a token, such as \"websocket\"");
+        } else if ["h2c", "http", "tls"].iter().any(|http| name.eq_ignore_ascii_case(http)) {
+            // Requests within such a tunnel would reach the backend past every rule of the route.
+            let help = "remove it: requests in a tunnel would bypass the route. HTTP/2 without TLS works by prior knowledge (RFC 9113 3.3)";
+            s.problems.add(protocol.span.clone(), format!("`{}` cannot be upgraded to", protocol.value), help);
+        }
+    }
+    Some(protocols)
 }
 
 /// Reads `limits`, a list of names or of tables with a `name` and a `cost`.

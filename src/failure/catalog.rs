@@ -226,6 +226,12 @@ impl Kind {
             Self::CodingNotSupported => {
                 client(501, "NOT_IMPLEMENTED", "proxy_internal_response", "the transfer coding of the request is not supported")
             }
+            Self::UpgradeNotPermitted => {
+                client(501, "NOT_IMPLEMENTED", "http_request_denied", "the route does not permit the upgrade to WebSocket (`upgrades`)")
+            }
+            Self::WebSocketVersion => {
+                client(426, "UPGRADE_REQUIRED", "http_request_error", "the version of the WebSocket handshake is not 13")
+            }
             Self::LoopDetected => row(
                 502,
                 "LOOP_DETECTED",

@@ -56,6 +56,8 @@ pub enum Kind {
     RequestTimeout,
     ExpectationFailed,
     CodingNotSupported,
+    UpgradeNotPermitted,
+    WebSocketVersion,
     LoopDetected,
     ClientClosed,
     Internal,
@@ -106,6 +108,8 @@ impl Kind {
         Self::RequestTimeout,
         Self::ExpectationFailed,
         Self::CodingNotSupported,
+        Self::UpgradeNotPermitted,
+        Self::WebSocketVersion,
         Self::LoopDetected,
         Self::ClientClosed,
         Self::Internal,
@@ -143,6 +147,7 @@ impl Kind {
             | Self::Denied
             | Self::RateLimited
             | Self::RouteNotFound
+            | Self::UpgradeNotPermitted
             | Self::MethodNotAllowed => Origin::Configuration,
             Self::Duplicate
             | Self::Reference
@@ -153,6 +158,7 @@ impl Kind {
             | Self::RequestTimeout
             | Self::ExpectationFailed
             | Self::CodingNotSupported
+            | Self::WebSocketVersion
             | Self::LoopDetected
             | Self::ClientClosed => Origin::Client,
             Self::Internal => Origin::Internal,

@@ -53,7 +53,7 @@ pub(super) async fn wait(
     waiting: Waiting,
     admission: &mut Admission,
 ) -> Result<Inbound, Failure> {
-    let Inbound { headers, mut payload } = inbound;
+    let Inbound { headers, mut payload, upgrade } = inbound;
     if let Some(first) = waiting.first_shared {
         limits::check_shared(gateway, route, Who { request, headers: &headers }, admission, first).await?;
     }
@@ -61,7 +61,7 @@ pub(super) async fn wait(
         payload = buffer::fill(max, gateway, route, request, payload, admission.deadline).await?;
     }
     admission.permits.wait(gateway, route, admission.deadline).await?;
-    Ok(Inbound { headers, payload })
+    Ok(Inbound { headers, payload, upgrade })
 }
 
 /// Rejects what the route does not serve at all: because of maintenance, or because the body is too large.

@@ -14,11 +14,12 @@ use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::grpc;
 use super::grpc_web::{self, Form};
 use super::heads::{OwnHeaders, error_headers, finish_headers, kept_headers};
-use super::messages::ClientResponse;
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError, Watch};
 use super::request::{Early, RequestState};
+use super::response::ClientResponse;
 use super::secure::add_hsts;
 use super::state::{Client, Gateway};
+use super::upgraded::Upgraded;
 use crate::body::{Body, Flow, OnSent};
 use crate::context::{Dialect, Peer};
 use crate::envelope::Envelope;
@@ -59,13 +60,17 @@ impl Gateway {
                 let web = form.and_then(|form| Some((form, grpc_web::response(form, &mut headers)?)));
                 self.stream(content, (&headers, web), admission.permits, state, client)
             }
+            Content::Tunnel { upstream, is_websocket } => {
+                let tunnel = Some(Box::new(Upgraded::new(state, admission.permits, upstream, is_websocket)));
+                return ClientResponse { status, headers, body: Body::ready(Bytes::new(), None), tunnel };
+            }
             Content::Ready(bytes) => {
                 // The backend has done its part.
                 drop(admission);
                 Body::ready(bytes, Some(Box::new(ReadyEnd(state)) as Box<dyn OnSent>))
             }
         };
-        ClientResponse { status, headers, body }
+        ClientResponse { status, headers, body, tunnel: None }
     }
 
     /// The body of a response that streams. `web` is the form of a call that is translated to gRPC-Web, and the status in its head.
@@ -135,7 +140,7 @@ impl Gateway {
         state.record.facts.status = envelope.status.as_u16();
         let sent = if state.record.context.method == Method::HEAD { Bytes::new() } else { body };
         let witness: Box<dyn OnSent> = Box::new(ReadyEnd(state));
-        ClientResponse { status, headers, body: Body::ready(sent, Some(witness)) }
+        ClientResponse { status, headers, body: Body::ready(sent, Some(witness)), tunnel: None }
     }
 
     /// Answers bytes that never became a request.

@@ -19,7 +19,6 @@ use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value};
 use crate::plan::Route;
 use crate::rpc;
-use crate::upstream::connect::target::Protocol;
 
 /// The form of a gRPC-Web call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +39,7 @@ pub(super) fn form(request: Request<'_>, route: &Route) -> Option<Form> {
         Dialect::GrpcWebText => Form::Text,
         Dialect::Grpc | Dialect::Soap11 | Dialect::Soap12 => return None,
     };
-    route.backend.targets.iter().all(|target| target.protocol == Protocol::Http2).then_some(form)
+    route.backend.speaks_only_http2().then_some(form)
 }
 
 /// Translates a request.

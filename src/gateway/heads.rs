@@ -7,10 +7,11 @@ use super::admission::Quota;
 use super::cors;
 use super::outcome::UpstreamError;
 use crate::envelope::Envelope;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value, names};
 use crate::policy::Policy;
 use crate::redact::Redactor;
+use crate::tunnel::handshake;
 use crate::upstream::heads::request::is_connection_auth;
 use crate::upstream::heads::response::{describes_body, survives_server_error};
 use crate::write;
@@ -138,9 +139,19 @@ pub(super) fn error_headers(
     if let Some(allow) = &failure.allow {
         headers.set(header::ALLOW, allow.as_bytes());
     }
+    if failure.kind == Kind::WebSocketVersion {
+        name_version(headers);
+    }
     if policy.errors.proxy_status {
         headers.set(names::PROXY_STATUS, &proxy_status(failure, upstream));
     }
+}
+
+/// Adds what a 426 to another version of WebSocket must name (RFC 6455 4.2.2, RFC 9110 15.5.22).
+fn name_version(headers: &mut OwnHeaders<'_>) {
+    headers.set(header::CONNECTION, b"Upgrade");
+    headers.set(header::UPGRADE, b"websocket");
+    headers.set(header::SEC_WEBSOCKET_VERSION, handshake::VERSION.as_bytes());
 }
 
 /// `Proxy-Status` with the gateway's name, the error type and the received status (RFC 9209 2.1 and 2.3).

@@ -7,7 +7,7 @@ use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use super::prepared::Prepared;
 use super::request::Request;
 use super::state::{Client, Gateway};
-use super::{grpc, leak_guard, read};
+use super::{grpc, leak_guard, read, upgrade};
 use crate::body::Incoming as _;
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind, Origin};
@@ -16,6 +16,7 @@ use crate::observe::metrics::Class;
 use crate::plan::Route;
 use crate::policy::{Mode, Policy};
 use crate::relay::BodyClocks;
+use crate::upstream::attempt::outgoing::Upgrade;
 use crate::upstream::attempt::response::UpstreamResponse;
 use crate::upstream::heads::mapping::Mapping;
 use crate::upstream::heads::response;
@@ -31,20 +32,23 @@ pub(super) fn prepare(
     route: &Route,
     client: &Client,
     (request, facts): (Request<'_>, &mut Facts),
+    upgrade: Option<&Upgrade>,
     deadline: Option<Instant>,
 ) -> Result<Prepared, Failure> {
-    let UpstreamResponse { status: received_status, mut headers, mut body, at, took } = received;
-    let status = received_status.as_u16();
+    let (status, at, took) = (received.status.as_u16(), received.at, received.took);
     facts.received = Some(status);
     facts.upstream_time = Some(at.saturating_duration_since(request.context.arrival));
     route.backend_metrics.count(gateway.upstreams.core, Class::of(status));
     if let Some(gate) = route.gate.as_ref().filter(|_| status < 500) {
         gate.record(took, at);
     }
-    // The gateway requests no upgrade, so a 101 is not valid (RFC 9110 15.2.2). 600 and above is no HTTP status.
-    if !(200..600).contains(&status) {
-        return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}")));
+    match upgrade {
+        Some(upgrade) => upgrade::check(upgrade, &received)?,
+        // A 101 that was not asked for is not valid (RFC 9110 15.2.2). 600 and above is no HTTP status.
+        None if !(200..600).contains(&status) => return Err(Failure::because(Kind::ResponseMalformed, format!("status {status}"))),
+        None => {}
     }
+    let UpstreamResponse { status: received_status, mut headers, mut body, .. } = received;
     let (policy, mode) = (&route.policy, gateway.plan.mode);
     let traits = response::prepare(&mut headers, received_status, mode == Mode::Development)?;
     if traits.refers {

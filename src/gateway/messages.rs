@@ -1,10 +1,10 @@
-//! What the server passes to the gateway and gets back: a request and a response of a client.
+//! What the server passes to the gateway: a request of a client.
 //!
-//! They hold their header lines in order, whichever protocol they came by. Knows nothing of stages.
+//! It holds its header lines in order, whichever protocol it came by. Knows nothing of stages.
 
-use http::{Method, StatusCode, Uri, Version};
+use http::{Method, Uri, Version};
 
-use crate::body::{Body, RequestBody};
+use crate::body::RequestBody;
 use crate::header::HeaderList;
 
 /// A request of a client.
@@ -20,14 +20,4 @@ pub struct ClientRequest {
     pub headers: HeaderList,
     /// The body.
     pub body: RequestBody,
-}
-
-/// A response to a client.
-pub struct ClientResponse {
-    /// The status.
-    pub status: StatusCode,
-    /// The header lines, without those that frame the body.
-    pub headers: HeaderList,
-    /// The body.
-    pub body: Body,
 }

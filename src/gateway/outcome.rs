@@ -10,7 +10,7 @@ use crate::header::{HeaderList, Value};
 use crate::relay::{BodyClocks, Prefix};
 use crate::report::Report;
 use crate::text::Untrusted;
-use crate::upstream::attempt::response::ResponseBody;
+use crate::upstream::attempt::response::{ResponseBody, UpstreamTunnel};
 
 /// A response that may go to the client.
 pub(super) struct Passed {
@@ -24,6 +24,8 @@ pub(super) struct Passed {
 pub(super) enum Content {
     /// Streams from the upstream.
     Stream { prefix: Prefix, body: ResponseBody, clocks: BodyClocks, watch: Watch },
+    /// Is none: the connection leaves HTTP.
+    Tunnel { upstream: Box<UpstreamTunnel>, is_websocket: bool },
     /// Is complete, and holds its share of the memory for bodies.
     Ready(Bytes),
 }

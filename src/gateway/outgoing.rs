@@ -13,6 +13,7 @@ use super::grpc_web;
 use super::payload::Payload;
 use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
+use super::upgrade;
 use crate::body::UploadProgress;
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value, names};
@@ -33,7 +34,7 @@ pub(super) fn outgoing(
     client: &Client,
     route: &Route,
     (request, facts): (Request<'_>, &mut Facts),
-    Inbound { mut headers, mut payload }: Inbound,
+    Inbound { mut headers, mut payload, upgrade }: Inbound,
     deadline: Option<tokio::time::Instant>,
 ) -> Result<OutgoingRequest, Failure> {
     let policy = &route.policy;
@@ -50,6 +51,9 @@ pub(super) fn outgoing(
         scheme: client.scheme(),
     };
     let trace = heads::prepare(&mut headers, request.seen, &add);
+    if let Some(upgrade) = &upgrade {
+        upgrade::write(upgrade, &mut headers);
+    }
     if let Some(certificate) = client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
         headers.remove(names::CLIENT_CERT_CHAIN);
         headers.insert(names::CLIENT_CERT, certificate);
@@ -76,6 +80,7 @@ pub(super) fn outgoing(
         progress,
         connection_auth,
         replay: if repeatable { replay } else { Replay::Never },
+        upgrade,
         key,
     })
 }
@@ -87,7 +92,7 @@ fn edit(headers: &mut HeaderList, policy: &Policy, request: Request<'_>) -> bool
         headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     if let Some(prefix) = &policy.strip_prefix {
-        heads::write_prefix(headers, prefix);
+        write_prefix(headers, prefix);
     }
     let edits = &policy.request_headers;
     if edits.is_empty() {
@@ -104,6 +109,14 @@ fn edit(headers: &mut HeaderList, policy: &Policy, request: Request<'_>) -> bool
         headers.insert(name.clone(), value);
     }
     true
+}
+
+/// Appends the removed path prefix to the one that a trusted proxy removed before.
+fn write_prefix(headers: &mut HeaderList, prefix: &str) {
+    let before = headers.get(names::X_FORWARDED_PREFIX).map_or(&b""[..], Value::as_bytes).trim_ascii_end();
+    let whole = [before.strip_suffix(b"/").unwrap_or(before), prefix.as_bytes()].concat();
+    // Both parts were validated.
+    let _ = headers.try_insert(names::X_FORWARDED_PREFIX, &whole);
 }
 
 /// The body as it is sent, and what of it another attempt could send.

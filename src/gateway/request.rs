@@ -19,6 +19,7 @@ use crate::observe::access_record::{AccessRecord, Facts};
 use crate::plan::Route;
 use crate::policy::{ErrorPolicy, Policy};
 use crate::render::negotiate::NegotiationInput;
+use crate::upstream::attempt::outgoing::Upgrade;
 use crate::upstream::heads::request::{self, HeaderScan};
 
 /// One request in the gateway: what arrived, and the record that is written when this is dropped.
@@ -38,6 +39,8 @@ pub(super) struct RequestState {
 pub(super) struct Inbound {
     pub(super) headers: HeaderList,
     pub(super) payload: Payload,
+    /// The upgrade that it asks for and its route permits.
+    pub(super) upgrade: Option<Box<Upgrade>>,
 }
 
 /// A request as all stages see it.
@@ -79,7 +82,8 @@ impl RequestState {
             client: seen.client(peer, &gateway.plan.trusted),
             wanted,
         };
-        (Self::new(gateway, context, (seen, version), client.tls.is_some()), Inbound { headers, payload: Payload::new(body) })
+        let state = Self::new(gateway, context, (seen, version), client.tls.is_some());
+        (state, Inbound { headers, payload: Payload::new(body), upgrade: None })
     }
 
     /// Creates the state of a request that could not be parsed.

@@ -22,7 +22,7 @@ pub mod sending;
 mod syntax;
 pub mod write;
 
-pub use syntax::skip_empty_lines;
+pub use syntax::{is_token, skip_empty_lines};
 
 use crate::failure::{Failure, Kind};
 

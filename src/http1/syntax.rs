@@ -9,7 +9,7 @@ use http::header::HeaderName;
 pub(super) const CONTROL_CHARACTER: &str = "a control character in a header value";
 
 /// Returns true for a byte of a token (RFC 9110 5.6.2).
-pub(super) const fn is_token(byte: u8) -> bool {
+pub const fn is_token(byte: u8) -> bool {
     is(byte, TOKEN)
 }
 

@@ -89,6 +89,10 @@ fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineC
     if facts.end == End::Aborted {
         out.extend_from_slice(b",\"aborted\":true");
     }
+    if let Some(end) = facts.tunnel_end {
+        text(out, ",\"tunnelEnd\":\"", end.as_str());
+        out.push(b'"');
+    }
     failure_fields(out, facts);
     number(out, ",\"attempts\":", u64::from(facts.trail.attempts));
     out.extend_from_slice(b",\"durationMs\":");
@@ -152,6 +156,9 @@ fn pretty(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &Lin
     }
     if facts.end == End::Aborted {
         out.extend_from_slice(b" aborted");
+    }
+    if let Some(end) = facts.tunnel_end {
+        let _ = write!(out, " tunnelEnd={}", end.as_str());
     }
     if let Some(cause) = &facts.cause {
         let _ = write!(out, " cause=\"{}\"", cause.escape_debug());

@@ -34,6 +34,31 @@ pub enum End {
     Aborted,
 }
 
+/// Who ended a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TunnelEnd {
+    /// The client.
+    Client,
+    /// The upstream.
+    Upstream,
+    /// `websocket_idle_timeout` elapsed.
+    Idle,
+    /// The gateway stopped.
+    Drain,
+}
+
+impl TunnelEnd {
+    /// Returns the word for the access line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Idle => "idle",
+            Self::Drain => "drain",
+        }
+    }
+}
+
 /// The facts that the log and the metrics report of a request.
 #[derive(Debug, Default)]
 pub struct Facts {
@@ -65,6 +90,8 @@ pub struct Facts {
     pub ended: Option<Instant>,
     /// How the request ended.
     pub end: End,
+    /// Who ended the tunnel, if the request became one.
+    pub tunnel_end: Option<TunnelEnd>,
 }
 
 impl Facts {

@@ -78,7 +78,9 @@ impl Record for Recorder {
         let metrics = &self.metrics;
         metrics.ended(self.core, facts.bytes_in(), facts.bytes_out);
         let route = facts.route.as_ref().unwrap_or(&self.no_route);
-        route.ended(self.core, facts.class(), took);
+        // How long a tunnel stays open says nothing about latency: the time to its beginning does.
+        let latency = facts.tunnel_end.and(facts.upstream_time).unwrap_or(took);
+        route.ended(self.core, facts.class(), latency);
         if let Some(kind) = facts.kind {
             metrics.failure(route, kind, facts.received);
         }

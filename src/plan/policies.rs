@@ -64,6 +64,7 @@ impl<'f> Layers<'f> {
                 idle: self.timeout(|keys| &keys.idle_timeout, seconds(60)),
                 total: self.timeout(|keys| &keys.total_timeout, None),
                 request_body: self.body_timeout,
+                tunnel: self.timeout(|keys| &keys.websocket_idle_timeout, seconds(300)),
             },
             request_body_limit: self.first(|keys| &keys.request_body_limit).map_or(Some(10 << 20), |at| at.value),
             normalize_client_errors: self.first(|keys| &keys.normalize_client_errors).unwrap_or(true),
@@ -81,6 +82,9 @@ impl<'f> Layers<'f> {
                 .first(|keys| &keys.buffer_request)
                 .map_or(Some(BUFFER_REQUEST), |at| buffer_size(&at, "buffer_request", problems)),
             min_rate: self.first(|keys| &keys.min_rate).map_or(MIN_RATE, |at| at.value),
+            upgrades: self
+                .first(|keys| &keys.upgrades)
+                .map_or_else(|| vec!["websocket".into()], |list| list.into_iter().map(|at| at.value).collect()),
             maintenance: None,
         }
     }

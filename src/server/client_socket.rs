@@ -36,6 +36,14 @@ impl ClientSocket {
         matches!(self, Self::Tls(_))
     }
 
+    /// Returns true if HTTP/2 was agreed on by ALPN (RFC 7301).
+    pub(super) fn agreed_on_http2(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
     /// Reads into `buffer`. Returns the number of bytes, 0 at the end of the stream.
     ///
     /// # Errors

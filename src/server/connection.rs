@@ -102,7 +102,7 @@ impl Session {
             _ = self.closing.wait_for(|closing| *closing) => return Protocol::Late,
         };
         match sniffed {
-            Ok(true) if self.stream.held.starts_with(PREFACE) => Protocol::Http2,
+            Ok(true) if self.stream.held.starts_with(PREFACE) || self.stream.socket.agreed_on_http2() => Protocol::Http2,
             Ok(true) => Protocol::Http1,
             Err(_) if !self.stream.held.is_empty() => Protocol::TimedOut,
             Ok(false) | Err(_) => Protocol::NoRequest,
@@ -166,6 +166,10 @@ impl Session {
             // With a linger of 0 the client sees a reset instead of an end that looks complete.
             End::Reset => self.stream.socket.reset_on_close(),
             End::Gone => {}
+            End::Tunnel(mut tunnel) => {
+                let early = std::mem::take(&mut self.stream.held);
+                tunnel.run(&self.entry.client.gateway, &mut self.stream.socket, early).await;
+            }
             End::Closed | End::Idle => {
                 // Dropping a plain socket closes it; TLS says that it ends.
                 if unread || self.stream.socket.is_tls() {

@@ -70,7 +70,7 @@ fn request_line(head: &[u8]) -> (Method, Uri) {
 
 /// Serializes a response as HTTP/1.1. Its body must be available; nothing here waits for an upstream.
 async fn to_bytes(response: ClientResponse) -> Vec<u8> {
-    let ClientResponse { status, headers, mut body } = response;
+    let ClientResponse { status, headers, mut body, .. } = response;
     let mut bytes = Vec::new();
     write::response(&mut bytes, status, &headers, write::Length::AsInHeaders, Some("close"));
     while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

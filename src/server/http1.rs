@@ -20,7 +20,7 @@ use super::response::{Asked, OutgoingResponse};
 use super::settings::{PARK_AFTER, Settings};
 use crate::body::RequestBody;
 use crate::failure::{Failure, Kind};
-use crate::gateway::{ClientRequest, Entry};
+use crate::gateway::{ClientRequest, Entry, Upgraded};
 use crate::http1::Violation;
 use crate::http1::framing::Framing;
 use crate::http1::request::{Inspected, RequestHead, RequestParser};
@@ -51,6 +51,8 @@ pub(super) enum End {
     Reset,
     /// The client is told what is wrong, and the connection ends.
     Refused(Violation),
+    /// It leaves HTTP: the 101 is written.
+    Tunnel(Box<Upgraded>),
 }
 
 /// The part of a request's body that still arrives.
@@ -167,7 +169,7 @@ impl<'c> Http1<'c> {
         let body = self.begin_body(framing, expects_continue && version == Version::HTTP_11);
         let request = ClientRequest { method, uri, version, headers, body };
         let entry = self.entry;
-        let response = {
+        let mut response = {
             let mut answering = pin!(entry.serve(request));
             std::future::poll_fn(|cx| {
                 // The gateway looks at the lifecycle itself. This only makes sure that the task is woken.
@@ -188,13 +190,17 @@ impl<'c> Http1<'c> {
         let open = entry.client.gateway.lifecycle.is_ready() && !entry.client.surplus;
         // RFC 9110 15.5.9: the gateway does not wait for the rest of a request that came too slowly.
         let too_slow = response.status == StatusCode::REQUEST_TIMEOUT && !self.body.framing.is_end();
-        let keep_alive = keep_alive && open && !too_slow && self.body.can_be_discarded();
+        let tunnel = response.tunnel.take();
+        let keep_alive = tunnel.is_some() || (keep_alive && open && !too_slow && self.body.can_be_discarded());
         let asked = Asked { version, is_head, reads_trailers, keep_alive };
         // A 100 must not follow, even if the rest of the body is still wanted.
         self.body.expects_continue = false;
         self.add_interim();
         let mut response = OutgoingResponse::new(response, asked, &std::mem::take(&mut self.interim));
         self.write(&mut response).await?;
+        if let Some(tunnel) = tunnel {
+            return Err(End::Tunnel(tunnel));
+        }
         if !response.keeps_alive() {
             return Err(End::Closed);
         }

@@ -3,6 +3,8 @@
 //! Knows nothing of routes or upstreams.
 
 mod clock;
+mod frames;
+mod head;
 mod io;
 mod service;
 mod state;

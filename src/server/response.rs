@@ -50,7 +50,7 @@ pub(super) struct OutgoingResponse {
 impl OutgoingResponse {
     /// Starts a response. `before` is sent in front of its head.
     pub(super) fn new(response: ClientResponse, asked: Asked, before: &[u8]) -> Self {
-        let ClientResponse { status, headers, body } = response;
+        let ClientResponse { status, headers, body, .. } = response;
         let has_no_content = asked.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304);
         let length = match body.size_hint().exact() {
             _ if has_no_content => Length::AsInHeaders,

@@ -23,7 +23,7 @@ const LEVELS: &[&[&str]] = &[
         "body",
     ],
     &["http1", "breaker", "config", "report", "redact", "message", "render"],
-    &["route", "limit", "upstream", "relay", "observe", "memory", "tls"],
+    &["route", "limit", "upstream", "relay", "tunnel", "observe", "memory", "tls"],
     &["plan"],
     &["gateway"],
     &["server", "admin"],

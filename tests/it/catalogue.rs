@@ -45,7 +45,7 @@ async fn answer(gateway: &Gateway, kind: Kind, accept: Option<&'static str>, lan
     let wanted = ClientPreferences { accept: accept.map(Into::into), language: Some(language.into()), ..ClientPreferences::default() };
     let failure = Failure::because(kind, "connect to 10.20.30.40: hunter2");
     let early = Early { failure, method: Method::GET, uri: "/a?token=hunter2".parse().unwrap(), wanted };
-    let lockgate::gateway::ClientResponse { status, headers, body } = gateway.answer_early(&peer, early);
+    let lockgate::gateway::ClientResponse { status, headers, body, .. } = gateway.answer_early(&peer, early);
     let body: Bytes = body.collect().await.unwrap().to_bytes();
     let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect();
     Response { status: status.as_u16(), headers, body: body.to_vec(), complete: true, ..Response::default() }

@@ -126,3 +126,62 @@ async fn a_204_has_no_length() {
     let response = ask(&mut sender, Request::get("http://a/"), "").await;
     assert_eq!((response.status().as_u16(), response.headers().get("content-length")), (204, None));
 }
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[test]
+fn floods_of_frames_end_their_connection() {
+    use std::io::{Read, Write};
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    for (name, flood) in [
+        ("PING", frame(6, 1, 0, &[0; 8])),
+        ("SETTINGS", frame(4, 0, 0, &[])),
+        ("PRIORITY", frame(2, 0, 3, &[0, 0, 0, 0, 16])),
+        ("unknown", frame(0xee, 0, 0, b"abc")),
+    ] {
+        let mut client = std::net::TcpStream::connect(gateway.address).unwrap();
+        client.set_read_timeout(Some(crate::harness::PATIENCE)).unwrap();
+        client.write_all(&[PREFACE, &frame(4, 0, 0, &[])].concat()).unwrap();
+        let mut reader = client.try_clone().unwrap();
+        // Reads to the end, so that the writer is never blocked.
+        let ended = std::thread::spawn(move || {
+            let mut seen = Vec::new();
+            reader
+                .read_to_end(&mut seen)
+                .map(drop)
+                .or_else(|error| if error.kind() == std::io::ErrorKind::ConnectionReset { Ok(()) } else { Err(error) })
+        });
+        for _ in 0..200 {
+            if client.write_all(&flood.repeat(100)).is_err() {
+                break;
+            }
+        }
+        ended.join().unwrap().unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    assert_eq!(crate::harness::get(gateway.address, "/").status, 200);
+}
+
+#[tokio::test]
+async fn heads_that_http_1_could_read_differently_are_refused() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let mut sender = connect(&gateway).await;
+    for lines in [&[("content-length", "0"), ("content-length", "0")][..], &[("x-a", " b")], &[("x-a", "b\t")], &[("\"x\"", "v")]] {
+        let request = lines.iter().fold(Request::get("http://a/"), |request, (name, value)| {
+            request.header(http::HeaderName::from_lowercase(name.as_bytes()).unwrap(), *value)
+        });
+        let response = ask(&mut sender, request, "").await;
+        let json: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!((response.status().as_u16(), json["error"]["code"].as_str()), (400, Some("BAD_REQUEST")), "{lines:?}");
+    }
+    // The connection goes on.
+    assert_eq!(ask(&mut sender, Request::get("http://a/ok"), "").await.status(), 200);
+    assert_eq!(origin.requests().len(), 1);
+}

@@ -249,6 +249,56 @@ fn the_certificate_is_chosen_by_name() {
     }
 }
 
+/// A WebSocket server over TLS that sends every message back. It ends with the test process.
+fn secure_echo(files: &Files, name: &str) -> SocketAddr {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let certificate = CertificateDer::from_pem_file(files.path(&format!("{name}.crt"))).unwrap();
+    let key = PrivateKeyDer::from_pem_file(files.path(&format!("{name}.key"))).unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let stream = StreamOwned::new(rustls::ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
+            std::thread::spawn(move || {
+                let mut socket = tungstenite::accept(stream).unwrap();
+                while let Ok(message) = socket.read() {
+                    if message.is_binary() && socket.send(message).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_websocket_passes_over_tls_on_both_sides() {
+    let files = Files::new("tls-websocket");
+    files.pair("shop", &["shop.example"]);
+    files.pair("chat", &["chat.internal"]);
+    let origin = secure_echo(&files, "chat");
+    let tls = format!("ca = \"{}\"\nserver_name = \"chat.internal\"\n", files.path("ca.pem").display());
+    let gateway = GatewayUnderTest::start(&format!(
+        "[[routes]]\npath = \"/*\"\nbackend = \"o\"\n[backends.o]\nendpoints = [\"https://{origin}\"]\n[backends.o.tls]\n{tls}\
+         [listen.tls]\naddress = \"127.0.0.1:0\"\n{}",
+        files.keys("shop")
+    ));
+    let stream = connect(gateway.tls(), "shop.example", &Arc::new(files.client(&["http/1.1"]))).unwrap();
+    let (mut socket, _) = tungstenite::client("wss://shop.example/chat", stream).unwrap();
+    for size in [0, 1, 70_000, 1_000_000] {
+        let sent = tungstenite::Message::binary((0..size).map(|at| at as u8).collect::<Vec<u8>>());
+        socket.send(sent.clone()).unwrap();
+        assert_eq!(socket.read().unwrap(), sent, "{size}");
+    }
+    socket.close(None).unwrap();
+    while socket.read().is_ok() {}
+    drop(socket);
+    assert_eq!(gateway.log_line(&["/chat"])["tunnelEnd"], "upstream");
+}
+
 #[test]
 fn http2_is_negotiated() {
     let files = Files::new("tls-h2");

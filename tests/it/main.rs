@@ -33,4 +33,5 @@ mod routing;
 mod shapes;
 mod timeouts;
 mod traces;
+mod upgrade;
 mod upstream_tls;

@@ -172,6 +172,9 @@ fn what_can_never_have_an_effect_is_an_error() {
         ("", "outlier_detection = {}", "belongs to Envoy; use [backends.NAME.breaker]"),
         ("[log]\noriginal_max = \"1B\"", "", "from 256B to 1MiB"),
         ("[defaults]\nmin_rate = \"240\"", "", "240B/s"),
+        ("[defaults]\nupgrades = [\"websocket\", \"h2c\"]", "", "bypass the route"),
+        ("", "upgrades = [\"web socket\"]", "invalid protocol"),
+        ("[defaults]\nwebsocket_idle_timeout = \"0s\"", "", "\\\"off\\\""),
     ] {
         let told = complaints(head, backend);
         assert!(told.contains(words), "{head} {backend}: {told}");

@@ -1,15 +1,19 @@
-//! The I/O of an HTTP/2 connection: passes the bytes that were read before, and records whether the client takes what is written.
+//! The I/O of an HTTP/2 connection: passes the bytes that were read before, ends a flood of frames, and records whether the client takes
+//! what is written.
 //!
 //! Knows nothing of frames.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 
+use super::frames::FrameBudget;
 use super::state::ConnectionState;
 use crate::server::client_socket::ClientSocket;
 use crate::server::client_stream::ClientStream;
@@ -20,11 +24,23 @@ pub(super) struct Http2Io<'s> {
     /// Bytes that were read before.
     before: Vec<u8>,
     state: Arc<ConnectionState>,
+    budget: FrameBudget,
 }
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
+}
+
+/// Size of a read.
+const READ: usize = 16 * 1024;
 
 impl<'s> Http2Io<'s> {
     pub(super) fn new(stream: &'s mut ClientStream, state: Arc<ConnectionState>) -> Self {
-        Self { before: std::mem::take(&mut stream.held), socket: TokioIo::new(&mut stream.socket), state }
+        let before = std::mem::take(&mut stream.held);
+        let mut budget = FrameBudget::new(Instant::now());
+        // A first read cannot hold more than its burst.
+        budget.count(&before, Instant::now);
+        Self { before, budget, socket: TokioIo::new(&mut stream.socket), state }
     }
 
     fn record(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -36,13 +52,21 @@ impl<'s> Http2Io<'s> {
 impl Read for Http2Io<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.before.is_empty() {
-            return Pin::new(&mut this.socket).poll_read(cx, buf);
+        if !this.before.is_empty() {
+            let fits = this.before.len().min(buf.remaining());
+            buf.put_slice(&this.before[..fits]);
+            this.before.drain(..fits);
+            return Poll::Ready(Ok(()));
         }
-        let fits = this.before.len().min(buf.remaining());
-        buf.put_slice(&this.before[..fits]);
-        this.before.drain(..fits);
-        Poll::Ready(Ok(()))
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let most = buf.remaining().min(buffer.len());
+            let read = ready!(this.socket.inner_mut().poll_recv(cx, &mut buffer[..most]))?;
+            if !this.budget.count(&buffer[..read], Instant::now) {
+                return Poll::Ready(Err(io::Error::other("too many frames that bring no request further")));
+            }
+            buf.put_slice(&buffer[..read]);
+            Poll::Ready(Ok(()))
+        })
     }
 }
 

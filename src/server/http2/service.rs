@@ -13,10 +13,12 @@ use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::head;
 use super::state::ConnectionState;
 use crate::body::{Aborted, Body, RequestBody};
-use crate::failure::{Failure, classify};
-use crate::gateway::{Answering, ClientRequest, ClientResponse, Entry};
+use crate::context::ClientPreferences;
+use crate::failure::{Failure, Kind, classify};
+use crate::gateway::{Answering, ClientRequest, ClientResponse, Early, Entry};
 use crate::header::HeaderList;
 
 /// Calls the gateway, and counts requests and responses.
@@ -33,6 +35,11 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.state.called();
         let (parts, body) = request.into_parts();
+        if let Some(rule) = head::violation(&parts.headers) {
+            let failure = Failure::because(Kind::BadRequest, rule);
+            let early = Early { failure, method: parts.method, uri: parts.uri, wanted: ClientPreferences::default() };
+            return ResponseFuture { answer: self.entry.refuse(early), count: Some(ResponseGuard(Arc::clone(&self.state))) };
+        }
         let answer = self.entry.answer(ClientRequest {
             method: parts.method,
             uri: parts.uri,
@@ -73,7 +80,7 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Ok(ClientResponse { status, headers, body }) = std::task::ready!(this.answer.as_mut().poll(cx));
+        let Ok(ClientResponse { status, headers, body, .. }) = std::task::ready!(this.answer.as_mut().poll(cx));
         let count = this.count.take();
         let mut response = Response::new(CountedBody { body, is_stalled: false, count });
         (*response.status_mut(), *response.headers_mut()) = (status, (&headers).into());

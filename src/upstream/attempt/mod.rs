@@ -126,12 +126,15 @@ pub(super) async fn attempt(
     let mut permit = permit.map_err(not_chosen)?;
     trail.endpoint = Some(Arc::clone(&permit.endpoint.label));
     trail.attempts += 1;
+    // The stream of a connection cannot become a tunnel.
+    let http1_only = outgoing.upgrade.is_some();
+    let alone = private || http1_only;
     let (mut connection, begin) = match kept {
         Some((_, connection)) => (connection, now),
-        None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), private, now) {
+        None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), alone, now) {
             Checkout::Ready(connection) => (connection, now),
             // Boxed, because most requests find an idle connection.
-            other => match Box::pin(connect(&permit.endpoint, context, other)).await {
+            other => match Box::pin(connect(&permit.endpoint, context, other, (alone, http1_only))).await {
                 Ok(connection) => (connection, Instant::now()),
                 Err(failure) => return Err(not_connected(failure, permit, now)),
             },
@@ -206,16 +209,21 @@ fn exchange_failed(
 }
 
 /// Returns an idle connection, a permit for a new one, or neither.
-/// The requests of others do not share the connection of a private one.
-fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, private: bool, now: Instant) -> Checkout {
-    match reconnect || (private && endpoint.pool.is_shared()) {
+/// A request that must be `alone` does not share its connection with others.
+fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, alone: bool, now: Instant) -> Checkout {
+    match reconnect || (alone && endpoint.pool.is_shared()) {
         true => endpoint.pool.try_acquire(context.slot).map_or(Checkout::Full, Checkout::Open),
         false => endpoint.pool.checkout(context.upstreams.core, context.slot, now),
     }
 }
 
 /// Opens a connection or waits for a returned one, within the connect timeout.
-async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Checkout) -> Result<Box<Connection>, Failure> {
+async fn connect(
+    endpoint: &Endpoint,
+    context: DispatchContext<'_>,
+    first: Checkout,
+    (alone, http1_only): (bool, bool),
+) -> Result<Box<Connection>, Failure> {
     let (now, core) = (Instant::now(), context.upstreams.core);
     let due = [context.timeouts.connect.map(|connect| now + connect), context.deadline].into_iter().flatten().min();
     let elapsed = |kind: Kind| if context.deadline.is_some_and(|deadline| Some(deadline) == due) { Kind::TotalTimeout } else { kind };
@@ -223,6 +231,9 @@ async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Check
         Checkout::Ready(connection) => return Ok(connection),
         Checkout::Open(permit) => permit,
         Checkout::Full => match within(due, endpoint.pool.wait(core, context.slot)).await {
+            Some(Some(Checkout::Ready(connection))) if alone && connection.http.is_shared() => {
+                return Err(Failure::because(Kind::Overloaded, "no connection became free that no other request uses"));
+            }
             Some(Some(Checkout::Ready(connection))) => return Ok(connection),
             Some(Some(Checkout::Open(permit))) => permit,
             Some(Some(Checkout::Full) | None) => {
@@ -235,10 +246,13 @@ async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Check
         },
     };
     let phase = Arc::new(Phase::default());
-    let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::clone(&phase) };
+    let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::clone(&phase), http1_only };
     let mut connector = context.upstreams.connector.clone();
     let opened = async {
         let stream = connector.call(dial).await?;
+        if http1_only {
+            return Ok(Connection::new(stream, core, permit));
+        }
         let http2 = endpoint.target.speaks_http2(&stream);
         endpoint.pool.connected(stream, http2, core, permit).await
     };

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Method;
 use http::uri::PathAndQuery;
+use http::{HeaderValue, Method};
 
 use crate::body::UploadProgress;
 use crate::header::HeaderList;
@@ -32,8 +32,19 @@ pub struct OutgoingRequest {
     pub connection_auth: bool,
     /// Whether the request may be sent again, and with which body.
     pub replay: Replay,
+    /// The upgrade that the request asks for. It is one tunnel, so the request is not hedged.
+    pub upgrade: Option<Box<Upgrade>>,
     /// Hash of the affinity key, if the backend balances by one.
     pub key: Option<u64>,
+}
+
+/// An upgrade that a request asks for and its route permits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The protocol.
+    pub protocol: HeaderValue,
+    /// The `Sec-WebSocket-Accept` that the upstream must answer; `None` for another protocol.
+    pub accept: Option<HeaderValue>,
 }
 
 /// Whether a request may and can be sent again.
@@ -83,6 +94,7 @@ impl OutgoingRequest {
             progress: None,
             connection_auth: self.connection_auth,
             replay: self.replay.clone(),
+            upgrade: self.upgrade.clone(),
             key: self.key,
         }))
     }

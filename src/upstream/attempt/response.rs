@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
 use crate::http1::framing::Framing;
 use crate::upstream::choose::endpoint::{Endpoint, EndpointPermit};
-use crate::upstream::connect::pool::{Connection, Pool};
+use crate::upstream::connect::pool::{Connection, Pool, TunnelStream};
 use crate::upstream::upload::Upload;
 
 /// A response head, and the body that still arrives.
@@ -89,6 +89,25 @@ impl ResponseBody {
             Some(private) => keep(private, Arc::clone(&permit.endpoint), connection),
             None => Pool::give_back(&permit.endpoint.pool, connection, self.now.unwrap_or_else(Instant::now)),
         }
+    }
+}
+
+/// The upstream's side of a tunnel. Holds the permits of its connection and its endpoint.
+#[derive(Debug)]
+pub struct UpstreamTunnel {
+    /// The stream.
+    pub connection: TunnelStream,
+    /// Bytes that the upstream sent behind its response.
+    pub pushed: BytesMut,
+    _permit: EndpointPermit,
+}
+
+impl ResponseBody {
+    /// Takes the connection for a tunnel, after a 101.
+    pub fn take_tunnel(&mut self) -> Option<UpstreamTunnel> {
+        let (connection, permit) = (self.connection.take()?, self.permit.take()?);
+        let (connection, pushed) = connection.into_tunnel()?;
+        Some(UpstreamTunnel { connection, pushed, _permit: permit })
     }
 }
 

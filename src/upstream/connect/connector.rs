@@ -32,7 +32,7 @@ impl Connector {
         Self { resolver }
     }
 
-    async fn open(self, Dial { target, address, phase }: Dial) -> Result<Stream, Failure> {
+    async fn open(self, Dial { target, address, phase, http1_only }: Dial) -> Result<Stream, Failure> {
         let addresses = match address {
             Some(address) => vec![SocketAddr::new(address, target.port)],
             None => {
@@ -46,7 +46,8 @@ impl Connector {
         match &target.tls {
             None => Ok(Stream::Tcp(tcp)),
             Some(tls) => {
-                let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.config));
+                let config = if http1_only { tls.http1_only() } else { Arc::clone(&tls.config) };
+                let connector = tokio_rustls::TlsConnector::from(config);
                 let stream = connector.connect(tls.server_name.clone(), tcp).await.map_err(|error| classify::tls(&error))?;
                 let stream = Stream::Tls(Box::new(stream));
                 if target.protocol == Protocol::Http2 && !stream.chose_http2() {
@@ -67,6 +68,8 @@ pub struct Dial {
     pub address: Option<IpAddr>,
     /// Records how far the connector got.
     pub phase: Arc<Phase>,
+    /// The connection is for a request that HTTP/2 cannot carry.
+    pub http1_only: bool,
 }
 
 /// How far the connector got. An elapsed connect timeout has a different kind before and after the name is resolved.

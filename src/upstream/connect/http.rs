@@ -32,6 +32,14 @@ impl Http {
         }
     }
 
+    /// Returns true for a stream, whose connection may have others.
+    pub const fn is_shared(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(_) => true,
+        }
+    }
+
     /// Returns true if the whole request was sent.
     pub fn is_sent(&self) -> bool {
         match self {

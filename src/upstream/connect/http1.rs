@@ -138,6 +138,11 @@ impl Http1Connection {
         Pin::new(&mut self.stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
+    /// Gives up the connection for its stream, and the bytes that were read behind the response.
+    pub fn into_stream(self) -> (Stream, BytesMut) {
+        (self.stream, self.unread)
+    }
+
     /// Returns true once `due` has come. Else the task is woken then, or before.
     pub fn is_due(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
         self.timer.get_or_insert_with(|| Timer::new(due)).is_due(due, cx)

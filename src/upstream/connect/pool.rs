@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
@@ -73,6 +74,25 @@ impl Connection {
     fn of_stream(stream: Box<Http2Stream>, home: usize) -> Box<Self> {
         let reused = stream.reused;
         Box::new(Self { http: Http::Http2(stream), reused, counted: None, home, _permit: None })
+    }
+}
+
+/// The stream of a connection that has left HTTP. It counts as a connection until it is dropped.
+#[derive(Debug)]
+pub struct TunnelStream {
+    /// The stream.
+    pub stream: Stream,
+    _counted: Option<ClientConnection>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    /// Gives up the connection for its stream, and the bytes that were read behind the response. `None` for a stream of HTTP/2, which
+    /// carries no other protocol.
+    pub fn into_tunnel(self) -> Option<(TunnelStream, BytesMut)> {
+        let Http::Http1(connection) = self.http else { return None };
+        let (stream, unread) = connection.into_stream();
+        Some((TunnelStream { stream, _counted: self.counted, _permit: self._permit }, unread))
     }
 }
 

@@ -21,6 +21,15 @@ pub struct Tls {
     pub server_name: ServerName<'static>,
 }
 
+impl Tls {
+    /// Returns the configuration for a connection that must not speak HTTP/2.
+    pub fn http1_only(&self) -> Arc<ClientConfig> {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+}
+
 impl std::fmt::Debug for Tls {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "Tls({:?})", self.server_name)

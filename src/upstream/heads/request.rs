@@ -174,6 +174,11 @@ impl HeaderScan {
         self.bits & found::ODD != 0
     }
 
+    /// Returns true if there is an `Upgrade`.
+    pub const fn has_upgrade(&self) -> bool {
+        self.hop & UPGRADE != 0
+    }
+
     /// Returns the bytes and the number of all header fields, as HTTP/1.1 would write them.
     pub const fn size(&self) -> (usize, usize) {
         (self.bytes, self.fields)
@@ -286,6 +291,9 @@ const HOP: [&str; 11] = [
     "expect",
 ];
 
+/// The bit of `Upgrade` in the set of [`HOP`] headers.
+const UPGRADE: u32 = 1 << 6;
+
 /// Prepares the headers for the upstream: removes hop-by-hop headers, adds identity and forwarding headers. `Host` is left to the caller.
 /// Returns the trace of the request.
 pub fn prepare(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>) -> TraceId {
@@ -332,14 +340,6 @@ pub fn remove_twins<'n>(headers: &mut HeaderList, names: impl Iterator<Item = &'
     headers.retain(|name| !is_twin(name));
 }
 
-/// Appends the removed path prefix to the one that a trusted proxy removed before.
-pub fn write_prefix(headers: &mut HeaderList, prefix: &str) {
-    let before = headers.get(names::X_FORWARDED_PREFIX).map_or(&b""[..], Value::as_bytes).trim_ascii_end();
-    let whole = [before.strip_suffix(b"/").unwrap_or(before), prefix.as_bytes()].concat();
-    // Both parts were validated.
-    let _ = headers.try_insert(names::X_FORWARDED_PREFIX, &whole);
-}
-
 /// Removes the headers that `Connection` names, except the protected ones.
 fn remove_named_by_connection(headers: &mut HeaderList) {
     let named: Vec<HeaderName> = headers
@@ -349,7 +349,8 @@ fn remove_named_by_connection(headers: &mut HeaderList) {
         .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
         .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| headers.contains(name))
-        .filter(|name| !PROTECTED.contains(&name.as_str()) && !name.as_str().starts_with("x-forwarded-") && *name != header::FORWARDED)
+        .filter(|name| !PROTECTED.contains(&name.as_str()) && !name.as_str().starts_with("sec-websocket-"))
+        .filter(|name| !name.as_str().starts_with("x-forwarded-") && *name != header::FORWARDED)
         .collect();
     headers.remove_all(&named);
 }
@@ -470,6 +471,12 @@ mod tests {
         for name in HOP {
             assert!(!prepared(&[(name, "x")], true).contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn an_upgrade_is_seen() {
+        assert!(scan(&headers(&[("upgrade", "h2c")]), "x").0.has_upgrade());
+        assert!(!HOP.iter().filter(|name| **name != "upgrade").any(|name| scan(&headers(&[(name, "x")]), "x").0.has_upgrade()));
     }
 
     #[test]

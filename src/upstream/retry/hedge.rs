@@ -21,7 +21,7 @@ use crate::upstream::choose::endpoint::Endpoint;
 pub(in crate::upstream) fn delay(backend: &Backend, outgoing: &OutgoingRequest, private: bool, retry: &Retry) -> Option<Duration> {
     // Two concurrent attempts are not a repetition, so only safe methods are hedged (RFC 9110 9.2.1).
     let safe = outgoing.method.is_safe();
-    let may = safe && outgoing.replay.is_possible() && !private && backend.serving() > 1;
+    let may = safe && outgoing.replay.is_possible() && outgoing.upgrade.is_none() && !private && backend.serving() > 1;
     retry.hedge.filter(|_| may).and_then(|percentile| backend.latencies.percentile(percentile))
 }
 

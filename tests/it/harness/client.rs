@@ -120,6 +120,11 @@ impl Client {
         (self.unread.drain(..count).collect(), true)
     }
 
+    /// Reads so many bytes that belong to no response, such as those of a tunnel. Fewer when the connection ends before.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        self.take(count).0
+    }
+
     fn fields(&mut self) -> Vec<(String, String)> {
         let mut fields = Vec::new();
         while let Some(line) = self.line().filter(|line| !line.is_empty()) {

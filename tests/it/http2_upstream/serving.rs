@@ -279,3 +279,15 @@ fn a_header_section_that_is_too_large_is_a_protocol_error() {
         assert_eq!(response.header("proxy-status"), Some(format!("lockgate; error={reason}").as_str()));
     }
 }
+
+#[test]
+fn a_websocket_handshake_is_refused_and_another_upgrade_ignored() {
+    let origin = Http2Origin::start(100, echo);
+    let gateway = gateway(origin.address, "", "");
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\n";
+    let websocket = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    let response = send(gateway.address, format!("{head}{websocket}"));
+    assert_eq!((response.status, assert_contract("GET", &response).as_str()), (501, "NOT_IMPLEMENTED"));
+    assert_eq!(origin.connections.load(Ordering::SeqCst), 0);
+    assert_eq!(send(gateway.address, format!("{head}Upgrade: h2c\r\n\r\n")).status, 200);
+}

@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{GatewayUnderTest, Temporary, get};
+use crate::harness::{GatewayUnderTest, Response, Temporary, get, send};
 
 /// A TLS origin that offers these protocols, with its certificate. It answers in the version that was chosen.
 fn origin(protocols: &[&str]) -> (SocketAddr, String) {
@@ -62,13 +61,17 @@ async fn serve_http2(stream: TlsStream) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
     while let Some(Ok((request, mut response))) = connection.accept().await {
         assert_eq!(request.uri().scheme_str(), Some("https"));
-        let mut send = response.send_response(Response::new(()), false).unwrap();
+        let mut send = response.send_response(http::Response::new(()), false).unwrap();
         send.send_data(Bytes::from_static(b"HTTP/2"), true).unwrap();
     }
 }
 
 /// The responses of an origin that offers `protocols` to two requests.
-fn asked(protocols: &[&str], protocol: &str) -> [crate::harness::Response; 2] {
+fn asked(protocols: &[&str], protocol: &str) -> [Response; 2] {
+    through(protocols, protocol, |gateway| [get(gateway, "/"), get(gateway, "/")])
+}
+
+fn through<T>(protocols: &[&str], protocol: &str, ask: impl FnOnce(SocketAddr) -> T) -> T {
     let (address, ca) = origin(protocols);
     let file = Temporary::file(&format!("{}-http2.pem", address.port()), &ca);
     let gateway = GatewayUnderTest::start(&format!(
@@ -76,7 +79,7 @@ fn asked(protocols: &[&str], protocol: &str) -> [crate::harness::Response; 2] {
          tls = {{ ca = \"{}\", server_name = \"orders.internal\" }}\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
         file.display()
     ));
-    [get(gateway.address, "/"), get(gateway.address, "/")]
+    ask(gateway.address)
 }
 
 #[test]
@@ -84,6 +87,17 @@ fn auto_takes_the_version_that_the_endpoint_chooses() {
     assert_eq!(asked(&["h2", "http/1.1"], "auto").map(|response| response.text()), ["HTTP/2", "HTTP/2"]);
     assert_eq!(asked(&["http/1.1"], "auto").map(|response| response.text()), ["HTTP/1", "HTTP/1"]);
     assert_eq!(asked(&[], "auto").map(|response| response.text()), ["HTTP/1", "HTTP/1"]);
+}
+
+#[test]
+fn an_upgrade_goes_over_http1_and_leaves_the_other_requests_on_http2() {
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    // The origin ignores the upgrade, and its response passes.
+    let texts = through(&["h2", "http/1.1"], "auto", |gateway| {
+        [get(gateway, "/"), send(gateway, upgrade), get(gateway, "/")].map(|response| response.text())
+    });
+    assert_eq!(texts, ["HTTP/2", "HTTP/1", "HTTP/2"]);
 }
 
 #[test]
