@@ -156,15 +156,19 @@ pub enum Dialect {
     Soap12,
     /// `application/grpc` (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
     Grpc,
-    /// `application/grpc-web`, binary or text (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>).
+    /// `application/grpc-web` (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>).
     GrpcWeb,
+    /// `application/grpc-web-text`: the same in base64.
+    GrpcWebText,
 }
 
 impl Dialect {
     /// Returns the protocol that a content type indicates.
     pub fn of_content_type(value: &[u8]) -> Option<Self> {
         let begins = |prefix: &[u8]| value.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
-        if begins(b"application/grpc-web") {
+        if begins(b"application/grpc-web-text") {
+            Some(Self::GrpcWebText)
+        } else if begins(b"application/grpc-web") {
             Some(Self::GrpcWeb)
         } else if begins(b"application/grpc") {
             Some(Self::Grpc)
@@ -249,7 +253,7 @@ mod tests {
     #[test]
     fn dialects_are_recognized_by_content_types() {
         assert_eq!(Dialect::of_content_type(b"application/grpc+proto"), Some(Dialect::Grpc));
-        assert_eq!(Dialect::of_content_type(b"application/grpc-web-text"), Some(Dialect::GrpcWeb));
+        assert_eq!(Dialect::of_content_type(b"application/grpc-web-text"), Some(Dialect::GrpcWebText));
         assert_eq!(Dialect::of_content_type(b"Application/SOAP+xml; charset=utf-8"), Some(Dialect::Soap12));
         assert_eq!(Dialect::of_content_type(b"application/json"), None);
     }

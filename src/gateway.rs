@@ -15,6 +15,7 @@ mod cors;
 mod deadline;
 mod finish;
 mod grpc;
+mod grpc_web;
 mod heads;
 mod inspect;
 mod interim;
@@ -104,7 +105,7 @@ impl Gateway {
             return Ok(preflight);
         }
         if request.seen.has_upgrade() {
-            inbound.upgrade = upgrade::asked(&route.policy, request, &inbound)?;
+            inbound.upgrade = upgrade::asked(route, request, &inbound)?;
         }
         // Until the request has waited for something, now is its arrival: one reading of the clock less.
         let mut begin = request.context.arrival;

@@ -44,7 +44,7 @@
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `check` (rejections for every route), `admit` and `admission` (permits), `limits`, `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `inspect` and `prepared` (the upstream response), `read` (an upstream
-//!   error), `leak_guard`, `grpc`, `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
+//!   error), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
 //!   message, fields and `Retry-After` of an error), `finish` (end of the response), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path and method. Files: `table` (look-up), `ambiguity` (paths that can be read in two ways).
 //! - [`limit`] limits rates, requests in flight and memory. Files: `rate`, `local`, `store` (rates in this process), `shared` and
@@ -53,14 +53,15 @@
 //! - [`upstream`] sends a request and returns the response head. Files: `dispatch` (start here), `upload` (the request body), `background`
 //!   (name resolution, health probes).
 //! - [`upstream::retry`] decides what follows an attempt. Files: `policy` and `follow` (retries), `hedge`.
-//! - [`upstream::attempt`] makes one attempt at one endpoint. Files: `exchange` (request and response head), `outgoing` (the request),
+//! - [`upstream::attempt`] makes one attempt at one endpoint. Files: `exchange` (request and response head), `clocks` (its waits),
+//!   `exchange_http2` (the same on a stream), `outgoing` (the request),
 //!   `response` (the response, whose body holds the connection), `private` (NTLM connections).
 //! - [`upstream::choose`] chooses an endpoint. Files: `backend`, `endpoint`, `balance`, `health`, `load`, `latencies`, `budget` (of
 //!   retries), `settings`.
 //! - [`upstream::heads`] edits request and response heads. Files: `request`, `response`, `forwarding` (`X-Forwarded-*`), `mapping` and
 //!   `internal` (addresses in responses), `trace_context`.
 //! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `stream` (TCP or TLS), `http1` (a connection
-//!   as a value), `pool`, `per_client` (fair shares), `target`.
+//!   as a value), `http2/*` (connections that are shared: `open`, `drive`, `connection`, `stream`), `http` (either), `multiplex` (the shared ones), `pool`, `per_client` (fair shares), `target`.
 //! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
 //!   reader), `json` and `json/shapes/*` (one file per API standard), `xml` (`xml/soap`: faults), `html` (`html/place`: alert, main part or chrome), `plain`, `success` (errors in 2xx), `database`
 //!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `found`.
@@ -72,7 +73,7 @@
 //! - [`render`] writes error responses. Files: `negotiate` (`Accept`), `json`, `xml`, `html`, `text`, `rpc` (GraphQL, JSON-RPC, gRPC),
 //!   `template` (of the operator), `values`.
 //! - [`relay`] streams successful bodies to the client. Files: `src/relay.rs`, `ahead` (reads ahead of slow HTTP/2 clients), `guarded`
-//!   (leak guard), `web_trailers` (gRPC-Web).
+//!   (leak guard), `web_trailers` (gRPC-Web of an upstream), `to_web` (gRPC as gRPC-Web).
 //! - [`tunnel`] copies both ways after an upgrade (WebSocket). Files: `src/tunnel.rs` (both directions, clocks, close), `way` (one
 //!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `access_log` and `fields` (the access line), `writer`

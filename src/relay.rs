@@ -5,6 +5,7 @@
 
 mod ahead;
 mod guarded;
+mod to_web;
 mod web_trailers;
 
 use std::future::Future;
@@ -22,6 +23,7 @@ use crate::failure::{Failure, Kind};
 
 pub use ahead::Ahead;
 pub use guarded::Guarded;
+pub use to_web::ToWeb;
 pub use web_trailers::WebTrailers;
 
 /// Receives the outcome of a body. It is dropped without `finished` or `failed` when the client left first.
@@ -32,8 +34,8 @@ pub trait OnFinish: Send {
     fn trailers(&self, trailers: HeaderMap) -> Option<HeaderMap>;
     /// Called when the upstream's body ended properly.
     fn finished(self);
-    /// Called when the body failed.
-    fn failed(self, failure: Failure);
+    /// Called when the body failed. Returns the trailers that tell the client, if its protocol has such; otherwise the body is aborted.
+    fn failed(self, failure: Failure) -> Option<HeaderMap>;
 }
 
 /// The clocks of a body.
@@ -122,10 +124,8 @@ impl<B: UpstreamBody, T: OnFinish> Relay<B, T> {
 
     fn fail(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         self.body.cut_off(failure.kind);
-        if let Some(on_finish) = self.on_finish.take() {
-            on_finish.failed(failure);
-        }
-        Poll::Ready(Some(Err(Aborted)))
+        let trailers = self.on_finish.take().and_then(|on_finish| on_finish.failed(failure));
+        Poll::Ready(Some(trailers.map(Frame::trailers).ok_or(Aborted)))
     }
 }
 

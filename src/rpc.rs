@@ -143,6 +143,21 @@ impl Details {
     }
 }
 
+/// The flag of uncompressed trailers in a gRPC-Web body.
+pub const WEB_TRAILERS: u8 = 0x80;
+
+/// Writes the trailers at the end of a gRPC-Web body: flags, a length, then lines
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>).
+pub fn web_trailers<'l>(trailers: impl Iterator<Item = (&'l HeaderName, &'l [u8])>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for (name, value) in trailers {
+        lines.extend_from_slice(&[name.as_str().as_bytes(), b":", value, b"\r\n"].concat());
+    }
+    // Header lists are far below 4 GiB.
+    let length = u32::try_from(lines.len()).unwrap_or_default().to_be_bytes();
+    [&[WEB_TRAILERS], length.as_slice(), lines.as_slice()].concat()
+}
+
 /// Encodes a `grpc-message`: printable ASCII except `%` as it is, everything else as percent-encoded UTF-8.
 pub fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -155,6 +155,7 @@ pub struct Backend {
     pub adaptive: Option<At<bool>>,
     pub queue: QueueKeys,
     pub balance: Option<BalanceKind>,
+    pub protocol: Option<ProtocolKind>,
     pub dns_refresh: Option<Duration>,
     pub slow_start: Option<Option<Duration>>,
     pub health: Option<HealthKeys>,
@@ -183,6 +184,16 @@ pub enum BalanceKind {
     RoundRobin,
     HashClientIp,
     HashHeader(HeaderName),
+}
+
+/// `protocol` of a backend
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the values are explained in config/full.toml")]
+pub enum ProtocolKind {
+    #[default]
+    Auto,
+    H1,
+    H2,
 }
 
 /// `queue = {...}`
@@ -222,7 +233,7 @@ pub struct BreakerKeys {
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct PoolKeys {
     pub max_connections: Option<u64>,
-    pub max_idle: Option<u64>,
+    pub max_idle: Option<At<u64>>,
     pub idle_timeout: Option<Duration>,
 }
 

@@ -64,10 +64,18 @@ mod tests {
 
     #[test]
     fn features_of_a_later_version_are_named() {
-        let all =
-            problems_of("[journal]\nkeep = \"1d\"\n[telemetry]\nratio = 1\n[backends.a]\nendpoints = [\"http://a\"]\nprotocol = \"h2\"\n")
-                .join("\n");
-        for part in ["`journal` is not available", "`telemetry` is not available", "`backends.a.protocol = \"h2\"` is not available"] {
+        let all = problems_of(
+            "[journal]
+keep = \"1d\"
+[telemetry]
+ratio = 1
+",
+        )
+        .join(
+            "
+",
+        );
+        for part in ["`journal` is not available", "`telemetry` is not available"] {
             assert!(all.contains(part), "{part} in\n{all}");
         }
     }

@@ -6,13 +6,12 @@ use http::HeaderName;
 use toml::de::DeValue;
 
 use super::errors::errors;
-use super::file::{Backend, BalanceKind, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, QueueKeys, TlsKeys};
+use super::file::{Backend, BalanceKind, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, ProtocolKind, QueueKeys, TlsKeys};
 use super::policy_keys::policy;
 use super::section::{At, Section};
 use super::units;
 
 pub(super) fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
-    s.choice("protocol", &[("auto", Some(())), ("h1", Some(())), ("h2", None)]);
     Backend {
         name,
         endpoints: endpoints(s),
@@ -20,6 +19,8 @@ pub(super) fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
         adaptive: s.value("adaptive").map(toml::Spanned::span).zip(s.boolean("adaptive")).map(|(span, value)| At { value, span }),
         queue: s.table("queue", queue).unwrap_or_default(),
         balance: s.parsed("balance", balance).map(|at| at.value),
+        protocol: s
+            .choice("protocol", &[("auto", Some(ProtocolKind::Auto)), ("h1", Some(ProtocolKind::H1)), ("h2", Some(ProtocolKind::H2))]),
         dns_refresh: s.parsed("dns_refresh", units::duration).map(|at| at.value),
         slow_start: s.parsed("slow_start", units::duration_or_off).map(|at| at.value),
         health: s.table("health", health).flatten(),
@@ -109,7 +110,11 @@ fn breaker(s: &mut Section<'_, '_>) -> BreakerKeys {
 fn pool(s: &mut Section<'_, '_>) -> PoolKeys {
     PoolKeys {
         max_connections: s.number("max_connections", 1..=100_000),
-        max_idle: s.number("max_idle", 0..=100_000),
+        max_idle: s
+            .value("max_idle")
+            .map(toml::Spanned::span)
+            .zip(s.number("max_idle", 0..=100_000))
+            .map(|(span, value)| At { value, span }),
         idle_timeout: s.parsed("idle_timeout", units::duration).map(|at| at.value),
     }
 }

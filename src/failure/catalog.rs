@@ -153,6 +153,9 @@ impl Kind {
             Self::ResponseHeaderTooLarge => {
                 backend(502, PROTOCOL, "http_response_header_size", "a header of the backend's response is too large")
             }
+            Self::StreamRefused => {
+                backend(503, UNAVAILABLE, "destination_unavailable", "the backend refused the request (GOAWAY or RST_STREAM of HTTP/2)")
+            }
             Self::ResponseTimeout => clock("connection_read_timeout", "the backend sent no response headers in time"),
             Self::TotalTimeout => clock("http_response_timeout", "the deadline of the request passed"),
             Self::UploadTimeout => clock("connection_write_timeout", "the backend did not read the request body in time"),

@@ -5,6 +5,8 @@
 use std::error::Error;
 use std::io;
 
+use h2::Reason;
+
 use super::{Failure, Kind};
 
 /// The maximum length of an error chain in the log, in bytes.
@@ -97,6 +99,65 @@ pub fn upstream_read(error: &io::Error, received: bool) -> Failure {
         _ if received => Kind::ResponseIncomplete,
         _ => Kind::ConnectionLost,
     };
+    Failure::because(kind, chain(error))
+}
+
+/// What is known of a request on an HTTP/2 stream that got no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processing {
+    /// The endpoint did not process it (RFC 9113 8.7), or it was not written.
+    None,
+    /// The connection ended, and the endpoint said nothing of the request.
+    Unknown,
+    /// The endpoint may have processed it.
+    Possible,
+}
+
+/// The failure of a request on an HTTP/2 stream that got no response.
+#[derive(Debug)]
+pub struct Http2Failure {
+    /// The failure.
+    pub failure: Failure,
+    /// Whether the endpoint processed the request.
+    pub processing: Processing,
+}
+
+impl From<Failure> for Http2Failure {
+    fn from(failure: Failure) -> Self {
+        Self { failure, processing: Processing::Possible }
+    }
+}
+
+/// Classifies the error of a request that could not be written to an HTTP/2 connection.
+pub fn http2_unsent(error: &h2::Error) -> Http2Failure {
+    let broken = error.is_io() || error.is_go_away() || error.is_reset();
+    match broken {
+        true => Http2Failure { failure: Failure::because(Kind::ConnectionLost, chain(error)), processing: Processing::None },
+        // The library refuses the request itself.
+        false => Failure::because(Kind::BadRequest, chain(error)).into(),
+    }
+}
+
+/// Classifies the error of an HTTP/2 stream before its response head. A GOAWAY reaches only the streams above its last one.
+pub fn http2_head(error: &h2::Error) -> Http2Failure {
+    let (kind, processing) = match error.reason().filter(|_| error.is_remote()) {
+        Some(_) if error.is_go_away() => (Kind::StreamRefused, Processing::None),
+        Some(Reason::REFUSED_STREAM) => (Kind::StreamRefused, Processing::None),
+        Some(Reason::ENHANCE_YOUR_CALM) => (Kind::StreamRefused, Processing::Possible),
+        Some(Reason::HTTP_1_1_REQUIRED) => (Kind::ResponseMalformed, Processing::Possible),
+        Some(_) => (Kind::ConnectionLost, Processing::Possible),
+        None => match error.get_io().map(io::Error::kind) {
+            Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => (Kind::ResponseMalformed, Processing::Possible),
+            Some(_) => (Kind::ConnectionLost, Processing::Unknown),
+            None => (Kind::ResponseMalformed, Processing::Possible),
+        },
+    };
+    Http2Failure { failure: Failure::because(kind, chain(error)), processing }
+}
+
+/// Classifies the error of an HTTP/2 stream within its response.
+pub fn http2_body(error: &h2::Error) -> Failure {
+    let kind = if error.is_library() { Kind::ResponseMalformed } else { Kind::ResponseIncomplete };
     Failure::because(kind, chain(error))
 }
 

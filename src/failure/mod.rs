@@ -29,6 +29,7 @@ pub enum Kind {
     ResponseCoding,
     ResponseHeadersTooLarge,
     ResponseHeaderTooLarge,
+    StreamRefused,
     ResponseTimeout,
     TotalTimeout,
     UploadTimeout,
@@ -80,6 +81,7 @@ impl Kind {
         Self::ResponseCoding,
         Self::ResponseHeadersTooLarge,
         Self::ResponseHeaderTooLarge,
+        Self::StreamRefused,
         Self::ResponseTimeout,
         Self::TotalTimeout,
         Self::UploadTimeout,
@@ -123,7 +125,8 @@ impl Kind {
             | Self::ConnectTimeout
             | Self::TlsProtocol
             | Self::TlsCertificate
-            | Self::TlsAlert => Origin::Connect,
+            | Self::TlsAlert
+            | Self::StreamRefused => Origin::Connect,
             Self::ConnectionLost | Self::ResponseIncomplete => Origin::Lost,
             Self::ResponseTimeout => Origin::SlowResponse,
             Self::Prohibited
@@ -179,7 +182,7 @@ impl Kind {
 /// Where a failure arises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Opening a connection to an endpoint: name resolution, TCP, TLS.
+    /// Reaching an endpoint: name resolution, TCP, TLS, a stream of HTTP/2.
     Connect,
     /// A connection that was lost before the response was complete.
     Lost,

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::admission::{Admission, Permits, Quota};
+use super::build_envelope::build_envelope;
 use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::grpc;
+use super::grpc_web::{self, Form};
 use super::heads::{OwnHeaders, error_headers, finish_headers, kept_headers};
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError, Watch};
 use super::request::{Early, RequestState};
@@ -19,7 +21,7 @@ use super::secure::add_hsts;
 use super::state::{Client, Gateway};
 use super::upgraded::Upgraded;
 use crate::body::{Body, Flow, OnSent};
-use crate::context::Peer;
+use crate::context::{Dialect, Peer};
 use crate::envelope::Envelope;
 use crate::failure::Failure;
 use crate::header::{HeaderList, Value, names};
@@ -27,7 +29,7 @@ use crate::observe::access_record::{Facts, Original};
 use crate::plan::{ErrorPresenter, Route};
 use crate::policy::{Mode, Policy};
 use crate::redact::{self, Guard};
-use crate::relay::{Ahead, Guarded, Relay, WebTrailers};
+use crate::relay::{Ahead, Guarded, Relay, ToWeb, WebTrailers};
 use crate::render::negotiate::{self, NegotiationInput, Shape, Terms};
 use crate::render::{self, PageWords, Rendered};
 use crate::report::excerpt::excerpt;
@@ -53,7 +55,11 @@ impl Gateway {
         headers.append(header::VIA, &self.via);
         state.record.facts.status = status.as_u16();
         let body = match content {
-            Content::Stream { .. } => self.stream(content, &headers, admission.permits, state, client),
+            Content::Stream { .. } => {
+                let form = state.route.as_ref().and_then(|route| grpc_web::form(state.request(), route));
+                let web = form.and_then(|form| Some((form, grpc_web::response(form, &mut headers)?)));
+                self.stream(content, (&headers, web), admission.permits, state, client)
+            }
             Content::Tunnel { upstream, is_websocket } => {
                 let tunnel = Some(Box::new(Upgraded::new(state, admission.permits, upstream, is_websocket)));
                 return ClientResponse { status, headers, body: Body::ready(Bytes::new(), None), tunnel };
@@ -67,8 +73,15 @@ impl Gateway {
         ClientResponse { status, headers, body, tunnel: None }
     }
 
-    /// The body of a response that streams.
-    fn stream(&self, content: Content, headers: &HeaderList, permits: Permits, state: Box<RequestState>, client: &Client) -> Body {
+    /// The body of a response that streams. `web` is the form of a call that is translated to gRPC-Web, and the status in its head.
+    fn stream(
+        &self,
+        content: Content,
+        (headers, web): (&HeaderList, Option<(Form, Option<HeaderMap>)>),
+        permits: Permits,
+        state: Box<RequestState>,
+        client: &Client,
+    ) -> Body {
         let Content::Stream { prefix, body, clocks, watch } = content else { return Body::ready(Bytes::new(), None) };
         // Events may be read as slowly as they come.
         let events = headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
@@ -77,7 +90,11 @@ impl Gateway {
         let multiplexed = state.request().version == Version::HTTP_2;
         let watched = state.route.as_ref().filter(|_| watch != Watch::Nothing).cloned();
         let read_bound = if multiplexed { ReadBound::AfterAWhile } else { ReadBound::WhenTaken(Arc::clone(&client.takes)) };
-        let end = StreamEnd { state, _permits: permits, mode: self.plan.mode, read_bound };
+        let grpc_response =
+            headers.get(header::CONTENT_TYPE).and_then(|value| Dialect::of_content_type(value.as_bytes())) == Some(Dialect::Grpc);
+        // A client of HTTP/1 may not read trailers, and would take a body with an end for a whole one.
+        let ends_in_trailers = (multiplexed && grpc_response) || web.is_some();
+        let end = StreamEnd { state, _permits: permits, mode: self.plan.mode, read_bound, ends_in_trailers };
         let relay = Relay::new(prefix, body, end, clocks);
         let flow: Box<dyn Flow> = match watched {
             None => Box::new(relay),
@@ -87,6 +104,10 @@ impl Gateway {
                 let guard = begin(Arc::clone(&route.presenter.redactor));
                 Box::new(Guarded::new(relay, guard, move || route.metrics.masked()))
             }
+        };
+        let flow = match web {
+            None => flow,
+            Some((form, status)) => Box::new(ToWeb::new(flow, form == Form::Text, status)),
         };
         let flow = if multiplexed { Box::new(Ahead::new(flow, min_rate)) } else { flow };
         Body::Stream { flow, min_rate }
@@ -100,7 +121,7 @@ impl Gateway {
         let route = state.route.clone();
         let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         let presenter = route.as_ref().map_or(&self.plan.fallback_presenter, |route| &route.presenter);
-        let envelope = self.build_envelope(&mut failure, upstream, policy, presenter, &state);
+        let envelope = build_envelope(&mut failure, upstream, (policy, self.plan.mode), presenter, &state);
         let mut headers = upstream.map(|upstream| kept_headers(upstream, envelope.status, &presenter.redactor)).unwrap_or_default();
         headers.reserve(USUAL_HEADERS, USUAL_BYTES);
         finish_headers(&mut headers, policy, state.record.context.wanted.origin.as_deref(), quota);

@@ -8,7 +8,6 @@ use http::header;
 
 use super::outcome::UpstreamError;
 use super::request::RequestState;
-use super::state::Gateway;
 use crate::envelope::{Debug, Envelope, Item};
 use crate::failure::catalog::{VALIDATION_ERROR, code_of_status, grpc_status};
 use crate::failure::{Failure, Kind};
@@ -26,55 +25,52 @@ const MAX_FIELDS: usize = 200;
 /// How much of a text the `debug` object shows, in characters.
 const MAX_SHOWN: usize = 16 * 1024;
 
-impl Gateway {
-    /// Builds the envelope of an error.
-    pub(super) fn build_envelope(
-        &self,
-        failure: &mut Failure,
-        upstream: Option<&UpstreamError>,
-        policy: &Policy,
-        presenter: &ErrorPresenter,
-        state: &RequestState,
-    ) -> Envelope {
-        let violated = std::mem::take(&mut failure.violated);
-        let failure = &*failure;
-        let status = status(failure, upstream, policy);
-        let accept = state.record.context.wanted.language.as_deref();
-        let language = language::negotiate(accept, &policy.errors.languages).to_owned();
-        let development = self.plan.mode == Mode::Development;
-        // A client's error is described in the upstream's words where they are clean; a backend's fault is not.
-        let client_error = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
-        let errors = match upstream {
-            Some(upstream) if client_error => errors(&upstream.report, development, &presenter.redactor),
-            _ => Vec::new(),
-        };
-        let has_fields = errors.iter().any(|item| item.field.is_some());
-        let code = code(failure, upstream, status, has_fields, &presenter.redactor);
-        let own = upstream.and_then(|upstream| own_message(&upstream.report, development, client_error, (status, &presenter.redactor)));
-        let is_translated = own.is_none();
-        let message = own.unwrap_or_else(|| {
-            let key = if presenter.messages.has_code(&code) { &*code } else { catalogue_code(failure, status, has_fields) };
-            presenter.messages.of_code(key, &language)
-        });
-        Envelope {
-            status,
-            message,
-            negotiated_language: language,
-            is_translated,
-            errors,
-            details: policy.errors.details,
-            retry_after: retry_after(failure, upstream, status, policy),
-            violated,
-            problem_type: upstream.filter(|_| client_error).and_then(|upstream| problem_type(upstream, &presenter.redactor)),
-            timestamp: SystemTime::now(),
-            request_id: state.record.context.id.clone(),
-            method: state.record.context.method.clone(),
-            path: state.record.context.path().to_owned(),
-            grpc: upstream.and_then(own_grpc_status).unwrap_or_else(|| grpc_status(status.as_u16(), failure.kind.row().clock).number()),
-            rpc_id: upstream.and_then(|upstream| upstream.report.rpc_id.clone()).filter(|id| is_safe_id(id, &presenter.redactor)),
-            debug: development.then(|| Box::new(debug(failure, upstream, state))),
-            code,
-        }
+/// Builds the envelope of an error.
+pub(super) fn build_envelope(
+    failure: &mut Failure,
+    upstream: Option<&UpstreamError>,
+    (policy, mode): (&Policy, Mode),
+    presenter: &ErrorPresenter,
+    state: &RequestState,
+) -> Envelope {
+    let violated = std::mem::take(&mut failure.violated);
+    let failure = &*failure;
+    let status = status(failure, upstream, policy);
+    let accept = state.record.context.wanted.language.as_deref();
+    let language = language::negotiate(accept, &policy.errors.languages).to_owned();
+    let development = mode == Mode::Development;
+    // A client's error is described in the upstream's words where they are clean; a backend's fault is not.
+    let client_error = status.is_client_error() && matches!(failure.kind, Kind::UpstreamClientError | Kind::UpstreamRateLimited);
+    let errors = match upstream {
+        Some(upstream) if client_error => errors(&upstream.report, development, &presenter.redactor),
+        _ => Vec::new(),
+    };
+    let has_fields = errors.iter().any(|item| item.field.is_some());
+    let code = code(failure, upstream, status, has_fields, &presenter.redactor);
+    let own = upstream.and_then(|upstream| own_message(&upstream.report, development, client_error, (status, &presenter.redactor)));
+    let is_translated = own.is_none();
+    let message = own.unwrap_or_else(|| {
+        let key = if presenter.messages.has_code(&code) { &*code } else { catalogue_code(failure, status, has_fields) };
+        presenter.messages.of_code(key, &language)
+    });
+    Envelope {
+        status,
+        message,
+        negotiated_language: language,
+        is_translated,
+        errors,
+        details: policy.errors.details,
+        retry_after: retry_after(failure, upstream, status, policy),
+        violated,
+        problem_type: upstream.filter(|_| client_error).and_then(|upstream| problem_type(upstream, &presenter.redactor)),
+        timestamp: SystemTime::now(),
+        request_id: state.record.context.id.clone(),
+        method: state.record.context.method.clone(),
+        path: state.record.context.path().to_owned(),
+        grpc: upstream.and_then(own_grpc_status).unwrap_or_else(|| grpc_status(status.as_u16(), failure.kind.row().clock).number()),
+        rpc_id: upstream.and_then(|upstream| upstream.report.rpc_id.clone()).filter(|id| is_safe_id(id, &presenter.redactor)),
+        debug: development.then(|| Box::new(debug(failure, upstream, state))),
+        code,
     }
 }
 

@@ -7,7 +7,6 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use super::request::Request;
-use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, header_value, names};
 use crate::plan::Route;
@@ -61,7 +60,7 @@ pub(super) fn write(headers: &mut HeaderList, deadline: Option<Instant>, request
     if let Ok(value) = header_value(&text) {
         headers.insert(names::X_REQUEST_DEADLINE, value);
     }
-    if context.wanted.dialect == Some(Dialect::Grpc)
+    if request.is_grpc()
         && let Ok(value) = header_value(timeout_text(left).as_bytes())
     {
         headers.insert(GRPC_TIMEOUT, value);

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::admission::Permits;
+use super::build_envelope::build_envelope;
 use super::grpc;
 use super::request::RequestState;
 use crate::body::{OnSent, filter_trailers};
@@ -16,6 +17,7 @@ use crate::observe::access_record::End;
 use crate::policy::Mode;
 use crate::redact;
 use crate::relay::OnFinish;
+use crate::render;
 use crate::rpc;
 
 /// What a streamed response holds until its end.
@@ -25,6 +27,8 @@ pub(super) struct StreamEnd {
     pub(super) _permits: Permits,
     pub(super) mode: Mode,
     pub(super) read_bound: ReadBound,
+    /// The client reads the status of the call in the trailers, also that of a failure after the head.
+    pub(super) ends_in_trailers: bool,
 }
 
 /// When the bound on single reads of a response is lifted. Until then little is read at once, so that a client that takes nothing holds
@@ -78,11 +82,22 @@ impl OnFinish for StreamEnd {
         self.state.record.facts.ended = Some(Instant::now());
     }
 
-    fn failed(mut self, failure: Failure) {
+    fn failed(mut self, mut failure: Failure) -> Option<HeaderMap> {
+        let trailers = self.ends_in_trailers.then(|| self.failure_trailers(&mut failure)).flatten();
         let facts = &mut self.state.record.facts;
         facts.end = End::Aborted;
         facts.kind = Some(failure.kind);
         facts.cause = failure.detail;
+        trailers
+    }
+}
+
+impl StreamEnd {
+    /// The trailers of a gRPC call that failed after its head: the headers of an error response.
+    fn failure_trailers(&self, failure: &mut Failure) -> Option<HeaderMap> {
+        let route = self.state.route.as_ref()?;
+        let envelope = build_envelope(failure, None, (&route.policy, self.mode), &route.presenter, &self.state);
+        Some(render::grpc_trailers(&envelope).into_iter().collect())
     }
 }
 

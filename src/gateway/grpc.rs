@@ -63,19 +63,12 @@ pub(super) fn tidy_web(frame: Option<Vec<u8>>, coding: Option<&str>, redactor: &
     }
     tidy(&mut headers, redactor, mode);
     guard_headers(&mut headers, redactor);
-    if let Some(frame) = frame.filter(|frame| sent.as_ref() == Some(&headers) && frame[0] == WEB_TRAILERS) {
+    if let Some(frame) = frame.filter(|frame| sent.as_ref() == Some(&headers) && frame[0] == rpc::WEB_TRAILERS) {
         return frame;
     }
-    let mut lines = Vec::new();
-    for (name, value) in headers.iter() {
-        lines.extend_from_slice(&[name.as_str().as_bytes(), b":", value.as_bytes(), b"\r\n"].concat());
-    }
-    let length = u32::try_from(lines.len()).unwrap_or_default().to_be_bytes();
-    [&[WEB_TRAILERS], length.as_slice(), lines.as_slice()].concat()
+    rpc::web_trailers(headers.iter().map(|(name, value)| (name, value.as_bytes())))
 }
 
-/// The flags of uncompressed trailers.
-const WEB_TRAILERS: u8 = 0x80;
 /// The flag of a compressed frame.
 const WEB_COMPRESSED: u8 = 0x01;
 /// The most bytes of trailers after they are uncompressed.

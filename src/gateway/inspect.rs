@@ -68,7 +68,7 @@ pub(super) fn prepare(
     if traits.connection_auth {
         body.make_private(&client.private);
     }
-    if traits.grpc_status || matches!(traits.dialect, Some(Dialect::Grpc | Dialect::GrpcWeb)) {
+    if traits.grpc_status || matches!(traits.dialect, Some(Dialect::Grpc | Dialect::GrpcWeb | Dialect::GrpcWebText)) {
         grpc::tidy(&mut headers, &route.presenter.redactor, mode);
     }
     Ok(Prepared { status: received_status, headers, body, clocks: clocks(policy, deadline), dialect: traits.dialect })
@@ -95,9 +95,16 @@ pub(super) fn judge(prepared: &Prepared, route: &Route, request: Request<'_>) ->
     let readable = prepared.status.is_success() && !is_bodiless(status, &request.context.method);
     Some(match Kind::of_upstream_status(status) {
         Some(kind) if !passes(kind, policy) => Handling::Normalize(kind),
-        None if prepared.dialect == Some(Dialect::GrpcWeb) && !is_bodiless(status, &request.context.method) => Handling::GrpcWeb,
+        None if matches!(prepared.dialect, Some(Dialect::GrpcWeb | Dialect::GrpcWebText))
+            && !is_bodiless(status, &request.context.method) =>
+        {
+            Handling::GrpcWeb
+        }
         None if readable && policy.leak_guard => Handling::GuardLeaks,
-        None if readable && !policy.errors.errors_in_success.is_empty() => Handling::SearchErrors,
+        // The status of a gRPC call is in its trailers, which come after the messages.
+        None if readable && !policy.errors.errors_in_success.is_empty() && prepared.dialect != Some(Dialect::Grpc) => {
+            Handling::SearchErrors
+        }
         _ if prepared.body.is_end_stream() || prepared.body.size_hint().exact().is_some() => return None,
         _ => Handling::AwaitFirstBytes,
     })

@@ -9,6 +9,7 @@ use http::{HeaderValue, Uri};
 
 use super::buffer;
 use super::deadline;
+use super::grpc_web;
 use super::payload::Payload;
 use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
@@ -33,7 +34,7 @@ pub(super) fn outgoing(
     client: &Client,
     route: &Route,
     (request, facts): (Request<'_>, &mut Facts),
-    Inbound { mut headers, payload, upgrade }: Inbound,
+    Inbound { mut headers, mut payload, upgrade }: Inbound,
     deadline: Option<tokio::time::Instant>,
 ) -> Result<OutgoingRequest, Failure> {
     let policy = &route.policy;
@@ -64,6 +65,9 @@ pub(super) fn outgoing(
         let _ = headers.try_insert(http::header::HOST, host);
     }
     deadline::write(&mut headers, deadline, request)?;
+    if let Some(form) = grpc_web::form(request, route) {
+        payload = grpc_web::request(form, &mut headers, payload)?;
+    }
     let Body { upload, progress, replay } = body(policy, &mut headers, request, payload);
     facts.upload.clone_from(&progress);
     let target = target(&request.context.uri, policy.strip_prefix.as_deref())?;
@@ -136,8 +140,10 @@ fn body(policy: &Policy, headers: &mut HeaderList, request: Request<'_>, payload
             Body { upload, progress: Some(progress), replay: if may_repeat { Replay::Whole(bytes) } else { Replay::Never } }
         }
         Payload::Streaming { before, body } => {
-            let bounds =
-                Bounds { limit: policy.request_body_limit, idle: policy.timeouts.request_body, min_rate: request.min_rate(policy) };
+            // A gRPC call may be silent in one direction while messages flow in the other.
+            let silence = policy.timeouts.request_body.zip(policy.timeouts.idle).map(|(own, other)| own.max(other));
+            let idle = if request.is_grpc() { silence } else { policy.timeouts.request_body };
+            let bounds = Bounds { limit: policy.request_body_limit, idle, min_rate: request.min_rate(policy) };
             let (upload, progress) = Upload::stream(before, body, bounds);
             Body { upload, progress: Some(progress), replay: Replay::Never }
         }

@@ -153,7 +153,7 @@ impl<'a> Request<'a> {
 
     /// True for a gRPC call, whose messages may flow for as long as both sides like.
     pub(super) const fn is_grpc(self) -> bool {
-        matches!(self.context.wanted.dialect, Some(Dialect::Grpc | Dialect::GrpcWeb))
+        matches!(self.context.wanted.dialect, Some(Dialect::Grpc | Dialect::GrpcWeb | Dialect::GrpcWebText))
     }
 
     /// The least rate of its bodies.

@@ -12,7 +12,6 @@ use super::request::{Inbound, Request};
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value};
 use crate::plan::Route;
-use crate::policy::Policy;
 use crate::tunnel::handshake;
 use crate::upstream::attempt::outgoing::Upgrade;
 use crate::upstream::attempt::response::UpstreamResponse;
@@ -24,13 +23,15 @@ const WEBSOCKET: &str = "websocket";
 /// so (RFC 9110 7.8) and the request makes sense without it. A WebSocket handshake does not: it is refused.
 ///
 /// # Errors
-/// The route does not permit WebSocket, or the handshake is not valid.
+/// The route does not permit WebSocket or its backend speaks HTTP/2, or the handshake is not valid.
 #[cold]
-pub(super) fn asked(policy: &Policy, request: Request<'_>, inbound: &Inbound) -> Result<Option<Box<Upgrade>>, Failure> {
+pub(super) fn asked(route: &Route, request: Request<'_>, inbound: &Inbound) -> Result<Option<Box<Upgrade>>, Failure> {
     if request.version == Version::HTTP_2 {
         return Ok(None);
     }
-    let is_permitted = |offered: &&[u8]| policy.upgrades.iter().find(|own| own.as_bytes().eq_ignore_ascii_case(offered));
+    // A stream of HTTP/2 carries no other protocol.
+    let upgrades = if route.backend.speaks_only_http2() { &[] } else { &route.policy.upgrades[..] };
+    let is_permitted = |offered: &&[u8]| upgrades.iter().find(|own| own.as_bytes().eq_ignore_ascii_case(offered));
     let Some(protocol) = tokens(&inbound.headers, header::UPGRADE).find_map(|offered| is_permitted(&offered)) else {
         let is_websocket = tokens(&inbound.headers, header::UPGRADE).any(|offered| offered.eq_ignore_ascii_case(WEBSOCKET.as_bytes()));
         return if is_websocket { Err(Kind::UpgradeNotPermitted.into()) } else { Ok(None) };

@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 use super::live::LiveState;
 use crate::breaker::{self, Rule};
 use crate::config::diagnose::Problems;
-use crate::config::file::{self, BalanceKind};
+use crate::config::file::{self, BalanceKind, ProtocolKind};
 use crate::config::section::At;
 use crate::config::units::Share;
 use crate::limit::gate::{Gate, GateSettings};
@@ -24,7 +24,7 @@ use crate::upstream::choose::balance::{Balance, HashKey};
 use crate::upstream::choose::health::Probe;
 use crate::upstream::choose::settings::BackendSettings;
 use crate::upstream::connect::pool::PoolSettings;
-use crate::upstream::connect::target::Target as UpstreamTarget;
+use crate::upstream::connect::target::{Protocol, Target as UpstreamTarget};
 use crate::upstream::connect::tls::{self, Tls};
 
 /// A backend, with its permits if its requests in flight are limited.
@@ -47,6 +47,7 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
         );
     }
     let config = if secure { client_config(keys, problems)? } else { None };
+    let protocol = protocol(keys, problems);
     let mut targets = Vec::new();
     for (uri, endpoint) in urls {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { continue };
@@ -58,7 +59,7 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
             _ => None,
         };
         let weight = endpoint.weight.unwrap_or(1) as u32;
-        let target = UpstreamTarget::new(scheme, authority, tls, weight, endpoint.drain);
+        let target = UpstreamTarget::new(scheme, authority, (tls, protocol), weight, endpoint.drain);
         if targets.iter().any(|other: &Arc<UpstreamTarget>| other.url == target.url) {
             problems.add(endpoint.url.span.clone(), "this endpoint is listed twice", "use `weight` to send more requests to an endpoint");
         }
@@ -72,6 +73,24 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
     let name = keys.name.value.as_str();
     let gate = backend_gate(keys, problems).map(|settings| live.backend_gate(name, settings));
     Some((Arc::new(Backend::new(name.into(), targets, host_header, settings, live.backend(name))), gate))
+}
+
+/// Returns the version of HTTP that the backend is spoken to in.
+fn protocol(keys: &file::Backend, problems: &mut Problems) -> Protocol {
+    match keys.protocol.unwrap_or_default() {
+        ProtocolKind::Auto => Protocol::Auto,
+        ProtocolKind::H1 => Protocol::Http1,
+        ProtocolKind::H2 => {
+            if let Some(at) = &keys.pool.max_idle {
+                problems.add(
+                    at.span.clone(),
+                    "`max_idle` has no effect on HTTP/2 connections",
+                    "remove the key: the requests of a core share a connection, which closes after `idle_timeout` without any",
+                );
+            }
+            Protocol::Http2
+        }
+    }
 }
 
 /// Returns the settings of `max` permits. By default, up to half as many requests (1 to 1000) wait in the queue, for 100 ms each.
@@ -110,7 +129,7 @@ fn settings(keys: &file::Backend, cores: usize, problems: &mut Problems) -> Back
         balance,
         pool: PoolSettings {
             max_connections: keys.pool.max_connections.unwrap_or(256) as usize,
-            max_idle: keys.pool.max_idle.unwrap_or(64) as usize,
+            max_idle: keys.pool.max_idle.as_ref().map_or(64, |at| at.value) as usize,
             idle_timeout: keys.pool.idle_timeout.unwrap_or(seconds(4)),
         },
         probe: keys.health.as_ref().and_then(|health| probe(health, keys, problems)),
@@ -197,7 +216,12 @@ fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option
         return None;
     }
     let identity = cert.as_deref().zip(key.as_deref()).map(|(cert, key)| (Path::new(cert), Path::new(key)));
-    match tls::client_config(ca.as_deref().map(Path::new), identity) {
+    let protocols: &[&[u8]] = match keys.protocol.unwrap_or_default() {
+        ProtocolKind::Auto => &[b"h2", b"http/1.1"],
+        ProtocolKind::H1 => &[b"http/1.1"],
+        ProtocolKind::H2 => &[b"h2"],
+    };
+    match tls::client_config(ca.as_deref().map(Path::new), identity, protocols) {
         Ok(config) => Some(Some(config)),
         Err(complaint) => {
             let place = [&tls.ca, &tls.cert].into_iter().flatten().next().map_or(keys.name.span.clone(), |at| at.span.clone());

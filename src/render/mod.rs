@@ -45,6 +45,11 @@ impl Rendered {
     }
 }
 
+/// Renders the status of a gRPC call, which ends its response.
+pub fn grpc_trailers(envelope: &Envelope) -> Vec<(HeaderName, HeaderValue)> {
+    rpc::grpc(envelope)
+}
+
 /// Renders the envelope in a shape. Without a template, the template format falls back to the envelope format.
 pub fn render(envelope: &Envelope, shape: Shape, words: PageWords<'_>, template: Option<&Template>) -> Rendered {
     match (shape, template) {

@@ -83,7 +83,7 @@ pub fn shape(input: NegotiationInput<'_>, terms: Terms) -> Shape {
     }
     match input.dialect {
         Some(Dialect::Grpc) => return Shape::Grpc,
-        Some(Dialect::GrpcWeb) => return Shape::GrpcWeb,
+        Some(Dialect::GrpcWeb | Dialect::GrpcWebText) => return Shape::GrpcWeb,
         Some(Dialect::Soap11) => return Shape::Soap11,
         Some(Dialect::Soap12) => return Shape::Soap12,
         None => {}

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::header;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 use tower::Service;
 
@@ -18,8 +18,11 @@ use super::choose::endpoint::Endpoint;
 use super::choose::health::{Probe, ProbeCounter};
 use super::connect::connector::{Connector, Dial, Phase};
 use super::connect::http1::{Http1Connection, RequestHead};
+use super::connect::http2::{self, Http2Stream, Opening};
 use super::connect::resolve::Resolver;
+use super::connect::stream::Stream;
 use super::upload::Upload;
+use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
 
 /// Resolution interval while a name has no address yet.
@@ -116,7 +119,8 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
 
 /// Sends one probe, on a connection of its own, so that it also tests whether the endpoint accepts connections.
 async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> bool {
-    let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::new(Phase::default()) };
+    let dial =
+        Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::new(Phase::default()), http1_only: false };
     let Ok(stream) = connector.call(dial).await else { return false };
     let host = probe.host.clone().unwrap_or_else(|| endpoint.target.authority.clone());
     let mut headers = HeaderList::new();
@@ -124,6 +128,14 @@ async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Conn
     headers.insert(header::USER_AGENT, HeaderValue::from_static("lockgate-probe"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     let head = RequestHead { method: &Method::GET, target: probe.path.as_str(), headers: &headers };
+    let status = match endpoint.target.speaks_http2(&stream) {
+        true => probe_http2(stream, head, probe).await,
+        false => probe_http1(stream, head).await,
+    };
+    status.is_ok_and(|status| probe.expects(status.as_u16()))
+}
+
+async fn probe_http1(stream: Stream, head: RequestHead<'_>) -> Result<StatusCode, Failure> {
     let (mut connection, mut upload, mut started) = (Http1Connection::new(stream), Upload::empty(), false);
     let answered = std::future::poll_fn(|cx| {
         if !std::mem::replace(&mut started, true) {
@@ -134,5 +146,19 @@ async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Conn
         }
         connection.poll_head(cx, head.method, None)
     });
-    answered.await.is_ok_and(|response| probe.expects(response.status.as_u16()))
+    answered.await.map(|response| response.status)
+}
+
+async fn probe_http2(stream: Stream, head: RequestHead<'_>, probe: &Probe) -> Result<StatusCode, Failure> {
+    let opening = Opening { idle_timeout: probe.timeout, on_change: Arc::new(|| {}), permit: Box::new(()) };
+    let connection = http2::open(stream, opening).await?;
+    let Some(mut stream) = Http2Stream::on(&connection) else { return Err(Kind::ConnectionLost.into()) };
+    let mut started = false;
+    let answered = std::future::poll_fn(|cx| {
+        if !std::mem::replace(&mut started, true) {
+            stream.start(cx, head, &mut Upload::empty())?;
+        }
+        stream.poll_head(cx, head.method, None)
+    });
+    answered.await.map(|response| response.status).map_err(|error| error.failure)
 }

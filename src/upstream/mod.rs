@@ -11,7 +11,7 @@
 //! | `background` | re-resolves names and probes endpoints |
 //! | `choose` | the `backend` and its `endpoint`s, `balance`, `health`, `load`, the retry `budget` |
 //! | `heads` | request and response heads: what is removed, added and mapped |
-//! | `connect` | `connector` (`resolve`, TCP, `tls`), `wire` (the socket), `pool` |
+//! | `connect` | `connector` (`resolve`, TCP, `tls`), the connection (`http`: `http1` or `http2`), `pool` and `multiplex` |
 //! | `upload` | the request body: size limit, timeout, progress |
 //!
 //! [`Failure`]: crate::failure::Failure

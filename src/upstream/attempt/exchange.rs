@@ -2,18 +2,18 @@
 //!
 //! Knows nothing of endpoints or of further attempts.
 
-use std::sync::Arc;
-
 use std::task::Poll;
 
-use tokio::time::Instant;
-
+use super::clocks::Clocks;
+use super::exchange_http2;
 use super::outgoing::OutgoingRequest;
-use crate::body::{InterimResponses, UploadProgress, UploadStage};
+use crate::failure::classify::{Http2Failure, Processing};
 use crate::failure::{Failure, Kind};
+use crate::http1::framing::Framing;
 use crate::http1::response::ResponseHead;
-use crate::policy::Timeouts;
+use crate::upstream::connect::http::Http;
 use crate::upstream::connect::http1::Http1Connection;
+use crate::upstream::connect::http2::{Http2Head, Http2Stream};
 use crate::upstream::upload::Upload;
 
 /// Why an exchange ended without a response.
@@ -21,38 +21,70 @@ use crate::upstream::upload::Upload;
 pub enum ExchangeError {
     /// Nothing was written and the body was put back, so the request can be sent elsewhere whatever its method.
     NeverSent,
-    /// The upstream may have received the request.
+    /// The upstream has refused the request and not processed it (HTTP/2). The body was put back.
+    Refused(Failure),
+    /// The connection was lost without a word on the request.
+    Lost(Failure),
+    /// The upstream may have processed the request.
     Failed(Failure),
-}
-
-/// The clocks of one exchange, and where its interim responses go.
-#[derive(Clone, Debug)]
-pub struct Clocks<'a> {
-    /// The route's timeouts.
-    pub timeouts: &'a Timeouts,
-    /// The deadline of the request, if it has one.
-    pub deadline: Option<Instant>,
-    /// When the exchange begins.
-    pub begin: Instant,
-    /// The upload's progress, if there is a body.
-    pub progress: Option<Arc<UploadProgress>>,
-    /// Takes the interim responses.
-    pub interim: Option<&'a InterimResponses>,
 }
 
 /// Sends the request and waits for the response head. Returns what is left of the request's body: an upstream may respond before it has read
 /// all of it.
 ///
 /// # Errors
-/// Returns [`ExchangeError`]. With [`ExchangeError::NeverSent`], the body is put back.
+/// Returns [`ExchangeError`]. With [`ExchangeError::NeverSent`] and [`ExchangeError::Refused`], the body is put back.
 pub async fn exchange(
-    connection: &mut Http1Connection,
+    http: &mut Http,
     outgoing: &mut OutgoingRequest,
     clocks: Clocks<'_>,
 ) -> Result<(ResponseHead, Upload), ExchangeError> {
-    let Some(mut upload) = outgoing.upload.take() else { return Err(ExchangeError::Failed(Kind::Internal.into())) };
+    let Some(upload) = outgoing.upload.take() else { return Err(ExchangeError::Failed(Kind::Internal.into())) };
+    match http {
+        Http::Http1(connection) => exchange_http1(connection, outgoing, upload, clocks).await,
+        // Boxed, so that the future of an HTTP/1 exchange is no larger for it.
+        Http::Http2(stream) => Box::pin(exchange_http2(stream, outgoing, upload, clocks)).await,
+    }
+}
+
+async fn exchange_http2(
+    stream: &mut Http2Stream,
+    outgoing: &mut OutgoingRequest,
+    mut upload: Upload,
+    clocks: Clocks<'_>,
+) -> Result<(ResponseHead, Upload), ExchangeError> {
+    match exchange_http2::exchange(stream, outgoing, &mut upload, clocks).await {
+        // The stream knows its framing, and its connection is not returned.
+        Ok(Http2Head { status, headers }) => Ok((ResponseHead { status, headers, framing: Framing::EMPTY, keep_alive: false }, upload)),
+        Err(Http2Failure { failure, processing }) => Err(match processing {
+            Processing::Possible => ExchangeError::Failed(failure),
+            Processing::Unknown => ExchangeError::Lost(failure),
+            Processing::None => not_processed(stream, outgoing, upload, failure),
+        }),
+    }
+}
+
+/// Puts the body back for another attempt.
+fn not_processed(stream: &mut Http2Stream, outgoing: &mut OutgoingRequest, mut upload: Upload, failure: Failure) -> ExchangeError {
+    if !stream.put_back(&mut upload) {
+        return ExchangeError::Failed(failure);
+    }
+    outgoing.upload = Some(upload);
+    match failure.kind {
+        Kind::ConnectionLost => ExchangeError::NeverSent,
+        _ => ExchangeError::Refused(failure),
+    }
+}
+
+async fn exchange_http1(
+    connection: &mut Http1Connection,
+    outgoing: &mut OutgoingRequest,
+    mut upload: Upload,
+    clocks: Clocks<'_>,
+) -> Result<(ResponseHead, Upload), ExchangeError> {
     match exchange_head(connection, outgoing, &mut upload, clocks).await {
         Ok(head) => Ok((head, upload)),
+        Err(failure) if failure.kind == Kind::ConnectionLost && connection.has_sent() => Err(ExchangeError::Lost(failure)),
         Err(failure) if connection.has_sent() || failure.kind != Kind::ConnectionLost => Err(ExchangeError::Failed(failure)),
         Err(_) => {
             if let Some(data) = connection.take_unsent() {
@@ -83,54 +115,7 @@ async fn exchange_head(
         if let Poll::Ready(head) = connection.poll_head(cx, &outgoing.method, clocks.interim) {
             return Poll::Ready(head);
         }
-        while let Some(due) = clocks.due(since).filter(|due| connection.is_due(*due, cx)) {
-            match clocks.interpret(since, due) {
-                TimerEvent::Timeout(kind) => return Poll::Ready(Err(kind.into())),
-                TimerEvent::Progressed => {}
-                TimerEvent::ClientIdle => since = Instant::now(),
-            }
-        }
-        Poll::Pending
+        clocks.poll(&mut since, |due| connection.is_due(due, cx)).map(|kind| Err(kind.into()))
     })
     .await
-}
-
-impl Clocks<'_> {
-    /// Returns when the response timeout elapses. It starts at the last progress of the upload, so that a long upload does not count as a
-    /// slow response.
-    fn response_due(&self, since: Instant) -> Option<Instant> {
-        let begin = self.progress.as_ref().map_or(since, |progress| progress.moved().max(since));
-        self.timeouts.response.map(|response| begin + response)
-    }
-
-    fn due(&self, since: Instant) -> Option<Instant> {
-        [self.response_due(since), self.deadline].into_iter().flatten().min()
-    }
-
-    /// Interprets the elapsed `due`.
-    fn interpret(&self, since: Instant, due: Instant) -> TimerEvent {
-        let stage = self.progress.as_ref().map_or(UploadStage::Done, |progress| progress.stage());
-        if self.deadline.is_some_and(|deadline| deadline <= due) {
-            // The client did not send its body in time.
-            return TimerEvent::Timeout(if stage == UploadStage::WaitsForClient { Kind::RequestTimeout } else { Kind::TotalTimeout });
-        }
-        if self.response_due(since).is_some_and(|now_due| now_due > due) {
-            return TimerEvent::Progressed;
-        }
-        match stage {
-            UploadStage::Done => TimerEvent::Timeout(Kind::ResponseTimeout),
-            UploadStage::WaitsForUpstream => TimerEvent::Timeout(Kind::UploadTimeout),
-            UploadStage::WaitsForClient => TimerEvent::ClientIdle,
-        }
-    }
-}
-
-/// The meaning of an elapsed timer.
-enum TimerEvent {
-    /// A clock has elapsed.
-    Timeout(Kind),
-    /// The upload has progressed meanwhile, so the clock restarts from there.
-    Progressed,
-    /// The upload waits for the client, which has a clock of its own (`body_timeout`).
-    ClientIdle,
 }

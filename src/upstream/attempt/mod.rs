@@ -2,7 +2,9 @@
 //!
 //! Does not decide what follows a failed attempt; `retry` does.
 
+pub mod clocks;
 pub mod exchange;
+mod exchange_http2;
 pub mod outgoing;
 pub mod private;
 pub mod response;
@@ -14,7 +16,8 @@ use http::header;
 use tokio::time::Instant;
 use tower::Service;
 
-use self::exchange::{Clocks, ExchangeError, exchange};
+use self::clocks::Clocks;
+use self::exchange::{ExchangeError, exchange};
 use self::outgoing::{OutgoingRequest, Replay};
 use self::private::Private;
 use self::response::{ResponseBody, UpstreamResponse};
@@ -78,6 +81,8 @@ pub(super) enum SendProgress {
     NotSent,
     /// A reused connection closed after writing, without any response.
     Stale,
+    /// The upstream refused the request without processing it.
+    Refused,
     /// The upstream may have processed the request.
     MaybeProcessed,
 }
@@ -121,17 +126,23 @@ pub(super) async fn attempt(
     let mut permit = permit.map_err(not_chosen)?;
     trail.endpoint = Some(Arc::clone(&permit.endpoint.label));
     trail.attempts += 1;
+    // The stream of a connection cannot become a tunnel.
+    let http1_only = outgoing.upgrade.is_some();
+    let alone = private || http1_only;
     let (mut connection, begin) = match kept {
         Some((_, connection)) => (connection, now),
-        None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), now) {
+        None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), alone, now) {
             Checkout::Ready(connection) => (connection, now),
             // Boxed, because most requests find an idle connection.
-            other => match Box::pin(connect(&permit.endpoint, context, other)).await {
+            other => match Box::pin(connect(&permit.endpoint, context, other, (alone, http1_only))).await {
                 Ok(connection) => (connection, Instant::now()),
                 Err(failure) => return Err(not_connected(failure, permit, now)),
             },
         },
     };
+    if private {
+        connection.http.retire_shared();
+    }
     if let Some(host) = backend.host_for(&permit.endpoint, outgoing.has_client_host) {
         outgoing.headers.insert(header::HOST, host);
     }
@@ -180,26 +191,39 @@ fn exchange_failed(
             // A new connection that closes at once counts as refused.
             (failure, if connection.reused { SendProgress::NotSent } else { SendProgress::NotConnected })
         }
+        ExchangeError::Refused(failure) => (failure, SendProgress::Refused),
         // A reused connection closed without a byte of a response.
-        ExchangeError::Failed(failure) if connection.reused && failure.kind == Kind::ConnectionLost => (failure, SendProgress::Stale),
-        ExchangeError::Failed(failure) => (failure, SendProgress::MaybeProcessed),
+        ExchangeError::Lost(failure) if connection.reused => (failure, SendProgress::Stale),
+        ExchangeError::Lost(failure) | ExchangeError::Failed(failure) => (failure, SendProgress::MaybeProcessed),
     };
-    if matches!(progress, SendProgress::MaybeProcessed | SendProgress::NotConnected) {
+    let is_blamed = match progress {
+        SendProgress::MaybeProcessed | SendProgress::NotConnected => true,
+        // An endpoint that closes a connection in order (GOAWAY) may be as good as before.
+        SendProgress::Refused => !connection.http.is_retired(),
+        SendProgress::NotChosen | SendProgress::NotSent | SendProgress::Stale => false,
+    };
+    if is_blamed {
         permit.record(AttemptOutcome::Failed(failure.kind), took, now);
     }
     AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)) }
 }
 
 /// Returns an idle connection, a permit for a new one, or neither.
-fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, now: Instant) -> Checkout {
-    match reconnect {
+/// A request that must be `alone` does not share its connection with others.
+fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, alone: bool, now: Instant) -> Checkout {
+    match reconnect || (alone && endpoint.pool.is_shared()) {
         true => endpoint.pool.try_acquire(context.slot).map_or(Checkout::Full, Checkout::Open),
         false => endpoint.pool.checkout(context.upstreams.core, context.slot, now),
     }
 }
 
 /// Opens a connection or waits for a returned one, within the connect timeout.
-async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Checkout) -> Result<Box<Connection>, Failure> {
+async fn connect(
+    endpoint: &Endpoint,
+    context: DispatchContext<'_>,
+    first: Checkout,
+    (alone, http1_only): (bool, bool),
+) -> Result<Box<Connection>, Failure> {
     let (now, core) = (Instant::now(), context.upstreams.core);
     let due = [context.timeouts.connect.map(|connect| now + connect), context.deadline].into_iter().flatten().min();
     let elapsed = |kind: Kind| if context.deadline.is_some_and(|deadline| Some(deadline) == due) { Kind::TotalTimeout } else { kind };
@@ -207,20 +231,33 @@ async fn connect(endpoint: &Endpoint, context: DispatchContext<'_>, first: Check
         Checkout::Ready(connection) => return Ok(connection),
         Checkout::Open(permit) => permit,
         Checkout::Full => match within(due, endpoint.pool.wait(core, context.slot)).await {
+            Some(Some(Checkout::Ready(connection))) if alone && connection.http.is_shared() => {
+                return Err(Failure::because(Kind::Overloaded, "no connection became free that no other request uses"));
+            }
             Some(Some(Checkout::Ready(connection))) => return Ok(connection),
             Some(Some(Checkout::Open(permit))) => permit,
             Some(Some(Checkout::Full) | None) => {
                 return Err(Failure::because(Kind::Overloaded, "too many requests wait for a connection"));
             }
+            None if endpoint.pool.is_opening(core) => {
+                return Err(Failure::because(elapsed(Kind::ConnectTimeout), "the connection that it would share was not opened in time"));
+            }
             None => return Err(Failure::because(elapsed(Kind::Overloaded), "no connection became free within connect_timeout")),
         },
     };
     let phase = Arc::new(Phase::default());
-    let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::clone(&phase) };
+    let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::clone(&phase), http1_only };
     let mut connector = context.upstreams.connector.clone();
-    match within(due, connector.call(dial)).await {
-        Some(Ok(opened)) => Ok(Connection::new(opened, core, permit)),
-        Some(Err(failure)) => Err(failure),
+    let opened = async {
+        let stream = connector.call(dial).await?;
+        if http1_only {
+            return Ok(Connection::new(stream, core, permit));
+        }
+        let http2 = endpoint.target.speaks_http2(&stream);
+        endpoint.pool.connected(stream, http2, core, permit).await
+    };
+    match within(due, opened).await {
+        Some(opened) => opened,
         None => Err(elapsed(phase.elapsed()).into()),
     }
 }

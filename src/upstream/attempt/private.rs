@@ -81,7 +81,7 @@ mod tests {
     use crate::upstream::connect::per_client::ClientSlot;
     use crate::upstream::connect::pool::PoolSettings;
     use crate::upstream::connect::stream::Stream;
-    use crate::upstream::connect::target::Target;
+    use crate::upstream::connect::target::{Protocol, Target};
 
     const IDLE: Duration = Duration::from_secs(60);
     const HALF: Duration = Duration::from_secs(30);
@@ -97,7 +97,7 @@ mod tests {
             dns_refresh: IDLE,
             cores: 1,
         };
-        let target = Target::new("http", &Authority::from_static("192.0.2.7"), None, 1, false);
+        let target = Target::new("http", &Authority::from_static("192.0.2.7"), (None, Protocol::Auto), 1, false);
         Backend::new("o".into(), vec![Arc::new(target)], HostHeader::Upstream, settings, None)
     }
 

@@ -40,6 +40,7 @@ pub struct UpstreamResponse {
 #[derive(Debug)]
 pub struct ResponseBody {
     connection: Option<Box<Connection>>,
+    /// The framing over HTTP/1. HTTP/2 has its own.
     framing: Framing,
     /// The connection may serve another request.
     keep_alive: bool,
@@ -73,6 +74,9 @@ impl ResponseBody {
     /// Binds the connection to one client connection.
     pub fn make_private(&mut self, owner: &Private) {
         self.private = Some(owner.slot());
+        if let Some(connection) = &self.connection {
+            connection.http.retire_shared();
+        }
     }
 
     /// Returns the connection, since the response was read to its end.
@@ -102,7 +106,7 @@ impl ResponseBody {
     /// Takes the connection for a tunnel, after a 101.
     pub fn take_tunnel(&mut self) -> Option<UpstreamTunnel> {
         let (connection, permit) = (self.connection.take()?, self.permit.take()?);
-        let (connection, pushed) = connection.into_tunnel();
+        let (connection, pushed) = connection.into_tunnel()?;
         Some(UpstreamTunnel { connection, pushed, _permit: permit })
     }
 }
@@ -122,7 +126,7 @@ impl Incoming for ResponseBody {
         };
         match frame {
             Ok(frame) => {
-                if self.framing.is_end() {
+                if connection.http.is_end_stream(&self.framing) {
                     self.release();
                 }
                 Poll::Ready(frame.map(Ok))
@@ -135,11 +139,14 @@ impl Incoming for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.framing.is_end() || self.connection.is_none()
+        self.connection.as_ref().is_none_or(|connection| connection.http.is_end_stream(&self.framing))
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.framing.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
+        match &self.connection {
+            Some(connection) => connection.http.size_hint(&self.framing),
+            None => self.framing.remaining().map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
     }
 }
 

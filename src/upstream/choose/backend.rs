@@ -17,7 +17,7 @@ use super::endpoint::{Endpoint, EndpointPermit};
 use super::latencies::Latencies;
 use super::settings::BackendSettings;
 use crate::failure::{Failure, Kind};
-use crate::upstream::connect::target::Target;
+use crate::upstream::connect::target::{Protocol, Target};
 
 /// The `Host` header of upstream requests.
 #[derive(Clone, Debug)]
@@ -116,6 +116,11 @@ impl Backend {
         let old = before.map(Self::endpoints).unwrap_or_default();
         backend.replace_endpoints(&backend.addresses_in(&old), &old);
         backend
+    }
+
+    /// Returns true if all endpoints are configured to speak HTTP/2.
+    pub fn speaks_only_http2(&self) -> bool {
+        self.targets.iter().all(|target| target.protocol == Protocol::Http2)
     }
 
     /// Returns the known addresses of each target, in the order of the targets.

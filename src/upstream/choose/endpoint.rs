@@ -56,7 +56,7 @@ impl Endpoint {
         Self {
             label,
             address,
-            pool: Arc::new(Pool::new(settings.pool, settings.cores)),
+            pool: Arc::new(Pool::new(settings.pool, settings.cores, target.may_speak_http2())),
             load: Load::new(now),
             health: Health::new(now),
             ejector: Breaker::new(EJECTOR, now),
@@ -75,6 +75,7 @@ impl Endpoint {
             _ => false,
         };
         tls && self.target.url == target.url
+            && self.target.protocol == target.protocol
             && self.address == address
             && self.pool.is_like(settings.pool, settings.cores)
             && self.breaker_settings == settings.breaker

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::resolve::Resolver;
 use super::stream::Stream;
-use super::target::Target;
+use super::target::{Protocol, Target};
 use crate::failure::{Failure, Kind, classify};
 
 /// How long to wait for an address before the next one is tried as well.
@@ -32,7 +32,7 @@ impl Connector {
         Self { resolver }
     }
 
-    async fn open(self, Dial { target, address, phase }: Dial) -> Result<Stream, Failure> {
+    async fn open(self, Dial { target, address, phase, http1_only }: Dial) -> Result<Stream, Failure> {
         let addresses = match address {
             Some(address) => vec![SocketAddr::new(address, target.port)],
             None => {
@@ -46,9 +46,14 @@ impl Connector {
         match &target.tls {
             None => Ok(Stream::Tcp(tcp)),
             Some(tls) => {
-                let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.config));
+                let config = if http1_only { tls.http1_only() } else { Arc::clone(&tls.config) };
+                let connector = tokio_rustls::TlsConnector::from(config);
                 let stream = connector.connect(tls.server_name.clone(), tcp).await.map_err(|error| classify::tls(&error))?;
-                Ok(Stream::Tls(Box::new(stream)))
+                let stream = Stream::Tls(Box::new(stream));
+                if target.protocol == Protocol::Http2 && !stream.chose_http2() {
+                    return Err(Failure::because(Kind::TlsProtocol, "the endpoint did not choose HTTP/2 (ALPN `h2`)"));
+                }
+                Ok(stream)
             }
         }
     }
@@ -63,6 +68,8 @@ pub struct Dial {
     pub address: Option<IpAddr>,
     /// Records how far the connector got.
     pub phase: Arc<Phase>,
+    /// The connection is for a request that HTTP/2 cannot carry.
+    pub http1_only: bool,
 }
 
 /// How far the connector got. An elapsed connect timeout has a different kind before and after the name is resolved.

@@ -1,9 +1,12 @@
-//! Connections to endpoints: resolving names, TCP, TLS and HTTP/1, and the pool that keeps connections for reuse.
+//! Connections to endpoints: resolving names, TCP, TLS and HTTP, and the pool that keeps connections for reuse.
 //!
 //! Knows nothing of the choice among endpoints, of attempts or of retries.
 
 pub mod connector;
+pub mod http;
 pub mod http1;
+pub mod http2;
+pub mod multiplex;
 pub mod per_client;
 pub mod pool;
 pub mod resolve;

@@ -15,9 +15,13 @@ use bytes::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
+use super::http::Http;
 use super::http1::Http1Connection;
+use super::http2::{self, Http2Stream, Opening};
+use super::multiplex::{Multiplex, OpeningGuard};
 use super::per_client::{ClientConnection, ClientSlot, PerClient};
 use super::stream::Stream;
+use crate::failure::{Failure, Kind};
 use crate::sync::Counted;
 
 /// Limits of one endpoint's connections.
@@ -36,18 +40,19 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Maximum requests that wait for a connection of one endpoint.
 const MAX_WAITING: usize = 4096;
 
-/// An open connection that serves one request at a time. It is boxed wherever it goes, because it is large and moves often.
+/// An open connection for one request. It is boxed wherever it goes, because it is large and moves often.
 #[derive(Debug)]
 pub struct Connection {
     /// Sends requests and receives responses.
-    pub http: Http1Connection,
+    pub http: Http,
     /// The connection has served a request before.
     pub reused: bool,
     /// Counts the connection for the client that holds it.
     counted: Option<ClientConnection>,
     /// The core whose runtime watches the connection's socket.
     home: usize,
-    _permit: OwnedSemaphorePermit,
+    /// `None` for a stream, whose connection has the permit.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A permit for a new connection, and its count for the client that holds it.
@@ -55,13 +60,20 @@ pub struct Connection {
 pub struct PoolPermit {
     permit: OwnedSemaphorePermit,
     counted: ClientConnection,
+    /// Other requests wait for the connection, because it may serve them as well.
+    opening: Option<OpeningGuard>,
 }
 
 impl Connection {
     /// Creates a connection that was just opened on the core `home`.
     pub fn new(stream: Stream, home: usize, permit: PoolPermit) -> Box<Self> {
-        let http = Http1Connection::new(stream);
-        Box::new(Self { http, reused: false, counted: Some(permit.counted), home, _permit: permit.permit })
+        let http = Http::Http1(Http1Connection::new(stream));
+        Box::new(Self { http, reused: false, counted: Some(permit.counted), home, _permit: Some(permit.permit) })
+    }
+
+    fn of_stream(stream: Box<Http2Stream>, home: usize) -> Box<Self> {
+        let reused = stream.reused;
+        Box::new(Self { http: Http::Http2(stream), reused, counted: None, home, _permit: None })
     }
 }
 
@@ -71,14 +83,16 @@ pub struct TunnelStream {
     /// The stream.
     pub stream: Stream,
     _counted: Option<ClientConnection>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
-    /// Gives up the connection for its stream, and the bytes that were read behind the response.
-    pub fn into_tunnel(self) -> (TunnelStream, BytesMut) {
-        let (stream, unread) = self.http.into_stream();
-        (TunnelStream { stream, _counted: self.counted, _permit: self._permit }, unread)
+    /// Gives up the connection for its stream, and the bytes that were read behind the response. `None` for a stream of HTTP/2, which
+    /// carries no other protocol.
+    pub fn into_tunnel(self) -> Option<(TunnelStream, BytesMut)> {
+        let Http::Http1(connection) = self.http else { return None };
+        let (stream, unread) = connection.into_stream();
+        Some((TunnelStream { stream, _counted: self.counted, _permit: self._permit }, unread))
     }
 }
 
@@ -102,6 +116,8 @@ pub struct Pool {
     idle: AtomicUsize,
     per_client: PerClient,
     lanes: Vec<Mutex<Vec<Idle>>>,
+    /// The connections that serve many requests at a time. `None` for an endpoint that is spoken to in HTTP/1 only.
+    multiplex: Option<Arc<Multiplex>>,
 }
 
 /// The immediate answer of the pool to a request.
@@ -120,8 +136,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Pool {
-    /// Creates an empty pool with one lane per core.
-    pub fn new(settings: PoolSettings, cores: usize) -> Self {
+    /// Creates an empty pool with one lane per core. `multiplexes` is true if connections may speak HTTP/2.
+    pub fn new(settings: PoolSettings, cores: usize, multiplexes: bool) -> Self {
         let lanes = (0..cores.max(1)).map(|_| Mutex::default()).collect();
         let permits = Arc::new(Semaphore::new(settings.max_connections));
         Self {
@@ -133,11 +149,61 @@ impl Pool {
             idle: AtomicUsize::new(0),
             per_client: PerClient::default(),
             lanes,
+            multiplex: multiplexes.then(|| Multiplex::new(cores)),
         }
+    }
+
+    /// Returns the HTTP/2 connections, unless the endpoint is known to speak HTTP/1.
+    fn shared(&self) -> Option<&Arc<Multiplex>> {
+        self.multiplex.as_ref().filter(|multiplex| !multiplex.chose_http1())
+    }
+
+    /// Returns true if requests share connections, as far as is known.
+    pub fn is_shared(&self) -> bool {
+        self.shared().is_some()
+    }
+
+    /// Returns true if a request would wait for a connection that is being opened.
+    pub fn is_opening(&self, core: usize) -> bool {
+        self.shared().is_some_and(|multiplex| multiplex.is_opening(core))
+    }
+
+    /// Returns a free stream or a permit for a new connection that has some.
+    fn share(&self, multiplex: &Arc<Multiplex>, core: usize, slot: ClientSlot) -> Option<Checkout> {
+        if let Some(stream) = multiplex.stream(core) {
+            return Some(Checkout::Ready(Connection::of_stream(stream, core)));
+        }
+        match self.try_acquire(slot) {
+            Some(permit) => Multiplex::open(multiplex, core).map(|opening| Checkout::Open(PoolPermit { opening: Some(opening), ..permit })),
+            None => multiplex.stream_of_any().map(|stream| Checkout::Ready(Connection::of_stream(stream, core))),
+        }
+    }
+
+    /// Makes a connection of a stream that was just opened, in the version of HTTP that it speaks.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn connected(&self, stream: Stream, http2: bool, core: usize, permit: PoolPermit) -> Result<Box<Connection>, Failure> {
+        let Some(multiplex) = &self.multiplex else { return Ok(Connection::new(stream, core, permit)) };
+        multiplex.choose_http1(!http2);
+        let PoolPermit { permit, counted, opening } = permit;
+        if !http2 {
+            opening.into_iter().for_each(OpeningGuard::opened);
+            return Ok(Connection::new(stream, core, PoolPermit { permit, counted, opening: None }));
+        }
+        let idle_timeout = self.settings.idle_timeout;
+        let opened = http2::open(stream, Opening { idle_timeout, on_change: multiplex.on_change(), permit: Box::new(permit) }).await?;
+        let taken = multiplex.add(core, opened);
+        opening.into_iter().for_each(OpeningGuard::opened);
+        let lost = || Failure::because(Kind::ConnectionLost, "the connection ended when it was opened");
+        taken.map(|stream| Connection::of_stream(stream, core)).ok_or_else(lost)
     }
 
     /// Returns this core's most recently used idle connection, a permit for a new one, or another core's idle connection.
     pub fn checkout(&self, core: usize, slot: ClientSlot, now: Instant) -> Checkout {
+        if let Some(multiplex) = self.shared() {
+            return self.share(multiplex, core, slot).unwrap_or(Checkout::Full);
+        }
         // A client that has its share does not overtake waiting requests, its own included.
         let waits = self.has_share(slot) && self.queued.load(Ordering::Relaxed) > 0;
         if waits || self.must_wait(slot, 0) { Checkout::Full } else { self.get(core, slot, now) }
@@ -193,11 +259,21 @@ impl Pool {
     /// Returns a permit for a new connection, even if there are idle ones.
     pub fn try_acquire(&self, slot: ClientSlot) -> Option<PoolPermit> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        Some(PoolPermit { permit, counted: self.per_client.acquire(slot) })
+        Some(PoolPermit { permit, counted: self.per_client.acquire(slot), opening: None })
     }
 
     /// Waits for a returned connection or a permit. Returns `None` if too many requests wait already.
     pub async fn wait(&self, core: usize, slot: ClientSlot) -> Option<Checkout> {
+        if let Some(multiplex) = self.shared() {
+            if multiplex.waiting() >= MAX_WAITING {
+                return None;
+            }
+            // The endpoint may turn out to speak HTTP/1.
+            let look = || multiplex.chose_http1().then_some(None).or_else(|| self.share(multiplex, core, slot).map(Some));
+            if let Some(found) = multiplex.wait(look).await {
+                return Some(found);
+            }
+        }
         let mut returned = {
             let mut waiting = lock(&self.waiting);
             waiting.retain(|(_, waiter)| !waiter.is_closed());
@@ -227,7 +303,7 @@ impl Pool {
             biased;
             Ok(connection) = &mut returned => Some(Checkout::Ready(connection)),
             permit = Arc::clone(&self.permits).acquire_owned() => {
-                permit.ok().map(|permit| Checkout::Open(PoolPermit { permit, counted: self.per_client.acquire(slot) }))
+                permit.ok().map(|permit| Checkout::Open(PoolPermit { permit, counted: self.per_client.acquire(slot), opening: None }))
             }
         }
     }
@@ -291,6 +367,9 @@ impl Pool {
 
     /// Drops this core's idle connections that have expired.
     pub fn sweep(&self, core: usize, now: Instant) {
+        if let Some(multiplex) = &self.multiplex {
+            multiplex.sweep(core);
+        }
         let mut lane = lock(&self.lanes[core % self.lanes.len()]);
         let before = lane.len();
         if before == 0 {
@@ -328,7 +407,7 @@ mod tests {
     const CAPACITY: usize = 1024;
 
     fn pool(max_connections: usize) -> Arc<Pool> {
-        Arc::new(Pool::new(PoolSettings { max_connections, max_idle: max_connections, idle_timeout: IDLE }, 1))
+        Arc::new(Pool::new(PoolSettings { max_connections, max_idle: max_connections, idle_timeout: IDLE }, 1, false))
     }
 
     fn client() -> ClientSlot {

@@ -25,6 +25,26 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Returns true for TLS.
+    pub const fn is_tls(&self) -> bool {
+        match self {
+            Self::Tls(_) => true,
+            Self::Tcp(_) => false,
+            #[cfg(test)]
+            Self::Memory(_) => false,
+        }
+    }
+
+    /// Returns true if the endpoint chose HTTP/2 in the TLS handshake (ALPN).
+    pub fn chose_http2(&self) -> bool {
+        match self {
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Tcp(_) => false,
+            #[cfg(test)]
+            Self::Memory(_) => false,
+        }
+    }
+
     /// Returns false if a read would find nothing, neither data nor the end. Costs no system call.
     pub fn may_be_readable(&self, cx: &mut Context<'_>) -> bool {
         match self {

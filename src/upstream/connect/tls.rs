@@ -21,6 +21,15 @@ pub struct Tls {
     pub server_name: ServerName<'static>,
 }
 
+impl Tls {
+    /// Returns the configuration for a connection that must not speak HTTP/2.
+    pub fn http1_only(&self) -> Arc<ClientConfig> {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+}
+
 impl std::fmt::Debug for Tls {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "Tls({:?})", self.server_name)
@@ -30,11 +39,15 @@ impl std::fmt::Debug for Tls {
 /// A file that could not be used, as a sentence for the operator.
 pub type Complaint = String;
 
-/// Builds the client configuration. Without `ca`, the system's roots are trusted.
+/// Builds the client configuration. Without `ca`, the system's roots are trusted. The endpoint chooses one of `protocols` (ALPN).
 ///
 /// # Errors
 /// Returns a sentence that names the file.
-pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<(Arc<ClientConfig>, [u8; 32]), Complaint> {
+pub fn client_config(
+    ca: Option<&Path>,
+    identity: Option<(&Path, &Path)>,
+    protocols: &[&[u8]],
+) -> Result<(Arc<ClientConfig>, [u8; 32]), Complaint> {
     let roots = match ca {
         Some(path) => roots_of(path)?,
         None => system_roots()?,
@@ -52,7 +65,7 @@ pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Res
             builder.with_client_auth_cert(chain, key).map_err(|e| format!("the certificate in `{}` cannot be used: {e}", cert.display()))?
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok((Arc::new(config), digest([ca, identity.map(|(cert, _)| cert), identity.map(|(_, key)| key)])))
 }
 

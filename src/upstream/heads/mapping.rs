@@ -212,9 +212,10 @@ mod tests {
     use http::header::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::upstream::connect::target::Protocol;
 
     fn targets() -> Vec<Arc<Target>> {
-        let target = |authority: &str| Arc::new(Target::new("http", &authority.parse().unwrap(), None, 1, false));
+        let target = |authority: &str| Arc::new(Target::new("http", &authority.parse().unwrap(), (None, Protocol::Auto), 1, false));
         vec![target("10.0.0.11:8080"), target("sibling.internal:81")]
     }
 

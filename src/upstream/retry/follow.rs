@@ -1,7 +1,7 @@
 //! Decides what follows an attempt: the same endpoint on a new connection, another endpoint, a retry after a pause, or nothing.
 //!
 //! A request that the upstream may have processed is sent again only if the route allows it and its budget pays for it. Two cases need no
-//! permission, because nothing can happen twice: a request that was never written goes to another endpoint, and an idempotent one on an
+//! permission, because nothing can happen twice: a request that was never written or that the upstream refused goes to another endpoint, and an idempotent one on an
 //! idle connection that the upstream had closed goes over a new connection (RFC 9110 9.2.2).
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::upstream::attempt::{AttemptError, AttemptOptions, DispatchContext, Se
 use crate::upstream::choose::backend::Backend;
 use crate::upstream::choose::endpoint::Endpoint;
 
-/// Maximum attempts that sent nothing.
+/// Maximum attempts in which nothing was processed.
 const MAX_UNSENT: u32 = 3;
 /// Timeout for reading the rest of a response that is not used; then its connection is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ const MAX_DRAIN: usize = 64 * 1024;
 #[derive(Debug, Default)]
 struct History {
     tried: Vec<Arc<Endpoint>>,
-    /// Attempts that sent nothing.
+    /// Attempts in which nothing was processed.
     unsent: u32,
     /// Attempts that count against the route's maximum.
     attempts: u32,
@@ -131,6 +131,14 @@ impl History {
                 self.unsent += 1;
                 // Nothing was sent, so trying another endpoint is safe.
                 if self.unsent < MAX_UNSENT && self.tried.len() < backend.serving() {
+                    return NextStep::OtherEndpoint;
+                }
+                policy_wants.map_or(NextStep::Stop, |retry| self.retry(retry, None, backend, outgoing, context))
+            }
+            SendProgress::Refused => {
+                self.unsent += 1;
+                // The request was not processed, so any method may be sent again.
+                if self.unsent < MAX_UNSENT {
                     return NextStep::OtherEndpoint;
                 }
                 policy_wants.map_or(NextStep::Stop, |retry| self.retry(retry, None, backend, outgoing, context))

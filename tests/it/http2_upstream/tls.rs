@@ -1,0 +1,117 @@
+//! HTTP/2 over TLS, which the endpoint chooses in the handshake (ALPN).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::harness::contract::assert_contract;
+use crate::harness::{GatewayUnderTest, Response, Temporary, get, send};
+
+/// A TLS origin that offers these protocols, with its certificate. It answers in the version that was chosen.
+fn origin(protocols: &[&str]) -> (SocketAddr, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["orders.internal".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let issuer = params.self_signed(&key).unwrap();
+    let own_key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(vec!["orders.internal".to_owned()]).unwrap();
+    let certificate = own.signed_by(&own_key, &rcgen::Issuer::from_params(&params, &key)).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let own_key = PrivateKeyDer::try_from(own_key.serialize_der()).unwrap();
+    let mut config = config.with_single_cert(vec![CertificateDer::from(certificate.der().to_vec())], own_key).unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    match stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                        true => serve_http2(stream).await,
+                        false => serve_http1(stream).await,
+                    }
+                });
+            }
+        });
+    });
+    (address, issuer.pem())
+}
+
+type TlsStream = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+
+async fn serve_http1(mut stream: TlsStream) {
+    let _ = stream.read(&mut [0; 4096]).await;
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nHTTP/1").await;
+    let _ = stream.shutdown().await;
+}
+
+async fn serve_http2(stream: TlsStream) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut response))) = connection.accept().await {
+        assert_eq!(request.uri().scheme_str(), Some("https"));
+        let mut send = response.send_response(http::Response::new(()), false).unwrap();
+        send.send_data(Bytes::from_static(b"HTTP/2"), true).unwrap();
+    }
+}
+
+/// The responses of an origin that offers `protocols` to two requests.
+fn asked(protocols: &[&str], protocol: &str) -> [Response; 2] {
+    through(protocols, protocol, |gateway| [get(gateway, "/"), get(gateway, "/")])
+}
+
+fn through<T>(protocols: &[&str], protocol: &str, ask: impl FnOnce(SocketAddr) -> T) -> T {
+    let (address, ca) = origin(protocols);
+    let file = Temporary::file(&format!("{}-http2.pem", address.port()), &ca);
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"https://{address}\"]\nprotocol = \"{protocol}\"\n\
+         tls = {{ ca = \"{}\", server_name = \"orders.internal\" }}\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+        file.display()
+    ));
+    ask(gateway.address)
+}
+
+#[test]
+fn auto_takes_the_version_that_the_endpoint_chooses() {
+    assert_eq!(asked(&["h2", "http/1.1"], "auto").map(|response| response.text()), ["HTTP/2", "HTTP/2"]);
+    assert_eq!(asked(&["http/1.1"], "auto").map(|response| response.text()), ["HTTP/1", "HTTP/1"]);
+    assert_eq!(asked(&[], "auto").map(|response| response.text()), ["HTTP/1", "HTTP/1"]);
+}
+
+#[test]
+fn an_upgrade_goes_over_http1_and_leaves_the_other_requests_on_http2() {
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    // The origin ignores the upgrade, and its response passes.
+    let texts = through(&["h2", "http/1.1"], "auto", |gateway| {
+        [get(gateway, "/"), send(gateway, upgrade), get(gateway, "/")].map(|response| response.text())
+    });
+    assert_eq!(texts, ["HTTP/2", "HTTP/1", "HTTP/2"]);
+}
+
+#[test]
+fn h1_never_speaks_http2() {
+    assert_eq!(asked(&["h2", "http/1.1"], "h1").map(|response| response.text()), ["HTTP/1", "HTTP/1"]);
+}
+
+#[test]
+fn h2_is_required_of_the_endpoint() {
+    assert_eq!(asked(&["h2", "http/1.1"], "h2").map(|response| response.text()), ["HTTP/2", "HTTP/2"]);
+    for (protocols, reason) in [(&[][..], "tls_protocol_error"), (&["http/1.1"][..], "tls_alert_received")] {
+        for response in asked(protocols, "h2") {
+            assert_eq!((response.status, assert_contract("GET", &response).as_str()), (502, "UPSTREAM_UNREACHABLE"));
+            assert_eq!(response.header("proxy-status"), Some(format!("lockgate; error={reason}").as_str()));
+        }
+    }
+}
