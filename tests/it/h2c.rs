@@ -200,6 +200,22 @@ fn floods_of_streams_end_their_connection() {
     assert_eq!(crate::harness::get(gateway.address, "/").status, 200);
 }
 
+#[test]
+fn streams_beyond_the_bound_are_refused() {
+    let origin = Origin::start(|c| c.hang());
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let mut client = crate::harness::Client::connect(gateway.address);
+    let streams: Vec<u8> = (0..101).flat_map(|n| frame(1, 5, 2 * n + 1, POST)).collect();
+    client.write([PREFACE, &frame(4, 0, 0, &[]), &streams].concat());
+    let mut refused = None;
+    while refused.is_none() {
+        let head = client.bytes(9);
+        let payload = client.bytes(usize::from(head[1]) << 8 | usize::from(head[2]));
+        refused = (head[3] == 3).then(|| (head[5..].to_vec(), payload));
+    }
+    assert_eq!(refused, Some((vec![0, 0, 0, 201], vec![0, 0, 0, 7])), "REFUSED_STREAM of the last stream");
+}
+
 #[tokio::test]
 async fn heads_that_http_1_could_read_differently_are_refused() {
     let origin = Origin::echo();
