@@ -29,6 +29,7 @@ mod proxy_protocol;
 mod reading;
 mod resilience;
 mod responses;
+mod robustness;
 mod routing;
 mod shapes;
 mod timeouts;

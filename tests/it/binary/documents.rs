@@ -278,3 +278,46 @@ fn the_glossary_is_short() {
         assert!(term.ends_with(". |") && term.matches(". ").count() == 1, "not one sentence: {term}");
     }
 }
+
+/// Numbers of the statements of `docs/robustness.md`.
+const STATEMENTS: std::ops::RangeInclusive<usize> = 1..=35;
+/// What stands in place of tests in a row that has none.
+const WITHOUT_TESTS: [&str; 2] = ["no test", "not built yet"];
+
+/// The files that may contain a test of `docs/robustness.md`, and the function.
+fn place_of_test(name: &str) -> (Vec<String>, String) {
+    let (module, test) = name.rsplit_once("::").unwrap_or_else(|| panic!("`{name}` names no module"));
+    let file = |folder: &str, module: &str| {
+        let path = module.replace("::", "/");
+        vec![format!("{folder}/{path}.rs"), format!("{folder}/{path}/mod.rs")]
+    };
+    match (module, module.strip_suffix("::tests")) {
+        ("fuzz", _) => (vec![format!("tests/fuzz/targets/{test}.rs")], "fuzz_target!(".to_owned()),
+        ("allocations", _) => (vec!["tests/allocations/main.rs".to_owned()], format!("fn {test}(")),
+        (_, Some(unit)) => (file("src", unit), format!("fn {test}(")),
+        _ => (file("tests/it", module), format!("fn {test}(")),
+    }
+}
+
+#[test]
+fn the_tests_of_every_statement_exist() {
+    let page = Document::read("docs/robustness.md");
+    let mut numbers = std::collections::BTreeSet::new();
+    for row in page.text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| number")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [number, statement, shown] = cells[..] else { panic!("not three cells: {row}") };
+        numbers.insert(number.parse::<usize>().unwrap_or_else(|error| panic!("{error}: {row}")));
+        assert!(!statement.is_empty(), "{row}");
+        if WITHOUT_TESTS.contains(&shown) {
+            continue;
+        }
+        for name in shown.split(", ") {
+            let test = name.strip_prefix('`').and_then(|name| name.strip_suffix('`'));
+            let test = test.unwrap_or_else(|| panic!("{name:?} is no test and none of {WITHOUT_TESTS:?}: {row}"));
+            let (files, function) = place_of_test(test);
+            let exists = files.iter().any(|file| std::fs::read_to_string(root().join(file)).is_ok_and(|text| text.contains(&function)));
+            assert!(exists, "row {number}: there is no test `{test}` in {files:?}");
+        }
+    }
+    assert_eq!(numbers.into_iter().collect::<Vec<_>>(), STATEMENTS.collect::<Vec<_>>(), "a number is missing, or is no statement");
+}
