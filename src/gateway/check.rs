@@ -50,6 +50,7 @@ fn check_host(request: Request<'_>) -> Result<(), Failure> {
     match (request.seen.hosts, authority, &request.seen.host) {
         (0, None, _) if request.version == Version::HTTP_10 => Ok(()),
         (0, None, _) => bad("no Host"),
+        (0 | 1, Some(authority), _) if !is_host(authority.as_str().as_bytes()) => bad("the authority of the target is no host"),
         (0, Some(_), _) => Ok(()),
         (1, None, Some(host)) if is_host(host) => Ok(()),
         (1, Some(authority), Some(host)) if is_same_host(authority.as_str(), host, request.context.uri.scheme_str()) => Ok(()),

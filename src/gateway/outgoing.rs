@@ -165,9 +165,19 @@ fn affinity(route: &Route, request: Request<'_>, headers: &HeaderList) -> Option
 /// Path and query for the upstream: the bytes that were decided on, less the prefix.
 fn target(uri: &Uri, prefix: Option<&str>) -> Result<PathAndQuery, Failure> {
     let whole = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    let Some(rest) = prefix.and_then(|prefix| whole.as_str().strip_prefix(prefix)) else { return Ok(whole) };
-    let stripped = if rest.starts_with('/') { PathAndQuery::try_from(rest) } else { PathAndQuery::try_from(format!("/{rest}")) };
-    stripped.map_err(|error| Failure::because(Kind::BadRequest, error.to_string()))
+    let Some(rest) = prefix.and_then(|prefix| whole.as_str().strip_prefix(prefix)) else {
+        // An absolute form may have a query and no path (RFC 9112 3.2.1).
+        return if whole.as_str().starts_with('?') { with_slash(whole.as_str()) } else { Ok(whole) };
+    };
+    if rest.starts_with('/') { path_of(rest) } else { with_slash(rest) }
+}
+
+fn with_slash(rest: &str) -> Result<PathAndQuery, Failure> {
+    path_of(&format!("/{rest}"))
+}
+
+fn path_of(text: &str) -> Result<PathAndQuery, Failure> {
+    PathAndQuery::try_from(text).map_err(|error| Failure::because(Kind::BadRequest, error.to_string()))
 }
 
 #[cfg(test)]
@@ -181,5 +191,7 @@ mod tests {
         assert_eq!(stripped("/orders"), "/");
         assert_eq!(stripped("/orders?x=1"), "/?x=1");
         assert_eq!(target(&"http://h/a".parse().unwrap(), None).unwrap(), "/a");
+        assert_eq!(target(&"http://h?x".parse().unwrap(), None).unwrap(), "/?x");
+        assert_eq!(target(&"http://h".parse().unwrap(), None).unwrap(), "/");
     }
 }

@@ -18,6 +18,10 @@ pub(super) fn redirect(gateway: &Gateway, client: &Client, request: Request<'_>)
     let host = without_port(request.host()?);
     let port = if tls.address.port() == HTTPS { String::new() } else { format!(":{}", tls.address.port()) };
     let path = request.context.uri.path_and_query().map_or("/", |path| path.as_str());
+    // `*` and a query without a path are no part of a URL that could be sent.
+    if !path.starts_with('/') {
+        return None;
+    }
     let mut headers = HeaderList::new();
     // The host and the path were validated, so this is a valid value; without it there is no redirect.
     headers.try_insert(header::LOCATION, format!("https://{host}{port}{path}").as_bytes()).ok()?;

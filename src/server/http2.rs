@@ -10,12 +10,13 @@ mod service;
 mod state;
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
+use tokio::time::{Instant, Sleep};
 
 use self::clock::{Clock, Wait};
 use self::io::Http2Io;
@@ -53,6 +54,8 @@ pub(super) async fn serve(stream: &mut ClientStream, entry: &Entry, closing: &mu
     let mut clock = Clock::new(settings);
     let mut closing = pin!(closing.wait_for(|closing| *closing));
     let mut ending = false;
+    // A client that reads nothing would hold a connection that is to end for ever.
+    let mut last: Option<Pin<Box<Sleep>>> = None;
     std::future::poll_fn(|cx| {
         if !ending && closing.as_mut().poll(cx).is_ready() {
             ending = true;
@@ -61,11 +64,22 @@ pub(super) async fn serve(stream: &mut ClientStream, entry: &Entry, closing: &mu
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
+        while let Some(timer) = last.as_mut()
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            if state.open() == 0 {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(Instant::now() + settings.write_timeout);
+        }
         match clock.poll(cx, &state) {
             Poll::Ready(Wait::Write) => Poll::Ready(()),
             Poll::Ready(_) if !ending => {
                 ending = true;
+                last = Some(Box::pin(tokio::time::sleep(settings.write_timeout)));
                 connection.as_mut().graceful_shutdown();
+                // The timer is to wake this task.
+                cx.waker().wake_by_ref();
                 connection.as_mut().poll(cx).map(drop)
             }
             Poll::Ready(_) | Poll::Pending => Poll::Pending,

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::client_socket::ClientSocket;
 use super::connection::{OpenConnection, Session};
-use super::proxy_header;
+use super::proxy_header::{self, Source};
 use super::tls::{self, Opened};
 use crate::body::InterimResponses;
 use crate::context::Peer;
@@ -148,7 +148,10 @@ fn start(stream: TcpStream, address: SocketAddr, secure: bool, gateway: &Arc<Gat
 async fn serve_behind_proxy(mut stream: TcpStream, secure: bool, mut client: Client, closing: watch::Receiver<bool>, held: OpenConnection) {
     let plan = Arc::clone(&client.gateway.plan);
     match tokio::time::timeout(plan.listen.header_timeout, Box::pin(proxy_header::read(&mut stream))).await {
-        Ok(Ok(source)) => client.peer = source.map_or(client.peer, |source| peer(source, &client.gateway)),
+        Ok(Ok(Source::Client(address))) => client.peer = peer(address, &client.gateway),
+        // What a client says of itself counts no more because its proxy cannot name it.
+        Ok(Ok(Source::Unknown)) => client.peer.trusted = false,
+        Ok(Ok(Source::Proxy)) => {}
         Ok(Err(_)) | Err(_) => {
             plan.metrics.proxy_header_failures.inc();
             return;

@@ -25,17 +25,28 @@ const MAX_REST: usize = 2048;
 enum Parsed {
     /// The beginning of a header.
     Incomplete,
-    /// A header of this length, and the client's address if it tells one.
-    Header(usize, Option<SocketAddr>),
+    /// A header of this length.
+    Header(usize, Source),
     /// No header, or a broken one.
     Invalid(&'static str),
 }
 
-/// Reads the header, and nothing behind it. Returns the client's address; `None` if the proxy speaks for itself.
+/// Whom a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A client with this address.
+    Client(SocketAddr),
+    /// A client whose address the proxy cannot tell.
+    Unknown,
+    /// The proxy itself, for example to see whether the gateway lives.
+    Proxy,
+}
+
+/// Reads the header, and nothing behind it.
 ///
 /// # Errors
 /// The connection ended or broke, or there is no valid header.
-pub(super) async fn read(tcp: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
+pub(super) async fn read(tcp: &mut TcpStream) -> io::Result<Source> {
     let mut buffer = [0; FIXED + MAX_REST];
     let mut read = 0;
     loop {
@@ -76,11 +87,10 @@ fn version_1(bytes: &[u8]) -> Parsed {
     source.map_or(Parsed::Invalid("the line of the PROXY header is broken"), |source| Parsed::Header(end + 2, source))
 }
 
-#[allow(clippy::option_option, reason = "outer: valid, inner: the proxy speaks for itself")]
-fn source_of_line(text: &str) -> Option<Option<SocketAddr>> {
+fn source_of_line(text: &str) -> Option<Source> {
     let mut words = text.split(' ');
     let is_v4 = match words.next()? {
-        "UNKNOWN" => return Some(None),
+        "UNKNOWN" => return Some(Source::Unknown),
         "TCP4" => true,
         "TCP6" => false,
         _ => return None,
@@ -89,7 +99,7 @@ fn source_of_line(text: &str) -> Option<Option<SocketAddr>> {
     let (source, _) = (address()?, address()?);
     let mut port = || words.next().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse::<u16>().ok();
     let (source_port, _) = (port()?, port()?);
-    words.next().is_none().then_some(Some(SocketAddr::new(source, source_port)))
+    words.next().is_none().then_some(Source::Client(SocketAddr::new(source, source_port)))
 }
 
 /// Parses the binary header. What follows the addresses in it (TLVs) is skipped.
@@ -105,8 +115,10 @@ fn version_2(bytes: &[u8]) -> Parsed {
         _ => return Parsed::Invalid("the version or the command of the PROXY header is unknown"),
     };
     let Some(rest) = rest.get(..length) else { return Parsed::Incomplete };
+    if speaks_for_itself {
+        return Parsed::Header(FIXED + length, Source::Proxy);
+    }
     let source = match fixed[13] {
-        _ if speaks_for_itself => None,
         0x11 => match rest {
             [a, b, c, d, _, _, _, _, high, low, _, _, ..] => Some((IpAddr::from(Ipv4Addr::new(*a, *b, *c, *d)), [*high, *low])),
             _ => return Parsed::Invalid("the addresses of the PROXY header are cut"),
@@ -119,7 +131,8 @@ fn version_2(bytes: &[u8]) -> Parsed {
         0x00 | 0x12 | 0x22 | 0x31 | 0x32 => None,
         _ => return Parsed::Invalid("the address family of the PROXY header is unknown"),
     };
-    Parsed::Header(FIXED + length, source.map(|(ip, port)| SocketAddr::new(ip, u16::from_be_bytes(port))))
+    let client = |(ip, port)| Source::Client(SocketAddr::new(ip, u16::from_be_bytes(port)));
+    Parsed::Header(FIXED + length, source.map_or(Source::Unknown, client))
 }
 
 #[cfg(test)]
@@ -131,9 +144,9 @@ mod tests {
         [SIGNATURE.as_slice(), &[command, family], &length, rest].concat()
     }
 
-    fn source(bytes: &[u8]) -> Option<Option<String>> {
+    fn source(bytes: &[u8]) -> Option<Source> {
         match parse(bytes) {
-            Parsed::Header(length, source) if length == bytes.len() => Some(source.map(|source| source.to_string())),
+            Parsed::Header(length, source) if length == bytes.len() => Some(source),
             Parsed::Header(..) | Parsed::Incomplete | Parsed::Invalid(_) => None,
         }
     }
@@ -142,17 +155,17 @@ mod tests {
 
     #[test]
     fn addresses_are_read() {
-        assert_eq!(source(b"PROXY TCP4 192.0.2.1 10.0.0.1 12345 80\r\n"), Some(Some("192.0.2.1:12345".into())));
-        assert_eq!(source(b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n"), Some(Some("[2001:db8::1]:1".into())));
-        assert_eq!(source(b"PROXY UNKNOWN\r\n"), Some(None));
-        assert_eq!(source(b"PROXY UNKNOWN ffff::1 x y z\r\n"), Some(None));
-        assert_eq!(source(&v2(0x21, 0x11, &V4)), Some(Some("192.0.2.1:12345".into())));
+        assert_eq!(source(b"PROXY TCP4 192.0.2.1 10.0.0.1 12345 80\r\n"), Some(Source::Client("192.0.2.1:12345".parse().unwrap())));
+        assert_eq!(source(b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n"), Some(Source::Client("[2001:db8::1]:1".parse().unwrap())));
+        assert_eq!(source(b"PROXY UNKNOWN\r\n"), Some(Source::Unknown));
+        assert_eq!(source(b"PROXY UNKNOWN ffff::1 x y z\r\n"), Some(Source::Unknown));
+        assert_eq!(source(&v2(0x21, 0x11, &V4)), Some(Source::Client("192.0.2.1:12345".parse().unwrap())));
         let tlv = [V4.as_slice(), &[4, 0, 2, 0, 0]].concat();
-        assert_eq!(source(&v2(0x21, 0x11, &tlv)), Some(Some("192.0.2.1:12345".into())));
+        assert_eq!(source(&v2(0x21, 0x11, &tlv)), Some(Source::Client("192.0.2.1:12345".parse().unwrap())));
         let v6 = [Ipv6Addr::LOCALHOST.octets().as_slice(), &Ipv6Addr::LOCALHOST.octets(), &[0, 1, 0, 2]].concat();
-        assert_eq!(source(&v2(0x21, 0x21, &v6)), Some(Some("[::1]:1".into())));
-        assert_eq!(source(&v2(0x20, 0x11, &V4)), Some(None));
-        assert_eq!(source(&v2(0x21, 0x00, b"")), Some(None));
+        assert_eq!(source(&v2(0x21, 0x21, &v6)), Some(Source::Client("[::1]:1".parse().unwrap())));
+        assert_eq!(source(&v2(0x20, 0x11, &V4)), Some(Source::Proxy));
+        assert_eq!(source(&v2(0x21, 0x00, b"")), Some(Source::Unknown));
     }
 
     #[test]

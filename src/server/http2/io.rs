@@ -78,7 +78,13 @@ impl Write for Http2Io<'_> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.socket).poll_flush(cx);
+        // TLS takes some more than the socket does: whether the client reads shows only here.
+        if this.socket.inner().is_tls() && (flushed.is_pending() || this.state.is_blocked()) {
+            this.state.wrote(!flushed.is_pending());
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -136,7 +136,7 @@ pub(super) async fn attempt(
             // Boxed, because most requests find an idle connection.
             other => match Box::pin(connect(&permit.endpoint, context, other, (alone, http1_only))).await {
                 Ok(connection) => (connection, Instant::now()),
-                Err(failure) => return Err(not_connected(failure, permit, now)),
+                Err(failure) => return Err(not_connected(failure, http1_only, permit, now)),
             },
         },
     };
@@ -170,7 +170,12 @@ fn not_chosen(failure: Failure) -> AttemptError {
 }
 
 /// Records that there is no connection. The endpoint is blamed only if it refused one.
-fn not_connected(failure: Failure, mut permit: EndpointPermit, begin: Instant) -> AttemptError {
+fn not_connected(failure: Failure, http1_only: bool, mut permit: EndpointPermit, begin: Instant) -> AttemptError {
+    if http1_only && matches!(failure.kind, Kind::TlsAlert | Kind::TlsProtocol) {
+        // The endpoint speaks HTTP/2 only, which it may: a client that asks for an upgrade must not make it look broken.
+        let failure = Failure { kind: Kind::UpgradeNotPermitted, ..failure };
+        return AttemptError { failure, progress: SendProgress::NotChosen, endpoint: Some(Arc::clone(&permit.endpoint)) };
+    }
     let now = Instant::now();
     permit.record(AttemptOutcome::Failed(failure.kind), now.saturating_duration_since(begin), now);
     let progress = if failure.kind == Kind::Overloaded { SendProgress::NotChosen } else { SendProgress::NotConnected };
