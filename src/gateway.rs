@@ -173,7 +173,7 @@ impl Entry {
         Box::pin(async move { Ok(client.gateway.serve(&client, state, inbound).await) })
     }
 
-    /// Refuses what the server does not accept as a request.
+    /// Answers a head that the server does not accept as a request with an error.
     pub fn refuse(&self, early: Early) -> Answering {
         let client = Arc::clone(&self.client);
         Box::pin(async move { Ok(client.gateway.answer_early(&client.peer, early)) })

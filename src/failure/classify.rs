@@ -102,7 +102,7 @@ pub fn upstream_read(error: &io::Error, received: bool) -> Failure {
     Failure::because(kind, chain(error))
 }
 
-/// What is known of a request on an HTTP/2 stream that got no response.
+/// How far a request on an HTTP/2 stream got whose response did not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processing {
     /// The endpoint did not process it (RFC 9113 8.7), or it was not written.

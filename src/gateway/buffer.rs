@@ -44,7 +44,7 @@ pub(super) fn wanted(route: &Route, request: Request<'_>, inbound: &Inbound) -> 
         // A body that cannot be kept whole is of no use for a retry.
         is_repeatable(route, request, &inbound.headers) && request.seen.content_length.is_some_and(|length| length <= *max as u64)
     });
-    let converses = request.seen.rare().expect.is_some() || request.is_grpc();
+    let converses = request.seen.rare().expect.is_some() || request.converses();
     [policy.buffer_request.filter(|_| !converses), for_retry].into_iter().flatten().max()
 }
 

@@ -1,7 +1,7 @@
 //! Translates a gRPC-Web call for a backend that speaks gRPC (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>): the content
 //! types, the base64 of a request in the text form, and the head of the response. `relay` translates the response's body.
 //!
-//! Knows nothing of what a message says.
+//! Does not decode messages.
 
 use std::task::{Context, Poll, ready};
 

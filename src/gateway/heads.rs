@@ -147,7 +147,8 @@ pub(super) fn error_headers(
     }
 }
 
-/// Adds what a 426 to another version of WebSocket must name (RFC 6455 4.2.2, RFC 9110 15.5.22).
+/// Adds the headers of a 426 that refuses a version of WebSocket: the version and the protocol that the gateway speaks (RFC 6455 4.2.2,
+/// RFC 9110 15.5.22).
 fn name_version(headers: &mut OwnHeaders<'_>) {
     headers.set(header::CONNECTION, b"Upgrade");
     headers.set(header::UPGRADE, b"websocket");

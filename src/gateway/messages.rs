@@ -1,4 +1,4 @@
-//! What the server passes to the gateway: a request of a client.
+//! The request of a client, as the server passes it to the gateway.
 //!
 //! It holds its header lines in order, whichever protocol it came by. Knows nothing of stages.
 

@@ -142,7 +142,7 @@ fn body(policy: &Policy, headers: &mut HeaderList, request: Request<'_>, payload
         Payload::Streaming { before, body } => {
             // A gRPC call may be silent in one direction while messages flow in the other.
             let silence = policy.timeouts.request_body.zip(policy.timeouts.idle).map(|(own, other)| own.max(other));
-            let idle = if request.is_grpc() { silence } else { policy.timeouts.request_body };
+            let idle = if request.converses() { silence } else { policy.timeouts.request_body };
             let bounds = Bounds { limit: policy.request_body_limit, idle, min_rate: request.min_rate(policy) };
             let (upload, progress) = Upload::stream(before, body, bounds);
             Body { upload, progress: Some(progress), replay: Replay::Never }

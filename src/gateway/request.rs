@@ -50,6 +50,8 @@ pub(super) struct Request<'a> {
     /// What the scan of the headers found.
     pub(super) seen: &'a HeaderScan,
     pub(super) version: Version,
+    /// Its route, once it is found.
+    route: Option<&'a Route>,
 }
 
 /// Describes a request that could not be parsed, and the reason for its rejection.
@@ -109,13 +111,13 @@ impl RequestState {
     }
 
     /// The request as it arrived.
-    pub(super) const fn request(&self) -> Request<'_> {
-        Request { context: &self.record.context, seen: &self.seen, version: self.version }
+    pub(super) fn request(&self) -> Request<'_> {
+        Request { context: &self.record.context, seen: &self.seen, version: self.version, route: self.route.as_deref() }
     }
 
     /// The request, and what is recorded of it.
-    pub(super) const fn parts(&mut self) -> (Request<'_>, &mut Facts) {
-        let request = Request { context: &self.record.context, seen: &self.seen, version: self.version };
+    pub(super) fn parts(&mut self) -> (Request<'_>, &mut Facts) {
+        let request = Request { context: &self.record.context, seen: &self.seen, version: self.version, route: self.route.as_deref() };
         (request, &mut self.record.facts)
     }
 }
@@ -140,7 +142,7 @@ impl<'a> Request<'a> {
         authority.or(self.seen.host.as_deref())
     }
 
-    /// True if the line `Host` is what named the host.
+    /// True if the header line `Host` named the host, and not the target.
     pub(super) fn named_by_host_line(self) -> bool {
         self.context.uri.authority().is_none()
     }
@@ -151,14 +153,21 @@ impl<'a> Request<'a> {
         authority.or_else(|| std::str::from_utf8(self.seen.host.as_ref()?).ok().filter(|host| host.is_ascii()))
     }
 
-    /// True for a gRPC call, whose messages may flow for as long as both sides like.
+    /// True if the client says that it speaks gRPC.
     pub(super) const fn is_grpc(self) -> bool {
         matches!(self.context.wanted.dialect, Some(Dialect::Grpc | Dialect::GrpcWeb | Dialect::GrpcWebText))
     }
 
+    /// True for a gRPC call to a backend that can serve one: both sides may be silent for as long as they like. What a client says of its
+    /// content lifts no bound anywhere else.
+    pub(super) fn converses(self) -> bool {
+        let is_served = || self.route.is_some_and(|route| route.backend.may_speak_http2());
+        self.is_grpc() && self.context.method == Method::POST && is_served()
+    }
+
     /// The least rate of its bodies.
     pub(super) fn min_rate(self, policy: &Policy) -> MinRate {
-        policy.min_rate.filter(|_| !self.is_grpc())
+        policy.min_rate.filter(|_| !self.converses())
     }
 
     /// The method that a CORS preflight asks about; `None` for any other request.

@@ -1,4 +1,4 @@
-//! What the server gets back from the gateway: a response to a client, and the tunnel that may follow it.
+//! The response to a client, as the gateway returns it to the server, with the tunnel that may follow it.
 //!
 //! It holds its header lines in order, whichever protocol it goes by. Knows nothing of stages.
 

@@ -1,4 +1,5 @@
-//! What follows from the listener for TLS: the redirect to it, and `Strict-Transport-Security`.
+//! Redirects plain requests to the listener for TLS, and adds `Strict-Transport-Security` to responses over TLS. Knows nothing of
+//! handshakes.
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};

@@ -86,6 +86,10 @@ fn who_sends_or_takes_a_body_too_slowly_is_ended() {
     buffered.write("POST /short HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx");
     let mut streamed = Client::connect(gateway.address);
     streamed.write(format!("POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{}", "x".repeat(100_000)));
+    // What a client says of its content lifts no bound: this backend speaks HTTP/1 and serves no gRPC.
+    let mut claims = Client::connect(gateway.address);
+    claims.write("POST /claims HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 900000\r\n\r\nx");
+    gateway.log_line(&["/claims", "min_rate"]);
     for (client, path) in [(&mut buffered, "/short"), (&mut streamed, "/long")] {
         let response = client.response("POST");
         assert_eq!((response.status, assert_contract("POST", &response)), (408, "REQUEST_TIMEOUT".into()));

@@ -216,9 +216,11 @@ fn exchange_failed(
 /// Returns an idle connection, a permit for a new one, or neither.
 /// A request that must be `alone` does not share its connection with others.
 fn checkout(endpoint: &Endpoint, context: DispatchContext<'_>, reconnect: bool, alone: bool, now: Instant) -> Checkout {
-    match reconnect || (alone && endpoint.pool.is_shared()) {
-        true => endpoint.pool.try_acquire(context.slot).map_or(Checkout::Full, Checkout::Open),
-        false => endpoint.pool.checkout(context.upstreams.core, context.slot, now),
+    let (pool, core) = (&endpoint.pool, context.upstreams.core);
+    match (reconnect, alone) {
+        (true, _) => pool.try_acquire(context.slot).map_or(Checkout::Full, Checkout::Open),
+        (false, true) => pool.checkout_alone(core, context.slot, now),
+        (false, false) => pool.checkout(core, context.slot, now),
     }
 }
 
@@ -235,7 +237,7 @@ async fn connect(
     let permit = match first {
         Checkout::Ready(connection) => return Ok(connection),
         Checkout::Open(permit) => permit,
-        Checkout::Full => match within(due, endpoint.pool.wait(core, context.slot)).await {
+        Checkout::Full => match within(due, endpoint.pool.wait(core, context.slot, alone)).await {
             Some(Some(Checkout::Ready(connection))) if alone && connection.http.is_shared() => {
                 return Err(Failure::because(Kind::Overloaded, "no connection became free that no other request uses"));
             }

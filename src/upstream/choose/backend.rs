@@ -123,6 +123,11 @@ impl Backend {
         self.targets.iter().all(|target| target.protocol == Protocol::Http2)
     }
 
+    /// Returns true if an endpoint may be spoken to in HTTP/2: it is configured so, or TLS decides.
+    pub fn may_speak_http2(&self) -> bool {
+        self.targets.iter().any(|target| target.may_speak_http2())
+    }
+
     /// Returns the known addresses of each target, in the order of the targets.
     pub fn addresses(&self) -> Vec<Vec<IpAddr>> {
         self.addresses_in(&self.endpoints())

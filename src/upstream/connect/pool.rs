@@ -204,6 +204,11 @@ impl Pool {
         if let Some(multiplex) = self.shared() {
             return self.share(multiplex, core, slot).unwrap_or(Checkout::Full);
         }
+        self.checkout_alone(core, slot, now)
+    }
+
+    /// Does the same for a request that shares its connection with no other: it gets no stream of HTTP/2.
+    pub fn checkout_alone(&self, core: usize, slot: ClientSlot, now: Instant) -> Checkout {
         // A client that has its share does not overtake waiting requests, its own included.
         let waits = self.has_share(slot) && self.queued.load(Ordering::Relaxed) > 0;
         if waits || self.must_wait(slot, 0) { Checkout::Full } else { self.get(core, slot, now) }
@@ -262,9 +267,10 @@ impl Pool {
         Some(PoolPermit { permit, counted: self.per_client.acquire(slot), opening: None })
     }
 
-    /// Waits for a returned connection or a permit. Returns `None` if too many requests wait already.
-    pub async fn wait(&self, core: usize, slot: ClientSlot) -> Option<Checkout> {
-        if let Some(multiplex) = self.shared() {
+    /// Waits for a returned connection or a permit, and unless the request must be `alone` also for a stream. Returns `None` if too many
+    /// requests wait already.
+    pub async fn wait(&self, core: usize, slot: ClientSlot, alone: bool) -> Option<Checkout> {
+        if let Some(multiplex) = self.shared().filter(|_| !alone) {
             if multiplex.waiting() >= MAX_WAITING {
                 return None;
             }

@@ -146,8 +146,15 @@ async fn cancel_after_begin() {
     let gateway = gateway(serve().await, "", "");
     let (sender, receiver) = tokio::sync::mpsc::channel::<Message>(1);
     let mut client = client(&gateway).await;
-    let call = client.client_streaming::<_, _, Message, _>(Request::new(ReceiverStream::new(receiver)), method(COLLECT), codec());
-    assert!(tokio::time::timeout(Duration::from_millis(100), call).await.is_err());
+    let call = tokio::spawn(async move {
+        client.client_streaming::<_, _, Message, _>(Request::new(ReceiverStream::new(receiver)), method(COLLECT), codec()).await.is_ok()
+    });
+    let begun = tokio::task::spawn_blocking(move || {
+        gateway.wait_for_metric("lockgate_requests_in_progress 1");
+        gateway
+    });
+    let gateway = begun.await.unwrap();
+    call.abort();
     drop(sender);
     let line = tokio::task::spawn_blocking(move || gateway.log_line(&["/test.Service/Collect"])).await.unwrap();
     assert_eq!(line["code"], "CLIENT_CLOSED");
