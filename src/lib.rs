@@ -80,11 +80,11 @@
 //!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `access_log` and `fields` (the access line), `writer`
 //!   (the output thread), `metrics`, `names`, `percore`, `histogram`.
-//! - [`config`] reads the configuration file. Files: `file` (all keys), the readers of sections: `keys` (listen, log, redis, limits,
-//!   routes), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
+//! - [`config`] reads the configuration file. Files: `file` (all keys), the readers of sections: `keys` (listen, log, redis, limits),
+//!   `routes` and `actions`, `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
 //!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` (error responses), `targets`
-//!   (backends), `listen_tls`, `limits`, `live` (state that a new plan takes over), `gauges`.
+//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `split` (several backends), `listen_tls`, `limits`, `live` (state that a new plan takes over), `gauges`.
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
 //! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
 //!   `healthcheck`, `source` (finds the configuration file), `output`.
