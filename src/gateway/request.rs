@@ -20,7 +20,7 @@ use crate::plan::Route;
 use crate::policy::{ErrorPolicy, Policy};
 use crate::render::negotiate::NegotiationInput;
 use crate::upstream::attempt::outgoing::Upgrade;
-use crate::upstream::heads::request::{self, HeaderScan};
+use crate::upstream::heads::scan::{self, HeaderScan};
 
 /// One request in the gateway: what arrived, and the record that is written when this is dropped.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl RequestState {
         let ClientRequest { method, uri, version, headers, body } = request;
         let arrival = Instant::now();
         let wall = gateway.wall.at(arrival);
-        let (seen, wanted) = request::scan(&headers, gateway.pseudonym());
+        let (seen, wanted) = scan::scan(&headers, gateway.pseudonym());
         let context = RequestContext {
             id: seen.accepted_id(peer).unwrap_or_else(|| RequestId::generate(wall)),
             arrival,
