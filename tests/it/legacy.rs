@@ -1,6 +1,9 @@
 //! Tests what applications behind a proxy need without a key: the host, the scheme, the port and the address that the client used; and that
 //! nothing they say of their own address reaches the client.
 
+use std::io::Read as _;
+
+use crate::harness::contract::assert_contract;
 use crate::harness::{GatewayUnderTest, Origin, Response, get, send};
 
 /// The head that the backend got for a request with these header lines.
@@ -101,4 +104,49 @@ fn no_page_of_a_redirect_names_the_endpoint() {
     let clean = response("302 Found", lines, "<a href=\"/login\">here</a>");
     assert_eq!((clean.text().as_str(), clean.header("content-type")), ("<a href=\"/login\">here</a>", Some("text/html")));
     assert_eq!(response("302 Found", &format!("{lines}Content-Encoding: gzip\r\n"), "xyz").text(), "");
+}
+
+#[test]
+fn raw_bytes_of_a_query_reach_the_backend_as_they_came() {
+    let origin = Origin::start_on_connect(|c| {
+        // The bytes are no text.
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if !c.stream.read(&mut byte).is_ok_and(|read| read == 1) {
+                return;
+            }
+            head.push(byte[0]);
+        }
+        let line = head.split(|b| *b == b'\r').next().unwrap_or_default();
+        c.write([format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", line.len()).as_bytes(), line].concat());
+    });
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{0}\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n\
+         [[routes]]\npath = \"/app/*\"\nbackend = \"o\"\nstrip_prefix = \"/app\"\nadd_prefix = \"/v2\"\n",
+        origin.address
+    ));
+    let line = |target: &[u8]| {
+        let response = send(gateway.address, [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"].concat());
+        assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(target));
+        response.body
+    };
+    for query in [&b"q=\xed\x95\x9c"[..], b"q=\xc7\xd1\xb1\xdb", b"a=\"b\"", b"x=^`<y>|{z}"] {
+        assert_eq!(line(&[b"/search?", query].concat()), [b"GET /search?", query, b" HTTP/1.1"].concat());
+        assert_eq!(line(&[b"/app/x?", query].concat()), [b"GET /v2/x?", query, b" HTTP/1.1"].concat());
+    }
+}
+
+#[test]
+fn a_refused_target_names_its_byte_and_its_path() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[listen]\nstrict_target = true\n");
+    for (target, told) in [("/a<b", "`<`"), ("/a?q=\"x\"", "`\"`"), ("/a?b#c", "`#`")] {
+        let response = send(gateway.address, format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!((response.status, assert_contract("GET", &response)), (400, "BAD_REQUEST".into()), "{target}");
+        let line = gateway.log_line(&[response.header("x-request-id").unwrap()]);
+        assert!(line["cause"].as_str().unwrap().contains(told), "{line}");
+        assert!(line["path"].as_str().unwrap().starts_with("/a"), "{line}");
+    }
+    assert_eq!(origin.requests().len(), 0);
 }
