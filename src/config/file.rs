@@ -242,6 +242,9 @@ pub struct PoolKeys {
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct TlsKeys {
     pub ca: Option<At<String>>,
+    pub verify: Option<At<bool>>,
+    /// SHA-256 digests of keys.
+    pub pin: Vec<At<[u8; 32]>>,
     pub server_name: Option<At<String>>,
     pub cert: Option<At<String>>,
     pub key: Option<At<String>>,

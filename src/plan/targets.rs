@@ -25,7 +25,7 @@ use crate::upstream::choose::health::Probe;
 use crate::upstream::choose::settings::BackendSettings;
 use crate::upstream::connect::pool::PoolSettings;
 use crate::upstream::connect::target::{Protocol, Target as UpstreamTarget};
-use crate::upstream::connect::tls::{self, Tls};
+use crate::upstream::connect::tls::{self, Tls, Trust};
 
 /// A backend, with its permits if its requests in flight are limited.
 pub(super) type Target = (Arc<Backend>, Option<Arc<Gate>>);
@@ -54,7 +54,8 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
         let tls = match (&config, scheme) {
             (Some((config, made_from)), "https") => {
                 let server_name = server_name(keys, authority.host(), &endpoint.url, problems)?;
-                Some(Tls { config: Arc::clone(config), made_from: *made_from, server_name })
+                let unverified = !verifies(keys);
+                Some(Tls { config: Arc::clone(config), made_from: *made_from, unverified, server_name })
             }
             _ => None,
         };
@@ -215,13 +216,16 @@ fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option
         problems.add(at.span.clone(), "`cert` and `key` need each other", "set both or none");
         return None;
     }
+    check_trust(&keys.name.value, &tls, problems);
     let identity = cert.as_deref().zip(key.as_deref()).map(|(cert, key)| (Path::new(cert), Path::new(key)));
     let protocols: &[&[u8]] = match keys.protocol.unwrap_or_default() {
         ProtocolKind::Auto => &[b"h2", b"http/1.1"],
         ProtocolKind::H1 => &[b"http/1.1"],
         ProtocolKind::H2 => &[b"h2"],
     };
-    match tls::client_config(ca.as_deref().map(Path::new), identity, protocols) {
+    let pins: Vec<_> = tls.pin.iter().map(|at| at.value).collect();
+    let trust = Trust { ca: ca.as_deref().map(Path::new), pins: &pins, verify: verifies(keys) };
+    match tls::client_config(trust, identity, protocols) {
         Ok(config) => Some(Some(config)),
         Err(complaint) => {
             let place = [&tls.ca, &tls.cert].into_iter().flatten().next().map_or(keys.name.span.clone(), |at| at.span.clone());
@@ -229,6 +233,26 @@ fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option
             None
         }
     }
+}
+
+/// Returns true if the certificates of a backend are verified.
+fn verifies(keys: &file::Backend) -> bool {
+    keys.tls.as_ref().and_then(|tls| tls.verify.as_ref()).is_none_or(|at| at.value)
+}
+
+/// Warns of a backend whose certificates are not verified, and reports keys that have no effect then.
+fn check_trust(name: &str, tls: &file::TlsKeys, problems: &mut Problems) {
+    let Some(verify) = tls.verify.as_ref().filter(|at| !at.value) else { return };
+    let useless = [("ca", tls.ca.as_ref().map(|at| &at.span)), ("pin", tls.pin.first().map(|at| &at.span))];
+    for (key, span) in useless.into_iter().filter_map(|(key, span)| Some((key, span?))) {
+        let help = "remove it, or remove `verify`";
+        problems.add(span.clone(), format!("`{key}` has no effect with `verify = false`"), help);
+    }
+    problems.warn(
+        verify.span.clone(),
+        format!("the certificates of the backend `{name}` are not verified: whoever is on the way can read and change its traffic"),
+        "set `ca` to the certificate of the endpoint or its authority, or `pin` to its key",
+    );
 }
 
 fn server_name(keys: &file::Backend, host: &str, url: &At<String>, problems: &mut Problems) -> Option<ServerName<'static>> {

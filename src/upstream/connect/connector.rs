@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::first_bytes::FirstBytes;
 use super::resolve::Resolver;
 use super::stream::Stream;
 use super::target::{Protocol, Target};
@@ -48,7 +49,8 @@ impl Connector {
             Some(tls) => {
                 let config = if http1_only { tls.http1_only() } else { Arc::clone(&tls.config) };
                 let connector = tokio_rustls::TlsConnector::from(config);
-                let stream = connector.connect(tls.server_name.clone(), tcp).await.map_err(|error| classify::tls(&error))?;
+                let handshake = connector.connect(tls.server_name.clone(), FirstBytes::of(tcp)).into_fallible();
+                let stream = handshake.await.map_err(|(error, received)| classify::tls(&error, received.first()))?;
                 let stream = Stream::Tls(Box::new(stream));
                 if target.protocol == Protocol::Http2 && !stream.chose_http2() {
                     return Err(Failure::because(Kind::TlsProtocol, "the endpoint did not choose HTTP/2 (ALPN `h2`)"));

@@ -3,6 +3,7 @@
 //! Knows nothing of the choice among endpoints, of attempts or of retries.
 
 pub mod connector;
+pub mod first_bytes;
 pub mod http;
 pub mod http1;
 pub mod http2;
@@ -13,3 +14,4 @@ pub mod resolve;
 pub mod stream;
 pub mod target;
 pub mod tls;
+pub mod verify;

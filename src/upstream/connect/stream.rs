@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::first_bytes::FirstBytes;
 use crate::socket;
 
 /// The byte stream of a connection.
@@ -18,7 +19,7 @@ pub enum Stream {
     /// Plain TCP.
     Tcp(TcpStream),
     /// TLS over TCP. Boxed, because its state is large.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<FirstBytes>>),
     /// A stream in memory, for tests.
     #[cfg(test)]
     Memory(tokio::io::DuplexStream),
