@@ -32,6 +32,7 @@ mod responses;
 mod robustness;
 mod routing;
 mod shapes;
+mod slow_readers;
 mod timeouts;
 mod traces;
 mod upgrade;
