@@ -161,6 +161,7 @@ pub struct Backend {
     pub health: Option<HealthKeys>,
     pub breaker: Option<BreakerKeys>,
     pub host_header: Option<At<String>>,
+    pub send_proxy: Option<At<SendProxy>>,
     pub pool: PoolKeys,
     pub tls: Option<TlsKeys>,
     pub errors: ErrorKeys,
@@ -194,6 +195,15 @@ pub enum ProtocolKind {
     Auto,
     H1,
     H2,
+}
+
+/// `send_proxy`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the values are explained in config/full.toml")]
+pub enum SendProxy {
+    Off,
+    V1,
+    V2,
 }
 
 /// `queue = {...}`

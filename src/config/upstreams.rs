@@ -8,7 +8,7 @@ use http::HeaderName;
 use toml::de::DeValue;
 
 use super::errors::errors;
-use super::file::{Backend, BalanceKind, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, ProtocolKind, QueueKeys, TlsKeys};
+use super::file::{Backend, BalanceKind, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, ProtocolKind, QueueKeys, SendProxy, TlsKeys};
 use super::policy_keys::policy;
 use super::section::{At, Section};
 use super::units;
@@ -28,6 +28,7 @@ pub(super) fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
         health: s.table("health", health).flatten(),
         breaker: s.table("breaker", breaker),
         host_header: s.string("host_header"),
+        send_proxy: send_proxy(s),
         pool: s.table("pool", pool).unwrap_or_default(),
         tls: s.table("tls", tls),
         errors: s.table("errors", errors).unwrap_or_default(),
@@ -72,6 +73,12 @@ fn balance(text: &str) -> Result<BalanceKind, String> {
             .map(BalanceKind::HashHeader)
             .ok_or_else(|| "expected \"least-requests\", \"round-robin\", \"hash:client-ip\" or \"hash:header:NAME\"".to_owned()),
     }
+}
+
+fn send_proxy(s: &mut Section<'_, '_>) -> Option<At<SendProxy>> {
+    let choices = [("off", Some(SendProxy::Off)), ("v1", Some(SendProxy::V1)), ("v2", Some(SendProxy::V2))];
+    let span = s.value("send_proxy")?.span();
+    s.choice("send_proxy", &choices).map(|value| At { value, span })
 }
 
 fn queue(s: &mut Section<'_, '_>) -> QueueKeys {

@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 use super::live::LiveState;
 use crate::breaker::{self, Rule};
 use crate::config::diagnose::Problems;
-use crate::config::file::{self, BalanceKind, ProtocolKind};
+use crate::config::file::{self, BalanceKind, ProtocolKind, SendProxy};
 use crate::config::section::At;
 use crate::config::units::Share;
 use crate::limit::gate::{Gate, GateSettings};
@@ -24,6 +24,7 @@ use crate::upstream::choose::balance::{Balance, HashKey};
 use crate::upstream::choose::health::Probe;
 use crate::upstream::choose::settings::BackendSettings;
 use crate::upstream::connect::pool::PoolSettings;
+use crate::upstream::connect::proxy_header::ProxyVersion;
 use crate::upstream::connect::target::{Protocol, Target as UpstreamTarget};
 use crate::upstream::connect::tls::{self, Tls, Trust};
 
@@ -46,8 +47,10 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
             "write https:// in its endpoints, or remove the table",
         );
     }
-    let config = if secure { client_config(keys, problems)? } else { None };
-    let protocol = protocol(keys, problems);
+    let send_proxy = send_proxy(keys, problems);
+    let kind = keys.protocol.unwrap_or_default();
+    let protocol = if send_proxy.is_some() { Protocol::Http1 } else { protocol(kind, keys, problems) };
+    let config = if secure { client_config(keys, protocol, problems)? } else { None };
     let mut targets = Vec::new();
     for (uri, endpoint) in urls {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { continue };
@@ -61,6 +64,7 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
         };
         let weight = endpoint.weight.unwrap_or(1) as u32;
         let target = UpstreamTarget::new(scheme, authority, (tls, protocol), weight, endpoint.drain);
+        let target = UpstreamTarget { send_proxy, ..target };
         if targets.iter().any(|other: &Arc<UpstreamTarget>| other.url == target.url) {
             problems.add(endpoint.url.span.clone(), "this endpoint is listed twice", "use `weight` to send more requests to an endpoint");
         }
@@ -77,8 +81,8 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
 }
 
 /// Returns the version of HTTP that the backend is spoken to in.
-fn protocol(keys: &file::Backend, problems: &mut Problems) -> Protocol {
-    match keys.protocol.unwrap_or_default() {
+fn protocol(kind: ProtocolKind, keys: &file::Backend, problems: &mut Problems) -> Protocol {
+    match kind {
         ProtocolKind::Auto => Protocol::Auto,
         ProtocolKind::H1 => Protocol::Http1,
         ProtocolKind::H2 => {
@@ -92,6 +96,25 @@ fn protocol(keys: &file::Backend, problems: &mut Problems) -> Protocol {
             Protocol::Http2
         }
     }
+}
+
+/// Returns the version of the PROXY header that the endpoints are sent, and reports keys that cannot be used with it.
+fn send_proxy(keys: &file::Backend, problems: &mut Problems) -> Option<ProxyVersion> {
+    let at = keys.send_proxy.as_ref()?;
+    let version = match at.value {
+        SendProxy::Off => return None,
+        SendProxy::V1 => ProxyVersion::V1,
+        SendProxy::V2 => ProxyVersion::V2,
+    };
+    if keys.protocol == Some(ProtocolKind::H2) {
+        let help = "its connections are shared by clients, and the header names one; remove one of the keys";
+        problems.add(at.span.clone(), "`send_proxy` cannot be used with `protocol = \"h2\"`", help);
+    }
+    if let Some(at) = &keys.pool.max_idle {
+        let help = "remove the key: with `send_proxy`, each client connection keeps at most one connection, for `idle_timeout`";
+        problems.add(at.span.clone(), "`max_idle` has no effect with `send_proxy`", help);
+    }
+    Some(version)
 }
 
 /// Returns the settings of `max` permits. By default, up to half as many requests (1 to 1000) wait in the queue, for 100 ms each.
@@ -208,7 +231,7 @@ fn endpoint_url(url: &At<String>, problems: &mut Problems) -> Option<Uri> {
 
 /// Compiles the TLS configuration. Returns `None` if it is invalid, after reporting the problem.
 #[allow(clippy::option_option, reason = "outer: usable, inner: needed")]
-fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option<ClientTls>> {
+fn client_config(keys: &file::Backend, protocol: Protocol, problems: &mut Problems) -> Option<Option<ClientTls>> {
     let tls = keys.tls.clone().unwrap_or_default();
     let path = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
     let (ca, cert, key) = (path(&tls.ca), path(&tls.cert), path(&tls.key));
@@ -218,10 +241,10 @@ fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option
     }
     check_trust(&keys.name.value, &tls, problems);
     let identity = cert.as_deref().zip(key.as_deref()).map(|(cert, key)| (Path::new(cert), Path::new(key)));
-    let protocols: &[&[u8]] = match keys.protocol.unwrap_or_default() {
-        ProtocolKind::Auto => &[b"h2", b"http/1.1"],
-        ProtocolKind::H1 => &[b"http/1.1"],
-        ProtocolKind::H2 => &[b"h2"],
+    let protocols: &[&[u8]] = match protocol {
+        Protocol::Auto => &[b"h2", b"http/1.1"],
+        Protocol::Http1 => &[b"http/1.1"],
+        Protocol::Http2 => &[b"h2"],
     };
     let pins: Vec<_> = tls.pin.iter().map(|at| at.value).collect();
     let trust = Trust { ca: ca.as_deref().map(Path::new), pins: &pins, verify: verifies(keys) };

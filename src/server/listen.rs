@@ -126,6 +126,7 @@ fn start(stream: TcpStream, address: SocketAddr, secure: bool, gateway: &Arc<Gat
     let client = Client {
         gateway: Arc::clone(gateway),
         peer: peer(address, gateway),
+        local: if gateway.plan.names_clients { stream.local_addr().ok() } else { None },
         interim: InterimResponses::default(),
         private: Private::default(),
         surplus,

@@ -31,6 +31,7 @@ mod resilience;
 mod responses;
 mod robustness;
 mod routing;
+mod send_proxy;
 mod shapes;
 mod slow_readers;
 mod timeouts;

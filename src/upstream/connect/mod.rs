@@ -10,6 +10,7 @@ pub mod http2;
 pub mod multiplex;
 pub mod per_client;
 pub mod pool;
+pub mod proxy_header;
 pub mod resolve;
 pub mod stream;
 pub mod target;
