@@ -1,6 +1,6 @@
 //! Tests the PROXY header that a backend is sent: whom it names, and that a connection is never used for another client.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
@@ -132,6 +132,38 @@ fn a_tunnel_begins_with_the_header_too() {
     assert_eq!(client.response("GET").status, 101);
     let expected = expected(&client, gateway.address);
     assert_eq!(String::from_utf8(client.bytes(expected.len())).unwrap(), expected);
+}
+
+#[test]
+fn the_header_comes_in_front_of_tls() {
+    let made = rcgen::generate_simple_self_signed(vec!["orders.internal".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    // It would speak HTTP/2, which is not asked for: clients would share its connections.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let config = Arc::new(config);
+    let origin = Origin::start_on_connect(move |c| {
+        let header = header(&mut c.stream);
+        let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = rustls::StreamOwned::new(connection, c.stream.try_clone().unwrap());
+        while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+            assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+            stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{header}", header.len()).as_bytes()).unwrap();
+        }
+    });
+    for version in ["v1", "v2"] {
+        let gateway = GatewayUnderTest::start(&format!(
+            "[backends.o]\nendpoints = [\"https://{}\"]\nsend_proxy = \"{version}\"\ntls = {{ verify = false }}\n\
+             [[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+            origin.address
+        ));
+        let mut client = Client::connect(gateway.address);
+        let expected = expected(&client, gateway.address);
+        assert_eq!([ask(&mut client, REQUEST), ask(&mut client, REQUEST)], [expected.clone(), expected]);
+    }
+    assert_eq!(origin.connections(), 2);
 }
 
 #[test]
