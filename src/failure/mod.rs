@@ -47,6 +47,7 @@ pub enum Kind {
     ShuttingDown,
     Maintenance,
     Denied,
+    Responded,
     RateLimited,
     RouteNotFound,
     MethodNotAllowed,
@@ -99,6 +100,7 @@ impl Kind {
         Self::ShuttingDown,
         Self::Maintenance,
         Self::Denied,
+        Self::Responded,
         Self::RateLimited,
         Self::RouteNotFound,
         Self::MethodNotAllowed,
@@ -146,6 +148,7 @@ impl Kind {
             | Self::ShuttingDown
             | Self::Maintenance
             | Self::Denied
+            | Self::Responded
             | Self::RateLimited
             | Self::RouteNotFound
             | Self::UpgradeNotPermitted
@@ -225,6 +228,8 @@ pub struct Failure {
     pub detail: Option<Box<str>>,
     /// The time after which a retry can succeed, if it is known.
     pub retry_after: Option<Duration>,
+    /// The status of [`Kind::Responded`], which the operator chose.
+    pub status: u16,
     /// The `Allow` header of a 405.
     pub allow: Option<HeaderValue>,
     /// The rate limits that rejected the request.
@@ -234,7 +239,7 @@ pub struct Failure {
 impl Failure {
     /// Creates a failure without details.
     pub const fn new(kind: Kind) -> Self {
-        Self { kind, detail: None, retry_after: None, allow: None, violated: Vec::new() }
+        Self { kind, detail: None, retry_after: None, status: 0, allow: None, violated: Vec::new() }
     }
 
     /// Creates a failure with a cause for the log.
