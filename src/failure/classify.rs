@@ -50,6 +50,18 @@ pub fn tls(error: &io::Error, first: &[u8]) -> Failure {
     Failure::because(kind, if diagnosis.is_empty() { chain(error) } else { format!("{diagnosis} ({})", chain(error)) })
 }
 
+/// The kind of an error that [`refused`] made. Reading from a socket has no error of this kind.
+const REFUSED: io::ErrorKind = io::ErrorKind::PermissionDenied;
+
+/// Marks the error of a read that is an alert of TLS, and adds its diagnosis: in version 1.3 an endpoint refuses a client certificate when
+/// the gateway has completed the handshake already (RFC 8446 4.4.2.4). Libraries pass on no more than the kind and the text of an error.
+pub fn refused(error: io::Error) -> io::Error {
+    match find::<rustls::Error>(&error) {
+        Some(rustls::Error::AlertReceived(_)) => io::Error::new(REFUSED, tls(&error, &[]).detail.unwrap_or_default().into_string()),
+        Some(_) | None => error,
+    }
+}
+
 /// How a TLS handshake with a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeEnd {
@@ -100,11 +112,8 @@ pub fn client_handshake(error: &io::Error) -> HandshakeEnd {
 
 /// Classifies the error of reading a response head. `received` is true if a part of it has arrived.
 pub fn upstream_read(error: &io::Error, received: bool) -> Failure {
-    // In TLS 1.3 an endpoint refuses a client certificate when the gateway has completed the handshake already (RFC 8446 4.4.2.4).
-    if !received && matches!(find::<rustls::Error>(error), Some(rustls::Error::AlertReceived(_))) {
-        return tls(error, &[]);
-    }
     let kind = match error.kind() {
+        REFUSED if !received => Kind::TlsAlert,
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Kind::ResponseMalformed,
         io::ErrorKind::TimedOut => Kind::ResponseTimeout,
         _ if received => Kind::ResponseIncomplete,
@@ -158,6 +167,7 @@ pub fn http2_head(error: &h2::Error) -> Http2Failure {
         Some(Reason::HTTP_1_1_REQUIRED) => (Kind::ResponseMalformed, Processing::Possible),
         Some(_) => (Kind::ConnectionLost, Processing::Possible),
         None => match error.get_io().map(io::Error::kind) {
+            Some(REFUSED) => (Kind::TlsAlert, Processing::Possible),
             Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => (Kind::ResponseMalformed, Processing::Possible),
             Some(_) => (Kind::ConnectionLost, Processing::Unknown),
             None => (Kind::ResponseMalformed, Processing::Possible),

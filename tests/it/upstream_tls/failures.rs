@@ -146,6 +146,15 @@ fn a_client_certificate_that_is_missing_or_strange_is_an_alert() {
         });
         with(&clients.sign(|_| ()), server(), &assert_secure);
     }
+    // HTTP/2 is begun when the alert comes.
+    let mut config = own.server_of(&[&rustls::version::TLS13], Some(&clients));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    assert_failure(
+        origin(config),
+        &trusting(&given),
+        ALERT,
+        &["wants a client certificate", "set `cert` and `key`", "CertificateRequired"],
+    );
     // Other servers have no alert for a missing one in version 1.2.
     let own = Identity::self_signed(|_| ());
     let server = OpenSsl::serve(&own, &["-tls1_2", "-Verify", "1"]);
