@@ -133,7 +133,11 @@ impl Gateway {
         drop(outgoing);
         let response = exchanged.inspect_err(|failure| admit::unanswered(route, failure))?;
         deadline::check(admission.deadline, response.at)?;
-        let upgrade = upgrade.filter(|_| response.status == StatusCode::SWITCHING_PROTOCOLS);
+        let upgrade = match upgrade {
+            Some(upgrade) if response.status == StatusCode::SWITCHING_PROTOCOLS => Some(upgrade),
+            Some(_) => upgrade::check_refusal(request, &response).map(|()| None)?,
+            None => None,
+        };
         let prepared = inspect::prepare(self, response, route, client, (request, facts), upgrade.as_deref(), admission.deadline)?;
         if let Some(upgrade) = upgrade {
             return Ok(upgrade::pass(upgrade, prepared, route)?);

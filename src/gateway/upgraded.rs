@@ -12,6 +12,7 @@ use super::request::RequestState;
 use super::state::Gateway;
 use crate::body::{UploadProgress, UploadStage};
 use crate::observe::access_record::{End, TunnelEnd};
+use crate::observe::metrics::OpenTunnel;
 use crate::tunnel::{Cause, Tunnel};
 use crate::upstream::attempt::response::UpstreamTunnel;
 
@@ -23,6 +24,7 @@ pub struct Upgraded {
     _permits: Permits,
     upstream: Box<UpstreamTunnel>,
     tunnel: Tunnel,
+    _open: Option<OpenTunnel>,
 }
 
 impl Upgraded {
@@ -31,7 +33,8 @@ impl Upgraded {
         let idle = state.route.as_ref().and_then(|route| route.policy.timeouts.tunnel);
         let pushed = std::mem::take(&mut upstream.pushed);
         state.record.facts.upload = Some(UploadProgress::new(state.record.context.arrival));
-        Self { state, _permits: permits, upstream, tunnel: Tunnel::new(&pushed, idle, is_websocket) }
+        let open = state.route.as_ref().map(|route| route.metrics.tunnel());
+        Self { state, _permits: permits, upstream, tunnel: Tunnel::new(&pushed, idle, is_websocket), _open: open }
     }
 
     /// Copies both ways until the tunnel ends. `early` are bytes that the client sent behind its request.

@@ -1,4 +1,8 @@
-//! Tests WebSocket and other upgrades over HTTP/1.1: what is forwarded, what is refused, and the life of a tunnel.
+//! Tests WebSocket and other upgrades over HTTP/1.1: what is forwarded, what is refused, and the life of a tunnel. Those over HTTP/2 and the
+//! comparison of frames are in files of their own.
+
+mod bridge;
+mod http2;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
