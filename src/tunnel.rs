@@ -8,15 +8,15 @@ mod frames;
 pub mod handshake;
 mod way;
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use self::frames::going_away;
 use self::way::{EndedBy, Way};
+use crate::socket::Receive;
 use crate::timer::Timer;
 
 /// The longest silence once one direction has ended.
@@ -80,8 +80,8 @@ impl Tunnel {
     /// Copies both ways until the tunnel ends. `is_over` is asked at every wake-up and wakes the task when the gateway stops.
     pub async fn run<C, U>(&mut self, client: &mut C, upstream: &mut U, mut is_over: impl FnMut(&mut Context<'_>) -> bool) -> Cause
     where
-        C: AsyncRead + AsyncWrite + Unpin,
-        U: AsyncRead + AsyncWrite + Unpin,
+        C: Receive + AsyncWrite + Unpin,
+        U: Receive + AsyncWrite + Unpin,
     {
         let mut last = Instant::now();
         let mut timer = self.idle.map(|idle| Timer::new(last + idle));
@@ -111,8 +111,8 @@ impl Tunnel {
     /// Copies both ways. Ready once both directions have ended.
     fn poll_both<C, U>(&mut self, cx: &mut Context<'_>, client: &mut C, upstream: &mut U) -> Poll<()>
     where
-        C: AsyncRead + AsyncWrite + Unpin,
-        U: AsyncRead + AsyncWrite + Unpin,
+        C: Receive + AsyncWrite + Unpin,
+        U: Receive + AsyncWrite + Unpin,
     {
         let _ = self.up.poll_copy(cx, client, upstream);
         self.note_end();
@@ -151,8 +151,8 @@ impl Tunnel {
     #[cold]
     async fn close<C, U>(&mut self, client: &mut C, upstream: &mut U, reason: &str)
     where
-        C: AsyncRead + AsyncWrite + Unpin,
-        U: AsyncRead + AsyncWrite + Unpin,
+        C: Receive + AsyncWrite + Unpin,
+        U: Receive + AsyncWrite + Unpin,
     {
         self.up.end(|| going_away(reason, Some(fastrand::u32(..).to_be_bytes())));
         self.down.end(|| going_away(reason, None));
@@ -167,13 +167,8 @@ impl Tunnel {
 }
 
 /// Reads and discards until the end of the stream.
-fn poll_discard<R: AsyncRead + Unpin>(cx: &mut Context<'_>, source: &mut R) -> Poll<()> {
+fn poll_discard<R: Receive>(cx: &mut Context<'_>, source: &mut R) -> Poll<()> {
     let mut scratch = [0; DISCARD];
-    loop {
-        let mut read = ReadBuf::new(&mut scratch);
-        let done = std::task::ready!(Pin::new(&mut *source).poll_read(cx, &mut read)).is_err();
-        if done || read.filled().is_empty() {
-            return Poll::Ready(());
-        }
-    }
+    while !matches!(std::task::ready!(source.poll_receive(cx, &mut scratch)), Ok(0) | Err(_)) {}
+    Poll::Ready(())
 }

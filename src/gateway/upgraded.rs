@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use super::admission::Permits;
@@ -13,6 +13,7 @@ use super::state::Gateway;
 use crate::body::{UploadProgress, UploadStage};
 use crate::observe::access_record::{End, TunnelEnd};
 use crate::observe::metrics::OpenTunnel;
+use crate::socket::Receive;
 use crate::tunnel::{Cause, Tunnel};
 use crate::upstream::attempt::response::UpstreamTunnel;
 
@@ -38,7 +39,7 @@ impl Upgraded {
     }
 
     /// Copies both ways until the tunnel ends. `early` are bytes that the client sent behind its request.
-    pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(&mut self, gateway: &Arc<Gateway>, client: &mut S, early: Vec<u8>) {
+    pub async fn run<S: Receive + AsyncWrite + Unpin>(&mut self, gateway: &Arc<Gateway>, client: &mut S, early: Vec<u8>) {
         self.tunnel.hold_early(&early);
         drop(early);
         let mut over = std::pin::pin!(gateway.over.notified());

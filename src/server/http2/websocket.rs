@@ -3,15 +3,21 @@
 //!
 //! Knows nothing of the rules of an upgrade, nor of what passes through the tunnel.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use hyper::ext::Protocol;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead as _, AsyncWrite, ReadBuf};
 
 use crate::failure::{Failure, Kind};
 use crate::gateway::{ClientResponse, Entry};
+use crate::socket::Receive;
 use crate::tunnel::handshake;
 
 /// The one protocol that an extended CONNECT may ask for.
@@ -67,9 +73,34 @@ pub(super) fn accept(
     tokio::spawn(async move {
         // Without a stream the client has left, as the record of the tunnel says when it is dropped.
         if let Ok(stream) = stream.await {
-            tunnel.run(&entry.client.gateway, &mut TokioIo::new(stream), Vec::new()).await;
+            tunnel.run(&entry.client.gateway, &mut Stream(TokioIo::new(stream)), Vec::new()).await;
         }
         drop((tunnel, held));
     });
     (StatusCode::OK, headers)
+}
+
+/// The stream of an extended CONNECT.
+struct Stream(TokioIo<Upgraded>);
+
+impl Receive for Stream {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut read = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.0).poll_read(cx, &mut read))?;
+        Poll::Ready(Ok(read.filled().len()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
 }

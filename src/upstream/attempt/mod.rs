@@ -75,6 +75,10 @@ pub(super) struct AttemptError {
 pub(super) enum SendProgress {
     /// No endpoint was chosen.
     NotChosen,
+    /// The chosen endpoint has no free connection.
+    NoRoom,
+    /// The chosen endpoint speaks no version of HTTP that the request can go by.
+    Unsuitable,
     /// No connection was opened, or a new one closed before anything was written.
     NotConnected,
     /// A reused connection closed before anything was written.
@@ -174,11 +178,11 @@ fn not_connected(failure: Failure, http1_only: bool, mut permit: EndpointPermit,
     if http1_only && matches!(failure.kind, Kind::TlsAlert | Kind::TlsProtocol) {
         // The endpoint speaks HTTP/2 only, which it may: a client that asks for an upgrade must not make it look broken.
         let failure = Failure { kind: Kind::UpgradeNotPermitted, ..failure };
-        return AttemptError { failure, progress: SendProgress::NotChosen, endpoint: Some(Arc::clone(&permit.endpoint)) };
+        return AttemptError { failure, progress: SendProgress::Unsuitable, endpoint: Some(Arc::clone(&permit.endpoint)) };
     }
     let now = Instant::now();
     permit.record(AttemptOutcome::Failed(failure.kind), now.saturating_duration_since(begin), now);
-    let progress = if failure.kind == Kind::Overloaded { SendProgress::NotChosen } else { SendProgress::NotConnected };
+    let progress = if failure.kind == Kind::Overloaded { SendProgress::NoRoom } else { SendProgress::NotConnected };
     AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)) }
 }
 
@@ -205,7 +209,7 @@ fn exchange_failed(
         SendProgress::MaybeProcessed | SendProgress::NotConnected => true,
         // An endpoint that closes a connection in order (GOAWAY) may be as good as before.
         SendProgress::Refused => !connection.http.is_retired(),
-        SendProgress::NotChosen | SendProgress::NotSent | SendProgress::Stale => false,
+        SendProgress::NotChosen | SendProgress::NoRoom | SendProgress::Unsuitable | SendProgress::NotSent | SendProgress::Stale => false,
     };
     if is_blamed {
         permit.record(AttemptOutcome::Failed(failure.kind), took, now);

@@ -476,4 +476,15 @@ mod tests {
         drop(upstream);
         assert!(matches!(pool.checkout(0, client(), now), Checkout::Open(_)));
     }
+
+    #[test]
+    fn connections_that_are_not_shared_respect_the_share_of_a_client() {
+        let pool = Pool::new(PoolSettings { max_connections: 8, max_idle: 8, idle_timeout: IDLE }, 1, true);
+        let now = Instant::now();
+        let other = ClientSlot::of("192.0.2.2".parse().unwrap());
+        let taken: Vec<Checkout> = (0..7).map(|_| pool.checkout_alone(0, client(), now)).collect();
+        assert!(taken.iter().all(|one| matches!(one, Checkout::Open(_))));
+        assert!(matches!(pool.checkout_alone(0, client(), now), Checkout::Full), "the last eighth is for others");
+        assert!(matches!(pool.checkout_alone(0, other, now), Checkout::Open(_)));
+    }
 }

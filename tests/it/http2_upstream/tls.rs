@@ -72,14 +72,20 @@ fn asked(protocols: &[&str], protocol: &str) -> [Response; 2] {
 }
 
 fn through<T>(protocols: &[&str], protocol: &str, ask: impl FnOnce(SocketAddr) -> T) -> T {
-    let (address, ca) = origin(protocols);
-    let file = Temporary::file(&format!("{}-http2.pem", address.port()), &ca);
-    let gateway = GatewayUnderTest::start(&format!(
-        "[backends.o]\nendpoints = [\"https://{address}\"]\nprotocol = \"{protocol}\"\n\
-         tls = {{ ca = \"{}\", server_name = \"orders.internal\" }}\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+    ask(in_front_of(&[protocols], protocol, "").address)
+}
+
+/// A gateway with one backend of an origin for each list of protocols, and `more` keys.
+fn in_front_of(origins: &[&[&str]], protocol: &str, more: &str) -> GatewayUnderTest {
+    let (addresses, authorities): (Vec<SocketAddr>, Vec<String>) = origins.iter().map(|protocols| origin(protocols)).unzip();
+    let endpoints: Vec<String> = addresses.iter().map(|address| format!("\"https://{address}\"")).collect();
+    let file = Temporary::file(&format!("{}-http2.pem", addresses[0].port()), &authorities.concat());
+    GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [{}]\nprotocol = \"{protocol}\"\n\
+         tls = {{ ca = \"{}\", server_name = \"orders.internal\" }}\n{more}\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+        endpoints.join(", "),
         file.display()
-    ));
-    ask(gateway.address)
+    ))
 }
 
 #[test]
@@ -89,13 +95,35 @@ fn auto_takes_the_version_that_the_endpoint_chooses() {
     assert_eq!(asked(&[], "auto").map(|response| response.text()), ["HTTP/1", "HTTP/1"]);
 }
 
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+
+#[test]
+fn an_upgrade_that_an_endpoint_cannot_serve_is_not_held_against_it() {
+    let breaker = "[backends.o.breaker]\nopen_after = \"50% of 4\"\nopen_for = \"600s\"";
+    let gateway = in_front_of(&[&["h2"]], "auto", breaker);
+    for _ in 0..8 {
+        let response = send(gateway.address, UPGRADE);
+        assert_eq!((response.status, assert_contract("GET", &response).as_str()), (501, "NOT_IMPLEMENTED"));
+    }
+    assert_eq!(get(gateway.address, "/").text(), "HTTP/2", "the breaker is closed");
+    let line = gateway.log_line(&["\"status\":501"]);
+    assert!(line["endpoint"].as_str().is_some_and(|endpoint| endpoint.starts_with("https://127.0.0.1:")), "{line}");
+}
+
+#[test]
+fn an_upgrade_goes_to_an_endpoint_that_can_serve_it() {
+    let gateway = in_front_of(&[&["h2"], &["http/1.1"]], "auto", "");
+    for _ in 0..6 {
+        assert_eq!(send(gateway.address, UPGRADE).text(), "HTTP/1");
+    }
+}
+
 #[test]
 fn an_upgrade_goes_over_http1_and_leaves_the_other_requests_on_http2() {
-    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     // The origin ignores the upgrade, and its response passes.
     let texts = through(&["h2", "http/1.1"], "auto", |gateway| {
-        [get(gateway, "/"), send(gateway, upgrade), get(gateway, "/")].map(|response| response.text())
+        [get(gateway, "/"), send(gateway, UPGRADE), get(gateway, "/")].map(|response| response.text())
     });
     assert_eq!(texts, ["HTTP/2", "HTTP/1", "HTTP/2"]);
 }
