@@ -2,6 +2,7 @@
 //! comparison of frames are in files of their own.
 
 mod bridge;
+mod frames;
 mod http2;
 
 use std::io::{Read as _, Write as _};
