@@ -30,6 +30,7 @@ use crate::upstream::choose::endpoint::{AttemptOutcome, Endpoint, EndpointPermit
 use crate::upstream::connect::connector::{Connector, Dial, Phase};
 use crate::upstream::connect::per_client::ClientSlot;
 use crate::upstream::connect::pool::{Checkout, Connection};
+use crate::upstream::connect::target::Protocol;
 
 /// What one core needs to reach upstreams.
 #[derive(Debug)]
@@ -87,6 +88,8 @@ pub(super) enum SendProgress {
     Stale,
     /// The upstream refused the request without processing it.
     Refused,
+    /// The upstream wants the request over HTTP/1.1, which the next attempt at it uses.
+    WantsHttp1,
     /// The upstream may have processed the request.
     MaybeProcessed,
 }
@@ -130,8 +133,8 @@ pub(super) async fn attempt(
     let mut permit = permit.map_err(not_chosen)?;
     trail.endpoint = Some(Arc::clone(&permit.endpoint.label));
     trail.attempts += 1;
-    // The stream of a connection cannot become a tunnel.
-    let http1_only = outgoing.upgrade.is_some();
+    // A stream of HTTP/2 cannot become a tunnel.
+    let http1_only = outgoing.upgrade.is_some() || permit.endpoint.pool.wants_http1(now);
     let alone = private || http1_only;
     let (mut connection, begin) = match kept {
         Some((_, connection)) => (connection, now),
@@ -140,7 +143,7 @@ pub(super) async fn attempt(
             // Boxed, because most requests find an idle connection.
             other => match Box::pin(connect(&permit.endpoint, context, other, (alone, http1_only))).await {
                 Ok(connection) => (connection, Instant::now()),
-                Err(failure) => return Err(not_connected(failure, http1_only, permit, now)),
+                Err(failure) => return Err(not_connected(failure, outgoing.upgrade.is_some(), permit, now)),
             },
         },
     };
@@ -174,8 +177,8 @@ fn not_chosen(failure: Failure) -> AttemptError {
 }
 
 /// Records that there is no connection. The endpoint is blamed only if it refused one.
-fn not_connected(failure: Failure, http1_only: bool, mut permit: EndpointPermit, begin: Instant) -> AttemptError {
-    if http1_only && matches!(failure.kind, Kind::TlsAlert | Kind::TlsProtocol) {
+fn not_connected(failure: Failure, is_upgrade: bool, mut permit: EndpointPermit, begin: Instant) -> AttemptError {
+    if is_upgrade && matches!(failure.kind, Kind::TlsAlert | Kind::TlsProtocol) {
         // The endpoint speaks HTTP/2 only, which it may: a client that asks for an upgrade must not make it look broken.
         let failure = Failure { kind: Kind::UpgradeNotPermitted, ..failure };
         return AttemptError { failure, progress: SendProgress::Unsuitable, endpoint: Some(Arc::clone(&permit.endpoint)) };
@@ -201,6 +204,12 @@ fn exchange_failed(
             (failure, if connection.reused { SendProgress::NotSent } else { SendProgress::NotConnected })
         }
         ExchangeError::Refused(failure) => (failure, SendProgress::Refused),
+        // Only an endpoint that chose HTTP/2 itself can be spoken to otherwise.
+        ExchangeError::WantsHttp1(failure) if permit.endpoint.target.protocol == Protocol::Auto => {
+            permit.endpoint.pool.speak_http1(now);
+            (failure, SendProgress::WantsHttp1)
+        }
+        ExchangeError::WantsHttp1(failure) => (failure, SendProgress::MaybeProcessed),
         // A reused connection closed without a byte of a response.
         ExchangeError::Lost(failure) if connection.reused => (failure, SendProgress::Stale),
         ExchangeError::Lost(failure) | ExchangeError::Failed(failure) => (failure, SendProgress::MaybeProcessed),
@@ -209,7 +218,12 @@ fn exchange_failed(
         SendProgress::MaybeProcessed | SendProgress::NotConnected => true,
         // An endpoint that closes a connection in order (GOAWAY) may be as good as before.
         SendProgress::Refused => !connection.http.is_retired(),
-        SendProgress::NotChosen | SendProgress::NoRoom | SendProgress::Unsuitable | SendProgress::NotSent | SendProgress::Stale => false,
+        SendProgress::NotChosen
+        | SendProgress::NoRoom
+        | SendProgress::Unsuitable
+        | SendProgress::WantsHttp1
+        | SendProgress::NotSent
+        | SendProgress::Stale => false,
     };
     if is_blamed {
         permit.record(AttemptOutcome::Failed(failure.kind), took, now);

@@ -3,17 +3,20 @@
 //!
 //! Knows nothing of how a connection is opened, or of the limit on their number.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::http2::{Http2Connection, Http2Stream, OnChange};
 use crate::sync::Counted;
 
 /// How often a waiting request looks again, even if nothing has changed for requests of its core.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long an endpoint that asked for HTTP/1.1 (HTTP_1_1_REQUIRED) is spoken to in it.
+const HTTP1_FOR: Duration = Duration::from_secs(300);
 
 /// The HTTP/2 connections of one endpoint.
 #[derive(Debug)]
@@ -22,6 +25,9 @@ pub struct Multiplex {
     change: Arc<Change>,
     /// The endpoint chose HTTP/1 when it was asked last, so its connections are not shared.
     chose_http1: AtomicBool,
+    created: Instant,
+    /// The endpoint is spoken to in HTTP/1.1 until then, in milliseconds since it was created.
+    http1_until: AtomicU64,
 }
 
 /// One core's connections.
@@ -66,7 +72,8 @@ impl Multiplex {
     /// Creates the lists of this many cores.
     pub fn new(cores: usize) -> Arc<Self> {
         let lanes = (0..cores.max(1)).map(|_| Lane::default()).collect();
-        Arc::new(Self { lanes, change: Arc::default(), chose_http1: AtomicBool::new(false) })
+        let (chose_http1, http1_until) = (AtomicBool::new(false), AtomicU64::new(0));
+        Arc::new(Self { lanes, change: Arc::default(), chose_http1, created: Instant::now(), http1_until })
     }
 
     fn lane(&self, core: usize) -> &Lane {
@@ -96,6 +103,18 @@ impl Multiplex {
     /// Records which version the endpoint chose.
     pub fn choose_http1(&self, chosen: bool) {
         self.chose_http1.store(chosen, Ordering::Relaxed);
+    }
+
+    /// Returns true if the endpoint asked for HTTP/1.1 not long ago.
+    pub fn wants_http1(&self, now: Instant) -> bool {
+        let until = self.http1_until.load(Ordering::Relaxed);
+        until > 0 && now.saturating_duration_since(self.created) < Duration::from_millis(until)
+    }
+
+    /// Records that the endpoint asked for HTTP/1.1.
+    pub fn speak_http1(&self, now: Instant) {
+        let until = now.saturating_duration_since(self.created) + HTTP1_FOR;
+        self.http1_until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Returns true if requests of this core wait for a connection that is being opened.
@@ -165,5 +184,19 @@ impl Drop for OpeningGuard {
         lane.failing.store(!self.opened, Ordering::SeqCst);
         lane.opening.fetch_sub(1, Ordering::SeqCst);
         self.multiplex.change.happened.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_for_http1_ends() {
+        let (multiplex, now) = (Multiplex::new(1), Instant::now());
+        assert!(!multiplex.wants_http1(now));
+        multiplex.speak_http1(now);
+        assert!(multiplex.wants_http1(now) && multiplex.wants_http1(now + HTTP1_FOR / 2));
+        assert!(!multiplex.wants_http1(now + HTTP1_FOR + Duration::from_secs(1)));
     }
 }

@@ -118,7 +118,7 @@ impl History {
         let Some(endpoint) = error.endpoint.as_ref().filter(|_| error.failure.kind != Kind::TotalTimeout) else {
             return NextStep::Stop;
         };
-        if error.progress != SendProgress::Stale && error.progress != SendProgress::NotSent {
+        if !matches!(error.progress, SendProgress::Stale | SendProgress::NotSent | SendProgress::WantsHttp1) {
             self.tried.push(Arc::clone(endpoint));
         }
         let policy_wants = context.retry.filter(|retry| policy::wants_failure(retry, &error.failure));
@@ -128,7 +128,7 @@ impl History {
                 self.unsent += 1;
                 if self.unsent < MAX_UNSENT && self.tried.len() < backend.serving() { NextStep::OtherEndpoint } else { NextStep::Stop }
             }
-            SendProgress::NotSent => {
+            SendProgress::NotSent | SendProgress::WantsHttp1 => {
                 self.unsent += 1;
                 if self.unsent < MAX_UNSENT { NextStep::Reconnect(Arc::clone(endpoint)) } else { NextStep::Stop }
             }

@@ -52,8 +52,13 @@ fn origin(protocols: &[&str]) -> (SocketAddr, String) {
 type TlsStream = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
 
 async fn serve_http1(mut stream: TlsStream) {
-    let _ = stream.read(&mut [0; 4096]).await;
-    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nHTTP/1").await;
+    let mut request = [0; 4096];
+    let mut read = stream.read(&mut request).await.unwrap_or(0);
+    if request.starts_with(b"POST") && !request[..read].ends_with(b"hello") {
+        read += stream.read(&mut request[read..]).await.unwrap_or(0);
+    }
+    let body = if request[..read].ends_with(b"hello") { "HTTP/1 hello" } else { "HTTP/1" };
+    let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
     let _ = stream.shutdown().await;
 }
 
@@ -61,6 +66,10 @@ async fn serve_http2(stream: TlsStream) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
     while let Some(Ok((request, mut response))) = connection.accept().await {
         assert_eq!(request.uri().scheme_str(), Some("https"));
+        if request.uri().path() == "/http1" {
+            response.send_reset(h2::Reason::HTTP_1_1_REQUIRED);
+            continue;
+        }
         let mut send = response.send_response(http::Response::new(()), false).unwrap();
         send.send_data(Bytes::from_static(b"HTTP/2"), true).unwrap();
     }
@@ -93,6 +102,18 @@ fn auto_takes_the_version_that_the_endpoint_chooses() {
     assert_eq!(asked(&["h2", "http/1.1"], "auto").map(|response| response.text()), ["HTTP/2", "HTTP/2"]);
     assert_eq!(asked(&["http/1.1"], "auto").map(|response| response.text()), ["HTTP/1", "HTTP/1"]);
     assert_eq!(asked(&[], "auto").map(|response| response.text()), ["HTTP/1", "HTTP/1"]);
+}
+
+#[test]
+fn a_request_that_the_endpoint_wants_over_http1_is_sent_again_over_it() {
+    let post = "POST /http1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    let texts = through(&["h2", "http/1.1"], "auto", |gateway| {
+        [get(gateway, "/"), send(gateway, post), get(gateway, "/")].map(|response| response.text())
+    });
+    assert_eq!(texts, ["HTTP/2", "HTTP/1 hello", "HTTP/1"], "it is remembered");
+    let [first, second] = through(&["h2"], "h2", |gateway| [get(gateway, "/http1"), get(gateway, "/")]);
+    assert_eq!((first.status, assert_contract("GET", &first).as_str()), (502, "UPSTREAM_PROTOCOL_ERROR"));
+    assert_eq!(second.text(), "HTTP/2");
 }
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
