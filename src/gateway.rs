@@ -114,6 +114,7 @@ impl Gateway {
             inbound = Box::pin(admit::wait(self, route, request, inbound, waiting, admission)).await?;
             begin = Instant::now();
         }
+        let kept = buffer::keep(self, route, &inbound.payload);
         let mut outgoing = outgoing::outgoing(self, client, route, (request, facts), inbound, admission.deadline)?;
         let context = DispatchContext {
             upstreams: &self.upstreams,
@@ -126,11 +127,12 @@ impl Gateway {
             interim: (request.version == Version::HTTP_11).then_some(&client.interim),
             slot: ClientSlot::of(request.context.client),
         };
+        outgoing.keeps_upload |= kept.is_some();
         facts.dispatched = true;
         let exchanged = dispatch(&route.backend, &mut outgoing, context, &mut facts.trail).await;
         let upgrade = outgoing.upgrade.take();
         // The upstream has what was held of the body.
-        drop(outgoing);
+        drop((outgoing, kept));
         let response = exchanged.inspect_err(|failure| admit::unanswered(route, failure))?;
         deadline::check(admission.deadline, response.at)?;
         let upgrade = match upgrade {

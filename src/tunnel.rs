@@ -53,18 +53,25 @@ pub struct Tunnel {
     /// The longest time without a byte once one direction has ended.
     half_closed: Duration,
     first_end: Option<Cause>,
+    /// Why the tunnel ends, once it does.
+    cause: Option<Cause>,
 }
 
 impl Tunnel {
     /// Creates a tunnel. `pushed` are bytes that the upstream sent behind its response.
     pub fn new(pushed: &[u8], idle: Option<Duration>, is_websocket: bool) -> Self {
         let half_closed = if is_websocket { WEBSOCKET_HALF_CLOSED } else { HALF_CLOSED };
-        Self { up: Way::new(is_websocket), down: Way::new(is_websocket).after(pushed), idle, half_closed, first_end: None }
+        Self { up: Way::new(is_websocket), down: Way::new(is_websocket).after(pushed), idle, half_closed, first_end: None, cause: None }
     }
 
     /// Adds bytes that the client sent behind its request, before the tunnel began.
     pub fn hold_early(&mut self, bytes: &[u8]) {
         self.up.hold(bytes);
+    }
+
+    /// Returns why the tunnel ends, once it does. What is still under way then changes nothing.
+    pub const fn cause(&self) -> Option<Cause> {
+        self.cause
     }
 
     /// Returns the bytes that were passed on from the client.
@@ -78,7 +85,7 @@ impl Tunnel {
     }
 
     /// Copies both ways until the tunnel ends. `is_over` is asked at every wake-up and wakes the task when the gateway stops.
-    pub async fn run<C, U>(&mut self, client: &mut C, upstream: &mut U, mut is_over: impl FnMut(&mut Context<'_>) -> bool) -> Cause
+    pub async fn run<C, U>(&mut self, client: &mut C, upstream: &mut U, mut is_over: impl FnMut(&mut Context<'_>) -> bool)
     where
         C: Receive + AsyncWrite + Unpin,
         U: Receive + AsyncWrite + Unpin,
@@ -100,12 +107,12 @@ impl Tunnel {
             if timer.is_due(last + silence, cx) { Poll::Ready(self.first_end.unwrap_or(Cause::Idle)) } else { Poll::Pending }
         })
         .await;
+        self.cause = Some(cause);
         match cause {
             Cause::Client | Cause::Upstream => {}
             Cause::Idle => self.close(client, upstream, "idle timeout").await,
             Cause::Drain => self.close(client, upstream, "the gateway is shutting down").await,
         }
-        cause
     }
 
     /// Copies both ways. Ready once both directions have ended.

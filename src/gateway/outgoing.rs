@@ -68,6 +68,8 @@ pub(super) fn outgoing(
     if let Some(form) = grpc_web::form(request, route) {
         payload = grpc_web::request(form, &mut headers, payload)?;
     }
+    // What is held already holds its share of the memory.
+    let keeps_upload = !matches!(payload, Payload::Streaming { .. });
     let Body { upload, progress, replay } = body(policy, &mut headers, request, payload);
     facts.upload.clone_from(&progress);
     let target = target(&request.context.uri, policy.strip_prefix.as_deref())?;
@@ -81,6 +83,7 @@ pub(super) fn outgoing(
         connection_auth,
         replay: if repeatable { replay } else { Replay::Never },
         upgrade,
+        keeps_upload,
         key,
     })
 }

@@ -49,22 +49,24 @@ impl Upgraded {
             let asks = !std::mem::replace(&mut registered, true) || gateway.lifecycle.is_closing();
             asks && over.as_mut().poll(cx).is_ready()
         };
-        let cause = self.tunnel.run(client, &mut self.upstream.connection.stream, is_over).await;
-        let facts = &mut self.state.record.facts;
-        facts.tunnel_end = Some(match cause {
-            Cause::Client => TunnelEnd::Client,
-            Cause::Upstream => TunnelEnd::Upstream,
-            Cause::Idle => TunnelEnd::Idle,
-            Cause::Drain => TunnelEnd::Drain,
-        });
-        facts.end = End::Complete;
-        facts.ended = Some(Instant::now());
+        self.tunnel.run(client, &mut self.upstream.connection.stream, is_over).await;
     }
 }
 
 impl Drop for Upgraded {
     fn drop(&mut self) {
         let facts = &mut self.state.record.facts;
+        // The task may have been dropped while the last frames were under way.
+        if let Some(cause) = self.tunnel.cause() {
+            facts.tunnel_end = Some(match cause {
+                Cause::Client => TunnelEnd::Client,
+                Cause::Upstream => TunnelEnd::Upstream,
+                Cause::Idle => TunnelEnd::Idle,
+                Cause::Drain => TunnelEnd::Drain,
+            });
+            facts.end = End::Complete;
+            facts.ended = Some(Instant::now());
+        }
         facts.bytes_out = self.tunnel.bytes_out();
         if let Some(upload) = &facts.upload {
             upload.note(UploadStage::Done, self.tunnel.bytes_in());

@@ -134,7 +134,7 @@ pub(super) async fn attempt(
     trail.endpoint = Some(Arc::clone(&permit.endpoint.label));
     trail.attempts += 1;
     // A stream of HTTP/2 cannot become a tunnel.
-    let http1_only = outgoing.upgrade.is_some() || permit.endpoint.pool.wants_http1(now);
+    let http1_only = outgoing.upgrade.is_some() || permit.endpoint.pool.multiplex().is_some_and(|multiplex| multiplex.wants_http1(now));
     let alone = private || http1_only;
     let (mut connection, begin) = match kept {
         Some((_, connection)) => (connection, now),
@@ -206,7 +206,7 @@ fn exchange_failed(
         ExchangeError::Refused(failure) => (failure, SendProgress::Refused),
         // Only an endpoint that chose HTTP/2 itself can be spoken to otherwise.
         ExchangeError::WantsHttp1(failure) if permit.endpoint.target.protocol == Protocol::Auto => {
-            permit.endpoint.pool.speak_http1(now);
+            permit.endpoint.pool.multiplex().iter().for_each(|multiplex| multiplex.speak_http1(now));
             (failure, SendProgress::WantsHttp1)
         }
         ExchangeError::WantsHttp1(failure) => (failure, SendProgress::MaybeProcessed),

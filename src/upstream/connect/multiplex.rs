@@ -165,6 +165,12 @@ impl Multiplex {
         Arc::new(move || change.notify())
     }
 
+    /// Lets no request use this core's connections any more. One without requests closes, which its endpoint is told (GOAWAY).
+    pub fn retire(&self, core: usize) {
+        let connections = std::mem::take(&mut *lock(&self.lane(core).connections));
+        connections.iter().for_each(|connection| connection.retire());
+    }
+
     /// Drops this core's connections that take no more requests.
     pub fn sweep(&self, core: usize) {
         lock(&self.lane(core).connections).retain(|connection| !connection.is_closing());

@@ -163,16 +163,9 @@ impl Pool {
         self.shared().is_some()
     }
 
-    /// Returns true if the endpoint asked for HTTP/1.1 not long ago.
-    pub fn wants_http1(&self, now: Instant) -> bool {
-        self.multiplex.as_ref().is_some_and(|multiplex| multiplex.wants_http1(now))
-    }
-
-    /// Records that the endpoint asked for HTTP/1.1.
-    pub fn speak_http1(&self, now: Instant) {
-        if let Some(multiplex) = &self.multiplex {
-            multiplex.speak_http1(now);
-        }
+    /// Returns the connections that requests share, if there may be some.
+    pub const fn multiplex(&self) -> Option<&Arc<Multiplex>> {
+        self.multiplex.as_ref()
     }
 
     /// Returns true if a request would wait for a connection that is being opened.
