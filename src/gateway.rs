@@ -114,8 +114,6 @@ impl Gateway {
             inbound = Box::pin(admit::wait(self, route, request, inbound, waiting, admission)).await?;
             begin = Instant::now();
         }
-        let kept = buffer::keep(self, route, &inbound.payload);
-        let mut outgoing = outgoing::outgoing(self, client, route, (request, facts), inbound, admission.deadline)?;
         let context = DispatchContext {
             upstreams: &self.upstreams,
             timeouts: &route.policy.timeouts,
@@ -127,6 +125,11 @@ impl Gateway {
             interim: (request.version == Version::HTTP_11).then_some(&client.interim),
             slot: ClientSlot::of(request.context.client),
         };
+        if let Some(form) = grpc_web::form(request) {
+            admission.web = Box::pin(grpc_web::is_translated(route, context)).await.then_some(form);
+        }
+        let kept = buffer::keep(self, route, &inbound.payload);
+        let mut outgoing = outgoing::outgoing(self, client, route, (request, facts), inbound, admission)?;
         outgoing.keeps_upload |= kept.is_some();
         facts.dispatched = true;
         let exchanged = dispatch(&route.backend, &mut outgoing, context, &mut facts.trail).await;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 
+use super::admission::Admission;
 use super::buffer;
 use super::deadline;
 use super::grpc_web;
@@ -35,7 +36,7 @@ pub(super) fn outgoing(
     route: &Route,
     (request, facts): (Request<'_>, &mut Facts),
     Inbound { mut headers, mut payload, upgrade }: Inbound,
-    deadline: Option<tokio::time::Instant>,
+    admission: &Admission,
 ) -> Result<OutgoingRequest, Failure> {
     let policy = &route.policy;
     let client_host = request.host_bytes();
@@ -64,8 +65,8 @@ pub(super) fn outgoing(
         // A host that is not valid was refused before.
         let _ = headers.try_insert(http::header::HOST, host);
     }
-    deadline::write(&mut headers, deadline, request)?;
-    if let Some(form) = grpc_web::form(request, route) {
+    deadline::write(&mut headers, admission.deadline, request)?;
+    if let Some(form) = admission.web {
         payload = grpc_web::request(form, &mut headers, payload)?;
     }
     // What is held already holds its share of the memory.

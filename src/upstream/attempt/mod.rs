@@ -29,7 +29,7 @@ use crate::upstream::choose::backend::{Backend, EndpointQuery};
 use crate::upstream::choose::endpoint::{AttemptOutcome, Endpoint, EndpointPermit};
 use crate::upstream::connect::connector::{Connector, Dial, Phase};
 use crate::upstream::connect::per_client::ClientSlot;
-use crate::upstream::connect::pool::{Checkout, Connection};
+use crate::upstream::connect::pool::{Checkout, Connection, Pool};
 use crate::upstream::connect::target::Protocol;
 
 /// What one core needs to reach upstreams.
@@ -229,6 +229,17 @@ fn exchange_failed(
         permit.record(AttemptOutcome::Failed(failure.kind), took, now);
     }
     AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)) }
+}
+
+/// Opens a connection to an endpoint that may speak HTTP/2, so that its version is known before a request is made. The next endpoint is tried
+/// if it cannot be reached.
+pub async fn learn_version(backend: &Backend, context: DispatchContext<'_>) {
+    for endpoint in backend.endpoints().into_iter().filter(|endpoint| endpoint.pool.multiplex().is_some()) {
+        let first = checkout(&endpoint, context, false, false, Instant::now());
+        if let Ok(connection) = connect(&endpoint, context, first, (false, false)).await {
+            return Pool::give_back(&endpoint.pool, connection, Instant::now());
+        }
+    }
 }
 
 /// Returns an idle connection, a permit for a new one, or neither.

@@ -3,7 +3,7 @@
 //!
 //! Knows nothing of how a connection is opened, or of the limit on their number.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use crate::sync::Counted;
 
 /// How often a waiting request looks again, even if nothing has changed for requests of its core.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const HTTP1: u8 = 1;
+const HTTP2: u8 = 2;
 /// How long an endpoint that asked for HTTP/1.1 (HTTP_1_1_REQUIRED) is spoken to in it.
 const HTTP1_FOR: Duration = Duration::from_secs(300);
 
@@ -23,8 +25,8 @@ const HTTP1_FOR: Duration = Duration::from_secs(300);
 pub struct Multiplex {
     lanes: Vec<Lane>,
     change: Arc<Change>,
-    /// The endpoint chose HTTP/1 when it was asked last, so its connections are not shared.
-    chose_http1: AtomicBool,
+    /// The version of HTTP that the endpoint chose when it was asked last: [`HTTP1`], whose connections are not shared, [`HTTP2`], or 0.
+    chosen: AtomicU8,
     created: Instant,
     /// The endpoint is spoken to in HTTP/1.1 until then, in milliseconds since it was created.
     http1_until: AtomicU64,
@@ -72,8 +74,8 @@ impl Multiplex {
     /// Creates the lists of this many cores.
     pub fn new(cores: usize) -> Arc<Self> {
         let lanes = (0..cores.max(1)).map(|_| Lane::default()).collect();
-        let (chose_http1, http1_until) = (AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Self { lanes, change: Arc::default(), chose_http1, created: Instant::now(), http1_until })
+        let (chosen, http1_until) = (AtomicU8::new(0), AtomicU64::new(0));
+        Arc::new(Self { lanes, change: Arc::default(), chosen, created: Instant::now(), http1_until })
     }
 
     fn lane(&self, core: usize) -> &Lane {
@@ -97,12 +99,17 @@ impl Multiplex {
 
     /// Returns true if the endpoint speaks HTTP/1, as far as is known.
     pub fn chose_http1(&self) -> bool {
-        self.chose_http1.load(Ordering::Relaxed)
+        self.chosen.load(Ordering::Relaxed) == HTTP1
+    }
+
+    /// Returns true if the endpoint speaks HTTP/2, as far as is known.
+    pub fn chose_http2(&self) -> bool {
+        self.chosen.load(Ordering::Relaxed) == HTTP2
     }
 
     /// Records which version the endpoint chose.
-    pub fn choose_http1(&self, chosen: bool) {
-        self.chose_http1.store(chosen, Ordering::Relaxed);
+    pub fn choose(&self, http2: bool) {
+        self.chosen.store(if http2 { HTTP2 } else { HTTP1 }, Ordering::Relaxed);
     }
 
     /// Returns true if the endpoint asked for HTTP/1.1 not long ago.

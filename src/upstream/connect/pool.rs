@@ -190,7 +190,7 @@ impl Pool {
     /// The connection broke.
     pub async fn connected(&self, stream: Stream, http2: bool, core: usize, permit: PoolPermit) -> Result<Box<Connection>, Failure> {
         let Some(multiplex) = &self.multiplex else { return Ok(Connection::new(stream, core, permit)) };
-        multiplex.choose_http1(!http2);
+        multiplex.choose(http2);
         let PoolPermit { permit, counted, opening } = permit;
         if !http2 {
             opening.into_iter().for_each(OpeningGuard::opened);

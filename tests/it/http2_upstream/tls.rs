@@ -14,6 +14,11 @@ use crate::harness::{GatewayUnderTest, Response, Temporary, get, send};
 
 /// A TLS origin that offers these protocols, with its certificate. It answers in the version that was chosen.
 fn origin(protocols: &[&str]) -> (SocketAddr, String) {
+    in_tls(protocols, None)
+}
+
+/// The same, or TLS in front of a server that speaks HTTP/2.
+pub(crate) fn in_tls(protocols: &[&str], server: Option<SocketAddr>) -> (SocketAddr, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["orders.internal".to_owned()]).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -38,9 +43,10 @@ fn origin(protocols: &[&str]) -> (SocketAddr, String) {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
-                    match stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                        true => serve_http2(stream).await,
-                        false => serve_http1(stream).await,
+                    match (stream.get_ref().1.alpn_protocol() == Some(b"h2"), server) {
+                        (true, Some(server)) => pass(stream, server).await,
+                        (true, None) => serve_http2(stream).await,
+                        (false, _) => serve_http1(stream).await,
                     }
                 });
             }
@@ -51,13 +57,23 @@ fn origin(protocols: &[&str]) -> (SocketAddr, String) {
 
 type TlsStream = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
 
+async fn pass(mut stream: TlsStream, server: SocketAddr) {
+    let mut plain = tokio::net::TcpStream::connect(server).await.unwrap();
+    let _ = tokio::io::copy_bidirectional(&mut stream, &mut plain).await;
+}
+
 async fn serve_http1(mut stream: TlsStream) {
     let mut request = [0; 4096];
     let mut read = stream.read(&mut request).await.unwrap_or(0);
-    if request.starts_with(b"POST") && !request[..read].ends_with(b"hello") {
+    if request.starts_with(b"POST") && request[..read].ends_with(b"\r\n\r\n") {
         read += stream.read(&mut request[read..]).await.unwrap_or(0);
     }
-    let body = if request[..read].ends_with(b"hello") { "HTTP/1 hello" } else { "HTTP/1" };
+    let is_web = request.windows(20).any(|part| part == b"application/grpc-web");
+    let body = match request[..read].ends_with(b"hello") {
+        true => "HTTP/1 hello",
+        false if is_web => "HTTP/1 web",
+        false => "HTTP/1",
+    };
     let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
     let _ = stream.shutdown().await;
 }
