@@ -16,6 +16,7 @@ use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, names};
 use crate::limit::reserve::MemoryPermit;
 use crate::plan::Route;
+use crate::upstream::choose::backend::Backend;
 use crate::upstream::connect::http2::MAX_KEPT;
 use crate::upstream::retry::policy::is_idempotent;
 
@@ -31,9 +32,9 @@ pub(super) fn is_repeatable(route: &Route, request: Request<'_>, headers: &Heade
 }
 
 /// Takes the memory for what an exchange over HTTP/2 keeps of a body that streams. `None` if it keeps nothing, or there is none.
-pub(super) fn keep(gateway: &Gateway, route: &Route, payload: &Payload) -> Option<MemoryPermit> {
+pub(super) fn keep(gateway: &Gateway, backend: &Backend, payload: &Payload) -> Option<MemoryPermit> {
     match payload {
-        Payload::Streaming { .. } if route.backend.may_speak_http2() => gateway.plan.buffers.take(MAX_KEPT),
+        Payload::Streaming { .. } if backend.may_speak_http2() => gateway.plan.buffers.take(MAX_KEPT),
         Payload::Streaming { .. } | Payload::Empty | Payload::Held(_) => None,
     }
 }
@@ -42,7 +43,7 @@ pub(super) fn keep(gateway: &Gateway, route: &Route, payload: &Payload) -> Optio
 /// (`Expect`) and the messages of a gRPC call are not waited for.
 pub(super) fn wanted(route: &Route, request: Request<'_>, inbound: &Inbound) -> Option<usize> {
     let policy = &route.policy;
-    if policy.buffer_request.is_none() && policy.retry.is_none() {
+    if (policy.buffer_request.is_none() && policy.retry.is_none()) || route.forward().is_none() {
         return None;
     }
     match &inbound.payload {

@@ -17,9 +17,9 @@ use crate::body::{Incoming, RequestBody};
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value};
-use crate::plan::Route;
 use crate::rpc;
 use crate::upstream::attempt::{self, DispatchContext};
+use crate::upstream::choose::backend::Backend;
 
 /// The form of a gRPC-Web call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +43,11 @@ pub(super) fn form(request: Request<'_>) -> Option<Form> {
 }
 
 /// Returns true if a call is translated: one to a backend that speaks HTTP/2, which gRPC needs. A backend that was not asked yet is.
-pub(super) async fn is_translated(route: &Route, context: DispatchContext<'_>) -> bool {
-    if route.backend.speaks_http2().is_none() {
-        attempt::learn_version(&route.backend, context).await;
+pub(super) async fn is_translated(backend: &Backend, context: DispatchContext<'_>) -> bool {
+    if backend.speaks_http2().is_none() {
+        attempt::learn_version(backend, context).await;
     }
-    route.backend.speaks_http2() == Some(true)
+    backend.speaks_http2() == Some(true)
 }
 
 /// Translates a request.
