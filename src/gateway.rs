@@ -146,11 +146,7 @@ impl Gateway {
         drop((outgoing, kept));
         let response = exchanged.inspect_err(|failure| admit::unanswered((route, forward), failure))?;
         deadline::check(admission.deadline, response.at)?;
-        let upgrade = match upgrade {
-            Some(upgrade) if response.status == StatusCode::SWITCHING_PROTOCOLS => Some(upgrade),
-            Some(_) => upgrade::check_refusal(request, &response).map(|()| None)?,
-            None => None,
-        };
+        let upgrade = upgrade.map(|upgrade| upgrade::accepted(upgrade, request, &response)).transpose()?.flatten();
         let prepared =
             inspect::prepare(self, response, (route, forward), client, (request, facts), upgrade.as_deref(), admission.deadline)?;
         if let Some(upgrade) = upgrade {

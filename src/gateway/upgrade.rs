@@ -93,14 +93,17 @@ pub(super) fn check(upgrade: &Upgrade, response: &UpstreamResponse) -> Result<()
     }
 }
 
-/// Checks a response other than 101 to an upgrade. Over HTTP/2 any success would begin a tunnel (RFC 8441 4).
+/// Returns the upgrade if the response may accept it. Over HTTP/2 any success would begin a tunnel (RFC 8441 4).
 ///
 /// # Errors
 /// It is a success that the client could not tell from an accepted upgrade.
-pub(super) fn check_refusal(request: Request<'_>, response: &UpstreamResponse) -> Result<(), Failure> {
+pub(super) fn accepted(upgrade: Box<Upgrade>, request: Request<'_>, response: &UpstreamResponse) -> Result<Option<Box<Upgrade>>, Failure> {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Some(upgrade));
+    }
     match request.version == Version::HTTP_2 && response.status.is_success() {
         true => Err(Failure::because(Kind::ResponseMalformed, "a success that is no 101 answers a WebSocket handshake")),
-        false => Ok(()),
+        false => Ok(None),
     }
 }
 
