@@ -1,0 +1,371 @@
+//! Stands between the socket and h2: what h2 would end a connection for though only a stream is at fault, or what costs more than it says,
+//! does not reach it.
+//!
+//! Header blocks are decoded here, judged, and written anew without the tables of HPACK; the streams of malformed ones end with
+//! `PROTOCOL_ERROR`, and their neighbours go on (RFC 9113 8.1.1). h2 has no way to be told of an error, so it gets a frame that violates the
+//! protocol for a stream or the connection, and the code of the RST_STREAM or GOAWAY that it writes is set on the way out.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `frame` | the head of a frame, error codes |
+//! | `budget` | bounds the frames that bring no request further |
+//! | `huffman`, `hpack` | decode header blocks |
+//! | `block` | judges a header block |
+//! | `streams` | the state of streams, and the size of their header lists |
+//! | `outgoing` | follows what h2 writes |
+//!
+//! A pure state machine over bytes. Knows nothing of sockets or of how a request is answered.
+
+mod block;
+mod budget;
+mod frame;
+mod hpack;
+mod huffman;
+mod outgoing;
+mod streams;
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use self::block::{Block, Part, Verdict};
+use self::budget::FrameBudget;
+use self::frame::{ACK, END_HEADERS, END_STREAM, ErrorCode, HEAD, Head, Kind, MAX_PAYLOAD, PADDED, WITH_PRIORITY};
+use self::hpack::{Decoder, Undecodable};
+use self::outgoing::{Outgoing, Sent};
+use self::streams::{Known, Streams};
+
+/// The bytes of the preface, which comes before all frames (RFC 9113 3.4).
+const PREFACE: usize = 24;
+/// Most CONTINUATION of a header block.
+const MAX_CONTINUATIONS: usize = 64;
+/// What the header lists of the open streams of a connection may be larger than what it sent of them, in bytes of RFC 7541 4.1. A stream over
+/// this is refused; the client may send it again.
+const HELD: usize = 64 * 1024;
+/// What is added to that for each byte of a header block that the connection ever sent.
+const HELD_PER_BYTE: usize = 16;
+/// Resets whose code is remembered until h2 has written them.
+const RESETS: usize = 256;
+/// The largest initial window (RFC 9113 6.5.2).
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+/// The setting of the initial window.
+const INITIAL_WINDOW_SIZE: u16 = 0x4;
+/// A header block for which h2 ends a stream with `PROTOCOL_ERROR`: `connection: x` (RFC 9113 8.2.2).
+const MALFORMED: &[u8] = b"\x00\x0aconnection\x01x";
+
+/// A header block whose end has not arrived.
+#[derive(Debug)]
+struct Partial {
+    stream: u32,
+    end_stream: bool,
+    /// Its priority is that of a stream that depends on itself, which ends it (RFC 7540 5.3.1).
+    depends_on_itself: bool,
+    continuations: usize,
+    block: Vec<u8>,
+}
+
+/// The guard of a connection.
+#[derive(Debug)]
+pub(super) struct Guard {
+    max_header_size: usize,
+    budget: FrameBudget,
+    /// Bytes that pass as they are: the preface, or the rest of DATA.
+    pass: usize,
+    /// Bytes that nobody needs.
+    skip: usize,
+    bytes: [u8; HEAD],
+    arrived: usize,
+    /// The frame whose payload arrives.
+    head: Option<Head>,
+    payload: Vec<u8>,
+    partial: Option<Partial>,
+    decoder: Decoder,
+    /// Bytes of header blocks so far.
+    received: usize,
+    streams: Streams,
+    outgoing: Outgoing,
+    /// The codes of streams that h2 is to reset.
+    resets: VecDeque<(u32, ErrorCode)>,
+    /// Why the connection ends.
+    fault: Option<ErrorCode>,
+}
+
+impl Guard {
+    /// Creates the guard of a new connection, whose preface is still to come. `max_header_size` bounds the names and values of a header list,
+    /// in bytes.
+    pub(super) fn new(max_header_size: usize, now: Instant) -> Self {
+        Self {
+            max_header_size,
+            budget: FrameBudget::new(now),
+            pass: PREFACE,
+            skip: 0,
+            bytes: [0; HEAD],
+            arrived: 0,
+            head: None,
+            payload: Vec::new(),
+            partial: None,
+            decoder: Decoder::new(),
+            received: 0,
+            streams: Streams::default(),
+            outgoing: Outgoing::new(),
+            resets: VecDeque::new(),
+            fault: None,
+        }
+    }
+
+    /// Takes bytes of the client, at most to the end of a frame, and appends to `out` what h2 is to read. Returns how many it took, at least one
+    /// of some.
+    pub(super) fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>, now: impl Fn() -> Instant) -> usize {
+        if self.fault.is_some() {
+            return bytes.len();
+        }
+        if self.pass > 0 {
+            let taken = self.pass.min(bytes.len());
+            out.extend_from_slice(&bytes[..taken]);
+            self.pass -= taken;
+            return taken;
+        }
+        if self.skip > 0 {
+            let taken = self.skip.min(bytes.len());
+            self.skip -= taken;
+            return taken;
+        }
+        let (taken, done) = self.take_frame(bytes, out, now);
+        if let Err(fault) = done {
+            self.fault = Some(fault);
+            frame::write_violation(out);
+        }
+        taken
+    }
+
+    fn take_frame(&mut self, bytes: &[u8], out: &mut Vec<u8>, now: impl Fn() -> Instant) -> (usize, Result<(), ErrorCode>) {
+        let Some(head) = self.head else {
+            let taken = (HEAD - self.arrived).min(bytes.len());
+            self.bytes[self.arrived..self.arrived + taken].copy_from_slice(&bytes[..taken]);
+            self.arrived += taken;
+            if self.arrived < HEAD {
+                return (taken, Ok(()));
+            }
+            self.arrived = 0;
+            return (taken, self.begin(Head::read(self.bytes), out, now));
+        };
+        let taken = (head.length - self.payload.len()).min(bytes.len());
+        self.payload.extend_from_slice(&bytes[..taken]);
+        (taken, if self.payload.len() < head.length { Ok(()) } else { self.finish(head, out) })
+    }
+
+    /// Begins a frame.
+    fn begin(&mut self, head: Head, out: &mut Vec<u8>, now: impl Fn() -> Instant) -> Result<(), ErrorCode> {
+        if head.length > MAX_PAYLOAD {
+            return Err(ErrorCode::FrameSize);
+        }
+        // Nothing comes between the frames of a header block (RFC 9113 6.10).
+        let is_next = match &self.partial {
+            Some(partial) => head.kind == Kind::Continuation && head.stream == partial.stream,
+            None => head.kind != Kind::Continuation,
+        };
+        if !is_next || head.kind == Kind::PushPromise {
+            return Err(ErrorCode::Protocol);
+        }
+        if self.budget.is_spent(head, now) {
+            return Err(ErrorCode::EnhanceYourCalm);
+        }
+        match head.kind {
+            Kind::Data => self.data(head, out),
+            Kind::Unknown => {
+                self.skip = head.length;
+                Ok(())
+            }
+            _ if head.length == 0 => self.finish(head, out),
+            _ => {
+                self.head = Some(head);
+                Ok(())
+            }
+        }
+    }
+
+    /// Passes the head of DATA. A stream that the client has ended is reset first; then h2 ignores them.
+    fn data(&mut self, head: Head, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        match self.streams.get(head.stream) {
+            Known::Closed => return Err(ErrorCode::StreamClosed),
+            Known::HalfClosed => self.reset(head.stream, ErrorCode::StreamClosed, out),
+            Known::Open if head.has(END_STREAM) => self.streams.client_ended(head.stream),
+            Known::New | Known::Open | Known::Reset | Known::Forgotten => {}
+        }
+        out.extend_from_slice(&self.bytes);
+        self.pass = head.length;
+        Ok(())
+    }
+
+    /// Takes a frame that has arrived.
+    fn finish(&mut self, head: Head, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        self.head = None;
+        let payload = std::mem::take(&mut self.payload);
+        let is_size = match head.kind {
+            Kind::Priority if head.length != 5 && self.streams.get(head.stream) == Known::Open => {
+                self.reset(head.stream, ErrorCode::FrameSize, out);
+                return Ok(());
+            }
+            Kind::Priority => head.length == 5,
+            Kind::Reset | Kind::WindowUpdate => head.length == 4,
+            Kind::Settings if head.has(ACK) => head.length == 0,
+            Kind::Settings => head.length.is_multiple_of(6),
+            Kind::Ping => head.length == 8,
+            Kind::GoAway => head.length >= 8,
+            Kind::Data | Kind::Headers | Kind::PushPromise | Kind::Continuation | Kind::Unknown => true,
+        };
+        if !is_size {
+            return Err(ErrorCode::FrameSize);
+        }
+        match head.kind {
+            Kind::Headers => return self.headers(head, &payload, out),
+            Kind::Continuation => return self.continuation(head, &payload, out),
+            Kind::Settings if has_large_window(&payload) => return Err(ErrorCode::FlowControl),
+            Kind::Reset => self.streams.client_reset(head.stream),
+            Kind::Data
+            | Kind::Priority
+            | Kind::Settings
+            | Kind::PushPromise
+            | Kind::Ping
+            | Kind::GoAway
+            | Kind::WindowUpdate
+            | Kind::Unknown => {}
+        }
+        out.extend_from_slice(&self.bytes);
+        out.extend_from_slice(&payload);
+        Ok(())
+    }
+
+    fn headers(&mut self, head: Head, mut block: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        let mut padding = 0;
+        if head.has(PADDED) {
+            let (length, rest) = block.split_first().ok_or(ErrorCode::FrameSize)?;
+            (padding, block) = (usize::from(*length), rest);
+        }
+        let mut depends_on_itself = false;
+        if head.has(WITH_PRIORITY) {
+            let (priority, rest) = block.split_first_chunk::<5>().ok_or(ErrorCode::FrameSize)?;
+            let [a, b, c, d, _] = *priority;
+            (depends_on_itself, block) = (u32::from_be_bytes([a & 0x7f, b, c, d]) == head.stream, rest);
+        }
+        let length = block.len().checked_sub(padding).ok_or(ErrorCode::Protocol)?;
+        if head.stream.is_multiple_of(2) {
+            return Err(ErrorCode::Protocol);
+        }
+        let (stream, end_stream) = (head.stream, head.has(END_STREAM));
+        let partial = Partial { stream, end_stream, depends_on_itself, continuations: 0, block: block[..length].to_vec() };
+        self.go_on(partial, head.has(END_HEADERS), out)
+    }
+
+    fn continuation(&mut self, head: Head, block: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        let mut partial = self.partial.take().ok_or(ErrorCode::Protocol)?;
+        partial.continuations += 1;
+        if partial.continuations > MAX_CONTINUATIONS || partial.block.len() + block.len() > self.max_header_size.saturating_mul(8) {
+            return Err(ErrorCode::EnhanceYourCalm);
+        }
+        partial.block.extend_from_slice(block);
+        self.go_on(partial, head.has(END_HEADERS), out)
+    }
+
+    fn go_on(&mut self, partial: Partial, is_whole: bool, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        if is_whole {
+            return self.block(&partial, out);
+        }
+        self.partial = Some(partial);
+        Ok(())
+    }
+
+    /// Decodes a header block, in any case: later ones depend on it.
+    fn block(&mut self, partial: &Partial, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        let id = partial.stream;
+        let known = self.streams.get(id);
+        let part = if known == Known::New { Part::Request } else { Part::Trailers };
+        let mut block = Block::new(part, self.max_header_size);
+        self.decoder.decode(&partial.block, |field| block.add(field)).map_err(|Undecodable| ErrorCode::Compression)?;
+        self.received = self.received.saturating_add(partial.block.len());
+        match known {
+            Known::New => return self.request(partial, block, out),
+            Known::Closed => return Err(ErrorCode::StreamClosed),
+            Known::Forgotten => return Err(ErrorCode::Protocol),
+            Known::HalfClosed => self.reset(id, ErrorCode::StreamClosed, out),
+            Known::Reset => {}
+            Known::Open => match block.verdict() {
+                Verdict::Sound if partial.end_stream => {
+                    self.streams.client_ended(id);
+                    frame::write_block(out, id, true, &block.into_bytes());
+                }
+                Verdict::Sound | Verdict::Malformed => self.reset(id, ErrorCode::Protocol, out),
+                Verdict::Bomb => self.reset(id, ErrorCode::EnhanceYourCalm, out),
+            },
+        }
+        Ok(())
+    }
+
+    /// Begins a stream.
+    fn request(&mut self, partial: &Partial, block: Block, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        let most = HELD.max(self.max_header_size.saturating_mul(2)).saturating_add(self.received.saturating_mul(HELD_PER_BYTE));
+        let size = block.size().saturating_sub(partial.block.len());
+        let code = match block.verdict() {
+            Verdict::Sound if partial.depends_on_itself => Some(ErrorCode::Protocol),
+            Verdict::Malformed => Some(ErrorCode::Protocol),
+            Verdict::Bomb => Some(ErrorCode::EnhanceYourCalm),
+            Verdict::Sound if self.streams.held().saturating_add(size) > most => Some(ErrorCode::RefusedStream),
+            Verdict::Sound => None,
+        };
+        if !self.streams.begin(partial.stream, if code.is_none() { size } else { 0 }) {
+            return Err(ErrorCode::EnhanceYourCalm);
+        }
+        if let Some(code) = code {
+            self.reset(partial.stream, code, out);
+            return Ok(());
+        }
+        if partial.end_stream {
+            self.streams.client_ended(partial.stream);
+        }
+        frame::write_block(out, partial.stream, partial.end_stream, &block.into_bytes());
+        Ok(())
+    }
+
+    /// Makes h2 reset a stream.
+    fn reset(&mut self, stream: u32, code: ErrorCode, out: &mut Vec<u8>) {
+        frame::write_block(out, stream, true, MALFORMED);
+        if code != ErrorCode::Protocol {
+            if self.resets.len() == RESETS {
+                self.resets.pop_front();
+            }
+            self.resets.push_back((stream, code));
+        }
+    }
+
+    /// Returns true if bytes that h2 writes may need another error code.
+    pub(super) fn sets_codes(&self) -> bool {
+        self.fault.is_some() || !self.resets.is_empty()
+    }
+
+    /// Sets error codes in bytes that are written next.
+    pub(super) fn set_codes(&self, bytes: &mut [u8]) {
+        let of = |stream| self.resets.iter().find(|reset| reset.0 == stream).map(|reset| reset.1);
+        self.outgoing.set_codes(bytes, self.fault, of);
+    }
+
+    /// Follows bytes that were written.
+    pub(super) fn wrote(&mut self, bytes: &[u8]) {
+        let (streams, resets) = (&mut self.streams, &mut self.resets);
+        self.outgoing.follow(bytes, |sent| match sent {
+            Sent::End(stream) => streams.gateway_ended(stream),
+            Sent::Reset(stream) => {
+                streams.gateway_reset(stream);
+                resets.retain(|reset| reset.0 != stream);
+            }
+        });
+    }
+}
+
+/// Returns true for SETTINGS with an initial window that is too large.
+fn has_large_window(settings: &[u8]) -> bool {
+    settings
+        .as_chunks::<6>()
+        .0
+        .iter()
+        .any(|[a, b, value @ ..]| u16::from_be_bytes([*a, *b]) == INITIAL_WINDOW_SIZE && u32::from_be_bytes(*value) > MAX_WINDOW)
+}
