@@ -44,6 +44,8 @@ const MAX_CONTINUATIONS: usize = 64;
 const HELD: usize = 64 * 1024;
 /// What is added to that for each byte of a header block that the connection ever sent.
 const HELD_PER_BYTE: usize = 16;
+/// The size of a buffer that a connection keeps, in bytes.
+const KEPT: usize = 2 * 1024;
 /// Resets whose code is remembered until h2 has written them.
 const RESETS: usize = 256;
 /// The largest initial window (RFC 9113 6.5.2).
@@ -53,13 +55,19 @@ const INITIAL_WINDOW_SIZE: u16 = 0x4;
 /// A header block for which h2 ends a stream with `PROTOCOL_ERROR`: `connection: x` (RFC 9113 8.2.2).
 const MALFORMED: &[u8] = b"\x00\x0aconnection\x01x";
 
-/// A header block whose end has not arrived.
-#[derive(Debug)]
-struct Partial {
+/// What the first frame of a header block says of it.
+#[derive(Clone, Copy, Debug)]
+struct Opening {
     stream: u32,
     end_stream: bool,
     /// Its priority is that of a stream that depends on itself, which ends it (RFC 7540 5.3.1).
     depends_on_itself: bool,
+}
+
+/// A header block whose end has not arrived.
+#[derive(Debug)]
+struct Partial {
+    opening: Opening,
     continuations: usize,
     block: Vec<u8>,
 }
@@ -80,6 +88,8 @@ pub(super) struct Guard {
     payload: Vec<u8>,
     partial: Option<Partial>,
     decoder: Decoder,
+    /// An empty block for h2, kept for its allocation.
+    rewritten: Vec<u8>,
     /// Bytes of header blocks so far.
     received: usize,
     streams: Streams,
@@ -105,6 +115,7 @@ impl Guard {
             payload: Vec::new(),
             partial: None,
             decoder: Decoder::new(),
+            rewritten: Vec::new(),
             received: 0,
             streams: Streams::default(),
             outgoing: Outgoing::new(),
@@ -161,7 +172,7 @@ impl Guard {
         }
         // Nothing comes between the frames of a header block (RFC 9113 6.10).
         let is_next = match &self.partial {
-            Some(partial) => head.kind == Kind::Continuation && head.stream == partial.stream,
+            Some(partial) => head.kind == Kind::Continuation && head.stream == partial.opening.stream,
             None => head.kind != Kind::Continuation,
         };
         if !is_next || head.kind == Kind::PushPromise {
@@ -201,6 +212,12 @@ impl Guard {
     fn finish(&mut self, head: Head, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
         self.head = None;
         let payload = std::mem::take(&mut self.payload);
+        let done = self.frame(head, &payload, out);
+        self.payload = emptied(payload);
+        done
+    }
+
+    fn frame(&mut self, head: Head, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorCode> {
         let is_size = match head.kind {
             Kind::Priority if head.length != 5 && self.streams.get(head.stream) == Known::Open => {
                 self.reset(head.stream, ErrorCode::FrameSize, out);
@@ -218,9 +235,9 @@ impl Guard {
             return Err(ErrorCode::FrameSize);
         }
         match head.kind {
-            Kind::Headers => return self.headers(head, &payload, out),
-            Kind::Continuation => return self.continuation(head, &payload, out),
-            Kind::Settings if has_large_window(&payload) => return Err(ErrorCode::FlowControl),
+            Kind::Headers => return self.headers(head, payload, out),
+            Kind::Continuation => return self.continuation(head, payload, out),
+            Kind::Settings if has_large_window(payload) => return Err(ErrorCode::FlowControl),
             Kind::Reset => self.streams.client_reset(head.stream),
             Kind::Data
             | Kind::Priority
@@ -232,7 +249,7 @@ impl Guard {
             | Kind::Unknown => {}
         }
         out.extend_from_slice(&self.bytes);
-        out.extend_from_slice(&payload);
+        out.extend_from_slice(payload);
         Ok(())
     }
 
@@ -252,9 +269,12 @@ impl Guard {
         if head.stream.is_multiple_of(2) {
             return Err(ErrorCode::Protocol);
         }
-        let (stream, end_stream) = (head.stream, head.has(END_STREAM));
-        let partial = Partial { stream, end_stream, depends_on_itself, continuations: 0, block: block[..length].to_vec() };
-        self.go_on(partial, head.has(END_HEADERS), out)
+        let opening = Opening { stream: head.stream, end_stream: head.has(END_STREAM), depends_on_itself };
+        if head.has(END_HEADERS) {
+            return self.block(opening, &block[..length], out);
+        }
+        self.partial = Some(Partial { opening, continuations: 0, block: block[..length].to_vec() });
+        Ok(())
     }
 
     fn continuation(&mut self, head: Head, block: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorCode> {
@@ -264,35 +284,31 @@ impl Guard {
             return Err(ErrorCode::EnhanceYourCalm);
         }
         partial.block.extend_from_slice(block);
-        self.go_on(partial, head.has(END_HEADERS), out)
-    }
-
-    fn go_on(&mut self, partial: Partial, is_whole: bool, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
-        if is_whole {
-            return self.block(&partial, out);
+        if head.has(END_HEADERS) {
+            return self.block(partial.opening, &partial.block, out);
         }
         self.partial = Some(partial);
         Ok(())
     }
 
     /// Decodes a header block, in any case: later ones depend on it.
-    fn block(&mut self, partial: &Partial, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
-        let id = partial.stream;
+    fn block(&mut self, opening: Opening, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        let id = opening.stream;
         let known = self.streams.get(id);
         let part = if known == Known::New { Part::Request } else { Part::Trailers };
-        let mut block = Block::new(part, self.max_header_size);
-        self.decoder.decode(&partial.block, |field| block.add(field)).map_err(|Undecodable| ErrorCode::Compression)?;
-        self.received = self.received.saturating_add(partial.block.len());
+        let mut block = Block::new(part, self.max_header_size, std::mem::take(&mut self.rewritten));
+        self.decoder.decode(bytes, |field| block.add(field)).map_err(|Undecodable| ErrorCode::Compression)?;
+        self.received = self.received.saturating_add(bytes.len());
         match known {
-            Known::New => return self.request(partial, block, out),
+            Known::New => return self.request(opening, block, bytes.len(), out),
             Known::Closed => return Err(ErrorCode::StreamClosed),
             Known::Forgotten => return Err(ErrorCode::Protocol),
             Known::HalfClosed => self.reset(id, ErrorCode::StreamClosed, out),
             Known::Reset => {}
             Known::Open => match block.verdict() {
-                Verdict::Sound if partial.end_stream => {
+                Verdict::Sound if opening.end_stream => {
                     self.streams.client_ended(id);
-                    frame::write_block(out, id, true, &block.into_bytes());
+                    self.rewrite(opening, block, out);
                 }
                 Verdict::Sound | Verdict::Malformed => self.reset(id, ErrorCode::Protocol, out),
                 Verdict::Bomb => self.reset(id, ErrorCode::EnhanceYourCalm, out),
@@ -302,28 +318,35 @@ impl Guard {
     }
 
     /// Begins a stream.
-    fn request(&mut self, partial: &Partial, block: Block, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    fn request(&mut self, opening: Opening, block: Block, received: usize, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
         let most = HELD.max(self.max_header_size.saturating_mul(2)).saturating_add(self.received.saturating_mul(HELD_PER_BYTE));
-        let size = block.size().saturating_sub(partial.block.len());
+        let size = block.size().saturating_sub(received);
         let code = match block.verdict() {
-            Verdict::Sound if partial.depends_on_itself => Some(ErrorCode::Protocol),
+            Verdict::Sound if opening.depends_on_itself => Some(ErrorCode::Protocol),
             Verdict::Malformed => Some(ErrorCode::Protocol),
             Verdict::Bomb => Some(ErrorCode::EnhanceYourCalm),
             Verdict::Sound if self.streams.held().saturating_add(size) > most => Some(ErrorCode::RefusedStream),
             Verdict::Sound => None,
         };
-        if !self.streams.begin(partial.stream, if code.is_none() { size } else { 0 }) {
+        if !self.streams.begin(opening.stream, if code.is_none() { size } else { 0 }) {
             return Err(ErrorCode::EnhanceYourCalm);
         }
         if let Some(code) = code {
-            self.reset(partial.stream, code, out);
+            self.reset(opening.stream, code, out);
             return Ok(());
         }
-        if partial.end_stream {
-            self.streams.client_ended(partial.stream);
+        if opening.end_stream {
+            self.streams.client_ended(opening.stream);
         }
-        frame::write_block(out, partial.stream, partial.end_stream, &block.into_bytes());
+        self.rewrite(opening, block, out);
         Ok(())
+    }
+
+    /// Appends a header block for h2.
+    fn rewrite(&mut self, opening: Opening, block: Block, out: &mut Vec<u8>) {
+        let bytes = block.into_bytes();
+        frame::write_block(out, opening.stream, opening.end_stream, &bytes);
+        self.rewritten = emptied(bytes);
     }
 
     /// Makes h2 reset a stream.
@@ -359,6 +382,12 @@ impl Guard {
             }
         });
     }
+}
+
+/// Empties a buffer, and keeps its allocation if it is small.
+pub(super) fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
+    buffer.clear();
+    if buffer.capacity() > KEPT { Vec::new() } else { buffer }
 }
 
 /// Returns true for SETTINGS with an initial window that is too large.

@@ -13,7 +13,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::guard::Guard;
+use super::guard::{Guard, emptied};
 use super::state::ConnectionState;
 use crate::server::client_socket::ClientSocket;
 use crate::server::client_stream::ClientStream;
@@ -67,7 +67,7 @@ impl<'s> Http2Io<'s> {
         buf.put_slice(&rest[..given]);
         self.given += given;
         if self.given == self.output.len() {
-            (self.output, self.given) = (Vec::new(), 0);
+            (self.output, self.given) = (emptied(std::mem::take(&mut self.output)), 0);
         }
         given > 0
     }

@@ -3,7 +3,7 @@
 //! A list over the bounds is written until it is over them and no further: the gateway's own check answers it with 431. Knows nothing of
 //! frames or of other streams.
 
-use super::hpack::{ENTRY_OVERHEAD, Field, write_literal};
+use super::hpack::{ENTRY_OVERHEAD, Field, write};
 use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET};
 use crate::http1::is_token;
 
@@ -62,8 +62,8 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// `max_size` bounds the names and values.
-    pub(super) const fn new(part: Part, max_size: usize) -> Self {
+    /// `max_size` bounds the names and values. The block for h2 is written to `out`, which is empty.
+    pub(super) const fn new(part: Part, max_size: usize, out: Vec<u8>) -> Self {
         Self {
             part,
             max_size,
@@ -74,7 +74,7 @@ impl Block {
             malformed: false,
             references: [0; REFERENCES / 64],
             repetitions: 0,
-            out: Vec::new(),
+            out,
         }
     }
 
@@ -85,7 +85,7 @@ impl Block {
             return;
         }
         self.malformed = match field.name {
-            [b':', name @ ..] => !self.add_pseudo(name, field.value),
+            [b':', name @ ..] => !self.add_pseudo(name, field),
             _ => !self.add_field(field),
         };
     }
@@ -105,15 +105,22 @@ impl Block {
         self.written > self.max_size || self.fields > MAX_REQUEST_FIELDS || self.repetitions > MAX_REPETITIONS
     }
 
-    fn write(&mut self, name: &[u8], value: &[u8]) {
+    /// Writes a field, or what is left of the bound and one byte.
+    fn write(&mut self, field: Field<'_>) {
         let left = (self.max_size + 1).saturating_sub(self.written);
-        let (name, value) = (&name[..name.len().min(left)], &value[..value.len().min(left)]);
-        write_literal(&mut self.out, name, value);
+        if field.name.len() + field.value.len() <= left {
+            write(&mut self.out, field);
+            self.written += field.name.len() + field.value.len();
+            return;
+        }
+        let (name, value) = (&field.name[..field.name.len().min(left)], &field.value[..field.value.len().min(left)]);
+        write(&mut self.out, Field { name, value, reference: None, known_name: 0 });
         self.written += name.len() + value.len();
     }
 
     /// Adds a pseudo-header field. Returns false if it is malformed.
-    fn add_pseudo(&mut self, name: &[u8], value: &[u8]) -> bool {
+    fn add_pseudo(&mut self, name: &[u8], field: Field<'_>) -> bool {
+        let value = field.value;
         let which = match name {
             b"method" => Pseudo::Method,
             b"scheme" => Pseudo::Scheme,
@@ -136,24 +143,26 @@ impl Block {
             Pseudo::Method => self.is_connect = value == b"CONNECT",
             // One byte too many is enough for 414.
             Pseudo::Path if value.len() > MAX_REQUEST_TARGET => {
-                write_literal(&mut self.out, b":path", &[&b"/"[..], &[b'x'; MAX_REQUEST_TARGET]].concat());
+                let value = &[&b"/"[..], &[b'x'; MAX_REQUEST_TARGET]].concat();
+                write(&mut self.out, Field { name: field.name, value, reference: None, known_name: 0 });
                 return is_valid;
             }
             Pseudo::Scheme | Pseudo::Authority | Pseudo::Path | Pseudo::Protocol => {}
         }
-        write_literal(&mut self.out, &[b":", name].concat(), value);
+        write(&mut self.out, field);
         is_valid && (value.len() <= MAX_PSEUDO || matches!(which, Pseudo::Path))
     }
 
     /// Adds a header field. Returns false if it is malformed.
-    fn add_field(&mut self, Field { name, value, .. }: Field<'_>) -> bool {
+    fn add_field(&mut self, field: Field<'_>) -> bool {
+        let Field { name, value, .. } = field;
         self.fields += 1;
         let is_connection = matches!(name, b"connection" | b"proxy-connection" | b"keep-alive" | b"transfer-encoding" | b"upgrade");
         let is_name = !name.is_empty() && name.iter().all(|b| is_token(*b) && !b.is_ascii_uppercase());
         if is_connection || !is_name || !is_value(value) || name == b"te" && value != b"trailers" {
             return false;
         }
-        self.write(name, value);
+        self.write(field);
         true
     }
 
@@ -207,9 +216,9 @@ mod tests {
     const GET: &[(&str, &str)] = &[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")];
 
     fn block(part: Part, lines: &[(&str, &str)]) -> Block {
-        let mut block = Block::new(part, 1_000);
+        let mut block = Block::new(part, 1_000, Vec::new());
         for (name, value) in lines {
-            block.add(Field { name: name.as_bytes(), value: value.as_bytes(), reference: None });
+            block.add(Field { name: name.as_bytes(), value: value.as_bytes(), reference: None, known_name: 0 });
         }
         block
     }
@@ -276,7 +285,7 @@ mod tests {
     fn a_block_that_repeats_a_field_is_a_bomb() {
         let of = |references: &[usize]| {
             let mut block = block(Part::Request, GET);
-            references.iter().for_each(|index| block.add(Field { name: b"x", value: b"v", reference: Some(*index) }));
+            references.iter().for_each(|index| block.add(Field { name: b"x", value: b"v", reference: Some(*index), known_name: 0 }));
             block.verdict()
         };
         assert_eq!(of(&(62..160).collect::<Vec<_>>()), Verdict::Sound);

@@ -24,17 +24,29 @@ pub(super) struct Field<'a> {
     pub(super) value: &'a [u8],
     /// The place in the tables of a field that the block only refers to.
     pub(super) reference: Option<usize>,
+    /// The place of the name in the static table, or 0.
+    pub(super) known_name: u8,
 }
 
 /// The block cannot be decoded. What follows cannot either, so the connection has to end (RFC 9113 4.3).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Undecodable;
 
+/// An entry of the dynamic table.
+#[derive(Debug)]
+struct Entry {
+    /// The name and the value.
+    text: Box<[u8]>,
+    /// The length of the name.
+    split: usize,
+    known_name: u8,
+}
+
 /// The decoder of a connection.
 #[derive(Debug)]
 pub(super) struct Decoder {
-    /// The dynamic table, newest first: the name and value, and the length of the name.
-    entries: VecDeque<(Box<[u8]>, usize)>,
+    /// The dynamic table, newest first.
+    entries: VecDeque<Entry>,
     size: usize,
     max_size: usize,
     /// The name and value of a literal.
@@ -65,16 +77,15 @@ impl Decoder {
             may_resize = false;
             if first & 0x80 == 0x80 {
                 let index = integer(&mut block, 7)?;
-                let (name, value) = self.entry(index)?;
-                each(Field { name, value, reference: Some(index) });
+                each(self.entry(index)?);
                 continue;
             }
             let is_indexed = first & 0xc0 == 0x40;
-            let split = self.literal(&mut block, if is_indexed { 6 } else { 4 })?;
+            let (split, known_name) = self.literal(&mut block, if is_indexed { 6 } else { 4 })?;
             let (name, value) = self.text.split_at(split);
-            each(Field { name, value, reference: None });
+            each(Field { name, value, reference: None, known_name });
             if is_indexed {
-                self.insert(split);
+                self.insert(split, known_name);
             }
         }
         if self.text.capacity() > KEPT {
@@ -83,35 +94,41 @@ impl Decoder {
         Ok(())
     }
 
-    /// Reads a literal field into `text`. Returns the length of its name.
-    fn literal(&mut self, block: &mut &[u8], prefix: u32) -> Result<usize, Undecodable> {
+    /// Reads a literal field into `text`. Returns the length of its name and the place of the name.
+    fn literal(&mut self, block: &mut &[u8], prefix: u32) -> Result<(usize, u8), Undecodable> {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
+        let mut known_name = 0;
         match integer(block, prefix)? {
             0 => string(block, &mut text)?,
-            index => text.extend_from_slice(self.entry(index)?.0),
+            index => {
+                let entry = self.entry(index)?;
+                text.extend_from_slice(entry.name);
+                known_name = entry.known_name;
+            }
         }
         let split = text.len();
         string(block, &mut text)?;
         self.text = text;
-        Ok(split)
+        Ok((split, known_name))
     }
 
-    fn entry(&self, index: usize) -> Result<(&[u8], &[u8]), Undecodable> {
+    fn entry(&self, index: usize) -> Result<Field<'_>, Undecodable> {
         let place = index.checked_sub(1).ok_or(Undecodable)?;
         if let Some((name, value)) = STATIC.get(place) {
-            return Ok((name.as_bytes(), value.as_bytes()));
+            return Ok(Field { name: name.as_bytes(), value: value.as_bytes(), reference: Some(index), known_name: index as u8 });
         }
-        let (text, split) = self.entries.get(place - STATIC.len()).ok_or(Undecodable)?;
-        Ok(text.split_at(*split))
+        let entry = self.entries.get(place - STATIC.len()).ok_or(Undecodable)?;
+        let (name, value) = entry.text.split_at(entry.split);
+        Ok(Field { name, value, reference: Some(index), known_name: entry.known_name })
     }
 
     /// Adds the field in `text` to the table. One that is larger than the table empties it (RFC 7541 4.4).
-    fn insert(&mut self, split: usize) {
+    fn insert(&mut self, split: usize, known_name: u8) {
         let size = self.text.len() + ENTRY_OVERHEAD;
         self.evict(self.max_size.saturating_sub(size));
         if size <= self.max_size {
-            self.entries.push_front((self.text.as_slice().into(), split));
+            self.entries.push_front(Entry { text: self.text.as_slice().into(), split, known_name });
             self.size += size;
         }
     }
@@ -119,7 +136,7 @@ impl Decoder {
     /// Removes the oldest entries until the rest has at most this size.
     fn evict(&mut self, size: usize) {
         while self.size > size
-            && let Some((text, _)) = self.entries.pop_back()
+            && let Some(Entry { text, .. }) = self.entries.pop_back()
         {
             self.size -= text.len() + ENTRY_OVERHEAD;
         }
@@ -161,13 +178,21 @@ fn string(block: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Undecodable> {
     if huffman::decode(octets, out) { Ok(()) } else { Err(Undecodable) }
 }
 
-/// Appends a field as a literal that neither table knows.
-pub(super) fn write_literal(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.push(0);
-    for text in [name, value] {
-        write_length(out, text.len());
-        out.extend_from_slice(text);
+/// Appends a field that does not depend on the dynamic table: a reference to the static table, or a literal that neither table is to know.
+pub(super) fn write(out: &mut Vec<u8>, Field { name, value, reference, known_name }: Field<'_>) {
+    match (reference, known_name) {
+        (Some(index), _) if index <= STATIC.len() => return out.push(0x80 | index as u8),
+        (_, 0) => {
+            out.push(0);
+            write_length(out, name.len());
+            out.extend_from_slice(name);
+        }
+        // An integer with a prefix of four bits (RFC 7541 6.2.2).
+        (_, known @ ..15) => out.push(known),
+        (_, known) => out.extend_from_slice(&[15, known - 15]),
     }
+    write_length(out, value.len());
+    out.extend_from_slice(value);
 }
 
 fn write_length(out: &mut Vec<u8>, mut length: usize) {
@@ -303,9 +328,27 @@ mod tests {
         #[test]
         fn what_is_written_is_read(fields in proptest::collection::vec((".{0,20}", ".{0,300}"), 0..9)) {
             let mut block = Vec::new();
-            fields.iter().for_each(|(name, value)| write_literal(&mut block, name.as_bytes(), value.as_bytes()));
+            fields.iter().for_each(|(name, value)| {
+                write(&mut block, Field { name: name.as_bytes(), value: value.as_bytes(), reference: None, known_name: 0 });
+            });
             let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
             proptest::prop_assert_eq!(of(&mut Decoder::new(), &block), Some(lines));
+        }
+
+        #[test]
+        fn what_is_written_needs_no_table(block in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let mut decoder = Decoder::new();
+            for block in [&b"\x40\x01x\x01v\x7a\x01w"[..], &block, &block] {
+                let mut written = Vec::new();
+                let mut lines = Vec::new();
+                let decoded = decoder.decode(block, |field| {
+                    write(&mut written, field);
+                    lines.push(format!("{}={}", String::from_utf8_lossy(field.name), String::from_utf8_lossy(field.value)));
+                });
+                if decoded.is_ok() {
+                    proptest::prop_assert_eq!(of(&mut Decoder::new(), &written), Some(lines));
+                }
+            }
         }
 
         #[test]
