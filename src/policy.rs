@@ -300,6 +300,52 @@ pub enum Maintenance {
     Until(std::time::SystemTime),
 }
 
+/// The scheme that a client used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `http`
+    Http,
+    /// `https`
+    Https,
+}
+
+impl Scheme {
+    /// Returns the name in URLs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// The value that a header or a query parameter must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Any value.
+    Any,
+    /// Exactly this one.
+    Exactly(String),
+}
+
+impl Wanted {
+    /// Returns true if this value is wanted.
+    pub fn holds(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(wanted) => value == wanted.as_bytes(),
+        }
+    }
+
+    /// Returns true if no value is wanted by both.
+    pub fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exactly(one), Self::Exactly(two)) => one != two,
+            (Self::Any, _) | (_, Self::Any) => false,
+        }
+    }
+}
+
 /// The merged settings of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -317,6 +363,9 @@ pub struct Policy {
     pub response_headers: HeaderEdits,
     /// The prefix that is removed from the path of a request and added back to `Location` and cookies of the response.
     pub strip_prefix: Option<String>,
+    /// The path that is put before the path of a request, and removed from `Location` and cookies of the response. It begins with a slash and
+    /// has none at its end.
+    pub add_prefix: Option<String>,
     /// Whether the `Path` of cookies gets the prefix back, and a `Domain` that names the endpoint is removed.
     pub map_cookies: bool,
     /// The cross-origin rules.
