@@ -39,7 +39,7 @@
 //! - [`server`] drives client connections: HTTP/1 and HTTP/2, timeouts, drain. Files: `listen` (sockets, accept loop), `connection` (one
 //!   connection to its end), `http1` (the loop of an HTTP/1 connection), `tls` and `proxy_header` (the beginning of a
 //!   connection), `client_socket` (TCP or TLS), `client_stream` (bytes that are read and written), `request_body`, `response`, `early`
-//!   (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`, `frames`, `head`, `service`, `state`,
+//!   (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`, `guard`, `head`, `service`, `state`,
 //!   `clock`), `settings`.
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `local` (redirects and fixed responses), `check` (rejections for every route), `admit` and `admission` (permits), `limits`, `buffer` and `payload` (the request

@@ -187,10 +187,17 @@ impl Guard {
                 self.skip = head.length;
                 Ok(())
             }
-            _ if head.length == 0 => self.finish(head, out),
-            _ => {
+            Kind::Headers
+            | Kind::Priority
+            | Kind::Reset
+            | Kind::Settings
+            | Kind::PushPromise
+            | Kind::Ping
+            | Kind::GoAway
+            | Kind::WindowUpdate
+            | Kind::Continuation => {
                 self.head = Some(head);
-                Ok(())
+                if head.length == 0 { self.finish(head, out) } else { Ok(()) }
             }
         }
     }
@@ -397,4 +404,58 @@ fn has_large_window(settings: &[u8]) -> bool {
         .0
         .iter()
         .any(|[a, b, value @ ..]| u16::from_be_bytes([*a, *b]) == INITIAL_WINDOW_SIZE && u32::from_be_bytes(*value) > MAX_WINDOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        [&[0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    /// Passes bytes behind a preface, in pieces of `size`. Returns what h2 gets, and why the connection ends.
+    fn passed(bytes: &[u8], size: usize) -> (Vec<u8>, Option<ErrorCode>) {
+        let now = Instant::now();
+        let mut guard = Guard::new(1_000, now);
+        let mut out = Vec::new();
+        for piece in [&[b'x'; PREFACE], bytes].concat().chunks(size) {
+            let mut taken = 0;
+            while taken < piece.len() {
+                taken += guard.take(&piece[taken..], &mut out, || now);
+            }
+        }
+        (out.split_off(PREFACE), guard.fault)
+    }
+
+    #[test]
+    fn a_block_in_pieces_reaches_h2_as_one() {
+        // A GET, of which the first frame is padded and has a priority.
+        let block = [0x82, 0x86, 0x84, 0x41, 1, b'a'];
+        let frames = [
+            frame(0x1, END_STREAM | PADDED | WITH_PRIORITY, 1, &[&[2, 0, 0, 0, 3, 7], &block[..2], &[0, 0]].concat()),
+            frame(0x9, 0, 1, &[]),
+            frame(0x9, END_HEADERS, 1, &block[2..]),
+        ];
+        let rewritten = [0x82, 0x86, 0x84, 1, 1, b'a'];
+        assert_eq!(passed(&frames.concat(), 100), (frame(0x1, END_STREAM | END_HEADERS, 1, &rewritten), None));
+    }
+
+    #[test]
+    fn frames_that_concern_h2_pass_as_they_are() {
+        let frames = [frame(0x4, 0, 0, &[0, 4, 0, 0, 1, 0]), frame(0x6, 0, 0, b"12345678"), frame(0x8, 0, 0, &[0, 0, 0, 1])].concat();
+        assert_eq!(passed(&frames, 7), (frames.clone(), None));
+        assert_eq!(passed(&frame(0xee, 0, 0, b"abc"), 7), (Vec::new(), None));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn pieces_change_nothing(
+            frames in proptest::collection::vec((0u8..12, 0u8..64, 0u8..6, proptest::collection::vec(proptest::num::u8::ANY, 0..30)), 0..30),
+            size in 1usize..50,
+        ) {
+            let bytes: Vec<u8> = frames.iter().flat_map(|(kind, flags, stream, payload)| frame(*kind, *flags, *stream, payload)).collect();
+            proptest::prop_assert_eq!(passed(&bytes, size), passed(&bytes, 100_000));
+        }
+    }
 }

@@ -52,10 +52,12 @@ impl Outgoing {
         self.clone().walk(
             bytes,
             |_| {},
-            |PayloadByte { head, place, index }| match (head.kind, place) {
-                (Kind::GoAway, GO_AWAY_CODE) => set.push((index, connection)),
-                (Kind::Reset, RESET_CODE) => set.push((index, stream(head.stream))),
-                _ => {}
+            |PayloadByte { head, place, index }| {
+                if head.kind == Kind::GoAway && place == GO_AWAY_CODE {
+                    set.push((index, connection));
+                } else if head.kind == Kind::Reset && place == RESET_CODE {
+                    set.push((index, stream(head.stream)));
+                }
             },
         );
         for (index, code) in set {
@@ -87,10 +89,10 @@ impl Outgoing {
             (self.place, index) = (self.place + taken, index + taken);
             if self.place == head.length {
                 (self.head, self.arrived) = (None, 0);
-                match head.kind {
-                    Kind::Reset => sent(Sent::Reset(head.stream)),
-                    Kind::Data | Kind::Headers if head.has(END_STREAM) => sent(Sent::End(head.stream)),
-                    _ => {}
+                if head.kind == Kind::Reset {
+                    sent(Sent::Reset(head.stream));
+                } else if matches!(head.kind, Kind::Data | Kind::Headers) && head.has(END_STREAM) {
+                    sent(Sent::End(head.stream));
                 }
             }
         }
