@@ -67,10 +67,13 @@ pub(super) async fn answer_early(stream: &mut ClientStream, entry: &Entry, setti
 /// a response of HTTP/1.
 fn is_broken_preface(head: &[u8]) -> bool {
     let line = head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
-    let mut parts = line.splitn(3, |b| *b == b' ');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(b"PRI"), ..) => true,
-        (Some(method), Some(_), Some(version)) => !METHODS.contains(&method) && !version.starts_with(b"HTTP/"),
+    let parts: [&[u8]; 4] = {
+        let mut parts = line.split(|b| *b == b' ');
+        std::array::from_fn(|_| parts.next().unwrap_or_default())
+    };
+    match parts {
+        [b"PRI", ..] => true,
+        [method, _, version, b""] => !version.is_empty() && !METHODS.contains(&method) && !version.starts_with(b"HTTP/"),
         _ => false,
     }
 }
