@@ -1,4 +1,4 @@
-//! Writes the fields of an access line that need a format of their own: durations and addresses.
+//! Writes the fields of an access line that need a format of their own: durations, addresses and queries.
 //!
 //! Appends to a buffer without `std::fmt`, which is slower. Must not know the other parts of a line.
 
@@ -32,9 +32,43 @@ pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
+/// The maximum length of a masked query, in bytes.
+const MAX_QUERY: usize = 512;
+/// The maximum length of a name in a query, in bytes. A longer one may be a value.
+const MAX_NAME: usize = 64;
+
+/// Returns a query with the names of its parameters and without their values, which may be secrets. A parameter without a name is masked as
+/// a whole.
+pub(super) fn masked_query(query: &str) -> String {
+    let mut out = String::with_capacity(query.len().min(MAX_QUERY));
+    for (at, parameter) in query.split('&').enumerate() {
+        if out.len() > MAX_QUERY {
+            out.push_str("&...");
+            break;
+        }
+        if at > 0 {
+            out.push('&');
+        }
+        match parameter.split_once('=') {
+            Some((name, "")) if name.len() <= MAX_NAME => out.extend([name, "="]),
+            Some((name, _)) if name.len() <= MAX_NAME => out.extend([name, "=***"]),
+            None if parameter.is_empty() => {}
+            Some(_) | None => out.push_str("***"),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_a_query_are_masked_and_names_are_kept() {
+        assert_eq!(masked_query("token=hunter2&page=2&empty=&hunter2&&a=b=c"), "token=***&page=***&empty=&***&&a=***");
+        assert_eq!(masked_query(&format!("{}=1", "x".repeat(65))), "***");
+        assert!(masked_query(&"name=1&".repeat(1000)).len() < MAX_QUERY + 16);
+    }
 
     fn appended(append: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `access_record` | the record of a request while it is served |
 //! | `recorder` | counts finished records and writes their access lines |
-//! | `access_log` | the format of an access line; `fields` formats durations and addresses |
+//! | `access_log` | an access line as JSON; `pretty` is the form for a terminal; `fields` formats durations, addresses and queries |
 //! | `writer` | the thread that writes lines to standard output |
 //! | `metrics` | all metrics; `names` holds their names |
 //! | `percore`, `histogram` | counters and histograms per core |
@@ -18,6 +18,7 @@ mod histogram;
 pub mod metrics;
 pub mod names;
 mod percore;
+pub mod pretty;
 pub mod recorder;
 pub mod tls_metrics;
 pub mod writer;

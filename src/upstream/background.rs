@@ -19,7 +19,7 @@ use super::choose::health::{Probe, ProbeCounter};
 use super::connect::connector::{Connector, Dial, Phase};
 use super::connect::http1::{Http1Connection, RequestHead};
 use super::connect::http2::{self, Http2Stream, Opening};
-use super::connect::resolve::Resolver;
+use super::connect::resolve::{ResolveError, Resolver};
 use super::connect::stream::Stream;
 use super::upload::Upload;
 use crate::failure::{Failure, Kind};
@@ -81,8 +81,8 @@ async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr
     }
     let mut changed = false;
     while let Some(answer) = lookups.join_next().await {
-        let Ok((at, Ok(answer))) = answer else { continue };
-        match answer {
+        let Ok((at, answer)) = answer else { continue };
+        match answer.unwrap_or_else(|_| Err(ResolveError::late(&backend.targets[at].host))) {
             Ok(found) => {
                 // The order of a DNS answer rotates; the order of the endpoints must not.
                 let mut found = found.to_vec();
@@ -92,7 +92,10 @@ async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr
                     changed = true;
                 }
             }
-            Err(error) => tracing::warn!(backend = %backend.name, %error, "the last addresses stay in use"),
+            Err(error) => {
+                let (backend, endpoint) = (&*backend.name, &*backend.targets[at].url);
+                tracing::warn!(backend, endpoint, cause = %error, "the name cannot be resolved: addresses known before stay in use");
+            }
         }
     }
     changed
@@ -103,12 +106,14 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
     let mut counter = ProbeCounter::of(endpoint.upgrade().is_none_or(|endpoint| endpoint.health.is_healthy()));
     loop {
         let Some(target) = endpoint.upgrade() else { return };
-        let good = tokio::time::timeout(probe.timeout, send_probe(&target, &probe, connector.clone())).await.unwrap_or(false);
-        if let Some(healthy) = counter.record(good, &probe) {
+        let sent = tokio::time::timeout(probe.timeout, send_probe(&target, &probe, connector.clone())).await;
+        let bad = judge(sent, &probe);
+        if let Some(healthy) = counter.record(bad.is_none(), &probe) {
             target.health.set(healthy, Instant::now());
-            match healthy {
-                true => tracing::info!(endpoint = %target.label, "healthy"),
-                false => tracing::warn!(endpoint = %target.label, "unhealthy"),
+            let (backend, endpoint) = (&*target.backend, &*target.label);
+            match bad {
+                None => tracing::info!(backend, endpoint, "healthy: the endpoint gets requests"),
+                Some(cause) => tracing::warn!(backend, endpoint, cause, "unhealthy: the endpoint gets no requests"),
             }
         }
         drop(target);
@@ -117,22 +122,34 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
     }
 }
 
+/// Returns what is wrong with the outcome of a probe; `None` for a successful one.
+fn judge(sent: Result<Result<StatusCode, Failure>, tokio::time::error::Elapsed>, probe: &Probe) -> Option<String> {
+    match sent {
+        Ok(Ok(status)) if probe.expects(status.as_u16()) => None,
+        Ok(Ok(status)) => Some(format!("GET {} was answered with {}", probe.path, status.as_u16())),
+        Ok(Err(failure)) => {
+            let cause = failure.kind.row().cause;
+            Some(failure.detail.map_or_else(|| cause.to_owned(), |detail| format!("{cause}: {detail}")))
+        }
+        Err(_) => Some(format!("GET {} was not answered within {} ms", probe.path, probe.timeout.as_millis())),
+    }
+}
+
 /// Sends one probe, on a connection of its own, so that it also tests whether the endpoint accepts connections.
-async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> bool {
+async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> Result<StatusCode, Failure> {
     let dial =
         Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::new(Phase::default()), http1_only: false };
-    let Ok(stream) = connector.call(dial).await else { return false };
+    let stream = connector.call(dial).await?;
     let host = probe.host.clone().unwrap_or_else(|| endpoint.target.authority.clone());
     let mut headers = HeaderList::new();
     headers.insert(header::HOST, host);
     headers.insert(header::USER_AGENT, HeaderValue::from_static("lockgate-probe"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     let head = RequestHead { method: &Method::GET, target: probe.path.as_str(), headers: &headers };
-    let status = match endpoint.target.speaks_http2(&stream) {
+    match endpoint.target.speaks_http2(&stream) {
         true => probe_http2(stream, head, probe).await,
         false => probe_http1(stream, head).await,
-    };
-    status.is_ok_and(|status| probe.expects(status.as_u16()))
+    }
 }
 
 async fn probe_http1(stream: Stream, head: RequestHead<'_>) -> Result<StatusCode, Failure> {

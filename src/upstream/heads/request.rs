@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::forwarding::{dashed, forwarded_for, hop_address, is_forwarding_header, is_odd, is_spoofed};
 use super::trace_context::{new_trace, trace_id};
-use crate::context::{ClientPreferences, Dialect, Peer, RequestId, TraceId};
+use crate::context::{ClientPreferences, Dialect, Named, Peer, RequestId, TraceId};
 use crate::header::{HeaderList, Value, names};
 
 /// Flags for what must be removed or rewritten before the request is forwarded.
@@ -28,8 +28,6 @@ pub struct HeaderScan {
     bits: u32,
     /// Bit set of the [`HOP`] headers that are present.
     hop: u32,
-    /// The last `Host`.
-    pub host: Option<Box<[u8]>>,
     /// Number of `Host` lines.
     pub hosts: u32,
     /// `Authorization` is NTLM or Negotiate, so the upstream connection will belong to this client.
@@ -81,18 +79,27 @@ static NO_RARE: Rare = Rare {
     forwarded_host: false,
 };
 
-/// Scans the headers once, for forwarding and for the client's preferences. `via` is this instance's pseudonym.
-pub fn scan(headers: &HeaderList, via: &str) -> (HeaderScan, ClientPreferences) {
+/// Scans the headers once, for forwarding, for the client's preferences, and for what the request names. `via` is this instance's
+/// pseudonym.
+pub fn scan(headers: &HeaderList, via: &str) -> (HeaderScan, ClientPreferences, Named) {
     let (mut seen, mut wanted) = (HeaderScan::default(), ClientPreferences::default());
+    let (mut host, mut user_agent) = (None, &[][..]);
     for (name, value) in headers.iter() {
         seen.bytes += name.as_str().len() + value.as_bytes().len() + 4;
         seen.fields += 1;
-        seen.record(name, value, via, &mut wanted);
+        match name.as_str() {
+            "host" => {
+                seen.hosts += 1;
+                host = Some(value.as_bytes());
+            }
+            "user-agent" => user_agent = value.as_bytes(),
+            name => seen.record(name, value, via, &mut wanted),
+        }
     }
     if seen.cookies > 1 {
         seen.bits |= found::COOKIE_CRUMBS;
     }
-    (seen, wanted)
+    (seen, wanted, Named::new(host, user_agent))
 }
 
 impl HeaderScan {
@@ -105,12 +112,8 @@ impl HeaderScan {
         self.rare.get_or_insert_default()
     }
 
-    fn record(&mut self, name: &HeaderName, value: Value<'_>, via: &str, wanted: &mut ClientPreferences) {
-        match name.as_str() {
-            "host" => {
-                self.hosts += 1;
-                self.host = Some(value.as_bytes().into());
-            }
+    fn record(&mut self, name: &str, value: Value<'_>, via: &str, wanted: &mut ClientPreferences) {
+        match name {
             "accept" => wanted.accept = text(value),
             // A content type is more specific than a `SOAPAction` beside it.
             "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),
@@ -433,7 +436,7 @@ mod tests {
 
     fn prepared(pairs: &[(&str, &str)], trusted: bool) -> HeaderList {
         let mut map = headers(pairs);
-        let (seen, _) = scan(&map, "lockgate-x");
+        let (seen, ..) = scan(&map, "lockgate-x");
         let peer = peer("192.0.2.1:5", trusted);
         let id = RequestId::generate(std::time::SystemTime::now());
         let via = HeaderValue::from_static("1.1 lockgate-x");
@@ -524,7 +527,7 @@ mod tests {
 
     #[test]
     fn loops_and_cookies_and_connection_auth_are_seen() {
-        let (seen, _) = scan(&headers(&[("via", "1.1 a, 1.1 lockgate-x"), ("authorization", "NTLM abc")]), "lockgate-x");
+        let (seen, ..) = scan(&headers(&[("via", "1.1 a, 1.1 lockgate-x"), ("authorization", "NTLM abc")]), "lockgate-x");
         assert!(seen.looped && seen.connection_auth);
         assert_eq!(prepared(&[("cookie", "a=1"), ("cookie", "b=2")], false).get("cookie").unwrap(), "a=1; b=2");
     }
