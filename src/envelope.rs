@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::SystemTime;
 
 use http::{Method, StatusCode};
@@ -110,28 +109,4 @@ pub struct Debug {
     pub certainty: Option<&'static str>,
     /// The beginning of the upstream's body.
     pub body: Option<Text>,
-}
-
-/// Writes one line per value for a person to read. Texts with several lines begin on a line of their own.
-impl fmt::Display for Debug {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "reason: {}", self.reason)?;
-        if let Some(status) = self.upstream_status {
-            write!(out, "\nupstream status: {status}")?;
-        }
-        let places = [("backend", self.backend.as_deref()), ("endpoint", self.endpoint.as_deref())];
-        for (label, place) in places.into_iter().filter_map(|(label, place)| Some((label, place?))) {
-            write!(out, "\n{label}: {place}")?;
-        }
-        write!(out, "\nattempts: {}", self.attempts)?;
-        if let Some(certainty) = self.certainty {
-            write!(out, "\nbody read by: {certainty}")?;
-        }
-        let texts = [("exception", &self.exception), ("cause", &self.cause), ("stack", &self.stack), ("body", &self.body)];
-        for (label, text) in texts.into_iter().filter_map(|(label, text)| Some((label, text.as_ref()?.as_str().trim_end()))) {
-            let between = if text.contains('\n') { '\n' } else { ' ' };
-            write!(out, "\n{label}:{between}{text}")?;
-        }
-        Ok(())
-    }
 }

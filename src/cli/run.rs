@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::time::FormatTime;
 use super::args::{EX_CONFIG, RunArgs};
 use super::output;
 use super::source::{Source, override_addresses};
-use crate::app::{self, App};
+use crate::app::{self, App, StartError};
 use crate::config::file::{LogFormat, LogLevel};
 use crate::failure::catalog::Severity;
 use crate::observe::access_log::Style;
@@ -45,6 +45,15 @@ pub(super) fn fail(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+pub(super) fn cannot_start(error: &StartError) -> ExitCode {
+    let code = fail(&error.to_string());
+    let help = error.help();
+    if !help.is_empty() {
+        output::print_error(&format!("help: {help}"));
+    }
+    code
+}
+
 async fn serve(plan: Plan) -> ExitCode {
     let sink = match app::stdout_sink(&plan.metrics.log_dropped) {
         Ok(sink) => sink,
@@ -58,7 +67,7 @@ async fn serve(plan: Plan) -> ExitCode {
     let mode = plan.mode;
     let app = match App::start(plan, sink, lines) {
         Ok(app) => app,
-        Err(error) => return fail(&error.to_string()),
+        Err(error) => return cannot_start(&error),
     };
     for address in &app.addresses {
         tracing::info!(%address, admin = %app.admin, version = env!("CARGO_PKG_VERSION"), "listening");

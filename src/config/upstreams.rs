@@ -120,5 +120,5 @@ fn pool(s: &mut Section<'_, '_>) -> PoolKeys {
 }
 
 fn tls(s: &mut Section<'_, '_>) -> TlsKeys {
-    TlsKeys { ca: s.string("ca"), server_name: s.string("server_name"), cert: s.string("cert"), key: s.string("key") }
+    TlsKeys { ca: s.file("ca"), server_name: s.string("server_name"), cert: s.file("cert"), key: s.file("key") }
 }

@@ -141,11 +141,26 @@ fn request_fields(out: &mut Vec<u8>, context: &RequestContext) {
     json_string(out, path(context));
     if let Some(query) = context.uri.query() {
         out.extend_from_slice(b",\"query\":");
-        json_string(out, &fields::masked_query(query));
+        masked_query(out, query);
     }
     if let agent @ [_, ..] = context.named.user_agent() {
         out.extend_from_slice(b",\"userAgent\":");
         json_bytes(out, agent);
+    }
+}
+
+/// Appends a query without its values as a JSON string.
+fn masked_query(out: &mut Vec<u8>, query: &str) {
+    let begin = out.len();
+    out.push(b'"');
+    fields::masked_query(out, query);
+    // Few queries have a byte that must be escaped, so they are written in place first.
+    if out[begin + 1..].iter().any(|byte| matches!(byte, b'"' | b'\\' | ..b' ')) {
+        let masked = String::from_utf8_lossy(&out.split_off(begin + 1)).into_owned();
+        out.truncate(begin);
+        json_string(out, &masked);
+    } else {
+        out.push(b'"');
     }
 }
 

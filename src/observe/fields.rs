@@ -6,6 +6,8 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use memchr::memchr;
+
 use crate::write::{number, thousandths};
 
 /// Appends a duration in milliseconds with three decimals.
@@ -37,26 +39,33 @@ const MAX_QUERY: usize = 512;
 /// The maximum length of a name in a query, in bytes. A longer one may be a value.
 const MAX_NAME: usize = 64;
 
-/// Returns a query with the names of its parameters and without their values, which may be secrets. A parameter without a name is masked as
-/// a whole.
-pub(super) fn masked_query(query: &str) -> String {
-    let mut out = String::with_capacity(query.len().min(MAX_QUERY));
-    for (at, parameter) in query.split('&').enumerate() {
-        if out.len() > MAX_QUERY {
-            out.push_str("&...");
-            break;
-        }
-        if at > 0 {
-            out.push('&');
-        }
-        match parameter.split_once('=') {
-            Some((name, "")) if name.len() <= MAX_NAME => out.extend([name, "="]),
-            Some((name, _)) if name.len() <= MAX_NAME => out.extend([name, "=***"]),
+/// Appends a query with the names of its parameters and without their values, which may be secrets. A parameter without a name is masked
+/// as a whole.
+pub(super) fn masked_query(out: &mut Vec<u8>, query: &str) {
+    let begin = out.len();
+    let mut rest = query.as_bytes();
+    loop {
+        let (parameter, more) = match memchr(b'&', rest) {
+            Some(end) => (&rest[..end], Some(&rest[end + 1..])),
+            None => (rest, None),
+        };
+        match memchr(b'=', parameter) {
+            Some(end) if end <= MAX_NAME => {
+                out.extend_from_slice(&parameter[..=end]);
+                if end + 1 < parameter.len() {
+                    out.extend_from_slice(b"***");
+                }
+            }
             None if parameter.is_empty() => {}
-            Some(_) | None => out.push_str("***"),
+            Some(_) | None => out.extend_from_slice(b"***"),
         }
+        let Some(more) = more else { return };
+        out.push(b'&');
+        if out.len() - begin > MAX_QUERY {
+            return out.extend_from_slice(b"...");
+        }
+        rest = more;
     }
-    out
 }
 
 #[cfg(test)]
@@ -65,6 +74,7 @@ mod tests {
 
     #[test]
     fn values_of_a_query_are_masked_and_names_are_kept() {
+        let masked_query = |query: &str| appended(|out| masked_query(out, query));
         assert_eq!(masked_query("token=hunter2&page=2&empty=&hunter2&&a=b=c"), "token=***&page=***&empty=&***&&a=***");
         assert_eq!(masked_query(&format!("{}=1", "x".repeat(65))), "***");
         assert!(masked_query(&"name=1&".repeat(1000)).len() < MAX_QUERY + 16);

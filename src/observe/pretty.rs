@@ -73,8 +73,9 @@ impl Lines<'_> {
         safe(self.out, &String::from_utf8_lossy(host(context).unwrap_or_default()));
         safe(self.out, path(context));
         if let Some(query) = context.uri.query() {
-            self.out.push(b'?');
-            safe(self.out, &fields::masked_query(query));
+            let mut masked = vec![b'?'];
+            fields::masked_query(&mut masked, query);
+            safe(self.out, &String::from_utf8_lossy(&masked));
         }
         self.styled(style::DIM, |out| {
             out.push(b' ');

@@ -14,6 +14,7 @@
 //! | `live` | the state that a new plan takes over from the running one |
 //! | `gauges` | gauges of backends and permits |
 
+mod advice;
 pub mod compile;
 mod gauges;
 mod limits;

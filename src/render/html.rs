@@ -30,7 +30,7 @@ pub(super) fn page(e: &Envelope, words: PageWords<'_>) -> Vec<u8> {
     page.push_str(&format!("<p><small>{label}: <code>{}</code>. {}</small></p>\n", escape(e.request_id.as_str()), escape(words.help)));
     page.push_str(&format!("<p><small><code>{}</code></small></p>\n", escape(&e.code)));
     if let Some(debug) = &e.debug {
-        page.push_str(&format!("<pre>{}</pre>\n", escape(&debug.to_string())));
+        page.push_str(&format!("<pre>{}</pre>\n", escape(&format!("{debug:#?}"))));
     }
     page.push_str("</main>\n</body>\n</html>\n");
     page.into_bytes()

@@ -195,7 +195,7 @@ fn text_of(name: Name, e: &Envelope) -> Option<Cow<'_, str>> {
         Name::Details => Cow::Owned(super::json::details(e).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())?),
         Name::RetryAfterSeconds => Cow::Owned(e.retry_after?.to_string()),
         Name::Language => Cow::Borrowed(e.language()?),
-        Name::Debug => Cow::Owned(e.debug.as_ref().map(ToString::to_string)?),
+        Name::Debug => Cow::Owned(e.debug.as_ref().map(|debug| format!("{debug:#?}"))?),
     })
 }
 

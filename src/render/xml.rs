@@ -91,7 +91,7 @@ fn append_details(out: &mut String, e: &Envelope) {
         ));
     }
     if let Some(debug) = &e.debug {
-        append_element(out, "debug", &debug.to_string());
+        append_element(out, "debug", &format!("{debug:#?}"));
     }
 }
 

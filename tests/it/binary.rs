@@ -85,13 +85,17 @@ fn a_missing_file_says_where_it_was_looked_for() {
 }
 
 #[test]
-fn a_port_in_use_is_one_clear_line_and_exit_1() {
+fn a_port_in_use_says_what_to_do_and_exits_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = lockgate(&["run", "--to", "http://127.0.0.1:1", "--listen", &address, "--admin", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
     let shown = text(&output.stderr);
-    assert!(shown.lines().count() == 1 && shown.contains(&address) && shown.contains("in use"), "{shown}");
+    assert!(shown.lines().count() == 2 && shown.contains(&address) && shown.contains("in use"), "{shown}");
+    assert!(shown.contains(&format!("ss -ltnp 'sport = :{}'", taken.local_addr().unwrap().port())), "{shown}");
+    // An address of documentation (RFC 5737), which no machine has.
+    let output = lockgate(&["run", "--to", "http://127.0.0.1:1", "--listen", "192.0.2.1:8080", "--admin", "127.0.0.1:0"]);
+    assert!(text(&output.stderr).contains("no interface of this machine"), "{}", text(&output.stderr));
 }
 
 const FREE: &[&str] = &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];

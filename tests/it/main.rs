@@ -9,6 +9,7 @@ mod harness;
 mod architecture;
 mod binary;
 mod catalogue;
+mod diagnostics;
 mod early;
 mod faults;
 mod formats;

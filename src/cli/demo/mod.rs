@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::args::DemoArgs;
 use super::output;
-use super::run::fail;
+use super::run::{cannot_start, fail};
 use crate::app::App;
 use crate::failure::catalog::Severity;
 use crate::observe::access_log::Style;
@@ -52,7 +52,7 @@ async fn run(args: &DemoArgs) -> ExitCode {
             .and_then(|sink| App::start(plan, sink, LineSettings { access: true, failures: Severity::Info, style: Style::Json }))
     }) {
         Some(Ok(app)) => app,
-        Some(Err(error)) => return fail(&error.to_string()),
+        Some(Err(error)) => return cannot_start(&error),
         None => return fail("the built-in configuration of the demo is invalid"),
     };
     let Some(gateway) = app.addresses.first().copied() else { return fail("cannot get the address of the gateway") };

@@ -79,27 +79,26 @@ static NO_RARE: Rare = Rare {
     forwarded_host: false,
 };
 
+/// The values of [`Named`] as they are found.
+struct Names<'l> {
+    host: Option<&'l [u8]>,
+    user_agent: &'l [u8],
+}
+
 /// Scans the headers once, for forwarding, for the client's preferences, and for what the request names. `via` is this instance's
 /// pseudonym.
 pub fn scan(headers: &HeaderList, via: &str) -> (HeaderScan, ClientPreferences, Named) {
     let (mut seen, mut wanted) = (HeaderScan::default(), ClientPreferences::default());
-    let (mut host, mut user_agent) = (None, &[][..]);
+    let mut names = Names { host: None, user_agent: &[] };
     for (name, value) in headers.iter() {
         seen.bytes += name.as_str().len() + value.as_bytes().len() + 4;
         seen.fields += 1;
-        match name.as_str() {
-            "host" => {
-                seen.hosts += 1;
-                host = Some(value.as_bytes());
-            }
-            "user-agent" => user_agent = value.as_bytes(),
-            name => seen.record(name, value, via, &mut wanted),
-        }
+        seen.record(name, value, via, (&mut wanted, &mut names));
     }
     if seen.cookies > 1 {
         seen.bits |= found::COOKIE_CRUMBS;
     }
-    (seen, wanted, Named::new(host, user_agent))
+    (seen, wanted, Named::new(names.host, names.user_agent))
 }
 
 impl HeaderScan {
@@ -112,8 +111,13 @@ impl HeaderScan {
         self.rare.get_or_insert_default()
     }
 
-    fn record(&mut self, name: &str, value: Value<'_>, via: &str, wanted: &mut ClientPreferences) {
-        match name {
+    fn record<'l>(&mut self, name: &HeaderName, value: Value<'l>, via: &str, (wanted, names): (&mut ClientPreferences, &mut Names<'l>)) {
+        match name.as_str() {
+            "host" => {
+                self.hosts += 1;
+                names.host = Some(value.as_bytes());
+            }
+            "user-agent" => names.user_agent = value.as_bytes(),
             "accept" => wanted.accept = text(value),
             // A content type is more specific than a `SOAPAction` beside it.
             "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),
