@@ -36,7 +36,9 @@ impl Source {
     pub(super) fn find(named: Option<&Path>) -> Result<Self, Reported> {
         let Some(path) = locate(named) else {
             output::print_error(&format!("error: there is no configuration file: none of {} exists", SEARCH.join(", ")));
-            output::print_error("help: name one with --config FILE, or run without a file: lockgate run --to http://127.0.0.1:8000");
+            output::print_error(
+                "help: write one with `lockgate init`, name one with --config FILE, or run without: lockgate run --to http://127.0.0.1:8000",
+            );
             return Err(Reported);
         };
         Self::read(&path)

@@ -1,5 +1,7 @@
-//! Tests the shipped binary: command line, exit codes and signals. `documents` executes the examples of the documents.
+//! Tests the shipped binary: command line, exit codes and signals. `beginnings` tests what new users see first; `documents` executes the
+//! examples of the documents.
 
+mod beginnings;
 mod documents;
 
 use std::io::{BufRead, BufReader};
