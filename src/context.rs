@@ -180,6 +180,17 @@ impl Dialect {
     }
 }
 
+/// What the head of a request says of its target and its client, as it is read.
+#[derive(Debug, Default)]
+pub struct Said<'l> {
+    /// The formats and languages that the client accepts.
+    pub wanted: ClientPreferences,
+    /// The last `Host`.
+    pub host: Option<&'l [u8]>,
+    /// `User-Agent`, or nothing.
+    pub user_agent: &'l [u8],
+}
+
 /// The texts by which a request names its target and its client: `Host` and `User-Agent`, in one allocation.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
@@ -194,9 +205,9 @@ impl Named {
     pub const MAX_USER_AGENT: usize = 256;
 
     /// Copies the values of two headers. Of a long user agent the beginning is kept.
-    pub fn new(host: Option<&[u8]>, user_agent: &[u8]) -> Self {
-        let user_agent = &user_agent[..user_agent.len().min(Self::MAX_USER_AGENT)];
-        let (named, host) = (host.unwrap_or_default(), host.map(|host| host.len() as u32));
+    pub fn new(said: &Said<'_>) -> Self {
+        let user_agent = &said.user_agent[..said.user_agent.len().min(Self::MAX_USER_AGENT)];
+        let (named, host) = (said.host.unwrap_or_default(), said.host.map(|host| host.len() as u32));
         if user_agent.is_empty() {
             return Self { text: named.into(), host };
         }
@@ -309,11 +320,12 @@ mod tests {
 
     #[test]
     fn names_of_a_request_are_kept_apart_and_bounded() {
-        let named = Named::new(Some(b"shop.example"), &[b'x'; 999]);
+        let of = |host, user_agent| Named::new(&Said { host, user_agent, ..Said::default() });
+        let named = of(Some(b"shop.example"), &[b'x'; 999]);
         assert_eq!((named.host(), named.user_agent().len()), (Some(&b"shop.example"[..]), Named::MAX_USER_AGENT));
-        let named = Named::new(None, b"curl/8");
+        let named = of(None, b"curl/8");
         assert_eq!((named.host(), named.user_agent()), (None, &b"curl/8"[..]));
-        let named = Named::new(Some(b""), b"");
+        let named = of(Some(b""), b"");
         assert_eq!((named.host(), named.user_agent()), (Some(&b""[..]), &b""[..]));
     }
 

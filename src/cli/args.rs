@@ -60,8 +60,19 @@ pub(super) enum Command {
     Completions {
         /// The shell
         #[arg(value_enum)]
-        shell: super::completions::Shell,
+        shell: Shell,
     },
+}
+
+/// A shell with completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Shell {
+    /// GNU Bash
+    Bash,
+    /// The Z shell
+    Zsh,
+    /// fish
+    Fish,
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,18 +4,8 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use super::args::Cli;
-
-/// A shell with completions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Shell {
-    /// GNU Bash
-    Bash,
-    /// The Z shell
-    Zsh,
-    /// fish
-    Fish,
-}
+use super::args::{Cli, Shell};
+use super::output;
 
 pub(super) fn print(shell: Shell) -> ExitCode {
     let generator = match shell {
@@ -25,6 +15,6 @@ pub(super) fn print(shell: Shell) -> ExitCode {
     };
     let mut script = Vec::new();
     clap_complete::generate(generator, &mut Cli::command(), "lockgate", &mut script);
-    super::output::print(String::from_utf8_lossy(&script).trim_end());
+    output::print(String::from_utf8_lossy(&script).trim_end());
     ExitCode::SUCCESS
 }

@@ -299,8 +299,10 @@ fn article(kind: &str) -> String {
 
 /// Lists the known words for a help text: the most similar ones first, and not too many to be read.
 fn nearest_of(word: &str, mut known: Vec<&'static str>) -> String {
-    let shared = |candidate: &str| candidate.bytes().zip(word.bytes()).take_while(|(a, b)| a == b).count();
-    known.sort_by_key(|candidate| (std::cmp::Reverse(shared(candidate)), strsim::damerau_levenshtein(word, candidate), *candidate));
+    let begin = |candidate: &str| candidate.bytes().zip(word.bytes()).take_while(|(a, b)| a == b).count();
+    let words = |candidate: &str| candidate.split('_').filter(|part| word.split('_').any(|other| other == *part)).count();
+    let likeness = |candidate: &str| std::cmp::Reverse((words(candidate), begin(candidate)));
+    known.sort_by_key(|candidate| (likeness(candidate), strsim::damerau_levenshtein(word, candidate), *candidate));
     let listed = known.iter().take(MAX_LISTED).map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
     match known.len().saturating_sub(MAX_LISTED) {
         0 if known.len() == 1 => listed,

@@ -3,52 +3,13 @@
 //! Bytes that a client controls are escaped, the values of a query are masked, and every field is bounded. Must not write to a sink;
 //! `recorder` does.
 
-use std::time::Duration;
-
-use http::Version;
-
 use super::access_record::{End, Facts};
-use super::metrics::RouteMetrics;
-use super::{fields, pretty};
+use super::fields;
+pub use super::line::Style;
+use super::line::{LineContext, host, path, protocol};
 use crate::context::RequestContext;
 use crate::failure::catalog::Severity;
-use crate::text::bounded;
 use crate::write::{self, json_string};
-
-/// The format of access lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// One JSON object per line.
-    Json,
-    /// Human-readable text: one line per request, and a block of lines per error.
-    Pretty {
-        /// Whether it has the colors of a terminal.
-        color: bool,
-    },
-}
-
-/// The parts of an access line that only the recorder knows.
-pub(super) struct LineContext<'a> {
-    /// The route of the request, or the placeholder for requests without a route.
-    pub(super) route: &'a RouteMetrics,
-    /// The time from arrival to the end of the request.
-    pub(super) took: Duration,
-    /// The format of the line.
-    pub(super) style: Style,
-}
-
-/// The maximum length of the path in a line, in bytes.
-const MAX_PATH: usize = 1024;
-/// The maximum length of the host in a line, in bytes: that of a domain name (RFC 1035 2.3.4) with a port.
-const MAX_HOST: usize = 262;
-
-/// Appends the access line of a request. Writing to memory cannot fail, so errors are ignored.
-pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
-    match line.style {
-        Style::Json => json(out, context, facts, line),
-        Style::Pretty { color } => pretty::append(out, context, facts, line, color),
-    }
-}
 
 fn level(facts: &Facts) -> &'static str {
     match facts.kind.map(|kind| kind.row().severity) {
@@ -58,25 +19,8 @@ fn level(facts: &Facts) -> &'static str {
     }
 }
 
-pub(super) fn path(context: &RequestContext) -> &str {
-    bounded(context.path(), MAX_PATH)
-}
-
-/// Returns the host that the client named, bounded; `None` if it named none.
-pub(super) fn host(context: &RequestContext) -> Option<&[u8]> {
-    context.host().map(|host| &host[..host.len().min(MAX_HOST)])
-}
-
-/// Returns the version of HTTP as in a request line.
-pub(super) const fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        _ => "HTTP/1.1",
-    }
-}
-
-fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
+/// Appends the access line of a request.
+pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
     let route = line.route;
     out.extend_from_slice(b"{\"timestamp\":\"");
     write::timestamp(out, context.wall);

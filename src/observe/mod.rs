@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `access_record` | the record of a request while it is served |
 //! | `recorder` | counts finished records and writes their access lines |
+//! | `line` | what both forms of an access line have in common |
 //! | `access_log` | an access line as JSON; `pretty` is the form for a terminal; `fields` formats durations, addresses and queries |
 //! | `writer` | the thread that writes lines to standard output |
 //! | `metrics` | all metrics; `names` holds their names |
@@ -15,6 +16,7 @@ pub mod access_log;
 pub mod access_record;
 mod fields;
 mod histogram;
+mod line;
 pub mod metrics;
 pub mod names;
 mod percore;

@@ -6,9 +6,9 @@
 use std::io::Write;
 use std::time::SystemTime;
 
-use super::access_log::{LineContext, host, path, protocol};
 use super::access_record::{End, Facts};
 use super::fields;
+use super::line::{LineContext, host, path, protocol};
 use crate::context::RequestContext;
 use crate::write;
 

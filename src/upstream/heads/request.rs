@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::forwarding::{dashed, forwarded_for, hop_address, is_forwarding_header, is_odd, is_spoofed};
 use super::trace_context::{new_trace, trace_id};
-use crate::context::{ClientPreferences, Dialect, Named, Peer, RequestId, TraceId};
+use crate::context::{ClientPreferences, Dialect, Named, Peer, RequestId, Said, TraceId};
 use crate::header::{HeaderList, Value, names};
 
 /// Flags for what must be removed or rewritten before the request is forwarded.
@@ -79,26 +79,20 @@ static NO_RARE: Rare = Rare {
     forwarded_host: false,
 };
 
-/// The values of [`Named`] as they are found.
-struct Names<'l> {
-    host: Option<&'l [u8]>,
-    user_agent: &'l [u8],
-}
-
 /// Scans the headers once, for forwarding, for the client's preferences, and for what the request names. `via` is this instance's
 /// pseudonym.
 pub fn scan(headers: &HeaderList, via: &str) -> (HeaderScan, ClientPreferences, Named) {
-    let (mut seen, mut wanted) = (HeaderScan::default(), ClientPreferences::default());
-    let mut names = Names { host: None, user_agent: &[] };
+    let (mut seen, mut said) = (HeaderScan::default(), Said::default());
     for (name, value) in headers.iter() {
         seen.bytes += name.as_str().len() + value.as_bytes().len() + 4;
         seen.fields += 1;
-        seen.record(name, value, via, (&mut wanted, &mut names));
+        seen.record(name, value, via, &mut said);
     }
     if seen.cookies > 1 {
         seen.bits |= found::COOKIE_CRUMBS;
     }
-    (seen, wanted, Named::new(names.host, names.user_agent))
+    let named = Named::new(&said);
+    (seen, said.wanted, named)
 }
 
 impl HeaderScan {
@@ -111,13 +105,14 @@ impl HeaderScan {
         self.rare.get_or_insert_default()
     }
 
-    fn record<'l>(&mut self, name: &HeaderName, value: Value<'l>, via: &str, (wanted, names): (&mut ClientPreferences, &mut Names<'l>)) {
+    fn record<'l>(&mut self, name: &HeaderName, value: Value<'l>, via: &str, said: &mut Said<'l>) {
+        let wanted = &mut said.wanted;
         match name.as_str() {
             "host" => {
                 self.hosts += 1;
-                names.host = Some(value.as_bytes());
+                said.host = Some(value.as_bytes());
             }
-            "user-agent" => names.user_agent = value.as_bytes(),
+            "user-agent" => said.user_agent = value.as_bytes(),
             "accept" => wanted.accept = text(value),
             // A content type is more specific than a `SOAPAction` beside it.
             "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),
