@@ -2,10 +2,13 @@
 //!
 //! Plain data that `plan` fills in and other modules read. Must not hold defaults (`plan` does) or act on requests.
 
+mod cors;
+
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+pub use self::cors::{AllowedOrigin, Cors};
 use crate::data_rate::MinRate;
 
 /// How much error responses reveal.
@@ -86,53 +89,6 @@ impl HeaderEdits {
     /// Returns true if the edits change nothing.
     pub const fn is_empty(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty()
-    }
-}
-
-/// The cross-origin rules of a route (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cors {
-    /// The allowed origins.
-    pub origins: Vec<AllowedOrigin>,
-    /// `Access-Control-Allow-Credentials`.
-    pub credentials: bool,
-    /// `Access-Control-Allow-Methods` of a preflight.
-    pub methods: HeaderValue,
-    /// `Access-Control-Allow-Headers` of a preflight; `None` repeats the requested headers.
-    pub headers: Option<HeaderValue>,
-    /// `Access-Control-Max-Age` of a preflight, in seconds.
-    pub max_age: Option<HeaderValue>,
-}
-
-/// An origin whose scripts may read responses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowedOrigin {
-    /// Any: `*`
-    Any,
-    /// This one, in lower case.
-    Exact(String),
-    /// `https://*.example.com`: all subdomains at any depth, and not the domain itself.
-    Subdomains {
-        /// The scheme with `://`.
-        scheme: String,
-        /// The domain in lower case, with a leading dot, and the port if there is one.
-        rest: String,
-    },
-}
-
-impl AllowedOrigin {
-    /// Returns true if this is the value of `Origin`. Scheme and port are part of it.
-    pub fn allows(&self, origin: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exact(own) => own.eq_ignore_ascii_case(origin),
-            Self::Subdomains { scheme, rest } => {
-                let origin = origin.to_ascii_lowercase();
-                let name = origin.strip_prefix(scheme.as_str()).and_then(|host| host.strip_suffix(rest.as_str()));
-                let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-                name.is_some_and(|name| name.split('.').all(label))
-            }
-        }
     }
 }
 
@@ -332,6 +288,52 @@ pub enum Maintenance {
     Until(std::time::SystemTime),
 }
 
+/// The scheme that a client used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `http`
+    Http,
+    /// `https`
+    Https,
+}
+
+impl Scheme {
+    /// Returns the name in URLs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// The value that a header or a query parameter must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Any value.
+    Any,
+    /// Exactly this one.
+    Exactly(String),
+}
+
+impl Wanted {
+    /// Returns true if this value is wanted.
+    pub fn holds(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(wanted) => value == wanted.as_bytes(),
+        }
+    }
+
+    /// Returns true if no value is wanted by both.
+    pub fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exactly(one), Self::Exactly(two)) => one != two,
+            (Self::Any, _) | (_, Self::Any) => false,
+        }
+    }
+}
+
 /// The merged settings of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -349,6 +351,9 @@ pub struct Policy {
     pub response_headers: HeaderEdits,
     /// The prefix that is removed from the path of a request and added back to `Location` and cookies of the response.
     pub strip_prefix: Option<String>,
+    /// The path that is put before the path of a request, and removed from `Location` and cookies of the response. It begins with a slash and
+    /// has none at its end.
+    pub add_prefix: Option<String>,
     /// Whether the `Path` of cookies gets the prefix back, and a `Domain` that names the endpoint is removed.
     pub map_cookies: bool,
     /// The cross-origin rules.

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use crate::config::actions::ActionKeys;
 use crate::config::diagnose::Problems;
 use crate::config::file::{File, LimitUse, PolicyKeys, Route};
 use crate::config::section::At;
@@ -19,16 +20,25 @@ pub(super) fn advise(file: &File, problems: &mut Problems) {
 }
 
 fn paths_of(route: &Route) -> impl Iterator<Item = &At<String>> {
-    route.path.iter()
+    route.paths.iter()
 }
 
 /// The hosts of a route; none for all.
-fn hosts_of(route: &Route) -> impl Iterator<Item = &str> {
-    route.host.iter().map(|at| at.value.as_str())
+fn hosts_of(route: &Route) -> HashSet<&str> {
+    route.hosts.iter().flatten().map(|at| at.value.as_str()).collect()
 }
 
 fn backends_of(route: &Route) -> impl Iterator<Item = &str> {
-    route.backend.iter().map(|at| at.value.as_str())
+    let uses = match &route.action {
+        Some(ActionKeys::Backends(uses)) => uses.as_slice(),
+        Some(ActionKeys::Redirect(_) | ActionKeys::Respond(_)) | None => &[],
+    };
+    uses.iter().map(|used| used.name.value.as_str())
+}
+
+/// Whether a route matches by more than host, path and method.
+fn is_conditional(route: &Route) -> bool {
+    !route.headers.is_empty() || !route.query.is_empty() || route.scheme.is_some() || route.clients.is_some()
 }
 
 /// Backends and limits that no route uses.
@@ -67,11 +77,12 @@ fn slash_at_the_end(file: &File, path: &At<String>, problems: &mut Problems) {
 fn shadowing_methods(file: &File, route: &Route, problems: &mut Problems) {
     let (Some(methods), Some(first)) = (&route.methods, paths_of(route).next()) else { return };
     let Some(at) = methods.first() else { return };
-    let same = |other: &&Route| hosts_of(other).eq(hosts_of(route)) && paths_of(other).any(|path| path.value == first.value);
-    if file.routes.iter().filter(same).any(|other| other.methods.is_none()) {
+    let same = |other: &Route| hosts_of(other) == hosts_of(route) && paths_of(other).any(|path| path.value == first.value);
+    let takes_any = |other: &&Route| other.methods.is_none() && !is_conditional(other);
+    if is_conditional(route) || file.routes.iter().filter(takes_any).any(same) {
         return;
     }
-    let wider = file.routes.iter().filter(|other| other.methods.is_none()).flat_map(paths_of);
+    let wider = file.routes.iter().filter(takes_any).flat_map(paths_of);
     let wider = wider.filter(|path| path.value != first.value && covers(&path.value, first.value.trim_end_matches("/*")));
     if let Some(wider) = wider.max_by_key(|path| path.value.len()) {
         let title = format!("requests for `{}` with another method get 405; they do not go on to `{}`", first.value, wider.value);
@@ -81,10 +92,10 @@ fn shadowing_methods(file: &File, route: &Route, problems: &mut Problems) {
 
 /// Returns true if a path of a route matches a path.
 fn covers(rule: &str, path: &str) -> bool {
-    match rule.strip_suffix("/*") {
-        Some(prefix) => path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-        None => rule == path,
-    }
+    let (prefix, is_whole) = rule.strip_suffix("/*").map_or((rule, true), |prefix| (prefix, false));
+    let mut segments = path.split('/');
+    let is_same = |segment: &str, other: Option<&str>| other.is_some_and(|other| segment == other || segment.starts_with('{'));
+    prefix.split('/').all(|segment| is_same(segment, segments.next())) && (!is_whole || segments.next().is_none())
 }
 
 #[cfg(test)]
@@ -93,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_prefix_ends_at_a_segment() {
-        assert!(covers("/*", "/a") && covers("/a/*", "/a") && covers("/a/*", "/a/b") && covers("/a", "/a"));
+        assert!(covers("/*", "/a") && covers("/a/*", "/a") && covers("/a/*", "/a/b") && covers("/a", "/a") && covers("/a/{id}", "/a/x"));
         assert!(!covers("/a/*", "/ab") && !covers("/a", "/a/b"));
     }
 }

@@ -51,7 +51,7 @@ fn init_writes_a_file_that_runs_and_overwrites_none() {
     // Without a terminal nobody can be asked, and what is wrong is not written.
     let other = folder.join("other.toml");
     for wrong in
-        [&["init"][..], &["init", "--to", "ftp://x"], &["init", "--to", "http://a/path"], &["init", "--to", "a", "--behind", "maybe"]]
+        [&["init"][..], &["init", "--to", "ftp://x"], &["init", "--to", "http://u:p@a"], &["init", "--to", "a", "--behind", "maybe"]]
     {
         let output = lockgate(&[wrong, &["--output", other.to_str().unwrap()]].concat());
         assert_eq!(output.status.code(), Some(1), "{wrong:?}");
