@@ -40,6 +40,7 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     }
     // The addresses known before a reload stay in use until they are resolved again.
     let mut known = backend.addresses();
+    let mut failed = vec![None; known.len()];
     let mut probed: HashSet<Arc<str>> = HashSet::new();
     let mut probes = tokio::task::JoinSet::new();
     let mut probe_new = || {
@@ -56,7 +57,7 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     loop {
         // Before the resolution, so that a slow name does not delay probes.
         probe_new();
-        if named && resolve(&backend, &resolver, &mut known).await {
+        if named && resolve(&backend, &resolver, &mut known, &mut failed).await {
             backend.set_addresses(&known);
             probe_new();
         }
@@ -72,8 +73,9 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     }
 }
 
-/// Resolves all names concurrently. A name that cannot be resolved keeps its addresses. Returns true if any changed.
-async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr>]) -> bool {
+/// Resolves all names concurrently. A name that cannot be resolved keeps its addresses. Returns true if any changed. `failed` holds the error of
+/// each name, so that the log tells each change once.
+async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr>], failed: &mut [Option<ResolveError>]) -> bool {
     let mut lookups = tokio::task::JoinSet::new();
     for (at, target) in backend.targets.iter().enumerate().filter(|(_, target)| target.literal().is_none()) {
         let (resolver, host) = (resolver.clone(), target.host.clone());
@@ -82,8 +84,12 @@ async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr
     let mut changed = false;
     while let Some(answer) = lookups.join_next().await {
         let Ok((at, answer)) = answer else { continue };
+        let endpoint = &*backend.targets[at].url;
         match answer.unwrap_or_else(|_| Err(ResolveError::late(&backend.targets[at].host))) {
             Ok(found) => {
+                if failed[at].take().is_some() {
+                    tracing::info!(backend = &*backend.name, endpoint, "the name is resolved again");
+                }
                 // The order of a DNS answer rotates; the order of the endpoints must not.
                 let mut found = found.to_vec();
                 found.sort_unstable();
@@ -92,9 +98,11 @@ async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr
                     changed = true;
                 }
             }
+            Err(error) if failed[at].as_ref() == Some(&error) => {}
             Err(error) => {
-                let (backend, endpoint) = (&*backend.name, &*backend.targets[at].url);
-                tracing::warn!(backend, endpoint, cause = %error, "the name cannot be resolved: addresses known before stay in use");
+                let name = &*backend.name;
+                tracing::warn!(backend = name, endpoint, cause = %error, "the name cannot be resolved: addresses known before stay in use");
+                failed[at] = Some(error);
             }
         }
     }
