@@ -76,12 +76,13 @@ fn request_fields(out: &mut Vec<u8>, context: &RequestContext) {
         text(out, "\",\"tls\":\"", tls);
     }
     text(out, "\",\"method\":\"", context.method.as_str());
-    out.push(b'"');
     if let Some(host) = host(context) {
-        out.extend_from_slice(b",\"host\":");
+        out.extend_from_slice(b"\",\"host\":");
         json_bytes(out, host);
+        out.extend_from_slice(b",\"path\":");
+    } else {
+        out.extend_from_slice(b"\",\"path\":");
     }
-    out.extend_from_slice(b",\"path\":");
     json_string(out, path(context));
     if let Some(query) = context.uri.query() {
         out.extend_from_slice(b",\"query\":");
@@ -110,7 +111,10 @@ fn masked_query(out: &mut Vec<u8>, query: &str) {
 
 /// Appends bytes of a header as a JSON string.
 fn json_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    json_string(out, &String::from_utf8_lossy(bytes));
+    match std::str::from_utf8(bytes) {
+        Ok(text) => json_string(out, text),
+        Err(_) => json_string(out, &String::from_utf8_lossy(bytes)),
+    }
 }
 
 /// Appends `before` and a text that needs no escapes.
