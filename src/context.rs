@@ -247,6 +247,8 @@ pub struct RequestContext {
     pub tls: Option<&'static str>,
     /// `Host` and `User-Agent`.
     pub named: Named,
+    /// The query as the client sent it, if it has bytes that no URI has. In `uri` they are percent-encoded.
+    pub raw_query: Option<Box<[u8]>>,
     /// The address of the client: the peer, or the address that trusted proxies report.
     pub client: IpAddr,
     /// The formats and languages that the client accepts.

@@ -15,18 +15,23 @@ use super::settings::Settings;
 use crate::context::ClientPreferences;
 use crate::failure::Kind;
 use crate::gateway::{ClientResponse, Early, Entry};
-use crate::http1::{Violation, skip_empty_lines, write};
+use crate::http1::{Violation, skip_empty_lines, target, write};
 use crate::socket;
 
 /// The refusal of requests that arrive during shutdown.
-pub(super) const SHUTTING_DOWN: Violation = Violation { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed" };
+pub(super) const SHUTTING_DOWN: Violation = Violation { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed", byte: None };
 /// The refusal of a head that does not arrive in time.
-pub(super) const HEADER_TIMEOUT: Violation = Violation { kind: Kind::RequestTimeout, rule: "header_timeout" };
+pub(super) const HEADER_TIMEOUT: Violation = Violation { kind: Kind::RequestTimeout, rule: "header_timeout", byte: None };
 
 /// Bytes that are read and discarded after an early end, so that the client can read the response before a reset.
 const LINGER_BYTES: usize = 256 * 1024;
 /// How long that may take.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// GOAWAY with `PROTOCOL_ERROR` (RFC 9113 6.8).
+const GO_AWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+/// The methods that clients of HTTP/1 send.
+const METHODS: &[&[u8]] = &[b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"CONNECT", b"TRACE"];
 
 /// Discards what the client still sends, for a moment. Closing a socket with unread bytes resets it, and the response would be lost.
 pub(super) async fn linger(socket: &ClientSocket) {
@@ -48,7 +53,7 @@ pub(super) async fn answer_early(stream: &mut ClientStream, entry: &Entry, setti
     let (method, uri) = request_line(&stream.held);
     let early = Early { failure: violation.into(), method, uri, wanted: ClientPreferences::default() };
     let response = entry.client.gateway.answer_early(&entry.client.peer, early);
-    let bytes = to_bytes(response).await;
+    let bytes = if is_broken_preface(&stream.held) { GO_AWAY.to_vec() } else { to_bytes(response).await };
     let write = async {
         stream.socket.write_all(&bytes).await?;
         stream.socket.shutdown().await
@@ -58,12 +63,31 @@ pub(super) async fn answer_early(stream: &mut ClientStream, entry: &Entry, setti
     }
 }
 
+/// Returns true for bytes that are no HTTP/1 but may be meant for HTTP/2: a preface that went wrong (RFC 9113 3.4). Nobody who sends them reads
+/// a response of HTTP/1.
+fn is_broken_preface(head: &[u8]) -> bool {
+    let line = head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let parts: [&[u8]; 4] = {
+        let mut parts = line.split(|b| *b == b' ');
+        std::array::from_fn(|_| parts.next().unwrap_or_default())
+    };
+    match parts {
+        [b"PRI", ..] => true,
+        [method, _, version, b""] => !version.is_empty() && !METHODS.contains(&method) && !version.starts_with(b"HTTP/"),
+        _ => false,
+    }
+}
+
 /// Returns the method and target of an invalid head, as far as they are valid.
 fn request_line(head: &[u8]) -> (Method, Uri) {
     let line = skip_empty_lines(head).split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let mut parts = line.split(|b| *b == b' ');
     let method = parts.next().filter(|m| m.len() <= 32).and_then(|m| Method::from_bytes(m).ok());
-    let target = parts.next().filter(|t| t.len() <= 1024).and_then(|t| Uri::try_from(t).ok()).filter(|uri| uri.path().starts_with('/'));
+    let target = parts
+        .next()
+        .filter(|t| t.len() <= 1024)
+        .and_then(|t| Uri::try_from(target::escaped(t)).ok())
+        .filter(|uri| uri.path().starts_with('/'));
     let unknown = || Method::from_bytes(b"-").unwrap_or(Method::GET);
     (method.unwrap_or_else(unknown), target.unwrap_or_else(|| Uri::from_static("/")))
 }
