@@ -17,7 +17,7 @@ use crate::failure::catalog::{CLIENT_STATUSES, Row, VALIDATION_ERROR, code_of_st
 use crate::message::Messages;
 use crate::policy::{Details, Format};
 use crate::render::negotiate::Shape;
-use crate::render::{PageWords, render};
+use crate::render::{Looks, render};
 use crate::text::Text;
 
 pub(super) fn print() -> ExitCode {
@@ -185,7 +185,7 @@ fn response(status: u16, code: &str, rows: &[Row]) -> Value {
     };
     let example = example(status, code);
     let shown = |format| {
-        let rendered = render(&example, Shape::Json(format), PageWords { request_id: "", help: "" }, None);
+        let rendered = render(&example, Shape::Json(format), &Looks::default());
         serde_json::from_slice::<Value>(&rendered.body).unwrap_or_default()
     };
     let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });

@@ -342,6 +342,7 @@ pub struct ErrorKeys {
     pub template: Option<At<String>>,
     pub template_type: Option<At<String>>,
     pub messages: Option<At<String>>,
+    pub page: Option<At<String>>,
     pub status_map: Option<Vec<StatusRule>>,
     pub database_errors: Option<bool>,
     pub redact: Option<RedactKeys>,

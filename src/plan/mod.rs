@@ -1,13 +1,14 @@
 //! The [`Plan`]: the configuration compiled into immutable values that the gateway runs.
 //!
 //! `compile` turns a [`crate::config::file::File`] into a [`Plan`] or returns all problems. A request uses one plan for its whole life.
-//! Must not serve requests or do I/O, except to read certificates and language files.
+//! Must not serve requests or do I/O, except to read certificates, language files and error pages.
 //!
 //! | file | what it compiles |
 //! |---|---|
 //! | `compile` | the whole file: `[listen]`, `[log]`, `[[routes]]` |
 //! | `policies` | the defaults and layers of a route's [`Policy`] |
 //! | `presenters` | languages, redaction rules and the template of error responses |
+//! | `pages` | the operator's pages of error responses |
 //! | `targets` | `[backends.NAME]` |
 //! | `listen_tls` | `[listen.tls]` |
 //! | `limits` | `[limits.NAME]` and `[redis]` |
@@ -19,6 +20,7 @@ mod gauges;
 mod limits;
 mod listen_tls;
 pub mod live;
+mod pages;
 mod policies;
 mod presenters;
 mod targets;
@@ -45,7 +47,7 @@ use crate::message::Messages;
 use crate::observe::metrics::{ByClass, Metrics, RouteMetrics};
 use crate::policy::{Mode, Policy};
 use crate::redact::Redactor;
-use crate::render::Template;
+use crate::render::{Pages, Template};
 use crate::route::Table;
 use crate::text::Secret;
 use crate::tls::Certificates;
@@ -203,6 +205,8 @@ pub struct ErrorPresenter {
     pub messages: Arc<Messages>,
     /// The operator's template, if one is configured.
     pub template: Option<Arc<Template>>,
+    /// The operator's pages, if any are configured.
+    pub pages: Option<Arc<Pages>>,
 }
 
 /// The store that counts shared limits.

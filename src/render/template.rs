@@ -1,14 +1,15 @@
 //! The operator's template: `{{name}}` stands for a value, escaped for its context.
 //!
 //! A template is compiled when the configuration is loaded, so that unknown names, unclosed braces and a JSON template that would not
-//! produce JSON are configuration errors. A template has no loops and no conditions. Knows no other shape.
+//! produce JSON are configuration errors, and so is a value at a place of HTML where no escape makes it safe. A template has no loops and no conditions. Knows no other shape.
 
 use std::borrow::Cow;
 
+use super::place::Reader;
 use crate::envelope::Envelope;
 
 /// The maximum length of a template, in bytes.
-const MAX_TEMPLATE: usize = 64 * 1024;
+pub const MAX_TEMPLATE: usize = 64 * 1024;
 
 /// A value of the envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,7 @@ impl Template {
         let markup = lower.contains("html") || lower.contains("xml");
         let mut parts = Vec::new();
         let mut in_string = false;
+        let mut reader = lower.contains("html").then(Reader::default);
         let mut at = 0;
         while let Some(open) = text[at..].find("{{").map(|found| at + found) {
             literal(&mut parts, &text[at..open], json, &mut in_string);
@@ -113,6 +115,13 @@ impl Template {
                 (false, true) => Context::Markup,
                 (false, false) => Context::Text,
             };
+            if let Some(reader) = &mut reader {
+                reader.read(&text[at..open]);
+                if let Some(objection) = reader.objection() {
+                    return Err(error_at(text, open, objection));
+                }
+                reader.value();
+            }
             parts.push(Part::Value(*value, context));
             at = close + 2;
         }
@@ -195,7 +204,7 @@ fn text_of(name: Name, e: &Envelope) -> Option<Cow<'_, str>> {
         Name::Details => Cow::Owned(super::json::details(e).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())?),
         Name::RetryAfterSeconds => Cow::Owned(e.retry_after?.to_string()),
         Name::Language => Cow::Borrowed(e.language()?),
-        Name::Debug => Cow::Owned(e.debug.as_ref().map(|debug| format!("{debug:#?}"))?),
+        Name::Debug => Cow::Owned(e.debug.as_ref().map(|debug| super::values::debug_text(debug))?),
     })
 }
 

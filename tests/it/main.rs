@@ -23,6 +23,7 @@ mod http2_upstream;
 mod limits;
 mod listen_tls;
 mod logs;
+mod pages;
 mod parking;
 mod policies;
 mod proxy_protocol;
