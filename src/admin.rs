@@ -171,6 +171,7 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
         retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
         violated: Vec::new(),
         problem_type: None,
+        upstream: None,
         timestamp: now,
         request_id: RequestId::generate(now),
         method: request.method().clone(),

@@ -300,6 +300,37 @@ pub enum Maintenance {
     Until(std::time::SystemTime),
 }
 
+/// A set of error statuses, 400 to 599.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statuses([u64; 4]);
+
+impl Statuses {
+    /// Adds a range, both ends included. Statuses that are no errors are left out.
+    pub fn insert(&mut self, from: u16, to: u16) {
+        for at in (from.max(400)..=to.min(599)).map(|status| usize::from(status - 400)) {
+            self.0[at / 64] |= 1 << (at % 64);
+        }
+    }
+
+    /// Returns true if the status is in the set.
+    pub fn contains(&self, status: u16) -> bool {
+        let at = usize::from(status).wrapping_sub(400);
+        self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+}
+
+/// The members of an upstream's 4xx beside its message, code and field errors that an error response keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeepFields {
+    /// None.
+    #[default]
+    Nothing,
+    /// All.
+    All,
+    /// Those with these names.
+    Named(Vec<String>),
+}
+
 /// The merged settings of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -307,10 +338,12 @@ pub struct Policy {
     pub timeouts: Timeouts,
     /// The largest request body, in bytes; `None` means no limit.
     pub request_body_limit: Option<u64>,
-    /// Whether upstream 4xx are read and rewritten; otherwise they pass unchanged.
-    pub normalize_client_errors: bool,
-    /// Whether upstream 5xx are rewritten; otherwise they pass (only in development mode or with `allow_leaks`).
-    pub rewrite_server_errors: bool,
+    /// The statuses of upstream errors that pass unchanged; others are read and rewritten. In production, 5xx pass only with `allow_leaks`.
+    pub passes: Statuses,
+    /// The further members of a 4xx that its error response keeps.
+    pub keep_fields: KeepFields,
+    /// Whether all upstream errors pass unchanged, and the log says what the client would have been told.
+    pub dry_run: bool,
     /// Edits of the request that goes upstream.
     pub request_headers: HeaderEdits,
     /// Edits of the response that goes to the client.

@@ -102,7 +102,7 @@ fn overlap(one: &When, other: &When) -> bool {
 }
 
 /// Returns the condition that a key of `status_map` stands for, or `None` if no error can meet it.
-fn when_of(key: &str) -> Option<When> {
+pub(super) fn when_of(key: &str) -> Option<When> {
     let error = |text: &str| text.parse::<u16>().ok().filter(|status| text.len() == 3 && (400..600).contains(status));
     match key {
         "4xx" | "4XX" => return Some(When::Status(400, 499)),

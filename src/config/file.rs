@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::section::At;
 use super::units::{Rate, Share};
 use crate::data_rate::MinRate;
-use crate::policy::{Details, Format, Maintenance, Mode, Protocol, RetryOn, StatusRule, SuccessRule, Upstream429};
+use crate::policy::{Details, Format, KeepFields, Maintenance, Mode, Protocol, RetryOn, StatusRule, Statuses, SuccessRule, Upstream429};
 use crate::text::Secret;
 
 /// A timeout with its place in the file. The inner `None` is `"off"`.
@@ -104,6 +104,9 @@ pub struct PolicyKeys {
     pub normalize_client_errors: Option<bool>,
     pub rewrite_server_errors: Option<At<bool>>,
     pub allow_leaks: Option<bool>,
+    pub pass: Option<At<Statuses>>,
+    pub keep_fields: Option<KeepFields>,
+    pub dry_run: Option<At<bool>>,
     pub request_headers: Option<EditKeys>,
     pub response_headers: Option<EditKeys>,
     pub limits: Option<Vec<LimitUse>>,

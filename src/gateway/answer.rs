@@ -50,6 +50,10 @@ impl Gateway {
     /// Sends a response on to the client.
     pub(super) fn pass(&self, passed: Passed, admission: Admission, mut state: Box<RequestState>, client: &Client) -> ClientResponse {
         let Passed { status, mut headers, content } = passed;
+        let content = match content {
+            Content::DryRun(dry_run) => self.note_dry_run(*dry_run, &mut state),
+            content @ (Content::Stream { .. } | Content::Tunnel { .. } | Content::Ready(_)) => content,
+        };
         let policy = state.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         let context = &state.record.context;
         finish_headers(&mut headers, policy, context.wanted.origin.as_deref(), &admission.quota);
@@ -67,6 +71,8 @@ impl Gateway {
                 let tunnel = Some(Box::new(Upgraded::new(state, admission.permits, upstream, is_websocket)));
                 return ClientResponse { status, headers, body: Body::ready(Bytes::new(), None), tunnel };
             }
+            // Its content has replaced it above.
+            Content::DryRun(_) => Body::ready(Bytes::new(), None),
             Content::Ready(bytes) => {
                 // The backend has done its part.
                 drop(admission);
@@ -153,7 +159,7 @@ impl Gateway {
     }
 
     /// Keeps for operators what clients do not see.
-    fn record(&self, failure: &mut Failure, upstream: Option<&UpstreamError>, facts: &mut Facts) {
+    pub(super) fn record(&self, failure: &mut Failure, upstream: Option<&UpstreamError>, facts: &mut Facts) {
         facts.kind = Some(failure.kind);
         // Only the development mode shows the detail to the client, too.
         let detail = if self.plan.mode == Mode::Development { failure.detail.clone() } else { failure.detail.take() };

@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::access_record::{End, Facts};
+use super::access_record::{End, Facts, WouldBe};
 use super::fields;
 use super::metrics::RouteMetrics;
 use crate::context::RequestContext;
@@ -94,6 +94,9 @@ fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineC
         out.push(b'"');
     }
     failure_fields(out, facts);
+    if let Some(would_be) = &facts.dry_run {
+        dry_run(out, would_be);
+    }
     number(out, ",\"attempts\":", u64::from(facts.trail.attempts));
     out.extend_from_slice(b",\"durationMs\":");
     fields::millis(out, line.took);
@@ -141,6 +144,22 @@ fn failure_fields(out: &mut Vec<u8>, facts: &Facts) {
     }
 }
 
+fn dry_run(out: &mut Vec<u8>, would_be: &WouldBe) {
+    number(out, ",\"dryRun\":{\"status\":", u64::from(would_be.status));
+    for (name, value) in [(",\"code\":", would_be.code.as_deref()), (",\"message\":", would_be.message.as_deref())] {
+        if let Some(value) = value {
+            out.extend_from_slice(name.as_bytes());
+            json_string(out, value);
+        }
+    }
+    out.extend_from_slice(b",\"redactions\":{");
+    for (at, (family, count)) in would_be.redactions.iter().enumerate() {
+        text(out, if at == 0 { "\"" } else { ",\"" }, family);
+        number(out, "\":", *count as u64);
+    }
+    out.extend_from_slice(b"}}");
+}
+
 fn pretty(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
     write::timestamp(out, context.wall);
     let (level, status, method) = (level(facts), facts.logged_status(), &context.method);
@@ -156,6 +175,9 @@ fn pretty(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &Lin
     }
     if facts.end == End::Aborted {
         out.extend_from_slice(b" aborted");
+    }
+    if let Some(would_be) = &facts.dry_run {
+        let _ = write!(out, " dryRun={} wouldBe={}", would_be.status, would_be.code.as_deref().unwrap_or("-"));
     }
     if let Some(end) = facts.tunnel_end {
         let _ = write!(out, " tunnelEnd={}", end.as_str());

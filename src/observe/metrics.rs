@@ -178,6 +178,13 @@ fn by_class<'m, T: Default + 'm>(
     Ok(())
 }
 
+/// Returns the label for the code of a failure. A client error has the code of the upstream, which must not become a label because the
+/// number of codes is unbounded.
+const fn label_of(kind: Kind) -> &'static str {
+    let code = kind.row().code;
+    if code.is_empty() { "UPSTREAM_CLIENT_ERROR" } else { code }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -192,6 +199,7 @@ pub struct Metrics {
     rate_limited: Family<Labels, Counter>,
     shared_store: Family<Labels, Counter>,
     masked: Family<Labels, Counter>,
+    dry_run: Family<Labels, Counter>,
     /// The metrics of the listener for TLS.
     pub tls: TlsMetrics,
     /// The client connections that were accepted.
@@ -223,6 +231,7 @@ impl Metrics {
             rate_limited: Family::default(),
             shared_store: Family::default(),
             masked: Family::default(),
+            dry_run: Family::default(),
             tls: TlsMetrics::default(),
             accepted: Counter::default(),
             proxy_header_failures: Counter::default(),
@@ -238,6 +247,11 @@ impl Metrics {
         registry.register_collector(Box::new(Arc::clone(&self.counted)));
         registry.register(names::FAILURES, "Failures by code and reason", self.failures.clone());
         registry.register(names::RATE_LIMITED, "Requests that a limit rejected", self.rate_limited.clone());
+        registry.register(
+            names::DRY_RUN,
+            "Errors that passed on routes with dry_run, by the status and code that the client would have got",
+            self.dry_run.clone(),
+        );
         registry.register(
             names::SHARED_STORE,
             "Checks of shared limits, by outcome: decided by the store, failed, or skipped after failures",
@@ -308,9 +322,7 @@ impl Metrics {
     /// Counts a failure. `received` is the status that the upstream sent. It becomes the label `upstream_status` if the row of the failure
     /// has no reason.
     pub fn failure(&self, route: &RouteMetrics, kind: Kind, received: Option<u16>) {
-        let row = kind.row();
-        // A client error has the code of the upstream, which must not become a label because the number of codes is unbounded.
-        let code = if row.code.is_empty() { "UPSTREAM_CLIENT_ERROR" } else { row.code };
+        let (row, code) = (kind.row(), label_of(kind));
         let resolve = |reason: &str, status: String| {
             let labels = vec![
                 ("route", route.name.to_string()),
@@ -336,6 +348,12 @@ impl Metrics {
         if let Some(handle) = known.get(kind as usize) {
             handle.get_or_init(|| resolve(row.reason, String::new())).inc();
         }
+    }
+
+    /// Counts an error that passed, by the status that the client would have got.
+    pub fn dry_run(&self, route: &RouteMetrics, kind: Kind, status: u16) {
+        let labels = vec![("route", route.name.to_string()), ("status", status.to_string()), ("code", label_of(kind).to_owned())];
+        self.dry_run.get_or_create_owned(&labels).inc();
     }
 
     /// Encodes the metrics in the text format of Prometheus, for scrapers that do not accept OpenMetrics

@@ -24,6 +24,7 @@ enum Name {
     Path,
     Fields,
     Details,
+    Upstream,
     RetryAfterSeconds,
     Language,
     Debug,
@@ -41,6 +42,7 @@ const NAMES: &[(&str, Name)] = &[
     ("path", Name::Path),
     ("fields", Name::Fields),
     ("details", Name::Details),
+    ("upstream", Name::Upstream),
     ("retryAfterSeconds", Name::RetryAfterSeconds),
     ("language", Name::Language),
     ("debug", Name::Debug),
@@ -202,6 +204,7 @@ fn text_of(name: Name, e: &Envelope) -> Option<Cow<'_, str>> {
             Cow::Owned(e.fields().into_iter().map(line).collect::<Vec<_>>().join("\n"))
         }
         Name::Details => Cow::Owned(super::json::details(e).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())?),
+        Name::Upstream => Cow::Borrowed(e.upstream.as_deref()?),
         Name::RetryAfterSeconds => Cow::Owned(e.retry_after?.to_string()),
         Name::Language => Cow::Borrowed(e.language()?),
         Name::Debug => Cow::Owned(e.debug.as_ref().map(|debug| super::values::debug_text(debug))?),
@@ -227,6 +230,7 @@ fn json_value(name: Name, e: &Envelope) -> Vec<u8> {
     match name {
         Name::Fields => super::json::fields(e),
         Name::Details => super::json::details(e).unwrap_or_else(|| b"null".to_vec()),
+        Name::Upstream => e.upstream.as_ref().map_or_else(|| b"null".to_vec(), |upstream| upstream.clone().into_bytes()),
         Name::Debug => e.debug.as_ref().map_or_else(|| b"null".to_vec(), |debug| super::json::debug_object(debug)),
         Name::StatusCode | Name::RetryAfterSeconds => {
             text_of(name, e).map_or_else(|| b"null".to_vec(), |number| number.as_bytes().to_vec())

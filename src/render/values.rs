@@ -83,6 +83,7 @@ pub(super) fn sample(full: bool) -> Envelope {
         retry_after: full.then_some(7),
         violated: Vec::new(),
         problem_type: None,
+        upstream: None,
         timestamp: SystemTime::UNIX_EPOCH,
         request_id: crate::context::RequestId::generate(SystemTime::UNIX_EPOCH),
         method: http::Method::GET,

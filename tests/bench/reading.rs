@@ -48,6 +48,7 @@ fn tell(body: &[u8], content_type: &str, redactor: &Redactor) -> Vec<u8> {
         retry_after: None,
         violated: Vec::new(),
         problem_type: None,
+        upstream: None,
         timestamp: now,
         request_id: RequestId::generate(now),
         method: Method::GET,

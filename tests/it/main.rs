@@ -25,6 +25,7 @@ mod listen_tls;
 mod logs;
 mod pages;
 mod parking;
+mod passing;
 mod policies;
 mod proxy_protocol;
 mod reading;
