@@ -49,11 +49,11 @@ const USUAL_BYTES: usize = 512;
 impl Gateway {
     /// Sends a response on to the client.
     pub(super) fn pass(&self, passed: Passed, admission: Admission, mut state: Box<RequestState>, client: &Client) -> ClientResponse {
+        if matches!(passed.content, Content::DryRun(_)) {
+            let passed = self.note_dry_run(passed, &mut state);
+            return self.pass(passed, admission, state, client);
+        }
         let Passed { status, mut headers, content } = passed;
-        let content = match content {
-            Content::DryRun(dry_run) => self.note_dry_run(*dry_run, &mut state),
-            content @ (Content::Stream { .. } | Content::Tunnel { .. } | Content::Ready(_)) => content,
-        };
         let policy = state.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         let context = &state.record.context;
         finish_headers(&mut headers, policy, context.wanted.origin.as_deref(), &admission.quota);
@@ -71,7 +71,7 @@ impl Gateway {
                 let tunnel = Some(Box::new(Upgraded::new(state, admission.permits, upstream, is_websocket)));
                 return ClientResponse { status, headers, body: Body::ready(Bytes::new(), None), tunnel };
             }
-            // Its content has replaced it above.
+            // It is never the content of another one.
             Content::DryRun(_) => Body::ready(Bytes::new(), None),
             Content::Ready(bytes) => {
                 // The backend has done its part.

@@ -36,7 +36,7 @@ pub(super) async fn error(
     if response.body.is_end_stream() {
         let read = Collected { bytes: Vec::new(), truncated: false, ended: true, failure: None };
         let outcome = described(kind, (status, response.headers.clone()), read, (route, mode), request);
-        return Ok(passing(response.stream(), outcome));
+        return Ok(response.stream().in_dry_run(outcome));
     }
     let most = route.policy.errors.max_body;
     let memory = buffers.take(response.holds(most));
@@ -58,21 +58,18 @@ pub(super) async fn error(
     } else {
         Passed { status: response.status, headers: response.headers, content: Content::Ready(bytes) }
     };
-    Ok(passing(passed, outcome))
-}
-
-/// A response that passes, with the error that it would have become.
-pub(super) fn passing(passed: Passed, outcome: ErrorOutcome) -> Passed {
-    Passed { content: Content::DryRun(Box::new(DryRun { content: passed.content, outcome })), ..passed }
+    Ok(passed.in_dry_run(outcome))
 }
 
 impl Gateway {
     /// Records what the client would have been told, and returns what it gets.
-    pub(super) fn note_dry_run(&self, dry_run: DryRun, state: &mut RequestState) -> Content {
-        let DryRun { content, outcome: ErrorOutcome { mut failure, upstream } } = dry_run;
+    pub(super) fn note_dry_run(&self, passed: Passed, state: &mut RequestState) -> Passed {
+        let Content::DryRun(dry_run) = passed.content else { return passed };
+        let DryRun { content, outcome: ErrorOutcome { mut failure, upstream } } = *dry_run;
+        let passed = Passed { content, ..passed };
         let upstream = upstream.as_deref();
         self.record(&mut failure, upstream, &mut state.record.facts);
-        let Some(route) = state.route.clone() else { return content };
+        let Some(route) = state.route.clone() else { return passed };
         let envelope = build_envelope(&mut failure, upstream, (&route.policy, self.plan.mode), &route.presenter, state);
         // A page that may be shown as it is would have passed as well.
         let is_told = upstream.is_none_or(|upstream| upstream.page.is_none());
@@ -82,7 +79,7 @@ impl Gateway {
             message: is_told.then(|| envelope.message.as_str().chars().take(MAX_MESSAGE).collect()),
             redactions: upstream.map(|upstream| redactions(upstream.body.raw(), &route.presenter.redactor)).unwrap_or_default(),
         }));
-        content
+        passed
     }
 }
 

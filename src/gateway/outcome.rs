@@ -19,6 +19,13 @@ pub(super) struct Passed {
     pub(super) content: Content,
 }
 
+impl Passed {
+    /// The same response, with the error that it would have become without `dry_run`.
+    pub(super) fn in_dry_run(self, outcome: ErrorOutcome) -> Self {
+        Self { content: Content::DryRun(Box::new(DryRun { content: self.content, outcome })), ..self }
+    }
+}
+
 /// Its body.
 #[allow(clippy::large_enum_variant, reason = "the large one is the usual one: a box would cost every success an allocation")]
 pub(super) enum Content {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::dry_run;
 use super::outcome::{Content, ErrorOutcome, Passed, UpstreamError};
 use super::prepared::Prepared;
 use super::request::Request;
@@ -142,7 +141,7 @@ pub(super) async fn success(
             let headers = if policy.dry_run { response.headers } else { headers };
             let passed = Passed { status: response.status, headers, content: Content::Ready(memory.hold(read.bytes)) };
             Ok(match found {
-                Some(outcome) => dry_run::passing(passed, outcome),
+                Some(outcome) => passed.in_dry_run(outcome),
                 None => passed,
             })
         }
