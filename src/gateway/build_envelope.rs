@@ -65,7 +65,7 @@ pub(super) fn build_envelope(
         retry_after: retry_after(failure, upstream, status, policy),
         violated,
         problem_type: upstream.filter(|_| client_error).and_then(|upstream| problem_type(upstream, &presenter.redactor)),
-        upstream: upstream.filter(|_| client_error).and_then(|upstream| kept_members(&upstream.extra, &presenter.redactor)),
+        upstream: upstream.filter(|_| client_error).and_then(|upstream| presenter.redactor.clear_members(&upstream.extra, MAX_KEPT)),
         timestamp: SystemTime::now(),
         request_id: state.record.context.id.clone(),
         method: state.record.context.method.clone(),
@@ -172,21 +172,6 @@ fn problem_type(upstream: &UpstreamError, redactor: &Redactor) -> Option<String>
     let uri = upstream.report.problem_type.as_ref()?.raw();
     let sound = uri.len() <= 256 && uri.parse::<http::Uri>().is_ok() && !redactor.leaks(uri);
     sound.then(|| uri.to_owned())
-}
-
-/// The clean members that the route keeps, as a JSON object. Those that do not fit are left out.
-fn kept_members(members: &[(String, String)], redactor: &Redactor) -> Option<String> {
-    let mut kept = String::new();
-    for (name, value) in members {
-        let Some(value) = redactor.clear_member(name, value) else { continue };
-        let name = serde_json::Value::from(name.as_str()).to_string();
-        if kept.len() + name.len() + value.len() + 3 <= MAX_KEPT {
-            let begin = if kept.is_empty() { '{' } else { ',' };
-            kept.push(begin);
-            kept.extend([name.as_str(), ":", &value]);
-        }
-    }
-    (!kept.is_empty()).then(|| kept + "}")
 }
 
 /// Seconds for `Retry-After`, on 429 and 503 always: from the failure, else from the upstream (capped), else the default.

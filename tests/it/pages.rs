@@ -54,6 +54,9 @@ fn a_page_brings_all_it_needs_and_permits_nothing_else() {
     assert_eq!(response.all("content-security-policy").len(), 1, "the upstream's is replaced: {response:?}");
     assert_eq!(response.header("content-security-policy-report-only"), None);
     assert_eq!(response.header("x-robots-tag"), Some("noindex"));
+    let missing = page(404, "", "GET /a HTTP/1.1\r\n");
+    assert_eq!(missing.all("content-security-policy"), response.all("content-security-policy"));
+    assert_eq!(missing.header("content-security-policy-report-only"), None);
     let policy = response.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
     for (directive, element) in [("style-src", "style"), ("script-src", "script")] {
@@ -165,12 +168,14 @@ fn an_operators_own_pages() {
     let broken = says(500, "", "");
     let korean = asked(&broken, "", &format!("{browser}Accept-Language: ko\r\n"));
     assert_eq!((korean.status, korean.text()), (502, with_id("<p>잠시 후에 오세요 ", &korean)));
-    assert_eq!(korean.header("content-security-policy"), None, "the upstream's policy knows nothing of this page");
-    assert_eq!((korean.header("content-security-policy-report-only"), korean.header("x-robots-tag")), (None, Some("noindex")));
+    assert_eq!(korean.header("x-robots-tag"), Some("noindex"));
     let english = asked(&says(503, "Retry-After: 7\r\n", ""), "", browser);
     assert_eq!(english.text(), with_id("<p>Later, in 7 s: ", &english));
     let missing = asked(&says(404, "", ""), "", browser);
     assert_eq!(missing.text(), with_id("<p>Nothing at &#x2F;x%22: ", &missing));
+    // A client error keeps most headers of the upstream, but its policy knows nothing of this page.
+    let policies = [missing.header("content-security-policy"), missing.header("content-security-policy-report-only")];
+    assert_eq!(policies, [None, None]);
     let message = r#"{"message":"a < b & \"c\" is locked."}"#;
     let locked = asked(&says(409, "Content-Type: application/json\r\n", message), "", browser);
     assert!(locked.text().contains("<p title=\"a &lt; b &amp; &quot;c&quot; is locked.\">"), "{}", locked.text());
