@@ -22,6 +22,7 @@ mod inspect;
 mod interim;
 mod leak_guard;
 mod limits;
+mod local;
 mod messages;
 mod outcome;
 mod outgoing;
@@ -51,7 +52,8 @@ use self::outcome::{ErrorOutcome, Passed};
 use self::request::{Inbound, RequestState};
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
-use crate::plan::Route;
+use crate::plan::{Action, Chosen, Route};
+use crate::policy::Scheme;
 use crate::upstream::attempt::DispatchContext;
 use crate::upstream::connect::per_client::ClientSlot;
 use crate::upstream::dispatch::dispatch;
@@ -95,7 +97,8 @@ impl Gateway {
         admission: &mut Admission,
     ) -> Result<Passed, ErrorOutcome> {
         // The route first: errors below are sent in its format and with its CORS headers.
-        let found = self.find(state);
+        let scheme = client.scheme_of(&inbound.headers, state.request().seen);
+        let found = self.find(state, &inbound.headers, scheme);
         let (request, facts) = state.parts();
         check::check(self, client, request)?;
         if let Some(redirect) = secure::redirect(self, client, request) {
@@ -115,7 +118,12 @@ impl Gateway {
             inbound = Box::pin(admit::wait(self, route, request, inbound, waiting, admission)).await?;
             begin = Instant::now();
         }
-        let mut outgoing = outgoing::outgoing(self, client, route, (request, facts), inbound, admission.deadline)?;
+        let forward = match &route.action {
+            Action::Forward(forward) => forward,
+            Action::Redirect(redirect) => return local::redirect(redirect, request, scheme),
+            Action::Respond(respond) => return local::respond(respond, request),
+        };
+        let mut outgoing = outgoing::outgoing(self, client, (route, forward), (request, facts), inbound, admission.deadline, scheme)?;
         let context = DispatchContext {
             upstreams: &self.upstreams,
             timeouts: &route.policy.timeouts,
@@ -128,14 +136,15 @@ impl Gateway {
             slot: ClientSlot::of(request.context.client),
         };
         facts.dispatched = true;
-        let exchanged = dispatch(&route.backend, &mut outgoing, context, &mut facts.trail).await;
+        let exchanged = dispatch(&forward.backend, &mut outgoing, context, &mut facts.trail).await;
         let upgrade = outgoing.upgrade.take();
         // The upstream has what was held of the body.
         drop(outgoing);
-        let response = exchanged.inspect_err(|failure| admit::unanswered(route, failure))?;
+        let response = exchanged.inspect_err(|failure| admit::unanswered((route, forward), failure))?;
         deadline::check(admission.deadline, response.at)?;
         let upgrade = upgrade.filter(|_| response.status == StatusCode::SWITCHING_PROTOCOLS);
-        let prepared = inspect::prepare(self, response, route, client, (request, facts), upgrade.as_deref(), admission.deadline)?;
+        let prepared =
+            inspect::prepare(self, response, (route, forward), client, (request, facts), upgrade.as_deref(), admission.deadline)?;
         if let Some(upgrade) = upgrade {
             return Ok(upgrade::pass(upgrade, prepared, route)?);
         }
@@ -147,8 +156,9 @@ impl Gateway {
     }
 
     /// The route of a request. A route that does not allow the method still decides the format of the error.
-    fn find<'g>(&'g self, state: &mut RequestState) -> Result<&'g Arc<Route>, Failure> {
-        let (route, rejected) = routing::find(&self.plan.routes, state.request())?;
+    fn find<'g>(&'g self, state: &mut RequestState, headers: &HeaderList, scheme: Scheme) -> Result<&'g Arc<Route>, Failure> {
+        let (Chosen { route, cookie }, rejected) = routing::find(&self.plan.routes, state.request(), headers, scheme)?;
+        state.cookie = cookie.cloned();
         state.record.facts.route = Some(Arc::clone(&route.metrics));
         state.route = Some(Arc::clone(route));
         rejected.map_or(Ok(route), Err)

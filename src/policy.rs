@@ -2,11 +2,15 @@
 //!
 //! Plain data that `plan` fills in and other modules read. Must not hold defaults (`plan` does) or act on requests.
 
+mod kept;
+
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
 use crate::data_rate::MinRate;
+
+pub use kept::{KeepFields, Statuses};
 
 /// How much error responses reveal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -300,35 +304,50 @@ pub enum Maintenance {
     Until(std::time::SystemTime),
 }
 
-/// A set of error statuses, 400 to 599.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statuses([u64; 4]);
+/// The scheme that a client used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `http`
+    Http,
+    /// `https`
+    Https,
+}
 
-impl Statuses {
-    /// Adds a range, both ends included. Statuses that are no errors are left out.
-    pub fn insert(&mut self, from: u16, to: u16) {
-        for at in (from.max(400)..=to.min(599)).map(|status| usize::from(status - 400)) {
-            self.0[at / 64] |= 1 << (at % 64);
+impl Scheme {
+    /// Returns the name in URLs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
         }
-    }
-
-    /// Returns true if the status is in the set.
-    pub fn contains(&self, status: u16) -> bool {
-        let at = usize::from(status).wrapping_sub(400);
-        self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 }
 
-/// The members of an upstream's 4xx beside its message, code and field errors that an error response keeps.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum KeepFields {
-    /// None.
-    #[default]
-    Nothing,
-    /// All.
-    All,
-    /// Those with these names.
-    Named(Vec<String>),
+/// The value that a header or a query parameter must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Any value.
+    Any,
+    /// Exactly this one.
+    Exactly(String),
+}
+
+impl Wanted {
+    /// Returns true if this value is wanted.
+    pub fn holds(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(wanted) => value == wanted.as_bytes(),
+        }
+    }
+
+    /// Returns true if no value is wanted by both.
+    pub fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exactly(one), Self::Exactly(two)) => one != two,
+            (Self::Any, _) | (_, Self::Any) => false,
+        }
+    }
 }
 
 /// The merged settings of a route.
@@ -350,6 +369,9 @@ pub struct Policy {
     pub response_headers: HeaderEdits,
     /// The prefix that is removed from the path of a request and added back to `Location` and cookies of the response.
     pub strip_prefix: Option<String>,
+    /// The path that is put before the path of a request, and removed from `Location` and cookies of the response. It begins with a slash and
+    /// has none at its end.
+    pub add_prefix: Option<String>,
     /// Whether the `Path` of cookies gets the prefix back, and a `Domain` that names the endpoint is removed.
     pub map_cookies: bool,
     /// The cross-origin rules.

@@ -9,10 +9,13 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use super::actions::{ActionKeys, StickyBy};
 use super::section::At;
 use super::units::{Rate, Share};
 use crate::data_rate::MinRate;
-use crate::policy::{Details, Format, KeepFields, Maintenance, Mode, Protocol, RetryOn, StatusRule, Statuses, SuccessRule, Upstream429};
+use crate::policy::{
+    Details, Format, KeepFields, Maintenance, Mode, Protocol, RetryOn, Scheme, StatusRule, Statuses, SuccessRule, Upstream429, Wanted,
+};
 use crate::text::Secret;
 
 /// A timeout with its place in the file. The inner `None` is `"off"`.
@@ -304,11 +307,20 @@ pub enum OnFailure {
 pub struct Route {
     pub span: std::ops::Range<usize>,
     pub name: Option<At<String>>,
-    pub host: Option<At<String>>,
-    pub path: Option<At<String>>,
+    pub hosts: Option<Vec<At<String>>>,
+    pub paths: Vec<At<String>>,
+    pub path_regex: Vec<At<String>>,
     pub methods: Option<Vec<At<String>>>,
-    pub backend: Option<At<String>>,
+    pub headers: Vec<(HeaderName, Wanted)>,
+    pub query: Vec<(String, Wanted)>,
+    pub scheme: Option<Scheme>,
+    pub clients: Option<Vec<IpNet>>,
+    /// `None` after a reported problem.
+    pub action: Option<ActionKeys>,
+    pub sticky: Option<At<StickyBy>>,
     pub strip_prefix: Option<At<String>>,
+    pub add_prefix: Option<At<String>>,
+    pub rewrite: Option<At<String>>,
     pub map_cookies: Option<bool>,
     pub errors: ErrorKeys,
     pub leak_guard: Option<bool>,

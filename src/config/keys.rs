@@ -2,19 +2,19 @@
 //!
 //! Checks each key by itself. Must not know defaults; rules that involve several sections belong to `plan`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use http::HeaderName;
-use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::errors::errors;
 use super::expand;
-use super::file::{File, KeySource, Limit, Listen, Log, LogFormat, LogLevel, OnFailure, Redis, Route};
+use super::file::{File, KeySource, Limit, Listen, Log, LogFormat, LogLevel, OnFailure, Redis};
 use super::listen_tls::listen_tls;
-use super::policy_keys::{cors, maintenance, policy};
+use super::policy_keys::policy;
+use super::routes::routes;
 use super::section::{At, Section};
 use super::units;
 use super::upstreams::backend;
@@ -57,7 +57,7 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
     Listen {
         http: s.strings("http", true).map(|list| addresses(s, list)),
         admin: s.parsed("admin", units::address),
-        trusted_proxies: s.strings("trusted_proxies", true).map(|list| networks(s, list)).unwrap_or_default(),
+        trusted_proxies: s.networks("trusted_proxies").unwrap_or_default(),
         workers: workers(s),
         max_connections: s.number("max_connections", 1..=1_000_000),
         header_timeout: s.parsed("header_timeout", units::duration),
@@ -124,17 +124,6 @@ fn addresses(s: &mut Section<'_, '_>, list: Vec<At<String>>) -> Vec<At<SocketAdd
     found
 }
 
-fn networks(s: &mut Section<'_, '_>, list: Vec<At<String>>) -> Vec<IpNet> {
-    let mut found = Vec::new();
-    for item in list {
-        match item.value.parse::<IpNet>().or_else(|_| item.value.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(net) => found.push(net),
-            Err(_) => s.problems.add(item.span, "invalid network", "expected CIDR or an address, such as \"10.0.0.0/8\" or \"::1\""),
-        }
-    }
-    found
-}
-
 /// Reads the number of worker threads; `"auto"` is `None`.
 fn workers(s: &mut Section<'_, '_>) -> Option<u64> {
     match s.value("workers").map(Spanned::get_ref) {
@@ -180,8 +169,8 @@ fn limit(s: &mut Section<'_, '_>, name: At<String>) -> Limit {
         shared: store.filter(|(_, shared)| *shared).map(|(span, _)| At { value: (), span }),
         max_keys: s.number("max_keys", 1..=100_000_000),
         max_in_flight: max_in_flight.map(|(span, value)| At { value, span }),
-        allow: s.strings("allow", true).map(|list| networks(s, list)).unwrap_or_default(),
-        deny: s.strings("deny", true).map(|list| networks(s, list)).unwrap_or_default(),
+        allow: s.networks("allow").unwrap_or_default(),
+        deny: s.networks("deny").unwrap_or_default(),
     }
 }
 
@@ -195,38 +184,6 @@ fn key_source(text: &str) -> Result<KeySource, String> {
             .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
             .map(KeySource::Header)
             .ok_or_else(|| "expected \"client-ip\", \"header:NAME\", \"route\" or \"global\"".to_owned()),
-    }
-}
-
-fn routes(root: &mut Section<'_, '_>) -> Vec<Route> {
-    let list = root.list("routes").unwrap_or_default();
-    list.into_iter().filter_map(|item| root.table_in("routes", item, route)).collect()
-}
-
-fn route(s: &mut Section<'_, '_>) -> Route {
-    let span = s.span.clone();
-    let backend = s.string("backend");
-    if backend.is_none() && s.named("backend").is_none() {
-        s.problems.add(span.clone(), "the route has no `backend`", "add: backend = \"NAME\" of a [backends.NAME]");
-    }
-    let path = s.string("path");
-    if path.is_none() && s.named("path").is_none() {
-        s.problems.add(span.clone(), "the route has no `path`", "add: path = \"/*\" for everything");
-    }
-    Route {
-        span,
-        name: s.string("name"),
-        host: s.string("host"),
-        path,
-        methods: s.strings("methods", false),
-        backend,
-        strip_prefix: s.string("strip_prefix"),
-        map_cookies: s.boolean("map_cookies"),
-        errors: s.table("errors", errors).unwrap_or_default(),
-        leak_guard: s.boolean("leak_guard"),
-        maintenance: maintenance(s),
-        cors: s.table("cors", cors),
-        policy: policy(s),
     }
 }
 

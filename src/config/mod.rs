@@ -1,8 +1,9 @@
 //! Reads the configuration file: TOML text in, a [`file::File`] and all problems of the text out.
 //!
 //! Does no I/O except to read `file:` secrets. Knows key names, types and units. Must not know defaults or the meaning of the values
-//! together; `plan` does. A new key goes into `file` and the reader of its section (`keys`, `policy_keys`, `upstreams`, `errors`).
+//! together; `plan` does. A new key goes into `file` and the reader of its section (`keys`, `routes`, `policy_keys`, `upstreams`, `errors`).
 
+pub mod actions;
 pub mod diagnose;
 mod errors;
 pub mod expand;
@@ -11,6 +12,7 @@ mod keys;
 mod listen_tls;
 mod other_proxies;
 mod policy_keys;
+mod routes;
 pub mod section;
 pub mod units;
 mod upstreams;

@@ -2,8 +2,10 @@
 //!
 //! Knows TOML. Must not know which keys there are; the callers (`keys`, `policy_keys`, `upstreams`, `errors`) do.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
+use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -192,6 +194,18 @@ impl<'t, 'p> Section<'t, 'p> {
                 None
             }
         }
+    }
+
+    /// Reads networks in CIDR notation or addresses: a list, or a single one.
+    pub fn networks(&mut self, key: &'static str) -> Option<Vec<IpNet>> {
+        let mut found = Vec::new();
+        for item in self.strings(key, true)? {
+            match item.value.parse::<IpNet>().or_else(|_| item.value.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(net) => found.push(net),
+                Err(_) => self.problems.add(item.span, "invalid network", "expected CIDR or an address, such as \"10.0.0.0/8\" or \"::1\""),
+            }
+        }
+        Some(found)
     }
 
     /// Returns the raw items of a list.

@@ -200,6 +200,9 @@ impl Kind {
                 Severity::Info,
                 "the route is under maintenance (`maintenance` in its configuration)",
             ),
+            Self::Responded => {
+                row(0, "", "proxy_internal_response", Retry::No, Severity::Info, "the route responds with this status (`respond`)")
+            }
             Self::Denied => client(403, "FORBIDDEN", "http_request_denied", "the client's address is on the `deny` list of a limit"),
             Self::RateLimited => {
                 row(429, "RATE_LIMITED", "http_request_error", Retry::AfterWait, Severity::Info, "a rate limit of the gateway is reached")
@@ -266,7 +269,7 @@ pub const fn grpc_status(status: u16, clock: bool) -> Grpc {
     }
 }
 
-/// Returns the code of a client error whose body has no code, by its status.
+/// Returns the code of an error that has none of its own, by its status.
 pub const fn code_of_status(status: u16) -> &'static str {
     match status {
         400 => "BAD_REQUEST",
@@ -296,6 +299,11 @@ pub const fn code_of_status(status: u16) -> &'static str {
         428 => "PRECONDITION_REQUIRED",
         431 => "HEADERS_TOO_LARGE",
         451 => "UNAVAILABLE_FOR_LEGAL_REASONS",
+        501 => "NOT_IMPLEMENTED",
+        502 => "UPSTREAM_ERROR",
+        503 => UNAVAILABLE,
+        504 => "UPSTREAM_TIMEOUT",
+        500.. => "INTERNAL_ERROR",
         _ => "REQUEST_REFUSED",
     }
 }
@@ -325,7 +333,7 @@ mod tests {
                 assert!(["RATE_LIMITED", "OVERLOADED", "SHUTTING_DOWN"].contains(&row.code), "{kind:?}");
             }
             if row.status == 0 {
-                assert_eq!(*kind, Kind::UpstreamClientError);
+                assert!(matches!(kind, Kind::UpstreamClientError | Kind::Responded));
             }
             let token = |c: char| c.is_ascii_lowercase() || c == '_';
             assert!(row.reason.chars().all(token), "{kind:?}: RFC 9209 tokens");

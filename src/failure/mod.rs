@@ -46,6 +46,7 @@ pub enum Kind {
     ShuttingDown,
     Maintenance,
     Denied,
+    Responded,
     RateLimited,
     RouteNotFound,
     MethodNotAllowed,
@@ -98,6 +99,7 @@ impl Kind {
         Self::ShuttingDown,
         Self::Maintenance,
         Self::Denied,
+        Self::Responded,
         Self::RateLimited,
         Self::RouteNotFound,
         Self::MethodNotAllowed,
@@ -145,6 +147,7 @@ impl Kind {
             | Self::ShuttingDown
             | Self::Maintenance
             | Self::Denied
+            | Self::Responded
             | Self::RateLimited
             | Self::RouteNotFound
             | Self::UpgradeNotPermitted
@@ -224,6 +227,8 @@ pub struct Failure {
     pub detail: Option<Box<str>>,
     /// The time after which a retry can succeed, if it is known.
     pub retry_after: Option<Duration>,
+    /// The status of [`Kind::Responded`], which the operator chose.
+    pub status: u16,
     /// The `Allow` header of a 405.
     pub allow: Option<HeaderValue>,
     /// The rate limits that rejected the request.
@@ -233,7 +238,7 @@ pub struct Failure {
 impl Failure {
     /// Creates a failure without details.
     pub const fn new(kind: Kind) -> Self {
-        Self { kind, detail: None, retry_after: None, allow: None, violated: Vec::new() }
+        Self { kind, detail: None, retry_after: None, status: 0, allow: None, violated: Vec::new() }
     }
 
     /// Creates a failure with a cause for the log.

@@ -10,7 +10,7 @@ use super::state::Gateway;
 use super::{buffer, deadline, limits};
 use crate::failure::{Failure, Kind};
 use crate::limit::gate::Refused;
-use crate::plan::Route;
+use crate::plan::{Forward, Route};
 use crate::policy::Maintenance;
 
 /// What a request still waits for before the backend is asked.
@@ -87,7 +87,7 @@ impl Permits {
     /// Takes the permits that the request needs, if they are free; false when it has to wait for one. The backend's comes first: a request
     /// that waits for one backend must not hold a permit that others could use.
     fn take(&mut self, gateway: &Gateway, route: &Route) -> bool {
-        if let Some(gate) = &route.gate {
+        if let Some(gate) = route.gate() {
             self.backend = gate.try_acquire();
             if self.backend.is_none() {
                 return false;
@@ -101,7 +101,7 @@ impl Permits {
 
     /// Waits for the permits that the request does not have yet.
     async fn wait(&mut self, gateway: &Gateway, route: &Route, deadline: Option<Instant>) -> Result<(), Failure> {
-        if let Some(gate) = route.gate.as_ref().filter(|_| self.backend.is_none()) {
+        if let Some(gate) = route.gate().filter(|_| self.backend.is_none()) {
             let permit = gate.acquire(deadline).await;
             self.backend = Some(permit.map_err(|refused| overloaded(refused, "max_in_flight of the backend is reached"))?);
         }
@@ -114,8 +114,8 @@ impl Permits {
 }
 
 /// Reports to an adaptive limit that no response came. Deadlines do not count: clients choose them.
-pub(super) fn unanswered(route: &Route, failure: &Failure) {
-    if let (Some(gate), Some(waited), Kind::ResponseTimeout) = (&route.gate, route.policy.timeouts.response, failure.kind) {
+pub(super) fn unanswered((route, forward): (&Route, &Forward), failure: &Failure) {
+    if let (Some(gate), Some(waited), Kind::ResponseTimeout) = (&forward.gate, route.policy.timeouts.response, failure.kind) {
         gate.record(waited, Instant::now());
     }
 }

@@ -58,6 +58,9 @@ impl Gateway {
         let context = &state.record.context;
         finish_headers(&mut headers, policy, context.wanted.origin.as_deref(), &admission.quota);
         headers.insert(names::X_REQUEST_ID, &context.id);
+        if let Some(cookie) = &state.cookie {
+            headers.append(header::SET_COOKIE, cookie);
+        }
         add_hsts(self, state.secure, &mut headers);
         headers.append(header::VIA, &self.via);
         state.record.facts.status = status.as_u16();

@@ -33,7 +33,7 @@ pub(super) fn is_repeatable(route: &Route, request: Request<'_>, headers: &Heade
 /// (`Expect`) and the messages of a gRPC call are not waited for.
 pub(super) fn wanted(route: &Route, request: Request<'_>, inbound: &Inbound) -> Option<usize> {
     let policy = &route.policy;
-    if policy.buffer_request.is_none() && policy.retry.is_none() {
+    if (policy.buffer_request.is_none() && policy.retry.is_none()) || route.forward().is_none() {
         return None;
     }
     match &inbound.payload {

@@ -90,6 +90,7 @@ fn own_grpc_status(upstream: &UpstreamError) -> Option<u8> {
 fn status(failure: &Failure, upstream: Option<&UpstreamError>, policy: &Policy) -> StatusCode {
     let status = match failure.kind {
         Kind::UpstreamClientError => upstream.map_or(400, |upstream| upstream.effective_status),
+        Kind::Responded => failure.status,
         Kind::UpstreamRateLimited if policy.errors.upstream_429 == Upstream429::Unavailable => 503,
         kind => kind.row().status,
     };
@@ -191,7 +192,7 @@ fn debug(failure: &Failure, upstream: Option<&UpstreamError>, state: &RequestSta
     let exception = upstream.and_then(|upstream| upstream.report.exception.as_ref()).map(shown);
     Debug {
         upstream_status: upstream.map(|upstream| upstream.status),
-        backend: state.route.as_ref().filter(|_| state.record.facts.dispatched).map(|route| route.backend.name.to_string()),
+        backend: state.record.facts.route.as_ref().filter(|_| state.record.facts.dispatched).map(|route| route.backend.to_string()),
         endpoint: state.record.facts.trail.endpoint.as_ref().map(ToString::to_string),
         attempts: state.record.facts.trail.attempts,
         reason: reason.to_owned(),

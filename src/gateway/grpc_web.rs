@@ -39,7 +39,7 @@ pub(super) fn form(request: Request<'_>, route: &Route) -> Option<Form> {
         Dialect::GrpcWebText => Form::Text,
         Dialect::Grpc | Dialect::Soap11 | Dialect::Soap12 => return None,
     };
-    route.backend.speaks_only_http2().then_some(form)
+    route.forward()?.backend.speaks_only_http2().then_some(form)
 }
 
 /// Translates a request.

@@ -13,7 +13,7 @@ use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::observe::access_record::Facts;
 use crate::observe::metrics::Class;
-use crate::plan::Route;
+use crate::plan::{Forward, Route};
 use crate::policy::{Mode, Policy};
 use crate::relay::BodyClocks;
 use crate::upstream::attempt::outgoing::Upgrade;
@@ -29,7 +29,7 @@ use crate::upstream::heads::response;
 pub(super) fn prepare(
     gateway: &Gateway,
     received: UpstreamResponse,
-    route: &Route,
+    (route, forward): (&Route, &Forward),
     client: &Client,
     (request, facts): (Request<'_>, &mut Facts),
     upgrade: Option<&Upgrade>,
@@ -38,8 +38,8 @@ pub(super) fn prepare(
     let (status, at, took) = (received.status.as_u16(), received.at, received.took);
     facts.received = Some(status);
     facts.upstream_time = Some(at.saturating_duration_since(request.context.arrival));
-    route.backend_metrics.count(gateway.upstreams.core, Class::of(status));
-    if let Some(gate) = route.gate.as_ref().filter(|_| status < 500) {
+    forward.backend_metrics.count(gateway.upstreams.core, Class::of(status));
+    if let Some(gate) = forward.gate.as_ref().filter(|_| status < 500) {
         gate.record(took, at);
     }
     match upgrade {
@@ -53,11 +53,12 @@ pub(super) fn prepare(
     let traits = response::prepare(&mut headers, received_status, mode == Mode::Development)?;
     if traits.refers {
         let client_host = request.host_bytes();
-        let sent = body.endpoint().map(|endpoint| route.backend.host_for(endpoint, client_host.is_some()));
+        let sent = body.endpoint().map(|endpoint| forward.backend.host_for(endpoint, client_host.is_some()));
         let host = sent.map_or(&b""[..], |own| own.map_or(client_host.unwrap_or_default(), http::HeaderValue::as_bytes));
         let mapping = Mapping {
             prefix: policy.strip_prefix.as_deref(),
-            targets: &route.backend.targets,
+            added: policy.add_prefix.as_deref(),
+            targets: &forward.backend.targets,
             host,
             client_host: client_host.unwrap_or_default(),
             cookies: policy.map_cookies,

@@ -10,6 +10,7 @@ use http::{HeaderValue, Uri};
 use super::buffer;
 use super::deadline;
 use super::grpc_web;
+use super::local;
 use super::payload::Payload;
 use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
@@ -18,9 +19,10 @@ use crate::body::UploadProgress;
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value, names};
 use crate::observe::access_record::Facts;
-use crate::plan::Route;
-use crate::policy::Policy;
+use crate::plan::{Forward, Route};
+use crate::policy::{Policy, Scheme};
 use crate::upstream::attempt::outgoing::{OutgoingRequest, Replay};
+use crate::upstream::choose::backend::Backend;
 use crate::upstream::choose::balance::{Balance, HashKey, stable_hash};
 use crate::upstream::heads::request::{self as heads, Additions};
 use crate::upstream::upload::{Bounds, Upload};
@@ -32,16 +34,17 @@ use crate::upstream::upload::{Bounds, Upload};
 pub(super) fn outgoing(
     gateway: &Gateway,
     client: &Client,
-    route: &Route,
+    (route, forward): (&Route, &Forward),
     (request, facts): (Request<'_>, &mut Facts),
     Inbound { mut headers, mut payload, upgrade }: Inbound,
     deadline: Option<tokio::time::Instant>,
+    scheme: Scheme,
 ) -> Result<OutgoingRequest, Failure> {
     let policy = &route.policy;
     let client_host = request.host_bytes();
     let connection_auth = request.seen.connection_auth;
     let repeatable = !connection_auth && buffer::is_repeatable(route, request, &headers);
-    let key = affinity(route, request, &headers);
+    let key = affinity(&forward.backend, request, &headers);
     let add = Additions {
         peer: &client.peer,
         client: request.context.client,
@@ -70,7 +73,7 @@ pub(super) fn outgoing(
     }
     let Body { upload, progress, replay } = body(policy, &mut headers, request, payload);
     facts.upload.clone_from(&progress);
-    let target = target(&request.context.uri, policy.strip_prefix.as_deref())?;
+    let target = target(policy, forward, request, scheme)?;
     Ok(OutgoingRequest {
         method: request.context.method.clone(),
         target,
@@ -151,8 +154,8 @@ fn body(policy: &Policy, headers: &mut HeaderList, request: Request<'_>, payload
 }
 
 /// Hash of the key by which the backend balances.
-fn affinity(route: &Route, request: Request<'_>, headers: &HeaderList) -> Option<u64> {
-    let Balance::Hash(key) = &route.backend.settings.balance else { return None };
+fn affinity(backend: &Backend, request: Request<'_>, headers: &HeaderList) -> Option<u64> {
+    let Balance::Hash(key) = &backend.settings.balance else { return None };
     Some(match key {
         HashKey::ClientIp => match request.context.client {
             IpAddr::V4(v4) => stable_hash(&v4.octets()),
@@ -162,8 +165,23 @@ fn affinity(route: &Route, request: Request<'_>, headers: &HeaderList) -> Option
     })
 }
 
-/// Path and query for the upstream: the bytes that were decided on, less the prefix.
-fn target(uri: &Uri, prefix: Option<&str>) -> Result<PathAndQuery, Failure> {
+/// Path and query for the upstream: the bytes that were decided on, as the route edits them.
+fn target(policy: &Policy, forward: &Forward, request: Request<'_>, scheme: Scheme) -> Result<PathAndQuery, Failure> {
+    let stripped = stripped(&request.context.uri, policy.strip_prefix.as_deref())?;
+    if policy.add_prefix.is_none() && forward.rewrite.is_none() {
+        return Ok(stripped);
+    }
+    let rewritten = forward.rewrite.as_ref().map(|rewrite| {
+        let own_query = stripped.query().filter(|_| !rewrite.template.has_query());
+        let path = local::render(rewrite, request, scheme, stripped.path());
+        own_query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"))
+    });
+    let path = rewritten.as_deref().unwrap_or(stripped.as_str());
+    path_of(&[policy.add_prefix.as_deref().unwrap_or_default(), path].concat())
+}
+
+/// The target less the prefix.
+fn stripped(uri: &Uri, prefix: Option<&str>) -> Result<PathAndQuery, Failure> {
     let whole = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     let Some(rest) = prefix.and_then(|prefix| whole.as_str().strip_prefix(prefix)) else {
         // An absolute form may have a query and no path (RFC 9112 3.2.1).
@@ -186,12 +204,12 @@ mod tests {
 
     #[test]
     fn prefixes_are_stripped_from_the_bytes_as_sent() {
-        let stripped = |uri: &str| target(&uri.parse().unwrap(), Some("/orders")).unwrap().to_string();
-        assert_eq!(stripped("/orders/7?x=%2F"), "/7?x=%2F");
-        assert_eq!(stripped("/orders"), "/");
-        assert_eq!(stripped("/orders?x=1"), "/?x=1");
-        assert_eq!(target(&"http://h/a".parse().unwrap(), None).unwrap(), "/a");
-        assert_eq!(target(&"http://h?x".parse().unwrap(), None).unwrap(), "/?x");
-        assert_eq!(target(&"http://h".parse().unwrap(), None).unwrap(), "/");
+        let bare = |uri: &str| stripped(&uri.parse().unwrap(), Some("/orders")).unwrap().to_string();
+        assert_eq!(bare("/orders/7?x=%2F"), "/7?x=%2F");
+        assert_eq!(bare("/orders"), "/");
+        assert_eq!(bare("/orders?x=1"), "/?x=1");
+        assert_eq!(stripped(&"http://h/a".parse().unwrap(), None).unwrap(), "/a");
+        assert_eq!(stripped(&"http://h?x".parse().unwrap(), None).unwrap(), "/?x");
+        assert_eq!(stripped(&"http://h".parse().unwrap(), None).unwrap(), "/");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, Uri, Version};
+use http::{HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
 use super::messages::ClientRequest;
@@ -28,6 +28,8 @@ pub(super) struct RequestState {
     pub(super) record: AccessRecord,
     /// Its route, once it is found.
     pub(super) route: Option<Arc<Route>>,
+    /// The cookie that keeps the client on its route, if it does not have it yet.
+    pub(super) cookie: Option<HeaderValue>,
     seen: HeaderScan,
     version: Version,
     /// It came over TLS.
@@ -107,7 +109,7 @@ impl RequestState {
     fn new(gateway: &Gateway, context: RequestContext, (seen, version): (HeaderScan, Version), secure: bool) -> Box<Self> {
         gateway.recorder.arrived();
         let record = AccessRecord::new(Arc::clone(&gateway.recorder) as _, context);
-        Box::new(Self { record, route: None, seen, version, secure })
+        Box::new(Self { record, route: None, cookie: None, seen, version, secure })
     }
 
     /// The request as it arrived.
@@ -161,7 +163,7 @@ impl<'a> Request<'a> {
     /// True for a gRPC call to a backend that can serve one: both sides may be silent for as long as they like. What a client says of its
     /// content lifts no bound anywhere else.
     pub(super) fn converses(self) -> bool {
-        let is_served = || self.route.is_some_and(|route| route.backend.may_speak_http2());
+        let is_served = || self.route.and_then(Route::forward).is_some_and(|forward| forward.backend.may_speak_http2());
         self.is_grpc() && self.context.method == Method::POST && is_served()
     }
 

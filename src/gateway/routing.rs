@@ -1,20 +1,25 @@
 //! Finds the route of a request.
 
-use std::sync::Arc;
-
 use http::{HeaderValue, Method};
 
 use super::request::Request;
 use crate::failure::{Failure, Kind};
-use crate::plan::Route;
-use crate::route::{Found, Table, is_ambiguous};
+use crate::header::HeaderList;
+use crate::plan::{Chosen, RouteTarget};
+use crate::policy::Scheme;
+use crate::route::{Asked, Found, Table, is_ambiguous};
 
 /// Finds the route of a request. A route that does not allow the method is returned with the failure, because it decides the format of the
 /// error.
 ///
 /// # Errors
 /// No route matches, or the path is ambiguous.
-pub(super) fn find<'p>(table: &'p Table<Arc<Route>>, request: Request<'_>) -> Result<(&'p Arc<Route>, Option<Failure>), Failure> {
+pub(super) fn find<'p>(
+    table: &'p Table<RouteTarget>,
+    request: Request<'_>,
+    headers: &HeaderList,
+    scheme: Scheme,
+) -> Result<(Chosen<'p>, Option<Failure>), Failure> {
     let path = request.context.uri.path();
     let host = request.host();
     let whole_server = path == "*" && request.context.method == Method::OPTIONS;
@@ -26,13 +31,19 @@ pub(super) fn find<'p>(table: &'p Table<Arc<Route>>, request: Request<'_>) -> Re
     }
     // A preflight is routed by the method that it asks about, not by OPTIONS (Fetch standard 3.2.2).
     let preflight = request.preflight_method();
-    match table.find(host, path, preflight.as_ref().unwrap_or(&request.context.method)) {
-        Found::Target(route) => Ok((route, None)),
+    let method = preflight.as_ref().unwrap_or(&request.context.method);
+    let (client, query) = (request.context.client, request.context.uri.query());
+    let choose = |target: &'p RouteTarget| match target {
+        RouteTarget::One(route) => Chosen { route, cookie: None },
+        RouteTarget::Split(split) => split.choose(headers, client),
+    };
+    match table.find(&Asked { host, path, query, method, headers, client, scheme }) {
+        Found::Target(target) => Ok((choose(target), None)),
         Found::Nothing => Err(Kind::RouteNotFound.into()),
-        Found::OtherMethods(methods, route) => {
+        Found::OtherMethods(methods, target) => {
             let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
             let refused = Failure { allow: HeaderValue::from_str(&list).ok(), ..Failure::new(Kind::MethodNotAllowed) };
-            Ok((route, Some(refused)))
+            Ok((choose(target), Some(refused)))
         }
     }
 }

@@ -10,11 +10,14 @@ use tokio::sync::Notify;
 
 use crate::body::InterimResponses;
 use crate::context::{Peer, WallClock};
+use crate::header::HeaderList;
 use crate::limit::shared::StoreClient;
 use crate::observe::recorder::Recorder;
 use crate::plan::Plan;
+use crate::policy::Scheme;
 use crate::upstream::attempt::Upstreams;
 use crate::upstream::attempt::private::Private;
+use crate::upstream::heads::request::HeaderScan;
 
 /// One core's gateway: everything that a request of this core may use.
 #[derive(Debug)]
@@ -105,5 +108,20 @@ impl Client {
     /// Returns the scheme of its requests.
     pub const fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Returns the scheme that the user agent used: that of the connection, or the one that a trusted proxy tells.
+    pub fn scheme_of(&self, headers: &HeaderList, seen: &HeaderScan) -> Scheme {
+        let own = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        if !self.peer.trusted || !seen.rare().forwarded_proto {
+            return own;
+        }
+        // The proxy next to the client comes first.
+        let told = headers.get("x-forwarded-proto").and_then(|value| value.as_bytes().split(|b| *b == b',').next());
+        match told.map(<[u8]>::trim_ascii) {
+            Some(told) if told.eq_ignore_ascii_case(b"https") => Scheme::Https,
+            Some(told) if told.eq_ignore_ascii_case(b"http") => Scheme::Http,
+            Some(_) | None => own,
+        }
     }
 }

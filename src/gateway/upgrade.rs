@@ -30,7 +30,7 @@ pub(super) fn asked(route: &Route, request: Request<'_>, inbound: &Inbound) -> R
         return Ok(None);
     }
     // A stream of HTTP/2 carries no other protocol.
-    let upgrades = if route.backend.speaks_only_http2() { &[] } else { &route.policy.upgrades[..] };
+    let upgrades = if route.forward().is_none_or(|forward| forward.backend.speaks_only_http2()) { &[] } else { &route.policy.upgrades[..] };
     let is_permitted = |offered: &&[u8]| upgrades.iter().find(|own| own.as_bytes().eq_ignore_ascii_case(offered));
     let Some(protocol) = tokens(&inbound.headers, header::UPGRADE).find_map(|offered| is_permitted(&offered)) else {
         let is_websocket = tokens(&inbound.headers, header::UPGRADE).any(|offered| offered.eq_ignore_ascii_case(WEBSOCKET.as_bytes()));

@@ -91,7 +91,7 @@ pub struct RouteMetrics {
     pub name: Arc<str>,
     /// The name of the backend, for the log.
     pub backend: Arc<str>,
-    ends: PerCore<Ends>,
+    ends: Arc<PerCore<Ends>>,
     masked: Counter,
     /// Counters of failures, by the position of their kind in [`Kind::ALL`].
     failures: OnceLock<Box<[OnceLock<Counter>]>>,
@@ -122,11 +122,15 @@ struct Totals {
     bytes_out: CoreCounter,
 }
 
+/// The names of a route and of its backend.
+type RouteKey = (String, Arc<str>);
+
 /// The metrics that are counted per core. Their sums are computed when the metrics are read.
 #[derive(Debug)]
 struct PerCoreMetrics {
     totals: PerCore<Totals>,
-    routes: Mutex<BTreeMap<String, Arc<RouteMetrics>>>,
+    /// By route and backend. Those of one route share their counters.
+    routes: Mutex<BTreeMap<RouteKey, Arc<RouteMetrics>>>,
     backends: Mutex<BTreeMap<String, ByClass>>,
 }
 
@@ -144,15 +148,16 @@ impl Collector for PerCoreMetrics {
         }
         let in_progress = received.saturating_sub(ended);
         out.encode_descriptor(names::IN_PROGRESS, "Number of requests in progress", None, MetricType::Gauge)?.encode_gauge(&in_progress)?;
-        let routes = lock(&self.routes);
+        let mut routes: Vec<_> = lock(&self.routes).iter().map(|((name, _), route)| (name.clone(), Arc::clone(&route.ends))).collect();
+        routes.dedup_by(|one, other| one.0 == other.0);
         let requests =
             out.encode_descriptor(names::REQUESTS, "Requests that ended, by class of the status that was sent", None, MetricType::Counter)?;
-        by_class(requests, "route", routes.iter().map(|(name, route)| (name.as_str(), &route.ends)), |ends| &ends.classes)?;
+        by_class(requests, "route", routes.iter().map(|(name, ends)| (name.as_str(), &**ends)), |ends| &ends.classes)?;
         let help = "Time from the arrival of a request to the last byte of its response, in seconds";
         let mut durations = out.encode_descriptor(names::DURATION, help, None, MetricType::Histogram)?;
-        for (name, route) in routes.iter() {
+        for (name, ends) in &routes {
             let labels = [("route", name.as_str())];
-            histogram::encode(&route.ends, |ends| &ends.durations, durations.encode_family(&labels)?)?;
+            histogram::encode(ends, |ends| &ends.durations, durations.encode_family(&labels)?)?;
         }
         let backends = lock(&self.backends);
         let upstream =
@@ -218,6 +223,8 @@ const END_OF_ERRORS: u16 = 600;
 
 /// The value of the label `route` for requests that match no route.
 pub const NO_ROUTE: &str = "-";
+/// The name of the backend of routes that have none.
+pub const NO_BACKEND: &str = "-";
 
 impl Metrics {
     /// Creates the metrics of a process with `cores` worker threads, with all counters at zero.
@@ -273,12 +280,18 @@ impl Metrics {
 
     /// Returns the metrics of a route; equal names share them.
     pub fn route(&self, name: &str, backend: Arc<str>) -> Arc<RouteMetrics> {
-        let make = || {
-            let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
-            let (failures, upstream_errors) = (OnceLock::new(), OnceLock::new());
-            Arc::new(RouteMetrics { name: name.into(), backend, ends: PerCore::new(self.cores), masked, failures, upstream_errors })
-        };
-        Arc::clone(lock(&self.counted.routes).entry(name.to_owned()).or_insert_with(make))
+        let key = (name.to_owned(), Arc::clone(&backend));
+        let mut routes = lock(&self.counted.routes);
+        if let Some(known) = routes.get(&key) {
+            return Arc::clone(known);
+        }
+        let beside = routes.range((key.0.clone(), Arc::from(""))..).next().filter(|((route, _), _)| route == name);
+        let ends = beside.map_or_else(|| Arc::new(PerCore::new(self.cores)), |(_, route)| Arc::clone(&route.ends));
+        let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
+        let (failures, upstream_errors) = (OnceLock::new(), OnceLock::new());
+        let made = Arc::new(RouteMetrics { name: name.into(), backend, ends, masked, failures, upstream_errors });
+        routes.insert(key, Arc::clone(&made));
+        made
     }
 
     /// Returns the response counters of a backend; equal names share them.

@@ -1,4 +1,4 @@
-//! Compiles a configuration file into a [`Plan`]: the entry point, `[listen]`, `[log]` and the routes.
+//! Compiles a configuration file into a [`Plan`]: the entry point, `[listen]` and `[log]`.
 //!
 //! Applies defaults, checks every rule that involves more than one key, and reports all problems at once. Must not parse values; `config`
 //! does.
@@ -8,20 +8,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
-
 use super::gauges::Observed;
 use super::limits;
 use super::live::LiveState;
-use super::policies::{Layers, cors};
+use super::policies::Layers;
 use super::presenters::ErrorPresenters;
+use super::routes::Builder;
 use super::targets::{self, Target};
-use super::{AppliedLimit, KeptOriginal, Listen, Log, Plan, Route};
+use super::{KeptOriginal, Listen, Log, Plan};
 use crate::config::diagnose::{Problem, Problems};
-use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
-use crate::config::section::{At, nearest};
-use crate::observe::metrics::{Metrics, NO_ROUTE};
-use crate::route::{Match, Table};
+use crate::config::file::{self, File};
+use crate::config::section::At;
+use crate::observe::metrics::NO_ROUTE;
 
 /// The default address of the data listener.
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
@@ -65,8 +63,7 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
     let mut fallback = layers.policy(problems);
     let (fallback_presenter, languages) = presenters.compile(&layers, problems);
     fallback.errors.languages = languages;
-    let mut builder = Builder { file, problems, targets: &targets, limits: &limits, metrics, body_timeout, presenters };
-    let routes = builder.routes();
+    let routes = Builder { file, problems, targets: &targets, limits: &limits, metrics, body_timeout, presenters }.routes();
     Plan {
         mode: file.mode,
         listen,
@@ -153,186 +150,6 @@ fn listen(keys: &file::Listen, problems: &mut Problems) -> Listen {
     }
 }
 
-/// Compiles the routes; holds everything that they refer to.
-struct Builder<'a> {
-    file: &'a File,
-    problems: &'a mut Problems,
-    targets: &'a HashMap<&'a str, Option<Target>>,
-    limits: &'a HashMap<String, AppliedLimit>,
-    metrics: &'a Metrics,
-    body_timeout: Option<Duration>,
-    presenters: ErrorPresenters,
-}
-
-impl Builder<'_> {
-    fn routes(&mut self) -> Table<Arc<Route>> {
-        if self.file.routes.is_empty() {
-            self.problems.add(None, "there is no route", "add a [[routes]] with `path` and `backend`");
-        }
-        let mut rules = Vec::new();
-        let mut spans = Vec::new();
-        let mut names: HashMap<String, ()> = HashMap::new();
-        for keys in &self.file.routes {
-            self.check_unique_name(keys, &mut names);
-            if let Some(rule) = self.route(keys) {
-                rules.push(rule);
-                spans.push(keys.path.as_ref().map_or(keys.span.clone(), |at| at.span.clone()));
-            }
-        }
-        let (table, ties) = Table::build(rules);
-        for tie in ties {
-            let title = "this route matches the same requests as an earlier one";
-            self.problems.add(
-                spans[tie.second].clone(),
-                title,
-                "give it another host, path or method; the order in the file does not matter",
-            );
-        }
-        table
-    }
-
-    fn check_unique_name(&mut self, keys: &file::Route, names: &mut HashMap<String, ()>) {
-        if let Some(name) = &keys.name
-            && names.insert(name.value.clone(), ()).is_some()
-        {
-            self.problems.add(name.span.clone(), "this route name is used twice", "logs and metrics identify routes by name");
-        }
-    }
-
-    fn route(&mut self, keys: &file::Route) -> Option<(Match, Arc<Route>)> {
-        let methods = keys.methods.as_ref().map(|list| self.methods(list));
-        let rule = Match { host: self.host(keys), path: self.path(keys)?, methods: methods.clone() };
-        let backend = keys.backend.as_ref()?;
-        let target = self.targets.get(backend.value.as_str());
-        if target.is_none() {
-            let known: Vec<&str> = self.targets.keys().copied().collect();
-            let help = match nearest(&backend.value, &known) {
-                Some(name) => format!("did you mean \"{name}\"?"),
-                None => "add a [backends.NAME] with this name".to_owned(),
-            };
-            self.problems.add(backend.span.clone(), "there is no backend with this name", help);
-        }
-        let of_backend = self.file.backends.iter().find(|b| b.name.value == backend.value);
-        let policies: Vec<&PolicyKeys> =
-            [Some(&keys.policy), of_backend.map(|b| &b.policy), Some(&self.file.defaults)].into_iter().flatten().collect();
-        let errors: Vec<&ErrorKeys> =
-            [Some(&keys.errors), of_backend.map(|b| &b.errors), Some(&self.file.errors)].into_iter().flatten().collect();
-        let layers = Layers { keys: policies, errors, body_timeout: self.body_timeout, mode: self.file.mode };
-        let mut policy = layers.policy(self.problems);
-        let (presenter, languages) = self.presenters.compile(&layers, self.problems);
-        policy.errors.languages = languages;
-        policy.leak_guard = keys.leak_guard.unwrap_or(false) && !policy.dry_run;
-        policy.maintenance = keys.maintenance;
-        policy.map_cookies = keys.map_cookies.unwrap_or(true);
-        policy.strip_prefix = keys.strip_prefix.as_ref().and_then(|prefix| self.strip_prefix(prefix, &rule.path));
-        policy.cors = keys.cors.as_ref().and_then(|keys| cors(keys, methods.as_deref(), self.problems));
-        let limits = self.limits_of(&layers.limits());
-        let (backend, gate) = target?.clone()?;
-        let name = keys.name.as_ref().map_or_else(|| default_name(&rule), |at| at.value.clone());
-        let route = Route {
-            metrics: self.metrics.route(&name, Arc::clone(&backend.name)),
-            backend_metrics: self.metrics.backend(&backend.name),
-            backend,
-            gate,
-            policy,
-            presenter,
-            limits,
-        };
-        Some((rule, Arc::new(route)))
-    }
-
-    fn limits_of(&mut self, uses: &[file::LimitUse]) -> Vec<AppliedLimit> {
-        let mut found = Vec::new();
-        for used in uses {
-            let name = &used.name;
-            if let Some(limit) = self.limits.get(&name.value) {
-                found.push(limits::applied(limit, used, self.problems));
-            } else if !self.file.limits.iter().any(|limit| limit.name.value == name.value) {
-                let known: Vec<&str> = self.file.limits.iter().map(|limit| limit.name.value.as_str()).collect();
-                let help = nearest(&name.value, &known)
-                    .map_or_else(|| "add a [limits.NAME] with this name".to_owned(), |known| format!("did you mean \"{known}\"?"));
-                self.problems.add(name.span.clone(), "there is no limit with this name", help);
-            }
-        }
-        found
-    }
-
-    fn host(&mut self, keys: &file::Route) -> Option<String> {
-        let at = keys.host.as_ref()?;
-        let host = at.value.to_ascii_lowercase();
-        let name = host.strip_prefix("*.").unwrap_or(&host);
-        let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        let address = name.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok();
-        if !(address || name.split('.').all(label)) {
-            let help = "expected a host without port, such as \"shop.example.com\" or \"*.example.com\"";
-            self.problems.add(at.span.clone(), "invalid host", help);
-        }
-        Some(host)
-    }
-
-    fn path(&mut self, keys: &file::Route) -> Option<String> {
-        let at = keys.path.as_ref()?;
-        let bare = at.value.strip_suffix("/*").unwrap_or(&at.value);
-        let complaint = if !at.value.starts_with('/') {
-            "a path begins with `/`"
-        } else if bare.contains('*') {
-            "`*` is allowed only at the end, as `/*`"
-        } else if bare.contains(['?', '#', '%', ';', '\\', ' ']) || bare.contains("//") || bare.split('/').any(|s| matches!(s, "." | ".."))
-        {
-            "a path has plain segments only: no query, fragment, escape, space, `;`, `\\`, `//` or dot segment"
-        } else {
-            return Some(at.value.clone());
-        };
-        self.problems.add(at.span.clone(), "invalid path", complaint);
-        None
-    }
-
-    fn methods(&mut self, list: &[At<String>]) -> Vec<Method> {
-        let mut found = Vec::new();
-        for item in list {
-            match Method::from_bytes(item.value.as_bytes()) {
-                Ok(method)
-                    if item.value.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
-                        && !matches!(item.value.as_str(), "CONNECT" | "TRACE") =>
-                {
-                    found.push(method);
-                }
-                _ => self.problems.add(
-                    item.span.clone(),
-                    "invalid method",
-                    "write the method in upper case, such as \"GET\"; CONNECT and TRACE are never forwarded",
-                ),
-            }
-        }
-        if list.is_empty() {
-            self.problems.add(None, "`methods` is empty", "remove the key to allow all methods");
-        }
-        found
-    }
-
-    fn strip_prefix(&mut self, prefix: &At<String>, path: &str) -> Option<String> {
-        let bare = prefix.value.trim_end_matches('/');
-        let covered = path.strip_suffix("/*").unwrap_or(path);
-        let fits = bare.starts_with('/') && covered.strip_prefix(bare).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if !fits {
-            self.problems.add(
-                prefix.span.clone(),
-                "`strip_prefix` must be a prefix of the route's path",
-                "the prefix begins with `/` and ends at the end of a path segment",
-            );
-            return None;
-        }
-        Some(bare.to_owned())
-    }
-}
-
-/// Returns the name of a route without `name`: the requests that it matches, which are unique.
-fn default_name(rule: &Match) -> String {
-    let methods = rule.methods.iter().flatten().map(Method::as_str).collect::<Vec<_>>().join(",");
-    let space = if methods.is_empty() { "" } else { " " };
-    format!("{methods}{space}{}{}", rule.host.as_deref().unwrap_or_default(), rule.path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,7 +175,7 @@ admin = "0.0.0.0:9090"
 [defaults]
 server_errors = "pass"
 [backends.orders]
-endpoints = ["ftp://x", "http://u:p@h", "http://h/path"]
+endpoints = ["ftp://x", "http://u:p@h", "http://h/path;x"]
 [limits.good]
 rate = "1/s"
 [[routes]]
@@ -382,7 +199,7 @@ errors = { languages = ["xx"] }
             "would show upstream internals",
             "begins with http://",
             "no user",
-            "must have no path; use",
+            "has plain segments only",
             "a path begins with `/`",
             "did you mean \"orders\"",
             "did you mean \"good\"",

@@ -5,7 +5,12 @@
 //!
 //! | file | what it compiles |
 //! |---|---|
-//! | `compile` | the whole file: `[listen]`, `[log]`, `[[routes]]` |
+//! | `compile` | the whole file: `[listen]`, `[log]` |
+//! | `routes` | `[[routes]]` |
+//! | `route` | a route as the gateway runs it |
+//! | `matching` | what a route matches |
+//! | `actions` | what a route does: prefixes, rewrites, redirects, responses |
+//! | `split` | the division of a route's requests among several backends |
 //! | `policies` | the defaults and layers of a route's [`Policy`] |
 //! | `presenters` | languages, redaction rules and the template of error responses |
 //! | `pages` | the operator's pages of error responses |
@@ -15,18 +20,22 @@
 //! | `live` | the state that a new plan takes over from the running one |
 //! | `gauges` | gauges of backends and permits |
 
+mod actions;
 pub mod compile;
 mod gauges;
 mod limits;
 mod listen_tls;
 pub mod live;
+mod matching;
 mod pages;
 mod policies;
 mod presenters;
+mod route;
+mod routes;
+mod split;
 mod targets;
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,18 +45,17 @@ use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
 use gauges::Observed;
+pub use route::{Action, AppliedLimit, ErrorPresenter, Forward, PathTemplate, QuotaPolicy, Redirect, Respond, Route};
+pub use split::{Chosen, RouteTarget, Split};
 
 use crate::config::diagnose::Problem;
-use crate::config::file::{KeySource, LogFormat, LogLevel, OnFailure};
+use crate::config::file::{LogFormat, LogLevel, OnFailure};
+use crate::limit::Limit;
 use crate::limit::gate::Gate;
 use crate::limit::reserve::Reserve;
 use crate::limit::shared::Address;
-use crate::limit::{Limit, Window};
-use crate::message::Messages;
-use crate::observe::metrics::{ByClass, Metrics, RouteMetrics};
+use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::policy::{Mode, Policy};
-use crate::redact::Redactor;
-use crate::render::{Pages, Template};
 use crate::route::Table;
 use crate::text::Secret;
 use crate::tls::Certificates;
@@ -63,7 +71,7 @@ pub struct Plan {
     /// The networks whose forwarding headers are trusted.
     pub trusted: Vec<IpNet>,
     /// The routes.
-    pub routes: Table<Arc<Route>>,
+    pub routes: Table<RouteTarget>,
     /// The policy of error responses that belong to no route.
     pub fallback: Policy,
     /// How these error responses are presented.
@@ -177,38 +185,6 @@ impl KeptOriginal {
     }
 }
 
-/// A route: its backend, policy and limits.
-#[derive(Debug)]
-pub struct Route {
-    /// The name and the metrics of the route.
-    pub metrics: Arc<RouteMetrics>,
-    /// The backend.
-    pub backend: Arc<Backend>,
-    /// The metrics of the backend.
-    pub backend_metrics: ByClass,
-    /// The permits of the backend, if its requests in flight are limited.
-    pub gate: Option<Arc<Gate>>,
-    /// The merged policy.
-    pub policy: Policy,
-    /// How error responses are presented.
-    pub presenter: ErrorPresenter,
-    /// The limits, in the order of the configuration.
-    pub limits: Vec<AppliedLimit>,
-}
-
-/// The compiled parts of a [`crate::policy::ErrorPolicy`], with which error responses are presented.
-#[derive(Clone, Debug, Default)]
-pub struct ErrorPresenter {
-    /// The rules that remove internals.
-    pub redactor: Arc<Redactor>,
-    /// The messages in all languages.
-    pub messages: Arc<Messages>,
-    /// The operator's template, if one is configured.
-    pub template: Option<Arc<Template>>,
-    /// The operator's pages, if any are configured.
-    pub pages: Option<Arc<Pages>>,
-}
-
 /// The store that counts shared limits.
 #[derive(Clone, Debug)]
 pub struct SharedStore {
@@ -218,58 +194,4 @@ pub struct SharedStore {
     pub on_failure: OnFailure,
     /// Counters of decisions, of failures, and of requests that skipped the store because it had failed before.
     pub asked: [Counter; 3],
-}
-
-/// A limit as one route applies it.
-#[derive(Clone, Debug)]
-pub struct AppliedLimit {
-    /// The limit; all routes that name it share it.
-    pub limit: Arc<Limit>,
-    /// The key by which the limit separates its counts.
-    pub key: KeySource,
-    /// The number of requests that one request of this route counts as.
-    pub cost: NonZeroU32,
-    /// Counter of rejections.
-    pub refused: Counter,
-    /// The `RateLimit` headers of each window.
-    pub quota_policies: Arc<[Arc<QuotaPolicy>]>,
-}
-
-/// A window of a rate limit as its `RateLimit` headers describe it.
-#[derive(Debug)]
-pub struct QuotaPolicy {
-    /// The quoted name of the limit.
-    pub label: String,
-    /// Name, quota and window: `"name";q=100;w=60`.
-    pub policy: String,
-}
-
-impl QuotaPolicy {
-    /// Describes a window of the limit with this name.
-    pub fn of(name: &str, window: &Window) -> Self {
-        let label = quoted(name);
-        Self { policy: format!("{label};q={};w={}", window.count, window.window.as_secs().max(1)), label }
-    }
-}
-
-/// Writes a name as a string of RFC 9651 3.3.3: printable ASCII with `\` and `"` escaped, in quotes. Other characters are left out.
-fn quoted(name: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in name.chars().filter(|c| (' '..='~').contains(c)) {
-        if matches!(c, '"' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted + "\""
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_limits_are_structured_strings() {
-        assert_eq!(quoted("a\"b\\c\u{e9}"), "\"a\\\"b\\\\c\"");
-    }
 }

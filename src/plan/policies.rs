@@ -64,6 +64,7 @@ impl<'f> Layers<'f> {
             request_headers: self.first(|keys| &keys.request_headers).map(edits).unwrap_or_default(),
             response_headers: self.first(|keys| &keys.response_headers).map(edits).unwrap_or_default(),
             strip_prefix: None,
+            add_prefix: None,
             map_cookies: true,
             cors: None,
             errors: self.errors(problems),

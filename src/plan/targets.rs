@@ -19,6 +19,7 @@ use crate::config::file::{self, BalanceKind, ProtocolKind};
 use crate::config::section::At;
 use crate::config::units::Share;
 use crate::limit::gate::{Gate, GateSettings};
+use crate::route::Pattern;
 use crate::upstream::choose::backend::{Backend, HostHeader};
 use crate::upstream::choose::balance::{Balance, HashKey};
 use crate::upstream::choose::health::Probe;
@@ -48,6 +49,7 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
     }
     let config = if secure { client_config(keys, problems)? } else { None };
     let protocol = protocol(keys, problems);
+    let base_path = base_path(&urls, problems);
     let mut targets = Vec::new();
     for (uri, endpoint) in urls {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { continue };
@@ -69,7 +71,7 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
         return None;
     }
     let host_header = host_header(keys, problems);
-    let settings = settings(keys, cores, problems);
+    let settings = BackendSettings { base_path, ..settings(keys, cores, problems) };
     let name = keys.name.value.as_str();
     let gate = backend_gate(keys, problems).map(|settings| live.backend_gate(name, settings));
     Some((Arc::new(Backend::new(name.into(), targets, host_header, settings, live.backend(name))), gate))
@@ -142,6 +144,7 @@ fn settings(keys: &file::Backend, cores: usize, problems: &mut Problems) -> Back
         slow_start: keys.slow_start.map_or(seconds(10), Option::unwrap_or_default),
         panic_below: keys.health.as_ref().map_or(0, |health| health.panic_below.unwrap_or(30)),
         dns_refresh: keys.dns_refresh.unwrap_or(seconds(30)),
+        base_path: String::new(),
         cores,
     }
 }
@@ -193,11 +196,27 @@ fn host_header(keys: &file::Backend, problems: &mut Problems) -> HostHeader {
     }
 }
 
+/// Returns the path that all endpoints have in common; empty for none.
+fn base_path(urls: &[(Uri, &file::EndpointKeys)], problems: &mut Problems) -> String {
+    let base = |uri: &Uri| uri.path().trim_end_matches('/').to_owned();
+    let first = urls.first().map(|(uri, _)| base(uri)).unwrap_or_default();
+    if let Some((_, other)) = urls.iter().find(|(uri, _)| base(uri) != first) {
+        let help = "write the same path in all of them, or a backend for each path";
+        problems.add(other.url.span.clone(), "the endpoints of a backend have different paths", help);
+    }
+    first
+}
+
+fn is_plain_path(path: &str) -> bool {
+    Pattern::of_path(path).is_ok_and(|pattern| matches!(pattern, Pattern::Exact(_)))
+}
+
 fn endpoint_url(url: &At<String>, problems: &mut Problems) -> Option<Uri> {
     let complaint = match url.value.parse::<Uri>() {
         Ok(uri) if !matches!(uri.scheme_str(), Some("http" | "https")) => "an endpoint begins with http:// or https://",
         Ok(uri) if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) => "an endpoint must have a host and no user",
-        Ok(uri) if uri.path() != "/" || uri.query().is_some() => "an endpoint must have no path; use `strip_prefix` of the route",
+        Ok(uri) if uri.query().is_some() => "an endpoint must have no query",
+        Ok(uri) if uri.path() != "/" && !is_plain_path(uri.path()) => "the path of an endpoint has plain segments only",
         Ok(uri) => return Some(uri),
         Err(_) => "expected a URL such as \"http://10.0.0.11:8080\"",
     };

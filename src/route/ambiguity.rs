@@ -88,10 +88,11 @@ fn decode_once(path: &[u8]) -> (Vec<u8>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::Match;
+    use crate::route::{Conditions, Match, Pattern};
 
     fn table() -> Table<&'static str> {
-        let rule = |path: &str| Match { host: None, path: path.into(), methods: None };
+        let path = |text| Pattern::of_path(text).unwrap();
+        let rule = |text| Match { host: None, path: path(text), methods: None, conditions: Conditions::default() };
         Table::build(vec![(rule("/public/*"), "public"), (rule("/admin/*"), "admin"), (rule("/*"), "all")]).0
     }
 

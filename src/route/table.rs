@@ -1,61 +1,16 @@
-//! The routing table: look-up by host, path and method.
+//! The routing table: look-up by host, then by what `paths` and `choices` hold.
 //!
 //! Knows nothing of a rule's target.
 
 use std::collections::HashMap;
 
-use http::Method;
-
-/// The requests that a rule matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Match {
-    /// Lower case, without port; `*.example.com` is a wildcard; `None` matches any host.
-    pub host: Option<String>,
-    /// `/a/b` is exact; `/a/*` is a prefix that ends at a segment.
-    pub path: String,
-    /// `None` matches any method. `GET` implies `HEAD`.
-    pub methods: Option<Vec<Method>>,
-}
-
-/// Two rules that match the same requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tie {
-    /// Index of the earlier rule.
-    pub first: usize,
-    /// Index of the rule that repeats it.
-    pub second: usize,
-}
-
-/// The result of a look-up.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Found<'t, T> {
-    /// The target of the matching rule.
-    Target(&'t T),
-    /// The path matches but the method does not: the methods that would, and the target of one of them.
-    OtherMethods(Vec<Method>, &'t T),
-    /// No rule matches.
-    Nothing,
-}
+use super::asked::Asked;
+use super::choices::{Choices, Found};
+use super::paths::Paths;
+use super::rule::{Conflict, Match};
 
 /// The keys come from the operator's configuration, so the hash need not resist collision attacks.
 type Map<T> = HashMap<String, T, foldhash::fast::RandomState>;
-
-/// The rules of one path.
-#[derive(Debug)]
-struct Choices<T> {
-    any: Option<(usize, T)>,
-    by_method: Vec<(Method, usize, T)>,
-}
-
-/// The paths of one host.
-#[derive(Debug)]
-struct Paths<T> {
-    exact: Map<Choices<T>>,
-    /// Keyed without the trailing `/*`; the empty key is `/*`.
-    prefix: Map<Choices<T>>,
-    /// Number of slashes in the deepest prefix; deeper parts of a path are not probed.
-    depth: usize,
-}
 
 /// All rules.
 #[derive(Debug)]
@@ -66,23 +21,19 @@ pub struct Table<T> {
     any: Paths<T>,
 }
 
-impl<T> Default for Paths<T> {
-    fn default() -> Self {
-        Self { exact: Map::default(), prefix: Map::default(), depth: 0 }
-    }
-}
-
 impl<T: Clone> Table<T> {
-    /// Builds the table and returns every tie. Rules are identified by their index.
-    pub fn build(rules: Vec<(Match, T)>) -> (Self, Vec<Tie>) {
+    /// Builds the table and returns every conflict. Rules are identified by their index in `rules`.
+    pub fn build(rules: Vec<(Match, T)>) -> (Self, Vec<Conflict>) {
         let mut table = Self { exact: Map::default(), wildcard: Vec::new(), any: Paths::default() };
-        let mut ties = Vec::new();
+        let mut conflicts = Vec::new();
         for (index, (rule, target)) in rules.into_iter().enumerate() {
             let paths = table.paths_for(rule.host.as_deref());
-            ties.extend(paths.add(&rule, index, target));
+            conflicts.extend(paths.add(&rule, index, target));
         }
         table.wildcard.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
-        (table, ties)
+        let hosts = table.exact.values().chain(table.wildcard.iter().map(|(_, paths)| paths)).chain([&table.any]);
+        conflicts.extend(hosts.flat_map(Paths::conflicts));
+        (table, conflicts)
     }
 
     fn paths_for(&mut self, host: Option<&str>) -> &mut Paths<T> {
@@ -101,107 +52,41 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Finds the rule for a host (as sent, possibly with a port), a path and a method.
-    pub fn find(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_, T> {
-        match self.choices(host, path) {
-            None => Found::Nothing,
-            Some(choices) => choices.of(method),
-        }
+    /// Finds the rule for a request.
+    pub fn find(&self, asked: &Asked<'_>) -> Found<'_, T> {
+        self.visit(asked.host, asked.path, |choices| choices.of(asked)).unwrap_or(Found::Nothing)
     }
 
-    /// Returns true if two paths lead to the same rules.
+    /// Returns true if two paths lead to the same rules, whatever else the request says.
     pub fn same_rules(&self, host: Option<&str>, one: &str, other: &str) -> bool {
-        let address = |path| self.choices(host, path).map(std::ptr::from_ref);
-        address(one) == address(other)
+        self.all(host, one) == self.all(host, other)
     }
 
-    fn choices(&self, host: Option<&str>, path: &str) -> Option<&Choices<T>> {
+    /// All rules that a request to this path may lead to, identified by their addresses.
+    fn all(&self, host: Option<&str>, path: &str) -> Vec<*const Choices<T>> {
+        let mut found = Vec::new();
+        self.visit(host, path, |choices| {
+            found.push(std::ptr::from_ref(choices));
+            choices.ends_search().then_some(())
+        });
+        found
+    }
+
+    /// Calls `visit` with the rules of a path, the most specific first, until it returns a result.
+    fn visit<'t, R>(&'t self, host: Option<&str>, path: &str, mut visit: impl FnMut(&'t Choices<T>) -> Option<R>) -> Option<R> {
         let only_any = self.exact.is_empty() && self.wildcard.is_empty();
         if let Some(host) = host.filter(|_| !only_any).map(normal_host) {
-            let exact = self.exact.get(host.as_ref()).and_then(|paths| paths.get(path));
+            let exact = self.exact.get(host.as_ref()).and_then(|paths| paths.visit(path, &mut visit));
             let found = exact.or_else(|| {
                 let covers = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
-                self.wildcard.iter().filter(|(suffix, _)| covers(suffix)).find_map(|(_, paths)| paths.get(path))
+                let mut wildcards = self.wildcard.iter().filter(|(suffix, _)| covers(suffix));
+                wildcards.find_map(|(_, paths)| paths.visit(path, &mut visit))
             });
             if found.is_some() {
                 return found;
             }
         }
-        self.any.get(path)
-    }
-}
-
-impl<T: Clone> Paths<T> {
-    fn add(&mut self, rule: &Match, index: usize, target: T) -> Vec<Tie> {
-        let choices = match rule.path.strip_suffix("/*") {
-            Some(prefix) => {
-                self.depth = self.depth.max(prefix.matches('/').count());
-                self.prefix.entry(prefix.to_owned()).or_default()
-            }
-            None => self.exact.entry(rule.path.clone()).or_default(),
-        };
-        choices.add(rule.methods.as_deref(), index, target)
-    }
-
-    fn get(&self, path: &str) -> Option<&Choices<T>> {
-        if !self.exact.is_empty()
-            && let Some(found) = self.exact.get(path)
-        {
-            return Some(found);
-        }
-        if self.prefix.is_empty() {
-            return None;
-        }
-        // Starts at the end of the segment at the deepest prefix, then removes one segment at a time.
-        let mut end = path.bytes().enumerate().filter(|(_, b)| *b == b'/').nth(self.depth).map_or(path.len(), |(at, _)| at);
-        loop {
-            if let Some(found) = self.prefix.get(&path[..end]) {
-                return Some(found);
-            }
-            end = path[..end].rfind('/')?;
-        }
-    }
-}
-
-impl<T> Default for Choices<T> {
-    fn default() -> Self {
-        Self { any: None, by_method: Vec::new() }
-    }
-}
-
-impl<T: Clone> Choices<T> {
-    fn add(&mut self, methods: Option<&[Method]>, index: usize, target: T) -> Vec<Tie> {
-        let Some(methods) = methods else {
-            let tie = self.any.as_ref().map(|(first, _)| Tie { first: *first, second: index });
-            self.any.get_or_insert((index, target));
-            return tie.into_iter().collect();
-        };
-        let mut ties: Vec<Tie> = Vec::new();
-        let head = methods.contains(&Method::GET).then_some(Method::HEAD).filter(|head| !methods.contains(head));
-        for method in methods.iter().cloned().chain(head) {
-            match self.by_method.iter().find(|(known, ..)| *known == method) {
-                Some((_, first, _)) if *first != index => {
-                    let tie = Tie { first: *first, second: index };
-                    if !ties.contains(&tie) {
-                        ties.push(tie);
-                    }
-                }
-                Some(_) => {}
-                None => self.by_method.push((method, index, target.clone())),
-            }
-        }
-        ties
-    }
-
-    fn of(&self, method: &Method) -> Found<'_, T> {
-        if let Some((_, _, target)) = self.by_method.iter().find(|(known, ..)| known == method) {
-            return Found::Target(target);
-        }
-        match (&self.any, self.by_method.first()) {
-            (Some((_, target)), _) => Found::Target(target),
-            (None, Some((_, _, target))) => Found::OtherMethods(self.by_method.iter().map(|(method, ..)| method.clone()).collect(), target),
-            (None, None) => Found::Nothing,
-        }
+        self.any.visit(path, visit)
     }
 }
 
@@ -217,14 +102,34 @@ fn normal_host(host: &str) -> std::borrow::Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderName, Method};
+
     use super::*;
+    use crate::header::HeaderList;
+    use crate::policy::{Scheme, Wanted};
+    use crate::route::{Conditions, Pattern};
 
     fn rule(host: Option<&str>, path: &str, methods: Option<&[Method]>) -> Match {
-        Match { host: host.map(str::to_owned), path: path.to_owned(), methods: methods.map(<[Method]>::to_vec) }
+        let path = path.strip_prefix('~').map_or_else(|| Pattern::of_path(path).unwrap(), |text| Pattern::of_expression(text).unwrap());
+        Match { host: host.map(str::to_owned), path, methods: methods.map(<[Method]>::to_vec), conditions: Conditions::default() }
+    }
+
+    fn with_header(path: &str, name: &'static str, value: &str) -> Match {
+        let headers = vec![(HeaderName::from_static(name), Wanted::Exactly(value.into()))];
+        Match { conditions: Conditions { headers, ..Conditions::default() }, ..rule(None, path, None) }
+    }
+
+    fn find<'t, T: Clone>(table: &'t Table<T>, host: Option<&str>, path: &str, method: &Method) -> Found<'t, T> {
+        find_with(table, host, path, method, &HeaderList::new())
+    }
+
+    fn find_with<'t, T: Clone>(table: &'t Table<T>, host: Option<&str>, path: &str, method: &Method, headers: &HeaderList) -> Found<'t, T> {
+        let client = std::net::IpAddr::from([127, 0, 0, 1]);
+        table.find(&Asked { host, path, query: None, method, headers, client, scheme: Scheme::Http })
     }
 
     fn table() -> Table<&'static str> {
-        let (table, ties) = Table::build(vec![
+        let (table, conflicts) = Table::build(vec![
             (rule(None, "/*", None), "all"),
             (rule(None, "/orders/*", None), "orders"),
             (rule(None, "/orders/7", Some(&[Method::GET])), "seven"),
@@ -233,14 +138,14 @@ mod tests {
             (rule(Some("*.example.com"), "/x/*", None), "wild"),
             (rule(Some("*.b.example.com"), "/x/*", None), "wilder"),
         ]);
-        assert!(ties.is_empty());
+        assert!(conflicts.is_empty());
         table
     }
 
     #[test]
     fn the_most_specific_rule_wins() {
         let table = table();
-        let find = |host, path| table.find(host, path, &Method::GET);
+        let find = |host, path| find(&table, host, path, &Method::GET);
         assert_eq!(find(None, "/orders"), Found::Target(&"orders"));
         assert_eq!(find(None, "/orders/"), Found::Target(&"orders"));
         assert_eq!(find(None, "/orders/9"), Found::Target(&"orders"));
@@ -254,22 +159,85 @@ mod tests {
     }
 
     #[test]
-    fn methods_choose_within_a_path_only() {
-        let table = table();
-        assert_eq!(table.find(None, "/orders/7", &Method::HEAD), Found::Target(&"seven"));
-        assert_eq!(table.find(None, "/orders/7", &Method::PUT), Found::OtherMethods(vec![Method::GET, Method::HEAD], &"seven"));
-        assert_eq!(table.find(Some("shop.example.com"), "/orders/1", &Method::GET), Found::OtherMethods(vec![Method::POST], &"shop-post"));
+    fn captures_and_expressions_have_their_places() {
+        let (table, conflicts) = Table::build(vec![
+            (rule(None, "/users/*", None), "users"),
+            (rule(None, "/users/me", None), "me"),
+            (rule(None, "/users/{id}", None), "user"),
+            (rule(None, "/users/{id}/orders", None), "orders"),
+            (rule(None, "/users/me/{what}", None), "mine"),
+            (rule(None, "/{any}/files/*", None), "files"),
+            (rule(None, "/a/*", None), "a"),
+            (rule(None, "~/a/.*\\.php", None), "php"),
+            (rule(None, "~.*\\.php", None), "any php"),
+        ]);
+        assert_eq!(conflicts, []);
+        for (path, want) in [
+            ("/users/me", "me"),
+            ("/users/7", "user"),
+            ("/users/7/orders", "orders"),
+            ("/users/me/orders", "mine"),
+            ("/users/7/orders/1", "users"),
+            ("/users/", "users"),
+            ("/users/files/1", "files"),
+            ("/b/files", "files"),
+            ("/a/x.php", "php"),
+            ("/users/x.php", "user"),
+            ("/users/x/y.php", "any php"),
+            ("/a/b", "a"),
+        ] {
+            assert_eq!(find(&table, None, path, &Method::GET), Found::Target(&want), "{path}");
+        }
+        assert_eq!(find(&table, None, "/none", &Method::GET), Found::Nothing);
     }
 
     #[test]
-    fn ties_are_reported() {
-        let (_, ties) = Table::build(vec![
+    fn conditions_come_before_none_and_fall_through() {
+        let (table, conflicts) = Table::build(vec![
+            (with_header("/api/*", "x-canary", "1"), "canary"),
+            (with_header("/api/*", "x-canary", "2"), "second"),
+            (rule(None, "/*", None), "all"),
+        ]);
+        assert_eq!(conflicts, []);
+        let asked = |value: &str| {
+            let mut headers = HeaderList::new();
+            headers.try_insert(HeaderName::from_static("x-canary"), value.as_bytes()).unwrap();
+            match find_with(&table, None, "/api/7", &Method::GET, &headers) {
+                Found::Target(target) => *target,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(["1", "2", "3"].map(asked), ["canary", "second", "all"]);
+    }
+
+    #[test]
+    fn methods_choose_within_a_path_only() {
+        let table = table();
+        assert_eq!(find(&table, None, "/orders/7", &Method::HEAD), Found::Target(&"seven"));
+        assert_eq!(find(&table, None, "/orders/7", &Method::PUT), Found::OtherMethods(vec![Method::GET, Method::HEAD], &"seven"));
+        assert_eq!(
+            find(&table, Some("shop.example.com"), "/orders/1", &Method::GET),
+            Found::OtherMethods(vec![Method::POST], &"shop-post")
+        );
+    }
+
+    #[test]
+    fn rules_of_which_none_is_more_specific_are_reported() {
+        let (_, conflicts) = Table::build(vec![
             (rule(None, "/a", None), 0),
             (rule(None, "/a", None), 1),
             (rule(None, "/b", Some(&[Method::GET])), 2),
             (rule(None, "/b", Some(&[Method::HEAD])), 3),
+            (rule(None, "/{one}/x", None), 4),
+            (rule(None, "/{two}/x", None), 5),
+            (with_header("/c", "x-one", "1"), 6),
+            (with_header("/c", "x-two", "1"), 7),
+            (rule(None, "~/d/[ab]x", None), 8),
+            (rule(None, "~/d/[bc]x", None), 9),
+            (rule(None, "~/d/[bc]y", None), 10),
         ]);
-        assert_eq!(ties, [Tie { first: 0, second: 1 }, Tie { first: 2, second: 3 }]);
+        let pairs: Vec<_> = conflicts.iter().map(|conflict| (conflict.first, conflict.second)).collect();
+        assert_eq!(pairs, [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)]);
     }
 
     proptest::proptest! {
@@ -278,7 +246,17 @@ mod tests {
             let path = format!("/{}", segments.join("/"));
             let (table, _) = Table::build(vec![(rule(None, "/a/b/*", None), ())]);
             let want = path == "/a/b" || path.starts_with("/a/b/");
-            proptest::prop_assert_eq!(table.find(None, &path, &Method::GET) == Found::Target(&()), want);
+            proptest::prop_assert_eq!(find(&table, None, &path, &Method::GET) == Found::Target(&()), want);
+        }
+
+        #[test]
+        fn what_is_found_matches(path in "(/[ab.]{0,2}){1,4}") {
+            let patterns = ["/a/*", "/a/b", "/{x}/b", "/{x}/b/*", "/a/{y}/*", "~/a/(b|.)*", "~.*[.]"];
+            let (table, _) = Table::build(patterns.iter().map(|text| (rule(None, text, None), rule(None, text, None).path)).collect());
+            match find(&table, None, &path, &Method::GET) {
+                Found::Target(pattern) => proptest::prop_assert!(pattern.matches(&path)),
+                _ => proptest::prop_assert!(!patterns.iter().any(|text| rule(None, text, None).path.matches(&path))),
+            }
         }
     }
 }

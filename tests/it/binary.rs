@@ -44,7 +44,7 @@ fn a_bad_configuration_shows_everything_and_exits_78() {
         assert_eq!(output.status.code(), Some(78));
         let shown = text(&output.stderr);
         for part in
-            ["unknown key `listen.htpp`", "did you mean `http`?", ":2:1", "^^^^", "zero is not a duration", "begins with `/`", "3 problems"]
+            ["unknown key `listen.htpp`", "did you mean `http`?", ":2:1", "^^^^", "zero is not a duration", "begins with `/`", "4 problems"]
         {
             assert!(shown.contains(part), "{part} in\n{shown}");
         }

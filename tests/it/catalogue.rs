@@ -83,7 +83,11 @@ fn check(response: &Response, kind: Kind, mode: &str, language: &str) {
     } else {
         assert_contract("GET", response)
     };
-    let status = if row.status == 0 { 400 } else { row.status };
+    let status = match kind {
+        Kind::Responded => 500,
+        _ if row.status == 0 => 400,
+        _ => row.status,
+    };
     assert_eq!(response.status, status, "{kind:?}");
     if !code.is_empty() && !row.code.is_empty() {
         assert_eq!(code, row.code);

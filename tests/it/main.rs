@@ -32,6 +32,7 @@ mod reading;
 mod resilience;
 mod responses;
 mod robustness;
+mod routes;
 mod routing;
 mod shapes;
 mod timeouts;

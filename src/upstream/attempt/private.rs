@@ -88,6 +88,7 @@ mod tests {
 
     fn backend() -> Backend {
         let settings = BackendSettings {
+            base_path: String::new(),
             balance: Balance::default(),
             pool: PoolSettings { max_connections: 4, max_idle: 4, idle_timeout: IDLE },
             probe: None,

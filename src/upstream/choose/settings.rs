@@ -26,6 +26,8 @@ pub struct BackendSettings {
     pub panic_below: u32,
     /// Interval of name resolution.
     pub dns_refresh: Duration,
+    /// The path that is put before the path of every request; empty, or without a slash at its end.
+    pub base_path: String,
     /// Number of worker threads.
     pub cores: usize,
 }

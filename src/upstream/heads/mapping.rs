@@ -17,6 +17,8 @@ use crate::upstream::connect::target::Target;
 pub struct Mapping<'a> {
     /// The prefix that was removed from the request's path.
     pub prefix: Option<&'a str>,
+    /// The prefix that was put before the path after that.
+    pub added: Option<&'a str>,
     /// All targets of the backend, because a redirect to another endpoint must be mapped too.
     pub targets: &'a [Arc<Target>],
     /// The `Host` that was sent upstream.
@@ -43,8 +45,13 @@ impl Mapping<'_> {
     fn reference(&self, value: &[u8]) -> Edit {
         let prefix = self.prefix.unwrap_or_default().as_bytes();
         let Some(after_scheme) = authority_start(value) else {
-            let is_path = value.starts_with(b"/") && !prefix.is_empty() && !has_prefix(value, prefix);
-            return if is_path { Edit::Replace([prefix, value].concat()) } else { Edit::Keep };
+            let path = self.without_added(value);
+            let is_path = path.starts_with(b"/") && !prefix.is_empty() && !has_prefix(path, prefix);
+            return if is_path || path.len() < value.len() {
+                Edit::Replace([if is_path { prefix } else { b"" }, path].concat())
+            } else {
+                Edit::Keep
+            };
         };
         let rest = &value[after_scheme..];
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#' | b'\\')).unwrap_or(rest.len());
@@ -55,9 +62,20 @@ impl Mapping<'_> {
         // The upstream referred to itself, so the client stays on its own authority.
         let slash: &[u8] = if rest[end..].starts_with(b"/") { b"" } else { b"/" };
         let path = [slash, &rest[end..]].concat();
+        let path = self.without_added(&path).to_vec();
         let path = if has_prefix(&path, prefix) { path } else { [prefix, &path].concat() };
         // A reference to the authority that the client used keeps its scheme, so that a redirect from http to https works.
         if is_clients { Edit::Replace([&value[..after_scheme + end], &path].concat()) } else { Edit::Replace(path) }
+    }
+
+    /// Removes the prefix that was put before the path of the request.
+    fn without_added<'v>(&self, path: &'v [u8]) -> &'v [u8] {
+        match self.added {
+            // What is left has to begin with a slash.
+            Some(added) if has_prefix(path, added.as_bytes()) && path.get(added.len()) == Some(&b'/') => &path[added.len()..],
+            Some(added) if path == added.as_bytes() => b"/",
+            Some(_) | None => path,
+        }
     }
 
     /// Maps `0; url=/x`, where `url`, its whitespace and its `=` are optional (HTML standard, the refresh pragma).
@@ -129,15 +147,25 @@ impl Mapping<'_> {
             if at > 0 {
                 out.push(b';');
             }
-            match self.prefix {
-                Some(prefix) if maps && is(b"path") && attribute.starts_with(b"/") && !has_prefix(attribute, prefix.as_bytes()) => {
-                    let path = if attribute == b"/" { b"" } else { attribute };
-                    out.extend_from_slice(&[b" Path=", prefix.as_bytes(), path].concat());
-                }
-                _ => out.extend_from_slice(part),
+            let mapped = (maps && is(b"path") && attribute.starts_with(b"/")).then(|| self.cookie_path(attribute)).flatten();
+            match mapped {
+                Some(path) => out.extend_from_slice(&[b" Path=", &path[..]].concat()),
+                None => out.extend_from_slice(part),
             }
         }
         out
+    }
+}
+
+impl Mapping<'_> {
+    /// The path of a cookie as the client sees it, or `None` if it does not change.
+    fn cookie_path(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let prefix = self.prefix.unwrap_or_default().as_bytes();
+        let own = self.without_added(path);
+        if prefix.is_empty() || has_prefix(own, prefix) {
+            return (own.len() < path.len()).then(|| own.to_vec());
+        }
+        Some([prefix, if own == b"/" { b"" } else { own }].concat())
     }
 }
 
@@ -230,6 +258,7 @@ mod tests {
 
     fn mapping(targets: &[Arc<Target>]) -> Mapping<'_> {
         Mapping {
+            added: None,
             prefix: Some("/orders"),
             targets,
             host: b"10.0.0.11:8080",

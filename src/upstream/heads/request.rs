@@ -63,7 +63,8 @@ pub struct Rare {
     id: Option<HeaderValue>,
     forwarded_for: Vec<HeaderValue>,
     forwarded: Option<HeaderValue>,
-    forwarded_proto: bool,
+    /// `X-Forwarded-Proto` is present.
+    pub forwarded_proto: bool,
     forwarded_host: bool,
 }
 
