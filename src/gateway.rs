@@ -133,6 +133,7 @@ impl Gateway {
             private: &client.private,
             // HTTP/1.0 has no interim responses (RFC 9110 15.2), and hyper sends none over HTTP/2.
             interim: (request.version == Version::HTTP_11).then_some(&client.interim),
+            addresses: client.addresses(request.context.client),
             slot: ClientSlot::of(request.context.client),
         };
         facts.dispatched = true;

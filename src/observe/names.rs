@@ -38,6 +38,8 @@ pub const HANDSHAKES: &str = "lockgate_tls_handshakes";
 pub const CERTIFICATE_END: &str = "lockgate_tls_certificate_end_timestamp_seconds";
 /// 0 if the certificates of the listener could not be read when their files last changed, else 1.
 pub const CERTIFICATES_READ: &str = "lockgate_tls_certificates_last_read_successful";
+/// 1 for a backend over TLS whose certificates are not verified, 0 for others over TLS.
+pub const UNVERIFIED: &str = "lockgate_backend_tls_unverified";
 /// Client connections accepted.
 pub const ACCEPTED: &str = "lockgate_connections_accepted";
 /// Connections of trusted proxies that began without a valid PROXY header, and were closed.

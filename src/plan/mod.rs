@@ -86,6 +86,8 @@ pub struct Plan {
     pub buffers: Arc<Reserve>,
     /// All backends.
     pub backends: Vec<Arc<Backend>>,
+    /// A backend is sent a PROXY header, which names the client.
+    pub names_clients: bool,
     /// The settings of the log.
     pub log: Log,
     /// The metrics.

@@ -72,8 +72,15 @@ pub(super) async fn serve(stream: &mut ClientStream, entry: &Entry, closing: &mu
             }
             timer.as_mut().reset(Instant::now() + settings.write_timeout);
         }
-        match clock.poll(cx, &state) {
-            Poll::Ready(Wait::Write) => Poll::Ready(()),
+        let mut wait = clock.poll(cx, &state);
+        while wait == Poll::Ready(Wait::Write) {
+            state.look();
+            if connection.as_mut().poll(cx).is_ready() || !clock.client_reads(&state) {
+                return Poll::Ready(());
+            }
+            wait = clock.poll(cx, &state);
+        }
+        match wait {
             Poll::Ready(_) if !ending => {
                 ending = true;
                 last = Some(Box::pin(tokio::time::sleep(settings.write_timeout)));

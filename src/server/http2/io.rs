@@ -43,7 +43,8 @@ impl<'s> Http2Io<'s> {
         Self { before, budget, socket: TokioIo::new(&mut stream.socket), state }
     }
 
-    fn record(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn record<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.state.looks(written.is_pending(), || self.socket.inner().taken());
         self.state.wrote(!written.is_pending());
         written
     }
@@ -82,8 +83,10 @@ impl Write for Http2Io<'_> {
         let flushed = Pin::new(&mut this.socket).poll_flush(cx);
         // TLS takes some more than the socket does: whether the client reads shows only here.
         if this.socket.inner().is_tls() && (flushed.is_pending() || this.state.is_blocked()) {
-            this.state.wrote(!flushed.is_pending());
+            return this.record(flushed);
         }
+        // The client may be waited for although the socket accepts more: it bounds what is sent by its windows, too.
+        this.state.looks(false, || this.socket.inner().taken());
         flushed
     }
 

@@ -19,7 +19,7 @@ use tower::Service;
 use self::clocks::Clocks;
 use self::exchange::{ExchangeError, exchange};
 use self::outgoing::{OutgoingRequest, Replay};
-use self::private::Private;
+use self::private::{Bond, Owner, Private};
 use self::response::{ResponseBody, UpstreamResponse};
 use crate::body::InterimResponses;
 use crate::context::Trail;
@@ -30,6 +30,7 @@ use crate::upstream::choose::endpoint::{AttemptOutcome, Endpoint, EndpointPermit
 use crate::upstream::connect::connector::{Connector, Dial, Phase};
 use crate::upstream::connect::per_client::ClientSlot;
 use crate::upstream::connect::pool::{Checkout, Connection};
+use crate::upstream::connect::proxy_header::Addresses;
 
 /// What one core needs to reach upstreams.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ pub struct DispatchContext<'a> {
     pub private: &'a Private,
     /// Takes the interim responses, if the client reads them.
     pub interim: Option<&'a InterimResponses>,
+    /// The addresses for a PROXY header, if a backend is sent one.
+    pub addresses: Option<Addresses>,
     /// The client's slot in the count of connections per client.
     pub slot: ClientSlot,
 }
@@ -112,7 +115,7 @@ pub(super) async fn attempt(
 ) -> Result<UpstreamResponse, AttemptError> {
     // The caller of a first attempt knows the time, which saves reading the clock.
     let now = if options.is_retry { Instant::now() } else { context.begin };
-    let kept = if options.is_retry { None } else { context.private.take(backend) };
+    let kept = if options.is_retry { None } else { context.private.take(backend, context.addresses) };
     let private = kept.is_some() || outgoing.connection_auth;
     if private {
         // The request is bound to its connection.
@@ -128,9 +131,14 @@ pub(super) async fn attempt(
     trail.attempts += 1;
     // The stream of a connection cannot become a tunnel.
     let http1_only = outgoing.upgrade.is_some();
-    let alone = private || http1_only;
+    // A connection that names its client is its own, and not the pool's.
+    let is_named = permit.endpoint.target.send_proxy.is_some();
+    let kept = kept.map(|(_, connection)| connection);
+    let kept =
+        kept.or_else(|| if is_named && !options.is_retry { context.private.take_named(&permit.endpoint, context.addresses) } else { None });
+    let alone = private || http1_only || is_named;
     let (mut connection, begin) = match kept {
-        Some((_, connection)) => (connection, now),
+        Some(connection) => (connection, now),
         None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), alone, now) {
             Checkout::Ready(connection) => (connection, now),
             // Boxed, because most requests find an idle connection.
@@ -157,7 +165,8 @@ pub(super) async fn attempt(
             if context.retry.is_some_and(|retry| retry.hedge.is_some()) && head.status.as_u16() < 500 {
                 backend.latencies.record(took);
             }
-            let owner = private.then(|| context.private.slot());
+            let bond = Bond { authenticated: private, named: context.addresses.filter(|_| is_named) };
+            let owner = (private || is_named).then(|| Owner { slot: context.private.slot(), bond });
             let body = ResponseBody::new(connection, (head.framing, head.keep_alive), upload, permit, owner, now);
             Ok(UpstreamResponse { status: head.status, headers: head.headers, body, at: now, took })
         }
@@ -253,7 +262,13 @@ async fn connect(
         },
     };
     let phase = Arc::new(Phase::default());
-    let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::clone(&phase), http1_only };
+    let dial = Dial {
+        target: Arc::clone(&endpoint.target),
+        address: endpoint.address,
+        phase: Arc::clone(&phase),
+        http1_only,
+        proxy_header: endpoint.target.proxy_header(context.addresses),
+    };
     let mut connector = context.upstreams.connector.clone();
     let opened = async {
         let stream = connector.call(dial).await?;

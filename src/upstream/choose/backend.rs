@@ -128,6 +128,11 @@ impl Backend {
         self.targets.iter().any(|target| target.may_speak_http2())
     }
 
+    /// Returns true if its endpoints are sent a PROXY header, which names the client.
+    pub fn names_clients(&self) -> bool {
+        self.targets.iter().any(|target| target.send_proxy.is_some())
+    }
+
     /// Returns the known addresses of each target, in the order of the targets.
     pub fn addresses(&self) -> Vec<Vec<IpAddr>> {
         self.addresses_in(&self.endpoints())

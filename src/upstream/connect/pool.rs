@@ -395,6 +395,11 @@ impl Pool {
         self.settings == settings && self.lanes.len() == cores.max(1)
     }
 
+    /// Returns true if at least half of the connections are free.
+    pub fn has_spare(&self) -> bool {
+        self.permits.available_permits() * 2 >= self.settings.max_connections
+    }
+
     /// Returns how long a connection may be idle.
     pub const fn idle_timeout(&self) -> Duration {
         self.settings.idle_timeout
