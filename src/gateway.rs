@@ -123,7 +123,6 @@ impl Gateway {
             Action::Redirect(redirect) => return local::redirect(redirect, request, scheme),
             Action::Respond(respond) => return local::respond(respond, request),
         };
-        let mut outgoing = outgoing::outgoing(self, client, (route, forward), (request, facts), inbound, admission.deadline, scheme)?;
         let context = DispatchContext {
             upstreams: &self.upstreams,
             timeouts: &route.policy.timeouts,
@@ -136,14 +135,20 @@ impl Gateway {
             addresses: client.addresses(request.context.client),
             slot: ClientSlot::of(request.context.client),
         };
+        if let Some(form) = grpc_web::form(request) {
+            admission.web = Box::pin(grpc_web::is_translated(&forward.backend, context)).await.then_some(form);
+        }
+        let kept = buffer::keep(self, &forward.backend, &inbound.payload);
+        let mut outgoing = outgoing::outgoing(self, client, (route, forward), (request, facts), inbound, admission, scheme)?;
+        outgoing.keeps_upload |= kept.is_some();
         facts.dispatched = true;
         let exchanged = dispatch(&forward.backend, &mut outgoing, context, &mut facts.trail).await;
         let upgrade = outgoing.upgrade.take();
         // The upstream has what was held of the body.
-        drop(outgoing);
+        drop((outgoing, kept));
         let response = exchanged.inspect_err(|failure| admit::unanswered((route, forward), failure))?;
         deadline::check(admission.deadline, response.at)?;
-        let upgrade = upgrade.filter(|_| response.status == StatusCode::SWITCHING_PROTOCOLS);
+        let upgrade = upgrade.map(|upgrade| upgrade::accepted(upgrade, request, &response)).transpose()?.flatten();
         let prepared =
             inspect::prepare(self, response, (route, forward), client, (request, facts), upgrade.as_deref(), admission.deadline)?;
         if let Some(upgrade) = upgrade {

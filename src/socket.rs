@@ -10,6 +10,15 @@ use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+/// A stream that is read directly, where it is a socket.
+pub trait Receive {
+    /// Reads into `buffer`. Ready with the number of bytes, 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// Returns the error of the stream.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+}
+
 /// Reads into `buffer`. Returns the number of bytes, 0 at the end of the stream.
 ///
 /// # Errors

@@ -127,6 +127,8 @@ pub fn upstream_read(error: &io::Error, received: bool) -> Failure {
 pub enum Processing {
     /// The endpoint did not process it (RFC 9113 8.7), or it was not written.
     None,
+    /// The endpoint wants it over HTTP/1.1 and did not process it (RFC 9113 7).
+    WantsHttp1,
     /// The connection ended, and the endpoint said nothing of the request.
     Unknown,
     /// The endpoint may have processed it.
@@ -164,7 +166,7 @@ pub fn http2_head(error: &h2::Error) -> Http2Failure {
         Some(_) if error.is_go_away() => (Kind::StreamRefused, Processing::None),
         Some(Reason::REFUSED_STREAM) => (Kind::StreamRefused, Processing::None),
         Some(Reason::ENHANCE_YOUR_CALM) => (Kind::StreamRefused, Processing::Possible),
-        Some(Reason::HTTP_1_1_REQUIRED) => (Kind::ResponseMalformed, Processing::Possible),
+        Some(Reason::HTTP_1_1_REQUIRED) => (Kind::ResponseMalformed, Processing::WantsHttp1),
         Some(_) => (Kind::ConnectionLost, Processing::Possible),
         None => match error.get_io().map(io::Error::kind) {
             Some(REFUSED) => (Kind::TlsAlert, Processing::Possible),

@@ -17,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::exposition;
 use super::histogram::{self, Durations};
 use super::names;
 use super::percore::{CoreCounter, PerCore};
@@ -93,6 +94,7 @@ pub struct RouteMetrics {
     pub backend: Arc<str>,
     ends: Arc<PerCore<Ends>>,
     masked: Counter,
+    tunnels: Gauge,
     /// Counters of failures, by the position of their kind in [`Kind::ALL`].
     failures: OnceLock<Box<[OnceLock<Counter>]>>,
     /// Counters of upstream errors, by their status from [`FIRST_ERROR`] on: that of the first kind which such a response was.
@@ -105,11 +107,27 @@ impl RouteMetrics {
         self.masked.inc();
     }
 
+    /// Counts a tunnel as open until the result is dropped.
+    pub fn tunnel(&self) -> OpenTunnel {
+        self.tunnels.inc();
+        OpenTunnel(self.tunnels.clone())
+    }
+
     /// Counts the end of a request on a core.
     pub fn ended(&self, core: usize, class: Class, took: Duration) {
         let ends = self.ends.of(core);
         ends.classes[class as usize].add(1);
         ends.durations.observe(took);
+    }
+}
+
+/// Counts a tunnel as open until it is dropped.
+#[derive(Debug)]
+pub struct OpenTunnel(Gauge);
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -205,6 +223,7 @@ pub struct Metrics {
     shared_store: Family<Labels, Counter>,
     masked: Family<Labels, Counter>,
     dry_run: Family<Labels, Counter>,
+    tunnels: Family<Labels, Gauge>,
     /// The metrics of the listener for TLS.
     pub tls: TlsMetrics,
     /// The client connections that were accepted.
@@ -239,6 +258,7 @@ impl Metrics {
             shared_store: Family::default(),
             masked: Family::default(),
             dry_run: Family::default(),
+            tunnels: Family::default(),
             tls: TlsMetrics::default(),
             accepted: Counter::default(),
             proxy_header_failures: Counter::default(),
@@ -265,6 +285,7 @@ impl Metrics {
             self.shared_store.clone(),
         );
         registry.register(names::MASKED, "Successful responses from which the leak guard removed internals", self.masked.clone());
+        registry.register(names::TUNNELS, "Number of open tunnels: WebSocket and other upgrades", self.tunnels.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());
         registry.register(
             names::PROXY_HEADER_FAILURES,
@@ -287,9 +308,10 @@ impl Metrics {
         }
         let beside = routes.range((key.0.clone(), Arc::from(""))..).next().filter(|((route, _), _)| route == name);
         let ends = beside.map_or_else(|| Arc::new(PerCore::new(self.cores)), |(_, route)| Arc::clone(&route.ends));
-        let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
+        let labels = vec![("route", name.to_owned())];
+        let (masked, tunnels) = (self.masked.get_or_create_owned(&labels), self.tunnels.get_or_create_owned(&labels));
         let (failures, upstream_errors) = (OnceLock::new(), OnceLock::new());
-        let made = Arc::new(RouteMetrics { name: name.into(), backend, ends, masked, failures, upstream_errors });
+        let made = Arc::new(RouteMetrics { name: name.into(), backend, ends, masked, tunnels, failures, upstream_errors });
         routes.insert(key, Arc::clone(&made));
         made
     }
@@ -369,27 +391,9 @@ impl Metrics {
         self.dry_run.get_or_create_owned(&labels).inc();
     }
 
-    /// Encodes the metrics in the text format of Prometheus, for scrapers that do not accept OpenMetrics
-    /// (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
+    /// Encodes the metrics in the text format of Prometheus, for scrapers that do not accept OpenMetrics.
     pub fn encode_plain(&self) -> String {
-        let text = self.encode();
-        let mut plain = String::with_capacity(text.len());
-        let mut counters: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
-        counters.sort_unstable();
-        for line in text.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
-            let comment = line.strip_prefix("# HELP ").or(line.strip_prefix("# TYPE "));
-            let name = comment.and_then(|rest| rest.split(' ').next()).filter(|name| counters.binary_search(name).is_ok());
-            match name {
-                // In this format, the metadata of a counter has the name of its samples, with `_total`.
-                Some(name) => {
-                    let (begin, rest) = line.split_at("# HELP ".len() + name.len());
-                    plain.extend([begin, "_total", rest]);
-                }
-                None => plain.push_str(line),
-            }
-            plain.push('\n');
-        }
-        plain
+        exposition::plain(&self.encode())
     }
 
     /// Encodes the metrics in the text format of OpenMetrics 1.0.

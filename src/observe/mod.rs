@@ -9,10 +9,12 @@
 //! | `access_log` | the format of an access line; `fields` formats durations and addresses |
 //! | `writer` | the thread that writes lines to standard output |
 //! | `metrics` | all metrics; `names` holds their names |
+//! | `exposition` | the text format of Prometheus |
 //! | `percore`, `histogram` | counters and histograms per core |
 
 pub mod access_log;
 pub mod access_record;
+mod exposition;
 mod fields;
 mod histogram;
 pub mod metrics;

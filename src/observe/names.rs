@@ -46,6 +46,8 @@ pub const ACCEPTED: &str = "lockgate_connections_accepted";
 pub const PROXY_HEADER_FAILURES: &str = "lockgate_proxy_header_failures";
 /// Client connections open now.
 pub const CONNECTIONS: &str = "lockgate_connections_open";
+/// Tunnels (WebSocket and other upgrades) open now, by route.
+pub const TUNNELS: &str = "lockgate_tunnels_open";
 /// Requests in progress now.
 pub const IN_PROGRESS: &str = "lockgate_requests_in_progress";
 /// Bytes of request bodies.

@@ -8,6 +8,7 @@ mod head;
 mod io;
 mod service;
 mod state;
+mod websocket;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -43,6 +44,8 @@ pub(super) async fn serve(stream: &mut ClientStream, entry: &Entry, closing: &mu
         hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
+            // WebSocket (RFC 8441 3).
+            .enable_connect_protocol()
             .max_header_list_size(list)
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(128)

@@ -161,7 +161,7 @@ async fn probe_http2(stream: Stream, head: RequestHead<'_>, probe: &Probe) -> Re
     let mut started = false;
     let answered = std::future::poll_fn(|cx| {
         if !std::mem::replace(&mut started, true) {
-            stream.start(cx, head, &mut Upload::empty())?;
+            stream.start(cx, head, &mut Upload::empty(), false)?;
         }
         stream.poll_head(cx, head.method, None)
     });
