@@ -193,6 +193,8 @@ pub struct RequestContext {
     pub method: Method,
     /// The target as the client sent it. Only its path may be shown, because queries can hold secrets.
     pub uri: Uri,
+    /// The query as the client sent it, if it has bytes that no URI has. In `uri` they are percent-encoded.
+    pub raw_query: Option<Box<[u8]>>,
     /// The address of the client: the peer, or the address that trusted proxies report.
     pub client: IpAddr,
     /// The formats and languages that the client accepts.

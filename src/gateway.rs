@@ -29,6 +29,7 @@ mod outgoing;
 mod payload;
 mod prepared;
 mod read;
+mod redirect_page;
 mod request;
 mod rescue;
 mod response;

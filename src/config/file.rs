@@ -55,6 +55,7 @@ pub struct Listen {
     pub drain_timeout: Option<At<Duration>>,
     pub admin_token: Option<At<Secret<String>>>,
     pub max_header_size: Option<At<u64>>,
+    pub strict_target: Option<bool>,
     pub max_in_flight: Option<u64>,
     pub buffer_memory: Option<At<u64>>,
     pub tls: Option<ListenTls>,

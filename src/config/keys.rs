@@ -68,6 +68,7 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         drain_timeout: s.parsed("drain_timeout", units::duration),
         admin_token: secret(s, "admin_token", |_| true),
         max_header_size: s.parsed("max_header_size", units::size),
+        strict_target: s.boolean("strict_target"),
         max_in_flight: s.number("max_in_flight", 1..=1_000_000),
         buffer_memory: s.parsed("buffer_memory", units::size),
         tls: s.table("tls", listen_tls),

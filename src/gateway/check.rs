@@ -6,7 +6,7 @@ use super::request::Request;
 use super::state::{Client, Gateway};
 use crate::context::{MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET};
 use crate::failure::{Failure, Kind};
-use crate::upstream::heads::request as heads;
+use crate::upstream::heads::{request as heads, scan};
 
 /// Rejects requests that no route may get.
 pub(super) fn check(gateway: &Gateway, client: &Client, request: Request<'_>) -> Result<(), Failure> {
@@ -34,7 +34,7 @@ pub(super) fn check(gateway: &Gateway, client: &Client, request: Request<'_>) ->
         return Err(Kind::UriTooLong.into());
     }
     match &seen.rare().expect {
-        Some(expect) if !heads::is_continue(expect) => return Err(Kind::ExpectationFailed.into()),
+        Some(expect) if !scan::is_continue(expect) => return Err(Kind::ExpectationFailed.into()),
         _ => {}
     }
     check_host(request)

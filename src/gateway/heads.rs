@@ -12,8 +12,8 @@ use crate::header::{HeaderList, Value, names};
 use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::tunnel::handshake;
-use crate::upstream::heads::request::is_connection_auth;
 use crate::upstream::heads::response::{describes_body, survives_server_error};
+use crate::upstream::heads::scan::is_connection_auth;
 use crate::write;
 
 /// The longest value that is read for leaks, in bytes. A longer one is dropped.

@@ -1,5 +1,8 @@
 //! Judges an upstream's response by its head: a success passes untouched, an error is read, an invalid head is a failure.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use http::{Method, header};
 use tokio::time::Instant;
 
@@ -7,10 +10,11 @@ use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use super::prepared::Prepared;
 use super::request::Request;
 use super::state::{Client, Gateway};
-use super::{dry_run, grpc, leak_guard, read, upgrade};
+use super::{dry_run, grpc, leak_guard, read, redirect_page, upgrade};
 use crate::body::Incoming as _;
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
+use crate::header::HeaderList;
 use crate::observe::access_record::Facts;
 use crate::observe::metrics::Class;
 use crate::plan::{Forward, Route};
@@ -18,8 +22,9 @@ use crate::policy::{Mode, Policy};
 use crate::relay::BodyClocks;
 use crate::upstream::attempt::outgoing::Upgrade;
 use crate::upstream::attempt::response::UpstreamResponse;
+use crate::upstream::connect::target::Target;
 use crate::upstream::heads::mapping::Mapping;
-use crate::upstream::heads::response;
+use crate::upstream::heads::{own_address, response};
 
 /// Prepares an upstream's response: counts it, cleans its head, maps references in it, and makes its connection private where it
 /// authenticated the client.
@@ -66,6 +71,10 @@ pub(super) fn prepare(
         };
         mapping.apply(&mut headers);
     }
+    if traits.may_name && mode == Mode::Production {
+        let resolved = body.endpoint().and_then(|endpoint| endpoint.address);
+        remove_named(&mut headers, &forward.backend.targets, resolved, request);
+    }
     if traits.connection_auth {
         body.make_private(&client.private);
     }
@@ -73,6 +82,20 @@ pub(super) fn prepare(
         grpc::tidy(&mut headers, &route.presenter.redactor, mode);
     }
     Ok(Prepared { status: received_status, headers, body, clocks: clocks(policy, deadline), dialect: traits.dialect })
+}
+
+/// Removes headers that name the address of an endpoint. The address by which the client reached the gateway is no secret.
+fn remove_named(headers: &mut HeaderList, targets: &[Arc<Target>], resolved: Option<IpAddr>, request: Request<'_>) {
+    let own_host = request.host_bytes().unwrap_or_default();
+    if own_address::names_endpoint(own_host, targets, resolved) {
+        return;
+    }
+    // The references in these were mapped, one by one.
+    let mapped = [header::LOCATION, header::CONTENT_LOCATION, header::REFRESH, header::LINK, header::SET_COOKIE];
+    let names = headers.iter().filter(|(name, _)| !mapped.contains(name));
+    let found: Vec<_> =
+        names.filter(|(_, value)| own_address::names_endpoint(value.as_bytes(), targets, resolved)).map(|(name, _)| name.clone()).collect();
+    headers.remove_all(&found);
 }
 
 /// How a response is handled that does not just stream.
@@ -86,6 +109,8 @@ pub(super) enum Handling {
     SearchErrors,
     /// A gRPC-Web response, whose body ends with its trailers.
     GrpcWeb,
+    /// A redirect, whose body may name the address of the endpoint.
+    Redirect,
     /// An error.
     Normalize(Kind),
     /// An error that passes and is recorded as if it did not.
@@ -109,6 +134,7 @@ pub(super) fn judge(prepared: &Prepared, route: &Route, request: Request<'_>) ->
         {
             Handling::GrpcWeb
         }
+        None if has_redirect_page(prepared, request) => Handling::Redirect,
         None if readable && policy.leak_guard => Handling::GuardLeaks,
         // The status of a gRPC call is in its trailers, which come after the messages.
         None if readable && !policy.errors.errors_in_success.is_empty() && prepared.dialect != Some(Dialect::Grpc) => {
@@ -135,6 +161,8 @@ pub(super) async fn handle(
         Handling::SearchErrors => read::success(prepared, &route.policy, buffers, languages).await,
         Handling::GrpcWeb => web(prepared, shown_mode(&route.policy, mode)).await,
         Handling::DryRun(kind) => dry_run::error(kind, prepared, route, (mode, buffers), request).await,
+        Handling::Redirect if shown_mode(&route.policy, mode) == Mode::Development => prepared.begin().await,
+        Handling::Redirect => redirect_page::read(prepared, route, request, buffers).await,
         Handling::Normalize(kind) => {
             let most = route.policy.errors.max_body;
             // Without memory the error is described by its head alone.
@@ -142,6 +170,14 @@ pub(super) async fn handle(
             Err(read::error(kind, prepared, route, mode, request, if held.is_some() { most } else { 0 }).await)
         }
     }
+}
+
+/// Returns true for a redirect with a body.
+fn has_redirect_page(prepared: &Prepared, request: Request<'_>) -> bool {
+    matches!(prepared.status.as_u16(), 301 | 302 | 303 | 307 | 308)
+        && request.context.method != Method::HEAD
+        && !prepared.body.is_end_stream()
+        && prepared.headers.contains(header::LOCATION)
 }
 
 fn clocks(policy: &Policy, deadline: Option<Instant>) -> BodyClocks {

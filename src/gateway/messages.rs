@@ -2,10 +2,11 @@
 //!
 //! It holds its header lines in order, whichever protocol it came by. Knows nothing of stages.
 
-use http::{Method, Uri, Version};
+use http::{Method, Version};
 
 use crate::body::RequestBody;
 use crate::header::HeaderList;
+use crate::http1::target::Target;
 
 /// A request of a client.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub struct ClientRequest {
     /// The method.
     pub method: Method,
     /// The target.
-    pub uri: Uri,
+    pub target: Target,
     /// The protocol by which it came.
     pub version: Version,
     /// The header lines.

@@ -79,6 +79,7 @@ pub(super) fn outgoing(
     let target = target(policy, forward, request, scheme)?;
     Ok(OutgoingRequest {
         method: request.context.method.clone(),
+        raw_target: request.context.raw_query.as_deref().and_then(|raw| raw_target(&target, request.context.uri.query()?, raw)),
         target,
         headers,
         upload: Some(upload),
@@ -182,6 +183,12 @@ fn target(policy: &Policy, forward: &Forward, request: Request<'_>, scheme: Sche
     });
     let path = rewritten.as_deref().unwrap_or(stripped.as_str());
     path_of(&[policy.add_prefix.as_deref().unwrap_or_default(), path].concat())
+}
+
+/// The target with the query as the client sent it, unless the route has changed the query.
+fn raw_target(target: &PathAndQuery, encoded: &str, raw: &[u8]) -> Option<Box<[u8]>> {
+    let before = target.as_str().strip_suffix(encoded).filter(|before| before.ends_with('?'))?;
+    Some([before.as_bytes(), raw].concat().into())
 }
 
 /// The target less the prefix.

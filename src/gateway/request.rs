@@ -14,13 +14,14 @@ use crate::context::{ClientPreferences, Dialect, Peer, RequestContext, RequestId
 use crate::data_rate::MinRate;
 use crate::failure::Failure;
 use crate::header::HeaderList;
+use crate::http1::target::Target;
 use crate::language::Languages;
 use crate::observe::access_record::{AccessRecord, Facts};
 use crate::plan::Route;
 use crate::policy::{ErrorPolicy, Policy};
 use crate::render::negotiate::NegotiationInput;
 use crate::upstream::attempt::outgoing::Upgrade;
-use crate::upstream::heads::request::{self, HeaderScan};
+use crate::upstream::heads::scan::{self, HeaderScan};
 
 /// One request in the gateway: what arrived, and the record that is written when this is dropped.
 #[derive(Debug)]
@@ -73,16 +74,17 @@ impl RequestState {
     /// Takes a request apart: one scan of the headers, one record. The state is on the heap, as it lives until the last byte is sent.
     pub(super) fn arrive(client: &Client, request: ClientRequest) -> (Box<Self>, Inbound) {
         let Client { gateway, peer, .. } = client;
-        let ClientRequest { method, uri, version, headers, body } = request;
+        let ClientRequest { method, target: Target { uri, raw_query }, version, headers, body } = request;
         let arrival = Instant::now();
         let wall = gateway.wall.at(arrival);
-        let (seen, wanted) = request::scan(&headers, gateway.pseudonym());
+        let (seen, wanted) = scan::scan(&headers, gateway.pseudonym());
         let context = RequestContext {
             id: seen.accepted_id(peer).unwrap_or_else(|| RequestId::generate(wall)),
             arrival,
             wall,
             method,
             uri,
+            raw_query,
             client: seen.client(peer, &gateway.plan.trusted),
             wanted,
         };
@@ -100,6 +102,7 @@ impl RequestState {
             wall,
             method: early.method.clone(),
             uri: early.uri.clone(),
+            raw_query: None,
             client: peer.address.ip().to_canonical(),
             wanted: early.wanted.clone(),
         };

@@ -19,7 +19,7 @@ use crate::policy::Scheme;
 use crate::upstream::attempt::Upstreams;
 use crate::upstream::attempt::private::Private;
 use crate::upstream::connect::proxy_header::Addresses;
-use crate::upstream::heads::request::HeaderScan;
+use crate::upstream::heads::scan::HeaderScan;
 
 /// One core's gateway: everything that a request of this core may use.
 #[derive(Debug)]

@@ -25,6 +25,10 @@ pub mod names {
     pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
     /// The path prefix that a proxy removed.
     pub const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+    /// `X-Forwarded-Port`
+    pub const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+    /// `X-Real-IP`
+    pub const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
     /// The deadline of the client or the route (RFC 3339).
     pub const X_REQUEST_DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline");
     /// The key that makes a request safe to repeat (<https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header>).

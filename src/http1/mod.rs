@@ -12,6 +12,7 @@
 //! | `chunked` | the chunked transfer coding |
 //! | `write` | writes heads and chunks |
 //! | `sending` | what is still to be written of a message |
+//! | `target` | request targets |
 //! | `syntax` | tokens, lines and white space |
 
 pub mod chunked;
@@ -20,6 +21,7 @@ pub mod request;
 pub mod response;
 pub mod sending;
 mod syntax;
+pub mod target;
 pub mod write;
 
 pub use syntax::{is_token, skip_empty_lines};
@@ -33,20 +35,26 @@ pub struct Violation {
     pub kind: Kind,
     /// The violated rule, for the log.
     pub rule: &'static str,
+    /// The byte that violates it, where it is one.
+    pub byte: Option<u8>,
 }
 
 impl Violation {
     const fn bad_request(rule: &'static str) -> Self {
-        Self { kind: Kind::BadRequest, rule }
+        Self { kind: Kind::BadRequest, rule, byte: None }
     }
 
     const fn bad_response(rule: &'static str) -> Self {
-        Self { kind: Kind::ResponseMalformed, rule }
+        Self { kind: Kind::ResponseMalformed, rule, byte: None }
     }
 }
 
 impl From<Violation> for Failure {
     fn from(violation: Violation) -> Self {
-        Self::because(violation.kind, violation.rule)
+        match violation.byte {
+            None => Self::because(violation.kind, violation.rule),
+            Some(byte) if byte.is_ascii_graphic() => Self::because(violation.kind, format!("{}: `{}`", violation.rule, char::from(byte))),
+            Some(byte) => Self::because(violation.kind, format!("{}: 0x{byte:02x}", violation.rule)),
+        }
     }
 }

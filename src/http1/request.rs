@@ -2,19 +2,16 @@
 //!
 //! Takes bytes, returns the head or the violated rule. Semantic rules (host names, methods, routes) are the gateway's.
 
-use bytes::Bytes;
 use http::header::{self, HeaderName};
-use http::uri::PathAndQuery;
-use http::{Method, Uri, Version};
+use http::{Method, Version};
 
 use super::Violation;
 use super::chunked::Chunked;
 use super::framing::Framing;
-use super::syntax::{
-    CONTROL_CHARACTER, Connection, FoundHead, Lines, field, find_head, is_plain_target, is_token, lists, skip_empty_lines, trim,
-};
+use super::syntax::{CONTROL_CHARACTER, Connection, FoundHead, Lines, field, find_head, is_token, lists, skip_empty_lines, trim};
+use super::target::{self, Target};
 use crate::failure::Kind;
-use crate::header::{HeaderList, InvalidValue, shared};
+use crate::header::{HeaderList, InvalidValue};
 
 /// Limits of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +20,8 @@ pub struct Limits {
     pub head: usize,
     /// Maximum bytes of the request target.
     pub target: usize,
+    /// Whether a query with bytes that no URI has is refused.
+    pub strict_target: bool,
     /// Maximum number of header lines.
     pub fields: usize,
 }
@@ -33,7 +32,7 @@ pub struct RequestHead {
     /// The method.
     pub method: Method,
     /// The target.
-    pub uri: Uri,
+    pub target: Target,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
     /// The header lines, in their order.
@@ -103,7 +102,7 @@ impl RequestParser {
         let line_ended = content.contains(&b'\n');
         let target = content.split(|b| *b == b' ').nth(1).map_or(0, <[u8]>::len);
         if !line_ended && target > self.limits.target {
-            return Inspected::Invalid(Violation { kind: Kind::UriTooLong, rule: "the target is too long" });
+            return Inspected::Invalid(Violation { kind: Kind::UriTooLong, rule: "the target is too long", byte: None });
         }
         if input.len() > self.limits.head {
             return Inspected::Invalid(self.too_large(input));
@@ -116,8 +115,8 @@ impl RequestParser {
         let line = skip_empty_lines(head).split(|b| *b == b'\n').next().unwrap_or_default();
         let long_line = line.len() > self.limits.target.min(self.limits.head.saturating_sub(64));
         match long_line {
-            true => Violation { kind: Kind::UriTooLong, rule: "the request line is too long" },
-            false => Violation { kind: Kind::HeadersTooLarge, rule: "the header section is too large" },
+            true => Violation { kind: Kind::UriTooLong, rule: "the request line is too long", byte: None },
+            false => Violation { kind: Kind::HeadersTooLarge, rule: "the header section is too large", byte: None },
         }
     }
 }
@@ -129,7 +128,7 @@ impl RequestParser {
 fn parse(head: &[u8], found: &FoundHead, limits: Limits) -> Result<RequestHead, Violation> {
     let mut lines = Lines::new(head, found);
     let next_line = |lines: &mut Lines<'_>| lines.strict().ok_or(Violation::bad_request("bare CR or LF"));
-    let (method, uri, version) = request_line(&head[next_line(&mut lines)?], limits)?;
+    let (method, target, version) = request_line(&head[next_line(&mut lines)?], limits)?;
     let mut headers = HeaderList::of_head(head, USUAL_FIELDS);
     let mut fields = Fields::default();
     for count in 0.. {
@@ -138,7 +137,7 @@ fn parse(head: &[u8], found: &FoundHead, limits: Limits) -> Result<RequestHead, 
             break;
         }
         if count >= limits.fields {
-            return Err(Violation { kind: Kind::HeadersTooLarge, rule: "too many header lines" });
+            return Err(Violation { kind: Kind::HeadersTooLarge, rule: "too many header lines", byte: None });
         }
         let (name, value) = field(head, line, false).map_err(Violation::bad_request)?;
         fields.record(&name, &head[value.clone()])?;
@@ -146,14 +145,14 @@ fn parse(head: &[u8], found: &FoundHead, limits: Limits) -> Result<RequestHead, 
     }
     let Fields { expects_continue, reads_trailers, .. } = fields;
     let keep_alive = fields.connection.keeps_alive(version);
-    Ok(RequestHead { method, uri, version, headers, framing: fields.framing(version)?, keep_alive, expects_continue, reads_trailers })
+    Ok(RequestHead { method, target, version, headers, framing: fields.framing(version)?, keep_alive, expects_continue, reads_trailers })
 }
 
 /// How many header lines most requests have at most, including those that the gateway adds.
 const USUAL_FIELDS: usize = 24;
 
 /// Parses `METHOD SP target SP HTTP/1.x` with single spaces (RFC 9112 3).
-fn request_line(line: &[u8], limits: Limits) -> Result<(Method, Uri, Version), Violation> {
+fn request_line(line: &[u8], limits: Limits) -> Result<(Method, Target, Version), Violation> {
     let spaces = memchr::memchr(b' ', line).zip(memchr::memrchr(b' ', line)).filter(|(first, last)| first < last);
     let (first, last) = spaces.ok_or(Violation::bad_request("the request line has not three parts"))?;
     // Additional spaces would be part of the target, which may not contain any.
@@ -163,37 +162,14 @@ fn request_line(line: &[u8], limits: Limits) -> Result<(Method, Uri, Version), V
         return Err(Violation::bad_request("the request line has no target"));
     }
     if target.len() > limits.target {
-        return Err(Violation { kind: Kind::UriTooLong, rule: "the target is too long" });
+        return Err(Violation { kind: Kind::UriTooLong, rule: "the target is too long", byte: None });
     }
-    let uri = uri(&method, shared(target))?;
+    let target = target::parse(&method, target, limits.strict_target)?;
     match version {
-        b"HTTP/1.1" => Ok((method, uri, Version::HTTP_11)),
-        b"HTTP/1.0" => Ok((method, uri, Version::HTTP_10)),
+        b"HTTP/1.1" => Ok((method, target, Version::HTTP_11)),
+        b"HTTP/1.0" => Ok((method, target, Version::HTTP_10)),
         _ => Err(Violation::bad_request("the version is not HTTP/1.0 or HTTP/1.1")),
     }
-}
-
-/// Accepts the four forms (RFC 9112 3.2), in visible ASCII or UTF-8, without a fragment.
-fn uri(method: &Method, target: Bytes) -> Result<Uri, Violation> {
-    if target[0] == b'/' && target.iter().all(|b| is_plain_target(*b)) {
-        return PathAndQuery::from_maybe_shared(target).map(Uri::from).map_err(|_| Violation::bad_request("the target is no path"));
-    }
-    let visible = |b: &u8| *b > b' ' && *b != 0x7f && *b != b'#' && *b != b'<' && *b != b'>' && *b != b'"' && *b != b'`' && *b != b'^';
-    if !target.iter().all(visible) {
-        return Err(Violation::bad_request("the target has forbidden bytes"));
-    }
-    let form = target[0] == b'/' || (target == "*" && *method == Method::OPTIONS) || *method == Method::CONNECT || is_absolute(&target);
-    let rule = Violation::bad_request("the target is no path and no absolute URI");
-    if !form || std::str::from_utf8(&target).is_err() {
-        return Err(rule);
-    }
-    Uri::from_maybe_shared(target).map_err(|_| rule)
-}
-
-fn is_absolute(target: &[u8]) -> bool {
-    ["http://", "https://"]
-        .iter()
-        .any(|scheme| target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme.as_bytes()))
 }
 
 /// The header lines that determine the framing and the connection's future.
@@ -266,7 +242,7 @@ impl Fields {
             return Err(Violation::bad_request("Transfer-Encoding in HTTP/1.0"));
         }
         if self.unsupported {
-            return Err(Violation { kind: Kind::CodingNotSupported, rule: "a transfer coding other than chunked" });
+            return Err(Violation { kind: Kind::CodingNotSupported, rule: "a transfer coding other than chunked", byte: None });
         }
         if self.hosts == 0 && version == Version::HTTP_11 {
             return Err(Violation::bad_request("no Host"));
@@ -295,7 +271,7 @@ pub(super) fn parse_whole(head: &[u8], limits: Limits) -> Result<RequestHead, Vi
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { head: 32 << 10, target: 16 << 10, fields: 100 };
+    const LIMITS: Limits = Limits { head: 32 << 10, target: 16 << 10, strict_target: false, fields: 100 };
 
     /// The length of the body, or `None` for a chunked one.
     fn of(head: &str) -> Result<Option<u64>, Kind> {
@@ -316,7 +292,7 @@ mod tests {
     #[test]
     fn a_head_is_parsed_into_its_parts() {
         let head = parse_whole(b"PUT /a?b HTTP/1.1\r\nHost: a\r\nX-A:  1\t\r\nx-a:\r\nExpect: 100-Continue\r\n\r\n", LIMITS).unwrap();
-        assert_eq!((head.method, head.uri.to_string(), head.version), (Method::PUT, "/a?b".into(), Version::HTTP_11));
+        assert_eq!((head.method, head.target.uri.to_string(), head.version), (Method::PUT, "/a?b".into(), Version::HTTP_11));
         let values: Vec<_> = head.headers.get_all("x-a").collect();
         assert_eq!(values, ["1", ""]);
         assert!(head.expects_continue);
@@ -392,7 +368,7 @@ mod tests {
 
     /// Feeds `input` in pieces of `size` bytes. Returns the bytes of the heads, and the kind of the violation if there is one.
     fn feed(input: &[u8], size: usize) -> (usize, Option<Kind>) {
-        let mut parser = RequestParser::new(Limits { head: 1024, target: 512, fields: 10 });
+        let mut parser = RequestParser::new(Limits { head: 1024, target: 512, strict_target: false, fields: 10 });
         let (mut heads, mut held) = (0, Vec::new());
         for piece in input.chunks(size.max(1)) {
             held.extend_from_slice(piece);
@@ -430,7 +406,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn a_plain_target_is_a_uri(target in "/[!-~]{0,30}") {
-            if target.bytes().all(is_plain_target) {
+            if target.bytes().all(super::super::syntax::is_plain_target) {
                 proptest::prop_assert!(http::Uri::try_from(target.as_str()).is_ok());
             }
         }

@@ -47,7 +47,7 @@ pub fn inspect(input: &[u8], searched: usize, method: &Method) -> Result<Option<
     let Some(found) = find_head(input, start, searched) else {
         let too_large = input.len() > MAX_HEAD;
         let rule = "the header section is too large";
-        return if too_large { Err(Violation { kind: Kind::ResponseHeadersTooLarge, rule }) } else { Ok(None) };
+        return if too_large { Err(Violation { kind: Kind::ResponseHeadersTooLarge, rule, byte: None }) } else { Ok(None) };
     };
     parse(&input[found.at.clone()], &found, method).map(|head| Some((head, found.at.end)))
 }
@@ -76,7 +76,7 @@ fn parse(head: &[u8], found: &FoundHead, method: &Method) -> Result<ResponseHead
             break;
         }
         if count >= MAX_FIELDS {
-            return Err(Violation { kind: Kind::ResponseHeadersTooLarge, rule: "too many header lines" });
+            return Err(Violation { kind: Kind::ResponseHeadersTooLarge, rule: "too many header lines", byte: None });
         }
         let (name, value) = field(head, line, true).map_err(Violation::bad_response)?;
         fields.record(&name, &head[value.clone()])?;
@@ -128,7 +128,7 @@ impl Fields {
             }
             header::TRANSFER_ENCODING => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(Violation { kind: Kind::ResponseCoding, rule: "Transfer-Encoding is not `chunked`" });
+                    return Err(Violation { kind: Kind::ResponseCoding, rule: "Transfer-Encoding is not `chunked`", byte: None });
                 }
                 self.chunked = true;
             }
@@ -141,7 +141,7 @@ impl Fields {
     /// Decides the framing (RFC 9112 6.3).
     fn framing(&self, status: StatusCode, method: &Method, version: Version) -> Result<Framing, Violation> {
         if self.chunked && version == Version::HTTP_10 {
-            return Err(Violation { kind: Kind::ResponseCoding, rule: "Transfer-Encoding in HTTP/1.0" });
+            return Err(Violation { kind: Kind::ResponseCoding, rule: "Transfer-Encoding in HTTP/1.0", byte: None });
         }
         if self.chunked && self.length.is_some() {
             return Err(Violation::bad_response("Content-Length beside Transfer-Encoding"));

@@ -135,6 +135,7 @@ fn listen(keys: &file::Listen, problems: &mut Problems) -> Listen {
     }
     let tls = keys.tls.as_ref().and_then(|tls| super::listen_tls::compile(tls, keys, problems));
     Listen {
+        strict_target: keys.strict_target.unwrap_or(false),
         tls,
         proxy_protocol: proxy_protocol.is_some(),
         http: keys.http.as_ref().map_or_else(|| vec![DEFAULT_HTTP], |list| list.iter().map(|at| at.value).collect()),

@@ -134,6 +134,8 @@ pub struct Listen {
     pub admin_token: Option<Secret<String>>,
     /// The maximum size of the header section of a request, in bytes.
     pub max_header_size: usize,
+    /// A query with bytes that no URI has is refused.
+    pub strict_target: bool,
     /// Connections of trusted proxies begin with a PROXY header.
     pub proxy_protocol: bool,
 }

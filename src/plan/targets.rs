@@ -194,7 +194,8 @@ fn probe(health: &file::HealthKeys, keys: &file::Backend, problems: &mut Problem
 
 fn host_header(keys: &file::Backend, problems: &mut Problems) -> HostHeader {
     match keys.host_header.as_ref().map(|at| (at.value.as_str(), at)) {
-        None | Some(("upstream", _)) => HostHeader::Upstream,
+        None => HostHeader::ByScheme,
+        Some(("upstream", _)) => HostHeader::Upstream,
         Some(("client", _)) => HostHeader::Client,
         // These are keywords of other proxies and not meant as hosts.
         Some(("preserve" | "pass" | "original" | "passthrough" | "$host" | "$http_host" | "{host}", at)) => {

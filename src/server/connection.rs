@@ -26,7 +26,7 @@ use std::sync::Arc;
 const LATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The refusal of a request in clear text on the listener for TLS.
-const CLEAR_TEXT: Violation = Violation { kind: Kind::BadRequest, rule: "a request in clear text on the port for TLS" };
+const CLEAR_TEXT: Violation = Violation { kind: Kind::BadRequest, rule: "a request in clear text on the port for TLS", byte: None };
 /// Timeout for the last bytes of TLS on a connection whose client reads nothing.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 

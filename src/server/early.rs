@@ -15,13 +15,13 @@ use super::settings::Settings;
 use crate::context::ClientPreferences;
 use crate::failure::Kind;
 use crate::gateway::{ClientResponse, Early, Entry};
-use crate::http1::{Violation, skip_empty_lines, write};
+use crate::http1::{Violation, skip_empty_lines, target, write};
 use crate::socket;
 
 /// The refusal of requests that arrive during shutdown.
-pub(super) const SHUTTING_DOWN: Violation = Violation { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed" };
+pub(super) const SHUTTING_DOWN: Violation = Violation { kind: Kind::ShuttingDown, rule: "arrived after the listeners closed", byte: None };
 /// The refusal of a head that does not arrive in time.
-pub(super) const HEADER_TIMEOUT: Violation = Violation { kind: Kind::RequestTimeout, rule: "header_timeout" };
+pub(super) const HEADER_TIMEOUT: Violation = Violation { kind: Kind::RequestTimeout, rule: "header_timeout", byte: None };
 
 /// Bytes that are read and discarded after an early end, so that the client can read the response before a reset.
 const LINGER_BYTES: usize = 256 * 1024;
@@ -63,7 +63,11 @@ fn request_line(head: &[u8]) -> (Method, Uri) {
     let line = skip_empty_lines(head).split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let mut parts = line.split(|b| *b == b' ');
     let method = parts.next().filter(|m| m.len() <= 32).and_then(|m| Method::from_bytes(m).ok());
-    let target = parts.next().filter(|t| t.len() <= 1024).and_then(|t| Uri::try_from(t).ok()).filter(|uri| uri.path().starts_with('/'));
+    let target = parts
+        .next()
+        .filter(|t| t.len() <= 1024)
+        .and_then(|t| Uri::try_from(target::escaped(t)).ok())
+        .filter(|uri| uri.path().starts_with('/'));
     let unknown = || Method::from_bytes(b"-").unwrap_or(Method::GET);
     (method.unwrap_or_else(unknown), target.unwrap_or_else(|| Uri::from_static("/")))
 }

@@ -165,10 +165,10 @@ impl<'c> Http1<'c> {
 
     /// Serves one request. Returns `Ok` if the connection may serve another one.
     async fn serve_request<F: Future>(&mut self, head: RequestHead, closing: &mut Closing<Pin<&mut F>>) -> Result<(), End> {
-        let RequestHead { method, uri, version, headers, framing, keep_alive, expects_continue, reads_trailers } = head;
+        let RequestHead { method, target, version, headers, framing, keep_alive, expects_continue, reads_trailers } = head;
         let is_head = method == Method::HEAD;
         let body = self.begin_body(framing, expects_continue && version == Version::HTTP_11);
-        let request = ClientRequest { method, uri, version, headers, body };
+        let request = ClientRequest { method, target, version, headers, body };
         let entry = self.entry;
         let mut response = {
             let mut answering = pin!(entry.serve(request));

@@ -24,7 +24,7 @@ use crate::failure::classify::HandshakeEnd;
 use crate::gateway::{Client, Entry, Gateway, TlsClient};
 use crate::limit::inflight::InFlight;
 use crate::upstream::attempt::private::Private;
-use crate::upstream::heads::request::is_trusted;
+use crate::upstream::heads::scan::is_trusted;
 
 /// Length of the kernel's accept queue.
 const BACKLOG: i32 = 1024;

@@ -18,6 +18,7 @@ pub(super) struct Settings {
     pub(super) idle_timeout: Duration,
     pub(super) write_timeout: Duration,
     pub(super) max_header_size: usize,
+    pub(super) strict_target: bool,
 }
 
 impl Settings {
@@ -27,10 +28,16 @@ impl Settings {
             idle_timeout: listen.idle_timeout,
             write_timeout: listen.write_timeout,
             max_header_size: listen.max_header_size,
+            strict_target: listen.strict_target,
         }
     }
 
     pub(super) fn limits(&self) -> Limits {
-        Limits { head: self.max_header_size, target: MAX_REQUEST_TARGET.min(self.max_header_size), fields: MAX_REQUEST_FIELDS }
+        Limits {
+            head: self.max_header_size,
+            target: MAX_REQUEST_TARGET.min(self.max_header_size),
+            strict_target: self.strict_target,
+            fields: MAX_REQUEST_FIELDS,
+        }
     }
 }

@@ -132,7 +132,7 @@ async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Conn
     headers.insert(header::HOST, host);
     headers.insert(header::USER_AGENT, HeaderValue::from_static("lockgate-probe"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    let head = RequestHead { method: &Method::GET, target: probe.path.as_str(), headers: &headers };
+    let head = RequestHead { method: &Method::GET, target: probe.path.as_str(), raw_target: None, headers: &headers };
     let status = match endpoint.target.speaks_http2(&stream) {
         true => probe_http2(stream, head, probe).await,
         false => probe_http1(stream, head).await,

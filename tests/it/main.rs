@@ -20,6 +20,7 @@ mod h2c;
 mod hostages;
 mod http1;
 mod http2_upstream;
+mod legacy;
 mod limits;
 mod listen_tls;
 mod logs;

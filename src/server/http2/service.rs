@@ -21,6 +21,7 @@ use crate::context::ClientPreferences;
 use crate::failure::{Failure, Kind, classify};
 use crate::gateway::{Answering, ClientRequest, Early, Entry};
 use crate::header::HeaderList;
+use crate::http1::target::Target;
 
 /// Calls the gateway, and counts requests and responses.
 pub(super) struct Service {
@@ -46,7 +47,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         };
         let answer = self.entry.answer(ClientRequest {
             method: parts.method,
-            uri: parts.uri,
+            target: Target { uri: parts.uri, raw_query: None },
             version: parts.version,
             headers: HeaderList::from(&parts.headers),
             body: if body.is_end_stream() { RequestBody::empty() } else { RequestBody::new(StreamBody(body)) },

@@ -20,6 +20,8 @@ pub struct OutgoingRequest {
     pub method: Method,
     /// Path and query.
     pub target: PathAndQuery,
+    /// The same with bytes that no URI has, if there are any.
+    pub raw_target: Option<Box<[u8]>>,
     /// The headers, with the client's `Host` if it sent one.
     pub headers: HeaderList,
     /// The body. An exchange takes it, and puts it back if nothing of the request was sent.
@@ -69,7 +71,7 @@ impl Replay {
 impl OutgoingRequest {
     /// Returns the head.
     pub fn head(&self) -> RequestHead<'_> {
-        RequestHead { method: &self.method, target: self.target.as_str(), headers: &self.headers }
+        RequestHead { method: &self.method, target: self.target.as_str(), raw_target: self.raw_target.as_deref(), headers: &self.headers }
     }
 
     /// Restores the body if an exchange consumed it. Returns false if that is impossible.
@@ -90,6 +92,7 @@ impl OutgoingRequest {
         Some(Box::new(Self {
             method: self.method.clone(),
             target: self.target.clone(),
+            raw_target: self.raw_target.clone(),
             headers: self.headers.clone(),
             upload: Some(Upload::whole(body.clone()).0),
             has_client_host: self.has_client_host,

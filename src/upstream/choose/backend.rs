@@ -23,6 +23,8 @@ use crate::upstream::connect::target::{Protocol, Target};
 /// The `Host` header of upstream requests.
 #[derive(Clone, Debug)]
 pub enum HostHeader {
+    /// The client's `Host` for http endpoints; the endpoint's authority for https endpoints, whose certificate names it.
+    ByScheme,
     /// The endpoint's authority.
     Upstream,
     /// The client's `Host`.
@@ -206,7 +208,8 @@ impl Backend {
         match &self.host_header {
             HostHeader::Literal(value) => Some(value),
             HostHeader::Client if has_client_host => None,
-            HostHeader::Client | HostHeader::Upstream => Some(&endpoint.target.authority),
+            HostHeader::ByScheme if has_client_host && endpoint.target.tls.is_none() => None,
+            HostHeader::ByScheme | HostHeader::Client | HostHeader::Upstream => Some(&endpoint.target.authority),
         }
     }
 

@@ -49,6 +49,8 @@ pub struct RequestHead<'a> {
     pub method: &'a Method,
     /// Path and query.
     pub target: &'a str,
+    /// The same with bytes that no URI has, if there are any. HTTP/2 has no such paths, so it sends `target`.
+    pub raw_target: Option<&'a [u8]>,
     /// The header lines.
     pub headers: &'a HeaderList,
 }
@@ -160,7 +162,7 @@ impl Http1Connection {
         }
         let length = length_of(head, upload);
         let mut buffer = HEAD_BUFFER.take();
-        write::request(&mut buffer, head.method, head.target, head.headers, length);
+        write::request(&mut buffer, head.method, head.raw_target.unwrap_or(head.target.as_bytes()), head.headers, length);
         self.sending = Sending::message(buffer, length == Length::Chunked);
         let polled = self.poll_send(cx, upload);
         // The buffer is the core's again; a connection that waits for its response holds none.

@@ -45,7 +45,14 @@ pub(super) fn is_forwarding_header(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("x-") else {
         return matches!(
             name,
-            "forwarded" | "true-client-ip" | "cf-connecting-ip" | "fastly-client-ip" | "proxy-status" | "client-cert" | "client-cert-chain"
+            "forwarded"
+                | "client-ip"
+                | "true-client-ip"
+                | "cf-connecting-ip"
+                | "fastly-client-ip"
+                | "proxy-status"
+                | "client-cert"
+                | "client-cert-chain"
         );
     };
     rest.starts_with("forwarded")

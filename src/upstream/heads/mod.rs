@@ -5,6 +5,8 @@
 pub mod forwarding;
 mod internal;
 pub mod mapping;
+pub mod own_address;
 pub mod request;
 pub mod response;
+pub mod scan;
 mod trace_context;

@@ -1,247 +1,18 @@
-//! Scans a request head on arrival, and prepares it for the upstream.
+//! Prepares a request head for the upstream.
 //!
-//! One scan finds all headers of interest, and only those found are removed. Rules: RFC 9110 7.6.1 (hop-by-hop), 7.6.3 (Via), and
+//! The scan has found all headers of interest, and only those found are removed. Rules: RFC 9110 7.6.1 (hop-by-hop), 7.6.3 (Via), and
 //! `X-Forwarded-*` by trust: only trusted peers may convey information about a client. Knows nothing of routes or bodies.
 
 use std::net::IpAddr;
 
 use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
-use ipnet::IpNet;
 
-use super::forwarding::{dashed, forwarded_for, hop_address, is_forwarding_header, is_odd, is_spoofed};
+use super::forwarding::{dashed, is_forwarding_header, is_odd, is_spoofed};
+use super::scan::{HOP, HeaderScan, found};
 use super::trace_context::{new_trace, trace_id};
-use crate::context::{ClientPreferences, Dialect, Peer, RequestId, TraceId};
+use crate::context::{Peer, RequestId, TraceId};
 use crate::header::{HeaderList, Value, names};
-
-/// Flags for what must be removed or rewritten before the request is forwarded.
-mod found {
-    pub(super) const FORWARDED: u32 = 1;
-    /// Names that some servers confuse with others.
-    pub(super) const ODD: u32 = 1 << 1;
-    pub(super) const COOKIE_CRUMBS: u32 = 1 << 2;
-}
-
-/// The result of scanning a request's headers.
-#[derive(Debug, Default)]
-pub struct HeaderScan {
-    bits: u32,
-    /// Bit set of the [`HOP`] headers that are present.
-    hop: u32,
-    /// The last `Host`.
-    pub host: Option<Box<[u8]>>,
-    /// Number of `Host` lines.
-    pub hosts: u32,
-    /// `Authorization` is NTLM or Negotiate, so the upstream connection will belong to this client.
-    pub connection_auth: bool,
-    /// `Via` names this instance.
-    pub looped: bool,
-    /// `traceparent` is present, valid or not.
-    traced: bool,
-    /// The declared body length.
-    pub content_length: Option<u64>,
-    /// Headers that few requests have.
-    rare: Option<Box<Rare>>,
-    cookies: u32,
-    bytes: usize,
-    fields: usize,
-}
-
-/// Headers that few requests have, kept apart to make [`HeaderScan`] small.
-#[derive(Debug, Default)]
-pub struct Rare {
-    /// `Expect`
-    pub expect: Option<HeaderValue>,
-    /// `Access-Control-Request-Method`; with `OPTIONS` and `Origin` it marks a preflight.
-    pub preflight_method: Option<HeaderValue>,
-    /// `Access-Control-Request-Headers`
-    pub preflight_headers: Option<HeaderValue>,
-    /// `X-Request-Deadline`
-    pub deadline: Option<HeaderValue>,
-    /// `grpc-timeout`
-    pub grpc_timeout: Option<HeaderValue>,
-    id: Option<HeaderValue>,
-    forwarded_for: Vec<HeaderValue>,
-    forwarded: Option<HeaderValue>,
-    /// `X-Forwarded-Proto` is present.
-    pub forwarded_proto: bool,
-    forwarded_host: bool,
-}
-
-/// The value for requests without any.
-static NO_RARE: Rare = Rare {
-    expect: None,
-    preflight_method: None,
-    preflight_headers: None,
-    deadline: None,
-    grpc_timeout: None,
-    id: None,
-    forwarded_for: Vec::new(),
-    forwarded: None,
-    forwarded_proto: false,
-    forwarded_host: false,
-};
-
-/// Scans the headers once, for forwarding and for the client's preferences. `via` is this instance's pseudonym.
-pub fn scan(headers: &HeaderList, via: &str) -> (HeaderScan, ClientPreferences) {
-    let (mut seen, mut wanted) = (HeaderScan::default(), ClientPreferences::default());
-    for (name, value) in headers.iter() {
-        seen.bytes += name.as_str().len() + value.as_bytes().len() + 4;
-        seen.fields += 1;
-        seen.record(name, value, via, &mut wanted);
-    }
-    if seen.cookies > 1 {
-        seen.bits |= found::COOKIE_CRUMBS;
-    }
-    (seen, wanted)
-}
-
-impl HeaderScan {
-    /// Returns the headers that few requests have.
-    pub fn rare(&self) -> &Rare {
-        self.rare.as_deref().unwrap_or(&NO_RARE)
-    }
-
-    fn rare_mut(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
-    }
-
-    fn record(&mut self, name: &HeaderName, value: Value<'_>, via: &str, wanted: &mut ClientPreferences) {
-        match name.as_str() {
-            "host" => {
-                self.hosts += 1;
-                self.host = Some(value.as_bytes().into());
-            }
-            "accept" => wanted.accept = text(value),
-            // A content type is more specific than a `SOAPAction` beside it.
-            "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),
-            "soapaction" => wanted.dialect = wanted.dialect.or(Some(Dialect::Soap11)),
-            "accept-language" => wanted.language = text(value),
-            "sec-fetch-mode" => wanted.browser = true,
-            "origin" => wanted.origin = text(value),
-            "content-length" => self.content_length = value.to_str().ok().and_then(|text| text.parse().ok()),
-            "cookie" => self.cookies += 1,
-            "authorization" => self.connection_auth |= is_connection_auth(value),
-            hop @ ("connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
-            | "proxy"
-            | "proxy-authorization") => self.record_hop(hop),
-            "expect" => {
-                self.record_hop("expect");
-                // An expectation that cannot be met takes precedence.
-                let rare = self.rare_mut();
-                if rare.expect.as_ref().is_none_or(is_continue) {
-                    rare.expect = Some(value.to_header());
-                }
-            }
-            "traceparent" => self.traced = true,
-            "x-request-deadline" => self.rare_mut().deadline = Some(value.to_header()),
-            "grpc-timeout" => self.rare_mut().grpc_timeout = Some(value.to_header()),
-            "x-request-id" => self.rare_mut().id = Some(value.to_header()),
-            "via" => self.looped |= contains_pseudonym(value, via),
-            "access-control-request-method" => self.rare_mut().preflight_method = Some(value.to_header()),
-            "access-control-request-headers" => self.rare_mut().preflight_headers = Some(value.to_header()),
-            other => self.record_forwarding(other, value),
-        }
-    }
-
-    fn record_hop(&mut self, name: &str) {
-        self.hop |= HOP.iter().position(|hop| *hop == name).map_or(0, |at| 1 << at);
-    }
-
-    /// Records a header by which a proxy conveys information about its client.
-    fn record_forwarding(&mut self, name: &str, value: Value<'_>) {
-        match name {
-            "x-forwarded-for" => self.rare_mut().forwarded_for.push(value.to_header()),
-            "x-forwarded-proto" => self.rare_mut().forwarded_proto = true,
-            "x-forwarded-host" => self.rare_mut().forwarded_host = true,
-            "forwarded" => self.rare_mut().forwarded = Some(value.to_header()),
-            _ if is_odd(name) => self.bits |= found::ODD,
-            _ => {}
-        }
-        if matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'p' | b'c')) && is_forwarding_header(name) {
-            self.bits |= found::FORWARDED;
-        }
-    }
-
-    /// Returns true if there are names that some servers confuse with others.
-    pub const fn has_odd_names(&self) -> bool {
-        self.bits & found::ODD != 0
-    }
-
-    /// Returns true if there is an `Upgrade`.
-    pub const fn has_upgrade(&self) -> bool {
-        self.hop & UPGRADE != 0
-    }
-
-    /// Returns the bytes and the number of all header fields, as HTTP/1.1 would write them.
-    pub const fn size(&self) -> (usize, usize) {
-        (self.bytes, self.fields)
-    }
-
-    /// Returns the peer's request ID if the peer is trusted and the ID is safe.
-    pub fn accepted_id(&self, peer: &Peer) -> Option<RequestId> {
-        self.rare().id.as_ref().filter(|_| peer.trusted).and_then(|id| RequestId::accept(id.as_bytes()))
-    }
-
-    /// Returns the client's address: the peer's, or from a trusted peer the right-most hop that is not trusted itself.
-    pub fn client(&self, peer: &Peer, trusted: &[IpNet]) -> IpAddr {
-        let direct = peer.address.ip().to_canonical();
-        if !peer.trusted {
-            return direct;
-        }
-        let mut client = direct;
-        let hops = self.rare().forwarded_for.iter().flat_map(|value| value.to_str().unwrap_or("?").split(','));
-        let mut hops: Vec<&str> = hops.collect();
-        if hops.is_empty() {
-            let elements = self.rare().forwarded.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-            hops = elements.split(',').filter_map(forwarded_for).collect();
-        }
-        for hop in hops.iter().rev() {
-            // An invalid hop ends the chain; the hops to its left cannot be trusted.
-            let Some(address) = hop_address(hop) else { break };
-            client = address;
-            if !is_trusted(address, trusted) {
-                break;
-            }
-        }
-        client
-    }
-}
-
-/// Returns the value as text, if it is ASCII.
-fn text(value: Value<'_>) -> Option<Box<str>> {
-    value.to_str().ok().map(Box::from)
-}
-
-/// Returns true for `100-continue`, the only expectation defined (RFC 9110 10.1.1).
-pub fn is_continue(expect: &HeaderValue) -> bool {
-    expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
-}
-
-/// Returns true if the address belongs to one of the networks.
-pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    let address = address.to_canonical();
-    trusted.iter().any(|net| net.contains(&address))
-}
-
-/// Returns true for NTLM and Negotiate ([MS-NTHT], RFC 4559), which authenticate the connection and not the request.
-pub fn is_connection_auth(value: Value<'_>) -> bool {
-    let begins = |text: &[u8], word: &[u8]| text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word);
-    // A header line may list several challenges (RFC 9110 11.6.1).
-    value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).any(|scheme| begins(scheme, b"ntlm") || begins(scheme, b"negotiate"))
-}
-
-/// Returns true if a `Via` contains the pseudonym.
-fn contains_pseudonym(via: Value<'_>, pseudonym: &str) -> bool {
-    via.as_bytes().windows(pseudonym.len().max(1)).any(|part| part == pseudonym.as_bytes())
-}
 
 /// What the gateway adds to every request.
 #[derive(Debug)]
@@ -275,25 +46,6 @@ const PROTECTED: &[&str] = &[
     "range",
     "via",
 ];
-
-/// Hop-by-hop headers (RFC 9110 7.6.1). `Connection` is first, because `prepare` tests its bit to remove the headers that it names. `Proxy`
-/// is removed because CGI turns it into HTTP_PROXY (httpoxy).
-const HOP: [&str; 11] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "proxy",
-    "proxy-authorization",
-    "expect",
-];
-
-/// The bit of `Upgrade` in the set of [`HOP`] headers.
-const UPGRADE: u32 = 1 << 6;
 
 /// Prepares the headers for the upstream: removes hop-by-hop headers, adds identity and forwarding headers. `Host` is left to the caller.
 /// Returns the trace of the request.
@@ -403,6 +155,31 @@ fn forwarding(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>) 
         // A host that is not valid was refused before.
         let _ = headers.try_append(names::X_FORWARDED_HOST, host);
     }
+    if !(rare.forwarded_port && add.peer.trusted) {
+        append_port(headers, add);
+    }
+    if rare.real_ip && add.peer.trusted {
+        return;
+    }
+    if add.client == add.peer.address.ip().to_canonical() {
+        headers.append(names::X_REAL_IP, &add.peer.forwarded_for);
+    } else {
+        // An address is a valid value.
+        let _ = headers.try_append(names::X_REAL_IP, add.client.to_string().as_bytes());
+    }
+}
+
+/// Adds the port that the client used: that of its host, or the default port of its scheme.
+fn append_port(headers: &mut HeaderList, add: &Additions<'_>) {
+    let colon = add.host.and_then(|host| host.iter().rposition(|b| *b == b':').map(|at| &host[at + 1..]));
+    if let Some(port) = colon.filter(|port| !port.is_empty() && port.iter().all(u8::is_ascii_digit)) {
+        // Digits are a valid value.
+        let _ = headers.try_append(names::X_FORWARDED_PORT, port);
+        return;
+    }
+    let told = headers.get(names::X_FORWARDED_PROTO).map_or(&b""[..], Value::as_bytes);
+    let is_https = told.split(|b| *b == b',').next().is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"https"));
+    headers.append(names::X_FORWARDED_PORT, HeaderValue::from_static(if is_https { "443" } else { "80" }));
 }
 
 /// Returns the trace that a valid `traceparent` names.
@@ -417,6 +194,7 @@ pub fn is_forbidden(method: &Method) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scan::*;
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderList {
@@ -493,9 +271,10 @@ mod tests {
             false,
         );
         assert_eq!(map.get("x-forwarded-for").unwrap(), "192.0.2.1");
-        for gone in ["x-real-ip", "x_forwarded_for", "forwarded"] {
+        for gone in ["x_forwarded_for", "forwarded"] {
             assert!(!map.contains(gone), "{gone}");
         }
+        assert_eq!(map.get("x-real-ip").unwrap(), "192.0.2.1");
         assert_eq!(map.get("x-forwarded-host").unwrap(), "h");
         assert!(trace(&map).is_some());
     }
@@ -509,7 +288,7 @@ mod tests {
 
     #[test]
     fn the_right_most_untrusted_hop_is_the_client() {
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let trusted: Vec<ipnet::IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
         let client =
             |value: &str| scan(&headers(&[("x-forwarded-for", value)]), "x").0.client(&peer("10.0.0.1:1", true), &trusted).to_string();
         assert_eq!(client("6.6.6.6, 198.51.100.7, 10.1.1.1"), "198.51.100.7");

@@ -5,7 +5,7 @@
 use http::StatusCode;
 use http::header::{self, HeaderName};
 
-use super::request::is_connection_auth;
+use super::scan::is_connection_auth;
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value, is_banner, keep_trailer};
@@ -22,6 +22,8 @@ pub struct Traits {
     pub connection_auth: bool,
     /// The head may contain addresses or paths of the upstream; see [`Mapping`](super::mapping::Mapping).
     pub refers: bool,
+    /// A value may contain the address of an endpoint.
+    pub may_name: bool,
     /// The protocol of the body.
     pub dialect: Option<Dialect>,
     /// The head contains a gRPC status.
@@ -107,6 +109,7 @@ impl Scan {
             // A 426 names the protocol to upgrade to (RFC 9110 15.5.22).
             "upgrade" if self.upgrade_required => {}
             "keep-alive"
+            | "host"
             | "proxy-connection"
             | "te"
             | "upgrade"
@@ -120,8 +123,10 @@ impl Scan {
             "grpc-status" => self.traits.grpc_status = true,
             "location" | "refresh" | "content-location" | "set-cookie" | "link" => self.traits.refers = true,
             "www-authenticate" => self.traits.connection_auth |= is_connection_auth(value),
+            // Dates have colons, and nothing else in them.
+            "date" | "expires" | "last-modified" => {}
             other if !keep_banners && is_banner(other) => self.remove.push(name.clone()),
-            _ => {}
+            _ => self.traits.may_name |= memchr::memchr2(b'.', b':', value.as_bytes()).is_some(),
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use libfuzzer_sys::fuzz_target;
 use lockgate::http1::request::{Inspected, Limits, RequestParser};
 use tokio::io::AsyncWriteExt as _;
 
-const LIMITS: Limits = Limits { head: 8192, target: 4096, fields: 64 };
+const LIMITS: Limits = Limits { head: 8192, target: 4096, strict_target: true, fields: 64 };
 
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
@@ -40,7 +40,7 @@ fn ours(mut input: &[u8]) -> Vec<Seen> {
         let Ok(taken) = head.framing.decode(input, &mut body) else { break };
         input = &input[taken..];
         let is_whole = head.framing.is_end();
-        all.push(seen(&head.method, &head.uri, head.version, &http::HeaderMap::from(&head.headers), is_whole.then_some(body)));
+        all.push(seen(&head.method, &head.target.uri, head.version, &http::HeaderMap::from(&head.headers), is_whole.then_some(body)));
         if !is_whole || !head.keep_alive || head.method == http::Method::CONNECT {
             break;
         }
