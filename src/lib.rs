@@ -40,7 +40,7 @@
 //!   connection to its end), `http1` (the loop of an HTTP/1 connection), `tls` and `proxy_header` (the beginning of a
 //!   connection), `client_socket` (TCP or TLS), `counted_tcp`, `slow_client` (whether it still reads), `client_stream` (bytes that are
 //!   read and written), `request_body`, `response`, `early` (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`,
-//!   `frames`, `head`, `service`, `websocket`, `state`, `clock`), `settings`.
+//!   `guard` and `guard/*` (below h2), `head`, `service`, `websocket`, `state`, `clock`), `settings`.
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `local` (redirects and fixed responses), `check` (rejections for every route), `admit` and `admission` (permits), `limits`, `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `inspect` and `prepared` (the upstream response), `read` (an upstream

@@ -3,7 +3,7 @@
 //! Knows nothing of routes or upstreams.
 
 mod clock;
-mod frames;
+mod guard;
 mod head;
 mod io;
 mod service;
@@ -52,7 +52,7 @@ pub(super) async fn serve(stream: &mut ClientStream, entry: &Entry, closing: &mu
             .max_send_buf_size(64 * 1024)
             .keep_alive_interval(settings.idle_timeout / 2)
             .keep_alive_timeout(settings.write_timeout)
-            .serve_connection(Http2Io::new(stream, Arc::clone(&state)), service)
+            .serve_connection(Http2Io::new(stream, Arc::clone(&state), settings.max_header_size), service)
     );
     let mut clock = Clock::new(settings);
     let mut closing = pin!(closing.wait_for(|closing| *closing));
