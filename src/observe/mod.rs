@@ -10,10 +10,12 @@
 //! | `access_log` | an access line as JSON; `pretty` is the form for a terminal; `fields` formats durations, addresses and queries |
 //! | `writer` | the thread that writes lines to standard output |
 //! | `metrics` | all metrics; `names` holds their names |
+//! | `exposition` | the text format of Prometheus |
 //! | `percore`, `histogram` | counters and histograms per core |
 
 pub mod access_log;
 pub mod access_record;
+mod exposition;
 mod fields;
 mod histogram;
 mod line;
