@@ -5,21 +5,26 @@
 //! ends the request with an `ErrorOutcome` and drops its data. `answer` turns every outcome into a response. The record of the
 //! request is written when its state is dropped, however it ended.
 
+mod access;
 mod admission;
 mod admit;
 mod answer;
+mod authenticate;
 mod buffer;
 mod build_envelope;
 mod check;
 mod cors;
 mod deadline;
 mod finish;
+mod forward_auth;
 mod grpc;
 mod grpc_web;
 mod heads;
+mod identity;
 mod inspect;
 mod interim;
 mod leak_guard;
+mod limit_key;
 mod limits;
 mod local;
 mod messages;
@@ -48,6 +53,7 @@ use http::{StatusCode, Version};
 use tokio::time::Instant;
 
 use self::admission::Admission;
+use self::admit::Waited;
 use self::outcome::{ErrorOutcome, Passed};
 use self::request::{Inbound, RequestState};
 use crate::failure::{Failure, Kind};
@@ -105,6 +111,7 @@ impl Gateway {
             return Ok(redirect);
         }
         let route = found?;
+        access::check(route, request)?;
         if let Some(preflight) = cors::preflight(route, request) {
             return Ok(preflight);
         }
@@ -115,7 +122,10 @@ impl Gateway {
         let mut begin = request.context.arrival;
         if let Some(waiting) = admit::admit(self, route, request, &inbound, admission)? {
             // What most requests do not need is on the heap.
-            inbound = Box::pin(admit::wait(self, route, request, inbound, waiting, admission)).await?;
+            inbound = match Box::pin(admit::wait(self, (client, route), request, inbound, waiting, admission)).await? {
+                Waited::Admitted(inbound) => inbound,
+                Waited::Answered(passed) => return Ok(*passed),
+            };
             begin = Instant::now();
         }
         let forward = match &route.action {

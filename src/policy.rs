@@ -2,9 +2,13 @@
 //!
 //! Plain data that `plan` fills in and other modules read. Must not hold defaults (`plan` does) or act on requests.
 
+mod access;
+
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+
+pub use access::Access;
 
 use crate::data_rate::MinRate;
 
@@ -386,4 +390,6 @@ pub struct Policy {
     pub upgrades: Vec<String>,
     /// Whether and for how long the route is under maintenance.
     pub maintenance: Option<Maintenance>,
+    /// The clients that may use the route; `None` for all.
+    pub access: Option<Access>,
 }

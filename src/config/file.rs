@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use super::access::{AccessKeys, AuthKeys};
 use super::actions::{ActionKeys, StickyBy};
 use super::section::At;
 use super::units::{Rate, Share};
@@ -116,6 +117,7 @@ pub struct PolicyKeys {
     pub retry: Option<RetryKeys>,
     pub upgrades: Option<Vec<At<String>>>,
     pub websocket_idle_timeout: Timeout,
+    pub access: Option<AccessKeys>,
 }
 
 /// An entry of `limits`: a name, or a table with a name and a cost.
@@ -256,6 +258,10 @@ pub enum KeySource {
     ClientIp,
     /// The value of a request header.
     Header(HeaderName),
+    /// The value of a cookie.
+    Cookie(String),
+    /// The decoded value of a query parameter.
+    Query(String),
     /// The route.
     Route,
     /// One count for all requests.
@@ -269,11 +275,11 @@ pub struct Limit {
     pub name: At<String>,
     pub rates: Vec<At<Rate>>,
     pub burst: Option<At<NonZeroU32>>,
-    pub key: KeySource,
+    pub key: Vec<KeySource>,
     pub shared: Option<At<()>>,
     pub max_keys: Option<u64>,
     pub max_in_flight: Option<At<u64>>,
-    pub allow: Vec<IpNet>,
+    pub exempt: Vec<IpNet>,
     pub deny: Vec<IpNet>,
 }
 
@@ -322,6 +328,7 @@ pub struct Route {
     pub leak_guard: Option<bool>,
     pub maintenance: Option<Maintenance>,
     pub cors: Option<CorsKeys>,
+    pub auth: Option<AuthKeys>,
     pub policy: PolicyKeys,
 }
 

@@ -62,13 +62,13 @@ fn limit(keys: &file::Limit, windows: Vec<Window>, live: &LiveState) -> AppliedL
         rate,
         store: if keys.shared.is_some() { Store::Shared } else { Store::Local },
         concurrency: keys.max_in_flight.as_ref().map(|at| live.concurrency(&name, at.value as u32, max_keys)),
-        allow: keys.allow.clone(),
+        exempt: keys.exempt.clone(),
         deny: keys.deny.clone(),
         name: name.clone(),
     };
     AppliedLimit {
         limit: Arc::new(limit),
-        key: keys.key.clone(),
+        key: keys.key.clone().into(),
         cost: NonZeroU32::MIN,
         refused: live.metrics.limit(&name),
         quota_policies,

@@ -6,12 +6,14 @@
 
 mod harness;
 
+mod access;
 mod architecture;
 mod binary;
 mod catalogue;
 mod early;
 mod faults;
 mod formats;
+mod forward_auth;
 mod forwarding;
 mod grpc;
 mod grpc_web;
