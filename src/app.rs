@@ -36,6 +36,8 @@ use crate::upstream::connect::resolve::Resolver;
 
 /// The time to send the last error responses after `drain_timeout` has passed.
 const FINAL_RESPONSES: Duration = Duration::from_millis(500);
+/// Turns of a core's tasks before its runtime ends.
+const FAREWELL_TURNS: usize = 4;
 /// The interval at which a core passes its log lines to the writer.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// The number of flushes between two sweeps, which close expired upstream connections, evict idle rate-limit keys and release memory.
@@ -253,7 +255,19 @@ impl Worker {
             let _ = tokio::time::timeout(FINAL_RESPONSES, all_gone.recv()).await;
         }
         upkeep.abort();
+        leave(&self.plan, self.core).await;
         drained
+    }
+}
+
+/// Tells the endpoints of this core's HTTP/2 connections that the gateway leaves.
+async fn leave(plan: &Plan, core: usize) {
+    for endpoint in plan.backends.iter().flat_map(|backend| backend.endpoints()) {
+        endpoint.pool.multiplex().iter().for_each(|multiplex| multiplex.retire(core));
+    }
+    // Each turn lets the tasks of the connections run, which write to a socket that takes a frame at once.
+    for _ in 0..FAREWELL_TURNS {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -43,9 +43,25 @@ impl DataRate {
 
     /// Records that `bytes` were received or sent, which ends the wait.
     pub fn moved(&mut self, bytes: u64, now: Instant) {
-        let waited = self.since.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        let earned = Duration::from_micros(bytes.saturating_mul(1_000_000) / u64::from(self.rate.get()));
-        self.allowance = self.allowance.saturating_sub(waited).saturating_add(earned).min(MAX_ALLOWANCE);
+        let waited = self.end_wait(now);
+        self.allowance = self.allowance.saturating_sub(waited).saturating_add(self.earned(bytes)).min(MAX_ALLOWANCE);
+    }
+
+    /// Records that the client's system took `bytes` within the wait, which ends it. They make up for the wait at most, because the system
+    /// takes some that its client does not read.
+    pub fn taken(&mut self, bytes: u64, now: Instant) {
+        let waited = self.end_wait(now);
+        self.allowance = self.allowance.saturating_sub(waited.saturating_sub(self.earned(bytes)));
+    }
+
+    /// Returns how long the wait was.
+    fn end_wait(&mut self, now: Instant) -> Duration {
+        self.since.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Returns the allowance for these bytes.
+    fn earned(&self, bytes: u64) -> Duration {
+        Duration::from_micros(bytes.saturating_mul(1_000_000) / u64::from(self.rate.get()))
     }
 }
 
@@ -77,6 +93,19 @@ mod tests {
         assert!(duration(200, second) < Duration::from_secs(31), "{:?}", duration(200, second));
         assert!(duration(241, second) >= Duration::from_secs(3_600));
         assert!(duration(14_500, Duration::from_secs(60)) < Duration::from_secs(6), "the first wait has no more than the grace");
+    }
+
+    #[test]
+    fn what_a_system_takes_makes_up_for_a_wait_and_no_more() {
+        let second = Duration::from_secs(1);
+        let begin = Instant::now();
+        let mut rate = DataRate::new(RATE);
+        rate.waits(begin);
+        rate.taken(100 << 20, begin + 4 * second);
+        assert_eq!(rate.waits(begin + 4 * second), begin + 9 * second);
+        // Half of the rate makes up for half of the wait.
+        rate.taken(240, begin + 6 * second);
+        assert_eq!(rate.waits(begin + 6 * second), begin + 10 * second);
     }
 
     #[test]

@@ -55,7 +55,7 @@ use tokio::time::Instant;
 use self::admission::Admission;
 use self::admit::Waited;
 use self::outcome::{ErrorOutcome, Passed};
-use self::request::{Inbound, RequestState};
+use self::request::{Inbound, Request, RequestState};
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
 use crate::plan::{Action, Chosen, Route};
@@ -111,7 +111,6 @@ impl Gateway {
             return Ok(redirect);
         }
         let route = found?;
-        access::check(route, request)?;
         if let Some(preflight) = cors::preflight(route, request) {
             return Ok(preflight);
         }
@@ -133,26 +132,21 @@ impl Gateway {
             Action::Redirect(redirect) => return local::redirect(redirect, request, scheme),
             Action::Respond(respond) => return local::respond(respond, request),
         };
-        let mut outgoing = outgoing::outgoing(self, client, (route, forward), (request, facts), inbound, admission.deadline, scheme)?;
-        let context = DispatchContext {
-            upstreams: &self.upstreams,
-            timeouts: &route.policy.timeouts,
-            retry: route.policy.retry.as_ref(),
-            begin,
-            deadline: admission.deadline,
-            private: &client.private,
-            // HTTP/1.0 has no interim responses (RFC 9110 15.2), and hyper sends none over HTTP/2.
-            interim: (request.version == Version::HTTP_11).then_some(&client.interim),
-            slot: ClientSlot::of(request.context.client),
-        };
+        let context = self.context(client, route, request, begin, admission.deadline);
+        if let Some(form) = grpc_web::form(request) {
+            admission.web = Box::pin(grpc_web::is_translated(&forward.backend, context)).await.then_some(form);
+        }
+        let kept = buffer::keep(self, &forward.backend, &inbound.payload);
+        let mut outgoing = outgoing::outgoing(self, client, (route, forward), (request, facts), inbound, admission, scheme)?;
+        outgoing.keeps_upload |= kept.is_some();
         facts.dispatched = true;
         let exchanged = dispatch(&forward.backend, &mut outgoing, context, &mut facts.trail).await;
         let upgrade = outgoing.upgrade.take();
         // The upstream has what was held of the body.
-        drop(outgoing);
+        drop((outgoing, kept));
         let response = exchanged.inspect_err(|failure| admit::unanswered((route, forward), failure))?;
         deadline::check(admission.deadline, response.at)?;
-        let upgrade = upgrade.filter(|_| response.status == StatusCode::SWITCHING_PROTOCOLS);
+        let upgrade = upgrade.map(|upgrade| upgrade::accepted(upgrade, request, &response)).transpose()?.flatten();
         let prepared =
             inspect::prepare(self, response, (route, forward), client, (request, facts), upgrade.as_deref(), admission.deadline)?;
         if let Some(upgrade) = upgrade {
@@ -165,12 +159,36 @@ impl Gateway {
         }
     }
 
-    /// The route of a request. A route that does not allow the method still decides the format of the error.
+    /// What the dispatch of a request uses, from `begin` to `deadline`.
+    fn context<'c>(
+        &'c self,
+        client: &'c Client,
+        route: &'c Route,
+        request: Request<'_>,
+        begin: Instant,
+        deadline: Option<Instant>,
+    ) -> DispatchContext<'c> {
+        DispatchContext {
+            upstreams: &self.upstreams,
+            timeouts: &route.policy.timeouts,
+            retry: route.policy.retry.as_ref(),
+            begin,
+            deadline,
+            private: &client.private,
+            // HTTP/1.0 has no interim responses (RFC 9110 15.2), and hyper sends none over HTTP/2.
+            interim: (request.version == Version::HTTP_11).then_some(&client.interim),
+            addresses: client.addresses(request.context.client),
+            slot: ClientSlot::of(request.context.client),
+        }
+    }
+
+    /// The route of a request. A route that does not admit the client or allow the method still decides the format of the error.
     fn find<'g>(&'g self, state: &mut RequestState, headers: &HeaderList, scheme: Scheme) -> Result<&'g Arc<Route>, Failure> {
         let (Chosen { route, cookie }, rejected) = routing::find(&self.plan.routes, state.request(), headers, scheme)?;
         state.cookie = cookie.cloned();
         state.record.facts.route = Some(Arc::clone(&route.metrics));
         state.route = Some(Arc::clone(route));
+        access::check(route, state.request())?;
         rejected.map_or(Ok(route), Err)
     }
 }

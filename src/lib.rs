@@ -38,9 +38,9 @@
 //!   (bodies), `write` (heads and chunks), `sending` (what is still to be written), `syntax`.
 //! - [`server`] drives client connections: HTTP/1 and HTTP/2, timeouts, drain. Files: `listen` (sockets, accept loop), `connection` (one
 //!   connection to its end), `http1` (the loop of an HTTP/1 connection), `tls` and `proxy_header` (the beginning of a
-//!   connection), `client_socket` (TCP or TLS), `client_stream` (bytes that are read and written), `request_body`, `response`, `early`
-//!   (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`, `frames`, `head`, `service`, `state`,
-//!   `clock`), `settings`.
+//!   connection), `client_socket` (TCP or TLS), `counted_tcp`, `slow_client` (whether it still reads), `client_stream` (bytes that are
+//!   read and written), `request_body`, `response`, `early` (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`,
+//!   `guard` and `guard/*` (below h2), `head`, `service`, `websocket`, `state`, `clock`), `settings`.
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `local` (redirects and fixed responses), `check` (rejections for every route), `access` (clients by address), `admit` and `admission` (permits), `limits` and
 //!   `limit_key`, `authenticate`, `forward_auth` and `identity` (who the user is), `buffer` and `payload` (the request
@@ -65,7 +65,7 @@
 //!   retries), `settings`.
 //! - [`upstream::heads`] edits request and response heads. Files: `request`, `response`, `forwarding` (`X-Forwarded-*`), `mapping` and
 //!   `internal` (addresses in responses), `trace_context`.
-//! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `stream` (TCP or TLS), `http1` (a connection
+//! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `verify` (certificates), `stream` (TCP or TLS), `first_bytes` (for diagnoses), `http1` (a connection
 //!   as a value), `http2/*` (connections that are shared: `open`, `drive`, `connection`, `stream`), `http` (either), `multiplex` (the shared ones), `pool`, `per_client` (fair shares), `target`.
 //! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
 //!   reader), `json` and `json/shapes/*` (one file per API standard), `xml` (`xml/soap`: faults), `html` (`html/place`: alert, main part or chrome), `plain`, `success` (errors in 2xx), `database`

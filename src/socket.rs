@@ -10,6 +10,15 @@ use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+/// A stream that is read directly, where it is a socket.
+pub trait Receive {
+    /// Reads into `buffer`. Ready with the number of bytes, 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// Returns the error of the stream.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+}
+
 /// Reads into `buffer`. Returns the number of bytes, 0 at the end of the stream.
 ///
 /// # Errors
@@ -55,6 +64,22 @@ fn poll_write(tcp: &TcpStream, cx: &mut Context<'_>, bytes: usize, write: impl F
         }
     }
 }
+
+/// Returns how many of the bytes that were written the peer's system has not acknowledged yet, as far as this system tells; else 0.
+pub fn unacknowledged(tcp: &TcpStream) -> u64 {
+    let mut count: std::ffi::c_int = 0;
+    // SAFETY: the operation is the one of Linux for sockets (tcp(7), SIOCOUTQ), which writes one `int` and reads nothing.
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    #[allow(unsafe_code, reason = "this operation has no safe wrapper")]
+    let told = unsafe { rustix::ioctl::ioctl(tcp, rustix::ioctl::Updater::<SIOCOUTQ, std::ffi::c_int>::new(&mut count)) };
+    #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    let told = Ok::<_, io::Error>(drop((tcp, &mut count)));
+    told.map_or(0, |()| u64::try_from(count).unwrap_or(0))
+}
+
+/// The operation that returns the number of bytes in the send queue.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
 
 /// Returns `None` for a call that must be repeated.
 fn finished(result: io::Result<usize>) -> Option<io::Result<usize>> {
@@ -118,6 +143,23 @@ mod tests {
             let (received, ()) = tokio::join!(read_all(&server, size), write);
             assert!(received == sent, "{size}");
         }
+    }
+
+    #[tokio::test]
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    async fn what_a_peer_has_not_taken_is_known() {
+        let (client, server) = pair().await;
+        assert_eq!(unacknowledged(&client), 0);
+        let mut sent = 0;
+        while let Ok(Poll::Ready(Ok(more))) =
+            tokio::time::timeout(std::time::Duration::from_millis(50), poll_fn(|cx| Poll::Ready(poll_send(&client, cx, &[7; 65536])))).await
+        {
+            sent += more as u64;
+        }
+        let waits = unacknowledged(&client);
+        assert!((1..sent).contains(&waits), "{waits} of {sent}");
+        drop(client);
+        assert_eq!(read_all(&server, 65536).await.len() as u64, sent);
     }
 
     #[tokio::test]

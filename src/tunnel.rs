@@ -8,15 +8,15 @@ mod frames;
 pub mod handshake;
 mod way;
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use self::frames::going_away;
 use self::way::{EndedBy, Way};
+use crate::socket::Receive;
 use crate::timer::Timer;
 
 /// The longest silence once one direction has ended.
@@ -53,18 +53,25 @@ pub struct Tunnel {
     /// The longest time without a byte once one direction has ended.
     half_closed: Duration,
     first_end: Option<Cause>,
+    /// Why the tunnel ends, once it does.
+    cause: Option<Cause>,
 }
 
 impl Tunnel {
     /// Creates a tunnel. `pushed` are bytes that the upstream sent behind its response.
     pub fn new(pushed: &[u8], idle: Option<Duration>, is_websocket: bool) -> Self {
         let half_closed = if is_websocket { WEBSOCKET_HALF_CLOSED } else { HALF_CLOSED };
-        Self { up: Way::new(is_websocket), down: Way::new(is_websocket).after(pushed), idle, half_closed, first_end: None }
+        Self { up: Way::new(is_websocket), down: Way::new(is_websocket).after(pushed), idle, half_closed, first_end: None, cause: None }
     }
 
     /// Adds bytes that the client sent behind its request, before the tunnel began.
     pub fn hold_early(&mut self, bytes: &[u8]) {
         self.up.hold(bytes);
+    }
+
+    /// Returns why the tunnel ends, once it does. What is still under way then changes nothing.
+    pub const fn cause(&self) -> Option<Cause> {
+        self.cause
     }
 
     /// Returns the bytes that were passed on from the client.
@@ -78,10 +85,10 @@ impl Tunnel {
     }
 
     /// Copies both ways until the tunnel ends. `is_over` is asked at every wake-up and wakes the task when the gateway stops.
-    pub async fn run<C, U>(&mut self, client: &mut C, upstream: &mut U, mut is_over: impl FnMut(&mut Context<'_>) -> bool) -> Cause
+    pub async fn run<C, U>(&mut self, client: &mut C, upstream: &mut U, mut is_over: impl FnMut(&mut Context<'_>) -> bool)
     where
-        C: AsyncRead + AsyncWrite + Unpin,
-        U: AsyncRead + AsyncWrite + Unpin,
+        C: Receive + AsyncWrite + Unpin,
+        U: Receive + AsyncWrite + Unpin,
     {
         let mut last = Instant::now();
         let mut timer = self.idle.map(|idle| Timer::new(last + idle));
@@ -100,19 +107,19 @@ impl Tunnel {
             if timer.is_due(last + silence, cx) { Poll::Ready(self.first_end.unwrap_or(Cause::Idle)) } else { Poll::Pending }
         })
         .await;
+        self.cause = Some(cause);
         match cause {
             Cause::Client | Cause::Upstream => {}
             Cause::Idle => self.close(client, upstream, "idle timeout").await,
             Cause::Drain => self.close(client, upstream, "the gateway is shutting down").await,
         }
-        cause
     }
 
     /// Copies both ways. Ready once both directions have ended.
     fn poll_both<C, U>(&mut self, cx: &mut Context<'_>, client: &mut C, upstream: &mut U) -> Poll<()>
     where
-        C: AsyncRead + AsyncWrite + Unpin,
-        U: AsyncRead + AsyncWrite + Unpin,
+        C: Receive + AsyncWrite + Unpin,
+        U: Receive + AsyncWrite + Unpin,
     {
         let _ = self.up.poll_copy(cx, client, upstream);
         self.note_end();
@@ -151,8 +158,8 @@ impl Tunnel {
     #[cold]
     async fn close<C, U>(&mut self, client: &mut C, upstream: &mut U, reason: &str)
     where
-        C: AsyncRead + AsyncWrite + Unpin,
-        U: AsyncRead + AsyncWrite + Unpin,
+        C: Receive + AsyncWrite + Unpin,
+        U: Receive + AsyncWrite + Unpin,
     {
         self.up.end(|| going_away(reason, Some(fastrand::u32(..).to_be_bytes())));
         self.down.end(|| going_away(reason, None));
@@ -167,13 +174,8 @@ impl Tunnel {
 }
 
 /// Reads and discards until the end of the stream.
-fn poll_discard<R: AsyncRead + Unpin>(cx: &mut Context<'_>, source: &mut R) -> Poll<()> {
+fn poll_discard<R: Receive>(cx: &mut Context<'_>, source: &mut R) -> Poll<()> {
     let mut scratch = [0; DISCARD];
-    loop {
-        let mut read = ReadBuf::new(&mut scratch);
-        let done = std::task::ready!(Pin::new(&mut *source).poll_read(cx, &mut read)).is_err();
-        if done || read.filled().is_empty() {
-            return Poll::Ready(());
-        }
-    }
+    while !matches!(std::task::ready!(source.poll_receive(cx, &mut scratch)), Ok(0) | Err(_)) {}
+    Poll::Ready(())
 }

@@ -165,6 +165,7 @@ pub struct Backend {
     pub health: Option<HealthKeys>,
     pub breaker: Option<BreakerKeys>,
     pub host_header: Option<At<String>>,
+    pub send_proxy: Option<At<SendProxy>>,
     pub pool: PoolKeys,
     pub tls: Option<TlsKeys>,
     pub errors: ErrorKeys,
@@ -198,6 +199,15 @@ pub enum ProtocolKind {
     Auto,
     H1,
     H2,
+}
+
+/// `send_proxy`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the values are explained in config/full.toml")]
+pub enum SendProxy {
+    Off,
+    V1,
+    V2,
 }
 
 /// `queue = {...}`
@@ -246,6 +256,9 @@ pub struct PoolKeys {
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct TlsKeys {
     pub ca: Option<At<String>>,
+    pub verify: Option<At<bool>>,
+    /// SHA-256 digests of keys.
+    pub pin: Vec<At<[u8; 32]>>,
     pub server_name: Option<At<String>>,
     pub cert: Option<At<String>>,
     pub key: Option<At<String>>,

@@ -2,11 +2,13 @@
 //!
 //! Checks each key by itself. Must not know defaults or what the keys mean together; `plan` does.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderName;
 use toml::de::DeValue;
 
 use super::errors::errors;
-use super::file::{Backend, BalanceKind, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, ProtocolKind, QueueKeys, TlsKeys};
+use super::file::{Backend, BalanceKind, BreakerKeys, EndpointKeys, HealthKeys, PoolKeys, ProtocolKind, QueueKeys, SendProxy, TlsKeys};
 use super::policy_keys::policy;
 use super::section::{At, Section};
 use super::units;
@@ -26,6 +28,7 @@ pub(super) fn backend(s: &mut Section<'_, '_>, name: At<String>) -> Backend {
         health: s.table("health", health).flatten(),
         breaker: s.table("breaker", breaker),
         host_header: s.string("host_header"),
+        send_proxy: send_proxy(s),
         pool: s.table("pool", pool).unwrap_or_default(),
         tls: s.table("tls", tls),
         errors: s.table("errors", errors).unwrap_or_default(),
@@ -70,6 +73,12 @@ fn balance(text: &str) -> Result<BalanceKind, String> {
             .map(BalanceKind::HashHeader)
             .ok_or_else(|| "expected \"least-requests\", \"round-robin\", \"hash:client-ip\" or \"hash:header:NAME\"".to_owned()),
     }
+}
+
+fn send_proxy(s: &mut Section<'_, '_>) -> Option<At<SendProxy>> {
+    let choices = [("off", Some(SendProxy::Off)), ("v1", Some(SendProxy::V1)), ("v2", Some(SendProxy::V2))];
+    let span = s.value("send_proxy")?.span();
+    s.choice("send_proxy", &choices).map(|value| At { value, span })
 }
 
 fn queue(s: &mut Section<'_, '_>) -> QueueKeys {
@@ -120,5 +129,54 @@ fn pool(s: &mut Section<'_, '_>) -> PoolKeys {
 }
 
 fn tls(s: &mut Section<'_, '_>) -> TlsKeys {
-    TlsKeys { ca: s.string("ca"), server_name: s.string("server_name"), cert: s.string("cert"), key: s.string("key") }
+    let mut pins = Vec::new();
+    for text in s.strings("pin", true).unwrap_or_default() {
+        match pin(&text.value) {
+            Some(value) => pins.push(At { value, span: text.span }),
+            None => {
+                let help = "expected the SHA-256 of a key, such as \"sha256/4a6cPehI7OG6cuDZka5NDZ7FR8a60d3auda+sKfg4Ng=\"; docs/tls.md has the command";
+                s.problems.add(text.span, "this is not a pin", help);
+            }
+        }
+    }
+    if let Some(list) = s.named("pin").filter(|value| value.get_ref().as_array().is_some_and(|list| list.is_empty())) {
+        s.problems.add(list.span(), "`pin` is empty", "list the keys that are accepted, or remove the key");
+    }
+    TlsKeys {
+        ca: s.string("ca"),
+        verify: s.value("verify").map(toml::Spanned::span).zip(s.boolean("verify")).map(|(span, value)| At { value, span }),
+        pin: pins,
+        server_name: s.string("server_name"),
+        cert: s.string("cert"),
+        key: s.string("key"),
+    }
+}
+
+/// Reads `sha256/` or, as curl writes it, `sha256//`, and 32 bytes in base64.
+fn pin(text: &str) -> Option<[u8; 32]> {
+    let digest = text.strip_prefix("sha256/")?;
+    // A digest may begin with a slash itself. Only the length tells.
+    let digest = if digest.len() == 45 { digest.strip_prefix('/')? } else { digest };
+    STANDARD.decode(digest).ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_read_as_curl_and_others_write_them() {
+        let digest = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let bytes: [u8; 32] = std::array::from_fn(|at| at as u8);
+        assert_eq!(pin(&format!("sha256/{digest}")), Some(bytes));
+        assert_eq!(pin(&format!("sha256//{digest}")), Some(bytes));
+        // A digest that begins with a slash is not cut.
+        let slash = [&[0xff], &bytes[1..]].concat();
+        assert_eq!(pin(&format!("sha256/{}", STANDARD.encode(&slash))).map(Vec::from), Some(slash.clone()));
+        assert_eq!(pin(&format!("sha256//{}", STANDARD.encode(&slash))).map(Vec::from), Some(slash));
+        for wrong in ["", digest, "sha256/", "sha1/AAAA", "sha256/AAAA", "sha256///"] {
+            assert_eq!(pin(wrong), None, "{wrong}");
+        }
+        assert_eq!(pin(&format!("sha256/{digest}A")), None);
+    }
 }

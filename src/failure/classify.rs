@@ -7,7 +7,7 @@ use std::io;
 
 use h2::Reason;
 
-use super::{Failure, Kind};
+use super::{Failure, Kind, tls_diagnosis};
 
 /// The maximum length of an error chain in the log, in bytes.
 const MAX_DETAIL: usize = 400;
@@ -29,9 +29,10 @@ pub fn connect(error: &io::Error) -> Failure {
     Failure::because(kind, chain(error))
 }
 
-/// Classifies the error of a TLS handshake with an endpoint.
-pub fn tls(error: &io::Error) -> Failure {
-    let kind = match find::<rustls::Error>(error) {
+/// Classifies the error of a TLS handshake with an endpoint. `first` are the first bytes that it sent, at most eleven.
+pub fn tls(error: &io::Error, first: &[u8]) -> Failure {
+    let found = find::<rustls::Error>(error);
+    let kind = match found {
         Some(
             rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertRevocationList(_),
         ) => Kind::TlsCertificate,
@@ -40,7 +41,25 @@ pub fn tls(error: &io::Error) -> Failure {
         None if error.kind() == io::ErrorKind::TimedOut => Kind::ConnectTimeout,
         None => Kind::TlsProtocol,
     };
-    Failure::because(kind, chain(error))
+    let diagnosis = match found {
+        // The gateway's own, which the library shows as bytes.
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(own))) => return Failure::because(kind, own.to_string()),
+        Some(error) => tls_diagnosis::of(error, first),
+        None => "the endpoint ended the connection within the TLS handshake".to_owned(),
+    };
+    Failure::because(kind, if diagnosis.is_empty() { chain(error) } else { format!("{diagnosis} ({})", chain(error)) })
+}
+
+/// The kind of an error that [`refused`] made. Reading from a socket has no error of this kind.
+const REFUSED: io::ErrorKind = io::ErrorKind::PermissionDenied;
+
+/// Marks the error of a read that is an alert of TLS, and adds its diagnosis: in version 1.3 an endpoint refuses a client certificate when
+/// the gateway has completed the handshake already (RFC 8446 4.4.2.4). Libraries pass on no more than the kind and the text of an error.
+pub fn refused(error: io::Error) -> io::Error {
+    match find::<rustls::Error>(&error) {
+        Some(rustls::Error::AlertReceived(_)) => io::Error::new(REFUSED, tls(&error, &[]).detail.unwrap_or_default().into_string()),
+        Some(_) | None => error,
+    }
 }
 
 /// How a TLS handshake with a client ended.
@@ -94,6 +113,7 @@ pub fn client_handshake(error: &io::Error) -> HandshakeEnd {
 /// Classifies the error of reading a response head. `received` is true if a part of it has arrived.
 pub fn upstream_read(error: &io::Error, received: bool) -> Failure {
     let kind = match error.kind() {
+        REFUSED if !received => Kind::TlsAlert,
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Kind::ResponseMalformed,
         io::ErrorKind::TimedOut => Kind::ResponseTimeout,
         _ if received => Kind::ResponseIncomplete,
@@ -107,6 +127,8 @@ pub fn upstream_read(error: &io::Error, received: bool) -> Failure {
 pub enum Processing {
     /// The endpoint did not process it (RFC 9113 8.7), or it was not written.
     None,
+    /// The endpoint wants it over HTTP/1.1 and did not process it (RFC 9113 7).
+    WantsHttp1,
     /// The connection ended, and the endpoint said nothing of the request.
     Unknown,
     /// The endpoint may have processed it.
@@ -144,9 +166,10 @@ pub fn http2_head(error: &h2::Error) -> Http2Failure {
         Some(_) if error.is_go_away() => (Kind::StreamRefused, Processing::None),
         Some(Reason::REFUSED_STREAM) => (Kind::StreamRefused, Processing::None),
         Some(Reason::ENHANCE_YOUR_CALM) => (Kind::StreamRefused, Processing::Possible),
-        Some(Reason::HTTP_1_1_REQUIRED) => (Kind::ResponseMalformed, Processing::Possible),
+        Some(Reason::HTTP_1_1_REQUIRED) => (Kind::ResponseMalformed, Processing::WantsHttp1),
         Some(_) => (Kind::ConnectionLost, Processing::Possible),
         None => match error.get_io().map(io::Error::kind) {
+            Some(REFUSED) => (Kind::TlsAlert, Processing::Possible),
             Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => (Kind::ResponseMalformed, Processing::Possible),
             Some(_) => (Kind::ConnectionLost, Processing::Unknown),
             None => (Kind::ResponseMalformed, Processing::Possible),
@@ -219,13 +242,13 @@ mod tests {
 
     #[test]
     fn tls_errors_have_their_rows() {
-        let kind = |e: rustls::Error| tls(&io::Error::new(io::ErrorKind::InvalidData, e)).kind;
+        let kind = |e: rustls::Error| tls(&io::Error::new(io::ErrorKind::InvalidData, e), &[]).kind;
         assert_eq!(kind(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired)), Kind::TlsCertificate);
         assert_eq!(kind(rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure)), Kind::TlsAlert);
         assert_eq!(kind(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)), Kind::TlsProtocol);
         // Without an error of TLS itself, the clock or the connection ended the handshake.
-        assert_eq!(tls(&io::ErrorKind::TimedOut.into()).kind, Kind::ConnectTimeout);
-        assert_eq!(tls(&io::ErrorKind::UnexpectedEof.into()).kind, Kind::TlsProtocol);
+        assert_eq!(tls(&io::ErrorKind::TimedOut.into(), &[]).kind, Kind::ConnectTimeout);
+        assert_eq!(tls(&io::ErrorKind::UnexpectedEof.into(), &[]).kind, Kind::TlsProtocol);
     }
 
     #[test]

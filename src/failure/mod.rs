@@ -1,10 +1,11 @@
 //! Failures: the closed enum of their kinds, and the value that carries a kind with its details.
 //!
-//! `catalog` holds the properties of each kind; `classify` converts errors of libraries into kinds. Must not know responses, formats or
+//! `catalog` holds the properties of each kind; `classify` converts errors of libraries into kinds, and `tls_diagnosis` explains those of TLS. Must not know responses, formats or
 //! logs.
 
 pub mod catalog;
 pub mod classify;
+mod tls_diagnosis;
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::grpc_web::Form;
 use crate::limit::concurrency::KeyPermit;
 use crate::limit::gate::Permit;
 use crate::plan::QuotaPolicy;
@@ -18,6 +19,8 @@ pub(super) struct Admission {
     pub(super) quota: Vec<Quota>,
     /// The deadline of the whole request.
     pub(super) deadline: Option<Instant>,
+    /// The form of a gRPC-Web call that is translated.
+    pub(super) web: Option<Form>,
 }
 
 /// The permits of one request. It holds them until its response was streamed, or until it ends in an error.

@@ -72,7 +72,7 @@ pub(super) async fn wait(
     if let Some(auth) = &route.auth {
         match authenticate(gateway, client, (route, auth), request, &headers, admission.deadline).await? {
             Entry::Admitted(user) => identity = Some(Box::new(user)),
-            Entry::Redirected(passed) => return Ok(Waited::Answered(Box::new(passed))),
+            Entry::Redirected(passed) => return Ok(Waited::Answered(passed)),
         }
     }
     if let Some(max) = waiting.body {

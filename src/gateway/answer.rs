@@ -59,8 +59,7 @@ impl Gateway {
         state.record.facts.status = status.as_u16();
         let body = match content {
             Content::Stream { .. } => {
-                let form = state.route.as_ref().and_then(|route| grpc_web::form(state.request(), route));
-                let web = form.and_then(|form| Some((form, grpc_web::response(form, &mut headers)?)));
+                let web = admission.web.and_then(|form| Some((form, grpc_web::response(form, &mut headers)?)));
                 self.stream(content, (&headers, web), admission.permits, state, client)
             }
             Content::Tunnel { upstream, is_websocket } => {

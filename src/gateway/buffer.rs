@@ -16,6 +16,8 @@ use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, names};
 use crate::limit::reserve::MemoryPermit;
 use crate::plan::Route;
+use crate::upstream::choose::backend::Backend;
+use crate::upstream::connect::http2::MAX_KEPT;
 use crate::upstream::retry::policy::is_idempotent;
 
 /// The longest pause in a body of unknown length. After it the rest streams, because the client may wait for a response first.
@@ -27,6 +29,14 @@ const PATIENCE: Duration = Duration::from_millis(250);
 pub(super) fn is_repeatable(route: &Route, request: Request<'_>, headers: &HeaderList) -> bool {
     let by_key = || route.policy.retry.as_ref().is_some_and(|retry| retry.idempotency_key) && headers.contains(names::IDEMPOTENCY_KEY);
     is_idempotent(&request.context.method) || by_key()
+}
+
+/// Takes the memory for what an exchange over HTTP/2 keeps of a body that streams. `None` if it keeps nothing, or there is none.
+pub(super) fn keep(gateway: &Gateway, backend: &Backend, payload: &Payload) -> Option<MemoryPermit> {
+    match payload {
+        Payload::Streaming { .. } if backend.may_speak_http2() => gateway.plan.buffers.take(MAX_KEPT),
+        Payload::Streaming { .. } | Payload::Empty | Payload::Held(_) => None,
+    }
 }
 
 /// How much of the body is read before the backend is asked, in bytes; `None` for nothing. A body that the client sends only on request

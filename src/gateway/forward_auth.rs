@@ -72,6 +72,7 @@ pub(super) async fn ask(
         deadline: Some(due),
         private: &Private::default(),
         interim: None,
+        addresses: None,
         slot: ClientSlot::of(request.context.client),
     };
     // A log line names the endpoint of the backend, not that of the service.
@@ -93,7 +94,7 @@ pub(super) async fn ask(
         200..=299 => Ok(Entry::Admitted(identity(service, &answer))),
         401 => Err(unauthorized(route, service, &answer)),
         403 => Err(Failure::because(Kind::AuthRefused, "the authentication service answered with 403")),
-        301 | 302 | 303 | 307 | 308 => redirect(status, service, answer, request).map(Entry::Redirected),
+        301 | 302 | 303 | 307 | 308 => redirect(status, service, answer, request).map(|passed| Entry::Redirected(Box::new(passed))),
         other => Err(unusable(&format!("status {other}"))),
     }
 }
@@ -123,6 +124,7 @@ fn outgoing(gateway: &Gateway, client: &Client, service: &AuthService, request: 
         raw_target: None,
         headers,
         upload: Some(Upload::empty()),
+        keeps_upload: true,
         has_client_host: false,
         progress: None,
         connection_auth: request.seen.connection_auth,

@@ -38,7 +38,14 @@ pub(super) fn tidy(headers: &mut HeaderList, redactor: &Redactor, mode: Mode) {
     headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(status)));
     let blames_client = !matches!(status, 2 | 4 | 13 | 14 | 15);
     let clean = sent.as_ref().filter(|_| blames_client).and_then(|sent| redactor.clear(sent));
-    let message = clean.map_or_else(|| word(status).to_owned(), |text| text.as_str().to_owned());
+    let message = match (clean, &sent) {
+        // Nothing was removed: the client reads the text as it was sent, with its line breaks.
+        (Some(clean), Some(sent)) if sent.raw().split_ascii_whitespace().eq(clean.as_str().split_ascii_whitespace()) => {
+            sent.raw().to_owned()
+        }
+        (Some(clean), _) => clean.as_str().to_owned(),
+        (None, _) => word(status).to_owned(),
+    };
     let details = headers.take(GRPC_DETAILS).filter(|_| blames_client).and_then(|value| kept_details(&value, status, &message, redactor));
     // The content of binary metadata is unknown, so a failure keeps none.
     headers.retain(|name| !name.as_str().ends_with("-bin"));

@@ -17,8 +17,9 @@ use crate::body::{Incoming, RequestBody};
 use crate::context::Dialect;
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value};
-use crate::plan::Route;
 use crate::rpc;
+use crate::upstream::attempt::{self, DispatchContext};
+use crate::upstream::choose::backend::Backend;
 
 /// The form of a gRPC-Web call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +33,21 @@ const GRPC: &[u8] = b"application/grpc";
 const WEB: &[u8] = b"application/grpc-web";
 const WEB_TEXT: &[u8] = b"application/grpc-web-text";
 
-/// Returns the form of a call that is translated: one of gRPC-Web to a backend that is known to speak HTTP/2, which gRPC needs.
-pub(super) fn form(request: Request<'_>, route: &Route) -> Option<Form> {
-    let form = match request.context.wanted.dialect? {
-        Dialect::GrpcWeb => Form::Binary,
-        Dialect::GrpcWebText => Form::Text,
-        Dialect::Grpc | Dialect::Soap11 | Dialect::Soap12 => return None,
-    };
-    route.forward()?.backend.speaks_only_http2().then_some(form)
+/// Returns the form of a gRPC-Web call.
+pub(super) fn form(request: Request<'_>) -> Option<Form> {
+    match request.context.wanted.dialect? {
+        Dialect::GrpcWeb => Some(Form::Binary),
+        Dialect::GrpcWebText => Some(Form::Text),
+        Dialect::Grpc | Dialect::Soap11 | Dialect::Soap12 => None,
+    }
+}
+
+/// Returns true if a call is translated: one to a backend that speaks HTTP/2, which gRPC needs. A backend that was not asked yet is.
+pub(super) async fn is_translated(backend: &Backend, context: DispatchContext<'_>) -> bool {
+    if backend.speaks_http2().is_none() {
+        attempt::learn_version(backend, context).await;
+    }
+    backend.speaks_http2() == Some(true)
 }
 
 /// Translates a request.

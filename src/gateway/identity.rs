@@ -16,7 +16,7 @@ pub(super) enum Entry {
     /// It may enter, as this user.
     Admitted(Identity),
     /// The service sends the client elsewhere.
-    Redirected(Passed),
+    Redirected(Box<Passed>),
 }
 
 /// Tells the backend who the user is. What the client itself said in these headers, or in ones that some servers take for them, is removed.

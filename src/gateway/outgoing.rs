@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 
+use super::admission::Admission;
 use super::buffer;
 use super::deadline;
 use super::grpc_web;
@@ -39,7 +40,7 @@ pub(super) fn outgoing(
     (route, forward): (&Route, &Forward),
     (request, facts): (Request<'_>, &mut Facts),
     Inbound { mut headers, mut payload, upgrade, identity: user }: Inbound,
-    deadline: Option<tokio::time::Instant>,
+    admission: &Admission,
     scheme: Scheme,
 ) -> Result<OutgoingRequest, Failure> {
     let policy = &route.policy;
@@ -60,10 +61,12 @@ pub(super) fn outgoing(
         // A host that is not valid was refused before.
         let _ = headers.try_insert(http::header::HOST, host);
     }
-    deadline::write(&mut headers, deadline, request)?;
-    if let Some(form) = grpc_web::form(request, route) {
+    deadline::write(&mut headers, admission.deadline, request)?;
+    if let Some(form) = admission.web {
         payload = grpc_web::request(form, &mut headers, payload)?;
     }
+    // What is held already holds its share of the memory.
+    let keeps_upload = !matches!(payload, Payload::Streaming { .. });
     let Body { upload, progress, replay } = body(policy, &mut headers, request, payload);
     facts.upload.clone_from(&progress);
     let target = target(policy, forward, request, scheme)?;
@@ -78,6 +81,7 @@ pub(super) fn outgoing(
         connection_auth,
         replay: if repeatable { replay } else { Replay::Never },
         upgrade,
+        keeps_upload,
         key,
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! Plain data. Knows nothing of the stages of a request.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -17,6 +18,7 @@ use crate::plan::Plan;
 use crate::policy::Scheme;
 use crate::upstream::attempt::Upstreams;
 use crate::upstream::attempt::private::Private;
+use crate::upstream::connect::proxy_header::Addresses;
 use crate::upstream::heads::scan::HeaderScan;
 
 /// One core's gateway: everything that a request of this core may use.
@@ -92,6 +94,8 @@ pub struct Client {
     pub gateway: Arc<Gateway>,
     /// The peer.
     pub peer: Peer,
+    /// Where it connected to, if a backend is told.
+    pub local: Option<SocketAddr>,
     /// The interim responses of upstreams to its requests.
     pub interim: InterimResponses,
     /// Upstream connections that belong to it.
@@ -105,6 +109,12 @@ pub struct Client {
 }
 
 impl Client {
+    /// Returns the addresses that a backend is told in a PROXY header. The port of a client that another proxy has named is not known.
+    pub fn addresses(&self, client: IpAddr) -> Option<Addresses> {
+        let port = if self.peer.address.ip().to_canonical() == client { self.peer.address.port() } else { 0 };
+        self.local.map(|listener| Addresses { client: SocketAddr::new(client, port), listener })
+    }
+
     /// Returns the scheme of its requests.
     pub const fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }

@@ -26,9 +26,6 @@ const WEBSOCKET: &str = "websocket";
 /// The route does not permit WebSocket or its backend speaks HTTP/2, or the handshake is not valid.
 #[cold]
 pub(super) fn asked(route: &Route, request: Request<'_>, inbound: &Inbound) -> Result<Option<Box<Upgrade>>, Failure> {
-    if request.version == Version::HTTP_2 {
-        return Ok(None);
-    }
     // A stream of HTTP/2 carries no other protocol.
     let upgrades = if route.forward().is_none_or(|forward| forward.backend.speaks_only_http2()) { &[] } else { &route.policy.upgrades[..] };
     let is_permitted = |offered: &&[u8]| upgrades.iter().find(|own| own.as_bytes().eq_ignore_ascii_case(offered));
@@ -37,7 +34,8 @@ pub(super) fn asked(route: &Route, request: Request<'_>, inbound: &Inbound) -> R
         return if is_websocket { Err(Kind::UpgradeNotPermitted.into()) } else { Ok(None) };
     };
     let bad = |rule: &str| Err(Failure::because(Kind::BadRequest, rule));
-    if request.version != Version::HTTP_11 {
+    // Over HTTP/2 the server makes the handshake of an extended CONNECT; `Upgrade` of a client is no valid field there (RFC 9113 8.2.2).
+    if request.version == Version::HTTP_10 {
         return bad("an upgrade over HTTP/1.0");
     }
     if !tokens(&inbound.headers, header::CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade")) {
@@ -92,6 +90,20 @@ pub(super) fn check(upgrade: &Upgrade, response: &UpstreamResponse) -> Result<()
     match only(headers, header::SEC_WEBSOCKET_ACCEPT).is_some_and(|value| value.as_bytes() == accept.as_bytes()) {
         true => Ok(()),
         false => bad("Sec-WebSocket-Accept does not answer the key"),
+    }
+}
+
+/// Returns the upgrade if the response may accept it. Over HTTP/2 any success would begin a tunnel (RFC 8441 4).
+///
+/// # Errors
+/// It is a success that the client could not tell from an accepted upgrade.
+pub(super) fn accepted(upgrade: Box<Upgrade>, request: Request<'_>, response: &UpstreamResponse) -> Result<Option<Box<Upgrade>>, Failure> {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Some(upgrade));
+    }
+    match request.version == Version::HTTP_2 && response.status.is_success() {
+        true => Err(Failure::because(Kind::ResponseMalformed, "a success that is no 101 answers a WebSocket handshake")),
+        false => Ok(None),
     }
 }
 

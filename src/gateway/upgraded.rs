@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use super::admission::Permits;
@@ -12,6 +12,8 @@ use super::request::RequestState;
 use super::state::Gateway;
 use crate::body::{UploadProgress, UploadStage};
 use crate::observe::access_record::{End, TunnelEnd};
+use crate::observe::metrics::OpenTunnel;
+use crate::socket::Receive;
 use crate::tunnel::{Cause, Tunnel};
 use crate::upstream::attempt::response::UpstreamTunnel;
 
@@ -23,6 +25,7 @@ pub struct Upgraded {
     _permits: Permits,
     upstream: Box<UpstreamTunnel>,
     tunnel: Tunnel,
+    _open: Option<OpenTunnel>,
 }
 
 impl Upgraded {
@@ -31,11 +34,12 @@ impl Upgraded {
         let idle = state.route.as_ref().and_then(|route| route.policy.timeouts.tunnel);
         let pushed = std::mem::take(&mut upstream.pushed);
         state.record.facts.upload = Some(UploadProgress::new(state.record.context.arrival));
-        Self { state, _permits: permits, upstream, tunnel: Tunnel::new(&pushed, idle, is_websocket) }
+        let open = state.route.as_ref().map(|route| route.metrics.tunnel());
+        Self { state, _permits: permits, upstream, tunnel: Tunnel::new(&pushed, idle, is_websocket), _open: open }
     }
 
     /// Copies both ways until the tunnel ends. `early` are bytes that the client sent behind its request.
-    pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(&mut self, gateway: &Arc<Gateway>, client: &mut S, early: Vec<u8>) {
+    pub async fn run<S: Receive + AsyncWrite + Unpin>(&mut self, gateway: &Arc<Gateway>, client: &mut S, early: Vec<u8>) {
         self.tunnel.hold_early(&early);
         drop(early);
         let mut over = std::pin::pin!(gateway.over.notified());
@@ -45,22 +49,24 @@ impl Upgraded {
             let asks = !std::mem::replace(&mut registered, true) || gateway.lifecycle.is_closing();
             asks && over.as_mut().poll(cx).is_ready()
         };
-        let cause = self.tunnel.run(client, &mut self.upstream.connection.stream, is_over).await;
-        let facts = &mut self.state.record.facts;
-        facts.tunnel_end = Some(match cause {
-            Cause::Client => TunnelEnd::Client,
-            Cause::Upstream => TunnelEnd::Upstream,
-            Cause::Idle => TunnelEnd::Idle,
-            Cause::Drain => TunnelEnd::Drain,
-        });
-        facts.end = End::Complete;
-        facts.ended = Some(Instant::now());
+        self.tunnel.run(client, &mut self.upstream.connection.stream, is_over).await;
     }
 }
 
 impl Drop for Upgraded {
     fn drop(&mut self) {
         let facts = &mut self.state.record.facts;
+        // The task may have been dropped while the last frames were under way.
+        if let Some(cause) = self.tunnel.cause() {
+            facts.tunnel_end = Some(match cause {
+                Cause::Client => TunnelEnd::Client,
+                Cause::Upstream => TunnelEnd::Upstream,
+                Cause::Idle => TunnelEnd::Idle,
+                Cause::Drain => TunnelEnd::Drain,
+            });
+            facts.end = End::Complete;
+            facts.ended = Some(Instant::now());
+        }
         facts.bytes_out = self.tunnel.bytes_out();
         if let Some(upload) = &facts.upload {
             upload.note(UploadStage::Done, self.tunnel.bytes_in());

@@ -93,6 +93,7 @@ pub struct RouteMetrics {
     pub backend: Arc<str>,
     ends: Arc<PerCore<Ends>>,
     masked: Counter,
+    tunnels: Gauge,
     /// Counters of failures, by the position of their kind in [`Kind::ALL`].
     failures: OnceLock<Box<[OnceLock<Counter>]>>,
     /// Counters of upstream errors, by their status from [`FIRST_ERROR`] on: that of the first kind which such a response was.
@@ -103,6 +104,12 @@ impl RouteMetrics {
     /// Counts a successful response from which internals were removed.
     pub fn masked(&self) {
         self.masked.inc();
+    }
+
+    /// Counts a tunnel as open until the result is dropped.
+    pub fn tunnel(&self) -> OpenTunnel {
+        self.tunnels.inc();
+        OpenTunnel(self.tunnels.clone())
     }
 
     /// Counts the end of a request on a core.
@@ -124,6 +131,16 @@ pub struct AuthCounters {
     pub redirected: Counter,
     /// Nobody could tell: the service gave no usable answer, or too many passwords waited.
     pub failed: Counter,
+}
+
+/// Counts a tunnel as open until it is dropped.
+#[derive(Debug)]
+pub struct OpenTunnel(Gauge);
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// The counters of all requests on one core.
@@ -211,6 +228,7 @@ pub struct Metrics {
     shared_store: Family<Labels, Counter>,
     auth: Family<Labels, Counter>,
     masked: Family<Labels, Counter>,
+    tunnels: Family<Labels, Gauge>,
     /// The metrics of the listener for TLS.
     pub tls: TlsMetrics,
     /// The client connections that were accepted.
@@ -245,6 +263,7 @@ impl Metrics {
             shared_store: Family::default(),
             auth: Family::default(),
             masked: Family::default(),
+            tunnels: Family::default(),
             tls: TlsMetrics::default(),
             accepted: Counter::default(),
             proxy_header_failures: Counter::default(),
@@ -267,6 +286,7 @@ impl Metrics {
         );
         registry.register(names::AUTH, "Requests to routes with `auth`, by result", self.auth.clone());
         registry.register(names::MASKED, "Successful responses from which the leak guard removed internals", self.masked.clone());
+        registry.register(names::TUNNELS, "Number of open tunnels: WebSocket and other upgrades", self.tunnels.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());
         registry.register(
             names::PROXY_HEADER_FAILURES,
@@ -289,9 +309,10 @@ impl Metrics {
         }
         let beside = routes.range((key.0.clone(), Arc::from(""))..).next().filter(|((route, _), _)| route == name);
         let ends = beside.map_or_else(|| Arc::new(PerCore::new(self.cores)), |(_, route)| Arc::clone(&route.ends));
-        let masked = self.masked.get_or_create_owned(&vec![("route", name.to_owned())]);
+        let labels = vec![("route", name.to_owned())];
+        let (masked, tunnels) = (self.masked.get_or_create_owned(&labels), self.tunnels.get_or_create_owned(&labels));
         let (failures, upstream_errors) = (OnceLock::new(), OnceLock::new());
-        let made = Arc::new(RouteMetrics { name: name.into(), backend, ends, masked, failures, upstream_errors });
+        let made = Arc::new(RouteMetrics { name: name.into(), backend, ends, masked, tunnels, failures, upstream_errors });
         routes.insert(key, Arc::clone(&made));
         made
     }

@@ -38,12 +38,16 @@ pub const HANDSHAKES: &str = "lockgate_tls_handshakes";
 pub const CERTIFICATE_END: &str = "lockgate_tls_certificate_end_timestamp_seconds";
 /// 0 if the certificates of the listener could not be read when their files last changed, else 1.
 pub const CERTIFICATES_READ: &str = "lockgate_tls_certificates_last_read_successful";
+/// 1 for a backend over TLS whose certificates are not verified, 0 for others over TLS.
+pub const UNVERIFIED: &str = "lockgate_backend_tls_unverified";
 /// Client connections accepted.
 pub const ACCEPTED: &str = "lockgate_connections_accepted";
 /// Connections of trusted proxies that began without a valid PROXY header, and were closed.
 pub const PROXY_HEADER_FAILURES: &str = "lockgate_proxy_header_failures";
 /// Client connections open now.
 pub const CONNECTIONS: &str = "lockgate_connections_open";
+/// Tunnels (WebSocket and other upgrades) open now, by route.
+pub const TUNNELS: &str = "lockgate_tunnels_open";
 /// Requests in progress now.
 pub const IN_PROGRESS: &str = "lockgate_requests_in_progress";
 /// Bytes of request bodies.

@@ -25,7 +25,7 @@ use crate::upstream::choose::balance::Balance;
 use crate::upstream::choose::settings::BackendSettings;
 use crate::upstream::connect::pool::PoolSettings;
 use crate::upstream::connect::target::{Protocol, Target};
-use crate::upstream::connect::tls::{self, Tls};
+use crate::upstream::connect::tls::{self, Tls, Trust};
 use crate::upstream::heads::forwarding::is_odd;
 
 /// What routes share: one verifier per file, one backend per service.
@@ -178,8 +178,9 @@ fn client_tls(url: &At<Uri>, ca: Option<&At<String>>, problems: &mut Problems) -
         problems.add(url.span.clone(), "invalid server name", "expected a DNS name or an address, as in the certificate");
         return None;
     };
-    match tls::client_config(ca.map(|at| Path::new(&at.value)), None, &[b"h2", b"http/1.1"]) {
-        Ok((config, made_from)) => Some(Tls { config, made_from, server_name }),
+    let trust = Trust { ca: ca.map(|at| Path::new(&at.value)), pins: &[], verify: true };
+    match tls::client_config(trust, None, &[b"h2", b"http/1.1"]) {
+        Ok((config, made_from)) => Some(Tls { config, made_from, unverified: false, server_name }),
         Err(complaint) => {
             problems.add(ca.map_or(&url.span, |at| &at.span).clone(), "cannot set up TLS for this service", complaint);
             None

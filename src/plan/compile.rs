@@ -91,6 +91,7 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
         gate: file.listen.max_in_flight.map(|max| live.process_gate(targets::gate_settings(max, false, &file::QueueKeys::default()))),
         buffers,
         auth_services,
+        names_clients: targets.values().flatten().any(|(backend, _)| backend.names_clients()),
         backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
         limits: limits.into_values().map(|applied| applied.limit).collect(),
         store,

@@ -80,6 +80,19 @@ impl Observed {
         self.gates(&mut out, names::GATE_LIMIT, "Maximum number of requests that the backend may have in flight now", Gate::limit)?;
         self.gates(&mut out, names::GATE_IN_FLIGHT, "Number of requests that hold a permit of the backend", Gate::now)?;
         self.gates(&mut out, names::GATE_WAITING, "Number of requests that wait for a permit of the backend", Gate::waiting)?;
+        let mut unverified = out.encode_descriptor(
+            names::UNVERIFIED,
+            "1 if the certificates of the backend are not verified, else 0; of backends over TLS",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (backend, _) in &self.backends {
+            let mut secured = backend.targets.iter().filter_map(|target| target.tls.as_ref()).peekable();
+            if secured.peek().is_some() {
+                let any = secured.any(|tls| tls.unverified);
+                unverified.encode_family(&[("backend", &*backend.name)])?.encode_gauge(&u64::from(any))?;
+            }
+        }
         let mut retries =
             out.encode_descriptor(names::RETRIES, "Retries and hedged attempts that the retry budget allowed", None, MetricType::Counter)?;
         for (backend, _) in &self.backends {

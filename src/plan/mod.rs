@@ -91,6 +91,8 @@ pub struct Plan {
     pub backends: Vec<Arc<Backend>>,
     /// The services that decide who may enter.
     pub auth_services: Vec<Arc<Backend>>,
+    /// A backend is sent a PROXY header, which names the client.
+    pub names_clients: bool,
     /// The settings of the log.
     pub log: Log,
     /// The metrics.

@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 use super::live::LiveState;
 use crate::breaker::{self, Rule};
 use crate::config::diagnose::Problems;
-use crate::config::file::{self, BalanceKind, ProtocolKind};
+use crate::config::file::{self, BalanceKind, ProtocolKind, SendProxy};
 use crate::config::section::At;
 use crate::config::units::Share;
 use crate::limit::gate::{Gate, GateSettings};
@@ -25,8 +25,9 @@ use crate::upstream::choose::balance::{Balance, HashKey};
 use crate::upstream::choose::health::Probe;
 use crate::upstream::choose::settings::BackendSettings;
 use crate::upstream::connect::pool::PoolSettings;
+use crate::upstream::connect::proxy_header::ProxyVersion;
 use crate::upstream::connect::target::{Protocol, Target as UpstreamTarget};
-use crate::upstream::connect::tls::{self, Tls};
+use crate::upstream::connect::tls::{self, Tls, Trust};
 
 /// A backend, with its permits if its requests in flight are limited.
 pub(super) type Target = (Arc<Backend>, Option<Arc<Gate>>);
@@ -47,8 +48,10 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
             "write https:// in its endpoints, or remove the table",
         );
     }
-    let config = if secure { client_config(keys, problems)? } else { None };
-    let protocol = protocol(keys, problems);
+    let send_proxy = send_proxy(keys, problems);
+    let kind = keys.protocol.unwrap_or_default();
+    let protocol = if send_proxy.is_some() { Protocol::Http1 } else { protocol(kind, keys, problems) };
+    let config = if secure { client_config(keys, protocol, problems)? } else { None };
     let base_path = base_path(&urls, problems);
     let mut targets = Vec::new();
     for (uri, endpoint) in urls {
@@ -56,12 +59,14 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
         let tls = match (&config, scheme) {
             (Some((config, made_from)), "https") => {
                 let server_name = server_name(keys, authority.host(), &endpoint.url, problems)?;
-                Some(Tls { config: Arc::clone(config), made_from: *made_from, server_name })
+                let unverified = !verifies(keys);
+                Some(Tls { config: Arc::clone(config), made_from: *made_from, unverified, server_name })
             }
             _ => None,
         };
         let weight = endpoint.weight.unwrap_or(1) as u32;
         let target = UpstreamTarget::new(scheme, authority, (tls, protocol), weight, endpoint.drain);
+        let target = UpstreamTarget { send_proxy, ..target };
         if targets.iter().any(|other: &Arc<UpstreamTarget>| other.url == target.url) {
             problems.add(endpoint.url.span.clone(), "this endpoint is listed twice", "use `weight` to send more requests to an endpoint");
         }
@@ -78,8 +83,8 @@ pub(super) fn backend(keys: &file::Backend, cores: usize, live: &LiveState, prob
 }
 
 /// Returns the version of HTTP that the backend is spoken to in.
-fn protocol(keys: &file::Backend, problems: &mut Problems) -> Protocol {
-    match keys.protocol.unwrap_or_default() {
+fn protocol(kind: ProtocolKind, keys: &file::Backend, problems: &mut Problems) -> Protocol {
+    match kind {
         ProtocolKind::Auto => Protocol::Auto,
         ProtocolKind::H1 => Protocol::Http1,
         ProtocolKind::H2 => {
@@ -93,6 +98,25 @@ fn protocol(keys: &file::Backend, problems: &mut Problems) -> Protocol {
             Protocol::Http2
         }
     }
+}
+
+/// Returns the version of the PROXY header that the endpoints are sent, and reports keys that cannot be used with it.
+fn send_proxy(keys: &file::Backend, problems: &mut Problems) -> Option<ProxyVersion> {
+    let at = keys.send_proxy.as_ref()?;
+    let version = match at.value {
+        SendProxy::Off => return None,
+        SendProxy::V1 => ProxyVersion::V1,
+        SendProxy::V2 => ProxyVersion::V2,
+    };
+    if keys.protocol == Some(ProtocolKind::H2) {
+        let help = "its connections are shared by clients, and the header names one; remove one of the keys";
+        problems.add(at.span.clone(), "`send_proxy` cannot be used with `protocol = \"h2\"`", help);
+    }
+    if let Some(at) = &keys.pool.max_idle {
+        let help = "remove the key: with `send_proxy`, each client connection keeps at most one connection, for `idle_timeout`";
+        problems.add(at.span.clone(), "`max_idle` has no effect with `send_proxy`", help);
+    }
+    Some(version)
 }
 
 /// Returns the settings of `max` permits. By default, up to half as many requests (1 to 1000) wait in the queue, for 100 ms each.
@@ -227,7 +251,7 @@ fn endpoint_url(url: &At<String>, problems: &mut Problems) -> Option<Uri> {
 
 /// Compiles the TLS configuration. Returns `None` if it is invalid, after reporting the problem.
 #[allow(clippy::option_option, reason = "outer: usable, inner: needed")]
-fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option<ClientTls>> {
+fn client_config(keys: &file::Backend, protocol: Protocol, problems: &mut Problems) -> Option<Option<ClientTls>> {
     let tls = keys.tls.clone().unwrap_or_default();
     let path = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
     let (ca, cert, key) = (path(&tls.ca), path(&tls.cert), path(&tls.key));
@@ -235,13 +259,16 @@ fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option
         problems.add(at.span.clone(), "`cert` and `key` need each other", "set both or none");
         return None;
     }
+    check_trust(&keys.name.value, &tls, problems);
     let identity = cert.as_deref().zip(key.as_deref()).map(|(cert, key)| (Path::new(cert), Path::new(key)));
-    let protocols: &[&[u8]] = match keys.protocol.unwrap_or_default() {
-        ProtocolKind::Auto => &[b"h2", b"http/1.1"],
-        ProtocolKind::H1 => &[b"http/1.1"],
-        ProtocolKind::H2 => &[b"h2"],
+    let protocols: &[&[u8]] = match protocol {
+        Protocol::Auto => &[b"h2", b"http/1.1"],
+        Protocol::Http1 => &[b"http/1.1"],
+        Protocol::Http2 => &[b"h2"],
     };
-    match tls::client_config(ca.as_deref().map(Path::new), identity, protocols) {
+    let pins: Vec<_> = tls.pin.iter().map(|at| at.value).collect();
+    let trust = Trust { ca: ca.as_deref().map(Path::new), pins: &pins, verify: verifies(keys) };
+    match tls::client_config(trust, identity, protocols) {
         Ok(config) => Some(Some(config)),
         Err(complaint) => {
             let place = [&tls.ca, &tls.cert].into_iter().flatten().next().map_or(keys.name.span.clone(), |at| at.span.clone());
@@ -249,6 +276,26 @@ fn client_config(keys: &file::Backend, problems: &mut Problems) -> Option<Option
             None
         }
     }
+}
+
+/// Returns true if the certificates of a backend are verified.
+fn verifies(keys: &file::Backend) -> bool {
+    keys.tls.as_ref().and_then(|tls| tls.verify.as_ref()).is_none_or(|at| at.value)
+}
+
+/// Warns of a backend whose certificates are not verified, and reports keys that have no effect then.
+fn check_trust(name: &str, tls: &file::TlsKeys, problems: &mut Problems) {
+    let Some(verify) = tls.verify.as_ref().filter(|at| !at.value) else { return };
+    let useless = [("ca", tls.ca.as_ref().map(|at| &at.span)), ("pin", tls.pin.first().map(|at| &at.span))];
+    for (key, span) in useless.into_iter().filter_map(|(key, span)| Some((key, span?))) {
+        let help = "remove it, or remove `verify`";
+        problems.add(span.clone(), format!("`{key}` has no effect with `verify = false`"), help);
+    }
+    problems.warn(
+        verify.span.clone(),
+        format!("the certificates of the backend `{name}` are not verified: whoever is on the way can read and change its traffic"),
+        "set `ca` to the certificate of the endpoint or its authority, or `pin` to its key",
+    );
 }
 
 fn server_name(keys: &file::Backend, host: &str, url: &At<String>, problems: &mut Problems) -> Option<ServerName<'static>> {

@@ -11,24 +11,40 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::counted_tcp::CountedTcp;
 use crate::socket;
 
 /// The transport of a client connection.
 #[derive(Debug)]
 pub(super) enum ClientSocket {
     /// Plain TCP.
-    Tcp(TcpStream),
+    Tcp(CountedTcp),
     /// TLS over TCP. Boxed, because its state is large.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<CountedTcp>>),
 }
 
 impl ClientSocket {
     /// Returns the TCP socket.
     pub(super) fn tcp(&self) -> &TcpStream {
+        &self.counted().tcp
+    }
+
+    fn counted(&self) -> &CountedTcp {
         match self {
             Self::Tcp(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
         }
+    }
+
+    /// Returns the number of bytes that the TCP socket has accepted, those of TLS included.
+    pub(super) fn sent(&self) -> u64 {
+        self.counted().sent()
+    }
+
+    /// Returns how many of these the client's system has acknowledged. It grows as long as the client reads, also while the socket accepts
+    /// no more: the system says that it does when a large part of its buffer is free, which takes a slow client long. Costs a system call.
+    pub(super) fn taken(&self) -> u64 {
+        self.counted().taken()
     }
 
     /// Returns true for TLS.
@@ -50,7 +66,7 @@ impl ClientSocket {
     /// Returns the error of the socket or of TLS.
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(tcp) => socket::poll_recv(tcp, cx, buffer),
+            Self::Tcp(tcp) => socket::poll_recv(&tcp.tcp, cx, buffer),
             Self::Tls(tls) => {
                 let mut read = ReadBuf::new(buffer);
                 ready!(Pin::new(tls).poll_read(cx, &mut read))?;
@@ -74,6 +90,12 @@ impl ClientSocket {
     }
 }
 
+impl socket::Receive for ClientSocket {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_recv(cx, buffer)
+    }
+}
+
 impl AsyncRead for ClientSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
@@ -86,14 +108,14 @@ impl AsyncRead for ClientSocket {
 impl AsyncWrite for ClientSocket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(tcp) => socket::poll_send(tcp, cx, bytes),
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
         }
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(tcp) => socket::poll_send_vectored(tcp, cx, slices),
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
         }
     }

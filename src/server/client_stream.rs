@@ -35,8 +35,6 @@ pub(super) struct ClientStream {
     pub(super) held: Vec<u8>,
     /// Set once the client has read more than its socket's send buffer can hold.
     client_reads: Arc<AtomicBool>,
-    /// Number of written bytes.
-    written: u64,
     /// Number of written bytes at which `client_reads` is checked next.
     check_at: u64,
 }
@@ -56,7 +54,7 @@ pub(super) enum Received<T> {
 
 impl ClientStream {
     pub(super) const fn new(socket: ClientSocket, client_reads: Arc<AtomicBool>) -> Self {
-        Self { socket, held: Vec::new(), client_reads, written: 0, check_at: CHECK_INTERVAL }
+        Self { socket, held: Vec::new(), client_reads, check_at: CHECK_INTERVAL }
     }
 
     /// Receives up to `most` bytes. If none are held, `take` may use them where they are; it returns how many it used, from the start.
@@ -104,8 +102,7 @@ impl ClientStream {
         };
         sending.advance(written);
         spend(cx, written);
-        self.written += written as u64;
-        if self.written > self.check_at {
+        if self.socket.sent() > self.check_at {
             self.check_client_reads();
         }
         if written == 0 { Poll::Ready(Err(io::ErrorKind::WriteZero.into())) } else { Poll::Ready(Ok(written)) }
@@ -123,9 +120,10 @@ impl ClientStream {
     #[cold]
     fn check_client_reads(&mut self) {
         let holds = socket2::SockRef::from(self.socket.tcp()).send_buffer_size().unwrap_or(usize::MAX) as u64;
-        let client_reads = self.written > holds;
+        let sent = self.socket.sent();
+        let client_reads = sent > holds;
         self.client_reads.store(client_reads, Ordering::Relaxed);
-        self.check_at = if client_reads { u64::MAX } else { self.written + CHECK_INTERVAL };
+        self.check_at = if client_reads { u64::MAX } else { sent + CHECK_INTERVAL };
     }
 
     /// Reads until the bytes tell whether they start with `preface`. Returns false if the stream ended without any.

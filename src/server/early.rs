@@ -28,6 +28,11 @@ const LINGER_BYTES: usize = 256 * 1024;
 /// How long that may take.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// GOAWAY with `PROTOCOL_ERROR` (RFC 9113 6.8).
+const GO_AWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+/// The methods that clients of HTTP/1 send.
+const METHODS: &[&[u8]] = &[b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"CONNECT", b"TRACE"];
+
 /// Discards what the client still sends, for a moment. Closing a socket with unread bytes resets it, and the response would be lost.
 pub(super) async fn linger(socket: &ClientSocket) {
     let mut left = LINGER_BYTES;
@@ -48,13 +53,28 @@ pub(super) async fn answer_early(stream: &mut ClientStream, entry: &Entry, setti
     let (method, uri) = request_line(&stream.held);
     let early = Early { failure: violation.into(), method, uri, wanted: ClientPreferences::default() };
     let response = entry.client.gateway.answer_early(&entry.client.peer, early);
-    let bytes = to_bytes(response).await;
+    let bytes = if is_broken_preface(&stream.held) { GO_AWAY.to_vec() } else { to_bytes(response).await };
     let write = async {
         stream.socket.write_all(&bytes).await?;
         stream.socket.shutdown().await
     };
     if matches!(tokio::time::timeout(settings.write_timeout, write).await, Ok(Ok(()))) {
         linger(&stream.socket).await;
+    }
+}
+
+/// Returns true for bytes that are no HTTP/1 but may be meant for HTTP/2: a preface that went wrong (RFC 9113 3.4). Nobody who sends them reads
+/// a response of HTTP/1.
+fn is_broken_preface(head: &[u8]) -> bool {
+    let line = head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let parts: [&[u8]; 4] = {
+        let mut parts = line.split(|b| *b == b' ');
+        std::array::from_fn(|_| parts.next().unwrap_or_default())
+    };
+    match parts {
+        [b"PRI", ..] => true,
+        [method, _, version, b""] => !version.is_empty() && !METHODS.contains(&method) && !version.starts_with(b"HTTP/"),
+        _ => false,
     }
 }
 

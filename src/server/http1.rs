@@ -18,6 +18,7 @@ use super::early::{HEADER_TIMEOUT, SHUTTING_DOWN};
 use super::request_body::BodyFeed;
 use super::response::{Asked, OutgoingResponse};
 use super::settings::{PARK_AFTER, Settings};
+use super::slow_client::{self, SlowClient};
 use crate::body::RequestBody;
 use crate::failure::{Failure, Kind};
 use crate::gateway::{ClientRequest, Entry, Upgraded};
@@ -221,17 +222,14 @@ impl<'c> Http1<'c> {
 
     /// Writes a response as it arrives.
     async fn write(&mut self, response: &mut OutgoingResponse) -> Result<(), End> {
-        let mut blocked_since = None;
+        let mut slow = None;
         std::future::poll_fn(|cx| {
             loop {
                 response.fill(cx);
                 if !response.sending.is_written() {
                     match self.stream.poll_send(cx, &mut response.sending) {
-                        Poll::Ready(Ok(written)) => {
-                            blocked_since = None;
-                            if let Some(rate) = response.rate.as_mut().filter(|rate| rate.is_waiting()) {
-                                rate.moved(written as u64, Instant::now());
-                            }
+                        Poll::Ready(Ok(_)) => {
+                            slow_client::end_wait(slow.take(), response.rate.as_mut(), || self.stream.socket.taken());
                             continue;
                         }
                         Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Gone)),
@@ -249,24 +247,16 @@ impl<'c> Http1<'c> {
                     Poll::Ready(Read::Fed) => {}
                     Poll::Ready(Read::Gone) => return Poll::Ready(Err(End::Gone)),
                     Poll::Pending if is_flushed => return Poll::Pending,
-                    Poll::Pending => return self.poll_slow_client(cx, response, &mut blocked_since),
+                    Poll::Pending => {
+                        let Self { stream, timer, settings, .. } = self;
+                        let taken = || stream.socket.taken();
+                        let slow = slow.get_or_insert_with(|| SlowClient::new(Instant::now(), taken()));
+                        return slow.poll(cx, timer, settings.write_timeout, response.rate.as_mut(), taken).map(|()| Err(End::Reset));
+                    }
                 }
             }
         })
         .await
-    }
-
-    /// Ends the connection of a client that reads nothing, or too slowly.
-    fn poll_slow_client(
-        &mut self,
-        cx: &mut Context<'_>,
-        response: &mut OutgoingResponse,
-        blocked_since: &mut Option<Instant>,
-    ) -> Poll<Result<(), End>> {
-        let since = *blocked_since.get_or_insert_with(Instant::now);
-        let stalled = since + self.settings.write_timeout;
-        let due = response.rate.as_mut().map_or(stalled, |rate| rate.waits(Instant::now()).min(stalled));
-        if self.timer.is_due(due, cx) { Poll::Ready(Err(End::Reset)) } else { Poll::Pending }
     }
 
     /// Adds the interim responses that wait. They are dropped if the client has yet to read many.

@@ -3,11 +3,12 @@
 //! Knows nothing of routes or upstreams.
 
 mod clock;
-mod frames;
+mod guard;
 mod head;
 mod io;
 mod service;
 mod state;
+mod websocket;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -43,13 +44,15 @@ pub(super) async fn serve(stream: &mut ClientStream, entry: &Entry, closing: &mu
         hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
+            // WebSocket (RFC 8441 3).
+            .enable_connect_protocol()
             .max_header_list_size(list)
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(128)
             .max_send_buf_size(64 * 1024)
             .keep_alive_interval(settings.idle_timeout / 2)
             .keep_alive_timeout(settings.write_timeout)
-            .serve_connection(Http2Io::new(stream, Arc::clone(&state)), service)
+            .serve_connection(Http2Io::new(stream, Arc::clone(&state), settings.max_header_size), service)
     );
     let mut clock = Clock::new(settings);
     let mut closing = pin!(closing.wait_for(|closing| *closing));
@@ -72,8 +75,15 @@ pub(super) async fn serve(stream: &mut ClientStream, entry: &Entry, closing: &mu
             }
             timer.as_mut().reset(Instant::now() + settings.write_timeout);
         }
-        match clock.poll(cx, &state) {
-            Poll::Ready(Wait::Write) => Poll::Ready(()),
+        let mut wait = clock.poll(cx, &state);
+        while wait == Poll::Ready(Wait::Write) {
+            state.look();
+            if connection.as_mut().poll(cx).is_ready() || !clock.client_reads(&state) {
+                return Poll::Ready(());
+            }
+            wait = clock.poll(cx, &state);
+        }
+        match wait {
             Poll::Ready(_) if !ending => {
                 ending = true;
                 last = Some(Box::pin(tokio::time::sleep(settings.write_timeout)));

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::client_socket::ClientSocket;
 use super::connection::{OpenConnection, Session};
+use super::counted_tcp::CountedTcp;
 use super::proxy_header::{self, Source};
 use super::tls::{self, Opened};
 use crate::body::InterimResponses;
@@ -125,6 +126,7 @@ fn start(stream: TcpStream, address: SocketAddr, secure: bool, gateway: &Arc<Gat
     let client = Client {
         gateway: Arc::clone(gateway),
         peer: peer(address, gateway),
+        local: if gateway.plan.names_clients { stream.local_addr().ok() } else { None },
         interim: InterimResponses::default(),
         private: Private::default(),
         surplus,
@@ -138,7 +140,7 @@ fn start(stream: TcpStream, address: SocketAddr, secure: bool, gateway: &Arc<Gat
     } else if let Some(tls) = gateway.plan.listen.tls.as_ref().filter(|_| secure) {
         tokio::spawn(serve_tls(stream, tls.certificates.current(), client, closing, held));
     } else {
-        let mut session = Session::new(ClientSocket::Tcp(stream), Entry { client: Arc::new(client) }, closing, held);
+        let mut session = Session::new(ClientSocket::Tcp(CountedTcp::new(stream)), Entry { client: Arc::new(client) }, closing, held);
         tokio::spawn(async move { session.serve().await });
     }
 }
@@ -159,7 +161,7 @@ async fn serve_behind_proxy(mut stream: TcpStream, secure: bool, mut client: Cli
     }
     match plan.listen.tls.as_ref().filter(|_| secure) {
         Some(tls) => serve_tls(stream, tls.certificates.current(), client, closing, held).await,
-        None => Session::new(ClientSocket::Tcp(stream), Entry { client: Arc::new(client) }, closing, held).serve().await,
+        None => Session::new(ClientSocket::Tcp(CountedTcp::new(stream)), Entry { client: Arc::new(client) }, closing, held).serve().await,
     }
 }
 
@@ -178,7 +180,7 @@ async fn serve_tls(
             client.tls = Some(Box::new(TlsClient { certificate: tls::certificate_of(&stream) }));
             (ClientSocket::Tls(stream), HandshakeEnd::Completed)
         }
-        Opened::ClearText(stream) => (ClientSocket::Tcp(stream), HandshakeEnd::ClearText),
+        Opened::ClearText(stream) => (ClientSocket::Tcp(CountedTcp::new(stream)), HandshakeEnd::ClearText),
         Opened::Failed(end) => return plan.metrics.tls.handshake(end),
     };
     plan.metrics.tls.handshake(end);

@@ -10,6 +10,7 @@
 //! | `request_body` | the body of a request between the connection and the gateway |
 //! | `response` | a response on its way: head, framing, body |
 //! | `client_stream` | the socket, and what was read from it and not used yet |
+//! | `slow_client` | whether a client that is waited for still reads |
 //! | `closing` | the end of the accepting of requests |
 //! | `early` | error responses to bytes that never became a request |
 //! | `http2` | an HTTP/2 connection, which hyper drives |
@@ -18,6 +19,7 @@ mod client_socket;
 mod client_stream;
 mod closing;
 mod connection;
+mod counted_tcp;
 mod early;
 mod http1;
 mod http2;
@@ -26,4 +28,5 @@ mod proxy_header;
 mod request_body;
 mod response;
 mod settings;
+mod slow_client;
 mod tls;

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::counted_tcp::CountedTcp;
 use crate::failure::classify::{self, HandshakeEnd};
 
 /// The type of a record that begins a handshake (RFC 8446 5.1).
@@ -21,7 +22,7 @@ const HANDSHAKE: u8 = 0x16;
 /// How a connection to the listener for TLS began.
 pub(super) enum Opened {
     /// The handshake is complete.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<CountedTcp>>),
     /// The client sent something that is no TLS. Nothing was read.
     ClearText(TcpStream),
     /// There is no one to talk to.
@@ -40,14 +41,14 @@ async fn handshake(tcp: TcpStream, config: Arc<ServerConfig>) -> Opened {
         Ok(1..) => return Opened::ClearText(tcp),
         Ok(0) | Err(_) => return Opened::Failed(HandshakeEnd::Closed),
     }
-    match TlsAcceptor::from(config).accept(tcp).await {
+    match TlsAcceptor::from(config).accept(CountedTcp::new(tcp)).await {
         Ok(stream) => Opened::Tls(Box::new(stream)),
         Err(error) => Opened::Failed(classify::client_handshake(&error)),
     }
 }
 
 /// Returns the client's own certificate for `Client-Cert` (RFC 9440 2.2), if the client showed one. It was verified.
-pub(super) fn certificate_of(stream: &TlsStream<TcpStream>) -> Option<HeaderValue> {
+pub(super) fn certificate_of(stream: &TlsStream<CountedTcp>) -> Option<HeaderValue> {
     let own = stream.get_ref().1.peer_certificates()?.first()?;
     HeaderValue::from_str(&format!(":{}:", STANDARD.encode(own))).ok()
 }

@@ -17,6 +17,11 @@ pub fn is_key(value: &[u8]) -> bool {
     value.len() == 24 && STANDARD.decode(value).is_ok_and(|bytes| bytes.len() == 16)
 }
 
+/// Returns a new `Sec-WebSocket-Key` for a client whose protocol has none (RFC 8441 5).
+pub fn new_key() -> String {
+    STANDARD.encode(fastrand::u128(..).to_be_bytes())
+}
+
 /// Returns the `Sec-WebSocket-Accept` that answers a key. SHA-1 protects nothing here; it shows that the server read the key.
 pub fn accept_of(key: &[u8]) -> String {
     let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
@@ -33,6 +38,12 @@ mod tests {
     fn the_example_of_the_rfc() {
         assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
         assert_eq!(accept_of(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn new_keys_are_keys() {
+        let key = new_key();
+        assert!(is_key(key.as_bytes()) && key != new_key(), "{key}");
     }
 
     #[test]

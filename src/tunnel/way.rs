@@ -6,9 +6,10 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
 use super::frames::Frames;
+use crate::socket::Receive;
 
 /// Size of a read, and so the most that is held for a sink that takes nothing.
 const READ: usize = 16 * 1024;
@@ -125,7 +126,7 @@ impl Way {
     /// Copies until the source or the sink makes it wait. Ready once the direction has ended.
     pub(super) fn poll_copy<R, W>(&mut self, cx: &mut Context<'_>, source: &mut R, sink: &mut W) -> Poll<()>
     where
-        R: AsyncRead + Unpin,
+        R: Receive,
         W: AsyncWrite + Unpin,
     {
         loop {
@@ -173,18 +174,18 @@ impl Way {
     /// Reads once, and writes at once what the sink takes. The rest is held.
     fn poll_read<R, W>(&mut self, cx: &mut Context<'_>, source: &mut R, sink: &mut W) -> Poll<()>
     where
-        R: AsyncRead + Unpin,
+        R: Receive,
         W: AsyncWrite + Unpin,
     {
         READ_BUFFER.with_borrow_mut(|buffer| {
-            let mut read = ReadBuf::new(buffer);
-            let result = ready!(Pin::new(source).poll_read(cx, &mut read));
-            let bytes = read.filled();
-            if bytes.is_empty() {
-                self.stage = Stage::Ending;
-                self.ended_by = Some(if result.is_ok() { EndedBy::Source } else { EndedBy::BrokenSource });
-                return Poll::Ready(());
-            }
+            let bytes = match ready!(source.poll_receive(cx, buffer)) {
+                Ok(read) if read > 0 => &buffer[..read],
+                end => {
+                    self.stage = Stage::Ending;
+                    self.ended_by = Some(if end.is_ok() { EndedBy::Source } else { EndedBy::BrokenSource });
+                    return Poll::Ready(());
+                }
+            };
             self.moved = true;
             if let Some(frames) = &mut self.frames {
                 frames.advance(bytes);

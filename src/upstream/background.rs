@@ -119,8 +119,13 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
 
 /// Sends one probe, on a connection of its own, so that it also tests whether the endpoint accepts connections.
 async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> bool {
-    let dial =
-        Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::new(Phase::default()), http1_only: false };
+    let dial = Dial {
+        target: Arc::clone(&endpoint.target),
+        address: endpoint.address,
+        phase: Arc::new(Phase::default()),
+        http1_only: false,
+        proxy_header: endpoint.target.proxy_header(None),
+    };
     let Ok(stream) = connector.call(dial).await else { return false };
     let host = probe.host.clone().unwrap_or_else(|| endpoint.target.authority.clone());
     let mut headers = HeaderList::new();
@@ -156,7 +161,7 @@ async fn probe_http2(stream: Stream, head: RequestHead<'_>, probe: &Probe) -> Re
     let mut started = false;
     let answered = std::future::poll_fn(|cx| {
         if !std::mem::replace(&mut started, true) {
-            stream.start(cx, head, &mut Upload::empty())?;
+            stream.start(cx, head, &mut Upload::empty(), false)?;
         }
         stream.poll_head(cx, head.method, None)
     });

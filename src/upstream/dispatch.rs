@@ -23,7 +23,7 @@ pub async fn dispatch(
 ) -> Result<UpstreamResponse, Failure> {
     if let Some(retry) = context.retry {
         backend.budget.deposit(retry.budget);
-        let private = outgoing.connection_auth || !context.private.is_empty();
+        let private = outgoing.connection_auth || context.private.is_authenticated();
         if let Some(delay) = hedge::delay(backend, outgoing, private, retry) {
             return Box::pin(hedge::hedged(backend, outgoing, context, trail, delay)).await;
         }

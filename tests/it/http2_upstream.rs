@@ -4,7 +4,7 @@
 
 mod misbehaving;
 mod serving;
-mod tls;
+pub(crate) mod tls;
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,7 @@
 //! Tests the listener for TLS: certificates by name, client certificates, resumption, files that change, and clients that do not speak TLS.
 
+mod handshakes;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -390,69 +392,6 @@ fn a_request_in_clear_text_is_told() {
     let line = gateway.log_line(&["clear text"]);
     assert_eq!((line["path"].as_str(), line["status"].as_u64()), (Some("/somewhere"), Some(400)));
     gateway.wait_for_metric("lockgate_tls_handshakes_total{result=\"clear_text\"} 1");
-}
-
-#[test]
-fn broken_handshakes_are_counted_and_not_logged() {
-    let files = Files::new("tls-broken");
-    files.pair("own", &["shop.example"]);
-    let gateway = gateway("127.0.0.1:1".parse().unwrap(), &files.keys("own"));
-    // A hello, cut at every byte.
-    let mut hello = Vec::new();
-    ClientConnection::new(Arc::new(files.client(&["h2"])), ServerName::try_from("shop.example").unwrap())
-        .unwrap()
-        .write_tls(&mut hello)
-        .unwrap();
-    let cuts: Vec<usize> = (0..hello.len()).step_by(7).collect();
-    for cut in &cuts {
-        let mut client = TcpStream::connect(gateway.tls()).unwrap();
-        client.write_all(&hello[..*cut]).unwrap();
-        drop(client);
-    }
-    gateway.wait_for_metric(&format!("lockgate_tls_handshakes_total{{result=\"closed\"}} {}", cuts.len()));
-    let mut client = TcpStream::connect(gateway.tls()).unwrap();
-    client.write_all(b"\x16\x03\x01\x00\x05garbage").unwrap();
-    let _ = client.read(&mut [0; 100]);
-    gateway.wait_for_metric("lockgate_tls_handshakes_total{result=\"protocol\"} 1");
-    // The gateway still serves, and wrote one line: that of this request.
-    let mut stream = connect(gateway.tls(), "shop.example", &Arc::new(files.client(&[]))).unwrap();
-    ask(&mut stream, "GET /last HTTP/1.1\r\nHost: a").unwrap();
-    gateway.log_line(&["/last"]);
-    assert_eq!(gateway.log_lines(), 1);
-}
-
-#[test]
-fn a_silent_client_is_dropped() {
-    let files = Files::new("tls-silent");
-    files.pair("own", &["shop.example"]);
-    let gateway = gateway("127.0.0.1:1".parse().unwrap(), &format!("{}\n[listen]\nheader_timeout = \"200ms\"\n", files.keys("own")));
-    let mut client = TcpStream::connect(gateway.tls()).unwrap();
-    client.set_read_timeout(Some(crate::harness::PATIENCE)).unwrap();
-    assert_eq!(client.read(&mut [0]).unwrap(), 0);
-    gateway.wait_for_metric("lockgate_tls_handshakes_total{result=\"timeout\"} 1");
-}
-
-#[test]
-fn old_protocols_are_refused() {
-    let files = Files::new("tls-old");
-    files.pair("own", &["shop.example"]);
-    let gateway = gateway("127.0.0.1:1".parse().unwrap(), &files.keys("own"));
-    // A hello of TLS 1.1 with one suite, RSA_WITH_AES_128_CBC_SHA.
-    let mut hello = vec![0x03, 0x02];
-    hello.extend_from_slice(&[7; 32]);
-    hello.extend_from_slice(&[0, 0, 2, 0x00, 0x2f, 1, 0]);
-    let mut handshake = vec![1, 0, 0, hello.len() as u8];
-    handshake.append(&mut hello);
-    let mut record = vec![0x16, 0x03, 0x01, 0, handshake.len() as u8];
-    record.append(&mut handshake);
-    let mut client = TcpStream::connect(gateway.tls()).unwrap();
-    client.set_read_timeout(Some(crate::harness::PATIENCE)).unwrap();
-    client.write_all(&record).unwrap();
-    let mut answer = Vec::new();
-    client.read_to_end(&mut answer).unwrap();
-    // A fatal alert (RFC 8446 6), and nothing else.
-    assert_eq!((answer[0], answer[5]), (0x15, 2), "{answer:?}");
-    gateway.wait_for_metric("lockgate_tls_handshakes_total{result=\"incompatible\"} 1");
 }
 
 #[test]

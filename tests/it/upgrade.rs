@@ -1,4 +1,9 @@
-//! Tests WebSocket and other upgrades over HTTP/1.1: what is forwarded, what is refused, and the life of a tunnel.
+//! Tests WebSocket and other upgrades over HTTP/1.1: what is forwarded, what is refused, and the life of a tunnel. Those over HTTP/2 and the
+//! comparison of frames are in files of their own.
+
+mod bridge;
+mod frames;
+mod http2;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -445,6 +450,33 @@ fn a_tunnel_holds_its_permits_for_as_long_as_it_lives() {
         gateway.log_line(&["\"status\":101"]);
         upgraded(&gateway, b"");
     }
+}
+
+/// Asks for a tunnel from this address of the loopback network.
+fn asked_from(source: [u8; 4], gateway: &GatewayUnderTest) -> Client {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+    socket.connect(&gateway.address.into()).unwrap();
+    let mut client = Client::connect(gateway.address);
+    client.stream = socket.into();
+    client.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.write(format!("{HANDSHAKE}\r\n"));
+    client
+}
+
+#[test]
+fn the_tunnels_of_one_client_leave_connections_for_others() {
+    let origin = accepting(|conversation| drop(rest_of(&mut conversation.stream)));
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{}\"]\nconnect_timeout = \"300ms\"\n\
+         pool = {{ max_connections = 8, max_idle = 8, idle_timeout = \"1s\" }}\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+        origin.address
+    ));
+    let mut tunnels: Vec<Client> = (0..7).map(|_| asked_from([127, 0, 0, 1], &gateway)).collect();
+    assert!(tunnels.iter_mut().all(|client| client.response("GET").status == 101));
+    let response = asked_from([127, 0, 0, 1], &gateway).response("GET");
+    assert_eq!(status_and_code(&response), (503, "OVERLOADED".into()));
+    assert_eq!(asked_from([127, 0, 0, 2], &gateway).response("GET").status, 101, "another client has its share");
 }
 
 #[test]

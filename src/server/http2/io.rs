@@ -1,5 +1,5 @@
-//! The I/O of an HTTP/2 connection: passes the bytes that were read before, ends a flood of frames, and records whether the client takes
-//! what is written.
+//! The I/O of an HTTP/2 connection: everything that is read or written passes the guard, and whether the client takes what is written is
+//! recorded.
 //!
 //! Knows nothing of frames.
 
@@ -13,7 +13,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::frames::FrameBudget;
+use super::guard::{Guard, emptied};
 use super::state::ConnectionState;
 use crate::server::client_socket::ClientSocket;
 use crate::server::client_stream::ClientStream;
@@ -21,10 +21,14 @@ use crate::server::client_stream::ClientStream;
 /// The I/O of a connection.
 pub(super) struct Http2Io<'s> {
     socket: TokioIo<&'s mut ClientSocket>,
-    /// Bytes that were read before.
-    before: Vec<u8>,
+    /// Bytes of the client that the guard has yet to take, from `taken` on.
+    input: Vec<u8>,
+    taken: usize,
+    /// Bytes for h2, from `given` on.
+    output: Vec<u8>,
+    given: usize,
+    guard: Guard,
     state: Arc<ConnectionState>,
-    budget: FrameBudget,
 }
 
 thread_local! {
@@ -35,15 +39,48 @@ thread_local! {
 const READ: usize = 16 * 1024;
 
 impl<'s> Http2Io<'s> {
-    pub(super) fn new(stream: &'s mut ClientStream, state: Arc<ConnectionState>) -> Self {
-        let before = std::mem::take(&mut stream.held);
-        let mut budget = FrameBudget::new(Instant::now());
-        // A first read cannot hold more than its burst.
-        budget.count(&before, Instant::now);
-        Self { before, budget, socket: TokioIo::new(&mut stream.socket), state }
+    pub(super) fn new(stream: &'s mut ClientStream, state: Arc<ConnectionState>, max_header_size: usize) -> Self {
+        let input = std::mem::take(&mut stream.held);
+        let guard = Guard::new(max_header_size, Instant::now());
+        Self { socket: TokioIo::new(&mut stream.socket), input, taken: 0, output: Vec::new(), given: 0, guard, state }
     }
 
-    fn record(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Passes bytes through the guard until there is something for h2. Returns how many were passed.
+    fn pass(guard: &mut Guard, bytes: &[u8], output: &mut Vec<u8>) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() && output.len() < READ {
+            taken += guard.take(&bytes[taken..], output, Instant::now);
+        }
+        taken
+    }
+
+    /// Gives h2 what there is for it. Returns false if there is nothing.
+    fn give(&mut self, buf: &mut ReadBufCursor<'_>) -> bool {
+        if self.output.is_empty() && self.taken < self.input.len() {
+            self.taken += Self::pass(&mut self.guard, &self.input[self.taken..], &mut self.output);
+        }
+        if self.taken == self.input.len() {
+            (self.input, self.taken) = (Vec::new(), 0);
+        }
+        let rest = &self.output[self.given..];
+        let given = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..given]);
+        self.given += given;
+        if self.given == self.output.len() {
+            (self.output, self.given) = (emptied(std::mem::take(&mut self.output)), 0);
+        }
+        given > 0
+    }
+
+    /// Writes bytes that may need another error code.
+    fn write_with_codes(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut copy = bytes[..bytes.len().min(READ)].to_vec();
+        self.guard.set_codes(&mut copy);
+        Pin::new(&mut self.socket).poll_write(cx, &copy)
+    }
+
+    fn record<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.state.looks(written.is_pending(), || self.socket.inner().taken());
         self.state.wrote(!written.is_pending());
         written
     }
@@ -52,28 +89,31 @@ impl<'s> Http2Io<'s> {
 impl Read for Http2Io<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.before.is_empty() {
-            let fits = this.before.len().min(buf.remaining());
-            buf.put_slice(&this.before[..fits]);
-            this.before.drain(..fits);
-            return Poll::Ready(Ok(()));
-        }
-        READ_BUFFER.with_borrow_mut(|buffer| {
-            let most = buf.remaining().min(buffer.len());
-            let read = ready!(this.socket.inner_mut().poll_recv(cx, &mut buffer[..most]))?;
-            if !this.budget.count(&buffer[..read], Instant::now) {
-                return Poll::Ready(Err(io::Error::other("too many frames that bring no request further")));
+        while !this.give(&mut buf) {
+            let read = READ_BUFFER.with_borrow_mut(|buffer| {
+                let read = ready!(this.socket.inner_mut().poll_recv(cx, buffer))?;
+                let taken = Self::pass(&mut this.guard, &buffer[..read], &mut this.output);
+                this.input.extend_from_slice(&buffer[taken..read]);
+                Poll::Ready(io::Result::Ok(read))
+            });
+            if ready!(read)? == 0 {
+                break;
             }
-            buf.put_slice(&buffer[..read]);
-            Poll::Ready(Ok(()))
-        })
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl Write for Http2Io<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.socket).poll_write(cx, bytes);
+        let written = match this.guard.sets_codes() {
+            false => Pin::new(&mut this.socket).poll_write(cx, bytes),
+            true => this.write_with_codes(cx, bytes),
+        };
+        if let Poll::Ready(Ok(count)) = written {
+            this.guard.wrote(&bytes[..count]);
+        }
         this.record(written)
     }
 
@@ -82,8 +122,10 @@ impl Write for Http2Io<'_> {
         let flushed = Pin::new(&mut this.socket).poll_flush(cx);
         // TLS takes some more than the socket does: whether the client reads shows only here.
         if this.socket.inner().is_tls() && (flushed.is_pending() || this.state.is_blocked()) {
-            this.state.wrote(!flushed.is_pending());
+            return this.record(flushed);
         }
+        // The client may be waited for although the socket accepts more: it bounds what is sent by its windows, too.
+        this.state.looks(false, || this.socket.inner().taken());
         flushed
     }
 
@@ -96,8 +138,19 @@ impl Write for Http2Io<'_> {
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.guard.sets_codes() {
+            let first = bufs.iter().find(|buf| !buf.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |buf| buf));
+        }
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(mut count)) = written {
+            for buf in bufs {
+                let here = buf.len().min(count);
+                this.guard.wrote(&buf[..here]);
+                count -= here;
+            }
+        }
         this.record(written)
     }
 }

@@ -12,13 +12,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
-use super::head;
 use super::state::ConnectionState;
+use super::{head, websocket};
 use crate::body::{Aborted, Body, RequestBody};
 use crate::context::ClientPreferences;
 use crate::failure::{Failure, Kind, classify};
-use crate::gateway::{Answering, ClientRequest, ClientResponse, Early, Entry};
+use crate::gateway::{Answering, ClientRequest, Early, Entry};
 use crate::header::HeaderList;
 use crate::http1::target::Target;
 
@@ -35,12 +36,15 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.state.called();
-        let (parts, body) = request.into_parts();
-        if let Some(rule) = head::violation(&parts.headers) {
-            let failure = Failure::because(Kind::BadRequest, rule);
-            let early = Early { failure, method: parts.method, uri: parts.uri, wanted: ClientPreferences::default() };
-            return ResponseFuture { answer: self.entry.refuse(early), count: Some(ResponseGuard(Arc::clone(&self.state))) };
-        }
+        let (mut parts, body) = request.into_parts();
+        let violated = head::violation(&parts.headers).map(|rule| Failure::because(Kind::BadRequest, rule));
+        let upgrade = match violated.map_or_else(|| websocket::translate(&mut parts), Err) {
+            Ok(upgrade) => upgrade.map(|stream| Box::new((stream, self.entry.clone()))),
+            Err(failure) => {
+                let early = Early { failure, method: parts.method, uri: parts.uri, wanted: ClientPreferences::default() };
+                return self.response(self.entry.refuse(early), None);
+            }
+        };
         let answer = self.entry.answer(ClientRequest {
             method: parts.method,
             target: Target { uri: parts.uri, raw_query: None },
@@ -48,7 +52,13 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             headers: HeaderList::from(&parts.headers),
             body: if body.is_end_stream() { RequestBody::empty() } else { RequestBody::new(StreamBody(body)) },
         });
-        ResponseFuture { answer, count: Some(ResponseGuard(Arc::clone(&self.state))) }
+        self.response(answer, upgrade)
+    }
+}
+
+impl Service {
+    fn response(&self, answer: Answering, upgrade: Option<Box<(OnUpgrade, Entry)>>) -> ResponseFuture {
+        ResponseFuture { answer, upgrade, count: Some(ResponseGuard(Arc::clone(&self.state))) }
     }
 }
 
@@ -72,7 +82,9 @@ impl crate::body::Incoming for StreamBody {
 /// The future of a response.
 pub(super) struct ResponseFuture {
     answer: Answering,
-    /// Passed on to the response's body.
+    /// The stream of an extended CONNECT, once it is accepted.
+    upgrade: Option<Box<(OnUpgrade, Entry)>>,
+    /// Passed on to the response's body, or to the tunnel.
     count: Option<ResponseGuard>,
 }
 
@@ -81,10 +93,18 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Ok(ClientResponse { status, headers, body, .. }) = std::task::ready!(this.answer.as_mut().poll(cx));
-        let count = this.count.take();
-        let mut response = Response::new(CountedBody { body, is_stalled: false, count });
-        (*response.status_mut(), *response.headers_mut()) = (status, (&headers).into());
+        let Ok(mut answer) = std::task::ready!(this.answer.as_mut().poll(cx));
+        let mut count = this.count.take();
+        let (status, headers) = match this.upgrade.take() {
+            Some(upgrade) => {
+                let (stream, entry) = *upgrade;
+                let held = count.take_if(|_| answer.tunnel.is_some());
+                websocket::accept(&mut answer, stream, &entry, held)
+            }
+            None => (answer.status, (&answer.headers).into()),
+        };
+        let mut response = Response::new(CountedBody { body: answer.body, is_stalled: false, count });
+        (*response.status_mut(), *response.headers_mut()) = (status, headers);
         Poll::Ready(Ok(response))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Plain counters and flags; takes no decisions.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// The state of a connection. One thread drives a connection and all its streams; these are atomics only because the tasks are `Send`. So a
 /// step is a load and a store, without a locked instruction.
@@ -16,6 +16,10 @@ pub(super) struct ConnectionState {
     blocked: AtomicBool,
     /// Number of completed writes.
     written: AtomicU32,
+    /// Bytes of the connection that the client's system had taken, when that was looked at last.
+    taken: AtomicU64,
+    /// It is to be looked at again.
+    look: AtomicBool,
     /// Bodies whose last frame was not taken yet.
     stalled: AtomicU32,
     /// Number of changes to `stalled`.
@@ -77,6 +81,23 @@ impl ConnectionState {
         if completed {
             increment(&self.written);
         }
+    }
+
+    /// Asks the I/O to look how much the client has taken.
+    pub(super) fn look(&self) {
+        self.look.store(true, Ordering::Relaxed);
+    }
+
+    /// Looks how much the client has taken, if that was asked for, or if it begins to take nothing more: `blocks` tells that.
+    pub(super) fn looks(&self, blocks: bool, taken: impl FnOnce() -> u64) {
+        if self.look.load(Ordering::Relaxed) || (blocks && !self.is_blocked()) {
+            self.look.store(false, Ordering::Relaxed);
+            self.taken.store(taken(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     pub(super) fn written(&self) -> u32 {

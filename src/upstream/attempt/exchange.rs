@@ -23,6 +23,8 @@ pub enum ExchangeError {
     NeverSent,
     /// The upstream has refused the request and not processed it (HTTP/2). The body was put back.
     Refused(Failure),
+    /// The upstream wants the request over HTTP/1.1 and has not processed it. The body was put back.
+    WantsHttp1(Failure),
     /// The connection was lost without a word on the request.
     Lost(Failure),
     /// The upstream may have processed the request.
@@ -33,7 +35,7 @@ pub enum ExchangeError {
 /// all of it.
 ///
 /// # Errors
-/// Returns [`ExchangeError`]. With [`ExchangeError::NeverSent`] and [`ExchangeError::Refused`], the body is put back.
+/// Returns [`ExchangeError`], which says when the body is put back.
 pub async fn exchange(
     http: &mut Http,
     outgoing: &mut OutgoingRequest,
@@ -59,21 +61,28 @@ async fn exchange_http2(
         Err(Http2Failure { failure, processing }) => Err(match processing {
             Processing::Possible => ExchangeError::Failed(failure),
             Processing::Unknown => ExchangeError::Lost(failure),
-            Processing::None => not_processed(stream, outgoing, upload, failure),
+            Processing::None if failure.kind == Kind::ConnectionLost => {
+                not_processed(stream, outgoing, upload, failure, |_| ExchangeError::NeverSent)
+            }
+            Processing::None => not_processed(stream, outgoing, upload, failure, ExchangeError::Refused),
+            Processing::WantsHttp1 => not_processed(stream, outgoing, upload, failure, ExchangeError::WantsHttp1),
         }),
     }
 }
 
 /// Puts the body back for another attempt.
-fn not_processed(stream: &mut Http2Stream, outgoing: &mut OutgoingRequest, mut upload: Upload, failure: Failure) -> ExchangeError {
+fn not_processed(
+    stream: &mut Http2Stream,
+    outgoing: &mut OutgoingRequest,
+    mut upload: Upload,
+    failure: Failure,
+    error: impl FnOnce(Failure) -> ExchangeError,
+) -> ExchangeError {
     if !stream.put_back(&mut upload) {
         return ExchangeError::Failed(failure);
     }
     outgoing.upload = Some(upload);
-    match failure.kind {
-        Kind::ConnectionLost => ExchangeError::NeverSent,
-        _ => ExchangeError::Refused(failure),
-    }
+    error(failure)
 }
 
 async fn exchange_http1(

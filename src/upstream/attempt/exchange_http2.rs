@@ -26,7 +26,7 @@ pub(super) async fn exchange(
     std::future::poll_fn(|cx| {
         if !started {
             started = true;
-            stream.start(cx, outgoing.head(), upload)?;
+            stream.start(cx, outgoing.head(), upload, outgoing.keeps_upload)?;
         } else if let Poll::Ready(Err(failure)) = stream.poll_send(cx, upload) {
             return Poll::Ready(Err(failure.into()));
         }

@@ -19,7 +19,7 @@ use tower::Service;
 use self::clocks::Clocks;
 use self::exchange::{ExchangeError, exchange};
 use self::outgoing::{OutgoingRequest, Replay};
-use self::private::Private;
+use self::private::{Bond, Owner, Private};
 use self::response::{ResponseBody, UpstreamResponse};
 use crate::body::InterimResponses;
 use crate::context::Trail;
@@ -29,7 +29,9 @@ use crate::upstream::choose::backend::{Backend, EndpointQuery};
 use crate::upstream::choose::endpoint::{AttemptOutcome, Endpoint, EndpointPermit};
 use crate::upstream::connect::connector::{Connector, Dial, Phase};
 use crate::upstream::connect::per_client::ClientSlot;
-use crate::upstream::connect::pool::{Checkout, Connection};
+use crate::upstream::connect::pool::{Checkout, Connection, Pool};
+use crate::upstream::connect::proxy_header::Addresses;
+use crate::upstream::connect::target::Protocol;
 
 /// What one core needs to reach upstreams.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub struct DispatchContext<'a> {
     pub private: &'a Private,
     /// Takes the interim responses, if the client reads them.
     pub interim: Option<&'a InterimResponses>,
+    /// The addresses for a PROXY header, if a backend is sent one.
+    pub addresses: Option<Addresses>,
     /// The client's slot in the count of connections per client.
     pub slot: ClientSlot,
 }
@@ -75,6 +79,10 @@ pub(super) struct AttemptError {
 pub(super) enum SendProgress {
     /// No endpoint was chosen.
     NotChosen,
+    /// The chosen endpoint has no free connection.
+    NoRoom,
+    /// The chosen endpoint speaks no version of HTTP that the request can go by.
+    Unsuitable,
     /// No connection was opened, or a new one closed before anything was written.
     NotConnected,
     /// A reused connection closed before anything was written.
@@ -83,6 +91,8 @@ pub(super) enum SendProgress {
     Stale,
     /// The upstream refused the request without processing it.
     Refused,
+    /// The upstream wants the request over HTTP/1.1, which the next attempt at it uses.
+    WantsHttp1,
     /// The upstream may have processed the request.
     MaybeProcessed,
 }
@@ -112,7 +122,7 @@ pub(super) async fn attempt(
 ) -> Result<UpstreamResponse, AttemptError> {
     // The caller of a first attempt knows the time, which saves reading the clock.
     let now = if options.is_retry { Instant::now() } else { context.begin };
-    let kept = if options.is_retry { None } else { context.private.take(backend) };
+    let kept = if options.is_retry { None } else { context.private.take(backend, context.addresses) };
     let private = kept.is_some() || outgoing.connection_auth;
     if private {
         // The request is bound to its connection.
@@ -126,17 +136,22 @@ pub(super) async fn attempt(
     let mut permit = permit.map_err(not_chosen)?;
     trail.endpoint = Some(Arc::clone(&permit.endpoint.label));
     trail.attempts += 1;
-    // The stream of a connection cannot become a tunnel.
-    let http1_only = outgoing.upgrade.is_some();
-    let alone = private || http1_only;
+    // A stream of HTTP/2 cannot become a tunnel.
+    let http1_only = outgoing.upgrade.is_some() || permit.endpoint.pool.multiplex().is_some_and(|multiplex| multiplex.wants_http1(now));
+    // A connection that names its client is its own, and not the pool's.
+    let is_named = permit.endpoint.target.send_proxy.is_some();
+    let kept = kept.map(|(_, connection)| connection);
+    let kept =
+        kept.or_else(|| if is_named && !options.is_retry { context.private.take_named(&permit.endpoint, context.addresses) } else { None });
+    let alone = private || http1_only || is_named;
     let (mut connection, begin) = match kept {
-        Some((_, connection)) => (connection, now),
+        Some(connection) => (connection, now),
         None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), alone, now) {
             Checkout::Ready(connection) => (connection, now),
             // Boxed, because most requests find an idle connection.
             other => match Box::pin(connect(&permit.endpoint, context, other, (alone, http1_only))).await {
                 Ok(connection) => (connection, Instant::now()),
-                Err(failure) => return Err(not_connected(failure, http1_only, permit, now)),
+                Err(failure) => return Err(not_connected(failure, outgoing.upgrade.is_some(), permit, now)),
             },
         },
     };
@@ -157,7 +172,8 @@ pub(super) async fn attempt(
             if context.retry.is_some_and(|retry| retry.hedge.is_some()) && head.status.as_u16() < 500 {
                 backend.latencies.record(took);
             }
-            let owner = private.then(|| context.private.slot());
+            let bond = Bond { authenticated: private, named: context.addresses.filter(|_| is_named) };
+            let owner = (private || is_named).then(|| Owner { slot: context.private.slot(), bond });
             let body = ResponseBody::new(connection, (head.framing, head.keep_alive), upload, permit, owner, now);
             Ok(UpstreamResponse { status: head.status, headers: head.headers, body, at: now, took })
         }
@@ -170,15 +186,15 @@ fn not_chosen(failure: Failure) -> AttemptError {
 }
 
 /// Records that there is no connection. The endpoint is blamed only if it refused one.
-fn not_connected(failure: Failure, http1_only: bool, mut permit: EndpointPermit, begin: Instant) -> AttemptError {
-    if http1_only && matches!(failure.kind, Kind::TlsAlert | Kind::TlsProtocol) {
+fn not_connected(failure: Failure, is_upgrade: bool, mut permit: EndpointPermit, begin: Instant) -> AttemptError {
+    if is_upgrade && matches!(failure.kind, Kind::TlsAlert | Kind::TlsProtocol) {
         // The endpoint speaks HTTP/2 only, which it may: a client that asks for an upgrade must not make it look broken.
         let failure = Failure { kind: Kind::UpgradeNotPermitted, ..failure };
-        return AttemptError { failure, progress: SendProgress::NotChosen, endpoint: Some(Arc::clone(&permit.endpoint)) };
+        return AttemptError { failure, progress: SendProgress::Unsuitable, endpoint: Some(Arc::clone(&permit.endpoint)) };
     }
     let now = Instant::now();
     permit.record(AttemptOutcome::Failed(failure.kind), now.saturating_duration_since(begin), now);
-    let progress = if failure.kind == Kind::Overloaded { SendProgress::NotChosen } else { SendProgress::NotConnected };
+    let progress = if failure.kind == Kind::Overloaded { SendProgress::NoRoom } else { SendProgress::NotConnected };
     AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)) }
 }
 
@@ -197,6 +213,12 @@ fn exchange_failed(
             (failure, if connection.reused { SendProgress::NotSent } else { SendProgress::NotConnected })
         }
         ExchangeError::Refused(failure) => (failure, SendProgress::Refused),
+        // Only an endpoint that chose HTTP/2 itself can be spoken to otherwise.
+        ExchangeError::WantsHttp1(failure) if permit.endpoint.target.protocol == Protocol::Auto => {
+            permit.endpoint.pool.multiplex().iter().for_each(|multiplex| multiplex.speak_http1(now));
+            (failure, SendProgress::WantsHttp1)
+        }
+        ExchangeError::WantsHttp1(failure) => (failure, SendProgress::MaybeProcessed),
         // A reused connection closed without a byte of a response.
         ExchangeError::Lost(failure) if connection.reused => (failure, SendProgress::Stale),
         ExchangeError::Lost(failure) | ExchangeError::Failed(failure) => (failure, SendProgress::MaybeProcessed),
@@ -205,12 +227,28 @@ fn exchange_failed(
         SendProgress::MaybeProcessed | SendProgress::NotConnected => true,
         // An endpoint that closes a connection in order (GOAWAY) may be as good as before.
         SendProgress::Refused => !connection.http.is_retired(),
-        SendProgress::NotChosen | SendProgress::NotSent | SendProgress::Stale => false,
+        SendProgress::NotChosen
+        | SendProgress::NoRoom
+        | SendProgress::Unsuitable
+        | SendProgress::WantsHttp1
+        | SendProgress::NotSent
+        | SendProgress::Stale => false,
     };
     if is_blamed {
         permit.record(AttemptOutcome::Failed(failure.kind), took, now);
     }
     AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)) }
+}
+
+/// Opens a connection to an endpoint that may speak HTTP/2, so that its version is known before a request is made. The next endpoint is tried
+/// if it cannot be reached.
+pub async fn learn_version(backend: &Backend, context: DispatchContext<'_>) {
+    for endpoint in backend.endpoints().into_iter().filter(|endpoint| endpoint.pool.multiplex().is_some()) {
+        let first = checkout(&endpoint, context, false, false, Instant::now());
+        if let Ok(connection) = connect(&endpoint, context, first, (false, false)).await {
+            return Pool::give_back(&endpoint.pool, connection, Instant::now());
+        }
+    }
 }
 
 /// Returns an idle connection, a permit for a new one, or neither.
@@ -253,7 +291,13 @@ async fn connect(
         },
     };
     let phase = Arc::new(Phase::default());
-    let dial = Dial { target: Arc::clone(&endpoint.target), address: endpoint.address, phase: Arc::clone(&phase), http1_only };
+    let dial = Dial {
+        target: Arc::clone(&endpoint.target),
+        address: endpoint.address,
+        phase: Arc::clone(&phase),
+        http1_only,
+        proxy_header: endpoint.target.proxy_header(context.addresses),
+    };
     let mut connector = context.upstreams.connector.clone();
     let opened = async {
         let stream = connector.call(dial).await?;

@@ -36,6 +36,8 @@ pub struct OutgoingRequest {
     pub replay: Replay,
     /// The upgrade that the request asks for. It is one tunnel, so the request is not hedged.
     pub upgrade: Option<Box<Upgrade>>,
+    /// There is memory to keep the begin of a streaming body until the response, for an endpoint that refuses the request.
+    pub keeps_upload: bool,
     /// Hash of the affinity key, if the backend balances by one.
     pub key: Option<u64>,
 }
@@ -98,6 +100,7 @@ impl OutgoingRequest {
             connection_auth: self.connection_auth,
             replay: self.replay.clone(),
             upgrade: self.upgrade.clone(),
+            keeps_upload: true,
             key: self.key,
         }))
     }

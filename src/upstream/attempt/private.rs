@@ -1,4 +1,5 @@
-//! Upstream connections that belong to one client connection, because NTLM and Negotiate authenticate a connection, not a request.
+//! Upstream connections that belong to one client connection: NTLM and Negotiate authenticate a connection, not a request, and a PROXY
+//! header names the client of a connection.
 //!
 //! Knows neither requests nor retries.
 
@@ -7,17 +8,41 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::upstream::choose::backend::Backend;
 use crate::upstream::choose::endpoint::Endpoint;
 use crate::upstream::connect::pool::Connection;
+use crate::upstream::connect::proxy_header::Addresses;
 
-/// The upstream connection that belongs to a client connection because it was authenticated for it (NTLM, Negotiate). At most one, kept for
-/// at most the pool's idle timeout, since it occupies a permit of the pool. Empty for nearly every client.
+/// The upstream connection that belongs to a client connection. At most one, kept for at most the pool's idle timeout, since it occupies a
+/// permit of the pool. Empty for nearly every client.
 #[derive(Debug, Default)]
 pub struct Private(OnceLock<Arc<Mutex<Slot>>>);
 
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Slot {
-    kept: Option<(Arc<Endpoint>, Box<Connection>)>,
+    kept: Option<Kept>,
     /// Incremented whenever a connection is kept, so that each timer recognizes its own.
     turn: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    endpoint: Arc<Endpoint>,
+    connection: Box<Connection>,
+    bond: Bond,
+}
+
+/// Why a connection belongs to one client connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::upstream) struct Bond {
+    /// It was authenticated for it (NTLM, Negotiate), so its requests must use it.
+    pub(in crate::upstream) authenticated: bool,
+    /// It began with a PROXY header that names these addresses.
+    pub(in crate::upstream) named: Option<Addresses>,
+}
+
+/// The slot that a connection returns to, and why.
+#[derive(Clone, Debug)]
+pub(in crate::upstream) struct Owner {
+    pub(in crate::upstream) slot: Arc<Mutex<Slot>>,
+    pub(in crate::upstream) bond: Bond,
 }
 
 fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
@@ -25,16 +50,27 @@ fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
 }
 
 impl Private {
-    /// Takes the kept connection if it leads to an endpoint of `backend` and is open.
-    pub(in crate::upstream) fn take(&self, backend: &Backend) -> Option<(Arc<Endpoint>, Box<Connection>)> {
+    /// Takes the connection that was authenticated, if it leads to an endpoint of `backend` and is open. One that names a client must name
+    /// `client`.
+    pub(in crate::upstream) fn take(&self, backend: &Backend, client: Option<Addresses>) -> Option<(Arc<Endpoint>, Box<Connection>)> {
         let mut slot = lock(self.0.get()?);
-        let ours = slot.kept.as_ref().is_some_and(|(kept, _)| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, kept)));
-        let (endpoint, mut connection) = slot.kept.take_if(|_| ours)?;
+        let is_ours = |kept: &Kept| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, &kept.endpoint));
+        let names = |kept: &Kept| kept.bond.named.is_none() || kept.bond.named == client;
+        let Kept { endpoint, mut connection, .. } = slot.kept.take_if(|kept| kept.bond.authenticated && is_ours(kept) && names(kept))?;
         connection.http.is_reusable().then_some((endpoint, connection))
     }
 
-    pub(in crate::upstream) fn is_empty(&self) -> bool {
-        self.0.get().is_none_or(|slot| lock(slot).kept.is_none())
+    /// Takes the connection that names this client, if it leads to this endpoint, is open and was not authenticated.
+    pub(in crate::upstream) fn take_named(&self, endpoint: &Arc<Endpoint>, client: Option<Addresses>) -> Option<Box<Connection>> {
+        let bond = Bond { authenticated: false, named: client };
+        let mut slot = lock(self.0.get()?);
+        let mut kept = slot.kept.take_if(|kept| Arc::ptr_eq(&kept.endpoint, endpoint) && kept.bond == bond)?;
+        kept.connection.http.is_reusable().then_some(kept.connection)
+    }
+
+    /// Returns true if a connection is kept that was authenticated.
+    pub(in crate::upstream) fn is_authenticated(&self) -> bool {
+        self.0.get().is_some_and(|slot| lock(slot).kept.as_ref().is_some_and(|kept| kept.bond.authenticated))
     }
 
     /// Returns the slot, creating it first if there is none.
@@ -43,16 +79,21 @@ impl Private {
     }
 }
 
-/// Keeps a connection for its client, for at most the pool's idle timeout.
-pub(in crate::upstream) fn keep(owner: &Arc<Mutex<Slot>>, endpoint: Arc<Endpoint>, mut connection: Box<Connection>) {
-    if !connection.http.is_reusable() {
+/// Keeps a connection for its client, for at most the pool's idle timeout. One that only names the client is not worth more than others:
+/// it is closed if it would take the place of one that was authenticated, or if fewer than half of the endpoint's connections are free.
+pub(in crate::upstream) fn keep(owner: &Owner, endpoint: Arc<Endpoint>, mut connection: Box<Connection>) {
+    let Owner { slot: owner, bond } = owner;
+    if !connection.http.is_reusable() || (!bond.authenticated && !endpoint.pool.has_spare()) {
         return;
     }
     connection.reused = true;
     let idle_timeout = endpoint.pool.idle_timeout();
     let mut slot = lock(owner);
+    if !bond.authenticated && slot.kept.as_ref().is_some_and(|kept| kept.bond.authenticated) {
+        return;
+    }
     slot.turn += 1;
-    slot.kept = Some((endpoint, connection));
+    slot.kept = Some(Kept { endpoint, connection, bond: *bond });
     let (owner, turn) = (Arc::downgrade(owner), slot.turn);
     drop(slot);
     tokio::spawn(async move {
@@ -107,8 +148,12 @@ mod tests {
         let endpoint = backend.endpoints().remove(0);
         let (gateway, upstream) = tokio::io::duplex(1024);
         let permit = endpoint.pool.try_acquire(ClientSlot::of("192.0.2.1".parse().unwrap())).unwrap();
-        keep(&private.slot(), endpoint, Connection::new(Stream::Memory(gateway), 0, permit));
+        keep(&owner(private), endpoint, Connection::new(Stream::Memory(gateway), 0, permit));
         upstream
+    }
+
+    fn owner(private: &Private) -> Owner {
+        Owner { slot: private.slot(), bond: Bond { authenticated: true, named: None } }
     }
 
     /// True when the gateway has closed the connection by now.
@@ -121,9 +166,9 @@ mod tests {
         let (private, backend) = (Private::default(), backend());
         let mut upstream = keep_new(&private, &backend);
         tokio::time::sleep(HALF).await;
-        assert!(!private.is_empty() && !is_closed(&mut upstream).await, "it is kept until then");
+        assert!(private.is_authenticated() && !is_closed(&mut upstream).await, "it is kept until then");
         tokio::time::sleep(IDLE).await;
-        assert!(private.is_empty() && private.take(&backend).is_none());
+        assert!(!private.is_authenticated() && private.take(&backend, None).is_none());
         assert!(is_closed(&mut upstream).await);
     }
 
@@ -134,12 +179,12 @@ mod tests {
         let begin = Instant::now();
         for _ in 0..4 {
             tokio::time::sleep(HALF).await;
-            let (endpoint, connection) = private.take(&backend).expect("it is kept");
+            let (endpoint, connection) = private.take(&backend, None).expect("it is kept");
             assert!(connection.reused);
-            keep(&private.slot(), endpoint, connection);
+            keep(&owner(&private), endpoint, connection);
         }
         assert!(begin.elapsed() > IDLE && !is_closed(&mut upstream).await, "the first timer is not the last one's");
         tokio::time::sleep(IDLE + HALF).await;
-        assert!(private.is_empty() && is_closed(&mut upstream).await);
+        assert!(!private.is_authenticated() && is_closed(&mut upstream).await);
     }
 }

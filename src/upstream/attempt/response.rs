@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of what becomes of the body.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::private::{Private, Slot, keep};
+use super::private::{Bond, Owner, Private, keep};
 use crate::body::{Incoming, UpstreamBody};
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
@@ -48,7 +48,7 @@ pub struct ResponseBody {
     upload: Upload,
     /// Released with the connection.
     permit: Option<EndpointPermit>,
-    private: Option<Arc<Mutex<Slot>>>,
+    private: Option<Owner>,
     /// When the head arrived, until the body was waited for: the rest came with it. Spares a reading of the clock.
     now: Option<Instant>,
 }
@@ -60,7 +60,7 @@ impl ResponseBody {
         (framing, keep_alive): (Framing, bool),
         upload: Upload,
         permit: EndpointPermit,
-        private: Option<Arc<Mutex<Slot>>>,
+        private: Option<Owner>,
         at: Instant,
     ) -> Self {
         Self { connection: Some(connection), framing, keep_alive, upload, permit: Some(permit), private, now: Some(at) }
@@ -73,7 +73,8 @@ impl ResponseBody {
 
     /// Binds the connection to one client connection.
     pub fn make_private(&mut self, owner: &Private) {
-        self.private = Some(owner.slot());
+        let named = self.private.as_ref().and_then(|owner| owner.bond.named);
+        self.private = Some(Owner { slot: owner.slot(), bond: Bond { authenticated: true, named } });
         if let Some(connection) = &self.connection {
             connection.http.retire_shared();
         }

@@ -17,6 +17,7 @@ use super::endpoint::{Endpoint, EndpointPermit};
 use super::latencies::Latencies;
 use super::settings::BackendSettings;
 use crate::failure::{Failure, Kind};
+use crate::upstream::connect::multiplex::Multiplex;
 use crate::upstream::connect::target::{Protocol, Target};
 
 /// The `Host` header of upstream requests.
@@ -127,6 +128,25 @@ impl Backend {
     /// Returns true if an endpoint may be spoken to in HTTP/2: it is configured so, or TLS decides.
     pub fn may_speak_http2(&self) -> bool {
         self.targets.iter().any(|target| target.may_speak_http2())
+    }
+
+    /// Returns true if its endpoints are sent a PROXY header, which names the client.
+    pub fn names_clients(&self) -> bool {
+        self.targets.iter().any(|target| target.send_proxy.is_some())
+    }
+
+    /// Returns true if the backend speaks HTTP/2, as far as its endpoints have said. `None` if none has been asked yet.
+    pub fn speaks_http2(&self) -> Option<bool> {
+        if self.speaks_only_http2() || !self.may_speak_http2() {
+            return Some(self.speaks_only_http2());
+        }
+        let endpoints = self.endpoints();
+        let any =
+            |is: fn(&Multiplex) -> bool| endpoints.iter().any(|endpoint| endpoint.pool.multiplex().is_some_and(|multiplex| is(multiplex)));
+        match any(Multiplex::chose_http1) {
+            true => Some(false),
+            false => any(Multiplex::chose_http2).then_some(true),
+        }
     }
 
     /// Returns the known addresses of each target, in the order of the targets.

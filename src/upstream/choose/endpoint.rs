@@ -76,6 +76,7 @@ impl Endpoint {
         };
         tls && self.target.url == target.url
             && self.target.protocol == target.protocol
+            && self.target.send_proxy == target.send_proxy
             && self.address == address
             && self.pool.is_like(settings.pool, settings.cores)
             && self.breaker_settings == settings.breaker

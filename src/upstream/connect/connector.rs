@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::first_bytes::FirstBytes;
 use super::resolve::Resolver;
 use super::stream::Stream;
 use super::target::{Protocol, Target};
@@ -32,7 +34,7 @@ impl Connector {
         Self { resolver }
     }
 
-    async fn open(self, Dial { target, address, phase, http1_only }: Dial) -> Result<Stream, Failure> {
+    async fn open(self, Dial { target, address, phase, http1_only, proxy_header }: Dial) -> Result<Stream, Failure> {
         let addresses = match address {
             Some(address) => vec![SocketAddr::new(address, target.port)],
             None => {
@@ -42,13 +44,17 @@ impl Connector {
             }
         };
         phase.resolved();
-        let tcp = dial(&addresses).await?;
+        let mut tcp = dial(&addresses).await?;
+        if !proxy_header.is_empty() {
+            tcp.write_all(&proxy_header).await.map_err(|error| classify::connect(&error))?;
+        }
         match &target.tls {
             None => Ok(Stream::Tcp(tcp)),
             Some(tls) => {
                 let config = if http1_only { tls.http1_only() } else { Arc::clone(&tls.config) };
                 let connector = tokio_rustls::TlsConnector::from(config);
-                let stream = connector.connect(tls.server_name.clone(), tcp).await.map_err(|error| classify::tls(&error))?;
+                let handshake = connector.connect(tls.server_name.clone(), FirstBytes::of(tcp)).into_fallible();
+                let stream = handshake.await.map_err(|(error, received)| classify::tls(&error, received.first()))?;
                 let stream = Stream::Tls(Box::new(stream));
                 if target.protocol == Protocol::Http2 && !stream.chose_http2() {
                     return Err(Failure::because(Kind::TlsProtocol, "the endpoint did not choose HTTP/2 (ALPN `h2`)"));
@@ -70,6 +76,8 @@ pub struct Dial {
     pub phase: Arc<Phase>,
     /// The connection is for a request that HTTP/2 cannot carry.
     pub http1_only: bool,
+    /// What is sent in front of everything else, also of TLS; usually empty.
+    pub proxy_header: Vec<u8>,
 }
 
 /// How far the connector got. An elapsed connect timeout has a different kind before and after the name is resolved.

@@ -3,25 +3,33 @@
 //!
 //! Knows nothing of how a connection is opened, or of the limit on their number.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::http2::{Http2Connection, Http2Stream, OnChange};
 use crate::sync::Counted;
 
 /// How often a waiting request looks again, even if nothing has changed for requests of its core.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const HTTP1: u8 = 1;
+const HTTP2: u8 = 2;
+/// How long an endpoint that asked for HTTP/1.1 (HTTP_1_1_REQUIRED) is spoken to in it.
+const HTTP1_FOR: Duration = Duration::from_secs(300);
 
 /// The HTTP/2 connections of one endpoint.
 #[derive(Debug)]
 pub struct Multiplex {
     lanes: Vec<Lane>,
     change: Arc<Change>,
-    /// The endpoint chose HTTP/1 when it was asked last, so its connections are not shared.
-    chose_http1: AtomicBool,
+    /// The version of HTTP that the endpoint chose when it was asked last: [`HTTP1`], whose connections are not shared, [`HTTP2`], or 0.
+    chosen: AtomicU8,
+    created: Instant,
+    /// The endpoint is spoken to in HTTP/1.1 until then, in milliseconds since it was created.
+    http1_until: AtomicU64,
 }
 
 /// One core's connections.
@@ -66,7 +74,8 @@ impl Multiplex {
     /// Creates the lists of this many cores.
     pub fn new(cores: usize) -> Arc<Self> {
         let lanes = (0..cores.max(1)).map(|_| Lane::default()).collect();
-        Arc::new(Self { lanes, change: Arc::default(), chose_http1: AtomicBool::new(false) })
+        let (chosen, http1_until) = (AtomicU8::new(0), AtomicU64::new(0));
+        Arc::new(Self { lanes, change: Arc::default(), chosen, created: Instant::now(), http1_until })
     }
 
     fn lane(&self, core: usize) -> &Lane {
@@ -90,12 +99,29 @@ impl Multiplex {
 
     /// Returns true if the endpoint speaks HTTP/1, as far as is known.
     pub fn chose_http1(&self) -> bool {
-        self.chose_http1.load(Ordering::Relaxed)
+        self.chosen.load(Ordering::Relaxed) == HTTP1
+    }
+
+    /// Returns true if the endpoint speaks HTTP/2, as far as is known.
+    pub fn chose_http2(&self) -> bool {
+        self.chosen.load(Ordering::Relaxed) == HTTP2
     }
 
     /// Records which version the endpoint chose.
-    pub fn choose_http1(&self, chosen: bool) {
-        self.chose_http1.store(chosen, Ordering::Relaxed);
+    pub fn choose(&self, http2: bool) {
+        self.chosen.store(if http2 { HTTP2 } else { HTTP1 }, Ordering::Relaxed);
+    }
+
+    /// Returns true if the endpoint asked for HTTP/1.1 not long ago.
+    pub fn wants_http1(&self, now: Instant) -> bool {
+        let until = self.http1_until.load(Ordering::Relaxed);
+        until > 0 && now.saturating_duration_since(self.created) < Duration::from_millis(until)
+    }
+
+    /// Records that the endpoint asked for HTTP/1.1.
+    pub fn speak_http1(&self, now: Instant) {
+        let until = now.saturating_duration_since(self.created) + HTTP1_FOR;
+        self.http1_until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Returns true if requests of this core wait for a connection that is being opened.
@@ -146,6 +172,12 @@ impl Multiplex {
         Arc::new(move || change.notify())
     }
 
+    /// Lets no request use this core's connections any more. One without requests closes, which its endpoint is told (GOAWAY).
+    pub fn retire(&self, core: usize) {
+        let connections = std::mem::take(&mut *lock(&self.lane(core).connections));
+        connections.iter().for_each(|connection| connection.retire());
+    }
+
     /// Drops this core's connections that take no more requests.
     pub fn sweep(&self, core: usize) {
         lock(&self.lane(core).connections).retain(|connection| !connection.is_closing());
@@ -165,5 +197,19 @@ impl Drop for OpeningGuard {
         lane.failing.store(!self.opened, Ordering::SeqCst);
         lane.opening.fetch_sub(1, Ordering::SeqCst);
         self.multiplex.change.happened.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_for_http1_ends() {
+        let (multiplex, now) = (Multiplex::new(1), Instant::now());
+        assert!(!multiplex.wants_http1(now));
+        multiplex.speak_http1(now);
+        assert!(multiplex.wants_http1(now) && multiplex.wants_http1(now + HTTP1_FOR / 2));
+        assert!(!multiplex.wants_http1(now + HTTP1_FOR + Duration::from_secs(1)));
     }
 }

@@ -163,6 +163,11 @@ impl Pool {
         self.shared().is_some()
     }
 
+    /// Returns the connections that requests share, if there may be some.
+    pub const fn multiplex(&self) -> Option<&Arc<Multiplex>> {
+        self.multiplex.as_ref()
+    }
+
     /// Returns true if a request would wait for a connection that is being opened.
     pub fn is_opening(&self, core: usize) -> bool {
         self.shared().is_some_and(|multiplex| multiplex.is_opening(core))
@@ -185,7 +190,7 @@ impl Pool {
     /// The connection broke.
     pub async fn connected(&self, stream: Stream, http2: bool, core: usize, permit: PoolPermit) -> Result<Box<Connection>, Failure> {
         let Some(multiplex) = &self.multiplex else { return Ok(Connection::new(stream, core, permit)) };
-        multiplex.choose_http1(!http2);
+        multiplex.choose(http2);
         let PoolPermit { permit, counted, opening } = permit;
         if !http2 {
             opening.into_iter().for_each(OpeningGuard::opened);
@@ -395,6 +400,11 @@ impl Pool {
         self.settings == settings && self.lanes.len() == cores.max(1)
     }
 
+    /// Returns true if at least half of the connections are free.
+    pub fn has_spare(&self) -> bool {
+        self.permits.available_permits() * 2 >= self.settings.max_connections
+    }
+
     /// Returns how long a connection may be idle.
     pub const fn idle_timeout(&self) -> Duration {
         self.settings.idle_timeout
@@ -475,5 +485,16 @@ mod tests {
         Pool::give_back(&pool, idle, now);
         drop(upstream);
         assert!(matches!(pool.checkout(0, client(), now), Checkout::Open(_)));
+    }
+
+    #[test]
+    fn connections_that_are_not_shared_respect_the_share_of_a_client() {
+        let pool = Pool::new(PoolSettings { max_connections: 8, max_idle: 8, idle_timeout: IDLE }, 1, true);
+        let now = Instant::now();
+        let other = ClientSlot::of("192.0.2.2".parse().unwrap());
+        let taken: Vec<Checkout> = (0..7).map(|_| pool.checkout_alone(0, client(), now)).collect();
+        assert!(taken.iter().all(|one| matches!(one, Checkout::Open(_))));
+        assert!(matches!(pool.checkout_alone(0, client(), now), Checkout::Full), "the last eighth is for others");
+        assert!(matches!(pool.checkout_alone(0, other, now), Checkout::Open(_)));
     }
 }

@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::first_bytes::FirstBytes;
+use crate::failure::classify;
 use crate::socket;
 
 /// The byte stream of a connection.
@@ -18,7 +20,7 @@ pub enum Stream {
     /// Plain TCP.
     Tcp(TcpStream),
     /// TLS over TCP. Boxed, because its state is large.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<FirstBytes>>),
     /// A stream in memory, for tests.
     #[cfg(test)]
     Memory(tokio::io::DuplexStream),
@@ -80,11 +82,17 @@ impl Stream {
     }
 }
 
+impl socket::Receive for Stream {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_recv(cx, buffer)
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf).map_err(classify::refused),
             #[cfg(test)]
             Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use http::uri::Authority;
 
+use super::proxy_header::{Addresses, ProxyVersion};
 use super::stream::Stream;
 use super::tls::Tls;
 
@@ -38,6 +39,8 @@ pub struct Target {
     pub tls: Option<Tls>,
     /// The version of HTTP.
     pub protocol: Protocol,
+    /// Connections begin with a PROXY header of this version, so that each is for one client.
+    pub send_proxy: Option<ProxyVersion>,
     /// Weight in load balancing, at least 1.
     pub weight: u32,
     /// The endpoint is being drained: it gets no new requests.
@@ -53,7 +56,17 @@ impl Target {
         let port = authority.port_u16().unwrap_or(default);
         // An authority without user information is always a valid header value.
         let header = HeaderValue::from_str(authority.as_str()).unwrap_or(HeaderValue::from_static("upstream"));
-        Self { url: format!("{scheme}://{authority}").into(), host, port, authority: header, tls, protocol, weight: weight.max(1), drains }
+        Self {
+            url: format!("{scheme}://{authority}").into(),
+            host,
+            port,
+            authority: header,
+            tls,
+            protocol,
+            send_proxy: None,
+            weight: weight.max(1),
+            drains,
+        }
     }
 
     /// Returns true if a connection may turn out to speak HTTP/2.
@@ -72,6 +85,11 @@ impl Target {
             Protocol::Http1 => false,
             Protocol::Http2 => true,
         }
+    }
+
+    /// Returns what a connection begins with: a PROXY header with these addresses, or nothing.
+    pub fn proxy_header(&self, addresses: Option<Addresses>) -> Vec<u8> {
+        self.send_proxy.map(|version| version.header(addresses)).unwrap_or_default()
     }
 
     /// Returns the address, if the host is an address literal.

@@ -1,4 +1,4 @@
-//! TLS to a backend: the trusted roots, the expected server name and the client certificate.
+//! TLS to a backend: whom it trusts, the expected server name and the client certificate.
 //!
 //! Knows nothing of connections.
 
@@ -7,16 +7,21 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+use super::verify::{Pin, Verifier};
 
 /// The TLS settings of one backend.
 #[derive(Clone)]
 pub struct Tls {
     /// Shared by all endpoints and connections, so that sessions are resumed.
     pub config: Arc<ClientConfig>,
-    /// Digest of the files that the configuration was made from; used to compare configurations.
+    /// Digest of the keys and files that the configuration was made from; used to compare configurations.
     pub made_from: [u8; 32],
+    /// Any certificate is accepted.
+    pub unverified: bool,
     /// The name that the server's certificate must be valid for.
     pub server_name: ServerName<'static>,
 }
@@ -39,24 +44,49 @@ impl std::fmt::Debug for Tls {
 /// A file that could not be used, as a sentence for the operator.
 pub type Complaint = String;
 
-/// Builds the client configuration. Without `ca`, the system's roots are trusted. The endpoint chooses one of `protocols` (ALPN).
+/// Which certificates of a backend are accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Trust<'a> {
+    /// The file of the trusted certificates; `None` for the system's roots, or for no chain at all if there are pins.
+    pub ca: Option<&'a Path>,
+    /// The keys that are accepted; empty for all.
+    pub pins: &'a [Pin],
+    /// False if any certificate is accepted.
+    pub verify: bool,
+}
+
+impl Trust<'_> {
+    /// Returns the verifier, or the file that cannot be used.
+    fn verifier(self, provider: &Arc<CryptoProvider>) -> Result<Verifier, Complaint> {
+        let (roots, given) = match self.ca {
+            _ if !self.verify => return Ok(Verifier::without_roots(Vec::new(), provider)),
+            None if !self.pins.is_empty() => return Ok(Verifier::without_roots(self.pins.to_vec(), provider)),
+            None => (system_roots()?, Vec::new()),
+            Some(path) => {
+                let given = certificates(path)?;
+                (roots_of(&given, path)?, given)
+            }
+        };
+        Verifier::with_roots(roots, given, self.pins.to_vec(), provider).map_err(|e| format!("the roots cannot be used: {e}"))
+    }
+}
+
+/// Builds the client configuration. The endpoint chooses one of `protocols` (ALPN).
 ///
 /// # Errors
 /// Returns a sentence that names the file.
 pub fn client_config(
-    ca: Option<&Path>,
+    trust: Trust<'_>,
     identity: Option<(&Path, &Path)>,
     protocols: &[&[u8]],
 ) -> Result<(Arc<ClientConfig>, [u8; 32]), Complaint> {
-    let roots = match ca {
-        Some(path) => roots_of(path)?,
-        None => system_roots()?,
-    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = trust.verifier(&provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| format!("TLS cannot be set up: {e}"))?
-        .with_root_certificates(roots);
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some((cert, key)) => {
@@ -66,12 +96,15 @@ pub fn client_config(
         }
     };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    Ok((Arc::new(config), digest([ca, identity.map(|(cert, _)| cert), identity.map(|(_, key)| key)])))
+    Ok((Arc::new(config), digest(trust, [trust.ca, identity.map(|(cert, _)| cert), identity.map(|(_, key)| key)])))
 }
 
-/// Digests the contents of the files; a missing or unreadable file counts as empty.
-fn digest(files: [Option<&Path>; 3]) -> [u8; 32] {
+/// Digests what is trusted and the contents of the files; a missing or unreadable file counts as empty.
+fn digest(trust: Trust<'_>, files: [Option<&Path>; 3]) -> [u8; 32] {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    context.update(&[u8::from(trust.verify), u8::from(trust.ca.is_some())]);
+    context.update(&(trust.pins.len() as u64).to_be_bytes());
+    context.update(trust.pins.as_flattened());
     for file in files {
         let content = file.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
         context.update(&(content.len() as u64).to_be_bytes());
@@ -88,10 +121,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Complaint> 
     if found.is_empty() { Err(format!("no certificate in `{}`", path.display())) } else { Ok(found) }
 }
 
-fn roots_of(path: &Path) -> Result<RootCertStore, Complaint> {
+fn roots_of(given: &[CertificateDer<'static>], path: &Path) -> Result<RootCertStore, Complaint> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|e| format!("a certificate in `{}` cannot be a root: {e}", path.display()))?;
+    for certificate in given {
+        roots.add(certificate.clone()).map_err(|e| format!("a certificate in `{}` cannot be a root: {e}", path.display()))?;
     }
     Ok(roots)
 }

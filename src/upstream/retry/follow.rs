@@ -68,7 +68,8 @@ pub(in crate::upstream) async fn follow(
         let next = history.next_step(&outcome, backend, outgoing, context);
         if matches!(next, NextStep::Stop) || !outgoing.restore_body() {
             // "No endpoint left" explains less than the earlier failure.
-            return outcome.map_err(|error| earlier.filter(|_| error.progress == SendProgress::NotChosen).unwrap_or(error.failure));
+            let explains_less = |progress| matches!(progress, SendProgress::NotChosen | SendProgress::NoRoom);
+            return outcome.map_err(|error| earlier.filter(|_| explains_less(error.progress)).unwrap_or(error.failure));
         }
         match outcome {
             Ok(response) => drop(tokio::spawn(drain(response))),
@@ -117,13 +118,17 @@ impl History {
         let Some(endpoint) = error.endpoint.as_ref().filter(|_| error.failure.kind != Kind::TotalTimeout) else {
             return NextStep::Stop;
         };
-        if error.progress != SendProgress::Stale && error.progress != SendProgress::NotSent {
+        if !matches!(error.progress, SendProgress::Stale | SendProgress::NotSent | SendProgress::WantsHttp1) {
             self.tried.push(Arc::clone(endpoint));
         }
         let policy_wants = context.retry.filter(|retry| policy::wants_failure(retry, &error.failure));
         match error.progress {
-            SendProgress::NotChosen => NextStep::Stop,
-            SendProgress::NotSent => {
+            SendProgress::NotChosen | SendProgress::NoRoom => NextStep::Stop,
+            SendProgress::Unsuitable => {
+                self.unsent += 1;
+                if self.unsent < MAX_UNSENT && self.tried.len() < backend.serving() { NextStep::OtherEndpoint } else { NextStep::Stop }
+            }
+            SendProgress::NotSent | SendProgress::WantsHttp1 => {
                 self.unsent += 1;
                 if self.unsent < MAX_UNSENT { NextStep::Reconnect(Arc::clone(endpoint)) } else { NextStep::Stop }
             }

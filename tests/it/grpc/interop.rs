@@ -104,11 +104,17 @@ async fn custom_metadata() {
     assert_eq!(answers.trailers().await.unwrap().unwrap().get_bin("x-grpc-test-echo-trailing-bin").unwrap(), bytes);
 }
 
-/// The message of an UNKNOWN status passes in development only.
+/// UNKNOWN is a failure of the service, whose text passes in development only. That of a status that blames the client passes in production.
 async fn status_of(text: &str) {
-    let gateway = gateway(serve().await, "mode = \"development\"", "");
-    let message = Message { code: Code::Unknown as i32, text: text.to_owned(), ..Message::default() };
-    let same = |status: Status| assert_eq!((status.code(), status.message()), (Code::Unknown, text));
+    status_in("development", Code::Unknown, text, text).await;
+    status_in("production", Code::Unknown, text, "The service had a problem.").await;
+    status_in("production", Code::FailedPrecondition, text, text).await;
+}
+
+async fn status_in(mode: &str, code: Code, text: &str, expected: &str) {
+    let gateway = gateway(serve().await, &format!("mode = \"{mode}\""), "");
+    let message = Message { code: code as i32, text: text.to_owned(), ..Message::default() };
+    let same = |status: Status| assert_eq!((status.code(), status.message()), (code, expected));
     let mut client = client(&gateway).await;
     same(client.unary(Request::new(message.clone()), method(UNARY), codec()).await.unwrap_err());
     client.ready().await.unwrap();

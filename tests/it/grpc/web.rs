@@ -7,7 +7,8 @@ use prost::Message as _;
 use super::gateway;
 use super::service::{Message, serve};
 use crate::harness::contract::MARKERS;
-use crate::harness::{GatewayUnderTest, Response, send};
+use crate::harness::{GatewayUnderTest, Response, Temporary, send};
+use crate::http2_upstream::tls::in_tls;
 
 fn frame(message: &Message) -> Vec<u8> {
     let content = message.encode_to_vec();
@@ -72,6 +73,38 @@ async fn unary_and_streaming_calls_are_translated_both_ways() {
         let sizes = [1, 2, 30_000].map(|size| Message { payload: vec![1; size], ..Message::default() });
         let (messages, _) = read(&call(&gateway, "Collect", is_text, &sizes, "").await);
         assert_eq!(messages[0].answers, [30_003]);
+    }
+}
+
+/// A gateway that finds out by TLS which version of HTTP its backend speaks.
+fn automatic(backend: Option<std::net::SocketAddr>, protocols: &[&str]) -> GatewayUnderTest {
+    let (address, authority) = in_tls(protocols, backend);
+    let file = Temporary::file(&format!("{}-web.pem", address.port()), &authority);
+    GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"https://{address}\"]\ntls = {{ ca = \"{}\", server_name = \"orders.internal\" }}\n\
+         [[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+        file.display()
+    ))
+}
+
+#[tokio::test]
+async fn calls_are_translated_for_a_backend_that_chooses_http2() {
+    for is_text in [false, true] {
+        let gateway = automatic(Some(serve().await), &["h2", "http/1.1"]);
+        // The first call finds out, and the second knows.
+        for _ in 0..2 {
+            let (messages, trailers) = read(&call(&gateway, "Unary", is_text, &[Message::asks(&[3])], "").await);
+            assert_eq!((messages.len(), messages[0].payload.len()), (1, 3));
+            assert!(trailers.contains("grpc-status:0\r\n"), "{trailers}");
+        }
+    }
+    let gateway = automatic(None, &["http/1.1"]);
+    for _ in 0..2 {
+        let request =
+            "POST /a HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc-web\r\nContent-Length: 5\r\nConnection: close\r\n\r\n\0\0\0\0\0";
+        let address = gateway.address;
+        let response = tokio::task::spawn_blocking(move || send(address, request)).await.unwrap();
+        assert_eq!((response.status, response.text().as_str()), (200, "HTTP/1 web"), "it passes as it is");
     }
 }
 

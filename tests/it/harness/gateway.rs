@@ -40,10 +40,11 @@ impl Write for Log {
 }
 
 impl GatewayUnderTest {
-    /// Starts with this configuration. `[listen]` addresses are replaced by free ones.
+    /// Starts with this configuration. `[listen]` addresses are replaced by free ones of loopback.
     pub fn start(toml: &str) -> Self {
         let mut plan = compile::from_text(toml, &|_| None).unwrap_or_else(|problems| panic!("{problems:#?}"));
-        plan.listen.http = vec!["127.0.0.1:0".parse().unwrap()];
+        let is_v6 = plan.listen.http.iter().all(|address| address.is_ipv6());
+        plan.listen.http = vec![if is_v6 { "[::1]:0" } else { "127.0.0.1:0" }.parse().unwrap()];
         plan.listen.admin = "127.0.0.1:0".parse().unwrap();
         if !toml.contains("workers") {
             plan.listen.workers = 1;

@@ -14,6 +14,11 @@ use crate::harness::{GatewayUnderTest, Response, Temporary, get, send};
 
 /// A TLS origin that offers these protocols, with its certificate. It answers in the version that was chosen.
 fn origin(protocols: &[&str]) -> (SocketAddr, String) {
+    in_tls(protocols, None)
+}
+
+/// The same, or TLS in front of a server that speaks HTTP/2.
+pub(crate) fn in_tls(protocols: &[&str], server: Option<SocketAddr>) -> (SocketAddr, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["orders.internal".to_owned()]).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -38,9 +43,10 @@ fn origin(protocols: &[&str]) -> (SocketAddr, String) {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
-                    match stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                        true => serve_http2(stream).await,
-                        false => serve_http1(stream).await,
+                    match (stream.get_ref().1.alpn_protocol() == Some(b"h2"), server) {
+                        (true, Some(server)) => pass(stream, server).await,
+                        (true, None) => serve_http2(stream).await,
+                        (false, _) => serve_http1(stream).await,
                     }
                 });
             }
@@ -51,9 +57,24 @@ fn origin(protocols: &[&str]) -> (SocketAddr, String) {
 
 type TlsStream = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
 
+async fn pass(mut stream: TlsStream, server: SocketAddr) {
+    let mut plain = tokio::net::TcpStream::connect(server).await.unwrap();
+    let _ = tokio::io::copy_bidirectional(&mut stream, &mut plain).await;
+}
+
 async fn serve_http1(mut stream: TlsStream) {
-    let _ = stream.read(&mut [0; 4096]).await;
-    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nHTTP/1").await;
+    let mut request = [0; 4096];
+    let mut read = stream.read(&mut request).await.unwrap_or(0);
+    if request.starts_with(b"POST") && request[..read].ends_with(b"\r\n\r\n") {
+        read += stream.read(&mut request[read..]).await.unwrap_or(0);
+    }
+    let is_web = request.windows(20).any(|part| part == b"application/grpc-web");
+    let body = match request[..read].ends_with(b"hello") {
+        true => "HTTP/1 hello",
+        false if is_web => "HTTP/1 web",
+        false => "HTTP/1",
+    };
+    let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
     let _ = stream.shutdown().await;
 }
 
@@ -61,6 +82,10 @@ async fn serve_http2(stream: TlsStream) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
     while let Some(Ok((request, mut response))) = connection.accept().await {
         assert_eq!(request.uri().scheme_str(), Some("https"));
+        if request.uri().path() == "/http1" {
+            response.send_reset(h2::Reason::HTTP_1_1_REQUIRED);
+            continue;
+        }
         let mut send = response.send_response(http::Response::new(()), false).unwrap();
         send.send_data(Bytes::from_static(b"HTTP/2"), true).unwrap();
     }
@@ -72,14 +97,20 @@ fn asked(protocols: &[&str], protocol: &str) -> [Response; 2] {
 }
 
 fn through<T>(protocols: &[&str], protocol: &str, ask: impl FnOnce(SocketAddr) -> T) -> T {
-    let (address, ca) = origin(protocols);
-    let file = Temporary::file(&format!("{}-http2.pem", address.port()), &ca);
-    let gateway = GatewayUnderTest::start(&format!(
-        "[backends.o]\nendpoints = [\"https://{address}\"]\nprotocol = \"{protocol}\"\n\
-         tls = {{ ca = \"{}\", server_name = \"orders.internal\" }}\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+    ask(in_front_of(&[protocols], protocol, "").address)
+}
+
+/// A gateway with one backend of an origin for each list of protocols, and `more` keys.
+fn in_front_of(origins: &[&[&str]], protocol: &str, more: &str) -> GatewayUnderTest {
+    let (addresses, authorities): (Vec<SocketAddr>, Vec<String>) = origins.iter().map(|protocols| origin(protocols)).unzip();
+    let endpoints: Vec<String> = addresses.iter().map(|address| format!("\"https://{address}\"")).collect();
+    let file = Temporary::file(&format!("{}-http2.pem", addresses[0].port()), &authorities.concat());
+    GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [{}]\nprotocol = \"{protocol}\"\n\
+         tls = {{ ca = \"{}\", server_name = \"orders.internal\" }}\n{more}\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+        endpoints.join(", "),
         file.display()
-    ));
-    ask(gateway.address)
+    ))
 }
 
 #[test]
@@ -90,12 +121,46 @@ fn auto_takes_the_version_that_the_endpoint_chooses() {
 }
 
 #[test]
+fn a_request_that_the_endpoint_wants_over_http1_is_sent_again_over_it() {
+    let post = "POST /http1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    let texts = through(&["h2", "http/1.1"], "auto", |gateway| {
+        [get(gateway, "/"), send(gateway, post), get(gateway, "/")].map(|response| response.text())
+    });
+    assert_eq!(texts, ["HTTP/2", "HTTP/1 hello", "HTTP/1"], "it is remembered");
+    let [first, second] = through(&["h2"], "h2", |gateway| [get(gateway, "/http1"), get(gateway, "/")]);
+    assert_eq!((first.status, assert_contract("GET", &first).as_str()), (502, "UPSTREAM_PROTOCOL_ERROR"));
+    assert_eq!(second.text(), "HTTP/2");
+}
+
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+
+#[test]
+fn an_upgrade_that_an_endpoint_cannot_serve_is_not_held_against_it() {
+    let breaker = "[backends.o.breaker]\nopen_after = \"50% of 4\"\nopen_for = \"600s\"";
+    let gateway = in_front_of(&[&["h2"]], "auto", breaker);
+    for _ in 0..8 {
+        let response = send(gateway.address, UPGRADE);
+        assert_eq!((response.status, assert_contract("GET", &response).as_str()), (501, "NOT_IMPLEMENTED"));
+    }
+    assert_eq!(get(gateway.address, "/").text(), "HTTP/2", "the breaker is closed");
+    let line = gateway.log_line(&["\"status\":501"]);
+    assert!(line["endpoint"].as_str().is_some_and(|endpoint| endpoint.starts_with("https://127.0.0.1:")), "{line}");
+}
+
+#[test]
+fn an_upgrade_goes_to_an_endpoint_that_can_serve_it() {
+    let gateway = in_front_of(&[&["h2"], &["http/1.1"]], "auto", "");
+    for _ in 0..6 {
+        assert_eq!(send(gateway.address, UPGRADE).text(), "HTTP/1");
+    }
+}
+
+#[test]
 fn an_upgrade_goes_over_http1_and_leaves_the_other_requests_on_http2() {
-    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     // The origin ignores the upgrade, and its response passes.
     let texts = through(&["h2", "http/1.1"], "auto", |gateway| {
-        [get(gateway, "/"), send(gateway, upgrade), get(gateway, "/")].map(|response| response.text())
+        [get(gateway, "/"), send(gateway, UPGRADE), get(gateway, "/")].map(|response| response.text())
     });
     assert_eq!(texts, ["HTTP/2", "HTTP/1", "HTTP/2"]);
 }

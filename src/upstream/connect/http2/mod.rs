@@ -10,4 +10,4 @@ mod stream;
 
 pub use self::connection::{Http2Connection, OnChange};
 pub use self::open::{Opening, open};
-pub use self::stream::{Http2Head, Http2Stream};
+pub use self::stream::{Http2Head, Http2Stream, MAX_KEPT};

@@ -29,7 +29,7 @@ use crate::upstream::upload::Upload;
 /// Maximum header lines of a response, as over HTTP/1.
 const MAX_FIELDS: usize = 512;
 /// Maximum bytes of a request's body that are kept until the response. A refusal arrives before more were sent, unless the window is large.
-const MAX_KEPT: usize = 64 * 1024;
+pub const MAX_KEPT: usize = 64 * 1024;
 
 /// The head of a response.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ pub struct Http2Stream {
     waiting: Bytes,
     /// The data that was taken so far. `None` if it cannot be put back.
     kept: Option<Vec<Bytes>>,
+    keeps: bool,
     timer: Option<Timer>,
 }
 
@@ -77,6 +78,7 @@ impl Http2Stream {
             sent: false,
             waiting: Bytes::new(),
             kept: Some(Vec::new()),
+            keeps: true,
             timer: None,
         }))
     }
@@ -112,11 +114,13 @@ impl Http2Stream {
         true
     }
 
-    /// Sends the head of a request, with the part of its body that is available. [`poll_send`](Self::poll_send) continues.
+    /// Sends the head of a request, with the part of its body that is available. [`poll_send`](Self::poll_send) continues. What is taken of
+    /// the body is kept for another attempt if it `keeps`.
     ///
     /// # Errors
     /// The request cannot be written, or the failure of its body. A failure of the connection shows in the response.
-    pub fn start(&mut self, cx: &mut Context<'_>, head: RequestHead<'_>, upload: &mut Upload) -> Result<(), Http2Failure> {
+    pub fn start(&mut self, cx: &mut Context<'_>, head: RequestHead<'_>, upload: &mut Upload, keeps: bool) -> Result<(), Http2Failure> {
+        self.keeps = keeps;
         let request = request_of(head, self.place.scheme(), upload)?;
         let Some(mut sender) = self.sender.take() else { return Err(Failure::from(Kind::Internal).into()) };
         let has_body = !upload.is_end_stream();
@@ -170,7 +174,7 @@ impl Http2Stream {
     fn keep(&mut self, data: Bytes) {
         let Some(kept) = &mut self.kept else { return };
         kept.push(data);
-        if kept.iter().map(Bytes::len).sum::<usize>() > MAX_KEPT {
+        if !self.keeps || kept.iter().map(Bytes::len).sum::<usize>() > MAX_KEPT {
             self.kept = None;
         }
     }
