@@ -11,8 +11,9 @@ use ipnet::IpNet;
 
 use super::access::{AccessKeys, AuthKeys};
 use super::actions::{ActionKeys, StickyBy};
+use super::limits::Limit;
 use super::section::At;
-use super::units::{Rate, Share};
+use super::units::Share;
 use crate::data_rate::MinRate;
 use crate::policy::{Details, Format, Maintenance, Mode, Protocol, RetryOn, Scheme, StatusRule, SuccessRule, Upstream429, Wanted};
 use crate::text::Secret;
@@ -262,38 +263,6 @@ pub struct TlsKeys {
     pub server_name: Option<At<String>>,
     pub cert: Option<At<String>>,
     pub key: Option<At<String>>,
-}
-
-/// The key by which a limit separates its counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// The address of the client, for IPv6 its /64 prefix.
-    ClientIp,
-    /// The value of a request header.
-    Header(HeaderName),
-    /// The value of a cookie.
-    Cookie(String),
-    /// The decoded value of a query parameter.
-    Query(String),
-    /// The route.
-    Route,
-    /// One count for all requests.
-    Global,
-}
-
-/// `[limits.NAME]`
-#[derive(Debug)]
-#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
-pub struct Limit {
-    pub name: At<String>,
-    pub rates: Vec<At<Rate>>,
-    pub burst: Option<At<NonZeroU32>>,
-    pub key: Vec<KeySource>,
-    pub shared: Option<At<()>>,
-    pub max_keys: Option<u64>,
-    pub max_in_flight: Option<At<u64>>,
-    pub exempt: Vec<IpNet>,
-    pub deny: Vec<IpNet>,
 }
 
 /// `[redis]`

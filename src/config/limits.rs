@@ -3,11 +3,43 @@
 use std::num::NonZeroU32;
 
 use http::HeaderName;
+use ipnet::IpNet;
 use toml::Spanned;
 
-use super::file::{KeySource, Limit};
 use super::section::{At, Section};
 use super::units;
+
+/// The key by which a limit separates its counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The address of the client, for IPv6 its /64 prefix.
+    ClientIp,
+    /// The value of a request header.
+    Header(HeaderName),
+    /// The value of a cookie.
+    Cookie(String),
+    /// The decoded value of a query parameter.
+    Query(String),
+    /// The route.
+    Route,
+    /// One count for all requests.
+    Global,
+}
+
+/// `[limits.NAME]`
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct Limit {
+    pub name: At<String>,
+    pub rates: Vec<At<units::Rate>>,
+    pub burst: Option<At<NonZeroU32>>,
+    pub key: Vec<KeySource>,
+    pub shared: Option<At<()>>,
+    pub max_keys: Option<u64>,
+    pub max_in_flight: Option<At<u64>>,
+    pub exempt: Vec<IpNet>,
+    pub deny: Vec<IpNet>,
+}
 
 /// Reads `rate`: one rate such as `"100/s"`, or a list of rates.
 fn rates(s: &mut Section<'_, '_>) -> Vec<At<units::Rate>> {
@@ -51,7 +83,7 @@ pub(super) fn limit(s: &mut Section<'_, '_>, name: At<String>) -> Limit {
 }
 
 /// Reads `exempt`, and reports the name that it had before.
-fn exempt(s: &mut Section<'_, '_>) -> Vec<ipnet::IpNet> {
+fn exempt(s: &mut Section<'_, '_>) -> Vec<IpNet> {
     if let Some(span) = s.value("allow").map(Spanned::span) {
         let help = "write `exempt`: the limit does not apply to these clients. To let only some clients in, a route has `access`";
         s.problems.add(span, "`allow` of a limit is named `exempt`", help);

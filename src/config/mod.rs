@@ -12,7 +12,7 @@ pub mod expand;
 pub mod file;
 mod header_name;
 mod keys;
-mod limits;
+pub mod limits;
 mod listen_tls;
 mod other_proxies;
 mod policy_keys;

@@ -60,6 +60,10 @@ pub(super) async fn ask(
     headers: &HeaderList,
     deadline: Option<Instant>,
 ) -> Result<Entry, Failure> {
+    if headers.get_all(header::AUTHORIZATION).nth(1).is_some() {
+        // The service could read one line and the backend the other.
+        return Err(Failure::because(Kind::BadRequest, "the request has several lines `Authorization`"));
+    }
     let begin = Instant::now();
     let own = begin + service.timeout;
     let due = deadline.map_or(own, |deadline| deadline.min(own));

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::request::Request;
-use crate::config::file::KeySource;
+use crate::config::limits::KeySource;
 use crate::header::{HeaderList, Value};
 use crate::limit::{self, Key};
 use crate::plan::{AppliedLimit, Route};

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use prometheus_client::metrics::counter::Counter;
 
 use super::auth::Auth;
-use crate::config::file::KeySource;
+use crate::config::limits::KeySource;
 use crate::limit::gate::Gate;
 use crate::limit::{Limit, Window};
 use crate::message::Messages;

@@ -1,8 +1,15 @@
 //! Tests services that decide who may enter (ForwardAuth): what they are asked, what of their answers passes, and what happens when they
 //! are broken.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 use crate::harness::contract::assert_contract;
-use crate::harness::{GatewayUnderTest, Origin, Response, get, send};
+use crate::harness::{GatewayUnderTest, Origin, Response, Temporary, get, send};
 
 /// Answers each request of a connection, by what the client said in `X-Say`: a whole response, or a 200.
 fn service() -> Origin {
@@ -161,6 +168,15 @@ fn a_service_that_refuses_connections_lets_nobody_in() {
 }
 
 #[test]
+fn two_credentials_are_refused() {
+    let (origin, service) = (Origin::echo(), service());
+    let gateway = gateway(&origin, &service, "");
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nX-Say: in\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n";
+    assert_eq!(assert_contract("GET", &send(gateway.address, request)), "BAD_REQUEST");
+    assert_eq!((service.requests().len(), origin.requests().len()), (0, 0), "the two could read different ones");
+}
+
+#[test]
 fn an_endless_body_of_the_service_is_not_read() {
     let (origin, service) = (Origin::echo(), service());
     let gateway = gateway(&origin, &service, "");
@@ -175,4 +191,38 @@ fn the_deadline_of_the_request_holds_for_the_service_too() {
     let gateway = gateway(&origin, &service, ", timeout = \"30s\" }\ntotal_timeout = \"100ms\"\n#{");
     let response = said(&gateway, "hang");
     assert_eq!((response.status, assert_contract("GET", &response)), (504, "UPSTREAM_TIMEOUT".into()));
+}
+
+/// A service over TLS that answers each connection with a 403, and its certificate.
+fn secure() -> (SocketAddr, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(vec![CertificateDer::from(made.cert.der().to_vec())], key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for tcp in listener.incoming().flatten() {
+            let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), tcp);
+            if stream.read(&mut [0; 4096]).is_ok() {
+                let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+            }
+        }
+    });
+    (address, made.cert.pem())
+}
+
+#[test]
+fn a_service_may_speak_tls_and_must_show_a_certificate() {
+    let (address, pem) = secure();
+    let ca = Temporary::file("forward-auth-ca.pem", &pem);
+    for (ca, status) in [(format!(", ca = \"{}\"", ca.display()), 403), (String::new(), 503)] {
+        let gateway = GatewayUnderTest::start(&format!(
+            "[[routes]]\npath = \"/*\"\nrespond = {{ status = 200 }}\nauth = {{ forward = \"https://{address}/\", timeout = \"20s\"{ca} }}\n"
+        ));
+        let response = get(gateway.address, "/");
+        assert_contract("GET", &response);
+        assert_eq!(response.status, status, "{ca}");
+    }
 }
