@@ -3,13 +3,14 @@
 //! Plain data that `plan` fills in and other modules read. Must not hold defaults (`plan` does) or act on requests.
 
 mod access;
+mod cors;
 
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-pub use access::Access;
-
+pub use self::access::Access;
+pub use self::cors::{AllowedOrigin, Cors};
 use crate::data_rate::MinRate;
 
 /// How much error responses reveal.
@@ -91,21 +92,6 @@ impl HeaderEdits {
     pub const fn is_empty(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty()
     }
-}
-
-/// The cross-origin rules of a route (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cors {
-    /// The allowed origins, compared as a whole; `*` allows any.
-    pub origins: Vec<String>,
-    /// `Access-Control-Allow-Credentials`.
-    pub credentials: bool,
-    /// `Access-Control-Allow-Methods` of a preflight.
-    pub methods: HeaderValue,
-    /// `Access-Control-Allow-Headers` of a preflight; `None` repeats the requested headers.
-    pub headers: Option<HeaderValue>,
-    /// `Access-Control-Max-Age` of a preflight, in seconds.
-    pub max_age: Option<HeaderValue>,
 }
 
 /// How a 429 of the upstream is presented.

@@ -8,7 +8,6 @@ use http::{HeaderName, Uri};
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::expand;
 use super::header_name::header_name;
 use super::section::{At, Section};
 use super::units;
@@ -97,7 +96,9 @@ pub(super) fn access(s: &mut Section<'_, '_>) -> Option<AccessKeys> {
 
 /// Reads `auth`. `None` if it cannot be used, which is reported.
 pub(super) fn auth(s: &mut Section<'_, '_>) -> Option<AuthKeys> {
-    let (basic, forward) = (s.parsed("basic", password_file), s.parsed("forward", service));
+    // The lines of the file are checked where they are compiled.
+    let basic = s.content("basic", MAX_PASSWORDS).map(|At { value: (path, text), span }| At { value: PasswordFile { path, text }, span });
+    let forward = s.parsed("forward", service);
     let other = match (s.named("basic"), s.named("forward")) {
         (Some(_), None) => ["copy", "timeout", "ca"].as_slice(),
         (None, Some(_)) => ["realm", "user_header", "forward_credentials"].as_slice(),
@@ -124,19 +125,12 @@ pub(super) fn auth(s: &mut Section<'_, '_>) -> Option<AuthKeys> {
     let copy = s.strings("copy", true).unwrap_or_default();
     let copy = copy.iter().filter_map(|name| identity_header(s, name)).collect();
     let timeout = s.parsed("timeout", units::duration).map(|at| at.value);
-    let ca = s.string("ca");
+    let ca = s.file("ca");
     match (basic, forward) {
         (Some(file), _) => Some(AuthKeys::Basic(BasicKeys { file, realm, user_header, forward_credentials })),
         (None, Some(url)) => Some(AuthKeys::Forward(ForwardKeys { url, copy, timeout, ca })),
         (None, None) => None,
     }
-}
-
-/// Reads the file of passwords. Its lines are checked where they are compiled.
-fn password_file(text: &str) -> Result<PasswordFile, String> {
-    let path = text.strip_prefix("file:").ok_or("expected \"file:/path\" of a file that `htpasswd -B` writes")?;
-    let text = expand::file(path, MAX_PASSWORDS)?;
-    Ok(PasswordFile { path: path.to_owned(), text: Secret::new(text) })
 }
 
 /// The largest file of passwords, in bytes: some ten thousand users.

@@ -30,7 +30,7 @@ pub(super) fn errors(s: &mut Section<'_, '_>) -> ErrorKeys {
         template: s.string("template"),
         template_type: s.string("template_type"),
         languages: s.strings("languages", false),
-        messages: s.string("messages"),
+        messages: s.file("messages"),
         max_body: s.parsed("max_body", units::size),
         upstream_429: s.choice("upstream_429", &[("pass", Some(Upstream429::Pass)), ("unavailable", Some(Upstream429::Unavailable))]),
         retry_after: s.parsed("retry_after", units::duration).map(|at| at.value),

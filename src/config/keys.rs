@@ -8,7 +8,6 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::errors::errors;
-use super::expand;
 use super::file::{File, Listen, Log, LogFormat, LogLevel, OnFailure, Redis};
 use super::limits::limit;
 use super::listen_tls::listen_tls;
@@ -92,7 +91,7 @@ fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -
         s.problems.add_secret(value.span(), title, "write \"${NAME}\" or \"file:/path\"");
         return None;
     }
-    s.parsed(key, |text| expand::secret(text).map(Secret::new))
+    s.secret(key)
 }
 
 fn redis(s: &mut Section<'_, '_>) -> Option<Redis> {

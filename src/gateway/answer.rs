@@ -54,7 +54,7 @@ impl Gateway {
         if let Some(cookie) = &state.cookie {
             headers.append(header::SET_COOKIE, cookie);
         }
-        add_hsts(self, state.secure, &mut headers);
+        add_hsts(self, state.record.context.tls.is_some(), &mut headers);
         headers.append(header::VIA, &self.via);
         state.record.facts.status = status.as_u16();
         let body = match content {
@@ -136,10 +136,11 @@ impl Gateway {
         };
         let mut own = OwnHeaders::new(&mut headers, upstream, policy);
         error_headers(&mut own, &envelope, &failure, upstream, policy);
-        add_hsts(self, state.secure, own.headers);
+        add_hsts(self, state.record.context.tls.is_some(), own.headers);
         own.headers.append(header::VIA, &self.via);
         own.set_number(header::CONTENT_LENGTH, body.len() as u64);
         state.record.facts.status = envelope.status.as_u16();
+        state.record.facts.code = Some(envelope.code);
         let sent = if state.record.context.method == Method::HEAD { Bytes::new() } else { body };
         let witness: Box<dyn OnSent> = Box::new(ReadyEnd(state));
         ClientResponse { status, headers, body: Body::ready(sent, Some(witness)), tunnel: None }

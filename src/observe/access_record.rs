@@ -3,6 +3,7 @@
 //! If a record is dropped before the response is complete, the client closed the connection: the record has the kind `CLIENT_CLOSED`, and
 //! the status 499 if no status was sent. Must not know how records are written; `recorder` does.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::metrics::{Class, RouteMetrics};
 use crate::body::UploadProgress;
 use crate::context::{RequestContext, TraceId, Trail};
 use crate::failure::Kind;
+use crate::failure::catalog::code_of_status;
 
 /// The excerpt of an upstream error that the log keeps.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +78,8 @@ pub struct Facts {
     pub received: Option<u16>,
     /// The kind of the failure.
     pub kind: Option<Kind>,
+    /// The code that the client received, if it is not that of the kind.
+    pub code: Option<Cow<'static, str>>,
     /// The cause of the failure as text.
     pub cause: Option<Box<str>>,
     /// The excerpt of the upstream error.
@@ -112,6 +116,19 @@ impl Facts {
         }
     }
 
+    /// Returns the code for the log: the one that the client received, or that of the failure. An error that passed as the upstream sent it
+    /// has the code of its status. It is empty for a request without an error.
+    pub fn logged_code(&self) -> &str {
+        if let Some(code) = &self.code {
+            return code;
+        }
+        match self.kind.map(|kind| kind.row().code).unwrap_or_default() {
+            "" if self.status >= 500 => Kind::of_upstream_status(self.status).map_or("", |kind| kind.row().code),
+            "" if self.status >= 400 => code_of_status(self.status),
+            code => code,
+        }
+    }
+
     /// Returns the number of bytes of the request body that were forwarded.
     pub fn bytes_in(&self) -> u64 {
         self.upload.as_ref().map_or(0, |upload| upload.bytes())
@@ -144,6 +161,7 @@ impl Drop for AccessRecord {
     fn drop(&mut self) {
         if matches!(self.facts.end, End::Open) {
             self.facts.kind = Some(Kind::ClientClosed);
+            self.facts.code = None;
         }
         self.recorder.record(&self.context, &self.facts);
     }

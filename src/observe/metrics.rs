@@ -17,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::auth_metrics::AuthMetrics;
 use super::histogram::{self, Durations};
 use super::names;
 use super::percore::{CoreCounter, PerCore};
@@ -120,19 +121,6 @@ impl RouteMetrics {
     }
 }
 
-/// The counters of a route with `auth`, by result.
-#[derive(Clone, Debug)]
-pub struct AuthCounters {
-    /// The request may enter.
-    pub admitted: Counter,
-    /// Its credentials are missing or wrong, or the service refuses it.
-    pub refused: Counter,
-    /// The service sends the client elsewhere.
-    pub redirected: Counter,
-    /// Nobody could tell: the service gave no usable answer, or too many passwords waited.
-    pub failed: Counter,
-}
-
 /// Counts a tunnel as open until it is dropped.
 #[derive(Debug)]
 pub struct OpenTunnel(Gauge);
@@ -226,7 +214,8 @@ pub struct Metrics {
     failures: Family<Labels, Counter>,
     rate_limited: Family<Labels, Counter>,
     shared_store: Family<Labels, Counter>,
-    auth: Family<Labels, Counter>,
+    /// The metrics of routes with `auth`.
+    pub auth: AuthMetrics,
     masked: Family<Labels, Counter>,
     tunnels: Family<Labels, Gauge>,
     /// The metrics of the listener for TLS.
@@ -261,7 +250,7 @@ impl Metrics {
             failures: Family::default(),
             rate_limited: Family::default(),
             shared_store: Family::default(),
-            auth: Family::default(),
+            auth: AuthMetrics::default(),
             masked: Family::default(),
             tunnels: Family::default(),
             tls: TlsMetrics::default(),
@@ -284,7 +273,7 @@ impl Metrics {
             "Checks of shared limits, by outcome: decided by the store, failed, or skipped after failures",
             self.shared_store.clone(),
         );
-        registry.register(names::AUTH, "Requests to routes with `auth`, by result", self.auth.clone());
+        self.auth.register(registry);
         registry.register(names::MASKED, "Successful responses from which the leak guard removed internals", self.masked.clone());
         registry.register(names::TUNNELS, "Number of open tunnels: WebSocket and other upgrades", self.tunnels.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());
@@ -348,12 +337,6 @@ impl Metrics {
     /// Returns the counters of the shared store: decisions, failures, and requests that skipped it.
     pub fn shared_store(&self) -> [Counter; 3] {
         ["decided", "failed", "skipped"].map(|word| self.shared_store.get_or_create_owned(&vec![("outcome", word.to_owned())]))
-    }
-
-    /// Returns the counters of a route with `auth`.
-    pub fn auth(&self, route: &str) -> AuthCounters {
-        let of = |word: &str| self.auth.get_or_create_owned(&vec![("route", route.to_owned()), ("result", word.to_owned())]);
-        AuthCounters { admitted: of("admitted"), refused: of("refused"), redirected: of("redirected"), failed: of("failed") }
     }
 
     /// Adds a collector of another module, which is called when the metrics are read.

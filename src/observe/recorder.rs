@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::access_log::{self, Style};
 use super::access_record::{Facts, Record};
+use super::line::{LineContext, Style};
 use super::metrics::{Metrics, RouteMetrics};
 use super::writer::Sink;
+use super::{access_log, pretty};
 use crate::context::RequestContext;
 use crate::failure::catalog::Severity;
 
@@ -90,7 +91,11 @@ impl Record for Recorder {
             if buffer.capacity() == 0 {
                 buffer.reserve_exact(FLUSH_SIZE + LAST_LINE);
             }
-            access_log::append(&mut buffer, context, facts, &access_log::LineContext { route, took, style: self.settings.style });
+            let line = LineContext { route, took };
+            match self.settings.style {
+                Style::Json => access_log::append(&mut buffer, context, facts, &line),
+                Style::Pretty { color } => pretty::append(&mut buffer, context, facts, &line, color),
+            }
             if buffer.len() >= FLUSH_SIZE {
                 self.sink.send(std::mem::take(&mut *buffer));
             }

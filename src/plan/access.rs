@@ -18,7 +18,7 @@ use crate::auth::verifier::Verifier;
 use crate::config::access::{AuthKeys, BasicKeys, ForwardKeys, PasswordFile};
 use crate::config::diagnose::Problems;
 use crate::config::section::At;
-use crate::observe::metrics::AuthCounters;
+use crate::observe::auth_metrics::AuthCounters;
 use crate::policy::Timeouts;
 use crate::upstream::choose::backend::{Backend, HostHeader};
 use crate::upstream::choose::balance::Balance;

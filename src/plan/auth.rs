@@ -9,7 +9,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
 
 use crate::auth::verifier::Verifier;
-use crate::observe::metrics::AuthCounters;
+use crate::observe::auth_metrics::AuthCounters;
 use crate::policy::Timeouts;
 use crate::upstream::choose::backend::Backend;
 

@@ -23,6 +23,7 @@
 
 mod access;
 mod actions;
+mod advice;
 mod auth;
 pub mod compile;
 mod gauges;

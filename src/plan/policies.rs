@@ -11,7 +11,7 @@ use crate::config::diagnose::Problems;
 use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, LimitUse, PolicyKeys, RetryKeys};
 use crate::config::section::At;
 use crate::data_rate::MinRate;
-use crate::policy::{Access, Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Timeouts};
+use crate::policy::{Access, AllowedOrigin, Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Timeouts};
 use crate::upstream::heads::forwarding::is_odd;
 
 /// The layers that a policy is merged from, most specific first.
@@ -151,6 +151,41 @@ fn edits(keys: EditKeys) -> HeaderEdits {
     HeaderEdits { set: keys.set, remove: keys.remove, has_odd_names }
 }
 
+/// Compiles an origin, and warns of one that no browser sends.
+fn allowed_origin(at: &At<String>, problems: &mut Problems) -> Option<AllowedOrigin> {
+    let origin = at.value.to_ascii_lowercase();
+    if origin == "*" {
+        return Some(AllowedOrigin::Any);
+    }
+    let parts = origin.split_once("://").filter(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty() && !rest.contains('/'));
+    let Some((scheme, rest)) = parts else {
+        let help = "expected scheme, host and port without a path, such as \"https://app.example.com\" or \"https://*.example.com\"";
+        problems.add(at.span.clone(), "invalid origin", help);
+        return None;
+    };
+    let domain = rest.strip_prefix('*').unwrap_or(rest);
+    if domain.contains('*') || (domain.len() < rest.len() && !domain.starts_with('.')) {
+        let help = "`*` stands for whole labels at the beginning, as in \"https://*.example.com\"";
+        problems.add(at.span.clone(), "this origin can match nothing", help);
+        return None;
+    }
+    let usual_port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => "\0",
+    };
+    if let Some(without) = origin.strip_suffix(usual_port) {
+        problems.warn(at.span.clone(), "no browser sends this origin", format!("the default port is left out: write \"{without}\""));
+    }
+    if !origin.is_ascii() {
+        problems.warn(at.span.clone(), "no browser sends this origin", "write the name in its ASCII form (xn--...), as browsers do");
+    }
+    if domain.len() < rest.len() {
+        return Some(AllowedOrigin::Subdomains { scheme: format!("{scheme}://"), rest: domain.to_owned() });
+    }
+    Some(AllowedOrigin::Exact(origin))
+}
+
 /// Compiles the cross-origin rules of a route. Without `methods` of its own, a preflight allows the `methods` of the route.
 pub(super) fn cors(keys: &CorsKeys, methods: Option<&[Method]>, problems: &mut Problems) -> Option<Cors> {
     if keys.origins.is_empty() {
@@ -161,13 +196,7 @@ pub(super) fn cors(keys: &CorsKeys, methods: Option<&[Method]>, problems: &mut P
     if any && keys.credentials {
         problems.add(keys.span.clone(), "`credentials = true` needs named origins", "browsers reject credentials for \"*\"");
     }
-    for origin in &keys.origins {
-        let valid = origin.value == "*" || origin.value.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
-        if !valid {
-            let help = "expected scheme, host and port without a path, such as \"https://app.example.com\"";
-            problems.add(origin.span.clone(), "invalid origin", help);
-        }
-    }
+    let origins = keys.origins.iter().filter_map(|origin| allowed_origin(origin, problems)).collect();
     let mut joined = |list: &[At<String>]| {
         for item in list.iter().filter(|item| http::HeaderName::from_bytes(item.value.as_bytes()).is_err()) {
             problems.add(item.span.clone(), "invalid method or header name", "expected letters, digits and `-`");
@@ -179,7 +208,7 @@ pub(super) fn cors(keys: &CorsKeys, methods: Option<&[Method]>, problems: &mut P
     let methods = keys.methods.as_deref().and_then(&mut joined).or_else(|| HeaderValue::from_str(&default).ok());
     let headers = keys.headers.as_deref().and_then(&mut joined);
     Some(Cors {
-        origins: keys.origins.iter().map(|origin| origin.value.to_ascii_lowercase()).collect(),
+        origins,
         credentials: keys.credentials,
         methods: methods.unwrap_or(HeaderValue::from_static("GET, HEAD, POST")),
         headers,

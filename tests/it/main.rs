@@ -10,6 +10,7 @@ mod access;
 mod architecture;
 mod binary;
 mod catalogue;
+mod diagnostics;
 mod early;
 mod faults;
 mod formats;
