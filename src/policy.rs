@@ -4,6 +4,7 @@
 
 mod access;
 mod cors;
+mod kept;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use http::{HeaderName, HeaderValue};
 
 pub use self::access::Access;
 pub use self::cors::{AllowedOrigin, Cors};
+pub use self::kept::{KeepFields, Statuses};
 use crate::data_rate::MinRate;
 
 /// How much error responses reveal.
@@ -343,10 +345,12 @@ pub struct Policy {
     pub timeouts: Timeouts,
     /// The largest request body, in bytes; `None` means no limit.
     pub request_body_limit: Option<u64>,
-    /// Whether upstream 4xx are read and rewritten; otherwise they pass unchanged.
-    pub normalize_client_errors: bool,
-    /// Whether upstream 5xx are rewritten; otherwise they pass (only in development mode or with `allow_leaks`).
-    pub rewrite_server_errors: bool,
+    /// The statuses of upstream errors that pass unchanged; others are read and rewritten. In production, 5xx pass only with `allow_leaks`.
+    pub passes: Statuses,
+    /// The further members of a 4xx that its error response keeps.
+    pub keep_fields: KeepFields,
+    /// Whether all upstream errors pass unchanged, and the log says what the client would have been told.
+    pub dry_run: bool,
     /// Edits of the request that goes upstream.
     pub request_headers: HeaderEdits,
     /// Edits of the response that goes to the client.

@@ -3,7 +3,7 @@
 //! Bytes that a client controls are escaped, the values of a query are masked, and every field is bounded. Must not write to a sink;
 //! `recorder` does.
 
-use super::access_record::{End, Facts};
+use super::access_record::{End, Facts, WouldBe};
 use super::fields;
 pub use super::line::Style;
 use super::line::{LineContext, host, path, protocol};
@@ -55,6 +55,9 @@ pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts,
         out.push(b'"');
     }
     failure_fields(out, facts);
+    if let Some(would_be) = &facts.dry_run {
+        dry_run(out, would_be);
+    }
     number(out, ",\"attempts\":", u64::from(facts.trail.attempts));
     out.extend_from_slice(b",\"durationMs\":");
     fields::millis(out, line.took);
@@ -151,4 +154,20 @@ fn failure_fields(out: &mut Vec<u8>, facts: &Facts) {
             out.extend_from_slice(b",\"truncated\":true");
         }
     }
+}
+
+fn dry_run(out: &mut Vec<u8>, would_be: &WouldBe) {
+    number(out, ",\"dryRun\":{\"status\":", u64::from(would_be.status));
+    for (name, value) in [(",\"code\":", would_be.code.as_deref()), (",\"message\":", would_be.message.as_deref())] {
+        if let Some(value) = value {
+            out.extend_from_slice(name.as_bytes());
+            json_string(out, value);
+        }
+    }
+    out.extend_from_slice(b",\"redactions\":{");
+    for (at, (family, count)) in would_be.redactions.iter().enumerate() {
+        text(out, if at == 0 { "\"" } else { ",\"" }, family);
+        number(out, "\":", *count as u64);
+    }
+    out.extend_from_slice(b"}}");
 }

@@ -24,6 +24,19 @@ pub struct Original {
     pub truncated: bool,
 }
 
+/// What the client would have been told of an error that passed as it was.
+#[derive(Clone, Debug)]
+pub struct WouldBe {
+    /// The status.
+    pub status: u16,
+    /// The code; `None` if the page of the upstream would have passed.
+    pub code: Option<Cow<'static, str>>,
+    /// The message; `None` as above.
+    pub message: Option<String>,
+    /// The internals in the body, which the client got: names of their families, and the number of each.
+    pub redactions: Vec<(&'static str, usize)>,
+}
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {
@@ -84,6 +97,8 @@ pub struct Facts {
     pub cause: Option<Box<str>>,
     /// The excerpt of the upstream error.
     pub original: Option<Box<Original>>,
+    /// What the client would have been told, on a route with `dry_run`.
+    pub dry_run: Option<Box<WouldBe>>,
     /// The time from arrival to the response head of the upstream.
     pub upstream_time: Option<Duration>,
     /// The progress of the request body.

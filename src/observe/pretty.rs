@@ -50,6 +50,10 @@ pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts,
     if facts.kind.is_some() || facts.status >= 400 {
         lines.error(context, facts, line);
     }
+    if let Some(would_be) = &facts.dry_run {
+        let (code, message) = (would_be.code.as_deref().unwrap_or_default(), would_be.message.as_deref().unwrap_or_default());
+        lines.field("dry run", &format!("{} {code} {message}", would_be.status));
+    }
 }
 
 impl Lines<'_> {

@@ -84,6 +84,9 @@ impl Record for Recorder {
         route.ended(self.core, facts.class(), latency);
         if let Some(kind) = facts.kind {
             metrics.failure(route, kind, facts.received);
+            if let Some(would_be) = &facts.dry_run {
+                metrics.dry_run(route, kind, would_be.status);
+            }
         }
         let severe = facts.kind.is_some_and(|kind| kind.row().severity <= self.settings.failures);
         if self.settings.access || severe {

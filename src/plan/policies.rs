@@ -11,7 +11,7 @@ use crate::config::diagnose::Problems;
 use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, LimitUse, PolicyKeys, RetryKeys};
 use crate::config::section::At;
 use crate::data_rate::MinRate;
-use crate::policy::{Access, AllowedOrigin, Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Timeouts};
+use crate::policy::{Access, AllowedOrigin, Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Statuses, Timeouts};
 use crate::upstream::heads::forwarding::is_odd;
 
 /// The layers that a policy is merged from, most specific first.
@@ -48,15 +48,6 @@ impl<'f> Layers<'f> {
     /// Merges the policy, without the keys that only a route has.
     pub(super) fn policy(&self, problems: &mut Problems) -> Policy {
         let seconds = |n| Some(Duration::from_secs(n));
-        let rewrite = self.first(|keys| &keys.rewrite_server_errors);
-        let allow_leaks = self.first(|keys| &keys.allow_leaks).unwrap_or(false);
-        if let Some(at) = rewrite.as_ref().filter(|at| !at.value && self.mode == Mode::Production && !allow_leaks) {
-            problems.add(
-                at.span.clone(),
-                "`server_errors = \"pass\"` would show upstream internals to clients",
-                "if this is intended, add: allow_leaks = true",
-            );
-        }
         Policy {
             timeouts: Timeouts {
                 connect: self.timeout(|keys| &keys.connect_timeout, seconds(2)),
@@ -67,8 +58,9 @@ impl<'f> Layers<'f> {
                 tunnel: self.timeout(|keys| &keys.websocket_idle_timeout, seconds(300)),
             },
             request_body_limit: self.first(|keys| &keys.request_body_limit).map_or(Some(10 << 20), |at| at.value),
-            normalize_client_errors: self.first(|keys| &keys.normalize_client_errors).unwrap_or(true),
-            rewrite_server_errors: rewrite.is_none_or(|at| at.value),
+            passes: self.passes(problems),
+            keep_fields: self.first(|keys| &keys.keep_fields).unwrap_or_default(),
+            dry_run: self.dry_run(problems),
             request_headers: self.first(|keys| &keys.request_headers).map(edits).unwrap_or_default(),
             response_headers: self.first(|keys| &keys.response_headers).map(edits).unwrap_or_default(),
             strip_prefix: None,
@@ -89,6 +81,41 @@ impl<'f> Layers<'f> {
             maintenance: None,
             access: self.first(|keys| &keys.access).map(|keys| Access { allow: keys.allow, deny: keys.deny }),
         }
+    }
+
+    /// The statuses that pass: those of `pass`, and all 4xx or 5xx where `client_errors` or `server_errors` says so.
+    fn passes(&self, problems: &mut Problems) -> Statuses {
+        let (listed, rewrite) = (self.first(|keys| &keys.pass), self.first(|keys| &keys.rewrite_server_errors));
+        let is_guarded = self.mode == Mode::Production && !self.first(|keys| &keys.allow_leaks).unwrap_or(false);
+        let server_errors = rewrite.filter(|at| !at.value).map(|at| ("server_errors = \"pass\"", at.span));
+        let has_5xx = |statuses: &Statuses| (500..600).any(|status| statuses.contains(status));
+        let pass = listed.as_ref().filter(|at| has_5xx(&at.value)).map(|at| ("pass", at.span.clone()));
+        for (key, span) in [&server_errors, &pass].into_iter().flatten().filter(|_| is_guarded) {
+            let title = if *key == "pass" { "`pass` with a 5xx would" } else { "`server_errors = \"pass\"` would" };
+            problems.add(
+                span.clone(),
+                format!("{title} show upstream internals to clients"),
+                "if this is intended, add: allow_leaks = true",
+            );
+        }
+        let mut statuses = listed.map(|at| at.value).unwrap_or_default();
+        if self.first(|keys| &keys.normalize_client_errors) == Some(false) {
+            statuses.insert(400, 499);
+        }
+        if server_errors.is_some() {
+            statuses.insert(500, 599);
+        }
+        statuses
+    }
+
+    /// Whether errors pass for a while. That is no error in production: until now they have passed as well.
+    fn dry_run(&self, problems: &mut Problems) -> bool {
+        let Some(at) = self.first(|keys| &keys.dry_run).filter(|at| at.value) else { return false };
+        if self.mode == Mode::Production {
+            let help = "the log says in `dryRun` what clients would be told, and lockgate_dry_run_total counts it; remove the key when that is right";
+            problems.warn(at.span, "`dry_run` sends errors of the backend to clients as they are, and no leak is removed", help);
+        }
+        true
     }
 
     fn errors(&self, problems: &mut Problems) -> ErrorPolicy {
