@@ -34,7 +34,7 @@ pub struct BadLine {
 pub enum LineProblem {
     /// It is not `NAME:HASH`.
     NoHash,
-    /// The name is empty, or has characters that no header can have.
+    /// The name is empty, has characters that no header can have, or looks like a hash.
     Name,
     /// The name was on a line before.
     Twice,
@@ -49,6 +49,7 @@ impl Users {
     /// Returns all lines that cannot be used, or none if there is no user.
     pub fn parse(text: &str) -> Result<Self, Vec<BadLine>> {
         let (mut users, mut bad) = (Self { hashes: Vec::new(), names: HashMap::new() }, Vec::new());
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -64,7 +65,8 @@ impl Users {
     fn add<'l>(&mut self, line: &'l str) -> Result<(), (Option<&'l str>, LineProblem)> {
         // Without a colon the line may be a password.
         let (user, hash) = line.split_once(':').ok_or((None, LineProblem::NoHash))?;
-        if user.is_empty() || user.len() > 255 || user.chars().any(char::is_control) {
+        // What looks like a hash may be one, and is not shown.
+        if user.is_empty() || user.len() > 255 || user.chars().any(char::is_control) || user.starts_with(['$', '{']) {
             return Err((None, LineProblem::Name));
         }
         // Some programs write comments behind a second colon.
@@ -97,7 +99,7 @@ mod tests {
 
     #[test]
     fn users_are_read_and_verified() {
-        let users = Users::parse(&format!("# team\n\nalice:{}\r\nbob:{}:Bob B.\n", hash("a"), hash("b"))).unwrap();
+        let users = Users::parse(&format!("\u{feff}# team\n\nalice:{}\r\nbob:{}:Bob B.\n", hash("a"), hash("b"))).unwrap();
         assert!(users.verify("alice", b"a", 0) && users.verify("bob", b"b", 0));
         assert!(!users.verify("alice", b"b", 0) && !users.verify("Alice", b"a", 0));
         assert!((0..4).all(|stand_in| !users.verify("carol", b"a", stand_in)), "the password of another user");
@@ -105,12 +107,19 @@ mod tests {
 
     #[test]
     fn bad_lines_are_told_by_number_and_name() {
-        let text = format!("alice:{}\nbob:{{SHA}}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nalice:{}\nnothing\n:x\n", hash("a"), hash("b"));
+        let hashes = [hash("a"), hash("b"), hash("c")];
+        let [a, b, c] = &hashes;
+        let text = format!("alice:{a}\nbob:{{SHA}}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nalice:{b}\nnothing\n:x\n{c}:eve\n");
         let bad = Users::parse(&text).unwrap_err();
         let told: Vec<_> = bad.iter().map(|line| (line.number, line.user.as_deref(), line.problem)).collect();
         let weak = LineProblem::Hash(HashError::Weak("SHA-1"));
-        let wanted =
-            [(2, Some("bob"), weak), (3, Some("alice"), LineProblem::Twice), (4, None, LineProblem::NoHash), (5, None, LineProblem::Name)];
+        let wanted = [
+            (2, Some("bob"), weak),
+            (3, Some("alice"), LineProblem::Twice),
+            (4, None, LineProblem::NoHash),
+            (5, None, LineProblem::Name),
+            (6, None, LineProblem::Name),
+        ];
         assert_eq!(told, wanted);
         assert_eq!(Users::parse("# nobody\n").unwrap_err(), []);
     }

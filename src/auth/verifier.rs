@@ -19,7 +19,7 @@ use super::htpasswd::Users;
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 /// The most credentials that are remembered.
 const MAX_REMEMBERED: usize = 10_000;
-/// The most verifications at the same time, in total and as a share of the cores: the others serve requests.
+/// The most verifications at the same time. They also are at most half of the cores: the others serve requests.
 const MAX_AT_ONCE: usize = 4;
 /// The most requests that wait for a verification.
 const MAX_WAITING: usize = 256;
@@ -56,6 +56,12 @@ pub enum Verdict {
 #[error("the system has no random numbers")]
 pub struct NoRandomness;
 
+/// Returns the permits of verifications: as many as may run at the same time.
+pub fn permits() -> Arc<Semaphore> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Arc::new(Semaphore::new((cores / 2).clamp(1, MAX_AT_ONCE)))
+}
+
 /// Counts a request that waits, until it is dropped.
 struct Waits<'v>(&'v AtomicUsize);
 
@@ -73,14 +79,12 @@ impl Drop for Waits<'_> {
 }
 
 impl Verifier {
-    /// Creates a verifier that remembers nothing.
+    /// Creates a verifier that remembers nothing. It shares the permits with all others.
     ///
     /// # Errors
     /// The system has no random numbers for its key.
-    pub fn new(users: Users) -> Result<Self, NoRandomness> {
+    pub fn new(users: Users, permits: Arc<Semaphore>) -> Result<Self, NoRandomness> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| NoRandomness)?;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let permits = Arc::new(Semaphore::new((cores / 2).clamp(1, MAX_AT_ONCE)));
         Ok(Self { users, key, permits, waiting: AtomicUsize::new(0), right: Mutex::default() })
     }
 
@@ -156,7 +160,7 @@ mod tests {
 
     fn verifier(cost: u32) -> Arc<Verifier> {
         let users = Users::parse(&format!("alice:{}", bcrypt::hash("right", cost).unwrap())).unwrap();
-        Arc::new(Verifier::new(users).unwrap())
+        Arc::new(Verifier::new(users, permits()).unwrap())
     }
 
     fn credentials(user: &str, password: &str) -> Credentials {

@@ -10,11 +10,12 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Uri, header};
 use rustls::pki_types::ServerName;
+use tokio::sync::Semaphore;
 
 use super::auth::{Auth, AuthMethod, AuthService, BasicAuth};
 use super::live::LiveState;
 use crate::auth::htpasswd::{BadLine, HashError, LineProblem, Users};
-use crate::auth::verifier::Verifier;
+use crate::auth::verifier::{Verifier, permits};
 use crate::config::access::{AuthKeys, BasicKeys, ForwardKeys, PasswordFile};
 use crate::config::diagnose::Problems;
 use crate::config::section::At;
@@ -29,8 +30,9 @@ use crate::upstream::connect::tls::{self, Tls, Trust};
 use crate::upstream::heads::forwarding::is_odd;
 
 /// What routes share: one verifier per file, one backend per service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Auths {
+    permits: Arc<Semaphore>,
     /// `None` after a problem was reported.
     verifiers: HashMap<String, Option<Arc<Verifier>>>,
     services: HashMap<String, Option<Arc<Backend>>>,
@@ -44,6 +46,10 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_REPORTED: usize = 5;
 
 impl Auths {
+    pub(super) fn new() -> Self {
+        Self { permits: permits(), verifiers: HashMap::new(), services: HashMap::new() }
+    }
+
     /// Compiles `auth` of a route. `None` if it cannot be used, which is reported.
     pub(super) fn compile(
         &mut self,
@@ -67,7 +73,7 @@ impl Auths {
 
     fn basic(&mut self, keys: &BasicKeys, problems: &mut Problems) -> Option<(AuthMethod, Vec<HeaderName>)> {
         let path = keys.file.value.path.clone();
-        let verifier = self.verifiers.entry(path).or_insert_with(|| verifier(&keys.file, problems)).clone()?;
+        let verifier = self.verifiers.entry(path).or_insert_with(|| verifier(&keys.file, &self.permits, problems)).clone()?;
         let realm = keys.realm.as_ref().map_or(REALM, |at| at.value.as_str());
         let challenge = HeaderValue::from_str(&format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")).ok()?;
         let user_header = keys.user_header.as_ref().map(|at| at.value.clone());
@@ -96,7 +102,7 @@ impl Auths {
 }
 
 /// Reads the users of a file, and reports each line that cannot be used by its number and its user. Shows no hash.
-fn verifier(file: &At<PasswordFile>, problems: &mut Problems) -> Option<Arc<Verifier>> {
+fn verifier(file: &At<PasswordFile>, permits: &Arc<Semaphore>, problems: &mut Problems) -> Option<Arc<Verifier>> {
     let PasswordFile { path, text } = &file.value;
     let users = match Users::parse(text.reveal()) {
         Ok(users) => users,
@@ -111,7 +117,7 @@ fn verifier(file: &At<PasswordFile>, problems: &mut Problems) -> Option<Arc<Veri
             return None;
         }
     };
-    match Verifier::new(users) {
+    match Verifier::new(users, Arc::clone(permits)) {
         Ok(verifier) => Some(Arc::new(verifier)),
         Err(error) => {
             problems.add(file.span.clone(), "passwords cannot be verified", error.to_string());

@@ -78,7 +78,7 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
     let mut fallback = layers.policy(problems);
     let (fallback_presenter, languages) = presenters.compile(&layers, problems);
     fallback.errors.languages = languages;
-    let mut auths = Auths::default();
+    let mut auths = Auths::new();
     let builder = Builder {
         file,
         problems,
