@@ -63,6 +63,7 @@ use crate::plan::{Action, Chosen, Route};
 use crate::policy::Scheme;
 use crate::upstream::attempt::DispatchContext;
 use crate::upstream::connect::per_client::ClientSlot;
+use crate::upstream::connect::proxy_header::Addresses;
 use crate::upstream::dispatch::dispatch;
 
 pub use messages::ClientRequest;
@@ -133,7 +134,8 @@ impl Gateway {
             Action::Redirect(redirect) => return local::redirect(redirect, request, scheme),
             Action::Respond(respond) => return local::respond(respond, request),
         };
-        let context = self.context(client, route, request, begin, admission.deadline);
+        let addresses = forward.backend.names_clients().then(|| client.addresses(request.context.client)).flatten();
+        let context = self.context(client, route, request, (begin, admission.deadline), addresses.as_ref());
         if let Some(form) = grpc_web::form(request) {
             admission.web = Box::pin(grpc_web::is_translated(&forward.backend, context)).await.then_some(form);
         }
@@ -166,8 +168,8 @@ impl Gateway {
         client: &'c Client,
         route: &'c Route,
         request: Request<'_>,
-        begin: Instant,
-        deadline: Option<Instant>,
+        (begin, deadline): (Instant, Option<Instant>),
+        addresses: Option<&'c Addresses>,
     ) -> DispatchContext<'c> {
         DispatchContext {
             upstreams: &self.upstreams,
@@ -178,7 +180,7 @@ impl Gateway {
             private: &client.private,
             // HTTP/1.0 has no interim responses (RFC 9110 15.2), and hyper sends none over HTTP/2.
             interim: (request.version == Version::HTTP_11).then_some(&client.interim),
-            addresses: client.addresses(request.context.client),
+            addresses,
             slot: ClientSlot::of(request.context.client),
         }
     }
