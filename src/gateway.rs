@@ -116,7 +116,7 @@ impl Gateway {
         if let Some(preflight) = cors::preflight(route, request) {
             return Ok(preflight);
         }
-        if request.seen.has_upgrade() {
+        if request.seen.has_upgrade() && route.forward().is_some() {
             inbound.upgrade = upgrade::asked(route, request, &inbound)?;
         }
         // Until the request has waited for something, now is its arrival: one reading of the clock less.
