@@ -26,7 +26,7 @@ use crate::header::names;
 use crate::message::Messages;
 use crate::plan::Plan;
 use crate::policy::{Details, Format};
-use crate::render::{self, PageWords, negotiate::Shape};
+use crate::render::{self, Looks, negotiate::Shape};
 
 /// The maximum number of admin connections. A new connection beyond it closes the oldest, so that idle clients cannot block a probe; the
 /// oldest is practically always idle, because responses are immediate.
@@ -171,6 +171,7 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
         retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
         violated: Vec::new(),
         problem_type: None,
+        upstream: None,
         timestamp: now,
         request_id: RequestId::generate(now),
         method: request.method().clone(),
@@ -179,7 +180,7 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
         rpc_id: None,
         debug: None,
     };
-    let rendered = render::render(&envelope, Shape::Json(Format::Envelope), PageWords { request_id: "", help: "" }, None);
+    let rendered = render::render(&envelope, Shape::Json(Format::Envelope), &Looks::default());
     let mut response = text("application/json", String::from_utf8_lossy(&rendered.body).into_owned());
     *response.status_mut() = status;
     if let Ok(id) = HeaderValue::from_bytes(envelope.request_id.as_bytes()) {

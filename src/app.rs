@@ -59,6 +59,27 @@ pub enum StartError {
     Worker(#[from] io::Error),
 }
 
+impl StartError {
+    /// Returns what the operator can do about it; empty if that is not known.
+    pub fn help(&self) -> String {
+        let Self::Bind { address, source } = self else { return String::new() };
+        let port = address.port();
+        match source.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "another process has the port: `ss -ltnp 'sport = :{port}'` shows which one. Stop it, or choose another port with `listen` or `admin`"
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "port {port} needs a privilege: choose one from 1024, or allow it with `setcap cap_net_bind_service=+ep` on the binary, \
+                 `AmbientCapabilities=CAP_NET_BIND_SERVICE` in systemd, or `-p {port}:8080` of the container"
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                format!("no interface of this machine has the address {}: 0.0.0.0 and [::] stand for all", address.ip())
+            }
+            _ => String::new(),
+        }
+    }
+}
+
 /// A running gateway.
 #[derive(Debug)]
 pub struct App {

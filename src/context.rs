@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
 use crate::header::ValidValue;
@@ -180,6 +180,54 @@ impl Dialect {
     }
 }
 
+/// What the head of a request says of its target and its client, as it is read.
+#[derive(Debug, Default)]
+pub struct Said<'l> {
+    /// The formats and languages that the client accepts.
+    pub wanted: ClientPreferences,
+    /// The last `Host`.
+    pub host: Option<&'l [u8]>,
+    /// `User-Agent`, or nothing.
+    pub user_agent: &'l [u8],
+}
+
+/// The texts by which a request names its target and its client: `Host` and `User-Agent`, in one allocation.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// The host, and behind it the user agent.
+    text: Box<[u8]>,
+    /// The length of the host, if there is one.
+    host: Option<u32>,
+}
+
+impl Named {
+    /// The maximum length of a user agent that is kept, in bytes.
+    pub const MAX_USER_AGENT: usize = 256;
+
+    /// Copies the values of two headers. Of a long user agent the beginning is kept.
+    pub fn new(said: &Said<'_>) -> Self {
+        let user_agent = &said.user_agent[..said.user_agent.len().min(Self::MAX_USER_AGENT)];
+        let (named, host) = (said.host.unwrap_or_default(), said.host.map(|host| host.len() as u32));
+        if user_agent.is_empty() {
+            return Self { text: named.into(), host };
+        }
+        let mut text = Vec::with_capacity(named.len() + user_agent.len());
+        text.extend_from_slice(named);
+        text.extend_from_slice(user_agent);
+        Self { text: text.into_boxed_slice(), host }
+    }
+
+    /// Returns the value of the last `Host`.
+    pub fn host(&self) -> Option<&[u8]> {
+        self.host.map(|end| self.text.get(..end as usize).unwrap_or_default())
+    }
+
+    /// Returns the beginning of the user agent. It is empty if the client sent none.
+    pub fn user_agent(&self) -> &[u8] {
+        self.text.get(self.host.unwrap_or(0) as usize..).unwrap_or_default()
+    }
+}
+
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
@@ -193,6 +241,12 @@ pub struct RequestContext {
     pub method: Method,
     /// The target as the client sent it. Only its path may be shown, because queries can hold secrets.
     pub uri: Uri,
+    /// The version of HTTP that the client speaks.
+    pub version: Version,
+    /// The version of TLS, such as `TLSv1.3`; `None` for a plain connection.
+    pub tls: Option<&'static str>,
+    /// `Host` and `User-Agent`.
+    pub named: Named,
     /// The query as the client sent it, if it has bytes that no URI has. In `uri` they are percent-encoded.
     pub raw_query: Option<Box<[u8]>>,
     /// The address of the client: the peer, or the address that trusted proxies report.
@@ -206,6 +260,12 @@ impl RequestContext {
     pub fn path(&self) -> &str {
         // The authority form of CONNECT has no path.
         if self.uri.path().is_empty() { "/" } else { self.uri.path() }
+    }
+
+    /// Returns the host that the client named, as bytes of a header value: `:authority` or absolute form before `Host` (RFC 9112 3.2.2).
+    pub fn host(&self) -> Option<&[u8]> {
+        let authority = self.uri.authority().map(|authority| authority.as_str().as_bytes());
+        authority.or_else(|| self.named.host())
     }
 }
 
@@ -258,6 +318,17 @@ mod tests {
         assert_eq!(Dialect::of_content_type(b"application/grpc-web-text"), Some(Dialect::GrpcWebText));
         assert_eq!(Dialect::of_content_type(b"Application/SOAP+xml; charset=utf-8"), Some(Dialect::Soap12));
         assert_eq!(Dialect::of_content_type(b"application/json"), None);
+    }
+
+    #[test]
+    fn names_of_a_request_are_kept_apart_and_bounded() {
+        let of = |host, user_agent| Named::new(&Said { host, user_agent, ..Said::default() });
+        let named = of(Some(b"shop.example"), &[b'x'; 999]);
+        assert_eq!((named.host(), named.user_agent().len()), (Some(&b"shop.example"[..]), Named::MAX_USER_AGENT));
+        let named = of(None, b"curl/8");
+        assert_eq!((named.host(), named.user_agent()), (None, &b"curl/8"[..]));
+        let named = of(Some(b""), b"");
+        assert_eq!((named.host(), named.user_agent()), (Some(&b""[..]), &b""[..]));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Envelope {
     pub violated: Vec<ViolatedPolicy>,
     /// The upstream's problem type (RFC 9457 3.1.1), if it is a URI that may be shown.
     pub problem_type: Option<String>,
+    /// Further members of the upstream's body, as a JSON object.
+    pub upstream: Option<String>,
     /// The time of the error.
     pub timestamp: SystemTime,
     /// The request id, as in `X-Request-Id`.

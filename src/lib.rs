@@ -44,7 +44,7 @@
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `local` (redirects and fixed responses), `check` (rejections for every route), `admit` and `admission` (permits), `limits`, `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `inspect` and `prepared` (the upstream response), `read` (an upstream
-//!   error), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
+//!   error), `dry_run` (an error that passes), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
 //!   message, fields and `Retry-After` of an error), `finish` (end of the response), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path, conditions and method. Files: `table` and `paths` (look-up), `segments` (captures),
 //!   `expressions`, `choices` (rules of one path), `rule`, `pattern` and `conditions` (what a rule matches), `asked` (what of a request
@@ -66,29 +66,29 @@
 //!   as a value), `http2/*` (connections that are shared: `open`, `drive`, `connection`, `stream`), `http` (either), `multiplex` (the shared ones), `pool`, `per_client` (fair shares), `target`.
 //! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
 //!   reader), `json` and `json/shapes/*` (one file per API standard), `xml` (`xml/soap`: faults), `html` (`html/place`: alert, main part or chrome), `plain`, `success` (errors in 2xx), `database`
-//!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `found`.
+//!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `extra` (further members), `found`.
 //! - [`redact`] removes internals from text. Files: `rules/*` (the patterns: `traces`, `faults`, `paths`, `sql`, `secrets`,
-//!   `addresses`), `redactor`, `sentence`, `markup` and `quotation` (messages), `document`, `json` and `blocks` (documents), `guard`
+//!   `addresses`), `redactor`, `sentence`, `markup` and `quotation` (messages), `members` (single JSON values), `document`, `json` and `blocks` (documents), `guard`
 //!   (streams), `credentials` (the log), `view`, `log_line` and `encoded` (escapes, prefixes of logs, base64), `engine`, `search`,
 //!   `pattern`, `required` and `strings` (the search).
 //! - [`message`] holds the messages of all codes and chooses the language. Files: `languages/*.toml` (one file per language).
 //! - [`render`] writes error responses. Files: `negotiate` (`Accept`), `json`, `xml`, `html`, `text`, `rpc` (GraphQL, JSON-RPC, gRPC),
-//!   `template` (of the operator), `values`.
+//!   `template` and `pages` (of the operator), `place` (places of HTML), `values`.
 //! - [`relay`] streams successful bodies to the client. Files: `src/relay.rs`, `ahead` (reads ahead of slow HTTP/2 clients), `guarded`
 //!   (leak guard), `web_trailers` (gRPC-Web of an upstream), `to_web` (gRPC as gRPC-Web).
 //! - [`tunnel`] copies both ways after an upgrade (WebSocket). Files: `src/tunnel.rs` (both directions, clocks, close), `way` (one
 //!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
-//! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `access_log` and `fields` (the access line), `writer`
-//!   (the output thread), `metrics`, `names`, `percore`, `histogram`.
-//! - [`config`] reads the configuration file. Files: `file` (all keys), the readers of sections: `keys` (listen, log, redis, limits),
+//! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `access_log`, `pretty` and `fields` (the access line), `writer`
+//!   (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`.
+//! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis, limits),
 //!   `routes` and `actions`, `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
-//!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` (keys of other proxies).
-//! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` (error responses), `targets`
-//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `split` (several backends), `listen_tls`, `limits`, `live` (state that a new plan takes over), `gauges`.
+//!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
+//! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` and `pages` (error responses), `targets`
+//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `split` (several backends), `listen_tls`, `limits`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
-//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
-//!   `healthcheck`, `source` (finds the configuration file), `output`.
-//! - Shared types: [`context`] (the request as it arrived, request ids), [`language`] (of a client), [`policy`] (the settings of a route), [`envelope`] (the content of
+//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `init`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
+//!   `healthcheck`, `completions`, `source` (finds the configuration file), `output`.
+//! - Shared types: [`context`] (the request as it arrived, request ids), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`

@@ -2,10 +2,15 @@
 //!
 //! Plain data that `plan` fills in and other modules read. Must not hold defaults (`plan` does) or act on requests.
 
+mod cors;
+mod kept;
+
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+pub use self::cors::{AllowedOrigin, Cors};
+pub use self::kept::{KeepFields, Statuses};
 use crate::data_rate::MinRate;
 
 /// How much error responses reveal.
@@ -87,21 +92,6 @@ impl HeaderEdits {
     pub const fn is_empty(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty()
     }
-}
-
-/// The cross-origin rules of a route (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cors {
-    /// The allowed origins, compared as a whole; `*` allows any.
-    pub origins: Vec<String>,
-    /// `Access-Control-Allow-Credentials`.
-    pub credentials: bool,
-    /// `Access-Control-Allow-Methods` of a preflight.
-    pub methods: HeaderValue,
-    /// `Access-Control-Allow-Headers` of a preflight; `None` repeats the requested headers.
-    pub headers: Option<HeaderValue>,
-    /// `Access-Control-Max-Age` of a preflight, in seconds.
-    pub max_age: Option<HeaderValue>,
 }
 
 /// How a 429 of the upstream is presented.
@@ -353,10 +343,12 @@ pub struct Policy {
     pub timeouts: Timeouts,
     /// The largest request body, in bytes; `None` means no limit.
     pub request_body_limit: Option<u64>,
-    /// Whether upstream 4xx are read and rewritten; otherwise they pass unchanged.
-    pub normalize_client_errors: bool,
-    /// Whether upstream 5xx are rewritten; otherwise they pass (only in development mode or with `allow_leaks`).
-    pub rewrite_server_errors: bool,
+    /// The statuses of upstream errors that pass unchanged; others are read and rewritten. In production, 5xx pass only with `allow_leaks`.
+    pub passes: Statuses,
+    /// The further members of a 4xx that its error response keeps.
+    pub keep_fields: KeepFields,
+    /// Whether all upstream errors pass unchanged, and the log says what the client would have been told.
+    pub dry_run: bool,
     /// Edits of the request that goes upstream.
     pub request_headers: HeaderEdits,
     /// Edits of the response that goes to the client.

@@ -16,7 +16,8 @@ The configuration file is the first of: --config, $LOCKGATE_CONFIG, ./lockgate.t
 
 Commands that need no file:
   lockgate demo                                 show a faulty service behind the gateway
-  lockgate run --to http://127.0.0.1:8000       run the gateway in front of your own service";
+  lockgate run --to http://127.0.0.1:8000       run the gateway in front of your own service
+  lockgate init                                 write a configuration file to begin with";
 
 /// The version, commit and build profile.
 pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("LOCKGATE_REVISION"), ", ", env!("LOCKGATE_PROFILE"), ")");
@@ -33,6 +34,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run the gateway
     Run(RunArgs),
+    /// Write a commented configuration file from three answers
+    Init(InitArgs),
     /// Check configuration files and report all problems
     Check(CheckArgs),
     /// Compare the responses of a faulty service with those of the gateway in front of it
@@ -52,6 +55,24 @@ pub(super) enum Command {
     Redact(RedactArgs),
     /// Check whether a running gateway is ready (for containers)
     Healthcheck(HealthArgs),
+    /// Print the completion script of a shell
+    #[command(after_help = COMPLETIONS_AFTER)]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+/// A shell with completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Shell {
+    /// GNU Bash
+    Bash,
+    /// The Z shell
+    Zsh,
+    /// fish
+    Fish,
 }
 
 #[derive(Debug, clap::Args)]
@@ -68,6 +89,25 @@ pub(super) struct RunArgs {
     /// Address of the admin listener; overrides the configuration
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) admin: Option<SocketAddr>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct InitArgs {
+    /// URL of your service; without it you are asked
+    #[arg(long, value_name = "URL")]
+    pub(super) to: Option<String>,
+    /// Address of the data listener [default: 0.0.0.0:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) listen: Option<SocketAddr>,
+    /// Whether load balancers or other proxies are in front: yes, no, or their networks, such as 10.0.0.0/8,fd00::/8
+    #[arg(long, value_name = "NETWORKS")]
+    pub(super) behind: Option<String>,
+    /// The file to write
+    #[arg(long, short, value_name = "FILE", default_value = "lockgate.toml")]
+    pub(super) output: PathBuf,
+    /// Overwrite the file if it exists
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -119,6 +159,11 @@ pub(super) struct HealthArgs {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) admin: Option<SocketAddr>,
 }
+
+const COMPLETIONS_AFTER: &str = "\
+  lockgate completions bash > /etc/bash_completion.d/lockgate
+  lockgate completions zsh  > \"${fpath[1]}/_lockgate\"
+  lockgate completions fish > ~/.config/fish/completions/lockgate.fish";
 
 const REDACT_AFTER: &str = "\
 A document is unchanged unless it contains text that only a failing program writes, such as a

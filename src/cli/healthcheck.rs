@@ -18,8 +18,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) fn healthcheck(args: &HealthArgs) -> ExitCode {
     let address = match args.admin {
         Some(address) => address,
-        // Without a configuration file, as with `run --to`, the admin listener has its default address.
-        None if locate(args.config.as_deref()).is_none() => DEFAULT_ADMIN,
+        // Without a configuration file, as with `run --to`, the admin listener has its default address. An image may name a file in its
+        // environment that nobody mounted.
+        None if args.config.is_none() && locate(None).is_none_or(|path| !path.exists()) => DEFAULT_ADMIN,
         None => match Source::find(args.config.as_deref()).and_then(|source| source.compile()) {
             Ok(plan) => plan.listen.admin,
             Err(_) => return ExitCode::from(EX_CONFIG),

@@ -5,10 +5,12 @@
 
 mod args;
 mod check;
+mod completions;
 mod demo;
 mod errors;
 mod explain;
 mod healthcheck;
+mod init;
 mod openapi;
 mod output;
 mod redact;
@@ -25,6 +27,7 @@ use self::args::{Cli, Command};
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Init(args) => init::init(&args),
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Errors(args) => errors::print(args.format),
@@ -32,5 +35,6 @@ pub fn main() -> ExitCode {
         Command::Openapi => openapi::print(),
         Command::Redact(args) => redact::redact(&args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&args),
+        Command::Completions { shell } => completions::print(shell),
     }
 }

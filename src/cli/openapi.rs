@@ -17,7 +17,7 @@ use crate::failure::catalog::{CLIENT_STATUSES, Row, VALIDATION_ERROR, code_of_st
 use crate::message::Messages;
 use crate::policy::{Details, Format};
 use crate::render::negotiate::Shape;
-use crate::render::{PageWords, render};
+use crate::render::{Looks, render};
 use crate::text::Text;
 
 pub(super) fn print() -> ExitCode {
@@ -66,19 +66,6 @@ fn schemas() -> Value {
         "description": "The error messages of each field, by the path of the field (address.zip, items[0].qty).",
         "additionalProperties": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
     });
-    let errors = json!({
-        "type": "array",
-        "description": "The errors that belong to no field and say more than the message. With `errors.details = \"list\"`: all errors, and `fields` is absent.",
-        "items": {
-            "type": "object",
-            "required": ["message"],
-            "properties": {
-                "field": text("The path of the field (address.zip, items[0].qty)."),
-                "message": { "type": "string", "minLength": 1 },
-                "code": text("The backend's machine code of this error."),
-            },
-        },
-    });
     let policy = json!({
         "type": "object",
         "required": ["name", "limit", "windowSeconds"],
@@ -92,7 +79,13 @@ fn schemas() -> Value {
         },
         "ErrorDetails": {
             "type": "object",
-            "properties": { "fields": fields, "errors": errors, "retryAfterSeconds": wait, "violatedPolicies": { "type": "array", "items": policy.clone() } },
+            "properties": {
+                "fields": fields,
+                "errors": errors(),
+                "retryAfterSeconds": wait,
+                "violatedPolicies": { "type": "array", "items": policy.clone() },
+                "upstream": upstream(),
+            },
         },
         "Envelope": {
             "type": "object",
@@ -118,6 +111,28 @@ fn schemas() -> Value {
     })
 }
 
+/// Returns the schema of `details.errors`.
+fn errors() -> Value {
+    json!({
+        "type": "array",
+        "description": "The errors that belong to no field and say more than the message. With `errors.details = \"list\"`: all errors, and `fields` is absent.",
+        "items": {
+            "type": "object",
+            "required": ["message"],
+            "properties": {
+                "field": { "type": "string", "description": "The path of the field (address.zip, items[0].qty)." },
+                "message": { "type": "string", "minLength": 1 },
+                "code": { "type": "string", "description": "The backend's machine code of this error." },
+            },
+        },
+    })
+}
+
+/// Returns the schema of the members that `keep_fields` keeps.
+fn upstream() -> Value {
+    json!({ "type": "object", "description": "Further members of the backend's own error, where the route keeps them (`keep_fields`). Only in 4xx." })
+}
+
 /// Returns the schema of RFC 9457 problem details with the extension members of Lockgate.
 fn problem(status: Value, id: Value, policy: Value) -> Value {
     json!({
@@ -138,6 +153,7 @@ fn problem(status: Value, id: Value, policy: Value) -> Value {
             },
             "retryAfterSeconds": { "type": "integer", "minimum": 1 },
             "violatedPolicies": { "type": "array", "items": policy },
+            "upstream": upstream(),
         },
     })
 }
@@ -185,7 +201,7 @@ fn response(status: u16, code: &str, rows: &[Row]) -> Value {
     };
     let example = example(status, code);
     let shown = |format| {
-        let rendered = render(&example, Shape::Json(format), PageWords { request_id: "", help: "" }, None);
+        let rendered = render(&example, Shape::Json(format), &Looks::default());
         serde_json::from_slice::<Value>(&rendered.body).unwrap_or_default()
     };
     let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
@@ -218,6 +234,7 @@ fn example(status: u16, code: &str) -> Envelope {
         retry_after: matches!(status, 429 | 503).then_some(5),
         violated: Vec::new(),
         problem_type: None,
+        upstream: None,
         timestamp: now,
         request_id: RequestId::accept(b"01938c6e-6f7a-7c3e-9d0a-2b7f3a1c4d5e").unwrap_or_else(|| RequestId::generate(now)),
         method: Method::GET,

@@ -2,6 +2,9 @@
 
 use std::io::{IsTerminal, Write};
 
+/// The width of an output that is no terminal, in characters.
+const WIDTH: usize = 100;
+
 /// Prints a line to standard output.
 pub(super) fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -12,7 +15,64 @@ pub(super) fn print_error(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Returns true if diagnostics on standard error may have colors (<https://no-color.org>).
+/// Returns true if diagnostics on standard error may have colors.
 pub(super) fn color() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    color_of(&std::io::stderr())
+}
+
+/// Returns true if an output is a terminal that may have colors (<https://no-color.org>).
+pub(super) fn color_of(output: &impl IsTerminal) -> bool {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    output.is_terminal() && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
+/// Returns the width of the terminal at standard output, in characters. `COLUMNS` overrides it.
+pub(super) fn width() -> usize {
+    let named = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let measured = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    named.or_else(measured).filter(|columns| *columns > 0).unwrap_or(WIDTH)
+}
+
+/// Styles of a text on standard output.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    /// Whether the output may have colors.
+    pub(super) color: bool,
+}
+
+impl Style {
+    /// The styles that standard output can show.
+    pub(super) fn of_output() -> Self {
+        Self { color: color_of(&std::io::stdout()) }
+    }
+
+    fn styled(self, code: &str, text: &str) -> String {
+        if self.color && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    pub(super) fn bold(self, text: &str) -> String {
+        self.styled("1", text)
+    }
+
+    pub(super) fn dim(self, text: &str) -> String {
+        self.styled("2", text)
+    }
+
+    pub(super) fn red(self, text: &str) -> String {
+        self.styled("31", text)
+    }
+
+    pub(super) fn green(self, text: &str) -> String {
+        self.styled("32", text)
+    }
+
+    /// A text in the color of a status; a text without a status is dim.
+    pub(super) fn status(self, status: u16, text: &str) -> String {
+        match status {
+            0 => self.dim(text),
+            500.. => self.styled("1;31", text),
+            400.. => self.styled("33", text),
+            _ => self.green(text),
+        }
+    }
 }

@@ -2,16 +2,20 @@
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use super::args::{EX_CONFIG, RunArgs};
 use super::output;
 use super::source::{Source, override_addresses};
-use crate::app::{self, App};
+use crate::app::{self, App, StartError};
 use crate::config::file::{LogFormat, LogLevel};
 use crate::failure::catalog::Severity;
 use crate::observe::access_log::Style;
+use crate::observe::pretty::time_of_day;
 use crate::observe::recorder::LineSettings;
 use crate::observe::writer::{EventWriter, Sink};
 use crate::plan::{Log, Plan};
@@ -41,6 +45,15 @@ pub(super) fn fail(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+pub(super) fn cannot_start(error: &StartError) -> ExitCode {
+    let code = fail(&error.to_string());
+    let help = error.help();
+    if !help.is_empty() {
+        output::print_error(&format!("help: {help}"));
+    }
+    code
+}
+
 async fn serve(plan: Plan) -> ExitCode {
     let sink = match app::stdout_sink(&plan.metrics.log_dropped) {
         Ok(sink) => sink,
@@ -54,7 +67,7 @@ async fn serve(plan: Plan) -> ExitCode {
     let mode = plan.mode;
     let app = match App::start(plan, sink, lines) {
         Ok(app) => app,
-        Err(error) => return fail(&error.to_string()),
+        Err(error) => return cannot_start(&error),
     };
     for address in &app.addresses {
         tracing::info!(%address, admin = %app.admin, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -130,15 +143,15 @@ pub(super) fn start_log(log: Log, sink: &Sink) -> LineSettings {
     };
     let style = match log.format {
         LogFormat::Json => Style::Json,
-        LogFormat::Pretty => Style::Pretty,
-        LogFormat::Auto if std::io::stdout().is_terminal() => Style::Pretty,
+        LogFormat::Pretty => Style::Pretty { color: output::color_of(&std::io::stdout()) },
+        LogFormat::Auto if std::io::stdout().is_terminal() => Style::Pretty { color: output::color_of(&std::io::stdout()) },
         LogFormat::Auto => Style::Json,
     };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(EventWriter(sink.clone()));
     // This fails if the process has a subscriber already, as in tests, which then stays in use.
     let _ = match style {
         Style::Json => tracing::subscriber::set_global_default(builder.json().flatten_event(true).with_current_span(false).finish()),
-        Style::Pretty => tracing::subscriber::set_global_default(builder.with_ansi(false).finish()),
+        Style::Pretty { color } => tracing::subscriber::set_global_default(builder.with_timer(TimeOfDay).with_ansi(color).finish()),
     };
     log_panics();
     let failures = match log.level {
@@ -147,6 +160,17 @@ pub(super) fn start_log(log: Log, sink: &Sink) -> LineSettings {
         LogLevel::Info | LogLevel::Debug | LogLevel::Trace => Severity::Info,
     };
     LineSettings { access: log.access, failures, style }
+}
+
+/// The time of an event on a terminal: as in the lines of requests.
+struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+        let mut time = Vec::with_capacity(12);
+        time_of_day(&mut time, SystemTime::now());
+        out.write_str(&String::from_utf8_lossy(&time))
+    }
 }
 
 /// Logs panics with their place. The text may contain bytes of a client, so it is written as a field, which the log escapes.

@@ -23,6 +23,8 @@ pub(super) fn locate(named: Option<&Path>) -> Option<PathBuf> {
 pub(super) struct Source {
     pub(super) name: String,
     pub(super) text: String,
+    /// The folder of the file.
+    folder: PathBuf,
 }
 
 /// An error that was already reported to the operator.
@@ -34,7 +36,9 @@ impl Source {
     pub(super) fn find(named: Option<&Path>) -> Result<Self, Reported> {
         let Some(path) = locate(named) else {
             output::print_error(&format!("error: there is no configuration file: none of {} exists", SEARCH.join(", ")));
-            output::print_error("help: name one with --config FILE, or run without a file: lockgate run --to http://127.0.0.1:8000");
+            output::print_error(
+                "help: write one with `lockgate init`, name one with --config FILE, or run without: lockgate run --to http://127.0.0.1:8000",
+            );
             return Err(Reported);
         };
         Self::read(&path)
@@ -44,7 +48,7 @@ impl Source {
     pub(super) fn read(path: &Path) -> Result<Self, Reported> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Self { name, text }),
+            Ok(text) => Ok(Self { name, text, folder: path.parent().map(Path::to_path_buf).unwrap_or_default() }),
             Err(error) => {
                 output::print_error(&format!("error: cannot read {name}: {error}"));
                 Err(Reported)
@@ -57,7 +61,7 @@ impl Source {
         let quoted = serde_json::Value::from(url).to_string();
         let text =
             format!("[backends.default]\nendpoints = [{quoted}]\n\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"default\"\n");
-        Self { name: "--to".into(), text }
+        Self { name: "--to".into(), text, folder: PathBuf::new() }
     }
 
     /// Compiles the configuration, and reports its problems.
@@ -65,7 +69,7 @@ impl Source {
         let show = |problems: &[diagnose::Problem]| {
             output::print_error(diagnose::render(&self.name, &self.text, problems, output::color()).trim_end());
         };
-        let compiled = compile::from_text(&self.text, &|name| std::env::var(name).ok());
+        let compiled = compile::from_folder(&self.text, &self.folder, &|name| std::env::var(name).ok());
         if let Some(plan) = compiled.as_ref().ok().filter(|plan| !plan.warnings.is_empty()) {
             show(&plan.warnings);
         }

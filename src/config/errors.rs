@@ -30,7 +30,8 @@ pub(super) fn errors(s: &mut Section<'_, '_>) -> ErrorKeys {
         template: s.string("template"),
         template_type: s.string("template_type"),
         languages: s.strings("languages", false),
-        messages: s.string("messages"),
+        messages: s.file("messages"),
+        page: s.file("page"),
         max_body: s.parsed("max_body", units::size),
         upstream_429: s.choice("upstream_429", &[("pass", Some(Upstream429::Pass)), ("unavailable", Some(Upstream429::Unavailable))]),
         retry_after: s.parsed("retry_after", units::duration).map(|at| at.value),
@@ -42,6 +43,10 @@ pub(super) fn errors(s: &mut Section<'_, '_>) -> ErrorKeys {
         proxy_status: s.boolean("proxy_status"),
         edge_safe: s.boolean("edge_safe"),
     };
+    if let Some(page) = keys.page.as_ref().filter(|_| keys.negotiate == Some(false)) {
+        let help = "with `negotiate = false` every client gets the `format` of the route; remove one of the two keys";
+        s.problems.add(page.span.clone(), "`page` has no effect with `negotiate = false`", help);
+    }
     let always_problem = keys.format == Some(Format::Problem) && keys.negotiate == Some(false) && keys.protocol.is_none();
     if keys.details.is_some() && always_problem {
         let help = "the problem format lists all errors in `errors`, with their fields and codes";
@@ -97,7 +102,7 @@ fn overlap(one: &When, other: &When) -> bool {
 }
 
 /// Returns the condition that a key of `status_map` stands for, or `None` if no error can meet it.
-fn when_of(key: &str) -> Option<When> {
+pub(super) fn when_of(key: &str) -> Option<When> {
     let error = |text: &str| text.parse::<u16>().ok().filter(|status| text.len() == 3 && (400..600).contains(status));
     match key {
         "4xx" | "4XX" => return Some(When::Status(400, 499)),

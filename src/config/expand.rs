@@ -2,10 +2,38 @@
 //!
 //! An expanded value may be a secret, so it must not become part of a diagnostic; only a name or path that cannot be expanded may.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The largest secret file, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
+
+/// What a configuration file is expanded with.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Returns the values of environment variables.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The folder of the configuration file. Relative names of files are relative to it.
+    pub folder: &'a Path,
+}
+
+impl std::fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The environment may hold secrets.
+        write!(out, "Surroundings({})", self.folder.display())
+    }
+}
+
+impl<'a> Surroundings<'a> {
+    /// Returns the surroundings of a text that is in no file: names of files are relative to the working directory.
+    pub fn of_text(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { variable, folder: Path::new("") }
+    }
+
+    /// Returns the path of a file that the configuration names.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
 
 /// Replaces each `${NAME}` with the value of that environment variable. `$${` stands for a literal `${`.
 pub fn environment(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
@@ -34,13 +62,15 @@ pub fn environment(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Resul
 }
 
 /// Returns the value of a secret: the content of the file for `file:/path` (without one trailing line end), otherwise the text itself.
-pub fn secret(text: &str) -> Result<String, String> {
-    let Some(path) = text.strip_prefix("file:") else { return Ok(text.to_owned()) };
-    let size = std::fs::metadata(Path::new(path)).map_err(|e| format!("cannot read `{path}`: {e}"))?.len();
+pub fn secret(text: &str, around: &Surroundings<'_>) -> Result<String, String> {
+    let Some(name) = text.strip_prefix("file:") else { return Ok(text.to_owned()) };
+    let file = around.file(name);
+    let path = file.display();
+    let size = std::fs::metadata(&file).map_err(|e| format!("cannot read `{path}`: {e}"))?.len();
     if size > MAX_FILE {
         return Err(format!("`{path}` is larger than 64KiB"));
     }
-    let value = std::fs::read_to_string(path).map_err(|e| format!("cannot read `{path}`: {e}"))?;
+    let value = std::fs::read_to_string(&file).map_err(|e| format!("cannot read `{path}`: {e}"))?;
     let value = value.strip_suffix('\n').unwrap_or(&value);
     let value = value.strip_suffix('\r').unwrap_or(value);
     if value.is_empty() { Err(format!("`{path}` is empty")) } else { Ok(value.to_owned()) }

@@ -2,6 +2,8 @@
 //!
 //! `None` means that the key is not set. Must not know defaults or merge sections; `plan` does both.
 
+mod errors;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -13,8 +15,10 @@ use super::actions::{ActionKeys, StickyBy};
 use super::section::At;
 use super::units::{Rate, Share};
 use crate::data_rate::MinRate;
-use crate::policy::{Details, Format, Maintenance, Mode, Protocol, RetryOn, Scheme, StatusRule, SuccessRule, Upstream429, Wanted};
+use crate::policy::{KeepFields, Maintenance, Mode, RetryOn, Scheme, Statuses, Wanted};
 use crate::text::Secret;
+
+pub use errors::{ErrorKeys, RedactKeys};
 
 /// A timeout with its place in the file. The inner `None` is `"off"`.
 pub type Timeout = Option<At<Option<Duration>>>;
@@ -106,6 +110,9 @@ pub struct PolicyKeys {
     pub normalize_client_errors: Option<bool>,
     pub rewrite_server_errors: Option<At<bool>>,
     pub allow_leaks: Option<bool>,
+    pub pass: Option<At<Statuses>>,
+    pub keep_fields: Option<KeepFields>,
+    pub dry_run: Option<At<bool>>,
     pub request_headers: Option<EditKeys>,
     pub response_headers: Option<EditKeys>,
     pub limits: Option<Vec<LimitUse>>,
@@ -348,38 +355,6 @@ pub struct CorsKeys {
     pub headers: Option<Vec<At<String>>>,
     pub max_age: Option<Duration>,
     pub span: std::ops::Range<usize>,
-}
-
-/// `[errors]` and `errors = {...}` of a backend or a route.
-#[derive(Clone, Debug, Default)]
-#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
-pub struct ErrorKeys {
-    pub format: Option<Format>,
-    pub details: Option<Details>,
-    pub negotiate: Option<bool>,
-    pub languages: Option<Vec<At<String>>>,
-    pub max_body: Option<At<u64>>,
-    pub upstream_429: Option<Upstream429>,
-    pub retry_after: Option<Duration>,
-    pub retry_after_max: Option<Duration>,
-    pub protocol: Option<Protocol>,
-    pub template: Option<At<String>>,
-    pub template_type: Option<At<String>>,
-    pub messages: Option<At<String>>,
-    pub status_map: Option<Vec<StatusRule>>,
-    pub database_errors: Option<bool>,
-    pub redact: Option<RedactKeys>,
-    pub errors_in_success: Option<Vec<SuccessRule>>,
-    pub proxy_status: Option<bool>,
-    pub edge_safe: Option<bool>,
-}
-
-/// `[errors.redact]`
-#[derive(Clone, Debug, Default)]
-#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
-pub struct RedactKeys {
-    pub extra: Vec<At<String>>,
-    pub allow: Vec<At<String>>,
 }
 
 /// `[log]`

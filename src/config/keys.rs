@@ -10,7 +10,6 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::errors::errors;
-use super::expand;
 use super::file::{File, KeySource, Limit, Listen, Log, LogFormat, LogLevel, OnFailure, Redis};
 use super::listen_tls::listen_tls;
 use super::policy_keys::policy;
@@ -93,7 +92,7 @@ fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -
         s.problems.add_secret(value.span(), title, "write \"${NAME}\" or \"file:/path\"");
         return None;
     }
-    s.parsed(key, |text| expand::secret(text).map(Secret::new))
+    s.secret(key)
 }
 
 fn redis(s: &mut Section<'_, '_>) -> Option<Redis> {

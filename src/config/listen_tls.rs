@@ -37,7 +37,7 @@ pub(super) fn listen_tls(s: &mut Section<'_, '_>) -> ListenTls {
     }
     let choices = [("off", Some(ClientAuth::Off)), ("optional", Some(ClientAuth::Optional)), ("required", Some(ClientAuth::Required))];
     let client_auth = s.choice("client_auth", &choices).unwrap_or_default();
-    let client_ca = s.string("client_ca");
+    let client_ca = s.file("client_ca");
     match (&client_ca, client_auth) {
         (Some(at), ClientAuth::Off) => {
             let help = "add: client_auth = \"optional\" or \"required\"";
@@ -61,6 +61,6 @@ pub(super) fn listen_tls(s: &mut Section<'_, '_>) -> ListenTls {
 }
 
 fn pair(s: &mut Section<'_, '_>) -> Option<CertificateKeys> {
-    let (cert, key) = (s.string("cert"), s.string("key"));
+    let (cert, key) = (s.file("cert"), s.file("key"));
     Some(CertificateKeys { cert: cert?, key: key? })
 }

@@ -10,7 +10,7 @@ pub mod expand;
 pub mod file;
 mod keys;
 mod listen_tls;
-mod other_proxies;
+pub mod other_proxies;
 mod policy_keys;
 mod routes;
 pub mod section;
@@ -18,18 +18,19 @@ pub mod units;
 mod upstreams;
 
 use diagnose::Problems;
+use expand::Surroundings;
 use file::File;
 use section::Section;
 use toml::de::DeTable;
 
 /// Reads the text of a configuration file and adds its problems to `problems`. The returned file holds everything that could be read, so
-/// that the caller can check it for further problems. `lookup` returns the values of environment variables.
-pub fn read(text: &str, problems: &mut Problems, lookup: &dyn Fn(&str) -> Option<String>) -> File {
+/// that the caller can check it for further problems.
+pub fn read(text: &str, problems: &mut Problems, around: &Surroundings<'_>) -> File {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         problems.add(error.span(), format!("invalid TOML: {}", error.message()), "");
     }
-    let mut section = Section::new("", root.get_ref(), root.span(), problems, lookup);
+    let mut section = Section::new("", root.get_ref(), root.span(), problems, around);
     let file = keys::read(&mut section);
     section.end();
     file
@@ -39,9 +40,13 @@ pub fn read(text: &str, problems: &mut Problems, lookup: &dyn Fn(&str) -> Option
 mod tests {
     use super::*;
 
+    fn read(text: &str, problems: &mut Problems) {
+        super::read(text, problems, &Surroundings::of_text(&|_| None));
+    }
+
     fn problems_of(text: &str) -> Vec<String> {
         let mut problems = Problems::default();
-        read(text, &mut problems, &|_| None);
+        read(text, &mut problems);
         problems.sorted().into_iter().map(|p| format!("{} | {}", p.title, p.help)).collect()
     }
 
@@ -92,7 +97,7 @@ ratio = 1
         #[test]
         fn any_text_is_read_without_a_panic(text in "[\\[\\]a-z=\"\\.\\{\\}0-9\\n ,$]{0,120}|\\PC{0,80}") {
             let mut problems = Problems::default();
-            read(&text, &mut problems, &|_| None);
+            read(&text, &mut problems);
             diagnose::render("f", &text, &problems.sorted(), false);
         }
     }

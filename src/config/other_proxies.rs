@@ -1,84 +1,68 @@
-//! Maps configuration keys of other proxies to the keys of Lockgate, for diagnostics. Must not know TOML.
+//! Answers keys of other proxies with the equivalent of Lockgate and an example, for diagnostics. The answers are in `other_proxies.toml`.
+//!
+//! Must not know which keys a section has: a key is looked up only where it is none of its section.
 
-/// A key of another proxy, the name of that proxy, and the equivalent key of Lockgate.
-const FOREIGN_KEYS: &[(&str, &str, &str)] = &[
-    ("proxy_pass", "nginx", "`endpoints` of a [backends.NAME], and `backend` of a route"),
-    ("upstream", "nginx", "`endpoints` of a [backends.NAME]"),
-    ("upstreams", "Caddy", "`endpoints` of a [backends.NAME]"),
-    ("server", "nginx", "`http` of [listen], or `endpoints` of a [backends.NAME]"),
-    ("servers", "Traefik", "`endpoints` of a [backends.NAME]"),
-    ("server_name", "nginx", "`host` of a route"),
-    ("location", "nginx", "`path` of a route"),
-    ("proxy_connect_timeout", "nginx", "`connect_timeout`"),
-    ("proxy_read_timeout", "nginx", "`response_timeout` for the response head, `idle_timeout` for the body"),
-    ("proxy_send_timeout", "nginx", "`response_timeout`, which starts once the backend has taken the body, or `total_timeout`"),
-    ("proxy_next_upstream", "nginx", "`retry` of a route"),
-    ("proxy_set_header", "nginx", "`request_headers = { set = {...} }`"),
-    ("proxy_hide_header", "nginx", "`response_headers = { remove = [...] }`"),
-    ("add_header", "nginx", "`response_headers = { set = {...} }`"),
-    ("proxy_intercept_errors", "nginx", "always on: see `client_errors` and `server_errors`"),
-    ("error_page", "nginx", "[errors]: format, template, messages"),
-    ("client_max_body_size", "nginx", "`request_body_limit`"),
-    ("client_body_timeout", "nginx", "`body_timeout` of [listen]"),
-    ("client_header_timeout", "nginx", "`header_timeout` of [listen]"),
-    ("large_client_header_buffers", "nginx", "`max_header_size` of [listen]"),
-    ("keepalive_timeout", "nginx", "`idle_timeout` of [listen]"),
-    ("send_timeout", "nginx", "`write_timeout` of [listen]"),
-    ("proxy_request_buffering", "nginx", "`buffer_request`"),
-    ("limit_req", "nginx", "`limits` of a route, and a [limits.NAME]"),
-    ("limit_conn", "nginx", "`max_in_flight` of a [limits.NAME]"),
-    ("set_real_ip_from", "nginx", "`trusted_proxies` of [listen]"),
-    ("worker_processes", "nginx", "`workers` of [listen]"),
-    ("worker_connections", "nginx", "`max_connections` of [listen]"),
-    ("access_log", "nginx", "`access` of [log]"),
-    ("bind", "HAProxy", "`http` of [listen]"),
-    ("maxconn", "HAProxy", "`max_connections` of [listen], or `pool = { max_connections = N }` of a backend"),
-    ("timeout_connect", "HAProxy", "`connect_timeout`"),
-    ("timeout_server", "HAProxy", "`response_timeout`"),
-    ("timeout_client", "HAProxy", "`header_timeout`, `body_timeout` and `idle_timeout` of [listen]"),
-    ("timeout_queue", "HAProxy", "`queue` of a backend"),
-    ("option_redispatch", "HAProxy", "`retry` of a route"),
-    ("retries", "HAProxy", "`retry = { attempts = N }`"),
-    ("errorfile", "HAProxy", "[errors]: format, template, messages"),
-    ("entrypoints", "Traefik", "`http` of [listen]"),
-    ("entryPoints", "Traefik", "`http` of [listen]"),
-    ("routers", "Traefik", "[[routes]]"),
-    ("services", "Traefik", "[backends.NAME]"),
-    ("middlewares", "Traefik", "keys of a route"),
-    ("passHostHeader", "Traefik", "`host_header = \"client\"` of a backend"),
-    ("pass_host_header", "Traefik", "`host_header = \"client\"` of a backend"),
-    ("forwardedHeaders", "Traefik", "`trusted_proxies` of [listen]"),
-    ("trustedIPs", "Traefik", "`trusted_proxies` of [listen]"),
-    ("stripPrefix", "Traefik", "`strip_prefix` of a route"),
-    ("rateLimit", "Traefik", "`limits` of a route, and a [limits.NAME]"),
-    ("reverse_proxy", "Caddy", "`backend` of a route"),
-    ("handle_path", "Caddy", "`path` and `strip_prefix` of a route"),
-    ("header_up", "Caddy", "`request_headers`"),
-    ("header_down", "Caddy", "`response_headers`"),
-    ("lb_policy", "Caddy", "`balance` of a backend"),
-    ("health_uri", "Caddy", "[backends.NAME.health] `path`"),
-    ("dial_timeout", "Caddy", "`connect_timeout`"),
-    ("response_header_timeout", "Caddy", "`response_timeout`"),
-    ("request_body", "Caddy", "`request_body_limit`"),
-    ("clusters", "Envoy", "[backends.NAME]"),
-    ("cluster", "Envoy", "`backend` of a route"),
-    ("listeners", "Envoy", "[listen]"),
-    ("virtual_hosts", "Envoy", "`host` of a route"),
-    ("prefix_rewrite", "Envoy", "`strip_prefix` of a route"),
-    ("lb_endpoints", "Envoy", "`endpoints` of a [backends.NAME]"),
-    ("outlier_detection", "Envoy", "[backends.NAME.breaker]"),
-    ("circuit_breakers", "Envoy", "`max_in_flight` and [backends.NAME.breaker]"),
-    ("retry_policy", "Envoy", "`retry` of a route"),
-    ("num_retries", "Envoy", "`retry = { attempts = N }`, which includes the first attempt"),
-    ("per_try_timeout", "Envoy", "`response_timeout`"),
-    ("max_request_headers_kb", "Envoy", "`max_header_size` of [listen]"),
-    ("stream_idle_timeout", "Envoy", "`idle_timeout`"),
-    ("request_timeout", "Envoy", "`total_timeout`"),
-];
+use std::sync::LazyLock;
 
-/// Returns the proxy that a key belongs to, and the equivalent key of Lockgate.
-pub(super) fn foreign_key(key: &str) -> Option<(&'static str, &'static str)> {
-    FOREIGN_KEYS.iter().find(|(name, ..)| *name == key).map(|(_, proxy, equivalent)| (*proxy, *equivalent))
+use toml::{Table, Value};
+
+/// What Lockgate has instead of a key of another proxy.
+#[derive(Debug)]
+pub struct Answer {
+    /// The proxy and a key of it, or `Lockgate` for a key that belongs to another section.
+    pub keys: Vec<(String, String)>,
+    /// The equivalent, or what Lockgate does without a key.
+    pub text: String,
+    /// TOML to write instead; empty if there is nothing to write.
+    pub example: String,
+}
+
+/// All answers. They are read when the first one is looked for.
+static ANSWERS: LazyLock<Vec<Answer>> = LazyLock::new(|| read(include_str!("other_proxies.toml")));
+
+fn read(text: &str) -> Vec<Answer> {
+    let file = text.parse::<Table>().unwrap_or_default();
+    let answers = file.get("answer").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    answers.iter().filter_map(Value::as_table).map(answer).collect()
+}
+
+fn answer(table: &Table) -> Answer {
+    let text = |key: &str| table.get(key).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
+    let keys = table.get("keys").and_then(Value::as_table).into_iter().flatten();
+    let keys = keys.flat_map(|(proxy, keys)| {
+        let keys = keys.as_array().into_iter().flatten().filter_map(Value::as_str);
+        keys.map(|key| (proxy.clone(), key.to_owned()))
+    });
+    Answer { keys: keys.collect(), text: text("text"), example: text("example") }
+}
+
+/// Returns all answers.
+pub fn answers() -> &'static [Answer] {
+    &ANSWERS
+}
+
+/// Returns the help for a key that its section does not have, if it is a key of another proxy or of another section. The spelling does not
+/// matter: `passHostHeader`, `pass-host-header` and `pass_host_header` are one key.
+pub(super) fn help(key: &str) -> Option<String> {
+    let wanted = plain(key);
+    let (answer, proxy) =
+        ANSWERS.iter().find_map(|answer| answer.keys.iter().find(|(_, name)| plain(name) == wanted).map(|(proxy, _)| (answer, proxy)))?;
+    let text = &answer.text;
+    let mut help = match proxy.as_str() {
+        "Lockgate" => format!("this is a key of {text}"),
+        proxy if ["not ", "nothing "].iter().any(|begin| text.starts_with(begin)) => format!("this key belongs to {proxy}; {text}"),
+        proxy => format!("this key belongs to {proxy}; Lockgate has {text}"),
+    };
+    if !answer.example.is_empty() {
+        help.push_str(":\n");
+        answer.example.lines().for_each(|line| help.push_str(&format!("\n    {line}")));
+    }
+    Some(help)
+}
+
+/// A key without case, `_`, `-` and blanks.
+fn plain(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 #[cfg(test)]
@@ -86,10 +70,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_listed_once() {
-        let names: std::collections::HashSet<_> = FOREIGN_KEYS.iter().map(|(name, ..)| *name).collect();
-        assert_eq!(names.len(), FOREIGN_KEYS.len());
-        assert_eq!(foreign_key("proxy_pass").map(|(proxy, _)| proxy), Some("nginx"));
-        assert_eq!(foreign_key("connect_timeout"), None);
+    fn every_key_is_answered_once() {
+        let mut seen = std::collections::HashSet::new();
+        for answer in answers() {
+            assert!(!answer.text.is_empty() && !answer.keys.is_empty(), "{answer:?}");
+            for (_, key) in &answer.keys {
+                assert!(seen.insert(plain(key)), "`{key}` has two answers");
+            }
+        }
+        assert!(seen.len() > 300, "{}", seen.len());
+    }
+
+    #[test]
+    fn the_spelling_does_not_matter() {
+        for key in ["passHostHeader", "pass-host-header", "pass_host_header"] {
+            assert!(help(key).unwrap().contains("host_header = \"client\""), "{key}");
+        }
+        assert!(help("proxy_pass").unwrap().starts_with("this key belongs to nginx"));
+        assert_eq!(help("strip_prefix").unwrap(), "this is a key of [[routes]]");
+        assert_eq!(help("connect_timeout"), None);
     }
 }

@@ -8,14 +8,15 @@ use http::{HeaderName, HeaderValue};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::errors::when_of;
 use super::file::{CorsKeys, EditKeys, LimitUse, PolicyKeys, RetryKeys};
 use super::section::{At, Section};
 use super::units;
-use crate::policy::{Maintenance, RetryOn};
+use crate::policy::{KeepFields, Maintenance, RetryOn, Statuses, When};
 
 /// Reads the keys that `[defaults]`, backends and routes have in common.
 pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
-    PolicyKeys {
+    let keys = PolicyKeys {
         connect_timeout: s.parsed("connect_timeout", units::duration_or_off),
         response_timeout: s.parsed("response_timeout", units::duration_or_off),
         idle_timeout: s.parsed("idle_timeout", units::duration_or_off),
@@ -24,6 +25,9 @@ pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
         normalize_client_errors: s.choice("client_errors", &[("normalize", Some(true)), ("pass", Some(false))]),
         rewrite_server_errors: server_errors(s),
         allow_leaks: s.boolean("allow_leaks"),
+        pass: pass(s),
+        keep_fields: keep_fields(s),
+        dry_run: placed_boolean(s, "dry_run"),
         request_headers: s.table("request_headers", edits),
         response_headers: s.table("response_headers", edits),
         limits: limit_uses(s),
@@ -33,7 +37,63 @@ pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
         retry: s.table("retry", retry),
         upgrades: upgrades(s),
         websocket_idle_timeout: s.parsed("websocket_idle_timeout", units::duration_or_off),
+    };
+    let passes_all = keys.normalize_client_errors == Some(false)
+        || keys.pass.as_ref().is_some_and(|pass| (400..500).all(|status| pass.value.contains(status)));
+    if passes_all && keys.keep_fields.as_ref().is_some_and(|keep| *keep != KeepFields::Nothing) {
+        let help = "it keeps members of a 4xx that is rewritten; one that passes has all of its members";
+        s.problems.add(s.span.clone(), "`keep_fields` has no effect where every 4xx passes", help);
     }
+    keys
+}
+
+/// Reads `pass`, a list of error statuses, of `"4xx"` and `"5xx"`, and of ranges.
+fn pass(s: &mut Section<'_, '_>) -> Option<At<Statuses>> {
+    let span = s.value("pass")?.span();
+    let mut statuses = Statuses::default();
+    for item in s.list("pass")? {
+        let text = match item.get_ref() {
+            DeValue::Integer(number) => number.as_str(),
+            other => other.as_str().unwrap_or_default(),
+        };
+        match when_of(text) {
+            Some(When::Status(from, to)) => statuses.insert(from, to),
+            Some(When::Code(_)) | None => {
+                let help = "expected a status from 400 to 599 such as 503, \"4xx\", \"5xx\" or a range such as \"500-504\"";
+                s.problems.add(item.span(), "`pass` lists statuses of errors", help);
+            }
+        }
+    }
+    Some(At { value: statuses, span })
+}
+
+/// Reads `keep_fields`: `"all"` or a list of names.
+fn keep_fields(s: &mut Section<'_, '_>) -> Option<KeepFields> {
+    let value = s.value("keep_fields")?;
+    match value.get_ref() {
+        DeValue::String(word) if word == "all" => Some(KeepFields::All),
+        DeValue::String(_) => {
+            s.problems.add(value.span(), "unknown value of `keep_fields`", "expected \"all\" or a list such as [\"balance\", \"items\"]");
+            None
+        }
+        _ => {
+            let names = s.strings("keep_fields", false)?;
+            for name in names.iter().filter(|name| !(1..=MAX_FIELD).contains(&name.value.len())) {
+                s.problems.add(name.span.clone(), "invalid name of a member", format!("a name has 1 to {MAX_FIELD} bytes"));
+            }
+            let names: Vec<String> = names.into_iter().map(|name| name.value).collect();
+            Some(if names.is_empty() { KeepFields::Nothing } else { KeepFields::Named(names) })
+        }
+    }
+}
+
+/// The longest name in `keep_fields`, in bytes: the redactor keeps no longer one.
+const MAX_FIELD: usize = 128;
+
+/// Reads `true` or `false` with its place.
+fn placed_boolean(s: &mut Section<'_, '_>, key: &'static str) -> Option<At<bool>> {
+    let span = s.value(key)?.span();
+    s.boolean(key).map(|value| At { value, span })
 }
 
 /// Reads `upgrades`, a list of protocols (RFC 9110 7.8).

@@ -10,8 +10,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnose::Problems;
-use super::expand;
-use super::other_proxies::foreign_key;
+use super::expand::{self, Surroundings};
+use super::other_proxies;
+use crate::text::Secret;
+
+/// The number of known keys that a help text lists.
+const MAX_LISTED: usize = 8;
 
 /// A value with its place in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +43,7 @@ pub struct Section<'t, 'p> {
     reserved: Vec<&'static str>,
     /// The list to which problems are added.
     pub problems: &'p mut Problems,
-    lookup: &'p dyn Fn(&str) -> Option<String>,
+    around: &'p Surroundings<'p>,
 }
 
 impl<'t, 'p> Section<'t, 'p> {
@@ -49,9 +53,9 @@ impl<'t, 'p> Section<'t, 'p> {
         table: &'t DeTable<'t>,
         span: Range<usize>,
         problems: &'p mut Problems,
-        lookup: &'p dyn Fn(&str) -> Option<String>,
+        around: &'p Surroundings<'p>,
     ) -> Self {
-        Self { path: path.into(), table, span, known: Vec::new(), reserved: Vec::new(), problems, lookup }
+        Self { path: path.into(), table, span, known: Vec::new(), reserved: Vec::new(), problems, around }
     }
 
     /// Returns all keys of the table with their places, for tables whose keys the operator chooses.
@@ -113,13 +117,25 @@ impl<'t, 'p> Section<'t, 'p> {
             self.wrong_type(key, value, "a string");
             return None;
         };
-        match expand::environment(text, self.lookup) {
+        match expand::environment(text, self.around.variable) {
             Ok(text) => Some(At { value: text, span: value.span() }),
             Err(complaint) => {
                 self.problems.add(value.span(), format!("`{}`: {complaint}", self.full(key)), "set the variable before the gateway starts");
                 None
             }
         }
+    }
+
+    /// Reads the name of a file or folder. A relative one is relative to the folder of the configuration file.
+    pub fn file(&mut self, key: &'static str) -> Option<At<String>> {
+        let name = self.string(key)?;
+        Some(At { value: self.around.file(&name.value).to_string_lossy().into_owned(), span: name.span })
+    }
+
+    /// Reads a secret: the text, or with `file:` the content of a file.
+    pub fn secret(&mut self, key: &'static str) -> Option<At<Secret<String>>> {
+        let around = self.around;
+        self.parsed(key, |text| expand::secret(text, around).map(Secret::new))
     }
 
     /// Reads a string and converts it with `parse`.
@@ -232,7 +248,7 @@ impl<'t, 'p> Section<'t, 'p> {
             self.wrong_type(key, value, "a table");
             return None;
         };
-        let mut section = Section::new(self.full(key), table, value.span(), self.problems, self.lookup);
+        let mut section = Section::new(self.full(key), table, value.span(), self.problems, self.around);
         let read = read(&mut section);
         section.finish();
         Some(read)
@@ -268,10 +284,12 @@ impl<'t, 'p> Section<'t, 'p> {
             let mut all: Vec<_> = self.known.iter().copied().chain(self.reserved.iter().copied()).collect();
             let mut listed = std::collections::HashSet::new();
             all.retain(|known| listed.insert(*known));
-            let help = match (foreign_key(key), nearest(key, &all)) {
-                (Some((proxy, equivalent)), _) => format!("this key belongs to {proxy}; use {equivalent}"),
-                (None, Some(word)) => format!("did you mean `{word}`?"),
-                (None, None) => format!("expected one of: {}", all.join(", ")),
+            let help = match (nearest(key, &all), other_proxies::help(key)) {
+                (Some(word), None) => format!("did you mean `{word}`?"),
+                // One wrong letter is an error of typing, even if the result is a key of another proxy.
+                (Some(word), Some(_)) if strsim::damerau_levenshtein(key, word) == 1 => format!("did you mean `{word}`?"),
+                (_, Some(help)) => help,
+                (None, None) => format!("expected {}", nearest_of(key, all)),
             };
             self.problems.add(name.span, format!("unknown key `{}`", self.full(key)), help);
         }
@@ -291,6 +309,20 @@ fn list_of<T>(choices: &[(&'static str, Option<T>)]) -> String {
 fn article(kind: &str) -> String {
     let an = kind.starts_with(['a', 'e', 'i', 'o', 'u']);
     format!("{} {kind}", if an { "an" } else { "a" })
+}
+
+/// Lists the known words for a help text: the most similar ones first, and not too many to be read.
+fn nearest_of(word: &str, mut known: Vec<&'static str>) -> String {
+    let begin = |candidate: &str| candidate.bytes().zip(word.bytes()).take_while(|(a, b)| a == b).count();
+    let words = |candidate: &str| candidate.split('_').filter(|part| word.split('_').any(|other| other == *part)).count();
+    let likeness = |candidate: &str| std::cmp::Reverse((words(candidate), begin(candidate)));
+    known.sort_by_key(|candidate| (likeness(candidate), strsim::damerau_levenshtein(word, candidate), *candidate));
+    let listed = known.iter().take(MAX_LISTED).map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+    match known.len().saturating_sub(MAX_LISTED) {
+        0 if known.len() == 1 => listed,
+        0 => format!("one of {listed}"),
+        more => format!("one of {listed} or {more} others, which config/full.toml lists"),
+    }
 }
 
 /// Returns the known word that is most similar to `word`, if the difference can be a typing error.

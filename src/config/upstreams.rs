@@ -143,12 +143,12 @@ fn tls(s: &mut Section<'_, '_>) -> TlsKeys {
         s.problems.add(list.span(), "`pin` is empty", "list the keys that are accepted, or remove the key");
     }
     TlsKeys {
-        ca: s.string("ca"),
+        ca: s.file("ca"),
         verify: s.value("verify").map(toml::Spanned::span).zip(s.boolean("verify")).map(|(span, value)| At { value, span }),
         pin: pins,
         server_name: s.string("server_name"),
-        cert: s.string("cert"),
-        key: s.string("key"),
+        cert: s.file("cert"),
+        key: s.file("key"),
     }
 }
 

@@ -24,15 +24,18 @@ use crate::body::{Body, Flow, OnSent};
 use crate::context::{Dialect, Peer};
 use crate::envelope::Envelope;
 use crate::failure::Failure;
+use crate::failure::catalog::code_of_status;
 use crate::header::{HeaderList, Value, names};
+use crate::message::{self, Messages};
 use crate::observe::access_record::{Facts, Original};
 use crate::plan::{ErrorPresenter, Route};
 use crate::policy::{Mode, Policy};
 use crate::redact::{self, Guard};
 use crate::relay::{Ahead, Guarded, Relay, ToWeb, WebTrailers};
 use crate::render::negotiate::{self, NegotiationInput, Shape, Terms};
-use crate::render::{self, PageWords, Rendered};
+use crate::render::{self, Looks, PageWords, Rendered};
 use crate::report::excerpt::excerpt;
+use crate::text::Text;
 use crate::upstream::attempt::response::ResponseBody;
 
 /// How much of the cause of a failure the log keeps, in bytes.
@@ -46,6 +49,10 @@ const USUAL_BYTES: usize = 512;
 impl Gateway {
     /// Sends a response on to the client.
     pub(super) fn pass(&self, passed: Passed, admission: Admission, mut state: Box<RequestState>, client: &Client) -> ClientResponse {
+        if matches!(passed.content, Content::DryRun(_)) {
+            let passed = self.note_dry_run(passed, &mut state);
+            return self.pass(passed, admission, state, client);
+        }
         let Passed { status, mut headers, content } = passed;
         let policy = state.route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
         let context = &state.record.context;
@@ -54,7 +61,7 @@ impl Gateway {
         if let Some(cookie) = &state.cookie {
             headers.append(header::SET_COOKIE, cookie);
         }
-        add_hsts(self, state.secure, &mut headers);
+        add_hsts(self, state.record.context.tls.is_some(), &mut headers);
         headers.append(header::VIA, &self.via);
         state.record.facts.status = status.as_u16();
         let body = match content {
@@ -66,6 +73,8 @@ impl Gateway {
                 let tunnel = Some(Box::new(Upgraded::new(state, admission.permits, upstream, is_websocket)));
                 return ClientResponse { status, headers, body: Body::ready(Bytes::new(), None), tunnel };
             }
+            // It is never the content of another one.
+            Content::DryRun(_) => Body::ready(Bytes::new(), None),
             Content::Ready(bytes) => {
                 // The backend has done its part.
                 drop(admission);
@@ -136,10 +145,11 @@ impl Gateway {
         };
         let mut own = OwnHeaders::new(&mut headers, upstream, policy);
         error_headers(&mut own, &envelope, &failure, upstream, policy);
-        add_hsts(self, state.secure, own.headers);
+        add_hsts(self, state.record.context.tls.is_some(), own.headers);
         own.headers.append(header::VIA, &self.via);
         own.set_number(header::CONTENT_LENGTH, body.len() as u64);
         state.record.facts.status = envelope.status.as_u16();
+        state.record.facts.code = Some(envelope.code);
         let sent = if state.record.context.method == Method::HEAD { Bytes::new() } else { body };
         let witness: Box<dyn OnSent> = Box::new(ReadyEnd(state));
         ClientResponse { status, headers, body: Body::ready(sent, Some(witness)), tunnel: None }
@@ -152,7 +162,7 @@ impl Gateway {
     }
 
     /// Keeps for operators what clients do not see.
-    fn record(&self, failure: &mut Failure, upstream: Option<&UpstreamError>, facts: &mut Facts) {
+    pub(super) fn record(&self, failure: &mut Failure, upstream: Option<&UpstreamError>, facts: &mut Facts) {
         facts.kind = Some(failure.kind);
         // Only the development mode shows the detail to the client, too.
         let detail = if self.plan.mode == Mode::Development { failure.detail.clone() } else { failure.detail.take() };
@@ -202,10 +212,13 @@ fn write_body(
 ) -> (StatusCode, Bytes) {
     let shape = negotiate::shape(asked, Terms::of(&policy.errors));
     let language = envelope.negotiated_language.as_str();
-    let word = |key| if shape == Shape::Html { presenter.messages.of_page(key, language) } else { "" };
-    let words = PageWords { request_id: word("request_id"), help: word("help") };
-    let Rendered { body, content_type, headers: of_shape, succeeds } =
-        render::render(envelope, shape, words, presenter.template.as_deref());
+    let title = (shape == Shape::Html && !envelope.is_translated).then(|| title(envelope, &presenter.messages));
+    let words = if shape == Shape::Html { page_words(&presenter.messages, language, title.as_ref()) } else { PageWords::default() };
+    let looks = Looks { words, template: presenter.template.as_deref(), pages: presenter.pages.as_deref() };
+    let Rendered { body, content_type, headers: of_shape, succeeds } = render::render(envelope, shape, &looks);
+    if shape == Shape::Html {
+        forget_content_policies(own.headers, policy);
+    }
     own.set(header::CONTENT_TYPE, content_type.as_bytes());
     if policy.errors.negotiate {
         own.headers.append(header::VARY, HeaderValue::from_static("Accept"));
@@ -226,6 +239,37 @@ fn write_body(
         all.into_iter().for_each(|all| own.headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, all));
     }
     (if succeeds { StatusCode::OK } else { envelope.status }, body.into())
+}
+
+/// What the catalog says of an error that the upstream describes in its own words.
+fn title(envelope: &Envelope, messages: &Messages) -> Text {
+    let code = if messages.has_code(&envelope.code) { &*envelope.code } else { code_of_status(envelope.status.as_u16()) };
+    messages.of_code(code, &envelope.negotiated_language)
+}
+
+fn page_words<'w>(messages: &'w Messages, language: &str, title: Option<&'w Text>) -> PageWords<'w> {
+    let word = |key| messages.of_page(key, language);
+    PageWords {
+        title: title.map_or("", Text::as_str),
+        request_id: word("request_id"),
+        code: word("code"),
+        time: word("time"),
+        copy: word("copy"),
+        copied: word("copied"),
+        retry: word("retry"),
+        wait: word("wait").split_once(message::TIME).unwrap_or_default(),
+        home: word("home"),
+        help: word("help"),
+    }
+}
+
+/// A page of the gateway's own is not what the upstream wrote its policy for. What the operator sets stays, where the page brings none.
+fn forget_content_policies(headers: &mut HeaderList, policy: &Policy) {
+    for name in [header::CONTENT_SECURITY_POLICY, header::CONTENT_SECURITY_POLICY_REPORT_ONLY] {
+        if !policy.response_headers.set.iter().any(|(own, _)| *own == name) {
+            headers.remove(&name);
+        }
+    }
 }
 
 /// Keeps the compiler honest about what crosses threads.

@@ -22,6 +22,8 @@ use crate::text::{Text, Untrusted};
 
 /// The most field errors that an envelope holds.
 const MAX_FIELDS: usize = 200;
+/// The most bytes of an upstream's further members that an envelope holds.
+const MAX_KEPT: usize = 8 * 1024;
 /// How much of a text the `debug` object shows, in characters.
 const MAX_SHOWN: usize = 16 * 1024;
 
@@ -63,6 +65,7 @@ pub(super) fn build_envelope(
         retry_after: retry_after(failure, upstream, status, policy),
         violated,
         problem_type: upstream.filter(|_| client_error).and_then(|upstream| problem_type(upstream, &presenter.redactor)),
+        upstream: upstream.filter(|_| client_error).and_then(|upstream| presenter.redactor.clear_members(&upstream.extra, MAX_KEPT)),
         timestamp: SystemTime::now(),
         request_id: state.record.context.id.clone(),
         method: state.record.context.method.clone(),

@@ -47,7 +47,7 @@ fn check_host(request: Request<'_>) -> Result<(), Failure> {
     if authority.is_some_and(|authority| authority.as_str().contains('@')) {
         return bad("user information in the authority");
     }
-    match (request.seen.hosts, authority, &request.seen.host) {
+    match (request.seen.hosts, authority, request.context.named.host()) {
         (0, None, _) if request.version == Version::HTTP_10 => Ok(()),
         (0, None, _) => bad("no Host"),
         (0 | 1, Some(authority), _) if !is_host(authority.as_str().as_bytes()) => bad("the authority of the target is no host"),

@@ -8,7 +8,7 @@ use super::outcome::{Content, Passed};
 use super::request::Request;
 use crate::header::HeaderList;
 use crate::plan::Route;
-use crate::policy::Cors;
+use crate::policy::{AllowedOrigin, Cors};
 
 /// Headers that a browser may always read.
 const EXPOSED: &str = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy";
@@ -38,12 +38,12 @@ pub(super) fn apply(cors: &Cors, origin: Option<&str>, headers: &mut HeaderList)
     for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS] {
         headers.remove(name);
     }
-    let any = cors.origins.iter().any(|allowed| allowed == "*");
+    let any = cors.origins.contains(&AllowedOrigin::Any);
     if !any {
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
     }
     let Some(origin) = origin else { return };
-    let named = cors.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
+    let named = cors.origins.iter().any(|allowed| allowed.allows(origin));
     if !any && !named {
         return;
     }

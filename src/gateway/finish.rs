@@ -61,6 +61,9 @@ impl OnFinish for StreamEnd {
 
     fn trailers(&self, mut trailers: HeaderMap) -> Option<HeaderMap> {
         let Some(route) = &self.state.route else { return filter_trailers(trailers, redact::leaks) };
+        if route.policy.dry_run {
+            return Some(trailers);
+        }
         let redactor = &route.presenter.redactor;
         let grpc = trailers.contains_key(rpc::GRPC_STATUS);
         if grpc {

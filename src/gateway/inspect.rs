@@ -10,10 +10,10 @@ use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use super::prepared::Prepared;
 use super::request::Request;
 use super::state::{Client, Gateway};
-use super::{grpc, leak_guard, read, redirect_page, upgrade};
+use super::{dry_run, grpc, leak_guard, read, redirect_page, upgrade};
 use crate::body::Incoming as _;
 use crate::context::Dialect;
-use crate::failure::{Failure, Kind, Origin};
+use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
 use crate::observe::access_record::Facts;
 use crate::observe::metrics::Class;
@@ -54,7 +54,7 @@ pub(super) fn prepare(
         None => {}
     }
     let UpstreamResponse { status: received_status, mut headers, mut body, .. } = received;
-    let (policy, mode) = (&route.policy, gateway.plan.mode);
+    let (policy, mode) = (&route.policy, shown_mode(&route.policy, gateway.plan.mode));
     let traits = response::prepare(&mut headers, received_status, mode == Mode::Development)?;
     if traits.refers {
         let client_host = request.host_bytes();
@@ -113,6 +113,8 @@ pub(super) enum Handling {
     Redirect,
     /// An error.
     Normalize(Kind),
+    /// An error that passes and is recorded as if it did not.
+    DryRun(Kind),
 }
 
 /// Decides by the head how a response is handled. `None` if it streams: its length is known, so it cannot be broken before its first byte.
@@ -120,7 +122,13 @@ pub(super) fn judge(prepared: &Prepared, route: &Route, request: Request<'_>) ->
     let (policy, status) = (&route.policy, prepared.status.as_u16());
     let readable = prepared.status.is_success() && !is_bodiless(status, &request.context.method);
     Some(match Kind::of_upstream_status(status) {
-        Some(kind) if !passes(kind, policy) => Handling::Normalize(kind),
+        Some(kind) if !policy.passes.contains(status) => {
+            if policy.dry_run {
+                Handling::DryRun(kind)
+            } else {
+                Handling::Normalize(kind)
+            }
+        }
         None if matches!(prepared.dialect, Some(Dialect::GrpcWeb | Dialect::GrpcWebText))
             && !is_bodiless(status, &request.context.method) =>
         {
@@ -151,8 +159,9 @@ pub(super) async fn handle(
         Handling::AwaitFirstBytes => prepared.begin().await,
         Handling::GuardLeaks => leak_guard::guard(prepared, route, buffers, languages).await,
         Handling::SearchErrors => read::success(prepared, &route.policy, buffers, languages).await,
-        Handling::GrpcWeb => web(prepared, mode).await,
-        Handling::Redirect if mode == Mode::Development => prepared.begin().await,
+        Handling::GrpcWeb => web(prepared, shown_mode(&route.policy, mode)).await,
+        Handling::DryRun(kind) => dry_run::error(kind, prepared, route, (mode, buffers), request).await,
+        Handling::Redirect if shown_mode(&route.policy, mode) == Mode::Development => prepared.begin().await,
         Handling::Redirect => redirect_page::read(prepared, route, request, buffers).await,
         Handling::Normalize(kind) => {
             let most = route.policy.errors.max_body;
@@ -175,18 +184,9 @@ fn clocks(policy: &Policy, deadline: Option<Instant>) -> BodyClocks {
     BodyClocks { idle: policy.timeouts.idle, deadline: deadline.map(|deadline| (deadline, Kind::TotalTimeout)) }
 }
 
-const fn passes(kind: Kind, policy: &Policy) -> bool {
-    match kind.origin() {
-        Origin::UpstreamClientError => !policy.normalize_client_errors,
-        Origin::UpstreamServerError => !policy.rewrite_server_errors,
-        Origin::Connect
-        | Origin::Lost
-        | Origin::SlowResponse
-        | Origin::Exchange
-        | Origin::Configuration
-        | Origin::Client
-        | Origin::Internal => false,
-    }
+/// The mode in which a head is cleaned: with `dry_run` nothing is removed from it.
+const fn shown_mode(policy: &Policy, mode: Mode) -> Mode {
+    if policy.dry_run { Mode::Development } else { mode }
 }
 
 fn is_bodiless(status: u16, method: &Method) -> bool {

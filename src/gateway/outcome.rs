@@ -19,6 +19,13 @@ pub(super) struct Passed {
     pub(super) content: Content,
 }
 
+impl Passed {
+    /// The same response, with the error that it would have become without `dry_run`.
+    pub(super) fn in_dry_run(self, outcome: ErrorOutcome) -> Self {
+        Self { content: Content::DryRun(Box::new(DryRun { content: self.content, outcome })), ..self }
+    }
+}
+
 /// Its body.
 #[allow(clippy::large_enum_variant, reason = "the large one is the usual one: a box would cost every success an allocation")]
 pub(super) enum Content {
@@ -28,6 +35,16 @@ pub(super) enum Content {
     Tunnel { upstream: Box<UpstreamTunnel>, is_websocket: bool },
     /// Is complete, and holds its share of the memory for bodies.
     Ready(Bytes),
+    /// Passes although it is an error.
+    DryRun(Box<DryRun>),
+}
+
+/// An error that passes as it is.
+pub(super) struct DryRun {
+    /// What the client gets.
+    pub(super) content: Content,
+    /// What the client would have been told of.
+    pub(super) outcome: ErrorOutcome,
 }
 
 /// The inspection of a body while it streams.
@@ -59,6 +76,8 @@ pub(super) struct UpstreamError {
     /// The code that an operator's rule gives.
     pub(super) code: Option<String>,
     pub(super) report: Report,
+    /// The further members of the body that the route keeps: names and JSON.
+    pub(super) extra: Vec<(String, String)>,
     pub(super) body: Untrusted,
     pub(super) truncated: bool,
     /// The page, where a browser may see it as it is.

@@ -21,7 +21,7 @@ use crate::relay::{Beyond, BodyClocks, Collected, collect};
 use crate::render::negotiate::prefers_html;
 use crate::report::database::Constraint;
 use crate::report::decode::{self, DecodedBody};
-use crate::report::{self, Report, database, success};
+use crate::report::{self, Report, database, extra, success};
 use crate::text::Untrusted;
 
 /// The largest page that may pass to a browser as it is, in bytes. Reading a larger one for leaks would hold up a core that serves.
@@ -36,28 +36,39 @@ pub(super) fn reading_clocks(policy: &Policy, clocks: BodyClocks) -> BodyClocks 
 
 /// Reads up to `max` bytes of an error body and reports what they say.
 pub(super) async fn error(kind: Kind, mut response: Prepared, route: &Route, mode: Mode, request: Request<'_>, max: usize) -> ErrorOutcome {
+    let read = collect(&mut response.body, max, reading_clocks(&route.policy, response.clocks), Beyond::Drain).await;
+    described(kind, (response.status.as_u16(), response.headers), read, (route, mode), request)
+}
+
+/// Reports what the body of an error says.
+pub(super) fn described(
+    kind: Kind,
+    (status, headers): (u16, HeaderList),
+    mut read: Collected,
+    (route, mode): (&Route, Mode),
+    request: Request<'_>,
+) -> ErrorOutcome {
     let policy = &route.policy.errors;
-    let mut read = collect(&mut response.body, max, reading_clocks(&route.policy, response.clocks), Beyond::Drain).await;
-    let content_type = header_text(&response.headers, "content-type");
+    let content_type = header_text(&headers, "content-type");
     let asks_for_page = asks_for_page(kind, &read, content_type.as_deref(), route, mode, request);
     // Only a page that may pass is needed as it is, beside its text.
     let bytes = if asks_for_page { Cow::Borrowed(&*read.bytes) } else { Cow::Owned(std::mem::take(&mut read.bytes)) };
-    let decoded = decoded(&response.headers, content_type.as_deref(), bytes, read.truncated, policy.max_body);
+    let decoded = decoded(&headers, content_type.as_deref(), bytes, read.truncated, policy.max_body);
     let page = (asks_for_page && is_clean_page(&decoded, route)).then(|| Bytes::from(read.bytes));
     let Decoded { text, readable, .. } = decoded;
     let read_for = Some(text.as_str()).filter(|_| readable && is_worth_reading(kind, policy, mode));
     let mut report = read_for.map(|text| report::read_as(text, content_type.as_deref(), request.languages(policy))).unwrap_or_default();
     if report.code.is_none() {
-        report.code = report::headers::code_in(&response.headers);
+        report.code = report::headers::code_in(&headers);
     }
-    let status = response.status.as_u16();
     let verdict = Verdict::of(kind, status, &report, Some(text.as_str()).filter(|_| readable), policy);
     let upstream = UpstreamError {
         status,
         effective_status: verdict.status,
         code: verdict.code,
-        headers: response.headers,
+        extra: read_for.map(|text| extra::members(text, &route.policy.keep_fields, &report)).unwrap_or_default(),
         report,
+        headers,
         body: Untrusted::new(text),
         truncated: read.truncated,
         page: page.filter(|_| verdict.kind == kind),
@@ -122,9 +133,18 @@ pub(super) async fn success(
     }
     let Decoded { text, readable, .. } =
         decoded(&response.headers, Some(&content_type), Cow::Borrowed(&read.bytes), false, policy.errors.max_body);
-    match inside(if readable { &text } else { "" }, response.status.as_u16(), &mut response.headers, policy, languages) {
-        Some(outcome) => Err(outcome),
-        None => Ok(Passed { status: response.status, headers: response.headers, content: Content::Ready(memory.hold(read.bytes)) }),
+    let mut headers = if policy.dry_run { response.headers.clone() } else { std::mem::take(&mut response.headers) };
+    let found = inside(if readable { &text } else { "" }, response.status.as_u16(), &mut headers, policy, languages);
+    match found {
+        Some(outcome) if !policy.dry_run => Err(outcome),
+        found => {
+            let headers = if policy.dry_run { response.headers } else { headers };
+            let passed = Passed { status: response.status, headers, content: Content::Ready(memory.hold(read.bytes)) };
+            Ok(match found {
+                Some(outcome) => passed.in_dry_run(outcome),
+                None => passed,
+            })
+        }
     }
 }
 
@@ -138,6 +158,7 @@ pub(super) fn inside(text: &str, status: u16, headers: &mut HeaderList, policy: 
         effective_status: verdict.status,
         code: verdict.code,
         headers: std::mem::take(headers),
+        extra: extra::members(text, &policy.keep_fields, &report),
         report,
         body: Untrusted::new(text),
         truncated: false,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::messages::ClientRequest;
 use super::payload::Payload;
 use super::state::{Client, Gateway};
-use crate::context::{ClientPreferences, Dialect, Peer, RequestContext, RequestId};
+use crate::context::{ClientPreferences, Dialect, Named, Peer, RequestContext, RequestId};
 use crate::data_rate::MinRate;
 use crate::failure::Failure;
 use crate::header::HeaderList;
@@ -32,9 +32,6 @@ pub(super) struct RequestState {
     /// The cookie that keeps the client on its route, if it does not have it yet.
     pub(super) cookie: Option<HeaderValue>,
     seen: HeaderScan,
-    version: Version,
-    /// It came over TLS.
-    pub(super) secure: bool,
 }
 
 /// The part of a request that goes upstream.
@@ -77,18 +74,21 @@ impl RequestState {
         let ClientRequest { method, target: Target { uri, raw_query }, version, headers, body } = request;
         let arrival = Instant::now();
         let wall = gateway.wall.at(arrival);
-        let (seen, wanted) = scan::scan(&headers, gateway.pseudonym());
+        let (seen, wanted, named) = scan::scan(&headers, gateway.pseudonym());
         let context = RequestContext {
             id: seen.accepted_id(peer).unwrap_or_else(|| RequestId::generate(wall)),
             arrival,
             wall,
             method,
             uri,
+            version,
+            tls: client.tls.as_ref().map(|tls| tls.version),
+            named,
             raw_query,
             client: seen.client(peer, &gateway.plan.trusted),
             wanted,
         };
-        let state = Self::new(gateway, context, (seen, version), client.tls.is_some());
+        let state = Self::new(gateway, context, seen);
         (state, Inbound { headers, payload: Payload::new(body), upgrade: None })
     }
 
@@ -102,27 +102,31 @@ impl RequestState {
             wall,
             method: early.method.clone(),
             uri: early.uri.clone(),
+            version: Version::HTTP_11,
+            tls: None,
+            named: Named::default(),
             raw_query: None,
             client: peer.address.ip().to_canonical(),
             wanted: early.wanted.clone(),
         };
-        Self::new(gateway, context, (HeaderScan::default(), Version::HTTP_11), false)
+        Self::new(gateway, context, HeaderScan::default())
     }
 
-    fn new(gateway: &Gateway, context: RequestContext, (seen, version): (HeaderScan, Version), secure: bool) -> Box<Self> {
+    fn new(gateway: &Gateway, context: RequestContext, seen: HeaderScan) -> Box<Self> {
         gateway.recorder.arrived();
         let record = AccessRecord::new(Arc::clone(&gateway.recorder) as _, context);
-        Box::new(Self { record, route: None, cookie: None, seen, version, secure })
+        Box::new(Self { record, route: None, cookie: None, seen })
     }
 
     /// The request as it arrived.
     pub(super) fn request(&self) -> Request<'_> {
-        Request { context: &self.record.context, seen: &self.seen, version: self.version, route: self.route.as_deref() }
+        Request { context: &self.record.context, seen: &self.seen, version: self.record.context.version, route: self.route.as_deref() }
     }
 
     /// The request, and what is recorded of it.
     pub(super) fn parts(&mut self) -> (Request<'_>, &mut Facts) {
-        let request = Request { context: &self.record.context, seen: &self.seen, version: self.version, route: self.route.as_deref() };
+        let context = &self.record.context;
+        let request = Request { context, seen: &self.seen, version: context.version, route: self.route.as_deref() };
         (request, &mut self.record.facts)
     }
 }
@@ -143,8 +147,7 @@ impl<'a> Request<'a> {
 
     /// The host that the client named, as bytes of a header value.
     pub(super) fn host_bytes(self) -> Option<&'a [u8]> {
-        let authority = self.context.uri.authority().map(|authority| authority.as_str().as_bytes());
-        authority.or(self.seen.host.as_deref())
+        self.context.host()
     }
 
     /// True if the header line `Host` named the host, and not the target.
@@ -155,7 +158,7 @@ impl<'a> Request<'a> {
     /// The host that the client named: `:authority` or absolute form before `Host` (RFC 9112 3.2.2).
     pub(super) fn host(self) -> Option<&'a str> {
         let authority = self.context.uri.authority().map(http::uri::Authority::as_str);
-        authority.or_else(|| std::str::from_utf8(self.seen.host.as_ref()?).ok().filter(|host| host.is_ascii()))
+        authority.or_else(|| std::str::from_utf8(self.context.named.host()?).ok().filter(|host| host.is_ascii()))
     }
 
     /// True if the client says that it speaks gRPC.

@@ -83,6 +83,8 @@ impl Lifecycle {
 /// What TLS tells of a client.
 #[derive(Debug)]
 pub struct TlsClient {
+    /// The version of TLS, such as `TLSv1.3`.
+    pub version: &'static str,
     /// Its certificate for `Client-Cert` (RFC 9440), if it showed one.
     pub certificate: Option<HeaderValue>,
 }

@@ -20,7 +20,9 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// The keys of the texts around a message on a page.
-const PAGE_KEYS: &[&str] = &["request_id", "help"];
+const PAGE_KEYS: &[&str] = &["request_id", "help", "code", "time", "copy", "copied", "retry", "wait", "home"];
+/// Where `wait` shows the time until a retry.
+pub const TIME: &str = "{time}";
 
 /// The maximum length of a message in a file, in characters.
 const MAX_TEXT: usize = 1_000;
@@ -77,7 +79,7 @@ impl Messages {
         Text::own(find(language).or_else(|| find("en")).unwrap_or(Cow::Borrowed("The request failed.")))
     }
 
-    /// Returns a text around the message of a page (`request_id`, `help`).
+    /// Returns a text around the message of a page (`request_id`, `help`, `retry`, ...).
     pub fn of_page(&self, key: &str, language: &str) -> &str {
         let find = |tag: &str| self.0.get(tag).and_then(|language| language.page.get(key)).map(Cow::as_ref);
         find(language).or_else(|| find("en")).unwrap_or_default()
@@ -140,6 +142,10 @@ fn entry<'t>(key: &str, text: Option<&Cow<'t, str>>, allowed: Option<&[&str]>) -
             format!("1 to {MAX_TEXT} characters in one line"),
         ));
     }
+    if allowed.is_some() && (text.matches(TIME).count() == 1) != (key == "wait") {
+        let title = if key == "wait" { "the text of `wait` does not say when" } else { "only `wait` has a time" };
+        return Err((format!("{title} (`{key}`)"), format!("for example: wait = \"You can try again in {TIME}.\"")));
+    }
     Ok((key.to_owned(), text))
 }
 
@@ -175,5 +181,7 @@ mod tests {
         assert_eq!((all.of_page("help", "de"), all.tags().contains(&"de")), ("Bitte angeben.", true));
         let wrong = all.add_file("de", "[codes]\nA = 1\nB = \"\"\n[pages]\n[page]\nhlep = \"x\"\n").unwrap_err();
         assert_eq!(wrong.len(), 4, "{wrong:?}");
+        assert!(all.add_file("de", "[page]\nwait = \"Gleich.\"\n").is_err() && all.add_file("de", "[page]\nhome = \"{time}\"\n").is_err());
+        assert!(all.add_file("de", "[page]\nwait = \"In {time} wieder.\"\n").is_ok());
     }
 }

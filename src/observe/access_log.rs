@@ -1,47 +1,15 @@
-//! Formats the access line of a request, as JSON or as text, directly into the buffer of the core.
+//! Formats the access line of a request as JSON, directly into the buffer of the core. `pretty` is the form for a terminal.
 //!
-//! Bytes that a client controls are escaped, the path has no query, and every field is bounded. Must not write to a sink; `recorder` does.
+//! Bytes that a client controls are escaped, the values of a query are masked, and every field is bounded. Must not write to a sink;
+//! `recorder` does.
 
-use std::io::Write;
-use std::time::Duration;
-
-use super::access_record::{End, Facts};
+use super::access_record::{End, Facts, WouldBe};
 use super::fields;
-use super::metrics::RouteMetrics;
+pub use super::line::Style;
+use super::line::{LineContext, host, path, protocol};
 use crate::context::RequestContext;
 use crate::failure::catalog::Severity;
-use crate::text::bounded;
 use crate::write::{self, json_string};
-
-/// The format of access lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// One JSON object per line.
-    Json,
-    /// Human-readable text.
-    Pretty,
-}
-
-/// The parts of an access line that only the recorder knows.
-pub(super) struct LineContext<'a> {
-    /// The route of the request, or the placeholder for requests without a route.
-    pub(super) route: &'a RouteMetrics,
-    /// The time from arrival to the end of the request.
-    pub(super) took: Duration,
-    /// The format of the line.
-    pub(super) style: Style,
-}
-
-/// The maximum length of the path in a line, in bytes.
-const MAX_PATH: usize = 1024;
-
-/// Appends the access line of a request. Writing to memory cannot fail, so errors are ignored.
-pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
-    match line.style {
-        Style::Json => json(out, context, facts, line),
-        Style::Pretty => pretty(out, context, facts, line),
-    }
-}
 
 fn level(facts: &Facts) -> &'static str {
     match facts.kind.map(|kind| kind.row().severity) {
@@ -51,11 +19,8 @@ fn level(facts: &Facts) -> &'static str {
     }
 }
 
-fn path(context: &RequestContext) -> &str {
-    bounded(context.path(), MAX_PATH)
-}
-
-fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
+/// Appends the access line of a request.
+pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
     let route = line.route;
     out.extend_from_slice(b"{\"timestamp\":\"");
     write::timestamp(out, context.wall);
@@ -67,11 +32,7 @@ fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineC
         out.extend_from_slice(b"\",\"traceId\":\"");
         out.extend_from_slice(trace);
     }
-    out.extend_from_slice(b"\",\"client\":\"");
-    fields::address(out, context.client);
-    text(out, "\",\"method\":\"", context.method.as_str());
-    out.extend_from_slice(b"\",\"path\":");
-    json_string(out, path(context));
+    request_fields(out, context);
     out.extend_from_slice(b",\"route\":");
     json_string(out, &route.name);
     if facts.dispatched {
@@ -94,6 +55,9 @@ fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineC
         out.push(b'"');
     }
     failure_fields(out, facts);
+    if let Some(would_be) = &facts.dry_run {
+        dry_run(out, would_be);
+    }
     number(out, ",\"attempts\":", u64::from(facts.trail.attempts));
     out.extend_from_slice(b",\"durationMs\":");
     fields::millis(out, line.took);
@@ -104,6 +68,56 @@ fn json(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineC
     number(out, ",\"bytesIn\":", facts.bytes_in());
     number(out, ",\"bytesOut\":", facts.bytes_out);
     out.extend_from_slice(b"}\n");
+}
+
+/// Appends what the client sent.
+fn request_fields(out: &mut Vec<u8>, context: &RequestContext) {
+    out.extend_from_slice(b"\",\"client\":\"");
+    fields::address(out, context.client);
+    text(out, "\",\"protocol\":\"", protocol(context.version));
+    if let Some(tls) = context.tls {
+        text(out, "\",\"tls\":\"", tls);
+    }
+    text(out, "\",\"method\":\"", context.method.as_str());
+    if let Some(host) = host(context) {
+        out.extend_from_slice(b"\",\"host\":");
+        json_bytes(out, host);
+        out.extend_from_slice(b",\"path\":");
+    } else {
+        out.extend_from_slice(b"\",\"path\":");
+    }
+    json_string(out, path(context));
+    if let Some(query) = context.uri.query() {
+        out.extend_from_slice(b",\"query\":");
+        masked_query(out, query);
+    }
+    if let agent @ [_, ..] = context.named.user_agent() {
+        out.extend_from_slice(b",\"userAgent\":");
+        json_bytes(out, agent);
+    }
+}
+
+/// Appends a query without its values as a JSON string.
+fn masked_query(out: &mut Vec<u8>, query: &str) {
+    let begin = out.len();
+    out.push(b'"');
+    fields::masked_query(out, query);
+    // Few queries have a byte that must be escaped, so they are written in place first.
+    if out[begin + 1..].iter().any(|byte| matches!(byte, b'"' | b'\\' | ..b' ')) {
+        let masked = String::from_utf8_lossy(&out.split_off(begin + 1)).into_owned();
+        out.truncate(begin);
+        json_string(out, &masked);
+    } else {
+        out.push(b'"');
+    }
+}
+
+/// Appends bytes of a header as a JSON string.
+fn json_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => json_string(out, text),
+        Err(_) => json_string(out, &String::from_utf8_lossy(bytes)),
+    }
 }
 
 /// Appends `before` and a text that needs no escapes.
@@ -118,12 +132,13 @@ fn number(out: &mut Vec<u8>, before: &str, value: u64) {
 }
 
 fn failure_fields(out: &mut Vec<u8>, facts: &Facts) {
+    let code = facts.logged_code();
+    if !code.is_empty() {
+        out.extend_from_slice(b",\"code\":");
+        json_string(out, code);
+    }
     let Some(kind) = facts.kind else { return };
     let row = kind.row();
-    if !row.code.is_empty() {
-        text(out, ",\"code\":\"", row.code);
-        out.push(b'"');
-    }
     if !row.reason.is_empty() {
         text(out, ",\"reason\":\"", row.reason);
         out.push(b'"');
@@ -141,30 +156,18 @@ fn failure_fields(out: &mut Vec<u8>, facts: &Facts) {
     }
 }
 
-fn pretty(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
-    write::timestamp(out, context.wall);
-    let (level, status, method) = (level(facts), facts.logged_status(), &context.method);
-    let _ = write!(out, " {level:>5} {status} {method} {} ", path(context).escape_debug());
-    fields::millis(out, line.took);
-    let _ = write!(out, "ms route={} id={}", line.route.name, context.id.as_str());
-    if let Some(received) = facts.received {
-        let _ = write!(out, " received={received}");
+fn dry_run(out: &mut Vec<u8>, would_be: &WouldBe) {
+    number(out, ",\"dryRun\":{\"status\":", u64::from(would_be.status));
+    for (name, value) in [(",\"code\":", would_be.code.as_deref()), (",\"message\":", would_be.message.as_deref())] {
+        if let Some(value) = value {
+            out.extend_from_slice(name.as_bytes());
+            json_string(out, value);
+        }
     }
-    if let Some(kind) = facts.kind {
-        let row = kind.row();
-        let _ = write!(out, " code={} reason={}", row.code, row.reason);
+    out.extend_from_slice(b",\"redactions\":{");
+    for (at, (family, count)) in would_be.redactions.iter().enumerate() {
+        text(out, if at == 0 { "\"" } else { ",\"" }, family);
+        number(out, "\":", *count as u64);
     }
-    if facts.end == End::Aborted {
-        out.extend_from_slice(b" aborted");
-    }
-    if let Some(end) = facts.tunnel_end {
-        let _ = write!(out, " tunnelEnd={}", end.as_str());
-    }
-    if let Some(cause) = &facts.cause {
-        let _ = write!(out, " cause=\"{}\"", cause.escape_debug());
-    }
-    if let Some(original) = &facts.original {
-        let _ = write!(out, " original=\"{}\"", original.text.escape_debug());
-    }
-    out.push(b'\n');
+    out.extend_from_slice(b"}}");
 }

@@ -3,6 +3,7 @@
 //! If a record is dropped before the response is complete, the client closed the connection: the record has the kind `CLIENT_CLOSED`, and
 //! the status 499 if no status was sent. Must not know how records are written; `recorder` does.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::metrics::{Class, RouteMetrics};
 use crate::body::UploadProgress;
 use crate::context::{RequestContext, TraceId, Trail};
 use crate::failure::Kind;
+use crate::failure::catalog::code_of_status;
 
 /// The excerpt of an upstream error that the log keeps.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,19 @@ pub struct Original {
     pub text: String,
     /// Whether the excerpt is not the whole body.
     pub truncated: bool,
+}
+
+/// What the client would have been told of an error that passed as it was.
+#[derive(Clone, Debug)]
+pub struct WouldBe {
+    /// The status.
+    pub status: u16,
+    /// The code; `None` if the page of the upstream would have passed.
+    pub code: Option<Cow<'static, str>>,
+    /// The message; `None` as above.
+    pub message: Option<String>,
+    /// The internals in the body, which the client got: names of their families, and the number of each.
+    pub redactions: Vec<(&'static str, usize)>,
 }
 
 /// How a request ended.
@@ -76,10 +91,14 @@ pub struct Facts {
     pub received: Option<u16>,
     /// The kind of the failure.
     pub kind: Option<Kind>,
+    /// The code that the client received, if it is not that of the kind.
+    pub code: Option<Cow<'static, str>>,
     /// The cause of the failure as text.
     pub cause: Option<Box<str>>,
     /// The excerpt of the upstream error.
     pub original: Option<Box<Original>>,
+    /// What the client would have been told, on a route with `dry_run`.
+    pub dry_run: Option<Box<WouldBe>>,
     /// The time from arrival to the response head of the upstream.
     pub upstream_time: Option<Duration>,
     /// The progress of the request body.
@@ -109,6 +128,19 @@ impl Facts {
         match (self.end, self.status) {
             (End::Open, 0) => 499,
             (_, status) => status,
+        }
+    }
+
+    /// Returns the code for the log: the one that the client received, or that of the failure. An error that passed as the upstream sent it
+    /// has the code of its status. It is empty for a request without an error.
+    pub fn logged_code(&self) -> &str {
+        if let Some(code) = &self.code {
+            return code;
+        }
+        match self.kind.map(|kind| kind.row().code).unwrap_or_default() {
+            "" if self.status >= 500 => Kind::of_upstream_status(self.status).map_or("", |kind| kind.row().code),
+            "" if self.status >= 400 => code_of_status(self.status),
+            code => code,
         }
     }
 
@@ -144,6 +176,7 @@ impl Drop for AccessRecord {
     fn drop(&mut self) {
         if matches!(self.facts.end, End::Open) {
             self.facts.kind = Some(Kind::ClientClosed);
+            self.facts.code = None;
         }
         self.recorder.record(&self.context, &self.facts);
     }

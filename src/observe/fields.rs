@@ -1,10 +1,12 @@
-//! Writes the fields of an access line that need a format of their own: durations and addresses.
+//! Writes the fields of an access line that need a format of their own: durations, addresses and queries.
 //!
 //! Appends to a buffer without `std::fmt`, which is slower. Must not know the other parts of a line.
 
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
+
+use memchr::memchr;
 
 use crate::write::{number, thousandths};
 
@@ -32,9 +34,51 @@ pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
+/// The maximum length of a masked query, in bytes.
+const MAX_QUERY: usize = 512;
+/// The maximum length of a name in a query, in bytes. A longer one may be a value.
+const MAX_NAME: usize = 64;
+
+/// Appends a query with the names of its parameters and without their values, which may be secrets. A parameter without a name is masked
+/// as a whole.
+pub(super) fn masked_query(out: &mut Vec<u8>, query: &str) {
+    let begin = out.len();
+    let mut rest = query.as_bytes();
+    loop {
+        let (parameter, more) = match memchr(b'&', rest) {
+            Some(end) => (&rest[..end], Some(&rest[end + 1..])),
+            None => (rest, None),
+        };
+        match memchr(b'=', parameter) {
+            Some(end) if end <= MAX_NAME => {
+                out.extend_from_slice(&parameter[..=end]);
+                if end + 1 < parameter.len() {
+                    out.extend_from_slice(b"***");
+                }
+            }
+            None if parameter.is_empty() => {}
+            Some(_) | None => out.extend_from_slice(b"***"),
+        }
+        let Some(more) = more else { return };
+        out.push(b'&');
+        if out.len() - begin > MAX_QUERY {
+            return out.extend_from_slice(b"...");
+        }
+        rest = more;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_a_query_are_masked_and_names_are_kept() {
+        let masked_query = |query: &str| appended(|out| masked_query(out, query));
+        assert_eq!(masked_query("token=hunter2&page=2&empty=&hunter2&&a=b=c"), "token=***&page=***&empty=&***&&a=***");
+        assert_eq!(masked_query(&format!("{}=1", "x".repeat(65))), "***");
+        assert!(masked_query(&"name=1&".repeat(1000)).len() < MAX_QUERY + 16);
+    }
 
     fn appended(append: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();

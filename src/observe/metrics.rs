@@ -17,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::exposition;
 use super::histogram::{self, Durations};
 use super::names;
 use super::percore::{CoreCounter, PerCore};
@@ -200,6 +201,13 @@ fn by_class<'m, T: Default + 'm>(
     Ok(())
 }
 
+/// Returns the label for the code of a failure. A client error has the code of the upstream, which must not become a label because the
+/// number of codes is unbounded.
+const fn label_of(kind: Kind) -> &'static str {
+    let code = kind.row().code;
+    if code.is_empty() { "UPSTREAM_CLIENT_ERROR" } else { code }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -214,6 +222,7 @@ pub struct Metrics {
     rate_limited: Family<Labels, Counter>,
     shared_store: Family<Labels, Counter>,
     masked: Family<Labels, Counter>,
+    dry_run: Family<Labels, Counter>,
     tunnels: Family<Labels, Gauge>,
     /// The metrics of the listener for TLS.
     pub tls: TlsMetrics,
@@ -248,6 +257,7 @@ impl Metrics {
             rate_limited: Family::default(),
             shared_store: Family::default(),
             masked: Family::default(),
+            dry_run: Family::default(),
             tunnels: Family::default(),
             tls: TlsMetrics::default(),
             accepted: Counter::default(),
@@ -264,6 +274,11 @@ impl Metrics {
         registry.register_collector(Box::new(Arc::clone(&self.counted)));
         registry.register(names::FAILURES, "Failures by code and reason", self.failures.clone());
         registry.register(names::RATE_LIMITED, "Requests that a limit rejected", self.rate_limited.clone());
+        registry.register(
+            names::DRY_RUN,
+            "Errors that passed on routes with dry_run, by the status and code that the client would have got",
+            self.dry_run.clone(),
+        );
         registry.register(
             names::SHARED_STORE,
             "Checks of shared limits, by outcome: decided by the store, failed, or skipped after failures",
@@ -342,9 +357,7 @@ impl Metrics {
     /// Counts a failure. `received` is the status that the upstream sent. It becomes the label `upstream_status` if the row of the failure
     /// has no reason.
     pub fn failure(&self, route: &RouteMetrics, kind: Kind, received: Option<u16>) {
-        let row = kind.row();
-        // A client error has the code of the upstream, which must not become a label because the number of codes is unbounded.
-        let code = if row.code.is_empty() { "UPSTREAM_CLIENT_ERROR" } else { row.code };
+        let (row, code) = (kind.row(), label_of(kind));
         let resolve = |reason: &str, status: String| {
             let labels = vec![
                 ("route", route.name.to_string()),
@@ -372,27 +385,15 @@ impl Metrics {
         }
     }
 
-    /// Encodes the metrics in the text format of Prometheus, for scrapers that do not accept OpenMetrics
-    /// (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
+    /// Counts an error that passed, by the status that the client would have got.
+    pub fn dry_run(&self, route: &RouteMetrics, kind: Kind, status: u16) {
+        let labels = vec![("route", route.name.to_string()), ("status", status.to_string()), ("code", label_of(kind).to_owned())];
+        self.dry_run.get_or_create_owned(&labels).inc();
+    }
+
+    /// Encodes the metrics in the text format of Prometheus, for scrapers that do not accept OpenMetrics.
     pub fn encode_plain(&self) -> String {
-        let text = self.encode();
-        let mut plain = String::with_capacity(text.len());
-        let mut counters: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
-        counters.sort_unstable();
-        for line in text.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
-            let comment = line.strip_prefix("# HELP ").or(line.strip_prefix("# TYPE "));
-            let name = comment.and_then(|rest| rest.split(' ').next()).filter(|name| counters.binary_search(name).is_ok());
-            match name {
-                // In this format, the metadata of a counter has the name of its samples, with `_total`.
-                Some(name) => {
-                    let (begin, rest) = line.split_at("# HELP ".len() + name.len());
-                    plain.extend([begin, "_total", rest]);
-                }
-                None => plain.push_str(line),
-            }
-            plain.push('\n');
-        }
-        plain
+        exposition::plain(&self.encode())
     }
 
     /// Encodes the metrics in the text format of OpenMetrics 1.0.

@@ -6,18 +6,23 @@
 //! |---|---|
 //! | `access_record` | the record of a request while it is served |
 //! | `recorder` | counts finished records and writes their access lines |
-//! | `access_log` | the format of an access line; `fields` formats durations and addresses |
+//! | `line` | what both forms of an access line have in common |
+//! | `access_log` | an access line as JSON; `pretty` is the form for a terminal; `fields` formats durations, addresses and queries |
 //! | `writer` | the thread that writes lines to standard output |
 //! | `metrics` | all metrics; `names` holds their names |
+//! | `exposition` | the text format of Prometheus |
 //! | `percore`, `histogram` | counters and histograms per core |
 
 pub mod access_log;
 pub mod access_record;
+mod exposition;
 mod fields;
 mod histogram;
+mod line;
 pub mod metrics;
 pub mod names;
 mod percore;
+pub mod pretty;
 pub mod recorder;
 pub mod tls_metrics;
 pub mod writer;

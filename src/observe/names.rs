@@ -16,6 +16,8 @@ pub const RATE_LIMITED: &str = "lockgate_rate_limited";
 pub const SHARED_STORE: &str = "lockgate_shared_limit_requests";
 /// Successful responses from which the leak guard removed internals.
 pub const MASKED: &str = "lockgate_masked_responses";
+/// Errors that passed on routes with `dry_run`, by route and by the status and code that the client would have got.
+pub const DRY_RUN: &str = "lockgate_dry_run";
 /// 1 while an endpoint gets requests, 0 while it is unhealthy or ejected or its circuit breaker is open.
 pub const ENDPOINT_UP: &str = "lockgate_endpoint_up";
 /// Requests in flight at an endpoint.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::access_log::{self, Style};
 use super::access_record::{Facts, Record};
+use super::line::{LineContext, Style};
 use super::metrics::{Metrics, RouteMetrics};
 use super::writer::Sink;
+use super::{access_log, pretty};
 use crate::context::RequestContext;
 use crate::failure::catalog::Severity;
 
@@ -83,6 +84,9 @@ impl Record for Recorder {
         route.ended(self.core, facts.class(), latency);
         if let Some(kind) = facts.kind {
             metrics.failure(route, kind, facts.received);
+            if let Some(would_be) = &facts.dry_run {
+                metrics.dry_run(route, kind, would_be.status);
+            }
         }
         let severe = facts.kind.is_some_and(|kind| kind.row().severity <= self.settings.failures);
         if self.settings.access || severe {
@@ -90,7 +94,11 @@ impl Record for Recorder {
             if buffer.capacity() == 0 {
                 buffer.reserve_exact(FLUSH_SIZE + LAST_LINE);
             }
-            access_log::append(&mut buffer, context, facts, &access_log::LineContext { route, took, style: self.settings.style });
+            let line = LineContext { route, took };
+            match self.settings.style {
+                Style::Json => access_log::append(&mut buffer, context, facts, &line),
+                Style::Pretty { color } => pretty::append(&mut buffer, context, facts, &line, color),
+            }
             if buffer.len() >= FLUSH_SIZE {
                 self.sink.send(std::mem::take(&mut *buffer));
             }

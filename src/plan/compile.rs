@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::advice::advise;
 use super::gauges::Observed;
 use super::limits;
 use super::live::LiveState;
@@ -17,6 +19,7 @@ use super::routes::Builder;
 use super::targets::{self, Target};
 use super::{KeptOriginal, Listen, Log, Plan};
 use crate::config::diagnose::{Problem, Problems};
+use crate::config::expand::Surroundings;
 use crate::config::file::{self, File};
 use crate::config::section::At;
 use crate::observe::metrics::NO_ROUTE;
@@ -26,12 +29,21 @@ const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::
 /// The default address of the admin listener.
 pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 
-/// Reads and compiles the text of a configuration file. `lookup` returns the values of environment variables.
+/// Reads and compiles the text of a configuration file. `lookup` returns the values of environment variables. Relative names of files are
+/// relative to the working directory.
 ///
 /// # Errors
 /// Returns all problems, in the order of the file.
 pub fn from_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Vec<Problem>> {
-    successor(text, lookup, None)
+    successor(text, &Surroundings::of_text(lookup), None)
+}
+
+/// Reads and compiles the text of a configuration file that is in `folder`. Relative names of files are relative to it.
+///
+/// # Errors
+/// Returns all problems, in the order of the file.
+pub fn from_folder(text: &str, folder: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Vec<Problem>> {
+    successor(text, &Surroundings { variable: lookup, folder }, None)
 }
 
 /// Compiles a configuration that replaces a running one. Whatever is unchanged keeps its state: endpoints keep their connections, health
@@ -39,12 +51,15 @@ pub fn from_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
 ///
 /// # Errors
 /// Returns all problems, in the order of the file; the running plan is not changed.
-pub fn successor(text: &str, lookup: &dyn Fn(&str) -> Option<String>, running: Option<&Plan>) -> Result<Plan, Vec<Problem>> {
+pub fn successor(text: &str, around: &Surroundings<'_>, running: Option<&Plan>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems::default();
-    let file = crate::config::read(text, &mut problems, lookup);
+    let file = crate::config::read(text, &mut problems, around);
     let listen = listen(&file.listen, &mut problems);
     let live = running.map_or_else(|| LiveState::new(listen.workers), LiveState::of);
     let plan = compile(&file, listen, &live, &mut problems);
+    if !problems.has_errors() {
+        advise(&file, &mut problems);
+    }
     if problems.has_errors() { Err(problems.sorted()) } else { Ok(Plan { warnings: problems.sorted(), ..plan }) }
 }
 

@@ -97,6 +97,7 @@ fn same_or_new(running: Option<&Arc<Gate>>, settings: GateSettings) -> Arc<Gate>
 
 #[cfg(test)]
 mod tests {
+    use crate::config::expand::Surroundings;
     use crate::limit::Key;
     use crate::plan::compile::{from_text, successor};
 
@@ -111,7 +112,7 @@ mod tests {
         assert_eq!(rate.check(Key::Global, std::num::NonZeroU32::MIN).remaining, 2);
         let held = (first.gate.as_ref().unwrap().try_acquire(), first.observed.backends[0].1.as_ref().unwrap().try_acquire());
 
-        let next = successor(TEXT, &|_| None, Some(&first)).unwrap();
+        let next = successor(TEXT, &Surroundings::of_text(&|_| None), Some(&first)).unwrap();
         assert_eq!(next.limits[0].rate.as_ref().unwrap().check(Key::Global, std::num::NonZeroU32::MIN).remaining, 1);
         assert_eq!((next.gate.as_ref().unwrap().now(), next.observed.backends[0].1.as_ref().unwrap().now()), (1, 1));
         assert!(std::sync::Arc::ptr_eq(&first.metrics, &next.metrics) && std::sync::Arc::ptr_eq(&first.buffers, &next.buffers));
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(next.gate.as_ref().unwrap().now(), 0);
 
         let changed = TEXT.replace("3/h", "4/h").replace("= 7", "= 8").replace("= 9", "= 10").replace("= 5", "= 6");
-        let other = successor(&changed, &|_| None, Some(&first)).unwrap();
+        let other = successor(&changed, &Surroundings::of_text(&|_| None), Some(&first)).unwrap();
         assert_eq!(other.limits[0].rate.as_ref().unwrap().check(Key::Global, std::num::NonZeroU32::MIN).remaining, 3);
         assert!(!std::sync::Arc::ptr_eq(other.gate.as_ref().unwrap(), first.gate.as_ref().unwrap()));
         let counts = |plan: &crate::plan::Plan| plan.limits[0].concurrency.clone().unwrap();
@@ -133,7 +134,9 @@ mod tests {
         assert!(!shows(&first, "o"));
         first.activate();
         assert!(shows(&first, "o"));
-        let next = successor(&TEXT.replace("backends.o", "backends.p").replace("\"o\"", "\"p\""), &|_| None, Some(&first)).unwrap();
+        let next =
+            successor(&TEXT.replace("backends.o", "backends.p").replace("\"o\"", "\"p\""), &Surroundings::of_text(&|_| None), Some(&first))
+                .unwrap();
         assert!(shows(&first, "o") && !shows(&first, "p"), "a plan that does not run yet is not shown");
         next.activate();
         assert!(shows(&next, "p") && !shows(&next, "o"));

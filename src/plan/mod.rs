@@ -1,7 +1,7 @@
 //! The [`Plan`]: the configuration compiled into immutable values that the gateway runs.
 //!
 //! `compile` turns a [`crate::config::file::File`] into a [`Plan`] or returns all problems. A request uses one plan for its whole life.
-//! Must not serve requests or do I/O, except to read certificates and language files.
+//! Must not serve requests or do I/O, except to read certificates, language files and error pages.
 //!
 //! | file | what it compiles |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! | `split` | the division of a route's requests among several backends |
 //! | `policies` | the defaults and layers of a route's [`Policy`] |
 //! | `presenters` | languages, redaction rules and the template of error responses |
+//! | `pages` | the operator's pages of error responses |
 //! | `targets` | `[backends.NAME]` |
 //! | `listen_tls` | `[listen.tls]` |
 //! | `limits` | `[limits.NAME]` and `[redis]` |
@@ -20,12 +21,14 @@
 //! | `gauges` | gauges of backends and permits |
 
 mod actions;
+mod advice;
 pub mod compile;
 mod gauges;
 mod limits;
 mod listen_tls;
 pub mod live;
 mod matching;
+mod pages;
 mod policies;
 mod presenters;
 mod route;

@@ -11,7 +11,7 @@ use crate::config::diagnose::Problems;
 use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, LimitUse, PolicyKeys, RetryKeys};
 use crate::config::section::At;
 use crate::data_rate::MinRate;
-use crate::policy::{Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Timeouts};
+use crate::policy::{AllowedOrigin, Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Statuses, Timeouts};
 use crate::upstream::heads::forwarding::is_odd;
 
 /// The layers that a policy is merged from, most specific first.
@@ -48,15 +48,6 @@ impl<'f> Layers<'f> {
     /// Merges the policy, without the keys that only a route has.
     pub(super) fn policy(&self, problems: &mut Problems) -> Policy {
         let seconds = |n| Some(Duration::from_secs(n));
-        let rewrite = self.first(|keys| &keys.rewrite_server_errors);
-        let allow_leaks = self.first(|keys| &keys.allow_leaks).unwrap_or(false);
-        if let Some(at) = rewrite.as_ref().filter(|at| !at.value && self.mode == Mode::Production && !allow_leaks) {
-            problems.add(
-                at.span.clone(),
-                "`server_errors = \"pass\"` would show upstream internals to clients",
-                "if this is intended, add: allow_leaks = true",
-            );
-        }
         Policy {
             timeouts: Timeouts {
                 connect: self.timeout(|keys| &keys.connect_timeout, seconds(2)),
@@ -67,8 +58,9 @@ impl<'f> Layers<'f> {
                 tunnel: self.timeout(|keys| &keys.websocket_idle_timeout, seconds(300)),
             },
             request_body_limit: self.first(|keys| &keys.request_body_limit).map_or(Some(10 << 20), |at| at.value),
-            normalize_client_errors: self.first(|keys| &keys.normalize_client_errors).unwrap_or(true),
-            rewrite_server_errors: rewrite.is_none_or(|at| at.value),
+            passes: self.passes(problems),
+            keep_fields: self.first(|keys| &keys.keep_fields).unwrap_or_default(),
+            dry_run: self.dry_run(problems),
             request_headers: self.first(|keys| &keys.request_headers).map(edits).unwrap_or_default(),
             response_headers: self.first(|keys| &keys.response_headers).map(edits).unwrap_or_default(),
             strip_prefix: None,
@@ -88,6 +80,41 @@ impl<'f> Layers<'f> {
                 .map_or_else(|| vec!["websocket".into()], |list| list.into_iter().map(|at| at.value).collect()),
             maintenance: None,
         }
+    }
+
+    /// The statuses that pass: those of `pass`, and all 4xx or 5xx where `client_errors` or `server_errors` says so.
+    fn passes(&self, problems: &mut Problems) -> Statuses {
+        let (listed, rewrite) = (self.first(|keys| &keys.pass), self.first(|keys| &keys.rewrite_server_errors));
+        let is_guarded = self.mode == Mode::Production && !self.first(|keys| &keys.allow_leaks).unwrap_or(false);
+        let server_errors = rewrite.filter(|at| !at.value).map(|at| ("server_errors = \"pass\"", at.span));
+        let has_5xx = |statuses: &Statuses| (500..600).any(|status| statuses.contains(status));
+        let pass = listed.as_ref().filter(|at| has_5xx(&at.value)).map(|at| ("pass", at.span.clone()));
+        for (key, span) in [&server_errors, &pass].into_iter().flatten().filter(|_| is_guarded) {
+            let title = if *key == "pass" { "`pass` with a 5xx would" } else { "`server_errors = \"pass\"` would" };
+            problems.add(
+                span.clone(),
+                format!("{title} show upstream internals to clients"),
+                "if this is intended, add: allow_leaks = true",
+            );
+        }
+        let mut statuses = listed.map(|at| at.value).unwrap_or_default();
+        if self.first(|keys| &keys.normalize_client_errors) == Some(false) {
+            statuses.insert(400, 499);
+        }
+        if server_errors.is_some() {
+            statuses.insert(500, 599);
+        }
+        statuses
+    }
+
+    /// Whether errors pass for a while. That is no error in production: until now they have passed as well.
+    fn dry_run(&self, problems: &mut Problems) -> bool {
+        let Some(at) = self.first(|keys| &keys.dry_run).filter(|at| at.value) else { return false };
+        if self.mode == Mode::Production {
+            let help = "the log says in `dryRun` what clients would be told, and lockgate_dry_run_total counts it; remove the key when that is right";
+            problems.warn(at.span, "`dry_run` sends errors of the backend to clients as they are, and no leak is removed", help);
+        }
+        true
     }
 
     fn errors(&self, problems: &mut Problems) -> ErrorPolicy {
@@ -150,6 +177,41 @@ fn edits(keys: EditKeys) -> HeaderEdits {
     HeaderEdits { set: keys.set, remove: keys.remove, has_odd_names }
 }
 
+/// Compiles an origin, and warns of one that no browser sends.
+fn allowed_origin(at: &At<String>, problems: &mut Problems) -> Option<AllowedOrigin> {
+    let origin = at.value.to_ascii_lowercase();
+    if origin == "*" {
+        return Some(AllowedOrigin::Any);
+    }
+    let parts = origin.split_once("://").filter(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty() && !rest.contains('/'));
+    let Some((scheme, rest)) = parts else {
+        let help = "expected scheme, host and port without a path, such as \"https://app.example.com\" or \"https://*.example.com\"";
+        problems.add(at.span.clone(), "invalid origin", help);
+        return None;
+    };
+    let domain = rest.strip_prefix('*').unwrap_or(rest);
+    if domain.contains('*') || (domain.len() < rest.len() && !domain.starts_with('.')) {
+        let help = "`*` stands for whole labels at the beginning, as in \"https://*.example.com\"";
+        problems.add(at.span.clone(), "this origin can match nothing", help);
+        return None;
+    }
+    let usual_port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => "\0",
+    };
+    if let Some(without) = origin.strip_suffix(usual_port) {
+        problems.warn(at.span.clone(), "no browser sends this origin", format!("the default port is left out: write \"{without}\""));
+    }
+    if !origin.is_ascii() {
+        problems.warn(at.span.clone(), "no browser sends this origin", "write the name in its ASCII form (xn--...), as browsers do");
+    }
+    if domain.len() < rest.len() {
+        return Some(AllowedOrigin::Subdomains { scheme: format!("{scheme}://"), rest: domain.to_owned() });
+    }
+    Some(AllowedOrigin::Exact(origin))
+}
+
 /// Compiles the cross-origin rules of a route. Without `methods` of its own, a preflight allows the `methods` of the route.
 pub(super) fn cors(keys: &CorsKeys, methods: Option<&[Method]>, problems: &mut Problems) -> Option<Cors> {
     if keys.origins.is_empty() {
@@ -160,13 +222,7 @@ pub(super) fn cors(keys: &CorsKeys, methods: Option<&[Method]>, problems: &mut P
     if any && keys.credentials {
         problems.add(keys.span.clone(), "`credentials = true` needs named origins", "browsers reject credentials for \"*\"");
     }
-    for origin in &keys.origins {
-        let valid = origin.value == "*" || origin.value.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
-        if !valid {
-            let help = "expected scheme, host and port without a path, such as \"https://app.example.com\"";
-            problems.add(origin.span.clone(), "invalid origin", help);
-        }
-    }
+    let origins = keys.origins.iter().filter_map(|origin| allowed_origin(origin, problems)).collect();
     let mut joined = |list: &[At<String>]| {
         for item in list.iter().filter(|item| http::HeaderName::from_bytes(item.value.as_bytes()).is_err()) {
             problems.add(item.span.clone(), "invalid method or header name", "expected letters, digits and `-`");
@@ -178,7 +234,7 @@ pub(super) fn cors(keys: &CorsKeys, methods: Option<&[Method]>, problems: &mut P
     let methods = keys.methods.as_deref().and_then(&mut joined).or_else(|| HeaderValue::from_str(&default).ok());
     let headers = keys.headers.as_deref().and_then(&mut joined);
     Some(Cors {
-        origins: keys.origins.iter().map(|origin| origin.value.to_ascii_lowercase()).collect(),
+        origins,
         credentials: keys.credentials,
         methods: methods.unwrap_or(HeaderValue::from_static("GET, HEAD, POST")),
         headers,

@@ -1,4 +1,5 @@
-//! Compiles how error responses are presented: languages and their files, the redactor with the operator's patterns, the template.
+//! Compiles how error responses are presented: languages and their files, the redactor with the operator's patterns, the
+//! template, the pages.
 //!
 //! Routes with equal settings share one compiled value. Must not render errors; `render` does.
 
@@ -6,14 +7,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ErrorPresenter;
 use super::policies::Layers;
+use super::{ErrorPresenter, pages};
 use crate::config::diagnose::Problems;
 use crate::config::section::At;
 use crate::message::Messages;
 use crate::policy::Format;
 use crate::redact::Redactor;
-use crate::render::Template;
+use crate::render::{PageName, Pages, Template};
 
 /// The largest language file, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
@@ -26,6 +27,8 @@ pub(super) struct ErrorPresenters {
     messages: HashMap<String, Arc<Messages>>,
     redactors: HashMap<(Vec<String>, Vec<String>), Arc<Redactor>>,
     templates: HashMap<(String, String), Arc<Template>>,
+    /// By their directory; `None` if they cannot be used.
+    pages: HashMap<String, Option<Arc<Pages>>>,
 }
 
 impl ErrorPresenters {
@@ -40,7 +43,23 @@ impl ErrorPresenters {
         let languages = languages.unwrap_or_else(|| all_languages(&messages));
         let redactor = self.redactor(layers, problems);
         let template = self.template(layers, problems);
-        (ErrorPresenter { redactor, messages, template }, languages)
+        let pages = self.pages(layers, &messages, problems);
+        (ErrorPresenter { redactor, messages, template, pages }, languages)
+    }
+
+    fn pages(&mut self, layers: &Layers<'_>, messages: &Messages, problems: &mut Problems) -> Option<Arc<Pages>> {
+        let directory = layers.error(|keys| &keys.page)?;
+        let found = self.pages.entry(directory.value.clone()).or_insert_with(|| pages::read(&directory, problems)).clone()?;
+        let known = messages.tags();
+        for tag in found.names().filter_map(PageName::language).filter(|tag| !known.contains(tag)) {
+            let help = format!("available: {}; files in `errors.messages` add more", known.join(", "));
+            problems.add(
+                directory.span.clone(),
+                format!("`{}` has a page in a language that is not available: `{tag}`", directory.value),
+                help,
+            );
+        }
+        Some(found)
     }
 
     fn messages(&mut self, directory: Option<At<String>>, problems: &mut Problems) -> Arc<Messages> {

@@ -110,6 +110,8 @@ pub struct ErrorPresenter {
     pub messages: Arc<Messages>,
     /// The operator's template, if one is configured.
     pub template: Option<Arc<render::Template>>,
+    /// The operator's pages, if any are configured.
+    pub pages: Option<Arc<render::Pages>>,
 }
 
 /// A limit as one route applies it.

@@ -163,7 +163,7 @@ impl Builder<'_> {
         let mut policy = layers.policy(self.problems);
         let (presenter, languages) = self.presenters.compile(&layers, self.problems);
         policy.errors.languages = languages;
-        policy.leak_guard = keys.leak_guard.unwrap_or(false);
+        policy.leak_guard = keys.leak_guard.unwrap_or(false) && !policy.dry_run;
         policy.maintenance = keys.maintenance;
         policy.map_cookies = keys.map_cookies.unwrap_or(true);
         policy.strip_prefix = keys.strip_prefix.as_ref().and_then(|prefix| actions::strip_prefix(prefix, keys, self.problems));

@@ -169,7 +169,7 @@ fn is_name(text: &str, end: usize) -> bool {
     text.as_bytes()[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
 }
 
-fn is_trace_key(name: &str) -> bool {
+pub(super) fn is_trace_key(name: &str) -> bool {
     let squashed: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(32).collect();
     TRACE_KEYS.contains(&squashed.as_str())
 }

@@ -8,6 +8,7 @@
 //! | text | leaks if it holds | method |
 //! |---|---|---|
 //! | message, field or header of an error | a match of any rule | [`Redactor::clear`], [`Redactor::leaks`] |
+//! | member of an error that a client gets | a match of any rule, in any of its parts | [`Redactor::clear_members`] |
 //! | document (a page, a success of a guarded route, a file) | output that only a failing program writes | [`Redactor::document`] |
 
 mod blocks;
@@ -19,6 +20,7 @@ mod guard;
 mod json;
 mod log_line;
 mod markup;
+mod members;
 mod pattern;
 mod quotation;
 mod redactor;

@@ -149,6 +149,7 @@ pub(super) fn problem(e: &Envelope) -> Vec<u8> {
             root.objects("errors", &e.errors, problem_item);
         }
         append_limits(root, e);
+        append_upstream(root, e);
         append_debug(root, e);
     })
 }
@@ -200,7 +201,7 @@ pub(super) fn details(e: &Envelope) -> Option<Vec<u8>> {
 }
 
 const fn has_details(e: &Envelope) -> bool {
-    !e.errors.is_empty() || e.retry_after.is_some() || !e.violated.is_empty()
+    !e.errors.is_empty() || e.retry_after.is_some() || !e.violated.is_empty() || e.upstream.is_some()
 }
 
 fn append_details_to(details: &mut Object<'_>, e: &Envelope) {
@@ -217,6 +218,13 @@ fn append_details_to(details: &mut Object<'_>, e: &Envelope) {
         Details::List => details.objects("errors", &e.errors, details_item),
     }
     append_limits(details, e);
+    append_upstream(details, e);
+}
+
+fn append_upstream(root: &mut Object<'_>, e: &Envelope) {
+    if let Some(upstream) = &e.upstream {
+        root.raw("upstream", upstream.as_bytes());
+    }
 }
 
 /// Returns an object of field paths to their messages.

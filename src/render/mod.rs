@@ -6,6 +6,8 @@
 mod html;
 mod json;
 pub mod negotiate;
+mod pages;
+mod place;
 mod rpc;
 mod template;
 mod text;
@@ -19,7 +21,8 @@ use http::{HeaderName, HeaderValue};
 use crate::envelope::Envelope;
 use crate::policy::Format;
 use negotiate::Shape;
-pub use template::{Template, TemplateError};
+pub use pages::{PageName, Pages};
+pub use template::{MAX_TEMPLATE, Template, TemplateError};
 pub use values::PageWords;
 
 /// A rendered error response.
@@ -50,16 +53,37 @@ pub fn grpc_trailers(envelope: &Envelope) -> Vec<(HeaderName, HeaderValue)> {
     rpc::grpc(envelope)
 }
 
+/// Renders a page: the operator's, which brings a style of its own and so gets no Content-Security-Policy, or the built-in one.
+fn page(envelope: &Envelope, looks: &Looks<'_>) -> Rendered {
+    let own = looks.pages.and_then(|pages| pages.find(envelope.status.as_u16(), &envelope.negotiated_language));
+    let (body, headers) = match own {
+        Some(template) => (template.render(envelope), vec![html::no_index()]),
+        None => (html::page(envelope, &looks.words), html::headers()),
+    };
+    Rendered { headers, ..Rendered::new(body, "text/html; charset=utf-8") }
+}
+
+/// What a response looks like beside its content.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looks<'l> {
+    /// The texts of the built-in page.
+    pub words: PageWords<'l>,
+    /// The operator's template.
+    pub template: Option<&'l Template>,
+    /// The operator's pages.
+    pub pages: Option<&'l Pages>,
+}
+
 /// Renders the envelope in a shape. Without a template, the template format falls back to the envelope format.
-pub fn render(envelope: &Envelope, shape: Shape, words: PageWords<'_>, template: Option<&Template>) -> Rendered {
-    match (shape, template) {
+pub fn render(envelope: &Envelope, shape: Shape, looks: &Looks<'_>) -> Rendered {
+    match (shape, looks.template) {
         (Shape::Json(Format::Template), Some(template)) => {
             Rendered { content_type: template.content_type(), ..Rendered::new(template.render(envelope), "") }
         }
         (Shape::Json(Format::Envelope | Format::Template), _) => Rendered::new(json::envelope(envelope), "application/json"),
         (Shape::Json(Format::Problem), _) => Rendered::new(json::problem(envelope), "application/problem+json"),
         (Shape::Json(Format::Flat), _) => Rendered::new(json::flat(envelope), "application/json"),
-        (Shape::Html, _) => Rendered::new(html::page(envelope, words), "text/html; charset=utf-8"),
+        (Shape::Html, _) => page(envelope, looks),
         (Shape::Text, _) => Rendered::new(text::lines(envelope), "text/plain; charset=utf-8"),
         (Shape::Xml, _) => Rendered::new(xml::document(envelope), "application/xml"),
         (Shape::ProblemXml, _) => Rendered::new(xml::problem(envelope), "application/problem+xml"),

@@ -1,14 +1,15 @@
 //! The operator's template: `{{name}}` stands for a value, escaped for its context.
 //!
 //! A template is compiled when the configuration is loaded, so that unknown names, unclosed braces and a JSON template that would not
-//! produce JSON are configuration errors. A template has no loops and no conditions. Knows no other shape.
+//! produce JSON are configuration errors, and so is a value at a place of HTML where no escape makes it safe. A template has no loops and no conditions. Knows no other shape.
 
 use std::borrow::Cow;
 
+use super::place::Reader;
 use crate::envelope::Envelope;
 
 /// The maximum length of a template, in bytes.
-const MAX_TEMPLATE: usize = 64 * 1024;
+pub const MAX_TEMPLATE: usize = 64 * 1024;
 
 /// A value of the envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,7 @@ enum Name {
     Path,
     Fields,
     Details,
+    Upstream,
     RetryAfterSeconds,
     Language,
     Debug,
@@ -40,6 +42,7 @@ const NAMES: &[(&str, Name)] = &[
     ("path", Name::Path),
     ("fields", Name::Fields),
     ("details", Name::Details),
+    ("upstream", Name::Upstream),
     ("retryAfterSeconds", Name::RetryAfterSeconds),
     ("language", Name::Language),
     ("debug", Name::Debug),
@@ -96,6 +99,7 @@ impl Template {
         let markup = lower.contains("html") || lower.contains("xml");
         let mut parts = Vec::new();
         let mut in_string = false;
+        let mut reader = lower.contains("html").then(Reader::default);
         let mut at = 0;
         while let Some(open) = text[at..].find("{{").map(|found| at + found) {
             literal(&mut parts, &text[at..open], json, &mut in_string);
@@ -113,6 +117,13 @@ impl Template {
                 (false, true) => Context::Markup,
                 (false, false) => Context::Text,
             };
+            if let Some(reader) = &mut reader {
+                reader.read(&text[at..open]);
+                if let Some(objection) = reader.objection() {
+                    return Err(error_at(text, open, objection));
+                }
+                reader.value();
+            }
             parts.push(Part::Value(*value, context));
             at = close + 2;
         }
@@ -193,9 +204,10 @@ fn text_of(name: Name, e: &Envelope) -> Option<Cow<'_, str>> {
             Cow::Owned(e.fields().into_iter().map(line).collect::<Vec<_>>().join("\n"))
         }
         Name::Details => Cow::Owned(super::json::details(e).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())?),
+        Name::Upstream => Cow::Borrowed(e.upstream.as_deref()?),
         Name::RetryAfterSeconds => Cow::Owned(e.retry_after?.to_string()),
         Name::Language => Cow::Borrowed(e.language()?),
-        Name::Debug => Cow::Owned(e.debug.as_ref().map(|debug| format!("{debug:#?}"))?),
+        Name::Debug => Cow::Owned(e.debug.as_ref().map(|debug| super::values::debug_text(debug))?),
     })
 }
 
@@ -218,6 +230,7 @@ fn json_value(name: Name, e: &Envelope) -> Vec<u8> {
     match name {
         Name::Fields => super::json::fields(e),
         Name::Details => super::json::details(e).unwrap_or_else(|| b"null".to_vec()),
+        Name::Upstream => e.upstream.as_ref().map_or_else(|| b"null".to_vec(), |upstream| upstream.clone().into_bytes()),
         Name::Debug => e.debug.as_ref().map_or_else(|| b"null".to_vec(), |debug| super::json::debug_object(debug)),
         Name::StatusCode | Name::RetryAfterSeconds => {
             text_of(name, e).map_or_else(|| b"null".to_vec(), |number| number.as_bytes().to_vec())

@@ -18,7 +18,7 @@ pub(super) fn lines(e: &Envelope) -> Vec<u8> {
     }
     out.push_str(&format!("Request id: {}\n", e.request_id.as_str()));
     if let Some(debug) = &e.debug {
-        out.push_str(&format!("\n{debug:#?}\n"));
+        out.push_str(&format!("\n{}", super::values::debug_text(debug)));
     }
     out.into_bytes()
 }

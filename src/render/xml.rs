@@ -91,7 +91,7 @@ fn append_details(out: &mut String, e: &Envelope) {
         ));
     }
     if let Some(debug) = &e.debug {
-        append_element(out, "debug", &format!("{debug:#?}"));
+        append_element(out, "debug", &super::values::debug_text(debug));
     }
 }
 

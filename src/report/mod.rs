@@ -6,6 +6,7 @@
 pub mod database;
 pub mod decode;
 pub mod excerpt;
+pub mod extra;
 mod found;
 pub mod headers;
 mod html;

@@ -177,7 +177,7 @@ async fn serve_tls(
     // Boxed, so that a connection which has shaken hands does not keep room for it.
     let (socket, end) = match Box::pin(tls::open(stream, config, plan.listen.header_timeout)).await {
         Opened::Tls(stream) => {
-            client.tls = Some(Box::new(TlsClient { certificate: tls::certificate_of(&stream) }));
+            client.tls = Some(Box::new(TlsClient { version: tls::version_of(&stream), certificate: tls::certificate_of(&stream) }));
             (ClientSocket::Tls(stream), HandshakeEnd::Completed)
         }
         Opened::ClearText(stream) => (ClientSocket::Tcp(CountedTcp::new(stream)), HandshakeEnd::ClearText),

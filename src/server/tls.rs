@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use rustls::ServerConfig;
+use rustls::{ProtocolVersion, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -44,6 +44,16 @@ async fn handshake(tcp: TcpStream, config: Arc<ServerConfig>) -> Opened {
     match TlsAcceptor::from(config).accept(CountedTcp::new(tcp)).await {
         Ok(stream) => Opened::Tls(Box::new(stream)),
         Err(error) => Opened::Failed(classify::client_handshake(&error)),
+    }
+}
+
+/// Returns the name of the version that was agreed on, as OpenSSL and nginx write it.
+pub(super) fn version_of(stream: &TlsStream<CountedTcp>) -> &'static str {
+    match stream.get_ref().1.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        // rustls speaks no other.
+        Some(_) | None => "TLS",
     }
 }
 

@@ -19,7 +19,7 @@ use super::choose::health::{Probe, ProbeCounter};
 use super::connect::connector::{Connector, Dial, Phase};
 use super::connect::http1::{Http1Connection, RequestHead};
 use super::connect::http2::{self, Http2Stream, Opening};
-use super::connect::resolve::Resolver;
+use super::connect::resolve::{ResolveError, Resolver};
 use super::connect::stream::Stream;
 use super::upload::Upload;
 use crate::failure::{Failure, Kind};
@@ -40,6 +40,7 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     }
     // The addresses known before a reload stay in use until they are resolved again.
     let mut known = backend.addresses();
+    let mut failed = vec![None; known.len()];
     let mut probed: HashSet<Arc<str>> = HashSet::new();
     let mut probes = tokio::task::JoinSet::new();
     let mut probe_new = || {
@@ -56,7 +57,7 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     loop {
         // Before the resolution, so that a slow name does not delay probes.
         probe_new();
-        if named && resolve(&backend, &resolver, &mut known).await {
+        if named && resolve(&backend, &resolver, &mut known, &mut failed).await {
             backend.set_addresses(&known);
             probe_new();
         }
@@ -72,8 +73,9 @@ pub async fn watch(backend: Arc<Backend>, resolver: Resolver) {
     }
 }
 
-/// Resolves all names concurrently. A name that cannot be resolved keeps its addresses. Returns true if any changed.
-async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr>]) -> bool {
+/// Resolves all names concurrently. A name that cannot be resolved keeps its addresses. Returns true if any changed. `failed` holds the error of
+/// each name, so that the log tells each change once.
+async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr>], failed: &mut [Option<ResolveError>]) -> bool {
     let mut lookups = tokio::task::JoinSet::new();
     for (at, target) in backend.targets.iter().enumerate().filter(|(_, target)| target.literal().is_none()) {
         let (resolver, host) = (resolver.clone(), target.host.clone());
@@ -81,9 +83,13 @@ async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr
     }
     let mut changed = false;
     while let Some(answer) = lookups.join_next().await {
-        let Ok((at, Ok(answer))) = answer else { continue };
-        match answer {
+        let Ok((at, answer)) = answer else { continue };
+        let endpoint = &*backend.targets[at].url;
+        match answer.unwrap_or_else(|_| Err(ResolveError::late(&backend.targets[at].host))) {
             Ok(found) => {
+                if failed[at].take().is_some() {
+                    tracing::info!(backend = &*backend.name, endpoint, "the name is resolved again");
+                }
                 // The order of a DNS answer rotates; the order of the endpoints must not.
                 let mut found = found.to_vec();
                 found.sort_unstable();
@@ -92,7 +98,12 @@ async fn resolve(backend: &Backend, resolver: &Resolver, known: &mut [Vec<IpAddr
                     changed = true;
                 }
             }
-            Err(error) => tracing::warn!(backend = %backend.name, %error, "the last addresses stay in use"),
+            Err(error) if failed[at].as_ref() == Some(&error) => {}
+            Err(error) => {
+                let name = &*backend.name;
+                tracing::warn!(backend = name, endpoint, cause = %error, "the name cannot be resolved: addresses known before stay in use");
+                failed[at] = Some(error);
+            }
         }
     }
     changed
@@ -103,12 +114,14 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
     let mut counter = ProbeCounter::of(endpoint.upgrade().is_none_or(|endpoint| endpoint.health.is_healthy()));
     loop {
         let Some(target) = endpoint.upgrade() else { return };
-        let good = tokio::time::timeout(probe.timeout, send_probe(&target, &probe, connector.clone())).await.unwrap_or(false);
-        if let Some(healthy) = counter.record(good, &probe) {
+        let sent = tokio::time::timeout(probe.timeout, send_probe(&target, &probe, connector.clone())).await;
+        let bad = judge(sent, &probe);
+        if let Some(healthy) = counter.record(bad.is_none(), &probe) {
             target.health.set(healthy, Instant::now());
-            match healthy {
-                true => tracing::info!(endpoint = %target.label, "healthy"),
-                false => tracing::warn!(endpoint = %target.label, "unhealthy"),
+            let (backend, endpoint) = (&*target.backend, &*target.label);
+            match bad {
+                None => tracing::info!(backend, endpoint, "healthy: the endpoint gets requests"),
+                Some(cause) => tracing::warn!(backend, endpoint, cause, "unhealthy: the endpoint gets no requests"),
             }
         }
         drop(target);
@@ -117,8 +130,21 @@ async fn probe_endpoint(endpoint: Weak<Endpoint>, probe: Probe, connector: Conne
     }
 }
 
+/// Returns what is wrong with the outcome of a probe; `None` for a successful one.
+fn judge(sent: Result<Result<StatusCode, Failure>, tokio::time::error::Elapsed>, probe: &Probe) -> Option<String> {
+    match sent {
+        Ok(Ok(status)) if probe.expects(status.as_u16()) => None,
+        Ok(Ok(status)) => Some(format!("GET {} was answered with {}", probe.path, status.as_u16())),
+        Ok(Err(failure)) => {
+            let cause = failure.kind.row().cause;
+            Some(failure.detail.map_or_else(|| cause.to_owned(), |detail| format!("{cause}: {detail}")))
+        }
+        Err(_) => Some(format!("GET {} was not answered within {} ms", probe.path, probe.timeout.as_millis())),
+    }
+}
+
 /// Sends one probe, on a connection of its own, so that it also tests whether the endpoint accepts connections.
-async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> bool {
+async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Connector) -> Result<StatusCode, Failure> {
     let dial = Dial {
         target: Arc::clone(&endpoint.target),
         address: endpoint.address,
@@ -126,18 +152,17 @@ async fn send_probe(endpoint: &Arc<Endpoint>, probe: &Probe, mut connector: Conn
         http1_only: false,
         proxy_header: endpoint.target.proxy_header(None),
     };
-    let Ok(stream) = connector.call(dial).await else { return false };
+    let stream = connector.call(dial).await?;
     let host = probe.host.clone().unwrap_or_else(|| endpoint.target.authority.clone());
     let mut headers = HeaderList::new();
     headers.insert(header::HOST, host);
     headers.insert(header::USER_AGENT, HeaderValue::from_static("lockgate-probe"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     let head = RequestHead { method: &Method::GET, target: probe.path.as_str(), raw_target: None, headers: &headers };
-    let status = match endpoint.target.speaks_http2(&stream) {
+    match endpoint.target.speaks_http2(&stream) {
         true => probe_http2(stream, head, probe).await,
         false => probe_http1(stream, head).await,
-    };
-    status.is_ok_and(|status| probe.expects(status.as_u16()))
+    }
 }
 
 async fn probe_http1(stream: Stream, head: RequestHead<'_>) -> Result<StatusCode, Failure> {

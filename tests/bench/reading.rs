@@ -14,7 +14,7 @@ use lockgate::envelope::{Envelope, Item};
 use lockgate::policy::{Details, Format};
 use lockgate::redact::{self, Redactor};
 use lockgate::render::negotiate::Shape;
-use lockgate::render::{PageWords, render};
+use lockgate::render::{Looks, render};
 use lockgate::report::{self, decode};
 use lockgate::text::{Text, Untrusted};
 
@@ -48,6 +48,7 @@ fn tell(body: &[u8], content_type: &str, redactor: &Redactor) -> Vec<u8> {
         retry_after: None,
         violated: Vec::new(),
         problem_type: None,
+        upstream: None,
         timestamp: now,
         request_id: RequestId::generate(now),
         method: Method::GET,
@@ -56,7 +57,7 @@ fn tell(body: &[u8], content_type: &str, redactor: &Redactor) -> Vec<u8> {
         rpc_id: None,
         debug: None,
     };
-    render(&envelope, Shape::Json(Format::Envelope), PageWords { request_id: "", help: "" }, None).body
+    render(&envelope, Shape::Json(Format::Envelope), &Looks::default()).body
 }
 
 /// A debug page of some 10 KiB: a heading, a trace of fifty frames, a table.

@@ -1,5 +1,7 @@
-//! Tests the shipped binary: command line, exit codes and signals. `documents` executes the examples of the documents.
+//! Tests the shipped binary: command line, exit codes and signals. `beginnings` tests what new users see first; `documents` executes the
+//! examples of the documents.
 
+mod beginnings;
 mod documents;
 
 use std::io::{BufRead, BufReader};
@@ -85,13 +87,17 @@ fn a_missing_file_says_where_it_was_looked_for() {
 }
 
 #[test]
-fn a_port_in_use_is_one_clear_line_and_exit_1() {
+fn a_port_in_use_says_what_to_do_and_exits_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = lockgate(&["run", "--to", "http://127.0.0.1:1", "--listen", &address, "--admin", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
     let shown = text(&output.stderr);
-    assert!(shown.lines().count() == 1 && shown.contains(&address) && shown.contains("in use"), "{shown}");
+    assert!(shown.lines().count() == 2 && shown.contains(&address) && shown.contains("in use"), "{shown}");
+    assert!(shown.contains(&format!("ss -ltnp 'sport = :{}'", taken.local_addr().unwrap().port())), "{shown}");
+    // An address of documentation (RFC 5737), which no machine has.
+    let output = lockgate(&["run", "--to", "http://127.0.0.1:1", "--listen", "192.0.2.1:8080", "--admin", "127.0.0.1:0"]);
+    assert!(text(&output.stderr).contains("no interface of this machine"), "{}", text(&output.stderr));
 }
 
 const FREE: &[&str] = &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
@@ -158,6 +164,107 @@ fn two_gateways_cannot_share_a_port_by_accident() {
     let first = Process::start(&[&["run", "--to", "http://127.0.0.1:1"], FREE].concat());
     let output = lockgate(&["run", "--to", "http://127.0.0.1:1", "--listen", &first.address.to_string(), "--admin", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+}
+
+/// For a person: one line per request, one block per error, and nothing that steers the terminal.
+#[test]
+fn the_pretty_log_has_one_line_per_request_and_one_block_per_error() {
+    let origin = Origin::start(|c| {
+        let found = c.head.starts_with("GET /ok ");
+        c.say(if found {
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        } else {
+            "HTTP/1.1 500 X\r\nContent-Length: 18\r\n\r\nline 1\nline \x1b[31m2"
+        });
+    });
+    let config = temp(
+        "pretty",
+        &format!(
+            "[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndrain_delay = \"off\"\n[log]\nformat = \"pretty\"\n[backends.o]\nendpoints = [\"http://{}\"]\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\n",
+            origin.address
+        ),
+    );
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lockgate"))
+        .args(["run", "--config", config.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let first = lines.next().unwrap();
+    let address =
+        first.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_else(|| panic!("{first}")).parse().unwrap();
+    get(address, "/ok");
+    let failed = get(address, "/java?token=hunter2");
+    let id = failed.header("x-request-id").unwrap().to_owned();
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let all: Vec<String> = lines.collect();
+    child.wait().unwrap();
+    let at = |part: &str| all.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} in\n{all:#?}"));
+    let ok = at(" 200 GET ");
+    assert!(all[ok].contains("/ok") && !all[ok].contains("code=") && all[ok + 1].starts_with(|c: char| c.is_ascii_digit()), "{all:#?}");
+    let block = at(" 502 GET ");
+    assert!(all[block].contains("/java?token=***"), "{all:#?}");
+    let shown = all[block + 1..].iter().take_while(|line| line.starts_with(' ')).cloned().collect::<Vec<_>>().join("\n");
+    for part in ["UPSTREAM_ERROR", &id, "upstream  o http://", "answered 500", "original  line 1\n", "line \\u{1b}[31m2"] {
+        assert!(shown.contains(part), "{part} in\n{shown}");
+    }
+    assert!(!all.join("").contains('\x1b'), "no colors without a terminal");
+}
+
+#[test]
+fn lines_about_endpoints_name_backend_endpoint_and_cause() {
+    let origin = Origin::start(|c| c.say("HTTP/1.1 500 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+    let url = format!("http://{}", origin.address);
+    let config = temp(
+        "events",
+        &format!(
+            r#"[listen]
+http = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+drain_delay = "off"
+[backends.probed]
+endpoints = ["{url}"]
+health = {{ path = "/health", every = "20ms", unhealthy_after = 1 }}
+[backends.broken]
+endpoints = ["{url}"]
+breaker = {{ open_after = "50% of 2" }}
+[backends.named]
+endpoints = ["http://nothing.invalid"]
+[[routes]]
+path = "/probed"
+backend = "probed"
+[[routes]]
+path = "/broken"
+backend = "broken"
+[[routes]]
+path = "/named"
+backend = "named"
+"#
+        ),
+    );
+    let mut process = Process::start(&["run", "--config", config.to_str().unwrap()]);
+    eventually("the breaker opens", || get(process.address, "/broken").status == 503);
+    eventually("the endpoint is unhealthy", || get(process.address, "/probed").status == 503);
+    eventually("the name is looked up", || get(process.address, "/named").status == 502);
+    process.signal("-TERM");
+    assert_eq!(process.exit_code(), Some(0));
+    let lines: Vec<serde_json::Value> =
+        process.lines.by_ref().map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()).collect();
+    for (backend, endpoint, cause) in [
+        ("probed", url.as_str(), "GET /health was answered with 500"),
+        ("broken", url.as_str(), "the last answer was 500"),
+        ("named", "http://nothing.invalid", "cannot resolve `nothing.invalid`"),
+    ] {
+        let found = lines.iter().any(|line| {
+            let is = |key: &str, value: &str| line[key].as_str().is_some_and(|text| text.contains(value));
+            line["message"] != "request"
+                && line["level"] == "WARN"
+                && is("backend", backend)
+                && is("endpoint", endpoint)
+                && is("cause", cause)
+        });
+        assert!(found, "{backend}, {cause}: {lines:#?}");
+    }
 }
 
 #[test]

@@ -320,6 +320,10 @@ fn http2_is_negotiated() {
         sender.send_request(request).await.unwrap().status()
     });
     assert_eq!(status, 200);
+    let line = gateway.log_line(&["\"message\":\"request\""]);
+    for (key, value) in [("protocol", "HTTP/2"), ("tls", "TLSv1.3"), ("host", "shop.example")] {
+        assert_eq!(line[key], value, "{key} in {line}");
+    }
 }
 
 #[test]

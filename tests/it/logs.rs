@@ -7,12 +7,19 @@ use crate::harness::{GatewayUnderTest, Origin, get, send};
 fn one_line_tells_the_whole_visit() {
     let origin = Origin::says("HTTP/1.1 503 X\r\nContent-Length: 4\r\n\r\nbusy");
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");
-    let response = send(gateway.address, "POST /orders?token=hunter2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    let response = send(
+        gateway.address,
+        "POST /orders?token=hunter2&page= HTTP/1.1\r\nHost: Shop.example:81\r\nUser-Agent: curl/8 \"x\"\r\nContent-Length: 3\r\n\r\nabc",
+    );
     assert_contract("POST", &response);
     let line = gateway.log_line(&[response.header("x-request-id").unwrap()]);
     for (key, value) in [
         ("method", "POST"),
+        ("host", "Shop.example:81"),
         ("path", "/orders"),
+        ("query", "token=***&page="),
+        ("protocol", "HTTP/1.1"),
+        ("userAgent", "curl/8 \"x\""),
         ("route", "all"),
         ("backend", "o"),
         ("client", "127.0.0.1"),
@@ -31,6 +38,44 @@ fn one_line_tells_the_whole_visit() {
     assert!(line["durationMs"].is_number() && line["upstreamMs"].is_number() && line["timestamp"].is_string());
     assert_eq!(line["traceId"].as_str().map(str::len), Some(32));
     assert!(!line.to_string().contains("hunter2"), "queries carry secrets: {line}");
+    assert!(line.get("tls").is_none(), "{line}");
+}
+
+/// Whatever a client calls itself, its line stays short and is one line.
+#[test]
+fn what_a_client_says_of_itself_is_bounded() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let long = "u".repeat(9000);
+    let query = "name=1&".repeat(1000);
+    let request = format!("GET /?{query} HTTP/1.1\r\nHost: a\r\nUser-Agent: \u{e9}\t{long}\r\n\r\n");
+    let response = send(gateway.address, request);
+    let line = gateway.log_line(&[response.header("x-request-id").unwrap()]);
+    assert!(line["userAgent"].as_str().unwrap().starts_with("\u{e9}\tuuu"), "{line}");
+    assert!(line["userAgent"].as_str().unwrap().len() <= 256 && line.to_string().len() < 2048, "{line}");
+    // A request without host and user agent says nothing of either.
+    let response = send(gateway.address, "GET / HTTP/1.0\r\n\r\n");
+    let line = gateway.log_line(&[response.header("x-request-id").unwrap()]);
+    assert!(line.get("host").is_none() && line.get("userAgent").is_none() && line.get("query").is_none(), "{line}");
+    assert_eq!(line["protocol"], "HTTP/1.0");
+}
+
+/// The code in the line is the one that the client received, whoever chose it; an error that passes has that of its status.
+#[test]
+fn every_error_has_a_code_in_the_log() {
+    let line_of = |head: &'static str, keys: &str| {
+        let origin = Origin::says(head);
+        let gateway = GatewayUnderTest::in_front_of(origin.address, keys);
+        let response = get(gateway.address, "/");
+        gateway.log_line(&[response.header("x-request-id").unwrap()])
+    };
+    let own =
+        "HTTP/1.1 409 X\r\nContent-Type: application/json\r\nContent-Length: 39\r\n\r\n{\"code\":\"ORDER_LOCKED\",\"message\":\"No.\"}";
+    assert_eq!(line_of(own, "")["code"], "ORDER_LOCKED");
+    let plain = "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(line_of(plain, "")["code"], "NOT_FOUND");
+    assert_eq!(line_of(plain, "client_errors = \"pass\"\n")["code"], "NOT_FOUND");
+    assert!(line_of("HTTP/1.1 204 X\r\n\r\n", "").get("code").is_none());
 }
 
 #[test]

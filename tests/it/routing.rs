@@ -107,6 +107,40 @@ fn errors_can_be_read_across_origins() {
     assert_eq!(ask("https://evil.example").header("access-control-allow-origin"), None);
 }
 
+/// A wildcard stands for subdomains at any depth, with the scheme and the port that it names.
+#[test]
+fn subdomains_are_allowed_by_a_wildcard() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(
+        origin.address,
+        "cors = { origins = [\"https://*.Example.com\", \"http://*.local.test:8443\"], credentials = true }\n",
+    );
+    let allowed = |from: &str| {
+        let response = send(gateway.address, format!("GET / HTTP/1.1\r\nHost: a\r\nOrigin: {from}\r\n\r\n"));
+        assert!(response.all("vary").iter().any(|vary| vary.contains("Origin")), "{from}");
+        response.header("access-control-allow-origin").map(str::to_owned)
+    };
+    for from in ["https://app.example.com", "https://a.b-c.EXAMPLE.com", "http://x.local.test:8443"] {
+        assert_eq!(allowed(from).as_deref(), Some(from));
+    }
+    for from in [
+        "https://example.com",
+        "http://app.example.com",
+        "https://app.example.com:8443",
+        "https://appexample.com",
+        "https://.example.com",
+        "https://a..example.com",
+        "https://evil.test/.example.com",
+        "https://evil.test:1.example.com",
+        "https://u@a.example.com",
+        "https://app.example.com.evil.test",
+        "http://x.local.test",
+        "null",
+    ] {
+        assert_eq!(allowed(from), None, "{from}");
+    }
+}
+
 #[test]
 fn hosts_upstream_are_chosen() {
     let origin = Origin::echo();

@@ -1,6 +1,7 @@
 //! `lockgate demo`: starts a faulty service and the gateway in front of it, and compares their responses.
 
 mod legacy;
+mod table;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -9,12 +10,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use self::table::{Columns, Summary};
 use super::args::DemoArgs;
-use super::output;
-use super::run::fail;
+use super::output::{self, Style};
+use super::run::{cannot_start, fail};
 use crate::app::App;
 use crate::failure::catalog::Severity;
-use crate::observe::access_log::Style;
+use crate::observe::access_log;
 use crate::observe::recorder::LineSettings;
 use crate::observe::writer::Sink;
 use crate::plan::{Plan, compile};
@@ -48,11 +50,12 @@ async fn run(args: &DemoArgs) -> ExitCode {
     let app = match plan(args, service, closed).map(|plan| {
         // Log lines are discarded, because they would mix with the comparison.
         let sink = Sink::start(std::io::sink(), std::sync::Arc::clone(&plan.metrics.log_dropped));
-        sink.map_err(Into::into)
-            .and_then(|sink| App::start(plan, sink, LineSettings { access: true, failures: Severity::Info, style: Style::Json }))
+        sink.map_err(Into::into).and_then(|sink| {
+            App::start(plan, sink, LineSettings { access: true, failures: Severity::Info, style: access_log::Style::Json })
+        })
     }) {
         Some(Ok(app)) => app,
-        Some(Err(error)) => return fail(&error.to_string()),
+        Some(Err(error)) => return cannot_start(&error),
         None => return fail("the built-in configuration of the demo is invalid"),
     };
     let Some(gateway) = app.addresses.first().copied() else { return fail("cannot get the address of the gateway") };
@@ -87,16 +90,26 @@ fn plan(args: &DemoArgs, service: SocketAddr, closed: SocketAddr) -> Option<Plan
 /// Requests every case from the service and from the gateway, and prints both responses. Returns the number of secrets in responses of the
 /// gateway.
 async fn compare(service: SocketAddr, gateway: SocketAddr) -> usize {
-    output::print(&format!("{:<29} {:<38} {:<52} {}", "case", "response of the service", "response of the gateway", "request id"));
-    let mut leaked = 0;
+    let (columns, style) = (Columns::of(output::width()), Style::of_output());
+    output::print(&columns.head(style));
+    let (mut sent, mut leaked) = (0, 0);
     for case in legacy::CASES {
         let direct = if matches!(case.path, "/hang" | "/refused") { None } else { fetch(service, case.path).await };
         let response = fetch(gateway, case.path).await.unwrap_or_default();
-        leaked += case.secrets.iter().filter(|secret| response.contains(**secret)).count();
-        let id = header(&response, "x-request-id").unwrap_or_default();
-        output::print(&format!("{:<29} {:<38} {:<52} {id}", case.title, raw_summary(direct.as_deref()), gateway_summary(&response)));
+        let found = |text: &str| case.secrets.iter().filter(|secret| text.contains(**secret)).count();
+        let in_response = found(&response);
+        sent += direct.as_deref().map_or(0, found);
+        leaked += in_response;
+        let service = service_summary(direct.as_deref(), !case.secrets.is_empty());
+        output::print(&columns.line(case.title, &service, &gateway_summary(&response, in_response > 0), style));
     }
-    output::print(&format!("\nleaked frames: {leaked}"));
+    let count = format!("leaked frames: {leaked}");
+    output::print(&format!("\n{} of {sent}", if leaked == 0 { style.green(&count) } else { style.red(&count) }));
+    output::print(&style.dim(
+        "A leaked frame is a piece of the inside (stack frame, file, SQL, address,\n\
+         password) that the service sent and a response of the gateway still has. Each\n\
+         response has an X-Request-Id; under it the log has what the service said.",
+    ));
     leaked
 }
 
@@ -117,32 +130,28 @@ async fn fetch(address: SocketAddr, path: &str) -> Option<String> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Shows the status and the beginning of the body.
-fn raw_summary(response: Option<&str>) -> String {
-    let Some(response) = response else { return "(no response)".into() };
-    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((response, ""));
-    let line: String = body.split_whitespace().collect::<Vec<_>>().join(" ");
-    shorten(&format!("{} {line}", head.get(9..12).unwrap_or("?")), 36)
+/// The status and the beginning of the body.
+fn service_summary(response: Option<&str>, leaks: bool) -> Summary {
+    let Some(response) = response else { return Summary { status: 0, text: "no response".into(), more: String::new(), leaks: false } };
+    let (status, body) = parts(response);
+    Summary { status, text: body.split_whitespace().collect::<Vec<_>>().join(" "), more: String::new(), leaks }
 }
 
-/// Shows the status, code and message of an envelope, or the status and the beginning of another body.
-fn gateway_summary(response: &str) -> String {
-    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((response, ""));
-    let status = head.get(9..12).unwrap_or("?");
-    match serde_json::from_str::<serde_json::Value>(body) {
+/// The status, code and message of an envelope, or the status and the beginning of another body.
+fn gateway_summary(response: &str, leaks: bool) -> Summary {
+    let (status, body) = parts(response);
+    let (text, more) = match serde_json::from_str::<serde_json::Value>(body) {
         Ok(value) if value["error"]["code"].is_string() => {
             let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-            shorten(&format!("{status} {}: {}", text(&value["error"]["code"]), text(&value["error"]["message"])), 50)
+            (text(&value["error"]["code"]), text(&value["error"]["message"]))
         }
-        _ => shorten(&format!("{status} {body}"), 50),
-    }
+        _ => (body.to_owned(), String::new()),
+    };
+    Summary { status, text, more, leaks }
 }
 
-fn header(response: &str, name: &str) -> Option<String> {
-    let head = response.split("\r\n\r\n").next()?;
-    head.lines().find_map(|line| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()))
-}
-
-fn shorten(text: &str, max: usize) -> String {
-    if text.chars().count() <= max { text.to_owned() } else { text.chars().take(max - 3).collect::<String>() + "..." }
+/// The status and the body of a response.
+fn parts(response: &str) -> (u16, &str) {
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((response, ""));
+    (head.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0), body)
 }

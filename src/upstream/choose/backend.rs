@@ -179,7 +179,9 @@ impl Backend {
             };
             list.extend(found.into_iter().map(|address| {
                 let kept = old.iter().find(|endpoint| endpoint.is(target, address, &self.settings));
-                let endpoint = kept.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(Arc::clone(target), address, &self.settings)));
+                let endpoint = kept
+                    .cloned()
+                    .unwrap_or_else(|| Arc::new(Endpoint::new(Arc::clone(&self.name), Arc::clone(target), address, &self.settings)));
                 let seed = balance::stable_hash(endpoint.label.as_bytes());
                 Member { endpoint, weight: target.weight, drains: target.drains, seed }
             }));

@@ -3,6 +3,7 @@
 //! There are two breakers. The *ejector* checks whether the endpoint responds at all, and only lowers its preference. The configured
 //! *breaker* checks the responses, and rejects requests. Knows nothing of the choice among endpoints.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ const PENALTY: Duration = Duration::from_secs(1);
 /// One address of a backend.
 #[derive(Debug)]
 pub struct Endpoint {
+    /// The name of its backend, for the log.
+    pub backend: Arc<str>,
     /// The endpoint as configured.
     pub target: Arc<Target>,
     /// The address; `None` until the name is resolved.
@@ -47,13 +50,14 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Creates an endpoint without connections or history.
-    pub fn new(target: Arc<Target>, address: Option<IpAddr>, settings: &BackendSettings) -> Self {
+    pub fn new(backend: Arc<str>, target: Arc<Target>, address: Option<IpAddr>, settings: &BackendSettings) -> Self {
         let now = Instant::now();
         let label = match address.filter(|_| target.literal().is_none()) {
             Some(address) => format!("{} ({address})", target.url).into(),
             None => Arc::clone(&target.url),
         };
         Self {
+            backend,
             label,
             address,
             pool: Arc::new(Pool::new(settings.pool, settings.cores, target.may_speak_http2())),
@@ -88,7 +92,7 @@ impl Endpoint {
             None => None,
             Some(breaker) => {
                 let (permit, change) = breaker.enter(now);
-                this.log("breaker", change);
+                this.log("breaker", change, "its time is over");
                 Some(permit?)
             }
         };
@@ -97,23 +101,24 @@ impl Endpoint {
         Some(EndpointPermit { endpoint: Arc::clone(this), breaker, ejector })
     }
 
-    /// Logs a change of a breaker's state.
-    fn log(&self, which: &'static str, change: breaker::Change) {
+    /// Logs a change of a breaker's state, and what it was that changed it last.
+    fn log(&self, which: &'static str, change: breaker::Change, cause: impl fmt::Display) {
+        let (backend, endpoint) = (&*self.backend, &*self.label);
         match change {
             None => {}
-            Some(State::Open) => tracing::warn!(endpoint = %self.label, which, "open: no requests for a while"),
-            Some(State::HalfOpen) => tracing::info!(endpoint = %self.label, which, "half open: trying"),
-            Some(State::Closed) => tracing::info!(endpoint = %self.label, which, "closed: requests again"),
+            Some(State::Open) => tracing::warn!(backend, endpoint, which, %cause, "open: the endpoint gets no requests for a while"),
+            Some(State::HalfOpen) => tracing::info!(backend, endpoint, which, %cause, "half open: the endpoint gets trial requests"),
+            Some(State::Closed) => tracing::info!(backend, endpoint, which, %cause, "closed: the endpoint gets requests again"),
         }
     }
 
     /// Logs a change of a breaker's state. When the breaker closes, the endpoint's slow start begins and its latency is forgotten.
-    fn changed(&self, which: &'static str, change: breaker::Change, now: Instant) {
+    fn changed(&self, which: &'static str, change: breaker::Change, how: AttemptOutcome, now: Instant) {
         if change == Some(State::Closed) {
             self.health.returned(now);
             self.load.forget();
         }
-        self.log(which, change);
+        self.log(which, change, how);
     }
 }
 
@@ -124,6 +129,16 @@ pub enum AttemptOutcome {
     Answered(u16),
     /// No valid response arrived.
     Failed(Kind),
+}
+
+/// The outcome as a cause in the log.
+impl fmt::Display for AttemptOutcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(status) => write!(out, "the last answer was {status}"),
+            Self::Failed(kind) => write!(out, "the last attempt: {}", kind.row().cause),
+        }
+    }
 }
 
 impl AttemptOutcome {
@@ -174,17 +189,17 @@ impl EndpointPermit {
                 // An endpoint that does not respond is ejected; its latency must not count against it when it is tried again.
                 (AttemptOutcome::Failed(_), _) => {}
             }
-            endpoint.changed("ejector", endpoint.ejector.record(permit, how.reached(), now), now);
+            endpoint.changed("ejector", endpoint.ejector.record(permit, how.reached(), now), how, now);
         }
         if let (Some(permit), Some(breaker)) = (self.breaker.take(), &endpoint.breaker) {
-            endpoint.changed("breaker", breaker.record(permit, worked, now), now);
+            endpoint.changed("breaker", breaker.record(permit, worked, now), how, now);
         }
     }
 
     /// Records that a response was cut off after its head.
     pub fn aborted(&self, kind: Kind) {
         if let Some(breaker) = self.endpoint.breaker.as_ref().filter(|_| kind.row().blames_backend && kind != Kind::TotalTimeout) {
-            self.endpoint.log("breaker", breaker.record_late_failure(Instant::now()));
+            self.endpoint.log("breaker", breaker.record_late_failure(Instant::now()), AttemptOutcome::Failed(kind));
         }
     }
 }

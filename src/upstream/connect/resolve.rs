@@ -30,6 +30,13 @@ pub struct ResolveError {
     pub reason: String,
 }
 
+impl ResolveError {
+    /// The error of a resolution that took too long for its caller.
+    pub fn late(name: &str) -> Self {
+        error(name, "no answer in time")
+    }
+}
+
 type Answer = Result<Arc<[IpAddr]>, ResolveError>;
 
 #[derive(Default)]

@@ -212,7 +212,7 @@ mod tests {
 
     fn prepared(pairs: &[(&str, &str)], trusted: bool) -> HeaderList {
         let mut map = headers(pairs);
-        let (seen, _) = scan(&map, "lockgate-x");
+        let (seen, ..) = scan(&map, "lockgate-x");
         let peer = peer("192.0.2.1:5", trusted);
         let id = RequestId::generate(std::time::SystemTime::now());
         let via = HeaderValue::from_static("1.1 lockgate-x");
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn loops_and_cookies_and_connection_auth_are_seen() {
-        let (seen, _) = scan(&headers(&[("via", "1.1 a, 1.1 lockgate-x"), ("authorization", "NTLM abc")]), "lockgate-x");
+        let (seen, ..) = scan(&headers(&[("via", "1.1 a, 1.1 lockgate-x"), ("authorization", "NTLM abc")]), "lockgate-x");
         assert!(seen.looped && seen.connection_auth);
         assert_eq!(prepared(&[("cookie", "a=1"), ("cookie", "b=2")], false).get("cookie").unwrap(), "a=1; b=2");
     }

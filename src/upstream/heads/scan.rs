@@ -8,7 +8,7 @@ use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::forwarding::{forwarded_for, hop_address, is_forwarding_header, is_odd};
-use crate::context::{ClientPreferences, Dialect, Peer, RequestId};
+use crate::context::{ClientPreferences, Dialect, Named, Peer, RequestId, Said};
 use crate::header::{HeaderList, Value};
 
 /// Hop-by-hop headers (RFC 9110 7.6.1). `Connection` is first, because `prepare` tests its bit to remove the headers that it names. `Proxy`
@@ -44,8 +44,6 @@ pub struct HeaderScan {
     pub(super) bits: u32,
     /// Bit set of the [`HOP`] headers that are present.
     pub(super) hop: u32,
-    /// The last `Host`.
-    pub host: Option<Box<[u8]>>,
     /// Number of `Host` lines.
     pub hosts: u32,
     /// `Authorization` is NTLM or Negotiate, so the upstream connection will belong to this client.
@@ -102,18 +100,20 @@ static NO_RARE: Rare = Rare {
     real_ip: false,
 };
 
-/// Scans the headers once, for forwarding and for the client's preferences. `via` is this instance's pseudonym.
-pub fn scan(headers: &HeaderList, via: &str) -> (HeaderScan, ClientPreferences) {
-    let (mut seen, mut wanted) = (HeaderScan::default(), ClientPreferences::default());
+/// Scans the headers once, for forwarding, for the client's preferences, and for what the request names. `via` is this instance's
+/// pseudonym.
+pub fn scan(headers: &HeaderList, via: &str) -> (HeaderScan, ClientPreferences, Named) {
+    let (mut seen, mut said) = (HeaderScan::default(), Said::default());
     for (name, value) in headers.iter() {
         seen.bytes += name.as_str().len() + value.as_bytes().len() + 4;
         seen.fields += 1;
-        seen.record(name, value, via, &mut wanted);
+        seen.record(name, value, via, &mut said);
     }
     if seen.cookies > 1 {
         seen.bits |= found::COOKIE_CRUMBS;
     }
-    (seen, wanted)
+    let named = Named::new(&said);
+    (seen, said.wanted, named)
 }
 
 impl HeaderScan {
@@ -126,12 +126,14 @@ impl HeaderScan {
         self.rare.get_or_insert_default()
     }
 
-    fn record(&mut self, name: &HeaderName, value: Value<'_>, via: &str, wanted: &mut ClientPreferences) {
+    fn record<'l>(&mut self, name: &HeaderName, value: Value<'l>, via: &str, said: &mut Said<'l>) {
+        let wanted = &mut said.wanted;
         match name.as_str() {
             "host" => {
                 self.hosts += 1;
-                self.host = Some(value.as_bytes().into());
+                said.host = Some(value.as_bytes());
             }
+            "user-agent" => said.user_agent = value.as_bytes(),
             "accept" => wanted.accept = text(value),
             // A content type is more specific than a `SOAPAction` beside it.
             "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),

@@ -109,12 +109,17 @@ fn with_certificates(block: String, number: usize) -> (String, Temporary) {
     (block.replace(CERTIFICATES, &format!("{}/", folder.display())), folder)
 }
 
+/// The folder of error pages in the documents.
+const PAGES: &str = "/etc/lockgate/pages/";
+
 #[test]
 fn every_toml_block_is_valid() {
+    let pages = Temporary::folder("documents-pages");
+    std::fs::write(pages.join("default.html"), "<!doctype html><title>{{statusCode}}</title><p>{{message}} {{requestId}}").unwrap();
     let mut checked = 0;
     for document in documents() {
         for block in document.blocks("toml") {
-            let (block, _files) = with_certificates(block, checked);
+            let (block, _files) = with_certificates(block.replace(PAGES, &format!("{}/", pages.display())), checked);
             let file = temp(&format!("document-{checked}"), &block);
             let output = lockgate(&["check", file.to_str().unwrap()]);
             assert!(output.status.success(), "{}:\n{block}\n{}", document.name.display(), text(&output.stderr));

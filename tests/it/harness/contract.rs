@@ -79,5 +79,8 @@ fn body(method: &str, response: &Response, id: &str) -> String {
         let stamp = text(&json["timestamp"]);
         assert!(stamp.len() == 24 && stamp.ends_with('Z') && stamp.as_bytes()[19] == b'.', "{stamp}");
     }
+    let members = ["/error/details/upstream", "/details/upstream", "/upstream"].into_iter().find_map(|at| json.pointer(at));
+    let is_bounded = |members: &serde_json::Value| members.is_object() && members.to_string().len() <= 8 * 1024;
+    assert!(members.is_none_or(|members| response.status < 500 && is_bounded(members)), "members of an upstream: {response:?}");
     text(code)
 }

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use lockgate::config::expand::Surroundings;
 use lockgate::plan::compile;
 
 use super::gateway;
@@ -147,13 +148,13 @@ fn a_reload_keeps_what_is_known_of_an_endpoint() {
     let first = compile::from_text(&text(&format!("{a}, {b}")), &|_| None).unwrap();
     let before = first.backends[0].endpoints();
     before[0].health.set(false, tokio::time::Instant::now());
-    let next = compile::successor(&text(&format!("{a}, {c}")), &|_| None, Some(&first)).unwrap();
+    let next = compile::successor(&text(&format!("{a}, {c}")), &Surroundings::of_text(&|_| None), Some(&first)).unwrap();
     let after = next.backends[0].endpoints();
     assert!(Arc::ptr_eq(&before[0], &after[0]) && !after[0].health.is_healthy(), "the same endpoint, still unhealthy");
     assert!(after[1].health.is_healthy() && !after.iter().any(|endpoint| Arc::ptr_eq(endpoint, &before[1])));
     let changed = text(a).replace("[backends.o.health]", "pool = { max_connections = 7 }\n[backends.o.health]");
-    let other = compile::successor(&changed, &|_| None, Some(&first)).unwrap();
+    let other = compile::successor(&changed, &Surroundings::of_text(&|_| None), Some(&first)).unwrap();
     assert!(!Arc::ptr_eq(&before[0], &other.backends[0].endpoints()[0]), "other bounds, other connections");
-    let unprobed = compile::successor(&text(a).replace(health, ""), &|_| None, Some(&first)).unwrap();
+    let unprobed = compile::successor(&text(a).replace(health, ""), &Surroundings::of_text(&|_| None), Some(&first)).unwrap();
     assert!(unprobed.backends[0].endpoints()[0].health.is_healthy(), "nobody would ever find it well again");
 }

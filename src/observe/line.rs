@@ -1,0 +1,55 @@
+//! What both forms of an access line have in common: its context, and the bounds of its fields.
+//!
+//! Must not know how a line is written; `access_log` and `pretty` do.
+
+use std::time::Duration;
+
+use http::Version;
+
+use super::metrics::RouteMetrics;
+use crate::context::RequestContext;
+use crate::text::bounded;
+
+/// The format of access lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// One JSON object per line.
+    Json,
+    /// Human-readable text: one line per request, and a block of lines per error.
+    Pretty {
+        /// Whether it has the colors of a terminal.
+        color: bool,
+    },
+}
+
+/// The parts of an access line that only the recorder knows.
+pub(super) struct LineContext<'a> {
+    /// The route of the request, or the placeholder for requests without a route.
+    pub(super) route: &'a RouteMetrics,
+    /// The time from arrival to the end of the request.
+    pub(super) took: Duration,
+}
+
+/// The maximum length of the path in a line, in bytes.
+const MAX_PATH: usize = 1024;
+/// The maximum length of the host in a line, in bytes: that of a domain name (RFC 1035 2.3.4) with a port.
+const MAX_HOST: usize = 262;
+
+/// Returns the path, bounded.
+pub(super) fn path(context: &RequestContext) -> &str {
+    bounded(context.path(), MAX_PATH)
+}
+
+/// Returns the host that the client named, bounded; `None` if it named none.
+pub(super) fn host(context: &RequestContext) -> Option<&[u8]> {
+    context.host().map(|host| &host[..host.len().min(MAX_HOST)])
+}
+
+/// Returns the version of HTTP as in a request line.
+pub(super) const fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
+}
