@@ -13,6 +13,7 @@ mod build_envelope;
 mod check;
 mod cors;
 mod deadline;
+mod destination;
 mod dry_run;
 mod finish;
 mod grpc;

@@ -10,6 +10,7 @@ use http::{HeaderValue, Uri};
 use super::admission::Admission;
 use super::buffer;
 use super::deadline;
+use super::destination;
 use super::grpc_web;
 use super::local;
 use super::payload::Payload;
@@ -62,6 +63,7 @@ pub(super) fn outgoing(
         headers.remove(names::CLIENT_CERT_CHAIN);
         headers.insert(names::CLIENT_CERT, certificate);
     }
+    destination::map(&mut headers, policy, request)?;
     let edited = edit(&mut headers, policy, request);
     facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
     if let Some(host) = client_host.filter(|_| edited || !request.named_by_host_line()) {
