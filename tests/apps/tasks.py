@@ -5,7 +5,7 @@ import grpc
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as websocket
 
-from harness import BALANCER, NETWORK, OFFICE, OTHER, STRANGER, Gateway, blocks, check, equal
+from harness import BALANCER, NETWORK, OFFICE, OTHER, PAGES, STRANGER, Gateway, blocks, check, equal
 
 TASKS = []
 
@@ -48,6 +48,10 @@ def every_block_has_a_task():
     wanted = set(blocks())
     if tested != wanted:
         raise SystemExit('FAILED: configurations without a test, or the other way round: %s' % sorted(tested ^ wanted))
+    linked = {(page, anchor) for page, anchor in re.findall(r'\]\(([\w-]+\.md)#([\w-]+)\)', open(PAGES + '/README.md').read())}
+    anchors = {(page, re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')) for page, heading in wanted}
+    if linked != anchors:
+        raise SystemExit('FAILED: tasks that the table does not name, or the other way round: %s' % sorted(linked ^ anchors))
 
 
 # -- Hosts and paths
@@ -550,7 +554,7 @@ def endpoints(t):
         equal('both serve', {g.ask('/').headers['X-App'] for _ in range(40)}, {'flask', 'second'})
         t.apps.stop('second')
         equal('one is gone', {g.ask('/').status for _ in range(40)}, {200})
-    with t.gateway(p8000='dead', p8001='dead') as g:
+    with t.gateway(p8000='dead') as g:
         check('all are gone', g.ask('/').code in ('502 UPSTREAM_UNREACHABLE', '503 UPSTREAM_UNAVAILABLE'))
 
 
