@@ -7,20 +7,40 @@ use super::request::Request;
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value, names};
 use crate::policy::Policy;
+use crate::route::{Table, is_ambiguous};
+
+/// Refuses a `Destination` on the client's own host that leads to other rules than the request: nobody may write by way of one route to
+/// where another one decides who may enter.
+///
+/// # Errors
+/// Such a destination, one that can be read in more than one way, or several of them.
+pub(super) fn check<T: Clone>(table: &Table<T>, request: Request<'_>, headers: &HeaderList) -> Result<(), Failure> {
+    let refuse = |why: &'static str| Err(Failure::because(Kind::BadRequest, why));
+    let Some(value) = of(request, headers) else { return Ok(()) };
+    if headers.get_all(names::DESTINATION).nth(1).is_some() {
+        return refuse("there are several lines of Destination");
+    }
+    let Some(whole) = own_path(value, request.host_bytes().unwrap_or_default()) else { return Ok(()) };
+    let path = whole.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
+    let Ok(path) = std::str::from_utf8(path) else { return refuse("the Destination has bytes that no path has") };
+    let path = if path.is_empty() { "/" } else { path };
+    let host = request.host();
+    if is_ambiguous(table, host, path) {
+        return refuse("the Destination can be read in more than one way");
+    }
+    if !table.same_rules(host, request.context.uri.path(), path) {
+        return refuse("the Destination belongs to another route");
+    }
+    Ok(())
+}
 
 /// Makes a `Destination` on the client's own host a path, as `strip_prefix` and `add_prefix` make the target. One on another host stays as
 /// it is, so that the upstream can refuse it.
 ///
 /// # Errors
-/// The destination is not below the prefix of the route, so no resource of this backend has that name; or there are several.
+/// The destination is not below the prefix of the route, so no resource of this backend has that name.
 pub(super) fn map(headers: &mut HeaderList, policy: &Policy, request: Request<'_>) -> Result<(), Failure> {
-    if !matches!(request.context.method.as_str(), "COPY" | "MOVE") {
-        return Ok(());
-    }
-    let Some(value) = headers.get(names::DESTINATION).map(Value::as_bytes) else { return Ok(()) };
-    if headers.get_all(names::DESTINATION).nth(1).is_some() {
-        return Err(Failure::because(Kind::BadRequest, "there are several lines of Destination"));
-    }
+    let Some(value) = of(request, headers) else { return Ok(()) };
     let Some(path) = own_path(value, request.host_bytes().unwrap_or_default()) else { return Ok(()) };
     let Some(mapped) = mapped(path, policy.strip_prefix.as_deref(), policy.add_prefix.as_deref()) else {
         return Err(Failure::because(Kind::BadRequest, "the Destination is not below the strip_prefix of the route"));
@@ -28,6 +48,12 @@ pub(super) fn map(headers: &mut HeaderList, policy: &Policy, request: Request<'_
     // What was a part of a valid value is one.
     let _ = headers.try_insert(names::DESTINATION, &mapped);
     Ok(())
+}
+
+/// The destination of a request that has one.
+fn of<'h>(request: Request<'_>, headers: &'h HeaderList) -> Option<&'h [u8]> {
+    let has_one = matches!(request.context.method.as_str(), "COPY" | "MOVE");
+    has_one.then(|| headers.get(names::DESTINATION).map(Value::as_bytes)).flatten()
 }
 
 /// The path, with its query, of a reference to a resource on this host; `None` for one on another host.

@@ -155,7 +155,8 @@ fn a_refused_target_names_its_byte_and_its_path() {
 fn the_destination_of_webdav_is_what_the_backend_calls_it() {
     let origin = Origin::echo();
     let gateway = GatewayUnderTest::start(&format!(
-        "[backends.o]\nendpoints = [\"http://{}/files\"]\n[[routes]]\npath = \"/dav/*\"\nstrip_prefix = \"/dav\"\nbackend = \"o\"\n",
+        "[backends.o]\nendpoints = [\"http://{}/files\"]\n[[routes]]\npath = \"/dav/*\"\nstrip_prefix = \"/dav\"\nbackend = \"o\"\n\
+         [[routes]]\npath = \"/dav/private/*\"\nstrip_prefix = \"/dav\"\nbackend = \"o\"\n",
         origin.address
     ));
     let send = |method: &str, destination: &str| {
@@ -175,7 +176,9 @@ fn the_destination_of_webdav_is_what_the_backend_calls_it() {
     assert!(head.contains("\r\ndestination: http://other.example/dav/b\r\n"), "{head}");
     let (_, head) = send("PUT", "http://shop.example/dav/b");
     assert!(head.contains("\r\ndestination: http://shop.example/dav/b\r\n"), "{head}");
-    for refused in ["http://shop.example/private/b", "/dav/b\r\nDestination: /dav/c"] {
+    let others =
+        ["http://shop.example/private/b", "/dav/private/b", "https://shop.example/dav/private", "/dav//private/b", "/dav/x/../private/b"];
+    for refused in others.into_iter().chain(["/dav/b\r\nDestination: /dav/c"]) {
         let (response, head) = send("MOVE", refused);
         assert_eq!(assert_contract("MOVE", &response), "BAD_REQUEST", "{refused}");
         assert_eq!(head, "", "{refused}");
