@@ -125,6 +125,7 @@ impl Gateway {
             Action::Redirect(redirect) => return local::redirect(redirect, request, scheme),
             Action::Respond(respond) => return local::respond(respond, request),
         };
+        let addresses = forward.backend.names_clients().then(|| client.addresses(request.context.client)).flatten();
         let context = DispatchContext {
             upstreams: &self.upstreams,
             timeouts: &route.policy.timeouts,
@@ -134,7 +135,7 @@ impl Gateway {
             private: &client.private,
             // HTTP/1.0 has no interim responses (RFC 9110 15.2), and hyper sends none over HTTP/2.
             interim: (request.version == Version::HTTP_11).then_some(&client.interim),
-            addresses: client.addresses(request.context.client),
+            addresses: addresses.as_ref(),
             slot: ClientSlot::of(request.context.client),
         };
         if let Some(form) = grpc_web::form(request) {

@@ -71,7 +71,7 @@ pub(super) fn render(template: &PathTemplate, request: Request<'_>, scheme: Sche
         return path.to_owned();
     };
     template.template.render(&Values {
-        host: request.host().unwrap_or_default(),
+        host: request.host_name().unwrap_or_default(),
         path,
         query: request.context.uri.query().unwrap_or_default(),
         scheme: scheme.as_str(),

@@ -161,6 +161,11 @@ impl<'a> Request<'a> {
         authority.or_else(|| std::str::from_utf8(self.context.named.host()?).ok().filter(|host| host.is_ascii()))
     }
 
+    /// The host that the client named, without its port.
+    pub(super) fn host_name(self) -> Option<&'a str> {
+        self.host().map(without_port)
+    }
+
     /// True if the client says that it speaks gRPC.
     pub(super) const fn is_grpc(self) -> bool {
         matches!(self.context.wanted.dialect, Some(Dialect::Grpc | Dialect::GrpcWeb | Dialect::GrpcWebText))
@@ -183,5 +188,24 @@ impl<'a> Request<'a> {
         let preflight = self.context.method == Method::OPTIONS && self.context.wanted.origin.is_some();
         let asked = self.seen.rare().preflight_method.as_ref().filter(|_| preflight)?;
         Method::from_bytes(asked.as_bytes()).ok()
+    }
+}
+
+/// Returns the host without its port. An address of IPv6 keeps its brackets.
+fn without_port(host: &str) -> &str {
+    let name_end = host.rfind(']').map_or(0, |bracket| bracket + 1);
+    host[name_end..].find(':').map_or(host, |colon| &host[..name_end + colon])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_removed_from_hosts() {
+        assert_eq!(
+            ["a.example:8080", "a.example", "[::1]:80", "[::1]", "a:"].map(without_port),
+            ["a.example", "a.example", "[::1]", "[::1]", "a"]
+        );
     }
 }

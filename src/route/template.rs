@@ -22,7 +22,7 @@ pub struct Template {
 /// The values of the placeholders.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
-    /// The host that the client named, with its port.
+    /// The host that the client named, without its port.
     pub host: &'a str,
     /// The path of `{path}`.
     pub path: &'a str,

@@ -123,6 +123,8 @@ fn redirects_keep_the_query_and_never_choose_the_host() {
         assert_eq!((response.status, response.header("location")), (status, Some(location)), "{target}");
         assert!(response.header("x-request-id").is_some());
     }
+    let with_port = send(gateway.address, "GET /a HTTP/1.1\r\nHost: a.example:8080\r\nConnection: close\r\n\r\n");
+    assert_eq!(with_port.header("location"), Some("https://a.example/a"), "the port of http is not that of https");
     assert_eq!(origin.requests().len(), 0);
 }
 

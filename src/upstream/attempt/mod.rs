@@ -60,7 +60,7 @@ pub struct DispatchContext<'a> {
     /// Takes the interim responses, if the client reads them.
     pub interim: Option<&'a InterimResponses>,
     /// The addresses for a PROXY header, if a backend is sent one.
-    pub addresses: Option<Addresses>,
+    pub addresses: Option<&'a Addresses>,
     /// The client's slot in the count of connections per client.
     pub slot: ClientSlot,
 }
@@ -172,8 +172,10 @@ pub(super) async fn attempt(
             if context.retry.is_some_and(|retry| retry.hedge.is_some()) && head.status.as_u16() < 500 {
                 backend.latencies.record(took);
             }
-            let bond = Bond { authenticated: private, named: context.addresses.filter(|_| is_named) };
-            let owner = (private || is_named).then(|| Owner { slot: context.private.slot(), bond });
+            let owner = (private || is_named).then(|| {
+                let bond = Bond { authenticated: private, named: context.addresses.copied().filter(|_| is_named) };
+                Box::new(Owner { slot: context.private.slot(), bond })
+            });
             let body = ResponseBody::new(connection, (head.framing, head.keep_alive), upload, permit, owner, now);
             Ok(UpstreamResponse { status: head.status, headers: head.headers, body, at: now, took })
         }
@@ -296,7 +298,7 @@ async fn connect(
         address: endpoint.address,
         phase: Arc::clone(&phase),
         http1_only,
-        proxy_header: endpoint.target.proxy_header(context.addresses),
+        proxy_header: endpoint.target.proxy_header(context.addresses.copied()),
     };
     let mut connector = context.upstreams.connector.clone();
     let opened = async {

@@ -52,17 +52,17 @@ fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
 impl Private {
     /// Takes the connection that was authenticated, if it leads to an endpoint of `backend` and is open. One that names a client must name
     /// `client`.
-    pub(in crate::upstream) fn take(&self, backend: &Backend, client: Option<Addresses>) -> Option<(Arc<Endpoint>, Box<Connection>)> {
+    pub(in crate::upstream) fn take(&self, backend: &Backend, client: Option<&Addresses>) -> Option<(Arc<Endpoint>, Box<Connection>)> {
         let mut slot = lock(self.0.get()?);
         let is_ours = |kept: &Kept| backend.endpoints().iter().any(|endpoint| Arc::ptr_eq(endpoint, &kept.endpoint));
-        let names = |kept: &Kept| kept.bond.named.is_none() || kept.bond.named == client;
+        let names = |kept: &Kept| kept.bond.named.is_none() || kept.bond.named.as_ref() == client;
         let Kept { endpoint, mut connection, .. } = slot.kept.take_if(|kept| kept.bond.authenticated && is_ours(kept) && names(kept))?;
         connection.http.is_reusable().then_some((endpoint, connection))
     }
 
     /// Takes the connection that names this client, if it leads to this endpoint, is open and was not authenticated.
-    pub(in crate::upstream) fn take_named(&self, endpoint: &Arc<Endpoint>, client: Option<Addresses>) -> Option<Box<Connection>> {
-        let bond = Bond { authenticated: false, named: client };
+    pub(in crate::upstream) fn take_named(&self, endpoint: &Arc<Endpoint>, client: Option<&Addresses>) -> Option<Box<Connection>> {
+        let bond = Bond { authenticated: false, named: client.copied() };
         let mut slot = lock(self.0.get()?);
         let mut kept = slot.kept.take_if(|kept| Arc::ptr_eq(&kept.endpoint, endpoint) && kept.bond == bond)?;
         kept.connection.http.is_reusable().then_some(kept.connection)

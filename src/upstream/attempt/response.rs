@@ -48,7 +48,8 @@ pub struct ResponseBody {
     upload: Upload,
     /// Released with the connection.
     permit: Option<EndpointPermit>,
-    private: Option<Owner>,
+    /// Few connections have an owner, so what is known of it is on the heap.
+    private: Option<Box<Owner>>,
     /// When the head arrived, until the body was waited for: the rest came with it. Spares a reading of the clock.
     now: Option<Instant>,
 }
@@ -60,7 +61,7 @@ impl ResponseBody {
         (framing, keep_alive): (Framing, bool),
         upload: Upload,
         permit: EndpointPermit,
-        private: Option<Owner>,
+        private: Option<Box<Owner>>,
         at: Instant,
     ) -> Self {
         Self { connection: Some(connection), framing, keep_alive, upload, permit: Some(permit), private, now: Some(at) }
@@ -74,7 +75,7 @@ impl ResponseBody {
     /// Binds the connection to one client connection.
     pub fn make_private(&mut self, owner: &Private) {
         let named = self.private.as_ref().and_then(|owner| owner.bond.named);
-        self.private = Some(Owner { slot: owner.slot(), bond: Bond { authenticated: true, named } });
+        self.private = Some(Box::new(Owner { slot: owner.slot(), bond: Bond { authenticated: true, named } }));
         if let Some(connection) = &self.connection {
             connection.http.retire_shared();
         }

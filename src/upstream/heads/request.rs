@@ -156,7 +156,7 @@ fn forwarding(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>) 
         let _ = headers.try_append(names::X_FORWARDED_HOST, host);
     }
     if !(rare.forwarded_port && add.peer.trusted) {
-        append_port(headers, add);
+        append_port(headers, seen, add);
     }
     if rare.real_ip && add.peer.trusted {
         return;
@@ -170,15 +170,20 @@ fn forwarding(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>) 
 }
 
 /// Adds the port that the client used: that of its host, or the default port of its scheme.
-fn append_port(headers: &mut HeaderList, add: &Additions<'_>) {
+fn append_port(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>) {
     let colon = add.host.and_then(|host| host.iter().rposition(|b| *b == b':').map(|at| &host[at + 1..]));
     if let Some(port) = colon.filter(|port| !port.is_empty() && port.iter().all(u8::is_ascii_digit)) {
         // Digits are a valid value.
         let _ = headers.try_append(names::X_FORWARDED_PORT, port);
         return;
     }
-    let told = headers.get(names::X_FORWARDED_PROTO).map_or(&b""[..], Value::as_bytes);
-    let is_https = told.split(|b| *b == b',').next().is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"https"));
+    let told = seen.rare().forwarded_proto && add.peer.trusted;
+    let is_https = if told {
+        let told = headers.get(names::X_FORWARDED_PROTO).map_or(&b""[..], Value::as_bytes);
+        told.split(|b| *b == b',').next().is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"https"))
+    } else {
+        add.scheme == "https"
+    };
     headers.append(names::X_FORWARDED_PORT, HeaderValue::from_static(if is_https { "443" } else { "80" }));
 }
 
