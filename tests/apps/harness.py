@@ -61,7 +61,7 @@ class Gateway:
         words = [program, 'run', '--config', path, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0']
         self.process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         first = self.process.stdout.readline()
-        while first and not first.startswith('{"'):
+        while first and '"admin":' not in first:
             self.lines.append(first)
             first = self.process.stdout.readline()
         if not first:
