@@ -65,6 +65,7 @@ class Gateway:
             self.lines.append(first)
             first = self.process.stdout.readline()
         if not first:
+            self.process.wait()
             raise AssertionError('the gateway did not start:\n' + ''.join(self.lines))
         self.port = int(json.loads(first)['address'].rsplit(':', 1)[1])
         self.admin = int(json.loads(first)['admin'].rsplit(':', 1)[1])

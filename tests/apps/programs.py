@@ -118,6 +118,14 @@ class Apps:
         self.folder, self.port, self.running = folder, {'dead': free_port()}, {}
 
     def __enter__(self):
+        try:
+            self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def begin(self):
         certificates(self.folder)
         for name, words in {
             'django2': [DJANGO2 + '/bin/python', HERE + '/django_site.py', '{port}', '{folder}'],
@@ -137,7 +145,6 @@ class Apps:
         for name in self.port:
             if name != 'dead':
                 self.wait(name)
-        return self
 
     def flask(self, name, proxies=1):
         self.start(name, [PYTHON + '/bin/python', HERE + '/flask_site.py', '{port}', name, str(proxies)])
