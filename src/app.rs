@@ -142,7 +142,7 @@ impl App {
         let resolver = Resolver::default();
         let connections = Arc::new(InFlight::new(plan.listen.max_connections + SURPLUS));
         let mut tasks = tokio::task::JoinSet::new();
-        for backend in &plan.backends {
+        for backend in plan.destinations() {
             tasks.spawn(background::watch(Arc::clone(backend), resolver.clone()));
         }
         if let Some(listener) = &plan.listen.tls {
@@ -310,7 +310,7 @@ async fn upkeep(gateway: Arc<Gateway>) {
             if core == 0 {
                 plan.limits.iter().filter_map(|limit| limit.rate.as_deref()).for_each(RateLimit::evict_idle);
             }
-            for endpoint in plan.backends.iter().flat_map(|backend| backend.endpoints()) {
+            for endpoint in plan.destinations().flat_map(|backend| backend.endpoints()) {
                 endpoint.pool.sweep(core, now);
             }
             if burst_end.tick(plan.metrics.all_received()) {

@@ -5,9 +5,11 @@
 //! ends the request with an `ErrorOutcome` and drops its data. `answer` turns every outcome into a response. The record of the
 //! request is written when its state is dropped, however it ended.
 
+mod access;
 mod admission;
 mod admit;
 mod answer;
+mod authenticate;
 mod buffer;
 mod build_envelope;
 mod check;
@@ -16,12 +18,15 @@ mod deadline;
 mod destination;
 mod dry_run;
 mod finish;
+mod forward_auth;
 mod grpc;
 mod grpc_web;
 mod heads;
+mod identity;
 mod inspect;
 mod interim;
 mod leak_guard;
+mod limit_key;
 mod limits;
 mod local;
 mod messages;
@@ -50,14 +55,16 @@ use http::{StatusCode, Version};
 use tokio::time::Instant;
 
 use self::admission::Admission;
+use self::admit::Waited;
 use self::outcome::{ErrorOutcome, Passed};
-use self::request::{Inbound, RequestState};
+use self::request::{Inbound, Request, RequestState};
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
 use crate::plan::{Action, Chosen, Route};
 use crate::policy::Scheme;
 use crate::upstream::attempt::DispatchContext;
 use crate::upstream::connect::per_client::ClientSlot;
+use crate::upstream::connect::proxy_header::Addresses;
 use crate::upstream::dispatch::dispatch;
 
 pub use messages::ClientRequest;
@@ -117,7 +124,10 @@ impl Gateway {
         let mut begin = request.context.arrival;
         if let Some(waiting) = admit::admit(self, route, request, &inbound, admission)? {
             // What most requests do not need is on the heap.
-            inbound = Box::pin(admit::wait(self, route, request, inbound, waiting, admission)).await?;
+            inbound = match Box::pin(admit::wait(self, (client, route), request, inbound, waiting, admission)).await? {
+                Waited::Admitted(inbound) => inbound,
+                Waited::Answered(passed) => return Ok(*passed),
+            };
             begin = Instant::now();
         }
         let forward = match &route.action {
@@ -126,18 +136,7 @@ impl Gateway {
             Action::Respond(respond) => return local::respond(respond, request),
         };
         let addresses = forward.backend.names_clients().then(|| client.addresses(request.context.client)).flatten();
-        let context = DispatchContext {
-            upstreams: &self.upstreams,
-            timeouts: &route.policy.timeouts,
-            retry: route.policy.retry.as_ref(),
-            begin,
-            deadline: admission.deadline,
-            private: &client.private,
-            // HTTP/1.0 has no interim responses (RFC 9110 15.2), and hyper sends none over HTTP/2.
-            interim: (request.version == Version::HTTP_11).then_some(&client.interim),
-            addresses: addresses.as_ref(),
-            slot: ClientSlot::of(request.context.client),
-        };
+        let context = self.context(client, route, request, (begin, admission.deadline), addresses.as_ref());
         if let Some(form) = grpc_web::form(request) {
             admission.web = Box::pin(grpc_web::is_translated(&forward.backend, context)).await.then_some(form);
         }
@@ -164,12 +163,36 @@ impl Gateway {
         }
     }
 
-    /// The route of a request. A route that does not allow the method still decides the format of the error.
+    /// What the dispatch of a request uses, from `begin` to `deadline`.
+    fn context<'c>(
+        &'c self,
+        client: &'c Client,
+        route: &'c Route,
+        request: Request<'_>,
+        (begin, deadline): (Instant, Option<Instant>),
+        addresses: Option<&'c Addresses>,
+    ) -> DispatchContext<'c> {
+        DispatchContext {
+            upstreams: &self.upstreams,
+            timeouts: &route.policy.timeouts,
+            retry: route.policy.retry.as_ref(),
+            begin,
+            deadline,
+            private: &client.private,
+            // HTTP/1.0 has no interim responses (RFC 9110 15.2), and hyper sends none over HTTP/2.
+            interim: (request.version == Version::HTTP_11).then_some(&client.interim),
+            addresses,
+            slot: ClientSlot::of(request.context.client),
+        }
+    }
+
+    /// The route of a request. A route that does not admit the client or allow the method still decides the format of the error.
     fn find<'g>(&'g self, state: &mut RequestState, headers: &HeaderList, scheme: Scheme) -> Result<&'g Arc<Route>, Failure> {
         let (Chosen { route, cookie }, rejected) = routing::find(&self.plan.routes, state.request(), headers, scheme)?;
         state.cookie = cookie.cloned();
         state.record.facts.route = Some(Arc::clone(&route.metrics));
         state.route = Some(Arc::clone(route));
+        access::check(route, state.request())?;
         rejected.map_or(Ok(route), Err)
     }
 }

@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | 0 | [sync], [timer], [socket], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
 //! | 1 | [http1], [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
-//! | 2 | [route], [limit], [upstream], [relay], [tunnel], [observe], [memory], [tls] | parts with state |
+//! | 2 | [route], [limit], [auth], [upstream], [relay], [tunnel], [observe], [memory], [tls] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
 //! | 4 | [gateway] | the stages of a request |
 //! | 5 | [server], [admin] | the listeners |
@@ -42,7 +42,8 @@
 //!   read and written), `request_body`, `response`, `early` (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`,
 //!   `guard` and `guard/*` (below h2), `head`, `service`, `websocket`, `state`, `clock`), `settings`.
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
-//!   `routing`, `local` (redirects and fixed responses), `check` (rejections for every route), `admit` and `admission` (permits), `limits`, `buffer` and `payload` (the request
+//!   `routing`, `local` (redirects and fixed responses), `check` (rejections for every route), `access` (clients by address), `admit` and `admission` (permits), `limits` and
+//!   `limit_key`, `authenticate`, `forward_auth` and `identity` (who the user is), `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `destination` (of WebDAV), `inspect` and `prepared` (the upstream response), `read` (an upstream
 //!   error), `dry_run` (an error that passes), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
 //!   message, fields and `Retry-After` of an error), `finish` (end of the response), `rescue` (panics), `state` (shared state, lifecycle).
@@ -52,6 +53,8 @@
 //! - [`limit`] limits rates, requests in flight and memory. Files: `rate`, `local`, `store` (rates in this process), `shared` and
 //!   `shared.lua` (rates in Redis), `gate` (permits with a queue), `gradient` (adaptive limit), `inflight`, `concurrency` (in flight, in
 //!   total and per key), `key`, `reserve` (memory for bodies).
+//! - [`auth`] verifies names and passwords. Files: `credentials` (of a request), `htpasswd` (the file), `hash` (bcrypt, Argon2), `verifier`
+//!   (bounded work, cache).
 //! - [`upstream`] sends a request and returns the response head. Files: `dispatch` (start here), `upload` (the request body), `background`
 //!   (name resolution, health probes).
 //! - [`upstream::retry`] decides what follows an attempt. Files: `policy` and `follow` (retries), `hedge`.
@@ -80,11 +83,11 @@
 //!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `access_log`, `pretty` and `fields` (the access line), `writer`
 //!   (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`.
-//! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis, limits),
-//!   `routes` and `actions`, `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
+//! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,
+//!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
 //!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` and `pages` (error responses), `targets`
-//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `split` (several backends), `listen_tls`, `limits`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
+//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
 //! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `init`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
 //!   `healthcheck`, `completions`, `source` (finds the configuration file), `output`.
@@ -112,6 +115,7 @@
 //! | load balancing, health checks | `upstream/choose/balance`, `upstream/choose/health`, `upstream/background` |
 //! | a timeout | `upstream/attempt/exchange`, `upstream/upload`, `relay`, `server/http1`, `server/http2/clock`, `gateway/deadline` |
 //! | upgrades, WebSocket | `gateway/upgrade`, `gateway/upgraded`, `tunnel` |
+//! | who may enter | `gateway/access`, `gateway/authenticate`, `auth/*`, `plan/access` |
 //! | rate limits | `gateway/limits`, `limit/*`, `plan/limits` |
 //! | a metric | `observe/metrics`, `observe/names`, `plan/gauges` |
 //! | a field of the access line | `observe/access_record`, `observe/access_log` |
@@ -119,6 +123,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod auth;
 pub mod body;
 pub mod breaker;
 pub mod cli;

@@ -2,6 +2,7 @@
 //!
 //! Plain data that `plan` fills in and other modules read. Must not hold defaults (`plan` does) or act on requests.
 
+mod access;
 mod cors;
 mod kept;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+pub use self::access::Access;
 pub use self::cors::{AllowedOrigin, Cors};
 pub use self::kept::{KeepFields, Statuses};
 use crate::data_rate::MinRate;
@@ -378,4 +380,6 @@ pub struct Policy {
     pub upgrades: Vec<String>,
     /// Whether and for how long the route is under maintenance.
     pub maintenance: Option<Maintenance>,
+    /// The clients that may use the route; `None` for all.
+    pub access: Option<Access>,
 }

@@ -64,16 +64,21 @@ pub fn environment(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Resul
 /// Returns the value of a secret: the content of the file for `file:/path` (without one trailing line end), otherwise the text itself.
 pub fn secret(text: &str, around: &Surroundings<'_>) -> Result<String, String> {
     let Some(name) = text.strip_prefix("file:") else { return Ok(text.to_owned()) };
-    let file = around.file(name);
-    let path = file.display();
-    let size = std::fs::metadata(&file).map_err(|e| format!("cannot read `{path}`: {e}"))?.len();
-    if size > MAX_FILE {
-        return Err(format!("`{path}` is larger than 64KiB"));
-    }
-    let value = std::fs::read_to_string(&file).map_err(|e| format!("cannot read `{path}`: {e}"))?;
+    let path = around.file(name);
+    let value = content(&path, MAX_FILE)?;
     let value = value.strip_suffix('\n').unwrap_or(&value);
     let value = value.strip_suffix('\r').unwrap_or(value);
-    if value.is_empty() { Err(format!("`{path}` is empty")) } else { Ok(value.to_owned()) }
+    if value.is_empty() { Err(format!("`{}` is empty", path.display())) } else { Ok(value.to_owned()) }
+}
+
+/// Returns the content of a file of at most `max` bytes.
+pub fn content(path: &Path, max: u64) -> Result<String, String> {
+    let shown = path.display();
+    let size = std::fs::metadata(path).map_err(|e| format!("cannot read `{shown}`: {e}"))?.len();
+    if size > max {
+        return Err(format!("`{shown}` is larger than {}KiB", max / 1024));
+    }
+    std::fs::read_to_string(path).map_err(|e| format!("cannot read `{shown}`: {e}"))
 }
 
 #[cfg(test)]

@@ -11,9 +11,11 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use super::access::{AccessKeys, AuthKeys};
 use super::actions::{ActionKeys, StickyBy};
+use super::limits::Limit;
 use super::section::At;
-use super::units::{Rate, Share};
+use super::units::Share;
 use crate::data_rate::MinRate;
 use crate::policy::{KeepFields, Maintenance, Mode, RetryOn, Scheme, Statuses, Wanted};
 use crate::text::Secret;
@@ -123,6 +125,7 @@ pub struct PolicyKeys {
     pub retry: Option<RetryKeys>,
     pub upgrades: Option<Vec<At<String>>>,
     pub websocket_idle_timeout: Timeout,
+    pub access: Option<AccessKeys>,
 }
 
 /// An entry of `limits`: a name, or a table with a name and a cost.
@@ -269,34 +272,6 @@ pub struct TlsKeys {
     pub key: Option<At<String>>,
 }
 
-/// The key by which a limit separates its counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// The address of the client, for IPv6 its /64 prefix.
-    ClientIp,
-    /// The value of a request header.
-    Header(HeaderName),
-    /// The route.
-    Route,
-    /// One count for all requests.
-    Global,
-}
-
-/// `[limits.NAME]`
-#[derive(Debug)]
-#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
-pub struct Limit {
-    pub name: At<String>,
-    pub rates: Vec<At<Rate>>,
-    pub burst: Option<At<NonZeroU32>>,
-    pub key: KeySource,
-    pub shared: Option<At<()>>,
-    pub max_keys: Option<u64>,
-    pub max_in_flight: Option<At<u64>>,
-    pub allow: Vec<IpNet>,
-    pub deny: Vec<IpNet>,
-}
-
 /// `[redis]`
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
@@ -342,6 +317,7 @@ pub struct Route {
     pub leak_guard: Option<bool>,
     pub maintenance: Option<Maintenance>,
     pub cors: Option<CorsKeys>,
+    pub auth: Option<AuthKeys>,
     pub policy: PolicyKeys,
 }
 

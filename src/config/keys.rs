@@ -3,14 +3,13 @@
 //! Checks each key by itself. Must not know defaults; rules that involve several sections belong to `plan`.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 
-use http::HeaderName;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::errors::errors;
-use super::file::{File, KeySource, Limit, Listen, Log, LogFormat, LogLevel, OnFailure, Redis};
+use super::file::{File, Listen, Log, LogFormat, LogLevel, OnFailure, Redis};
+use super::limits::limit;
 use super::listen_tls::listen_tls;
 use super::policy_keys::policy;
 use super::routes::routes;
@@ -130,60 +129,6 @@ fn workers(s: &mut Section<'_, '_>) -> Option<u64> {
         Some(DeValue::String(word)) if word == "auto" => None,
         Some(_) => s.number("workers", 1..=1024),
         None => None,
-    }
-}
-
-/// Reads `rate`: one rate such as `"100/s"`, or a list of rates.
-fn rates(s: &mut Section<'_, '_>) -> Vec<At<units::Rate>> {
-    let mut found: Vec<At<units::Rate>> = Vec::new();
-    let (list, span) = (s.strings("rate", true), s.named("rate").map(Spanned::span));
-    if list.as_ref().is_some_and(Vec::is_empty) {
-        s.problems.add(span, "`rate` is empty", "write a rate such as \"100/s\", or remove the key");
-    }
-    for text in list.unwrap_or_default() {
-        match units::rate(&text.value) {
-            Ok(rate) if found.iter().any(|other| other.value.window == rate.window) => {
-                s.problems.add(text.span, "two rates have the same window", "keep the smaller one");
-            }
-            Ok(value) => found.push(At { value, span: text.span }),
-            Err(complaint) => s.problems.add(text.span, "`rate` is not valid", complaint),
-        }
-    }
-    found
-}
-
-fn limit(s: &mut Section<'_, '_>, name: At<String>) -> Limit {
-    let span = s.span.clone();
-    let rates = rates(s);
-    let max_in_flight = s.value("max_in_flight").map(Spanned::span).zip(s.number("max_in_flight", 1..=1_000_000));
-    if s.named("rate").is_none() && max_in_flight.is_none() && s.named("max_in_flight").is_none() {
-        s.problems.add(span, format!("the limit `{}` has no `rate` and no `max_in_flight`", name.value), "add: rate = \"100/s\"");
-    }
-    let burst = s.value("burst").map(Spanned::span).zip(s.number("burst", 1..=u64::from(u32::MAX)));
-    let store = s.value("store").map(Spanned::span).zip(s.choice("store", &[("local", Some(false)), ("shared", Some(true))]));
-    Limit {
-        name,
-        rates,
-        burst: burst.and_then(|(span, n)| Some(At { value: NonZeroU32::new(n as u32)?, span })),
-        key: s.parsed("key", key_source).map_or(KeySource::ClientIp, |at| at.value),
-        shared: store.filter(|(_, shared)| *shared).map(|(span, _)| At { value: (), span }),
-        max_keys: s.number("max_keys", 1..=100_000_000),
-        max_in_flight: max_in_flight.map(|(span, value)| At { value, span }),
-        allow: s.networks("allow").unwrap_or_default(),
-        deny: s.networks("deny").unwrap_or_default(),
-    }
-}
-
-fn key_source(text: &str) -> Result<KeySource, String> {
-    match text {
-        "client-ip" => Ok(KeySource::ClientIp),
-        "route" => Ok(KeySource::Route),
-        "global" => Ok(KeySource::Global),
-        _ => text
-            .strip_prefix("header:")
-            .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-            .map(KeySource::Header)
-            .ok_or_else(|| "expected \"client-ip\", \"header:NAME\", \"route\" or \"global\"".to_owned()),
     }
 }
 

@@ -1,14 +1,18 @@
 //! Reads the configuration file: TOML text in, a [`file::File`] and all problems of the text out.
 //!
 //! Does no I/O except to read `file:` secrets. Knows key names, types and units. Must not know defaults or the meaning of the values
-//! together; `plan` does. A new key goes into `file` and the reader of its section (`keys`, `routes`, `policy_keys`, `upstreams`, `errors`).
+//! together; `plan` does. A new key goes into `file` and the reader of its section (`keys`, `limits`, `routes`, `access`,
+//! `policy_keys`, `upstreams`, `errors`).
 
+pub mod access;
 pub mod actions;
 pub mod diagnose;
 mod errors;
 pub mod expand;
 pub mod file;
+mod header_name;
 mod keys;
+pub mod limits;
 mod listen_tls;
 pub mod other_proxies;
 mod policy_keys;

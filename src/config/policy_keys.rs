@@ -8,8 +8,10 @@ use http::{HeaderName, HeaderValue};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::access::access;
 use super::errors::when_of;
 use super::file::{CorsKeys, EditKeys, LimitUse, PolicyKeys, RetryKeys};
+use super::header_name::header_name;
 use super::section::{At, Section};
 use super::units;
 use crate::policy::{KeepFields, Maintenance, RetryOn, Statuses, When};
@@ -37,6 +39,7 @@ pub(super) fn policy(s: &mut Section<'_, '_>) -> PolicyKeys {
         retry: s.table("retry", retry),
         upgrades: upgrades(s),
         websocket_idle_timeout: s.parsed("websocket_idle_timeout", units::duration_or_off),
+        access: s.table("access", access).flatten(),
     };
     let passes_all = keys.normalize_client_errors == Some(false)
         || keys.pass.as_ref().is_some_and(|pass| (400..500).all(|status| pass.value.contains(status)));
@@ -185,26 +188,6 @@ fn edits(s: &mut Section<'_, '_>) -> EditKeys {
     let remove = s.strings("remove", false).unwrap_or_default();
     let remove = remove.iter().filter_map(|name| header_name(s, name)).collect();
     EditKeys { set: set.unwrap_or_default(), remove }
-}
-
-/// Reads the name of a header that an operator may edit: any header that the gateway does not manage itself.
-pub(super) fn header_name(s: &mut Section<'_, '_>, name: &At<String>) -> Option<HeaderName> {
-    let Ok(header) = HeaderName::from_bytes(name.value.as_bytes()) else {
-        s.problems.add(name.span.clone(), "invalid header name", "a header name has letters, digits and `-`");
-        return None;
-    };
-    const MANAGED: &[&str] =
-        &["connection", "content-length", "transfer-encoding", "trailer", "upgrade", "te", "host", "x-request-id", "proxy-status"];
-    if MANAGED.contains(&header.as_str()) {
-        let title = format!("`{header}` is managed by the gateway and cannot be edited");
-        s.problems.add(
-            name.span.clone(),
-            title,
-            if header == "host" { "use `host_header` of the backend" } else { "remove it from the list" },
-        );
-        return None;
-    }
-    Some(header)
 }
 
 /// Reads `maintenance`: `true`, `false` or the time at which it ends.

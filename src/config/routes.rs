@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::access::auth;
 use super::actions::{ActionKeys, BackendUse, RedirectKeys, RespondKeys, StickyBy};
 use super::errors::errors;
 use super::file::Route;
@@ -76,6 +77,7 @@ fn route(s: &mut Section<'_, '_>) -> Route {
         leak_guard: s.boolean("leak_guard"),
         maintenance: maintenance(s),
         cors: s.table("cors", cors),
+        auth: s.table("auth", auth).flatten(),
         policy: policy(s),
     }
 }

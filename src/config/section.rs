@@ -138,6 +138,15 @@ impl<'t, 'p> Section<'t, 'p> {
         self.parsed(key, |text| expand::secret(text, around).map(Secret::new))
     }
 
+    /// Reads `file:NAME`: the path of the file, and its content of at most `max` bytes, which is a secret.
+    pub fn content(&mut self, key: &'static str, max: u64) -> Option<At<(String, Secret<String>)>> {
+        let around = self.around;
+        self.parsed(key, |text| {
+            let path = around.file(text.strip_prefix("file:").ok_or("expected \"file:/path\"")?);
+            expand::content(&path, max).map(|text| (path.to_string_lossy().into_owned(), Secret::new(text)))
+        })
+    }
+
     /// Reads a string and converts it with `parse`.
     pub fn parsed<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<At<T>> {
         let text = self.string(key)?;

@@ -203,7 +203,22 @@ impl Kind {
             Self::Responded => {
                 row(0, "", "proxy_internal_response", Retry::No, Severity::Info, "the route responds with this status (`respond`)")
             }
-            Self::Denied => client(403, "FORBIDDEN", "http_request_denied", "the client's address is on the `deny` list of a limit"),
+            Self::Denied => client(
+                403,
+                "FORBIDDEN",
+                "http_request_denied",
+                "the client's address is refused (`access` of the route, or `deny` of a limit)",
+            ),
+            Self::Unauthorized => client(401, "UNAUTHORIZED", "http_request_denied", "the request has no valid credentials (`auth`)"),
+            Self::AuthRefused => client(403, "FORBIDDEN", "http_request_denied", "the authentication service refused the request (`auth`)"),
+            Self::AuthUnavailable => row(
+                503,
+                UNAVAILABLE,
+                "destination_unavailable",
+                Retry::IfIdempotent,
+                Severity::Warn,
+                "the authentication service gave no usable answer in time (`auth`)",
+            ),
             Self::RateLimited => {
                 row(429, "RATE_LIMITED", "http_request_error", Retry::AfterWait, Severity::Info, "a rate limit of the gateway is reached")
             }

@@ -47,6 +47,9 @@ pub enum Kind {
     ShuttingDown,
     Maintenance,
     Denied,
+    Unauthorized,
+    AuthRefused,
+    AuthUnavailable,
     Responded,
     RateLimited,
     RouteNotFound,
@@ -100,6 +103,9 @@ impl Kind {
         Self::ShuttingDown,
         Self::Maintenance,
         Self::Denied,
+        Self::Unauthorized,
+        Self::AuthRefused,
+        Self::AuthUnavailable,
         Self::Responded,
         Self::RateLimited,
         Self::RouteNotFound,
@@ -148,6 +154,7 @@ impl Kind {
             | Self::ShuttingDown
             | Self::Maintenance
             | Self::Denied
+            | Self::AuthUnavailable
             | Self::Responded
             | Self::RateLimited
             | Self::RouteNotFound
@@ -155,6 +162,8 @@ impl Kind {
             | Self::MethodNotAllowed => Origin::Configuration,
             Self::Duplicate
             | Self::Reference
+            | Self::Unauthorized
+            | Self::AuthRefused
             | Self::BadRequest
             | Self::PayloadTooLarge
             | Self::UriTooLong
@@ -232,6 +241,8 @@ pub struct Failure {
     pub status: u16,
     /// The `Allow` header of a 405.
     pub allow: Option<HeaderValue>,
+    /// The `WWW-Authenticate` header of a 401. Few failures have one, so it is on the heap.
+    pub challenge: Option<Box<HeaderValue>>,
     /// The rate limits that rejected the request.
     pub violated: Vec<ViolatedPolicy>,
 }
@@ -239,7 +250,7 @@ pub struct Failure {
 impl Failure {
     /// Creates a failure without details.
     pub const fn new(kind: Kind) -> Self {
-        Self { kind, detail: None, retry_after: None, status: 0, allow: None, violated: Vec::new() }
+        Self { kind, detail: None, retry_after: None, status: 0, allow: None, challenge: None, violated: Vec::new() }
     }
 
     /// Creates a failure with a cause for the log.

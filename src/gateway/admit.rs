@@ -1,12 +1,15 @@
-//! Admission: rejects what the route does not serve, applies its limits, reads the body where the route wants that first, and takes the
+//! Admission: rejects what the route does not serve, applies its limits, finds out who the user is, reads the body where the route wants that first, and takes the
 //! permits that the request needs.
 
 use tokio::time::Instant;
 
 use super::admission::{Admission, Permits};
-use super::limits::Who;
+use super::authenticate::authenticate;
+use super::identity::Entry;
+use super::limit_key::Who;
+use super::outcome::Passed;
 use super::request::{Inbound, Request};
-use super::state::Gateway;
+use super::state::{Client, Gateway};
 use super::{buffer, deadline, limits};
 use crate::failure::{Failure, Kind};
 use crate::limit::gate::Refused;
@@ -37,31 +40,46 @@ pub(super) fn admit(
     admission.deadline = deadline::of(route, request)?;
     let first_shared = limits::check(route, Who { request, headers: &inbound.headers }, admission)?;
     let body = buffer::wanted(route, request, inbound);
-    let admitted = first_shared.is_none() && body.is_none() && admission.permits.take(gateway, route);
+    let at_once = first_shared.is_none() && body.is_none() && route.auth.is_none();
+    let admitted = at_once && admission.permits.take(gateway, route);
     Ok((!admitted).then_some(Waiting { first_shared, body }))
 }
 
-/// Waits for what a request has to wait for: limits that gateways share, its body, its permits.
+/// What becomes of a request that had to wait.
+pub(super) enum Waited {
+    /// It goes on.
+    Admitted(Inbound),
+    /// It has its response already.
+    Answered(Box<Passed>),
+}
+
+/// Waits for what a request has to wait for: limits that gateways share, who the user is, its body, its permits.
 ///
 /// # Errors
-/// A limit rejects it, its body does not arrive, or no permit becomes free in time.
+/// A limit rejects it, its user may not enter, its body does not arrive, or no permit becomes free in time.
 pub(super) async fn wait(
     gateway: &Gateway,
-    route: &Route,
+    (client, route): (&Client, &Route),
     request: Request<'_>,
     inbound: Inbound,
     waiting: Waiting,
     admission: &mut Admission,
-) -> Result<Inbound, Failure> {
-    let Inbound { headers, mut payload, upgrade } = inbound;
+) -> Result<Waited, Failure> {
+    let Inbound { headers, mut payload, upgrade, mut identity } = inbound;
     if let Some(first) = waiting.first_shared {
         limits::check_shared(gateway, route, Who { request, headers: &headers }, admission, first).await?;
+    }
+    if let Some(auth) = &route.auth {
+        match authenticate(gateway, client, (route, auth), request, &headers, admission.deadline).await? {
+            Entry::Admitted(user) => identity = Some(Box::new(user)),
+            Entry::Redirected(passed) => return Ok(Waited::Answered(passed)),
+        }
     }
     if let Some(max) = waiting.body {
         payload = buffer::fill(max, gateway, route, request, payload, admission.deadline).await?;
     }
     admission.permits.wait(gateway, route, admission.deadline).await?;
-    Ok(Inbound { headers, payload, upgrade })
+    Ok(Waited::Admitted(Inbound { headers, payload, upgrade, identity }))
 }
 
 /// Rejects what the route does not serve at all: because of maintenance, or because the body is too large.

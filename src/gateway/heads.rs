@@ -139,6 +139,9 @@ pub(super) fn error_headers(
     if let Some(allow) = &failure.allow {
         headers.set(header::ALLOW, allow.as_bytes());
     }
+    if let Some(challenge) = &failure.challenge {
+        headers.set(header::WWW_AUTHENTICATE, challenge.as_bytes());
+    }
     if failure.kind == Kind::WebSocketVersion {
         name_version(headers);
     }

@@ -7,23 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::admission::{Admission, Quota};
-use super::request::Request;
+use super::limit_key::{Who, key};
 use super::state::Gateway;
-use crate::config::file::{KeySource, OnFailure};
+use crate::config::file::OnFailure;
 use crate::failure::{Failure, Kind, ViolatedPolicy};
 use crate::header::whole_seconds;
-use crate::header::{HeaderList, Value};
 use crate::limit::shared::StoreError;
-use crate::limit::{self, Decision, Key, ListMatch, RateLimit, Store};
+use crate::limit::{Decision, ListMatch, RateLimit, Store};
 use crate::plan::{AppliedLimit, Route};
-
-/// The request that is checked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Who<'a> {
-    pub(super) request: Request<'a>,
-    /// Headers of the request, which may hold the key of a limit.
-    pub(super) headers: &'a HeaderList,
-}
 
 /// Checks the limits that this process counts. Returns the index of the first limit that gateways share, if there is one: it and those
 /// behind it are not checked yet.
@@ -38,7 +29,7 @@ pub(super) fn check(route: &Route, who: Who<'_>, admission: &mut Admission) -> R
         if matches!(applied.limit.store, Store::Shared) {
             return Ok(Some(at));
         }
-        let decision = applied.limit.rate.as_ref().map(|rate| rate.check(key(applied, route, who), applied.cost));
+        let decision = applied.limit.rate.as_ref().map(|rate| rate.check(key(applied, route, who).as_key(), applied.cost));
         apply(applied, decision, route, who, admission)?;
     }
     Ok(None)
@@ -51,7 +42,7 @@ pub(super) fn check(route: &Route, who: Who<'_>, admission: &mut Admission) -> R
 fn counts(applied: &AppliedLimit, who: Who<'_>) -> Result<bool, Failure> {
     match applied.limit.listed(who.request.context.client) {
         ListMatch::Counted => Ok(true),
-        ListMatch::Allowed => Ok(false),
+        ListMatch::Exempt => Ok(false),
         ListMatch::Denied => Err(Failure::because(Kind::Denied, format!("the limit `{}` denies this address", applied.limit.name))),
     }
 }
@@ -75,7 +66,7 @@ pub(super) async fn check_shared(
         }
         let decision = match (&applied.limit.rate, &applied.limit.store) {
             (None, _) => None,
-            (Some(rate), Store::Local) => Some(rate.check(key(applied, route, who), applied.cost)),
+            (Some(rate), Store::Local) => Some(rate.check(key(applied, route, who).as_key(), applied.cost)),
             (Some(rate), Store::Shared) => shared(gateway, applied, rate, route, who, &mut failed).await,
         };
         apply(applied, decision, route, who, admission)?;
@@ -94,6 +85,7 @@ async fn shared(
 ) -> Option<Decision> {
     let (store, plan) = (gateway.shared.as_ref()?, gateway.plan.store.as_ref()?);
     let key = key(applied, route, who);
+    let key = key.as_key();
     let asked = if *failed { Err(StoreError::Skipped) } else { store.check(rate.settings(), key, applied.cost).await };
     let [decided, failures, skipped] = &plan.asked;
     match asked {
@@ -109,23 +101,6 @@ async fn shared(
         OnFailure::Local => Some(rate.check(key, applied.cost)),
         OnFailure::Allow => None,
         OnFailure::Deny => Some(Decision { admitted: false, window: 0, remaining: 0, wait: Duration::from_secs(1) }),
-    }
-}
-
-fn key<'t>(applied: &'t AppliedLimit, route: &'t Route, who: Who<'t>) -> Key<'t> {
-    match &applied.key {
-        KeySource::ClientIp => limit::of_address(who.request.context.client),
-        KeySource::Global => Key::Global,
-        KeySource::Route => limit::of_value(route.metrics.name.as_bytes()),
-        KeySource::Header(name) => limit::of_value(only(who.headers.get_all(name))),
-    }
-}
-
-/// The only value of a header. Several values count as none, so that a second line cannot evade a limit.
-fn only<'v>(mut values: impl Iterator<Item = Value<'v>>) -> &'v [u8] {
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.as_bytes(),
-        _ => b"",
     }
 }
 
@@ -149,7 +124,7 @@ fn apply(
         }
     }
     let Some(concurrency) = &applied.limit.concurrency else { return Ok(()) };
-    match concurrency.try_acquire(key(applied, route, who)) {
+    match concurrency.try_acquire(key(applied, route, who).as_key()) {
         Some(permit) => {
             admission.permits.keys.push(permit);
             Ok(())

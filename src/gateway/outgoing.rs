@@ -12,12 +12,14 @@ use super::buffer;
 use super::deadline;
 use super::destination;
 use super::grpc_web;
+use super::identity;
 use super::local;
 use super::payload::Payload;
 use super::request::{Inbound, Request};
 use super::state::{Client, Gateway};
 use super::upgrade;
 use crate::body::UploadProgress;
+use crate::context::TraceId;
 use crate::failure::{Failure, Kind};
 use crate::header::{HeaderList, Value, names};
 use crate::observe::access_record::Facts;
@@ -38,7 +40,7 @@ pub(super) fn outgoing(
     client: &Client,
     (route, forward): (&Route, &Forward),
     (request, facts): (Request<'_>, &mut Facts),
-    Inbound { mut headers, mut payload, upgrade }: Inbound,
+    Inbound { mut headers, mut payload, upgrade, identity: user }: Inbound,
     admission: &Admission,
     scheme: Scheme,
 ) -> Result<OutgoingRequest, Failure> {
@@ -47,21 +49,12 @@ pub(super) fn outgoing(
     let connection_auth = request.seen.connection_auth;
     let repeatable = !connection_auth && buffer::is_repeatable(route, request, &headers);
     let key = affinity(&forward.backend, request, &headers);
-    let add = Additions {
-        peer: &client.peer,
-        client: request.context.client,
-        id: &request.context.id,
-        via: &gateway.via,
-        host: client_host,
-        scheme: client.scheme(),
-    };
-    let trace = heads::prepare(&mut headers, request.seen, &add);
+    let trace = prepare_head(&mut headers, gateway, client, request);
     if let Some(upgrade) = &upgrade {
         upgrade::write(upgrade, &mut headers);
     }
-    if let Some(certificate) = client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
-        headers.remove(names::CLIENT_CERT_CHAIN);
-        headers.insert(names::CLIENT_CERT, certificate);
+    if let Some(auth) = &route.auth {
+        identity::tell(auth, user.as_deref(), &mut headers, request.seen.has_odd_names());
     }
     destination::map(&mut headers, policy, request)?;
     let edited = edit(&mut headers, policy, request);
@@ -93,6 +86,25 @@ pub(super) fn outgoing(
         keeps_upload,
         key,
     })
+}
+
+/// Prepares the headers of a client for another server: without those of the connection, with those that tell where the request came from.
+/// Returns the trace of the request.
+pub(super) fn prepare_head(headers: &mut HeaderList, gateway: &Gateway, client: &Client, request: Request<'_>) -> TraceId {
+    let add = Additions {
+        peer: &client.peer,
+        client: request.context.client,
+        id: &request.context.id,
+        via: &gateway.via,
+        host: request.host_bytes(),
+        scheme: client.scheme(),
+    };
+    let trace = heads::prepare(headers, request.seen, &add);
+    if let Some(certificate) = client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
+        headers.remove(names::CLIENT_CERT_CHAIN);
+        headers.insert(names::CLIENT_CERT, certificate);
+    }
+    trace
 }
 
 /// Applies what the route says about request headers. True when the operator edits them.

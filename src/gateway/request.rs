@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
+use super::identity::Identity;
 use super::messages::ClientRequest;
 use super::payload::Payload;
 use super::state::{Client, Gateway};
@@ -41,6 +42,8 @@ pub(super) struct Inbound {
     pub(super) payload: Payload,
     /// The upgrade that it asks for and its route permits.
     pub(super) upgrade: Option<Box<Upgrade>>,
+    /// Who the user is, once that is known.
+    pub(super) identity: Option<Box<Identity>>,
 }
 
 /// A request as all stages see it.
@@ -89,7 +92,7 @@ impl RequestState {
             wanted,
         };
         let state = Self::new(gateway, context, seen);
-        (state, Inbound { headers, payload: Payload::new(body), upgrade: None })
+        (state, Inbound { headers, payload: Payload::new(body), upgrade: None, identity: None })
     }
 
     /// Creates the state of a request that could not be parsed.

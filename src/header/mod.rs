@@ -39,6 +39,10 @@ pub mod names {
     pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
     /// The remaining quota of the rate limits.
     pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+    /// The method of a request, for the service that decides whether it may enter.
+    pub const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+    /// The path and the query of a request, likewise.
+    pub const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
     /// The certificate of the client (RFC 9440).
     pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
     /// The certificates that signed it (RFC 9440).

@@ -1,4 +1,4 @@
-//! The key that a limit counts by: all requests, a client address, a header value or a route.
+//! The key that a limit counts by: all requests, a client address, a value of the request, a route or several of these.
 //!
 //! Knows nothing of limits; a key is only hashed and compared.
 
@@ -29,9 +29,21 @@ pub fn of_address(address: IpAddr) -> Key<'static> {
 }
 
 /// Returns the key of a value. The whole value counts, because tokens of one issuer share a prefix; only its hash is kept, and
-/// `max_header_size` bounds it. A missing header counts as the empty value, so that omitting it does not bypass the limit.
+/// `max_header_size` bounds it.
 pub const fn of_value(value: &[u8]) -> Key<'_> {
     Key::Value(value)
+}
+
+/// Appends a part of a combined key. Two lists of parts that differ never have the same bytes.
+pub fn append_part(combined: &mut Vec<u8>, part: Key<'_>) {
+    let (kind, bytes): (u8, &[u8]) = match &part {
+        Key::Global => (b'*', b""),
+        Key::Address(address) => (b'a', address),
+        Key::Value(value) => (b'v', value),
+    };
+    combined.push(kind);
+    combined.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+    combined.extend_from_slice(bytes);
 }
 
 #[cfg(test)]
@@ -45,5 +57,18 @@ mod tests {
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
         assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
         assert_ne!(key("10.0.0.2"), key("10.0.0.1"));
+    }
+
+    #[test]
+    fn combined_keys_differ_where_a_part_does() {
+        let combined = |parts: &[Key<'_>]| {
+            let mut bytes = Vec::new();
+            parts.iter().for_each(|part| append_part(&mut bytes, *part));
+            bytes
+        };
+        let [a, b] = [&b"a"[..], b"b"].map(of_value);
+        let (both, address) = (of_value(b"ab"), of_address("10.0.0.1".parse().unwrap()));
+        let all = [combined(&[a, b]), combined(&[both]), combined(&[both, of_value(b"")]), combined(&[b, a]), combined(&[a, address])];
+        assert!(all.iter().enumerate().all(|(at, one)| !all[..at].contains(one)));
     }
 }

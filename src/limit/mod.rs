@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-pub use key::{Key, of_address, of_value};
+pub use key::{Key, append_part, of_address, of_value};
 pub use local::RateLimit;
 pub use rate::{Decision, Settings, Window};
 
@@ -45,16 +45,16 @@ pub struct Limit {
     /// Requests in flight per key.
     pub concurrency: Option<Arc<PerKey>>,
     /// Clients that the limit does not apply to.
-    pub allow: Vec<IpNet>,
+    pub exempt: Vec<IpNet>,
     /// Clients that are refused.
     pub deny: Vec<IpNet>,
 }
 
-/// How the `allow` and `deny` lists of a limit apply to a client.
+/// How the `exempt` and `deny` lists of a limit apply to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListMatch {
     /// The limit does not apply.
-    Allowed,
+    Exempt,
     /// The client is rejected.
     Denied,
     /// The client is on neither list, so its requests are counted.
@@ -67,8 +67,8 @@ impl Limit {
         let on = |list: &[IpNet]| !list.is_empty() && list.iter().any(|net| net.contains(&client.to_canonical()));
         if on(&self.deny) {
             ListMatch::Denied
-        } else if on(&self.allow) {
-            ListMatch::Allowed
+        } else if on(&self.exempt) {
+            ListMatch::Exempt
         } else {
             ListMatch::Counted
         }

@@ -275,12 +275,16 @@ impl Inner {
 /// Returns the key of one client in the store. Redis Cluster hashes only the part in braces, so all windows of a key are on one node. The
 /// client's key is digested, because header values may be secrets.
 fn tag(name: &str, key: Key<'_>) -> String {
-    let bytes: &[u8] = match &key {
-        Key::Global => b"*",
-        Key::Address(address) => address,
-        Key::Value(value) => value,
+    // The first byte tells addresses from values: a client chooses its values.
+    let (kind, bytes): (u8, &[u8]) = match &key {
+        Key::Global => (b'*', b""),
+        Key::Address(address) => (b'a', address),
+        Key::Value(value) => (b'v', value),
     };
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    digest.update(&[kind]);
+    digest.update(bytes);
+    let digest = digest.finish();
     let mut tag = format!("lockgate:{{{name}:");
     for byte in &digest.as_ref()[..16] {
         // Writing to a string cannot fail.
@@ -295,6 +299,9 @@ mod tests {
 
     #[test]
     fn keys_have_a_hash_tag_and_show_no_secret() {
+        let address = crate::limit::of_address("2a41:4242:4343:4444::1".parse().unwrap());
+        let Key::Address(bytes) = address else { unreachable!() };
+        assert_ne!(tag("a", address), tag("a", Key::Value(&bytes)), "no value counts as an address");
         let tag = tag("per_key", Key::Value(b"s3cret"));
         assert!(
             tag.starts_with("lockgate:{per_key:") && tag.ends_with('}') && !tag.contains("s3cret") && tag.len() == 18 + 32 + 1,

@@ -17,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::auth_metrics::AuthMetrics;
 use super::exposition;
 use super::histogram::{self, Durations};
 use super::names;
@@ -221,6 +222,8 @@ pub struct Metrics {
     failures: Family<Labels, Counter>,
     rate_limited: Family<Labels, Counter>,
     shared_store: Family<Labels, Counter>,
+    /// The metrics of routes with `auth`.
+    pub auth: AuthMetrics,
     masked: Family<Labels, Counter>,
     dry_run: Family<Labels, Counter>,
     tunnels: Family<Labels, Gauge>,
@@ -256,6 +259,7 @@ impl Metrics {
             failures: Family::default(),
             rate_limited: Family::default(),
             shared_store: Family::default(),
+            auth: AuthMetrics::default(),
             masked: Family::default(),
             dry_run: Family::default(),
             tunnels: Family::default(),
@@ -284,6 +288,7 @@ impl Metrics {
             "Checks of shared limits, by outcome: decided by the store, failed, or skipped after failures",
             self.shared_store.clone(),
         );
+        self.auth.register(registry);
         registry.register(names::MASKED, "Successful responses from which the leak guard removed internals", self.masked.clone());
         registry.register(names::TUNNELS, "Number of open tunnels: WebSocket and other upgrades", self.tunnels.clone());
         registry.register(names::ACCEPTED, "Client connections accepted", self.accepted.clone());

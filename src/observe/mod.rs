@@ -9,12 +9,13 @@
 //! | `line` | what both forms of an access line have in common |
 //! | `access_log` | an access line as JSON; `pretty` is the form for a terminal; `fields` formats durations, addresses and queries |
 //! | `writer` | the thread that writes lines to standard output |
-//! | `metrics` | all metrics; `names` holds their names |
+//! | `metrics` | all metrics; `names` holds their names, `auth_metrics` and `tls_metrics` a part of them |
 //! | `exposition` | the text format of Prometheus |
 //! | `percore`, `histogram` | counters and histograms per core |
 
 pub mod access_log;
 pub mod access_record;
+pub mod auth_metrics;
 mod exposition;
 mod fields;
 mod histogram;

@@ -12,6 +12,8 @@ pub const FAILURES: &str = "lockgate_failures";
 pub const UPSTREAM: &str = "lockgate_upstream_responses";
 /// Requests that a limit rejected.
 pub const RATE_LIMITED: &str = "lockgate_rate_limited";
+/// Requests to routes with `auth`, by result: `admitted`, `refused`, `redirected`, or `failed` because nobody could tell.
+pub const AUTH: &str = "lockgate_auth";
 /// Checks of shared limits, by outcome: `decided` by the store, `failed`, or `skipped` because the store had failed before.
 pub const SHARED_STORE: &str = "lockgate_shared_limit_requests";
 /// Successful responses from which the leak guard removed internals.

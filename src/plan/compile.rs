@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::Auths;
 use super::advice::advise;
 use super::gauges::Observed;
 use super::limits;
@@ -70,7 +71,6 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
     let targets: HashMap<&str, Option<Target>> =
         file.backends.iter().map(|keys| (keys.name.value.as_str(), targets::backend(keys, listen.workers, live, problems))).collect();
     let buffers = live.buffers(file.listen.buffer_memory.as_ref().map_or(256 << 20, |at| at.value) as usize);
-    let observed = Observed { backends: targets.values().flatten().cloned().collect(), buffers: Some(Arc::clone(&buffers)) };
     let limits = limits::limits(file, live, problems);
     let store = limits::store(file.redis.as_ref(), metrics, problems);
     let mut presenters = ErrorPresenters::default();
@@ -78,7 +78,24 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
     let mut fallback = layers.policy(problems);
     let (fallback_presenter, languages) = presenters.compile(&layers, problems);
     fallback.errors.languages = languages;
-    let routes = Builder { file, problems, targets: &targets, limits: &limits, metrics, body_timeout, presenters }.routes();
+    let mut auths = Auths::new();
+    let builder = Builder {
+        file,
+        problems,
+        targets: &targets,
+        limits: &limits,
+        metrics,
+        body_timeout,
+        presenters,
+        auths: &mut auths,
+        live,
+        cores: listen.workers,
+    };
+    let routes = builder.routes();
+    let auth_services = auths.into_services();
+    let services = auth_services.iter().map(|service| (Arc::clone(service), None));
+    let observed =
+        Observed { backends: targets.values().flatten().cloned().chain(services).collect(), buffers: Some(Arc::clone(&buffers)) };
     Plan {
         mode: file.mode,
         listen,
@@ -88,6 +105,7 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
         fallback_presenter,
         gate: file.listen.max_in_flight.map(|max| live.process_gate(targets::gate_settings(max, false, &file::QueueKeys::default()))),
         buffers,
+        auth_services,
         names_clients: targets.values().flatten().any(|(backend, _)| backend.names_clients()),
         backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
         limits: limits.into_values().map(|applied| applied.limit).collect(),

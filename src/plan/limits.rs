@@ -11,6 +11,7 @@ use super::live::LiveState;
 use super::{AppliedLimit, QuotaPolicy, SharedStore};
 use crate::config::diagnose::Problems;
 use crate::config::file;
+use crate::config::limits;
 use crate::limit::shared::Address;
 use crate::limit::{Limit, Settings, Store, Window};
 use crate::observe::metrics::Metrics;
@@ -53,7 +54,7 @@ pub(super) fn limits(file: &file::File, live: &LiveState, problems: &mut Problem
     made
 }
 
-fn limit(keys: &file::Limit, windows: Vec<Window>, live: &LiveState) -> AppliedLimit {
+fn limit(keys: &limits::Limit, windows: Vec<Window>, live: &LiveState) -> AppliedLimit {
     let name = keys.name.value.clone();
     let max_keys = keys.max_keys.unwrap_or(MAX_KEYS) as usize;
     let quota_policies = windows.iter().map(|window| Arc::new(QuotaPolicy::of(&name, window))).collect();
@@ -62,13 +63,13 @@ fn limit(keys: &file::Limit, windows: Vec<Window>, live: &LiveState) -> AppliedL
         rate,
         store: if keys.shared.is_some() { Store::Shared } else { Store::Local },
         concurrency: keys.max_in_flight.as_ref().map(|at| live.concurrency(&name, at.value as u32, max_keys)),
-        allow: keys.allow.clone(),
+        exempt: keys.exempt.clone(),
         deny: keys.deny.clone(),
         name: name.clone(),
     };
     AppliedLimit {
         limit: Arc::new(limit),
-        key: keys.key.clone(),
+        key: keys.key.clone().into(),
         cost: NonZeroU32::MIN,
         refused: live.metrics.limit(&name),
         quota_policies,
@@ -76,7 +77,7 @@ fn limit(keys: &file::Limit, windows: Vec<Window>, live: &LiveState) -> AppliedL
 }
 
 /// Compiles the windows of a limit, shortest first. `burst` belongs to the shortest window; the others admit a whole window at once.
-fn windows(keys: &file::Limit) -> Vec<Window> {
+fn windows(keys: &limits::Limit) -> Vec<Window> {
     let mut rates: Vec<_> = keys.rates.iter().map(|at| at.value).collect();
     rates.sort_by_key(|rate| rate.window);
     let burst = |at: usize| keys.burst.as_ref().filter(|_| at == 0).map(|at| at.value);

@@ -10,6 +10,8 @@
 //! | `route` | a route as the gateway runs it |
 //! | `matching` | what a route matches |
 //! | `actions` | what a route does: prefixes, rewrites, redirects, responses |
+//! | `access` | who may enter: users and services |
+//! | `auth` | how a route finds out who the user is |
 //! | `split` | the division of a route's requests among several backends |
 //! | `policies` | the defaults and layers of a route's [`Policy`] |
 //! | `presenters` | languages, redaction rules and the template of error responses |
@@ -20,8 +22,10 @@
 //! | `live` | the state that a new plan takes over from the running one |
 //! | `gauges` | gauges of backends and permits |
 
+mod access;
 mod actions;
 mod advice;
+mod auth;
 pub mod compile;
 mod gauges;
 mod limits;
@@ -45,6 +49,7 @@ use http::HeaderValue;
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
+pub use auth::{Auth, AuthMethod, AuthService, BasicAuth};
 use gauges::Observed;
 pub use route::{Action, AppliedLimit, ErrorPresenter, Forward, PathTemplate, QuotaPolicy, Redirect, Respond, Route};
 pub use split::{Chosen, RouteTarget, Split};
@@ -85,8 +90,10 @@ pub struct Plan {
     pub gate: Option<Arc<Gate>>,
     /// The memory for bodies that are held.
     pub buffers: Arc<Reserve>,
-    /// All backends.
+    /// All backends of the configuration.
     pub backends: Vec<Arc<Backend>>,
+    /// The services that decide who may enter.
+    pub auth_services: Vec<Arc<Backend>>,
     /// A backend is sent a PROXY header, which names the client.
     pub names_clients: bool,
     /// The settings of the log.
@@ -105,6 +112,11 @@ impl Plan {
     /// Makes this plan the active one: from now on, the gauges report its backends and permits.
     pub fn activate(&self) {
         self.shown.store(Arc::clone(&self.observed));
+    }
+
+    /// Returns everything that requests are sent to.
+    pub fn destinations(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.backends.iter().chain(&self.auth_services)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::diagnose::Problems;
 use crate::config::file::{CorsKeys, EditKeys, ErrorKeys, LimitUse, PolicyKeys, RetryKeys};
 use crate::config::section::At;
 use crate::data_rate::MinRate;
-use crate::policy::{AllowedOrigin, Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Statuses, Timeouts};
+use crate::policy::{Access, AllowedOrigin, Cors, ErrorPolicy, HeaderEdits, Mode, Policy, Retry, RetryOn, Statuses, Timeouts};
 use crate::upstream::heads::forwarding::is_odd;
 
 /// The layers that a policy is merged from, most specific first.
@@ -79,6 +79,7 @@ impl<'f> Layers<'f> {
                 .first(|keys| &keys.upgrades)
                 .map_or_else(|| vec!["websocket".into()], |list| list.into_iter().map(|at| at.value).collect()),
             maintenance: None,
+            access: self.first(|keys| &keys.access).map(|keys| Access { allow: keys.allow, deny: keys.deny }),
         }
     }
 

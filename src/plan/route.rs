@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use prometheus_client::metrics::counter::Counter;
 
-use crate::config::file::KeySource;
+use super::auth::Auth;
+use crate::config::limits::KeySource;
 use crate::limit::gate::Gate;
 use crate::limit::{Limit, Window};
 use crate::message::Messages;
@@ -33,6 +34,8 @@ pub struct Route {
     pub presenter: ErrorPresenter,
     /// The limits, in the order of the configuration.
     pub limits: Vec<AppliedLimit>,
+    /// How it finds out who the user is; `None` admits everyone. The variants of a route share it.
+    pub auth: Option<Arc<Auth>>,
 }
 
 impl Route {
@@ -119,8 +122,8 @@ pub struct ErrorPresenter {
 pub struct AppliedLimit {
     /// The limit; all routes that name it share it.
     pub limit: Arc<Limit>,
-    /// The key by which the limit separates its counts.
-    pub key: KeySource,
+    /// What the key by which the limit separates its counts consists of; never empty.
+    pub key: Arc<[KeySource]>,
     /// The number of requests that one request of this route counts as.
     pub cost: NonZeroU32,
     /// Counter of rejections.

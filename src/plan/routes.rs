@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::Auths;
+use super::auth::Auth;
+use super::live::LiveState;
 use super::matching::Matches;
 use super::policies::{Layers, cors};
 use super::presenters::ErrorPresenters;
@@ -25,6 +28,9 @@ pub(super) struct Builder<'a> {
     pub(super) metrics: &'a Metrics,
     pub(super) body_timeout: Option<Duration>,
     pub(super) presenters: ErrorPresenters,
+    pub(super) auths: &'a mut Auths,
+    pub(super) live: &'a LiveState,
+    pub(super) cores: usize,
 }
 
 /// What the variants of a route have in common.
@@ -33,6 +39,7 @@ struct Common<'k> {
     matches: &'k Matches,
     patterns: Arc<[Pattern]>,
     name: String,
+    auth: Option<Arc<Auth>>,
 }
 
 impl Builder<'_> {
@@ -76,7 +83,8 @@ impl Builder<'_> {
     fn target(&mut self, keys: &file::Route, matches: &Matches) -> Option<RouteTarget> {
         let patterns: Arc<[Pattern]> = matches.patterns.iter().map(|pattern| pattern.value.clone()).collect();
         let name = keys.name.as_ref().map_or_else(|| matches.name(), |at| at.value.clone());
-        let common = Common { keys, matches, patterns, name };
+        let auth = self.auth(keys, &name);
+        let common = Common { keys, matches, patterns, name, auth };
         match keys.action.as_ref()? {
             ActionKeys::Backends(list) => self.forward(&common, list),
             ActionKeys::Redirect(redirect) => {
@@ -146,7 +154,19 @@ impl Builder<'_> {
             }
             Action::Redirect(_) | Action::Respond(_) => NO_BACKEND.into(),
         };
-        Arc::new(Route { metrics: self.metrics.route(&common.name, backend), action, policy, presenter, limits })
+        let auth = common.auth.clone();
+        Arc::new(Route { metrics: self.metrics.route(&common.name, backend), action, policy, presenter, limits, auth })
+    }
+
+    /// Compiles `auth`, once for all variants of a route.
+    fn auth(&mut self, keys: &file::Route, name: &str) -> Option<Arc<Auth>> {
+        let auth = keys.auth.as_ref()?;
+        if let Some(ActionKeys::Redirect(_) | ActionKeys::Respond(_)) = &keys.action {
+            for (key, span) in auth.for_backends() {
+                self.problems.add(span, format!("`{key}` has no effect on a route without `backend`"), "remove the key");
+            }
+        }
+        self.auths.compile(auth, self.metrics.auth.of(name), (self.live, self.cores), self.problems).map(Arc::new)
     }
 
     fn policy(

@@ -5,7 +5,7 @@
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 
-/// The largest compiled regular expression, in bytes.
+/// The largest compiled regular expression, and the most memory that matching keeps for it, in bytes.
 const MAX_COMPILED: usize = 256 << 10;
 /// The longest regular expression, in bytes.
 const MAX_TEXT: usize = 1024;
@@ -92,10 +92,15 @@ impl Pattern {
         if text.len() > MAX_TEXT {
             return Err(format!("a regular expression has at most {MAX_TEXT} bytes"));
         }
-        let compiled = RegexBuilder::new(&format!("^(?:{text})$")).size_limit(MAX_COMPILED).build().map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => "the regular expression is too large when compiled; use smaller repetitions".to_owned(),
-            other => other.to_string().lines().last().unwrap_or("not a regular expression").trim().to_owned(),
-        })?;
+        let compiled =
+            RegexBuilder::new(&format!("^(?:{text})$")).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build().map_err(|error| {
+                match error {
+                    regex::Error::CompiledTooBig(_) => {
+                        "the regular expression is too large when compiled; use smaller repetitions".to_owned()
+                    }
+                    other => other.to_string().lines().last().unwrap_or("not a regular expression").trim().to_owned(),
+                }
+            })?;
         if let Some(name) = compiled.capture_names().flatten().find(|name| is_reserved(name)) {
             return Err(format!("a capture cannot be named `{name}`, which is a placeholder of its own"));
         }

@@ -43,6 +43,71 @@ fn keys_tell_clients_apart() {
     assert_eq!([ask(""), ask("")], [200, 429], "to leave the header out is no way round");
 }
 
+/// A gateway that trusts its clients to say who they are.
+fn keyed(origin: &Origin, key: &str) -> GatewayUnderTest {
+    let limits = format!("[listen]\ntrusted_proxies = [\"127.0.0.1\"]\n[limits.l]\nrate = \"1/d\"\nkey = {key}");
+    gateway(origin, &limits, "limits = [\"l\"]")
+}
+
+#[test]
+fn cookies_and_parameters_are_keys_and_the_address_stands_in_for_them() {
+    let origin = Origin::echo();
+    let ask = |gateway: &GatewayUnderTest, target: &str, client: &str, more: &str| {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {client}\r\n{more}Connection: close\r\n\r\n");
+        send(gateway.address, head).status
+    };
+    let (one, two) = ("192.0.2.1", "192.0.2.2");
+    let by_cookie = keyed(&origin, "\"cookie:session\"");
+    for (client, cookie, status) in [
+        (one, "Cookie: a=1; session=x\r\n", 200),
+        (two, "Cookie: session=x; session2=y\r\n", 429),
+        (one, "Cookie: session=y\r\n", 200),
+        (one, "", 200),
+        (one, "Cookie: session=\r\n", 429),
+        (one, "Cookie: session=z; session=w\r\n", 429),
+        (two, "", 200),
+    ] {
+        assert_eq!(ask(&by_cookie, "/", client, cookie), status, "{client} {cookie}");
+    }
+    let by_query = keyed(&origin, "\"query:api key\"");
+    for (client, target, status) in [
+        (one, "/?api+key=a%2Fb", 200),
+        (two, "/?x=1&api%20key=a/b", 429),
+        (one, "/?api+key=c", 200),
+        (one, "/", 200),
+        (one, "/?api+key=d&api+key=e", 429),
+        (two, "/?api+key=", 200),
+    ] {
+        assert_eq!(ask(&by_query, target, client, ""), status, "{client} {target}");
+    }
+    let combined = keyed(&origin, "[\"header:X-Api-Key\", \"client-ip\"]");
+    for (client, key, status) in [
+        (one, "X-Api-Key: a\r\n", 200),
+        (one, "X-Api-Key: a\r\n", 429),
+        (two, "X-Api-Key: a\r\n", 200),
+        (one, "X-Api-Key: b\r\n", 200),
+        (one, "", 200),
+        (one, "X-Api-Key: c\r\nX-Api-Key: d\r\n", 429),
+    ] {
+        assert_eq!(ask(&combined, "/", client, key), status, "{client} {key}");
+    }
+}
+
+#[test]
+fn keys_that_say_nothing_are_errors() {
+    for (key, part) in [
+        ("[]", "`key` is empty"),
+        ("\"cookie:a b\"", "`key` is not valid"),
+        ("\"query:\"", "`key` is not valid"),
+        ("[\"client-ip\", \"client-ip\"]", "listed twice"),
+        ("[\"client-ip\", \"global\"]", "has no effect in a list"),
+    ] {
+        let text = format!("[limits.l]\nrate = \"1/s\"\nkey = {key}\n[[routes]]\npath = \"/\"\nrespond = {{ status = 200 }}\n");
+        let found = lockgate::plan::compile::from_text(&text, &|_| None).unwrap_err();
+        assert!(found.iter().any(|problem| problem.title.contains(part)), "{key}: {found:?}");
+    }
+}
+
 #[test]
 fn every_limit_of_a_route_counts() {
     let origin = Origin::echo();

@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod access;
 mod architecture;
 mod binary;
 mod catalogue;
@@ -13,6 +14,7 @@ mod diagnostics;
 mod early;
 mod faults;
 mod formats;
+mod forward_auth;
 mod forwarding;
 mod grpc;
 mod grpc_web;

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::balance::{self, Balance};
+use super::balance::{self, Balance, WeightedLoad};
 use super::budget::Budget;
 use super::endpoint::{Endpoint, EndpointPermit};
 use super::latencies::Latencies;
@@ -60,7 +60,6 @@ struct Members {
     schedule: Vec<u16>,
     /// All endpoints have the same weight.
     equal_weights: bool,
-    mean_weight: f64,
 }
 
 /// An endpoint and its configured role.
@@ -259,15 +258,16 @@ impl Backend {
                 pick(&|at| usable(at) && warm(at)).or_else(|| pick(&usable))
             }
             (Balance::LeastRequests | Balance::Hash(_), _) if members.equal_weights => {
-                let cost = |at: usize| list[at].endpoint.load.cost(1.0, now) / share(at);
+                let cost = |at: usize| list[at].endpoint.load.cost(now) / share(at);
                 balance::power_of_two_choices(list.len(), usable, cost, |n| fastrand::usize(..n))
             }
             (Balance::LeastRequests | Balance::Hash(_), _) => {
-                let odds = |at: usize| {
-                    let (weight, load) = (f64::from(list[at].weight) * share(at), &list[at].endpoint.load);
-                    weight / load.cost(weight / members.mean_weight, now).powi(2)
+                let state = |at: usize| WeightedLoad {
+                    weight: f64::from(list[at].weight) * share(at),
+                    in_flight: list[at].endpoint.load.in_flight() as f64,
+                    latency: list[at].endpoint.load.latency(now),
                 };
-                balance::weighted_random(list.len(), usable, odds, fastrand::f64())
+                balance::weighted_by_load(list.len(), usable, state, fastrand::f64())
             }
         }
     }
@@ -289,8 +289,7 @@ impl Members {
     fn new(list: Vec<Member>) -> Self {
         let weights: Vec<u32> = list.iter().map(|member| member.weight).collect();
         let equal_weights = weights.windows(2).all(|pair| pair[0] == pair[1]);
-        let mean_weight = weights.iter().copied().map(f64::from).sum::<f64>() / weights.len().max(1) as f64;
-        Self { schedule: balance::schedule(&weights), list, equal_weights, mean_weight: mean_weight.max(1.0) }
+        Self { schedule: balance::schedule(&weights), list, equal_weights }
     }
 
     /// Returns true in panic mode: so few endpoints are healthy that they would be overloaded. Never true if none is.

@@ -54,6 +54,47 @@ pub fn weighted_random(count: usize, usable: impl Fn(usize) -> bool, odds: impl 
     last
 }
 
+/// What the choice among endpoints of different weights depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct WeightedLoad {
+    /// The weight, above 0.
+    pub weight: f64,
+    /// Requests in flight.
+    pub in_flight: f64,
+    /// The mean latency in seconds; 0 if it is unknown.
+    pub latency: f64,
+}
+
+impl WeightedLoad {
+    /// The requests in flight per weight, with `more` of them.
+    fn per_weight(self, more: f64) -> f64 {
+        (self.in_flight + more) / self.weight
+    }
+}
+
+/// Latencies up to this count as equal, in seconds. A weight says what share an endpoint gets; that it responds somewhat slower, or was
+/// slow for its first request, must not take that share away. An endpoint that fails has a latency of at least a second.
+const EQUAL_LATENCY: f64 = 0.2;
+
+/// Returns a random usable index below `count`, with probability proportional to its weight while no endpoint is overloaded in
+/// comparison. One that has more requests in flight per weight than another would have with one more, or that is much slower, gets less:
+/// its share falls with the square of the excess. `chance` is in 0..1.
+pub fn weighted_by_load(count: usize, usable: impl Fn(usize) -> bool, state: impl Fn(usize) -> WeightedLoad, chance: f64) -> Option<usize> {
+    let (mut least, mut fastest) = (f64::INFINITY, f64::INFINITY);
+    for state in (0..count).filter(|at| usable(*at)).map(&state) {
+        least = least.min(state.per_weight(1.0));
+        fastest = fastest.min(state.latency.max(EQUAL_LATENCY));
+    }
+    let odds = |at: usize| {
+        let state = state(at);
+        // One request in flight is no load: an endpoint of a small weight would get too little of a few concurrent requests.
+        let busy = (state.per_weight(-1.0) / least).max(1.0);
+        let slow = state.latency.max(EQUAL_LATENCY) / fastest;
+        state.weight / (busy * slow).powi(2)
+    };
+    weighted_random(count, usable, odds, chance)
+}
+
 /// Returns a number in 0..1 that is always the same for a key and an endpoint.
 pub fn fraction(key: u64, seed: u64) -> f64 {
     (mix(mix(key) ^ seed) >> 11) as f64 / (1u64 << 53) as f64
@@ -168,6 +209,49 @@ mod tests {
         }
         assert!((2_800..3_200).contains(&seen[0]) && seen[1] == 0, "{seen:?}");
         assert_eq!(weighted_random(3, |_| false, |_| 1.0, 0.5), None);
+    }
+
+    /// How many of 20,000 requests each of two endpoints with weights 180 and 20 gets, when each of them takes as long as `serves` requests
+    /// that arrive after it, and the second endpoint `slowness` times as long. A duration of 0 is a sequence.
+    fn divided(serves: usize, slowness: usize) -> [usize; 2] {
+        let (mut rng, mut seen, mut in_flight) =
+            (fastrand::Rng::with_seed(11), [0; 2], std::collections::VecDeque::<(usize, usize)>::new());
+        for now in 0..20_000 {
+            in_flight.retain(|(_, end)| *end > now);
+            let state = |at: usize| WeightedLoad {
+                weight: [180.0, 20.0][at],
+                in_flight: in_flight.iter().filter(|(other, _)| *other == at).count() as f64,
+                latency: [0.001, 0.15][at],
+            };
+            let at = weighted_by_load(2, |_| true, state, rng.f64()).unwrap();
+            seen[at] += 1;
+            in_flight.push_back((at, now + serves * [1, slowness][at] + usize::from(serves > 0)));
+        }
+        seen
+    }
+
+    #[test]
+    fn weights_hold_at_any_concurrency() {
+        for serves in [0, 1, 2, 4, 9, 30, 100] {
+            let [_, light] = divided(serves, 1);
+            assert!((1_600..2_300).contains(&light), "{light} of 20000 at a concurrency of {serves}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_overloaded_gets_less_than_its_weight() {
+        let [_, light] = divided(20, 20);
+        assert!(light < 1_000, "{light} of 20000 to an endpoint twenty times as slow");
+        let state = |in_flight: f64, latency: f64| WeightedLoad { weight: 9.0, in_flight, latency };
+        let light = WeightedLoad { weight: 1.0, in_flight: 0.0, latency: 0.0 };
+        let share = |heavy: WeightedLoad| {
+            let mut rng = fastrand::Rng::with_seed(7);
+            (0..10_000).filter(|_| weighted_by_load(2, |_| true, |at| [heavy, light][at], rng.f64()) == Some(0)).count()
+        };
+        assert!(share(state(9.0, 0.0)) > 8_800, "it has no more than its weight");
+        assert!(share(state(500.0, 0.0)) < 200, "it responds to nothing");
+        assert!(share(state(0.0, 0.15)) > 8_800, "it is slower");
+        assert!(share(state(0.0, 2.0)) < 1_000, "it fails, or is much slower");
     }
 
     #[test]

@@ -72,12 +72,15 @@ impl Load {
         self.mean.store(0, Ordering::Relaxed);
     }
 
-    /// Returns the cost of one more request: the requests in flight, divided by `capacity`, and the request itself, each at the mean
-    /// latency.
-    pub fn cost(&self, capacity: f64, now: Instant) -> f64 {
+    /// Returns the mean latency in seconds, which decays without samples; 0 if it is unknown.
+    pub fn latency(&self, now: Instant) -> f64 {
         let (elapsed, mean) = self.last(now);
-        let mean = if mean > FLOOR { mean * (-elapsed / DECAY_TIME_CONSTANT).exp() } else { mean };
-        (self.in_flight() as f64 / capacity + 1.0) * mean.max(FLOOR)
+        if mean > FLOOR { mean * (-elapsed / DECAY_TIME_CONSTANT).exp() } else { mean }
+    }
+
+    /// Returns the cost of one more request: the requests in flight and the request itself, each at the mean latency.
+    pub fn cost(&self, now: Instant) -> f64 {
+        (self.in_flight() as f64 + 1.0) * self.latency(now).max(FLOOR)
     }
 }
 
@@ -93,11 +96,11 @@ mod tests {
             fast.record(Duration::from_millis(5), t);
             slow.record(Duration::from_millis(100), t);
         }
-        assert!(slow.cost(1.0, t) > 19.0 * fast.cost(1.0, t));
+        assert!(slow.cost(t) > 19.0 * fast.cost(t));
         (0..30).for_each(|_| fast.enter());
-        assert!(fast.cost(1.0, t) > slow.cost(1.0, t), "thirty waiting are worse than a slow one");
+        assert!(fast.cost(t) > slow.cost(t), "thirty waiting are worse than a slow one");
         (0..30).for_each(|_| fast.leave());
-        assert!(slow.cost(1.0, t + Duration::from_secs(60)) < 3.0 * fast.cost(1.0, t), "it is forgotten");
+        assert!(slow.cost(t + Duration::from_secs(60)) < 3.0 * fast.cost(t), "it is forgotten");
     }
 
     proptest::proptest! {

@@ -92,6 +92,9 @@ fn every_block_has_a_language_that_is_tested() {
     }
 }
 
+/// The file of users in the documents.
+const USERS: &str = "/etc/lockgate/htpasswd";
+
 /// The folder of certificates in the documents.
 const CERTIFICATES: &str = "/etc/lockgate/tls/";
 
@@ -120,6 +123,8 @@ fn every_toml_block_is_valid() {
     for document in documents() {
         for block in document.blocks("toml") {
             let (block, _files) = with_certificates(block.replace(PAGES, &format!("{}/", pages.display())), checked);
+            let users = Temporary::file(&format!("documents-users-{checked}"), &format!("alice:{}\n", bcrypt::hash("x", 4).unwrap()));
+            let block = block.replace(USERS, &users.display().to_string());
             let file = temp(&format!("document-{checked}"), &block);
             let output = lockgate(&["check", file.to_str().unwrap()]);
             assert!(output.status.success(), "{}:\n{block}\n{}", document.name.display(), text(&output.stderr));

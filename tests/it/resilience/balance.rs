@@ -32,6 +32,15 @@ fn least_requests_keeps_the_weights_of_idle_endpoints() {
 }
 
 #[test]
+fn least_requests_keeps_the_weights_of_endpoints_at_work() {
+    let (a, b) = (Named::start("a"), Named::start("b"));
+    let gateway = gateway(&[weighted(&a, "weight = 180"), weighted(&b, "weight = 20")], "", "", "");
+    let answers: Vec<Response> = (0..400).map(|_| get(gateway.address, "/")).collect();
+    let light = count(&answers, "b");
+    assert!((15..70).contains(&light) && count(&answers, "a") == 400 - light, "{light} of 400 at a weight of 1 to 9");
+}
+
+#[test]
 fn an_endpoint_that_fails_at_once_is_not_taken_for_a_fast_one() {
     let text = "[backends.o]\nendpoints = [\"http://10.0.0.1\", \"http://10.0.0.2\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n";
     let plan = lockgate::plan::compile::from_text(text, &|_| None).unwrap();

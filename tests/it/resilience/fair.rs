@@ -54,9 +54,9 @@ fn requests_in_flight_are_counted_by_key() {
 #[test]
 fn lists_of_clients_allow_and_deny() {
     let a = Named::start("a");
-    let gateway = limited(&a, "[limits.l]\nrate = \"1/d\"\nallow = [\"127.0.0.0/8\"]", "limits = [\"l\"]");
+    let gateway = limited(&a, "[limits.l]\nrate = \"1/d\"\nexempt = [\"127.0.0.0/8\"]", "limits = [\"l\"]");
     assert!((0..5).all(|_| get(gateway.address, "/").status == 200));
-    let gateway = limited(&a, "[limits.l]\nrate = \"1/d\"\nallow = [\"127.0.0.0/8\"]\ndeny = \"127.0.0.1\"", "limits = [\"l\"]");
+    let gateway = limited(&a, "[limits.l]\nrate = \"1/d\"\nexempt = [\"127.0.0.0/8\"]\ndeny = \"127.0.0.1\"", "limits = [\"l\"]");
     let denied = get(gateway.address, "/");
     assert_eq!((denied.status, assert_contract("GET", &denied)), (403, "FORBIDDEN".into()));
     assert_eq!(denied.header("proxy-status"), Some("lockgate; error=http_request_denied"));

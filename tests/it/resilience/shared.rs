@@ -15,7 +15,7 @@ use super::{Named, quoted};
 use crate::harness::contract::assert_contract;
 use crate::harness::redis::Redis;
 use crate::harness::wait::PATIENCE;
-use crate::harness::{Client, GatewayUnderTest, Process, Temporary, eventually, get};
+use crate::harness::{Client, GatewayUnderTest, Process, Temporary, eventually, get, send};
 
 /// A limit wherever it is counted.
 enum Subject {
@@ -124,6 +124,24 @@ fn config(origin: &str, store: &str, rate: &str, on_failure: &str) -> String {
         "[redis]\nurl = \"{store}\"\non_failure = \"{on_failure}\"\n[limits.l]\nrate = \"{rate}\"\nkey = \"global\"\nstore = \"shared\"\n\
          [backends.o]\nendpoints = [{origin}]\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\nlimits = [\"l\"]\n"
     )
+}
+
+#[test]
+fn combined_keys_are_shared() {
+    let redis = Redis::start();
+    let origin = Named::start("a");
+    let text =
+        config(&quoted(&origin), &redis.url(), "1/d", "deny").replace("key = \"global\"", "key = [\"header:X-Api-Key\", \"client-ip\"]");
+    let gateways = [GatewayUnderTest::start(&text), GatewayUnderTest::start(&text)];
+    let ask =
+        |at: usize, key: &str| send(gateways[at].address, format!("GET / HTTP/1.1\r\nHost: a\r\n{key}Connection: close\r\n\r\n")).status;
+    // Without the store nobody is admitted, and it is connected in the background.
+    for at in [0, 1] {
+        eventually("the store decides", || ask(at, &format!("X-Api-Key: first-{at}\r\n")) == 200);
+    }
+    for (key, status) in [("X-Api-Key: a\r\n", 200), ("X-Api-Key: b\r\n", 200), ("", 200)] {
+        assert_eq!([ask(0, key), ask(1, key)], [status, 429], "{key}");
+    }
 }
 
 #[test]
