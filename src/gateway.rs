@@ -15,6 +15,7 @@ mod build_envelope;
 mod check;
 mod cors;
 mod deadline;
+mod destination;
 mod dry_run;
 mod finish;
 mod forward_auth;

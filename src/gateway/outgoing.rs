@@ -10,6 +10,7 @@ use http::{HeaderValue, Uri};
 use super::admission::Admission;
 use super::buffer;
 use super::deadline;
+use super::destination;
 use super::grpc_web;
 use super::identity;
 use super::local;
@@ -55,6 +56,7 @@ pub(super) fn outgoing(
     if let Some(auth) = &route.auth {
         identity::tell(auth, user.as_deref(), &mut headers, request.seen.has_odd_names());
     }
+    destination::map(&mut headers, policy, request)?;
     let edited = edit(&mut headers, policy, request);
     facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
     if let Some(host) = client_host.filter(|_| edited || !request.named_by_host_line()) {

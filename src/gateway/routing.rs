@@ -2,6 +2,7 @@
 
 use http::{HeaderValue, Method};
 
+use super::destination;
 use super::request::Request;
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
@@ -38,7 +39,7 @@ pub(super) fn find<'p>(
         RouteTarget::Split(split) => split.choose(headers, client),
     };
     match table.find(&Asked { host, path, query, method, headers, client, scheme }) {
-        Found::Target(target) => Ok((choose(target), None)),
+        Found::Target(target) => Ok((choose(target), destination::check(table, request, headers).err())),
         Found::Nothing => Err(Kind::RouteNotFound.into()),
         Found::OtherMethods(methods, target) => {
             let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
