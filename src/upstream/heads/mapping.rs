@@ -40,6 +40,31 @@ impl Mapping<'_> {
         headers.edit(&header::REFRESH, |value| self.refresh(value));
         headers.edit(&header::LINK, |value| self.links(value));
         headers.edit(&header::SET_COOKIE, |value| Edit::Replace(self.cookie(value)));
+        if !self.shows_internals {
+            for name in [header::LOCATION, header::REFRESH, header::LINK, header::SET_COOKIE] {
+                headers.edit(&name, |value| self.without_origins(value).map_or(Edit::Keep, Edit::Replace));
+            }
+        }
+    }
+
+    /// Removes the origins of endpoints from the URLs within a value, such as one that a login returns to: what is left of such a URL is a
+    /// path, which the client takes for one of its own host. `None` if there are none.
+    fn without_origins(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let mut mapped: Option<Vec<u8>> = None;
+        for target in self.targets.iter().filter(|target| target.authority.as_bytes() != self.client_host) {
+            let authority = String::from_utf8_lossy(target.authority.as_bytes()).into_owned();
+            for scheme in ["http", "https"] {
+                let escaped = authority.replace(':', "%3A");
+                let forms = [format!("{scheme}://{authority}"), format!("{scheme}%3A%2F%2F{escaped}"), format!("{scheme}%3A//{authority}")];
+                for form in forms.iter().flat_map(|form| [form.clone(), form.to_ascii_lowercase()]) {
+                    let text = mapped.as_deref().unwrap_or(value);
+                    if let Some(at) = memchr::memmem::find(text, form.as_bytes()) {
+                        mapped = Some([&text[..at], &text[at + form.len()..]].concat());
+                    }
+                }
+            }
+        }
+        mapped
     }
 
     /// Maps a URI reference. Browsers remove tabs from it first (URL standard).
@@ -326,6 +351,14 @@ mod tests {
             added.apply(&mut headers);
             assert_eq!(headers.get(header::LOCATION).unwrap().as_bytes(), b"/evil.example/");
         }
+    }
+
+    #[test]
+    fn origins_of_endpoints_are_removed_from_urls_within() {
+        assert_eq!(mapped("location", "/login?next=http://10.0.0.11:8080/x"), "/orders/login?next=/x");
+        assert_eq!(mapped("location", "https://sso.example/a?to=http%3A%2F%2F10.0.0.11%3A8080%2Fcb"), "https://sso.example/a?to=%2Fcb");
+        assert_eq!(mapped("location", "https://sso.example/a?to=http%3a%2f%2f10.0.0.11%3a8080%2fcb"), "https://sso.example/a?to=%2fcb");
+        assert_eq!(mapped("set-cookie", "back=http://10.0.0.11:8080/x; HttpOnly"), "back=/x; HttpOnly");
     }
 
     #[test]
