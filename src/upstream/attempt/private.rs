@@ -3,7 +3,9 @@
 //!
 //! Knows neither requests nor retries.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use tokio::time::Instant;
 
 use crate::upstream::choose::backend::Backend;
 use crate::upstream::choose::endpoint::Endpoint;
@@ -18,8 +20,8 @@ pub struct Private(OnceLock<Arc<Mutex<Slot>>>);
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Slot {
     kept: Option<Kept>,
-    /// Incremented whenever a connection is kept, so that each timer recognizes its own.
-    turn: u64,
+    /// A task waits until the kept connection has been idle for too long. One at most, however many requests there are.
+    is_watched: bool,
 }
 
 #[derive(Debug)]
@@ -27,6 +29,8 @@ struct Kept {
     endpoint: Arc<Endpoint>,
     connection: Box<Connection>,
     bond: Bond,
+    /// When it has been idle for too long.
+    until: Instant,
 }
 
 /// Why a connection belongs to one client connection.
@@ -92,19 +96,29 @@ pub(in crate::upstream) fn keep(owner: &Owner, endpoint: Arc<Endpoint>, mut conn
     if !bond.authenticated && slot.kept.as_ref().is_some_and(|kept| kept.bond.authenticated) {
         return;
     }
-    slot.turn += 1;
-    slot.kept = Some(Kept { endpoint, connection, bond: *bond });
-    let (owner, turn) = (Arc::downgrade(owner), slot.turn);
-    drop(slot);
-    tokio::spawn(async move {
-        tokio::time::sleep(idle_timeout).await;
-        if let Some(owner) = owner.upgrade() {
-            let mut slot = lock(&owner);
-            if slot.turn == turn {
+    let until = Instant::now() + idle_timeout;
+    slot.kept = Some(Kept { endpoint, connection, bond: *bond, until });
+    if !std::mem::replace(&mut slot.is_watched, true) {
+        tokio::spawn(close_when_idle(Arc::downgrade(owner), until));
+    }
+}
+
+/// Closes the kept connection when it has been idle for too long. Ends when there is none.
+async fn close_when_idle(owner: Weak<Mutex<Slot>>, mut until: Instant) {
+    loop {
+        tokio::time::sleep_until(until).await;
+        let Some(owner) = owner.upgrade() else { return };
+        let mut slot = lock(&owner);
+        match &slot.kept {
+            // Another one was kept, or the same one again.
+            Some(kept) if kept.until > Instant::now() => until = kept.until,
+            Some(_) | None => {
                 slot.kept = None;
+                slot.is_watched = false;
+                return;
             }
         }
-    });
+    }
 }
 
 #[cfg(test)]
@@ -113,7 +127,6 @@ mod tests {
 
     use http::uri::Authority;
     use tokio::io::{AsyncReadExt, DuplexStream};
-    use tokio::time::Instant;
 
     use super::*;
     use crate::upstream::choose::backend::HostHeader;
