@@ -16,10 +16,15 @@ pub(super) fn check(args: &CheckArgs) -> ExitCode {
         match source.and_then(|source| source.compile().map(|plan| (source, plan))) {
             Ok((source, plan)) => {
                 let endpoints: usize = plan.backends.iter().map(|backend| backend.endpoints().len()).sum();
-                output::print(&format!("{}: ok ({} backends, {endpoints} endpoints)", source.name, plan.backends.len()));
+                let (backends, endpoints) = (counted(plan.backends.len(), "backend"), counted(endpoints, "endpoint"));
+                output::print(&format!("{}: ok ({backends}, {endpoints})", source.name));
             }
             Err(_) => good = false,
         }
     }
     if good { ExitCode::SUCCESS } else { ExitCode::from(EX_CONFIG) }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
