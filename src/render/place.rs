@@ -25,6 +25,8 @@ const URLS: [(&str, &str); 11] = [
     ("del", "cite"),
     ("ins", "cite"),
 ];
+/// How much of a `<meta>` is read behind a value, in characters. A longer one is refused.
+const MAX_META: usize = 4096;
 /// What is allowed, for every message.
 const ALLOWED: &str = "a value may stand in text, in a quoted attribute such as title, class, value, aria-* or data-*, and in a link behind the beginning of its URL";
 
@@ -117,13 +119,13 @@ fn is_host(text: &str) -> bool {
 
 /// Returns true if the tag has a `name` and no `http-equiv`, which may also stand behind the value.
 fn is_named_meta(mut reader: Reader, rest: &str) -> bool {
-    for c in rest.chars() {
+    for c in rest.chars().take(MAX_META) {
         reader.read(c);
         if !reader.is_in_tag() {
             break;
         }
     }
-    reader.has("name") && !reader.has("http-equiv") && !matches!(reader.place(), Place::Unknown(_))
+    reader.place() == Place::Text && reader.has("name") && !reader.has("http-equiv")
 }
 
 #[cfg(test)]
@@ -266,6 +268,7 @@ mod tests {
             ("<meta name=a content=\"0;url={{message}}\" HTTP-EQUIV=\"refresh\">", "`http-equiv`"),
             ("<meta name=a content=\"0;url={{message}}\" name=b http-equiv=\"refresh\">", "`http-equiv`"),
             ("<meta content=\"{{message}}\">", "`name`"),
+            ("<meta name=a content=\"{{message}}", "`name`"),
         ] {
             let (at, told) = checked(template).expect_err(template);
             assert!(told.contains(word) && told.contains("a value may stand in text"), "{template}: {told}");
