@@ -15,6 +15,7 @@ mod build_envelope;
 mod check;
 mod cors;
 mod deadline;
+mod destination;
 mod dry_run;
 mod finish;
 mod forward_auth;
@@ -116,7 +117,7 @@ impl Gateway {
         if let Some(preflight) = cors::preflight(route, request) {
             return Ok(preflight);
         }
-        if request.seen.has_upgrade() {
+        if request.seen.has_upgrade() && route.forward().is_some() {
             inbound.upgrade = upgrade::asked(route, request, &inbound)?;
         }
         // Until the request has waited for something, now is its arrival: one reading of the clock less.

@@ -44,7 +44,7 @@
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `local` (redirects and fixed responses), `check` (rejections for every route), `access` (clients by address), `admit` and `admission` (permits), `limits` and
 //!   `limit_key`, `authenticate`, `forward_auth` and `identity` (who the user is), `buffer` and `payload` (the request
-//!   body), `cors`, `deadline`, `outgoing` (the upstream request), `inspect` and `prepared` (the upstream response), `read` (an upstream
+//!   body), `cors`, `deadline`, `outgoing` (the upstream request), `destination` (of WebDAV), `inspect` and `prepared` (the upstream response), `read` (an upstream
 //!   error), `dry_run` (an error that passes), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
 //!   message, fields and `Retry-After` of an error), `finish` (end of the response), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path, conditions and method. Files: `table` and `paths` (look-up), `segments` (captures),

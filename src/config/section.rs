@@ -226,7 +226,7 @@ impl<'t, 'p> Section<'t, 'p> {
         let mut found = Vec::new();
         for item in self.strings(key, true)? {
             match item.value.parse::<IpNet>().or_else(|_| item.value.parse::<IpAddr>().map(IpNet::from)) {
-                Ok(net) => found.push(net),
+                Ok(net) => found.push(without_mapping(net)),
                 Err(_) => self.problems.add(item.span, "invalid network", "expected CIDR or an address, such as \"10.0.0.0/8\" or \"::1\""),
             }
         }
@@ -307,6 +307,17 @@ impl<'t, 'p> Section<'t, 'p> {
     /// Finishes the root table.
     pub fn end(mut self) {
         self.finish();
+    }
+}
+
+/// Returns a network of IPv4 addresses that is written as one of IPv6 (RFC 4291 2.5.5.2): clients are compared by their IPv4 addresses.
+fn without_mapping(net: IpNet) -> IpNet {
+    match net {
+        IpNet::V6(v6) if v6.prefix_len() >= 96 => {
+            let mapped = v6.addr().to_ipv4_mapped().and_then(|v4| ipnet::Ipv4Net::new(v4, v6.prefix_len() - 96).ok());
+            mapped.map_or(net, IpNet::V4)
+        }
+        IpNet::V4(_) | IpNet::V6(_) => net,
     }
 }
 

@@ -69,6 +69,12 @@ fn is_same_host(authority: &str, host: &[u8], scheme: Option<&str>) -> bool {
 
 /// Returns true for a valid host with an optional port (RFC 9110 7.2).
 fn is_host(host: &[u8]) -> bool {
+    // An empty label has no meaning, and some parsers remove it: the host would be another one for the routes than for the backend.
+    let has_empty_label = host.first() == Some(&b'.') || memchr::memmem::find(host, b"..").is_some();
+    !has_empty_label && has_host_syntax(host)
+}
+
+fn has_host_syntax(host: &[u8]) -> bool {
     is_plain_host(host) || std::str::from_utf8(host).is_ok_and(|host| host.is_ascii() && is_authority(host))
 }
 
@@ -88,8 +94,12 @@ fn is_authority(text: &str) -> bool {
     let port = authority.as_str().get(name.len()..).unwrap_or_default();
     // The `http` crate accepts anything behind the colon; RFC 3986 3.2.3 allows digits only.
     let port_is_sound = port.is_empty() || (port.len() <= 6 && port.starts_with(':') && port[1..].bytes().all(|b| b.is_ascii_digit()));
+    let bracketed = name.strip_prefix('[').map(|rest| rest.strip_suffix(']').is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok()));
     // RFC 3986 allows sub-delimiters, but no host has them, and some parsers end a host at a comma.
-    !name.is_empty() && port_is_sound && !authority.as_str().contains(['@', ',', ';', '!', '$', '&', '\'', '(', ')', '*', '+', '='])
+    !name.is_empty()
+        && bracketed != Some(false)
+        && port_is_sound
+        && !authority.as_str().contains(['@', ',', ';', '!', '$', '&', '\'', '(', ')', '*', '+', '='])
 }
 
 #[cfg(test)]
@@ -102,6 +112,9 @@ mod tests {
         assert!(host("shop.example.com:8080") && host("[::1]:80") && host("a_b") && host("h:"));
         for list in ["h,evil", ",", "h;x", "a=b", "h, evil", "h*"] {
             assert!(!host(list), "{list}");
+        }
+        for empty in ["a..", "..", ".a", ".", "[evil]", "[]"] {
+            assert!(!host(empty), "{empty}");
         }
         let same = |authority, host: &'static str, scheme| is_same_host(authority, host.as_bytes(), Some(scheme));
         assert!(same("shop.example:80", "shop.example", "http") && same("SHOP.example", "shop.example:80", "http"));

@@ -162,7 +162,7 @@ fn identity(service: &AuthService, answer: &HeaderList) -> Identity {
 fn unauthorized(route: &Route, service: &AuthService, answer: &HeaderList) -> Failure {
     let is_shown = |value: &Value<'_>| {
         let text = String::from_utf8_lossy(value.as_bytes());
-        !own_address::names_endpoint(value.as_bytes(), &service.backend.targets, None) && !route.presenter.redactor.leaks(&text)
+        !own_address::names_endpoint(value.as_bytes(), &service.backend.targets, None, b"") && !route.presenter.redactor.leaks(&text)
     };
     let challenges: Vec<&[u8]> = answer.get_all(header::WWW_AUTHENTICATE).filter(is_shown).map(Value::as_bytes).collect();
     // Valid values are joined; several challenges may be one line (RFC 9110 11.6.1).

@@ -61,7 +61,8 @@ pub(super) fn prepare(
         let sent = body.endpoint().map(|endpoint| forward.backend.host_for(endpoint, client_host.is_some()));
         let host = sent.map_or(&b""[..], |own| own.map_or(client_host.unwrap_or_default(), http::HeaderValue::as_bytes));
         let mapping = Mapping {
-            prefix: policy.strip_prefix.as_deref(),
+            // A rewrite cannot be undone.
+            prefix: policy.strip_prefix.as_deref().filter(|_| forward.rewrite.is_none()),
             added: policy.add_prefix.as_deref(),
             targets: &forward.backend.targets,
             host,
@@ -84,18 +85,31 @@ pub(super) fn prepare(
     Ok(Prepared { status: received_status, headers, body, clocks: clocks(policy, deadline), dialect: traits.dialect })
 }
 
-/// Removes headers that name the address of an endpoint. The address by which the client reached the gateway is no secret.
+/// Removes headers that name the address of an endpoint.
 fn remove_named(headers: &mut HeaderList, targets: &[Arc<Target>], resolved: Option<IpAddr>, request: Request<'_>) {
-    let own_host = request.host_bytes().unwrap_or_default();
-    if own_address::names_endpoint(own_host, targets, resolved) {
-        return;
-    }
-    // The references in these were mapped, one by one.
-    let mapped = [header::LOCATION, header::CONTENT_LOCATION, header::REFRESH, header::LINK, header::SET_COOKIE];
-    let names = headers.iter().filter(|(name, _)| !mapped.contains(name));
-    let found: Vec<_> =
-        names.filter(|(_, value)| own_address::names_endpoint(value.as_bytes(), targets, resolved)).map(|(name, _)| name.clone()).collect();
+    let client_host = request.host_bytes().unwrap_or_default();
+    let found: Vec<_> = headers
+        .iter()
+        .filter(|(name, value)| !must_stay(name) && own_address::names_endpoint(value.as_bytes(), targets, resolved, client_host))
+        .map(|(name, _)| name.clone())
+        .collect();
     headers.remove_all(&found);
+}
+
+/// Returns true for headers whose references are mapped one by one, and for those without which a browser or a cache would treat the response
+/// less carefully.
+fn must_stay(name: &header::HeaderName) -> bool {
+    let mapped = [header::LOCATION, header::CONTENT_LOCATION, header::REFRESH, header::LINK, header::SET_COOKIE];
+    let careful = [
+        header::CONTENT_SECURITY_POLICY,
+        header::CONTENT_SECURITY_POLICY_REPORT_ONLY,
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        header::VARY,
+        header::ETAG,
+        header::CONTENT_DISPOSITION,
+        header::WWW_AUTHENTICATE,
+    ];
+    mapped.contains(name) || careful.contains(name)
 }
 
 /// How a response is handled that does not just stream.
@@ -162,7 +176,7 @@ pub(super) async fn handle(
         Handling::GrpcWeb => web(prepared, shown_mode(&route.policy, mode)).await,
         Handling::DryRun(kind) => dry_run::error(kind, prepared, route, (mode, buffers), request).await,
         Handling::Redirect if shown_mode(&route.policy, mode) == Mode::Development => prepared.begin().await,
-        Handling::Redirect => redirect_page::read(prepared, route, request, buffers).await,
+        Handling::Redirect => Ok(redirect_page::read(prepared, route, request, buffers).await),
         Handling::Normalize(kind) => {
             let most = route.policy.errors.max_body;
             // Without memory the error is described by its head alone.

@@ -17,9 +17,13 @@ use crate::route::Values;
 /// The redirect leads to the URL that was requested.
 pub(super) fn redirect(redirect: &Redirect, request: Request<'_>, scheme: Scheme) -> Result<Passed, ErrorOutcome> {
     let query = request.context.uri.query();
+    if redirect.to.template.has_host() && request.host_name().is_none_or(str::is_empty) {
+        return Err(Failure::because(Kind::BadRequest, "the redirect of the route needs a host, and the request names none").into());
+    }
     let mut to = render(&redirect.to, request, scheme, request.context.path());
     if let Some(query) = query.filter(|_| !redirect.to.template.has_query()) {
-        to = [&to, "?", query].concat();
+        let fragment = to.find('#').map_or_else(String::new, |at| to.split_off(at));
+        to = [&to, "?", query, &fragment].concat();
     }
     // A client takes `//host` for another host, whatever the operator meant.
     if to.starts_with("//") || to.starts_with("/\\") {

@@ -10,6 +10,7 @@ use http::{HeaderValue, Uri};
 use super::admission::Admission;
 use super::buffer;
 use super::deadline;
+use super::destination;
 use super::grpc_web;
 use super::identity;
 use super::local;
@@ -55,6 +56,7 @@ pub(super) fn outgoing(
     if let Some(auth) = &route.auth {
         identity::tell(auth, user.as_deref(), &mut headers, request.seen.has_odd_names());
     }
+    destination::map(&mut headers, policy, request)?;
     let edited = edit(&mut headers, policy, request);
     facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
     if let Some(host) = client_host.filter(|_| edited || !request.named_by_host_line()) {
@@ -194,6 +196,9 @@ fn target(policy: &Policy, forward: &Forward, request: Request<'_>, scheme: Sche
         own_query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"))
     });
     let path = rewritten.as_deref().unwrap_or(stripped.as_str());
+    if forward.rewrite.is_some() && has_dot_segment(path.split('?').next().unwrap_or_default()) {
+        return Err(Failure::because(Kind::BadRequest, "the rewritten path has a dot segment"));
+    }
     path_of(&[policy.add_prefix.as_deref().unwrap_or_default(), path].concat())
 }
 
@@ -203,6 +208,15 @@ fn raw_target(target: &PathAndQuery, encoded: &str, raw: &[u8]) -> Option<Box<[u
     Some([before.as_bytes(), raw].concat().into())
 }
 
+/// Returns true if an upstream may read a segment as `.` or `..`. What was checked before a rewrite says nothing of what captures make
+/// together.
+fn has_dot_segment(path: &str) -> bool {
+    path.split(['/', '\\']).any(|segment| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        matches!(plain.split(';').next(), Some("." | ".."))
+    })
+}
+
 /// The target less the prefix.
 fn stripped(uri: &Uri, prefix: Option<&str>) -> Result<PathAndQuery, Failure> {
     let whole = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
@@ -210,6 +224,10 @@ fn stripped(uri: &Uri, prefix: Option<&str>) -> Result<PathAndQuery, Failure> {
         // An absolute form may have a query and no path (RFC 9112 3.2.1).
         return if whole.as_str().starts_with('?') { with_slash(whole.as_str()) } else { Ok(whole) };
     };
+    if rest.starts_with("//") {
+        // What follows a prefix is a path, and `//host` would name a host.
+        return with_slash(rest.trim_start_matches('/'));
+    }
     if rest.starts_with('/') { path_of(rest) } else { with_slash(rest) }
 }
 

@@ -2,18 +2,19 @@
 
 use http::{HeaderValue, Method};
 
+use super::destination;
 use super::request::Request;
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
 use crate::plan::{Chosen, RouteTarget};
 use crate::policy::Scheme;
-use crate::route::{Asked, Found, Table, is_ambiguous};
+use crate::route::{Asked, Found, Query, Table, is_ambiguous};
 
 /// Finds the route of a request. A route that does not allow the method is returned with the failure, because it decides the format of the
 /// error.
 ///
 /// # Errors
-/// No route matches, or the path is ambiguous.
+/// No route matches, the target is not a path, or the path is ambiguous.
 pub(super) fn find<'p>(
     table: &'p Table<RouteTarget>,
     request: Request<'_>,
@@ -32,13 +33,13 @@ pub(super) fn find<'p>(
     // A preflight is routed by the method that it asks about, not by OPTIONS (Fetch standard 3.2.2).
     let preflight = request.preflight_method();
     let method = preflight.as_ref().unwrap_or(&request.context.method);
-    let (client, query) = (request.context.client, request.context.uri.query());
+    let (client, query) = (request.context.client, Query::new(request.context.uri.query()));
     let choose = |target: &'p RouteTarget| match target {
         RouteTarget::One(route) => Chosen { route, cookie: None },
         RouteTarget::Split(split) => split.choose(headers, client),
     };
     match table.find(&Asked { host, path, query, method, headers, client, scheme }) {
-        Found::Target(target) => Ok((choose(target), None)),
+        Found::Target(target) => Ok((choose(target), destination::check(table, request, headers).err())),
         Found::Nothing => Err(Kind::RouteNotFound.into()),
         Found::OtherMethods(methods, target) => {
             let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");

@@ -47,6 +47,8 @@ pub mod names {
     pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
     /// The certificates that signed it (RFC 9440).
     pub const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
+    /// The target of `COPY` and `MOVE` (RFC 4918 10.3).
+    pub const DESTINATION: HeaderName = HeaderName::from_static("destination");
     /// The status of proxies (RFC 9209).
     pub const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 }

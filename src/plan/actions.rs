@@ -24,7 +24,11 @@ pub(super) fn strip_prefix(prefix: &At<String>, keys: &file::Route, problems: &m
         let covered = path.strip_suffix("/*").unwrap_or(path);
         covered.strip_prefix(bare).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if !(bare.starts_with('/') && keys.path_regex.is_empty() && keys.paths.iter().all(|path| covers(&path.value))) {
+    if !(bare.starts_with('/')
+        && !bare.contains(['{', '}'])
+        && keys.path_regex.is_empty()
+        && keys.paths.iter().all(|path| covers(&path.value)))
+    {
         problems.add(
             prefix.span.clone(),
             "`strip_prefix` must be a prefix of the route's path",
@@ -49,19 +53,41 @@ pub(super) fn add_prefix(base: &str, prefix: Option<&At<String>>, problems: &mut
 /// Compiles `rewrite`, which is a path.
 pub(super) fn rewrite(text: &At<String>, patterns: &Arc<[Pattern]>, problems: &mut Problems) -> Option<PathTemplate> {
     let template = template(text, "rewrite", patterns, problems)?;
-    let begins_with_slash = text.value.starts_with('/') || text.value.starts_with("{path}");
-    if !begins_with_slash || text.value.contains('#') || text.value.contains(|c: char| c.is_ascii_control() || c == ' ') {
-        problems.add(text.span.clone(), "`rewrite` is not a path", "it begins with `/` or `{path}`, such as \"/v2{path}\"");
+    if !is_path(&text.value) {
+        let help = "it begins with `/` or `{path}`, such as \"/v2{path}\", and has no dot segment; other characters are percent-encoded";
+        problems.add(text.span.clone(), "`rewrite` is not a path", help);
+        return None;
+    }
+    if template.has_query_in_path() {
+        problems.add(
+            text.span.clone(),
+            "`rewrite` is not a path",
+            "write `{query}` behind a `?`: in front of it, a query could have dot segments",
+        );
         return None;
     }
     Some(PathTemplate { template, patterns: Arc::clone(patterns) })
+}
+
+/// Returns true for a path with placeholders.
+fn is_path(text: &str) -> bool {
+    let filled: String = text
+        .split('{')
+        .enumerate()
+        .map(|(at, part)| if at == 0 { part } else { part.split_once('}').map_or("", |(_, rest)| rest) })
+        .collect();
+    let is_sound = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'#' | b'<' | b'>' | b'"' | b'`' | b'^' | b'\\'));
+    let escapes_end = filled.split('%').skip(1).all(|rest| rest.len() >= 2 && rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit));
+    let path = text.split('?').next().unwrap_or_default();
+    let has_dots = path.to_ascii_lowercase().replace("%2e", ".").split('/').any(|segment| matches!(segment, "." | ".."));
+    is_sound && escapes_end && !has_dots && (text.starts_with('/') || text.starts_with("{path}"))
 }
 
 /// Compiles `redirect`.
 pub(super) fn redirect(
     keys: &RedirectKeys,
     patterns: &Arc<[Pattern]>,
-    (conditions, has_host): (&Conditions, bool),
+    conditions: &Conditions,
     problems: &mut Problems,
 ) -> Option<Redirect> {
     let template = template(&keys.to, "redirect.to", patterns, problems)?;
@@ -85,8 +111,9 @@ pub(super) fn redirect(
         complain("this redirect leads to itself", "redirect to a path that the route does not match");
         return None;
     }
-    let to_https = text.starts_with("https://{host}{path}") || text.starts_with("https://{host}/{rest}");
-    if to_https && conditions.scheme != Some(Scheme::Http) && !has_host {
+    let whole_site = patterns.iter().all(|pattern| pattern.to_string() == "/*");
+    let keeps_path = text == "https://{host}{path}" || (text == "https://{host}/{rest}" && whole_site);
+    if keeps_path && conditions.scheme != Some(Scheme::Http) {
         let help = "add to the route: scheme = \"http\"; a request over https would be redirected to itself, and gets 502";
         problems.warn(keys.to.span.clone(), "this redirect leads to itself for requests over https", help);
     }

@@ -6,6 +6,7 @@ use crate::config::diagnose::Problems;
 use crate::config::file;
 use crate::config::section::At;
 use crate::route::{Conditions, Match, Pattern};
+use crate::upstream::heads::forwarding::is_forwarding_header;
 
 /// What a route matches, before it is multiplied into one rule per host and path.
 pub(super) struct Matches {
@@ -27,6 +28,9 @@ impl Matches {
         };
         conditions.headers.sort_by(|one, two| one.0.as_str().cmp(two.0.as_str()));
         conditions.query.sort_by(|one, two| one.0.cmp(&two.0));
+        for (name, _) in &keys.headers {
+            refuse_forgeable(name, keys.span.clone(), "headers", problems);
+        }
         if keys.clients.as_ref().is_some_and(Vec::is_empty) {
             problems.add(keys.span.clone(), "`client` is empty", "remove the key for all clients");
         }
@@ -70,6 +74,14 @@ impl Matches {
         let clients = clients.iter().map(ToString::to_string);
         let scheme = scheme.iter().map(|scheme| scheme.as_str().to_owned());
         format!(" [{}]", headers.chain(query).chain(clients).chain(scheme).collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// Refuses a header that any client can send and that the gateway replaces before a backend sees it.
+pub(super) fn refuse_forgeable(name: &http::HeaderName, span: std::ops::Range<usize>, key: &str, problems: &mut Problems) {
+    if is_forwarding_header(name.as_str()) {
+        let title = format!("`{key}` cannot use `{name}`: any client can send it");
+        problems.add(span, title, "for the address of clients use `client` or \"client-ip\", for the scheme use `scheme`");
     }
 }
 

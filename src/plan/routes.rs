@@ -7,17 +7,22 @@ use std::time::Duration;
 use super::access::Auths;
 use super::auth::Auth;
 use super::live::LiveState;
-use super::matching::Matches;
+use super::matching::{Matches, refuse_forgeable};
 use super::policies::{Layers, cors};
 use super::presenters::ErrorPresenters;
 use super::targets::Target;
 use super::{Action, AppliedLimit, Forward, Route, RouteTarget, Split, actions, limits};
-use crate::config::actions::{ActionKeys, BackendUse};
+use crate::config::actions::{ActionKeys, BackendUse, StickyBy};
 use crate::config::diagnose::Problems;
 use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
-use crate::config::section::nearest;
+use crate::config::section::{At, nearest};
 use crate::observe::metrics::{Metrics, NO_BACKEND};
-use crate::route::{Pattern, Table};
+use crate::route::{Match, Pattern, Table};
+
+/// The most regular expressions of a host that begin with the same directories.
+const MAX_EXPRESSIONS: usize = 100;
+/// The most conflicts that are reported.
+const MAX_CONFLICTS: usize = 100;
 
 /// Compiles the routes; holds everything that they refer to.
 pub(super) struct Builder<'a> {
@@ -61,15 +66,34 @@ impl Builder<'_> {
                 }
             }
         }
+        self.bound_expressions(&rules, &places);
+        let told: Vec<String> = rules.iter().map(|(rule, _)| rule.path.to_string()).collect();
         let (table, conflicts) = Table::build(rules);
-        for conflict in conflicts {
+        for conflict in conflicts.into_iter().take(MAX_CONFLICTS) {
             let ((first, _), (second, span)) = (&places[conflict.first], &places[conflict.second]);
-            let title =
-                if first == second { "the route lists this path twice" } else { "this route matches the same requests as an earlier one" };
-            let help = "give it another host, path, method or condition; the order in the file does not matter";
+            let title = match first == second {
+                true => "the route lists this path twice".to_owned(),
+                false => format!("this route matches the same requests as an earlier one (`{}`)", told[conflict.first]),
+            };
+            let help = "give it another host, path, method or condition; the order in the file does not matter. Of two regular expressions, the longer one wins";
             self.problems.add(span.clone(), title, help);
         }
         table
+    }
+
+    /// Reports too many expressions that a request may have to be compared with, one by one.
+    fn bound_expressions(&mut self, rules: &[(Match, RouteTarget)], places: &[(usize, std::ops::Range<usize>)]) {
+        let mut counts: HashMap<(Option<&str>, &str), usize> = HashMap::new();
+        for ((rule, _), (_, span)) in rules.iter().zip(places) {
+            let Pattern::Expression(expression) = &rule.path else { continue };
+            let count = counts.entry((rule.host.as_deref(), expression.directory())).or_default();
+            *count += 1;
+            if *count == MAX_EXPRESSIONS + 1 {
+                let title = format!("more than {MAX_EXPRESSIONS} regular expressions of a host begin with the same directories");
+                let help = "begin each with directories of its own, such as /shop/[0-9]+, or use paths with captures";
+                self.problems.add(span.clone(), title, help);
+            }
+        }
     }
 
     fn check_unique_name(&mut self, keys: &file::Route, names: &mut HashMap<String, ()>) {
@@ -88,8 +112,7 @@ impl Builder<'_> {
         match keys.action.as_ref()? {
             ActionKeys::Backends(list) => self.forward(&common, list),
             ActionKeys::Redirect(redirect) => {
-                let has_host = keys.hosts.is_some();
-                let action = actions::redirect(redirect, &common.patterns, (&matches.conditions, has_host), self.problems)?;
+                let action = actions::redirect(redirect, &common.patterns, &matches.conditions, self.problems)?;
                 Some(RouteTarget::One(self.route(&common, None, Action::Redirect(action))))
             }
             ActionKeys::Respond(respond) => Some(RouteTarget::One(self.route(&common, None, Action::Respond(actions::respond(respond))))),
@@ -99,6 +122,9 @@ impl Builder<'_> {
     /// Compiles a route to one backend, or one route per backend.
     fn forward(&mut self, common: &Common<'_>, list: &[BackendUse]) -> Option<RouteTarget> {
         let sticky = common.keys.sticky.as_ref();
+        if let Some(At { value: StickyBy::Header(name), span }) = sticky {
+            refuse_forgeable(name, span.clone(), "sticky", self.problems);
+        }
         if let (Some(at), [_]) = (sticky, list) {
             self.problems.add(
                 at.span.clone(),

@@ -46,7 +46,7 @@ impl<T: Clone> Choices<T> {
             .groups
             .iter()
             .filter(|group| group.conditions != *conditions && group.conditions.rank() == rank && !group.conditions.exclude(conditions))
-            .flat_map(|group| group.conflicts(methods, index))
+            .flat_map(|group| group.overlaps(methods).into_iter().map(|first| Conflict { first, second: index }))
             .collect();
         let at = match self.groups.iter().position(|group| group.conditions == *conditions) {
             Some(at) => at,
@@ -64,7 +64,7 @@ impl<T: Clone> Choices<T> {
     pub(super) fn conflicts(&self, other: &Self) -> Vec<Conflict> {
         let pairs = self.groups.iter().flat_map(|one| other.groups.iter().map(move |two| (one, two)));
         let equal = pairs.filter(|(one, two)| one.conditions.rank() == two.conditions.rank() && !one.conditions.exclude(&two.conditions));
-        equal.filter_map(|(one, two)| Some(Conflict { first: one.first()?, second: two.first()? })).collect()
+        equal.flat_map(|(one, two)| one.conflicts_with(two)).collect()
     }
 
     /// Returns true if a rule matches whatever the conditions of others say: less specific paths are never looked at.
@@ -93,8 +93,29 @@ impl<T: Clone> Choices<T> {
 }
 
 impl<T: Clone> Group<T> {
-    fn first(&self) -> Option<usize> {
-        self.any.iter().map(|(index, _)| *index).chain(self.by_method.iter().map(|(_, index, _)| *index)).min()
+    /// Returns the rules that match a method that these match too, where `None` is any method.
+    fn overlaps(&self, methods: Option<&[Method]>) -> Vec<usize> {
+        let is_asked = |method: &Method| {
+            methods.is_none_or(|methods| methods.contains(method) || (*method == Method::HEAD && methods.contains(&Method::GET)))
+        };
+        let by_method = self.by_method.iter().filter(|(method, ..)| is_asked(method)).map(|(_, index, _)| *index);
+        let mut found: Vec<usize> = self.any.iter().map(|(index, _)| *index).chain(by_method).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Returns the rules of two groups that match the same method.
+    fn conflicts_with(&self, other: &Self) -> Vec<Conflict> {
+        let of_any = other.any.iter().flat_map(|(second, _)| self.overlaps(None).into_iter().map(|first| (first, *second)));
+        let of_methods = other
+            .by_method
+            .iter()
+            .flat_map(|(method, second, _)| self.overlaps(Some(std::slice::from_ref(method))).into_iter().map(|first| (first, *second)));
+        let mut pairs: Vec<(usize, usize)> = of_any.chain(of_methods).map(|(one, two)| (one.min(two), one.max(two))).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs.into_iter().map(|(first, second)| Conflict { first, second }).collect()
     }
 
     /// Returns the rules that match one of these methods.

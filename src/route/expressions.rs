@@ -25,7 +25,7 @@ impl<T> Default for Expressions<T> {
 impl<T: Clone> Expressions<T> {
     /// Returns the rules of an expression.
     pub(super) fn entry(&mut self, expression: &Expression) -> &mut Choices<T> {
-        let directory = expression.prefix.rfind('/').map_or("", |end| &expression.prefix[..end]);
+        let directory = expression.directory();
         self.depth = self.depth.max(directory.matches('/').count());
         let beside = self.directories.entry(directory.to_owned()).or_default();
         let at = match beside.iter().position(|(known, _)| known.text == expression.text) {
@@ -53,18 +53,16 @@ impl<T: Clone> Expressions<T> {
         found
     }
 
-    /// Returns all rules whose expressions match a path, the most specific first.
-    pub(super) fn matches<'t>(&'t self, path: &str) -> Vec<&'t Choices<T>> {
-        let mut found = Vec::new();
+    /// Calls `visit` with the rules whose expressions match a path, the most specific first, until it returns a result.
+    pub(super) fn visit<'t, R>(&'t self, path: &str, visit: &mut dyn FnMut(&'t Choices<T>) -> Option<R>) -> Option<R> {
         let mut end = end_of(path, self.depth);
         loop {
-            if let Some(beside) = self.directories.get(&path[..end]) {
-                found.extend(beside.iter().filter(|(expression, _)| expression.compiled.is_match(path)).map(|(_, rules)| rules));
+            let beside = self.directories.get(&path[..end]).into_iter().flatten();
+            let mut matching = beside.filter(|(expression, _)| expression.compiled.is_match(path));
+            if let Some(found) = matching.find_map(|(_, rules)| visit(rules)) {
+                return Some(found);
             }
-            match path[..end].rfind('/') {
-                Some(shorter) => end = shorter,
-                None => return found,
-            }
+            end = path[..end].rfind('/')?;
         }
     }
 }

@@ -29,7 +29,7 @@ mod table;
 mod template;
 
 pub use ambiguity::is_ambiguous;
-pub use asked::Asked;
+pub use asked::{Asked, Query};
 pub use choices::Found;
 pub use conditions::Conditions;
 pub use pattern::Pattern;

@@ -92,11 +92,9 @@ impl<T: Clone> Paths<T> {
 
     fn visit_all<'t, R>(&'t self, patterns: &'t Patterns<T>, path: &str, visit: &mut dyn FnMut(&'t Choices<T>) -> Option<R>) -> Option<R> {
         let segments = patterns.segments.matches(path);
-        let whole = segments.exact.into_iter().chain(patterns.expressions.matches(path));
-        for choices in whole {
-            if let Some(found) = visit(choices) {
-                return Some(found);
-            }
+        let exact = segments.exact.into_iter().find_map(&mut *visit);
+        if let Some(found) = exact.or_else(|| patterns.expressions.visit(path, visit)) {
+            return Some(found);
         }
         // Prefixes with and without captures, the deepest first. At one depth, the prefix without captures is more specific.
         let mut with_captures = segments.prefix.into_iter().peekable();

@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 
 /// The largest compiled regular expression, and the most memory that matching keeps for it, in bytes.
-const MAX_COMPILED: usize = 256 << 10;
+const MAX_COMPILED: usize = 64 << 10;
 /// The longest regular expression, in bytes.
 const MAX_TEXT: usize = 1024;
 /// The most segments of a path with captures: the look-up may try each of them in two ways.
@@ -54,6 +54,13 @@ pub struct Expression {
     pub suffix: String,
 }
 
+impl Expression {
+    /// Returns the directories that every match begins with, without a slash at the end.
+    pub fn directory(&self) -> &str {
+        self.prefix.rfind('/').map_or("", |end| &self.prefix[..end])
+    }
+}
+
 impl Pattern {
     /// Reads a path: `/a/b`, `/a/*`, `/users/{id}/orders` or `/users/{id}/*`.
     ///
@@ -63,6 +70,9 @@ impl Pattern {
         let (bare, is_prefix) = text.strip_suffix("/*").map_or((text, false), |bare| (bare, true));
         if !text.starts_with('/') {
             return Err("a path begins with `/`");
+        }
+        if is_prefix && bare.ends_with('/') {
+            return Err("a path has no empty segments");
         }
         if bare.contains('*') {
             return Err("`*` is allowed only at the end, as `/*`");
@@ -92,6 +102,8 @@ impl Pattern {
         if text.len() > MAX_TEXT {
             return Err(format!("a regular expression has at most {MAX_TEXT} bytes"));
         }
+        // Parentheses must pair within the text, or it would leave the anchors.
+        let parsed = regex_syntax::parse(text).map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())?;
         let compiled =
             RegexBuilder::new(&format!("^(?:{text})$")).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build().map_err(|error| {
                 match error {
@@ -104,7 +116,7 @@ impl Pattern {
         if let Some(name) = compiled.capture_names().flatten().find(|name| is_reserved(name)) {
             return Err(format!("a capture cannot be named `{name}`, which is a placeholder of its own"));
         }
-        let (prefix, suffix) = regex_syntax::parse(text).map(|hir| (literal_start(&hir), literal_end(&hir))).unwrap_or_default();
+        let (prefix, suffix) = (literal_start(&parsed), literal_end(&parsed));
         Ok(Self::Expression(Expression { text: text.to_owned(), compiled, prefix, suffix }))
     }
 
@@ -256,10 +268,10 @@ mod tests {
 
     #[test]
     fn wrong_patterns_are_refused() {
-        for path in ["a", "/a*", "/a//b", "/a/../b", "/a%20", "/{a}/{a}", "/{host}", "/a{b}", "/{}", "/{a-b}"] {
+        for path in ["a", "/a*", "/a//b", "/a/../b", "/a%20", "/{a}/{a}", "/{host}", "/a{b}", "/{}", "/{a-b}", "/a//*"] {
             assert!(Pattern::of_path(path).is_err(), "{path}");
         }
-        assert!(Pattern::of_expression("(").is_err());
+        assert!(Pattern::of_expression("(").is_err() && Pattern::of_expression("/a)|(?:/b").is_err());
         assert!(Pattern::of_expression("(?:[a-z]{100}){100}").unwrap_err().contains("too large"));
         assert!(Pattern::of_expression("/(?<host>x)").unwrap_err().contains("placeholder"));
     }

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use crate::header::HeaderList;
     use crate::policy::{Scheme, Wanted};
-    use crate::route::{Conditions, Pattern};
+    use crate::route::{Conditions, Pattern, Query};
 
     fn rule(host: Option<&str>, path: &str, methods: Option<&[Method]>) -> Match {
         let path = path.strip_prefix('~').map_or_else(|| Pattern::of_path(path).unwrap(), |text| Pattern::of_expression(text).unwrap());
@@ -125,7 +125,7 @@ mod tests {
 
     fn find_with<'t, T: Clone>(table: &'t Table<T>, host: Option<&str>, path: &str, method: &Method, headers: &HeaderList) -> Found<'t, T> {
         let client = std::net::IpAddr::from([127, 0, 0, 1]);
-        table.find(&Asked { host, path, query: None, method, headers, client, scheme: Scheme::Http })
+        table.find(&Asked { host, path, query: Query::default(), method, headers, client, scheme: Scheme::Http })
     }
 
     fn table() -> Table<&'static str> {

@@ -66,19 +66,26 @@ impl Template {
     }
 
     /// Returns the text with the values of a request.
+    ///
+    /// A part of the path that is put into the query is escaped there, so that it stays one value.
     pub fn render(&self, values: &Values<'_>) -> String {
         let (pattern, matched) = values.captures;
-        self.parts
-            .iter()
-            .map(|part| match part {
-                Part::Text(text) => text.as_str(),
-                Part::Host => values.host,
-                Part::Path => values.path,
-                Part::Query => values.query,
-                Part::Scheme => values.scheme,
-                Part::Capture(name) => pattern.capture(matched, name),
-            })
-            .collect()
+        let mut out = String::new();
+        let mut in_query = false;
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => {
+                    in_query |= text.contains(['?', '#']);
+                    out.push_str(text);
+                }
+                Part::Host => out.push_str(values.host),
+                Part::Query => out.push_str(values.query),
+                Part::Scheme => out.push_str(values.scheme),
+                Part::Path => push_path(&mut out, values.path, in_query),
+                Part::Capture(name) => push_path(&mut out, pattern.capture(matched, name), in_query),
+            }
+        }
+        out
     }
 
     /// Returns the text, if there are no placeholders.
@@ -99,22 +106,46 @@ impl Template {
         self.parts == [Part::Path]
     }
 
+    /// Returns true if the query of the request is put where a path is expected.
+    pub fn has_query_in_path(&self) -> bool {
+        let before = self.parts.iter().take_while(|part| !matches!(part, Part::Text(text) if text.contains('?')));
+        before.into_iter().any(|part| *part == Part::Query)
+    }
+
+    /// Returns true if the host of the request is part of the text.
+    pub fn has_host(&self) -> bool {
+        self.parts.contains(&Part::Host)
+    }
+
     /// Returns true if only text, `{scheme}` and `{host}` are before the path of the URL: anything else that a client chooses could turn
     /// the URL into one of another host.
     pub fn has_safe_authority(&self) -> bool {
+        let begins_path = |text: &str| text.split_once("://").map_or(text, |(_, after)| after).contains('/') || text.starts_with('/');
         let mut before = String::new();
         for part in &self.parts {
-            let begins_path = |text: &str| text.split_once("://").map_or(text, |(_, after)| after).contains('/') || text.starts_with('/');
+            if begins_path(&before) {
+                break;
+            }
             match part {
-                _ if begins_path(&before) => return true,
                 Part::Text(text) => before.push_str(text),
                 Part::Scheme => before.push_str("https"),
                 Part::Host => before.push_str("host"),
-                Part::Path => return true,
+                Part::Path => break,
                 Part::Capture(_) | Part::Query => return false,
             }
         }
-        true
+        // `https:///x` has no host: browsers would take the first segment of the path for it.
+        before.split_once("://").is_none_or(|(_, after)| !after.is_empty() && !after.starts_with(['/', '?', '#', '\\']))
+    }
+}
+
+/// Appends a part of a path. In a query, the bytes that separate its parameters are escaped.
+fn push_path(out: &mut String, part: &str, in_query: bool) {
+    for c in part.chars() {
+        match c {
+            '&' | ';' | '+' | '=' | '#' | '?' if in_query => out.push_str(&format!("%{:02X}", c as u32)),
+            c => out.push(c),
+        }
     }
 }
 
@@ -138,6 +169,17 @@ mod tests {
     }
 
     #[test]
+    fn a_capture_stays_one_value_of_the_query() {
+        let pattern = Pattern::of_path("/users/{id}").unwrap();
+        let template = Template::parse("/find/{id}?user={id}", &pattern.names()).unwrap();
+        let path = "/users/7&admin=1;x+y";
+        let values = Values { host: "", path, query: "", scheme: "http", captures: (&pattern, path) };
+        assert_eq!(template.render(&values), "/find/7&admin=1;x+y?user=7%26admin%3D1%3Bx%2By");
+        assert!(Template::parse("/a/{query}?b", &[]).unwrap().has_query_in_path());
+        assert!(!Template::parse("/a?{query}", &[]).unwrap().has_query_in_path());
+    }
+
+    #[test]
     fn wrong_placeholders_are_refused() {
         assert!(Template::parse("/{id}", &["user"]).unwrap_err().contains("{user}"));
         assert!(Template::parse("/{path", &[]).is_err() && Template::parse("/path}", &[]).is_err());
@@ -147,6 +189,7 @@ mod tests {
     fn a_capture_cannot_choose_the_host() {
         let safe = |text| Template::parse(text, &["id"]).unwrap().has_safe_authority();
         assert!(safe("https://{host}{path}") && safe("https://a.example/{id}") && safe("/{id}") && safe("https://a.example"));
+        assert!(!safe("https:///{id}") && !safe("https://{path}"));
         assert!(!safe("https://{id}.example/") && !safe("https://a.example{id}") && !safe("{id}"));
     }
 }

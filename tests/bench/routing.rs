@@ -7,7 +7,7 @@ use divan::{Bencher, black_box};
 use http::Method;
 use lockgate::header::HeaderList;
 use lockgate::policy::Scheme;
-use lockgate::route::{Asked, Conditions, Match, Pattern, Table};
+use lockgate::route::{Asked, Conditions, Match, Pattern, Query, Table};
 
 fn main() {
     divan::main();
@@ -50,7 +50,7 @@ fn find(bencher: Bencher<'_, '_>, rules: Vec<(Match, usize)>, path: &str) {
     let asked = Asked {
         host: Some("shop.example.com"),
         path,
-        query: None,
+        query: Query::default(),
         method: &Method::GET,
         headers: &headers,
         client: IpAddr::from([192, 0, 2, 1]),

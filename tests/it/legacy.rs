@@ -103,6 +103,10 @@ fn no_page_of_a_redirect_names_the_endpoint() {
     assert_eq!((got.header("content-type"), got.header("content-length")), (None, Some("0")));
     let clean = response("302 Found", lines, "<a href=\"/login\">here</a>");
     assert_eq!((clean.text().as_str(), clean.header("content-type")), ("<a href=\"/login\">here</a>", Some("text/html")));
+    let apache = "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\"><a href=\"/login\">here</a>";
+    assert_eq!(response("302 Found", lines, apache).text(), apache);
+    let cached = response("301 Moved Permanently", &format!("{lines}Cache-Control: no-store\r\n"), "http://OWN/x");
+    assert_eq!((cached.text().as_str(), cached.header("cache-control")), ("", Some("no-store")));
     assert_eq!(response("302 Found", &format!("{lines}Content-Encoding: gzip\r\n"), "xyz").text(), "");
 }
 
@@ -149,4 +153,49 @@ fn a_refused_target_names_its_byte_and_its_path() {
         assert!(line["path"].as_str().unwrap().starts_with("/a"), "{line}");
     }
     assert_eq!(origin.requests().len(), 0);
+}
+
+#[test]
+fn a_redirect_does_not_wait_for_a_page_that_stalls() {
+    let origin = Origin::start(|c| {
+        c.write("HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 100\r\n\r\nabc");
+        c.hang();
+    });
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[defaults]\nidle_timeout = \"off\"\nresponse_timeout = \"off\"\n");
+    let response = send(gateway.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!((response.status, response.header("location"), response.body.len()), (302, Some("/next"), 0));
+}
+
+#[test]
+fn the_destination_of_webdav_is_what_the_backend_calls_it() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{}/files\"]\n[[routes]]\npath = \"/dav/*\"\nstrip_prefix = \"/dav\"\nbackend = \"o\"\n\
+         [[routes]]\npath = \"/dav/private/*\"\nstrip_prefix = \"/dav\"\nbackend = \"o\"\n",
+        origin.address
+    ));
+    let send = |method: &str, destination: &str| {
+        let before = origin.requests().len();
+        let response = send(
+            gateway.address,
+            format!("{method} /dav/a HTTP/1.1\r\nHost: shop.example\r\nDestination: {destination}\r\nConnection: close\r\n\r\n"),
+        );
+        let head: Option<String> = origin.requests().get(before).cloned();
+        (response, head.unwrap_or_default().to_ascii_lowercase())
+    };
+    for own in ["http://shop.example/dav/b%20c", "https://shop.example/dav/b%20c", "/dav/b%20c"] {
+        let (_, head) = send("MOVE", own);
+        assert!(head.starts_with("move /files/a http/1.1\r\n") && head.contains("\r\ndestination: /files/b%20c\r\n"), "{own}: {head}");
+    }
+    let (_, head) = send("COPY", "http://other.example/dav/b");
+    assert!(head.contains("\r\ndestination: http://other.example/dav/b\r\n"), "{head}");
+    let (_, head) = send("PUT", "http://shop.example/dav/b");
+    assert!(head.contains("\r\ndestination: http://shop.example/dav/b\r\n"), "{head}");
+    let others =
+        ["http://shop.example/private/b", "/dav/private/b", "https://shop.example/dav/private", "/dav//private/b", "/dav/x/../private/b"];
+    for refused in others.into_iter().chain(["/dav/b\r\nDestination: /dav/c"]) {
+        let (response, head) = send("MOVE", refused);
+        assert_eq!(assert_contract("MOVE", &response), "BAD_REQUEST", "{refused}");
+        assert_eq!(head, "", "{refused}");
+    }
 }

@@ -238,6 +238,19 @@ fn routes_that_cannot_work_are_refused() {
         ("backend = \"o\"\npath_regex = \"(\"", "invalid regular expression"),
         ("backend = \"o\"\npath_regex = \"(?:[a-z]{100}){100}\"", "too large"),
         ("backend = \"o\"\nhost = []", "`host` is empty"),
+        ("backend = \"o\"\nrewrite = \"/../x{path}\"", "no dot segment"),
+        ("backend = \"o\"\nrewrite = \"/%zz{path}\"", "not a path"),
+        ("backend = \"o\"\nrewrite = \"/search/{query}\"", "behind a `?`"),
+        ("backend = \"o\"\nheaders = { X-Real-IP = \"10.0.0.1\" }", "any client can send it"),
+        (
+            "backend = [{ name = \"o\", weight = 1 }, { name = \"p\", weight = 1 }]\nsticky = \"header:X-Forwarded-For\"",
+            "any client can send it",
+        ),
+        ("redirect = { to = \"https:///{rest}\" }", "no placeholder but {host}"),
+        (
+            "backend = \"o\"\nmethods = [\"GET\"]\nheaders = { X-One = \"1\" }\n[[routes]]\npath = \"/a/*\"\nheaders = { X-Two = \"1\" }\nrespond = { status = 403 }",
+            "an earlier one (`/a/*`)",
+        ),
         ("backend = \"o\"\n[[routes]]\npath = [\"/b\", \"/a/*\"]\nbackend = \"o\"", "same requests as an earlier one"),
         ("backend = \"o\"\n[[routes]]\npath = [\"/b\", \"/b\"]\nbackend = \"o\"", "lists this path twice"),
     ] {
@@ -245,4 +258,32 @@ fn routes_that_cannot_work_are_refused() {
         assert!(found.contains(complaint), "{rest}: {complaint} in\n{found}");
     }
     assert_eq!(route("backend = \"o\"").lines().count(), 1, "only that of the backend `p`");
+}
+
+#[test]
+fn captures_cannot_change_what_a_rewrite_means() {
+    let origin = Origin::echo();
+    let routes = "[[routes]]\npath = \"/users/{id}/orders\"\nbackend = \"o\"\nrewrite = \"/orders?user={id}\"\n\
+                  [[routes]]\npath_regex = '/f/(?<a>[^-]+)-(?<b>.+)'\nbackend = \"o\"\nrewrite = \"/static/{a}/{b}\"\n\
+                  [[routes]]\npath = \"/api/*\"\nbackend = \"o\"\nstrip_prefix = \"/api\"\n\
+                  [[routes]]\npath = \"/to/*\"\nredirect = { to = \"https://{host}/{rest}#top\" }\n";
+    let gateway = gateway(&origin, &origin, routes);
+    let line = |target: &str| get(gateway.address, target).text().lines().next().unwrap_or_default().to_owned();
+    assert!(line("/users/7&role=admin/orders").starts_with("GET /orders?user=7%26role%3Dadmin "));
+    assert!(line("/api//evil.example/x").starts_with("GET /evil.example/x "));
+    for dots in ["/f/..-etc/passwd", "/f/%2e%2e-etc/passwd"] {
+        assert_eq!(assert_contract("GET", &get(gateway.address, dots)), "BAD_REQUEST", "{dots}");
+    }
+    assert_eq!(asked(&gateway, "/to/x?y=1", "").header("location"), Some("https://a.example/x?y=1#top"));
+    let without_host = send(gateway.address, "GET /to/evil.example/x HTTP/1.0\r\n\r\n");
+    assert_eq!((without_host.status, without_host.header("location")), (400, None));
+}
+
+#[test]
+fn an_upgrade_is_redirected_like_any_request() {
+    let origin = Origin::echo();
+    let gateway = gateway(&origin, &origin, "[[routes]]\npath = \"/*\"\nscheme = \"http\"\nredirect = { to = \"https://{host}{path}\" }\n");
+    let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let response = send(gateway.address, format!("GET /chat HTTP/1.1\r\nHost: a.example\r\n{lines}\r\n"));
+    assert_eq!((response.status, response.header("location")), (308, Some("https://a.example/chat")));
 }

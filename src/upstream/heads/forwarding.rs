@@ -41,7 +41,7 @@ pub(super) fn is_spoofed(name: &str) -> bool {
 }
 
 /// Returns true for a header by which a proxy conveys information about its client. They are removed from requests of untrusted peers.
-pub(super) fn is_forwarding_header(name: &str) -> bool {
+pub fn is_forwarding_header(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("x-") else {
         return matches!(
             name,
@@ -53,9 +53,29 @@ pub(super) fn is_forwarding_header(name: &str) -> bool {
                 | "proxy-status"
                 | "client-cert"
                 | "client-cert-chain"
+                | "forwarded-for"
+                | "front-end-https"
+                | "proxy-client-ip"
+                | "wl-proxy-client-ip"
+                | "cf-connecting-ipv6"
         );
     };
     rest.starts_with("forwarded")
         || rest.starts_with("original-")
+        || rest.starts_with("ssl-client-")
+        || matches!(
+            rest,
+            "remote-ip"
+                | "remote-addr"
+                | "originating-ip"
+                | "proxyuser-ip"
+                | "azure-clientip"
+                | "appengine-user-ip"
+                | "url-scheme"
+                | "scheme"
+                | "client-cert"
+                | "envoy-original-path"
+                | "http-host-override"
+        )
         || matches!(rest, "real-ip" | "client-ip" | "cluster-client-ip" | "rewrite-url" | "host" | "envoy-external-address")
 }

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of bodies.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -41,17 +42,23 @@ impl Mapping<'_> {
         headers.edit(&header::SET_COOKIE, |value| Edit::Replace(self.cookie(value)));
     }
 
-    /// Maps a URI reference.
+    /// Maps a URI reference. Browsers remove tabs from it first (URL standard).
     fn reference(&self, value: &[u8]) -> Edit {
+        if memchr::memchr(b'\t', value).is_some() {
+            let without: Vec<u8> = value.iter().copied().filter(|b| *b != b'\t').collect();
+            return match self.reference(&without) {
+                Edit::Keep => Edit::Replace(without),
+                other => other,
+            };
+        }
         let prefix = self.prefix.unwrap_or_default().as_bytes();
         let Some(after_scheme) = authority_start(value) else {
-            let path = self.without_added(value);
-            let is_path = path.starts_with(b"/") && !prefix.is_empty() && !has_prefix(path, prefix);
-            return if is_path || path.len() < value.len() {
-                Edit::Replace([if is_path { prefix } else { b"" }, path].concat())
-            } else {
-                Edit::Keep
-            };
+            let own = self.without_added(value);
+            let is_cut = own.len() < value.len();
+            let path = if is_cut { one_slash(own) } else { Cow::Borrowed(own) };
+            let is_path = path.starts_with(b"/") && !prefix.is_empty() && !has_prefix(&path, prefix);
+            let prefix = if is_path { prefix } else { b"" };
+            return if is_path || is_cut { Edit::Replace([prefix, &path].concat()) } else { Edit::Keep };
         };
         let rest = &value[after_scheme..];
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#' | b'\\')).unwrap_or(rest.len());
@@ -62,7 +69,8 @@ impl Mapping<'_> {
         // The upstream referred to itself, so the client stays on its own authority.
         let slash: &[u8] = if rest[end..].starts_with(b"/") { b"" } else { b"/" };
         let path = [slash, &rest[end..]].concat();
-        let path = self.without_added(&path).to_vec();
+        // Without the authority, a path that begins with two slashes would name another host.
+        let path = one_slash(self.without_added(&one_slash(&path))).into_owned();
         let path = if has_prefix(&path, prefix) { path } else { [prefix, &path].concat() };
         // A reference to the authority that the client used keeps its scheme, so that a redirect from http to https works.
         if is_clients { Edit::Replace([&value[..after_scheme + end], &path].concat()) } else { Edit::Replace(path) }
@@ -186,6 +194,14 @@ fn split_links(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(move |byte| ends(byte)).map(<[u8]>::trim_ascii).filter(|link| !link.is_empty())
 }
 
+/// Reduces the slashes at the beginning of a path to one. Browsers take `\` for a slash, and two of them for the beginning of a host.
+fn one_slash(path: &[u8]) -> Cow<'_, [u8]> {
+    match path.iter().take_while(|b| matches!(b, b'/' | b'\\')).count() {
+        0 | 1 if !path.starts_with(b"\\") => Cow::Borrowed(path),
+        slashes => Cow::Owned([b"/", &path[slashes..]].concat()),
+    }
+}
+
 /// Returns true if the path starts with the prefix.
 fn has_prefix(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?' | b'#')))
@@ -216,12 +232,14 @@ fn without_anchor(parameters: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the start of the authority of an absolute or scheme-relative reference, as browsers parse it: `\` counts as `/`, and any
-/// scheme may precede it (URL standard).
+/// scheme may precede it. Behind `http:` and `https:` any number of slashes is taken for two (URL standard).
 fn authority_start(value: &[u8]) -> Option<usize> {
     let scheme = value.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'.' | b'-')).count();
-    let begin = if scheme > 0 && value.get(scheme) == Some(&b':') { scheme + 1 } else { 0 };
-    let slashes = value[begin..].iter().take(2).filter(|b| matches!(b, b'/' | b'\\')).count();
-    (slashes == 2).then_some(begin + 2)
+    let has_scheme = scheme > 0 && value.get(scheme) == Some(&b':');
+    let begin = if has_scheme { scheme + 1 } else { 0 };
+    let slashes = value[begin..].iter().take_while(|b| matches!(b, b'/' | b'\\')).count();
+    let is_http = has_scheme && (value[..scheme].eq_ignore_ascii_case(b"http") || value[..scheme].eq_ignore_ascii_case(b"https"));
+    if is_http { Some(begin + slashes) } else { (slashes >= 2).then_some(begin + 2) }
 }
 
 /// Splits an authority into the host without brackets, and the port if there is one.
@@ -284,6 +302,30 @@ mod tests {
         assert_eq!(mapped("location", "/orderspage"), "/orders/orderspage");
         assert_eq!(mapped("location", "http://10.0.0.11:8080/orders/7"), "/orders/7");
         assert_eq!(mapped("refresh", "0; url=http://10.0.0.11:8080/a"), "0; url=/orders/a");
+    }
+
+    #[test]
+    fn a_reference_to_the_upstream_never_becomes_one_to_another_host() {
+        for (value, want) in [
+            ("http://10.0.0.5:8080//evil.example/x/", "/shop/evil.example/x/"),
+            ("http://10.0.0.5:8080/\\evil.example", "/shop/evil.example"),
+            ("http:\\\\10.0.0.5:8080/a", "/shop/a"),
+            ("http:///10.0.0.5:8080/a", "/shop/a"),
+            ("http:10.0.0.5:8080/a", "/shop/a"),
+            ("ht\ttp://10.0.0.5:8080/a", "/shop/a"),
+            ("/\t/10.0.0.5:8080/a", "/shop/a"),
+        ] {
+            let mut headers = HeaderList::new();
+            headers.try_insert(header::LOCATION, value.as_bytes()).unwrap();
+            let targets = vec![Arc::new(Target::new("http", &"10.0.0.5:8080".parse().unwrap(), (None, Protocol::Auto), 1, false))];
+            let own = Mapping { prefix: Some("/shop"), host: b"10.0.0.5:8080", ..mapping(&targets) };
+            own.apply(&mut headers);
+            assert_eq!(headers.get(header::LOCATION).map(|value| value.to_str().unwrap().to_owned()).as_deref(), Some(want), "{value}");
+            let added = Mapping { prefix: None, added: Some("/app"), ..mapping(&targets) };
+            headers.try_insert(header::LOCATION, b"/app//evil.example/").unwrap();
+            added.apply(&mut headers);
+            assert_eq!(headers.get(header::LOCATION).unwrap().as_bytes(), b"/evil.example/");
+        }
     }
 
     #[test]

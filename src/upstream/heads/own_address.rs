@@ -10,29 +10,62 @@ use memchr::memmem;
 use super::internal::is_internal;
 use crate::upstream::connect::target::Target;
 
-/// Returns true if a text names an endpoint: its host and port, or its IP address. `resolved` is the address of the endpoint that
-/// responded. A name without a port is no address: it may be an ordinary word.
-pub fn names_endpoint(text: &[u8], targets: &[Arc<Target>], resolved: Option<IpAddr>) -> bool {
-    if memchr::memchr2(b'.', b':', text).is_none() {
+/// Returns true if a text names an endpoint: its host and port, or its IP address unless the client itself used that. `resolved` is the
+/// address of the endpoint that responded. A name without a port is no address: it may be an ordinary word. Escapes of URLs are read.
+pub fn names_endpoint(text: &[u8], targets: &[Arc<Target>], resolved: Option<IpAddr>, client_host: &[u8]) -> bool {
+    if memchr::memchr3(b'.', b':', b'%', text).is_none() {
         return false;
     }
-    let port = targets.first().map_or(0, |target| target.port);
-    let by_address = resolved.is_some_and(|address| names(text, &address.to_string(), port, true));
-    by_address || targets.iter().any(|target| names(text, &target.host, target.port, target.literal().is_some()))
+    let used = |host: &str| host_of(client_host).eq_ignore_ascii_case(host.as_bytes());
+    let named = |text: &[u8]| {
+        let by_address = resolved.map(|address| address.to_string()).is_some_and(|address| {
+            let alone = !used(&address);
+            targets.iter().any(|target| names(text, &address, target.port, alone))
+        });
+        by_address || targets.iter().any(|target| names(text, &target.host, target.port, target.literal().is_some() && !used(&target.host)))
+    };
+    named(text) || (memchr::memchr(b'%', text).is_some() && named(&decoded(text)))
+}
+
+/// Undoes percent-encoding, as often as a URL within a URL needs it.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let once = |text: &[u8]| {
+        let mut out = Vec::with_capacity(text.len());
+        let mut rest = text;
+        while let [first, after @ ..] = rest {
+            let digit = |at: usize| after.get(at).and_then(|b| char::from(*b).to_digit(16));
+            match (first, digit(0), digit(1)) {
+                (b'%', Some(high), Some(low)) => {
+                    out.push((high * 16 + low) as u8);
+                    rest = &after[2..];
+                }
+                _ => {
+                    out.push(*first);
+                    rest = after;
+                }
+            }
+        }
+        out
+    };
+    once(&once(text))
+}
+
+/// Returns the host of an authority, without brackets and port.
+fn host_of(authority: &[u8]) -> &[u8] {
+    let inner = authority.strip_prefix(b"[").map(|rest| rest.split(|b| *b == b']').next().unwrap_or_default());
+    inner.or_else(|| authority.split(|b| *b == b':').next()).unwrap_or_default()
 }
 
 /// Returns true if a URL in a text names a host of the internal network other than the client's own.
 pub fn names_internal_host(text: &[u8], client_host: &[u8]) -> bool {
     memmem::find_iter(text, b"//").any(|at| {
+        // A URL begins with a scheme, or at the beginning of a value. Other slashes are no URL, as in the name of a document type.
+        let begins = at == 0 || matches!(text[at - 1], b':' | b'"' | b'\'' | b'=' | b'(' | b'>') || text[at - 1].is_ascii_whitespace();
         let rest = &text[at + 2..];
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'\\') || b.is_ascii_whitespace());
         let authority = &rest[..end.unwrap_or(rest.len())];
-        let host = authority.rsplit(|b| *b == b'@').next().unwrap_or_default();
-        let bare = |host: &[u8]| {
-            let inner = host.strip_prefix(b"[").map(|rest| rest.split(|b| *b == b']').next().unwrap_or_default());
-            inner.or_else(|| host.split(|b| *b == b':').next()).unwrap_or_default().to_ascii_lowercase()
-        };
-        is_internal(&bare(host)) && bare(host) != bare(client_host)
+        let host = host_of(authority.rsplit(|b| *b == b'@').next().unwrap_or_default());
+        begins && is_internal(host) && !host.eq_ignore_ascii_case(host_of(client_host))
     })
 }
 
@@ -65,10 +98,24 @@ mod tests {
     use crate::upstream::connect::target::Protocol;
 
     #[test]
+    fn a_client_that_uses_the_address_does_not_learn_the_port() {
+        let targets = [Arc::new(Target::new("http", &"127.0.0.1:8000".parse().unwrap(), (None, Protocol::Auto), 1, false))];
+        let found = |text: &str| names_endpoint(text.as_bytes(), &targets, None, b"127.0.0.1:3000");
+        assert!(found("http://127.0.0.1:8000/") && !found("127.0.0.1") && !found("http://127.0.0.1:3000/"));
+    }
+
+    #[test]
+    fn names_of_document_types_are_no_hosts() {
+        let found = |text: &str| names_internal_host(text.as_bytes(), b"shop.example");
+        assert!(!found("<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\"> <a href=\"https://www.example/\">"));
+        assert!(found("<a href=\"http://app:8080/\">") && found("<a href='//app.internal/'>") && found("http://10.0.0.1/"));
+    }
+
+    #[test]
     fn addresses_are_found_and_words_are_not() {
         let target = |authority: &str| Arc::new(Target::new("http", &authority.parse().unwrap(), (None, Protocol::Auto), 1, false));
         let targets = [target("10.0.0.5:8080"), target("orders:9000"), target("[fd00::5]:80")];
-        let found = |text: &str| names_endpoint(text.as_bytes(), &targets, Some("10.9.9.9".parse().unwrap()));
+        let found = |text: &str| names_endpoint(text.as_bytes(), &targets, Some("10.9.9.9".parse().unwrap()), b"shop.example");
         for text in [
             "10.0.0.5:8080",
             "http://10.0.0.5:8080/x",
@@ -79,6 +126,7 @@ mod tests {
             "[fd00::5]",
             "10.9.9.9, x",
             "a=10.9.9.9:8080",
+            "/login?next=http%3A%2F%2F10.0.0.5%3A8080%2Fx",
         ] {
             assert!(found(text), "{text}");
         }

@@ -189,7 +189,7 @@ impl HeaderScan {
             _ if is_odd(name) => self.bits |= found::ODD,
             _ => {}
         }
-        if matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'p' | b'c')) && is_forwarding_header(name) {
+        if matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'p' | b'c' | b'w')) && is_forwarding_header(name) {
             self.bits |= found::FORWARDED;
         }
     }
