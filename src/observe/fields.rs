@@ -39,8 +39,9 @@ const MAX_QUERY: usize = 512;
 /// The maximum length of a name in a query, in bytes. A longer one may be a value.
 const MAX_NAME: usize = 64;
 
-/// Appends a query with the names of its parameters and without their values, which may be secrets. A parameter without a name is masked
-/// as a whole.
+/// Appends a query with the names of its parameters and without their values, which may be secrets. A parameter whose value is missing,
+/// is empty or begins with `=` is masked as a whole: it may be a secret in base64, whose padding looks like that
+/// (<https://www.rfc-editor.org/rfc/rfc4648#section-3.2>).
 pub(super) fn masked_query(out: &mut Vec<u8>, query: &str) {
     let begin = out.len();
     let mut rest = query.as_bytes();
@@ -50,11 +51,9 @@ pub(super) fn masked_query(out: &mut Vec<u8>, query: &str) {
             None => (rest, None),
         };
         match memchr(b'=', parameter) {
-            Some(end) if end <= MAX_NAME => {
+            Some(end) if end <= MAX_NAME && parameter.get(end + 1).is_some_and(|byte| *byte != b'=') => {
                 out.extend_from_slice(&parameter[..=end]);
-                if end + 1 < parameter.len() {
-                    out.extend_from_slice(b"***");
-                }
+                out.extend_from_slice(b"***");
             }
             None if parameter.is_empty() => {}
             Some(_) | None => out.extend_from_slice(b"***"),
@@ -75,7 +74,11 @@ mod tests {
     #[test]
     fn values_of_a_query_are_masked_and_names_are_kept() {
         let masked_query = |query: &str| appended(|out| masked_query(out, query));
-        assert_eq!(masked_query("token=hunter2&page=2&empty=&hunter2&&a=b=c"), "token=***&page=***&empty=&***&&a=***");
+        assert_eq!(masked_query("token=hunter2&page=2&empty=&hunter2&&a=b=c&=d"), "token=***&page=***&***&***&&a=***&=***");
+        for padded in ["c2VjcmV0LXRva2VuLTEyMw=", "aHVudGVyMg==", "aHVudGVyMg===", "aHVudGVyMg==;a", "="] {
+            assert_eq!(masked_query(padded), "***");
+            assert_eq!(masked_query(&format!("a=1&{padded}&b=2")), "a=***&***&b=***");
+        }
         assert_eq!(masked_query(&format!("{}=1", "x".repeat(65))), "***");
         assert!(masked_query(&"name=1&".repeat(1000)).len() < MAX_QUERY + 16);
     }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::place::Reader;
+use super::place;
 use crate::envelope::Envelope;
 
 /// The maximum length of a template, in bytes.
@@ -99,7 +99,7 @@ impl Template {
         let markup = lower.contains("html") || lower.contains("xml");
         let mut parts = Vec::new();
         let mut in_string = false;
-        let mut reader = lower.contains("html").then(Reader::default);
+        let mut places = Vec::new();
         let mut at = 0;
         while let Some(open) = text[at..].find("{{").map(|found| at + found) {
             literal(&mut parts, &text[at..open], json, &mut in_string);
@@ -117,17 +117,14 @@ impl Template {
                 (false, true) => Context::Markup,
                 (false, false) => Context::Text,
             };
-            if let Some(reader) = &mut reader {
-                reader.read(&text[at..open]);
-                if let Some(objection) = reader.objection() {
-                    return Err(error_at(text, open, objection));
-                }
-                reader.value();
-            }
+            places.push(open..close + 2);
             parts.push(Part::Value(*value, context));
             at = close + 2;
         }
         literal(&mut parts, &text[at..], json, &mut in_string);
+        if lower.contains("html") {
+            place::check(text, &places).map_err(|(at, objection)| error_at(text, at, objection))?;
+        }
         let template = Self { parts, content_type: content_type.to_owned() };
         if json {
             template.check_json(text)?;

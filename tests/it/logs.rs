@@ -17,7 +17,7 @@ fn one_line_tells_the_whole_visit() {
         ("method", "POST"),
         ("host", "Shop.example:81"),
         ("path", "/orders"),
-        ("query", "token=***&page="),
+        ("query", "token=***&***"),
         ("protocol", "HTTP/1.1"),
         ("userAgent", "curl/8 \"x\""),
         ("route", "all"),

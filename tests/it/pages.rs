@@ -195,13 +195,14 @@ fn pages_that_cannot_be_used_are_problems_of_the_configuration() {
         problems.into_iter().map(|problem| format!("{} | {}\n", problem.title, problem.help)).collect::<String>()
     };
     let large = vec![b'a'; 64 * 1024 + 1];
-    let many: [(&str, &[u8], &[&str]); 9] = [
+    let many: [(&str, &[u8], &[&str]); 10] = [
         ("default.html", b"<p>\n {{mesage}}", &["default.html:2:4: the page is invalid", "no value `mesage`"]),
         ("default.html", b"<p>{{message", &["default.html:1:4", "never closed"]),
         ("default.html", b"<p>\n\xff", &["default.html:2: not UTF-8"]),
         ("default.html", &large, &["too large", "64 KiB"]),
         ("default.html", b" \n", &["is empty"]),
         ("default.html", b"<script>let id = '{{requestId}}'</script>", &["<script> cannot be made safe"]),
+        ("default.html", b"<p>\n<a href=\"{{path}}\">", &["default.html:2:10", "the URL of `href` must begin with"]),
         ("502.html", b"<p>", &["has no default page", "add default.html"]),
         ("error.html", b"<p>", &["not that of an error page", "404.ko.html"]),
         ("default.tlh.html", b"<p>", &["not available: `tlh`", "errors.messages"]),
