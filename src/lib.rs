@@ -35,7 +35,7 @@
 //! The first lines of each file state its purpose and what it must not know. A module without a list of files is `src/NAME.rs`.
 //!
 //! - [`http1`] parses and writes HTTP/1 messages, for both sides. Files: `request` and `response` (heads), `framing` and `chunked`
-//!   (bodies), `write` (heads and chunks), `sending` (what is still to be written), `syntax`.
+//!   (bodies), `write` (heads and chunks), `sending` (what is still to be written), `target`, `syntax`.
 //! - [`server`] drives client connections: HTTP/1 and HTTP/2, timeouts, drain. Files: `listen` (sockets, accept loop), `connection` (one
 //!   connection to its end), `http1` (the loop of an HTTP/1 connection), `tls` and `proxy_header` (the beginning of a
 //!   connection), `client_socket` (TCP or TLS), `counted_tcp`, `slow_client` (whether it still reads), `client_stream` (bytes that are
@@ -44,7 +44,7 @@
 //! - [`gateway`] takes a request through its stages; `src/gateway.rs` calls them in order. Files: `request` (the request and its record),
 //!   `routing`, `local` (redirects and fixed responses), `check` (rejections for every route), `access` (clients by address), `admit` and `admission` (permits), `limits` and
 //!   `limit_key`, `authenticate`, `forward_auth` and `identity` (who the user is), `buffer` and `payload` (the request
-//!   body), `cors`, `deadline`, `outgoing` (the upstream request), `destination` (of WebDAV), `inspect` and `prepared` (the upstream response), `read` (an upstream
+//!   body), `cors`, `deadline`, `outgoing` (the upstream request), `destination` (of WebDAV), `inspect`, `redirect_page` and `prepared` (the upstream response), `read` (an upstream
 //!   error), `dry_run` (an error that passes), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
 //!   message, fields and `Retry-After` of an error), `finish` (end of the response), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path, conditions and method. Files: `table` and `paths` (look-up), `segments` (captures),
@@ -63,8 +63,8 @@
 //!   `response` (the response, whose body holds the connection), `private` (NTLM connections).
 //! - [`upstream::choose`] chooses an endpoint. Files: `backend`, `endpoint`, `balance`, `health`, `load`, `latencies`, `budget` (of
 //!   retries), `settings`.
-//! - [`upstream::heads`] edits request and response heads. Files: `request`, `response`, `forwarding` (`X-Forwarded-*`), `mapping` and
-//!   `internal` (addresses in responses), `trace_context`.
+//! - [`upstream::heads`] edits request and response heads. Files: `scan` (what a request has), `request`, `response`, `forwarding` (`X-Forwarded-*`), `mapping`,
+//!   `own_address` and `internal` (addresses in responses), `trace_context`.
 //! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `verify` (certificates), `stream` (TCP or TLS), `first_bytes` (for diagnoses), `http1` (a connection
 //!   as a value), `http2/*` (connections that are shared: `open`, `drive`, `connection`, `stream`), `http` (either), `multiplex` (the shared ones), `pool`, `per_client` (fair shares), `target`.
 //! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
@@ -76,7 +76,7 @@
 //!   `pattern`, `required` and `strings` (the search).
 //! - [`message`] holds the messages of all codes and chooses the language. Files: `languages/*.toml` (one file per language).
 //! - [`render`] writes error responses. Files: `negotiate` (`Accept`), `json`, `xml`, `html`, `text`, `rpc` (GraphQL, JSON-RPC, gRPC),
-//!   `template` and `pages` (of the operator), `place` (places of HTML), `values`.
+//!   `template` and `pages` (of the operator), `place` and `place/reader` (places of HTML), `values`.
 //! - [`relay`] streams successful bodies to the client. Files: `src/relay.rs`, `ahead` (reads ahead of slow HTTP/2 clients), `guarded`
 //!   (leak guard), `web_trailers` (gRPC-Web of an upstream), `to_web` (gRPC as gRPC-Web).
 //! - [`tunnel`] copies both ways after an upgrade (WebSocket). Files: `src/tunnel.rs` (both directions, clocks, close), `way` (one
