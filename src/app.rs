@@ -60,7 +60,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Returns what the operator can do about it; empty if that is not known.
+    /// Returns a text that tells the operator how to remove the cause. The text is empty if no remedy is known.
     pub fn help(&self) -> String {
         let Self::Bind { address, source } = self else { return String::new() };
         let port = address.port();

@@ -25,11 +25,11 @@ pub struct BadLine {
     pub number: usize,
     /// The name, if there is one that can be shown.
     pub user: Option<String>,
-    /// What is wrong.
+    /// The fault of the line.
     pub problem: LineProblem,
 }
 
-/// What is wrong with a line.
+/// The fault of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineProblem {
     /// It is not `NAME:HASH`.
@@ -65,7 +65,7 @@ impl Users {
     fn add<'l>(&mut self, line: &'l str) -> Result<(), (Option<&'l str>, LineProblem)> {
         // Without a colon the line may be a password.
         let (user, hash) = line.split_once(':').ok_or((None, LineProblem::NoHash))?;
-        // What looks like a hash may be one, and is not shown.
+        // A text that looks like a hash is not shown, because it may be one.
         if user.is_empty() || user.len() > 255 || user.chars().any(char::is_control) || user.starts_with(['$', '{']) {
             return Err((None, LineProblem::Name));
         }

@@ -129,7 +129,7 @@ impl Verifier {
         std::array::from_fn(|at| tag.as_ref().get(at).copied().unwrap_or_default())
     }
 
-    /// A number that is always the same for a name, and that nobody else can compute.
+    /// Returns a number that depends on the name and on a key of this process, so that nobody else can compute it.
     fn stand_in(&self, user: &str) -> u64 {
         let tag = hmac::sign(&self.key, user.as_bytes());
         tag.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(known(), 0);
         assert_eq!(verifier.verify(credentials("alice", "right")).await, Verdict::Right);
         assert_eq!((known(), verifier.waiting.load(Ordering::Relaxed)), (1, 0));
-        // What is remembered needs no permit.
+        // A credential that was verified before is not verified again, so it takes no permit.
         verifier.permits.close();
         assert_eq!(verifier.verify(credentials("alice", "right")).await, Verdict::Right);
         assert_eq!(verifier.verify(credentials("alicer", "ight")).await, Verdict::Overloaded, "these are other credentials");

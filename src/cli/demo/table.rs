@@ -1,4 +1,4 @@
-//! The table of the demo: a line per case with what the service sent and what the gateway made of it. It fits the terminal.
+//! The table of the demo. Each case has a line with the response of the service and the response of the gateway. It fits the terminal.
 //!
 //! Must not send requests.
 
@@ -25,7 +25,7 @@ pub(super) struct Columns {
 pub(super) struct Summary {
     /// The status; 0 without a response.
     pub(super) status: u16,
-    /// What stands behind it.
+    /// The text behind the status.
     pub(super) text: String,
     /// What follows where there is room for it.
     pub(super) more: String,

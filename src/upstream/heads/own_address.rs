@@ -27,27 +27,10 @@ pub fn names_endpoint(text: &[u8], targets: &[Arc<Target>], resolved: Option<IpA
     named(text) || (memchr::memchr(b'%', text).is_some() && named(&decoded(text)))
 }
 
-/// Undoes percent-encoding, as often as a URL within a URL needs it.
+/// Undoes percent-encoding twice, because a URL within a URL is encoded twice.
 fn decoded(text: &[u8]) -> Vec<u8> {
-    let once = |text: &[u8]| {
-        let mut out = Vec::with_capacity(text.len());
-        let mut rest = text;
-        while let [first, after @ ..] = rest {
-            let digit = |at: usize| after.get(at).and_then(|b| char::from(*b).to_digit(16));
-            match (first, digit(0), digit(1)) {
-                (b'%', Some(high), Some(low)) => {
-                    out.push((high * 16 + low) as u8);
-                    rest = &after[2..];
-                }
-                _ => {
-                    out.push(*first);
-                    rest = after;
-                }
-            }
-        }
-        out
-    };
-    once(&once(text))
+    let once: Vec<u8> = percent_encoding::percent_decode(text).collect();
+    percent_encoding::percent_decode(&once).collect()
 }
 
 /// Returns the host of an authority, without brackets and port.
