@@ -6,7 +6,7 @@ use super::request_body::BodyFeed;
 use crate::http1::framing::Framing;
 
 /// Bytes of a body that are discarded after its request was answered, so that the connection can serve another request.
-const MAX_DISCARDED: u64 = 256 * 1024;
+pub(super) const MAX_DISCARDED: u64 = 256 * 1024;
 
 /// The part of a request's body that still arrives.
 pub(super) struct ArrivingBody {

@@ -13,7 +13,7 @@ use tokio::io::AsyncWrite as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::arriving_body::ArrivingBody;
+use super::arriving_body::{ArrivingBody, MAX_DISCARDED};
 use super::client_stream::{ClientStream, HEAD_READ, Received};
 use super::closing::Closing;
 use super::early::{HEADER_TIMEOUT, SHUTTING_DOWN};
