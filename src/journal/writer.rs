@@ -13,7 +13,7 @@ use super::entry::{Entry, Millis};
 use super::mask::{self, Rules};
 use super::observation::Observation;
 use super::query::GroupEvent;
-use super::store::Store;
+use super::store::{Store, StoreError};
 
 /// How often the thread looks into the queue. Entries that are not written are lost if the process is killed.
 const EVERY: Duration = Duration::from_millis(50);
@@ -129,7 +129,7 @@ impl Journal {
                 return false;
             }
             self.wake();
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::park_timeout(Duration::from_millis(1));
         }
     }
 
@@ -213,13 +213,13 @@ impl Writer {
                 (self.listener)(&self.kept, &events);
                 self.kept.clear();
             }
-            Err(super::StoreError::Unavailable { what, source }) => {
+            Err(StoreError::Unavailable { what, source }) => {
                 if self.pause == EVERY {
                     tracing::error!(what, error = %source, "the journal cannot be written; entries are kept in memory as far as they fit");
                 }
                 self.pause = (self.pause * 2).min(MAX_PAUSE);
             }
-            Err(error @ super::StoreError::Full(_)) => {
+            Err(error @ StoreError::Full(_)) => {
                 if self.pause == EVERY {
                     tracing::error!(%error, "entries of the journal are lost");
                 }
