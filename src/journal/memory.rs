@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::entry::{Entry, Millis};
+use super::group::{self, MAX_GROUPS};
 use super::query::{
     Count, CountQuery, Cursor, Filter, Group, GroupEvent, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Page, Purge, Step,
     Summary, Usage,
 };
 use super::store::{Store, StoreError};
+use super::words;
 
-/// The most groups that are kept; the one that was seen least recently goes first.
-const MAX_GROUPS: usize = 10_000;
 /// The most buckets of counts.
 const MAX_COUNTS: usize = 100_000;
 
@@ -103,25 +103,13 @@ impl State {
     /// Counts a new entry in its group.
     fn count(&mut self, entry: &Entry) -> Option<GroupEvent> {
         for step in [Step::Minute, Step::Hour] {
-            let begin = entry.at - entry.at % step.millis();
+            let begin = group::bucket(step, entry.at);
             let key = (step.millis(), begin, entry.fingerprint.clone(), entry.backend.clone(), entry.status);
             *self.counts.entry(key).or_default() += 1;
         }
-        let mut event = None;
-        let group = self.groups.entry(entry.fingerprint.clone()).or_insert_with(|| {
-            event = Some(GroupEvent::New(entry.fingerprint.clone()));
-            new_group(entry)
-        });
-        group.count += 1;
-        group.first_seen = group.first_seen.min(entry.at);
-        if entry.at >= group.last_seen {
-            group.last_seen = entry.at;
-            group.last_request_id.clone_from(&entry.request_id);
-        }
-        if group.state == GroupState::Resolved {
-            group.state = GroupState::Regressed;
-            event = Some(GroupEvent::Regressed(entry.fingerprint.clone()));
-        }
+        let mut group = self.groups.remove(&entry.fingerprint);
+        let event = group::add(&mut group, entry);
+        self.groups.extend(group.map(|group| (entry.fingerprint.clone(), group)));
         event
     }
 
@@ -148,25 +136,6 @@ impl State {
     }
 }
 
-/// Returns the group of its first entry, without having counted it.
-pub(super) fn new_group(entry: &Entry) -> Group {
-    Group {
-        fingerprint: entry.fingerprint.clone(),
-        title: entry.title.clone(),
-        route: entry.route.clone(),
-        backend: entry.backend.clone(),
-        code: entry.code.clone(),
-        reason: entry.reason.clone(),
-        exception: entry.exception.clone(),
-        first_seen: entry.at,
-        last_seen: entry.at,
-        count: 0,
-        state: GroupState::New,
-        first_config: entry.config.clone(),
-        last_request_id: entry.request_id.clone(),
-    }
-}
-
 fn matches(filter: &Filter, entry: &Entry) -> bool {
     let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
     filter.since.is_none_or(|since| entry.at >= since)
@@ -179,25 +148,7 @@ fn matches(filter: &Filter, entry: &Entry) -> bool {
         && is(&filter.reason, &entry.reason)
         && is(&filter.exception, entry.exception.as_deref().unwrap_or_default())
         && is(&filter.group, &entry.fingerprint)
-        && filter.text.as_deref().is_none_or(|text| has_words(text, entry))
-}
-
-/// Returns true if every word begins a word of the entry.
-fn has_words(words: &str, entry: &Entry) -> bool {
-    let texts = [
-        Some(&entry.path),
-        Some(&entry.title),
-        entry.message.as_ref(),
-        entry.exception.as_ref(),
-        entry.stack.as_ref(),
-        entry.cause.as_ref(),
-        entry.caused_by.as_ref(),
-        entry.upstream_body.as_ref(),
-        entry.answer_body.as_ref(),
-    ];
-    let folded: Vec<String> = texts.into_iter().flatten().map(|text| text.to_lowercase()).collect();
-    let mut wanted = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase);
-    wanted.all(|word| folded.iter().any(|text| text.split(|c: char| !c.is_alphanumeric()).any(|found| found.starts_with(&word))))
+        && filter.text.as_deref().map(words::wanted).is_none_or(|wanted| wanted.is_empty() || words::of(entry).have(&wanted))
 }
 
 impl Store for MemoryStore {
