@@ -29,6 +29,7 @@ mod mask;
 pub mod memory;
 pub mod observation;
 mod packed;
+pub mod postgres;
 pub mod query;
 pub mod sqlite;
 pub mod store;

@@ -147,7 +147,10 @@ fn prepare(path: &Path) -> Result<Option<Connection>, Problem> {
     if length <= CHECKED {
         let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if answer != "ok" {
-            return Err(Problem::Sqlite(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), Some(answer))));
+            return Err(Problem::Sqlite(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+                Some(answer),
+            )));
         }
     }
     Ok(Some(connection))

@@ -12,9 +12,7 @@ use super::write;
 use crate::journal::entry::Entry;
 use crate::journal::group;
 use crate::journal::packed;
-use crate::journal::query::{
-    Count, CountQuery, Cursor, Group, GroupOrder, GroupQuery, ListQuery, MAX_LIMIT, Page, Summary, Usage,
-};
+use crate::journal::query::{Count, CountQuery, Cursor, Group, GroupOrder, GroupQuery, ListQuery, MAX_LIMIT, Page, Summary, Usage};
 
 pub(super) fn find(file: &Connection, request_id: &str) -> rusqlite::Result<Option<Entry>> {
     let mut select = file.prepare_cached("SELECT entry FROM details WHERE request_id = ?")?;

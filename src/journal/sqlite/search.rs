@@ -82,7 +82,8 @@ impl<'c> Search<'c> {
             return self.among(conditions, &own_keys, &own_keys[at], begin, end);
         }
         let has = |key: i64, text: i64| self.has(&own_keys, key, text);
-        let select = format!("SELECT e.key, e.text FROM entries e WHERE {} AND e.key >= ? AND e.key < ? ORDER BY e.key DESC", conditions.sql);
+        let select =
+            format!("SELECT e.key, e.text FROM entries e WHERE {} AND e.key >= ? AND e.key < ? ORDER BY e.key DESC", conditions.sql);
         let values = conditions.values.iter().cloned().chain([Value::Integer(begin), Value::Integer(end)]);
         let mut select = self.file.prepare_cached(&select)?;
         let mut rows = select.query(params_from_iter(values))?;
