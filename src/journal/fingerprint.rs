@@ -18,8 +18,6 @@ const MAX_TITLE: usize = 200;
 const FRAMES: usize = 3;
 /// The most of a body in which frames or words are looked for, in bytes.
 const MAX_BODY: usize = 32 * 1024;
-/// The most of a body that stands for a message, in bytes.
-const MAX_WORDS: usize = 400;
 
 /// Returns the fingerprint of an entry, in 32 hexadecimal digits, and the title of its group.
 pub fn of(entry: &Entry) -> (String, String) {
@@ -43,7 +41,7 @@ fn what(entry: &Entry) -> String {
         (Some(cause), _) => [entry.reason.as_str(), &message::normal(cause)].join("\n"),
         // What could not be read is told apart by its status and its first words.
         (None, Some(body)) => {
-            let words = message::normal(&crate::report::excerpt::excerpt(bounded(body, MAX_BODY), MAX_WORDS));
+            let words = message::normal(bounded(body, MAX_BODY));
             [entry.reason.as_str(), &entry.received.unwrap_or_default().to_string(), &words].join("\n")
         }
         (None, None) => [entry.reason.as_str(), &entry.received.unwrap_or_default().to_string()].join("\n"),

@@ -23,6 +23,7 @@ mod h2c;
 mod hostages;
 mod http1;
 mod http2_upstream;
+mod journal;
 mod legacy;
 mod limits;
 mod listen_tls;

@@ -2,8 +2,10 @@
 //!
 //! Pure functions of a text.
 
-/// The most of a message that matters, in bytes.
-const MAX: usize = 1024;
+/// The most of a text that is read, in bytes.
+const MAX: usize = 8 * 1024;
+/// The most of the result that matters, in bytes. Cut at the end: values of other lengths must not move the cut.
+const MAX_NORMAL: usize = 400;
 /// What stands for a quoted value.
 const QUOTED: &str = "\"\u{2026}\"";
 
@@ -25,8 +27,11 @@ pub(super) fn normal(text: &str) -> String {
             }
             out.push_str(&word);
         }
+        if out.len() > MAX_NORMAL {
+            break;
+        }
     }
-    out
+    crate::text::bounded(&out, MAX_NORMAL).to_owned()
 }
 
 /// Returns true for a word of a date, such as `Nov,`.
@@ -80,6 +85,10 @@ fn normal_word(word: &str) -> String {
     }
     if is_address(core) {
         return word.replace(core, "#");
+    }
+    // `[fe80::1]:80`
+    if core.parse::<std::net::SocketAddrV6>().is_ok() || word.trim_end_matches([',', '.', ';']).parse::<std::net::SocketAddrV6>().is_ok() {
+        return "#".to_owned();
     }
     if core.contains('@') && core.rsplit('@').next().is_some_and(|host| host.contains('.')) {
         return word.replace(core, "\u{2026}@");

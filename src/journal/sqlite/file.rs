@@ -28,6 +28,7 @@ PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA temp_store = MEMORY;
+PRAGMA secure_delete = FAST;
 PRAGMA cache_size = -16384;
 PRAGMA journal_size_limit = 33554432;
 PRAGMA wal_autocheckpoint = 2000;

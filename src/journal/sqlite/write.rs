@@ -79,9 +79,10 @@ impl Writer {
             // An index of words keeps those of removed entries until it is rewritten.
             let rewrite = "INSERT INTO own(own) VALUES ('optimize'); INSERT INTO common(common) VALUES ('optimize')";
             self.connection.execute_batch(rewrite)?;
+            self.shrink(0)?;
             self.checkpoint()?;
         }
-        self.connection.execute_batch("PRAGMA secure_delete = OFF")?;
+        self.connection.execute_batch("PRAGMA secure_delete = FAST")?;
         removed
     }
 
@@ -112,15 +113,15 @@ impl Writer {
             }
         }
         self.transaction(|batch| batch.prune_groups(now))?;
-        self.shrink()?;
+        self.shrink(PAGES)?;
         Ok(removed)
     }
 
-    /// Gives free pages to the system.
-    fn shrink(&self) -> rusqlite::Result<()> {
+    /// Gives free pages to the system, until at most so many are left.
+    fn shrink(&self, most: u32) -> rusqlite::Result<()> {
         let free = |connection: &Connection| connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u32>(0));
         let mut left = free(&self.connection)?;
-        while left > PAGES {
+        while left > most {
             // Each page that is given back is a row.
             let mut vacuum = self.connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
             let mut rows = vacuum.query([])?;
