@@ -5,6 +5,7 @@
 
 use ring::digest::{SHA256, digest};
 
+use self::place::Place;
 use super::entry::Entry;
 use crate::report::excerpt::{Frame, frames};
 use crate::text::bounded;
@@ -30,12 +31,15 @@ pub fn of(entry: &Entry) -> (String, String) {
 /// Returns what went wrong and where, without what differs between occurrences.
 fn what(entry: &Entry) -> String {
     let own = own_frames(entry);
-    if !own.is_empty() {
-        return own.join("\n");
-    }
     let said = [&entry.message, &entry.caused_by].into_iter().flatten().find(|text| !text.trim().is_empty());
-    if let Some(said) = said {
-        return message::normal(said);
+    let said = said.map(|said| message::normal(said)).unwrap_or_default();
+    // Functions without names say too little of where it was: most of a file may be in them.
+    let is_named = own.first().is_some_and(|place| !place.function.is_empty());
+    let own: Vec<String> = own.into_iter().map(|Place { file, function }| format!("{file} {function}")).collect();
+    match (own.is_empty(), said.is_empty()) {
+        (false, _) if is_named => return own.join("\n"),
+        (true, true) => {}
+        _ => return format!("{}\n{said}", own.join("\n")),
     }
     match (&entry.cause, &entry.upstream_body) {
         (Some(cause), _) => [entry.reason.as_str(), &message::normal(cause)].join("\n"),
@@ -49,7 +53,7 @@ fn what(entry: &Entry) -> String {
 }
 
 /// Returns the places of the application at the top of the stack.
-fn own_frames(entry: &Entry) -> Vec<String> {
+fn own_frames(entry: &Entry) -> Vec<Place> {
     let text = match (&entry.stack, &entry.upstream_body) {
         (Some(stack), _) => stack.as_str(),
         (None, Some(body)) => bounded(body, MAX_BODY),
@@ -59,13 +63,13 @@ fn own_frames(entry: &Entry) -> Vec<String> {
     // Python begins with the outermost frame.
     let is_reversed = text.contains("most recent call last") || text.trim_start().starts_with("File \"");
     let places = |frames: &mut dyn Iterator<Item = &Frame<'_>>| {
-        let mut places: Vec<String> = Vec::new();
+        let mut places: Vec<Place> = Vec::new();
         for frame in frames.filter(|frame| !frame.is_library) {
-            let place = place::normal(frame.place);
-            // Recursion is as deep as the data.
-            if places.len() < FRAMES && !place.is_empty() && !places.contains(&place) {
-                places.push(place);
+            if places.len() == FRAMES {
+                break;
             }
+            // Recursion is as deep as the data.
+            places.extend(place::normal(frame.place).filter(|place| !places.contains(place)));
         }
         places
     };

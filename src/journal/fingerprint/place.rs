@@ -5,14 +5,25 @@
 /// How many folders of a file name matter: a release may be in a folder of its own.
 const FOLDERS: usize = 2;
 
-/// Returns what stays of a place when the program is built or started again.
-pub(super) fn normal(place: &str) -> String {
+/// What stays of a place when the program is built or started again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The end of the file's path; may be empty.
+    pub(super) file: String,
+    /// The function, with its class; empty for one without a name.
+    pub(super) function: String,
+}
+
+/// Returns what stays of a place. Returns `None` for a line that is no place: `OrderError: closed in /srv/a.php:7`.
+pub(super) fn normal(place: &str) -> Option<Place> {
     // PHP numbers its frames: `#0 /srv/a.php(12): Shop->pay(4711)`.
-    let place = place.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+    let place = place.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').trim_end();
     let (file, function) = split(place);
-    let function = normal_function(function);
-    let file = normal_file(file);
-    [file, function].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    if file.is_empty() && function.contains(": ") {
+        return None;
+    }
+    let place = Place { file: normal_file(file), function: normal_function(function) };
+    Some(place).filter(|place| !place.file.is_empty() || !place.function.is_empty())
 }
 
 /// Splits a place into its file and its function. Either may be empty.
@@ -44,7 +55,7 @@ fn split(place: &str) -> (&str, &str) {
 
 /// Returns the end of a file's path, without positions.
 fn normal_file(file: &str) -> String {
-    let file = file.split([' ', '(', ')', '?']).next().unwrap_or_default();
+    let file = file.split([' ', '(', ')', '?', '"', ',', ';']).next().unwrap_or_default();
     let mut file = file;
     while let Some((rest, number)) = file.rsplit_once(':')
         && number.bytes().all(|byte| byte.is_ascii_digit())
@@ -111,7 +122,10 @@ mod tests {
             ("Shop.Orders.Pay(Int32 id) in /src/O.cs:line 7", "Shop.Orders.Pay(Int32 id) in C:\\O.cs:line 9", "Shop.Orders.Pay"),
         ];
         for (one, other, expected) in same {
-            assert_eq!((normal(one).as_str(), normal(other).as_str()), (expected, expected));
+            let place = normal(one).unwrap();
+            assert_eq!(format!("{} {}", place.file, place.function).trim(), expected);
+            assert_eq!(normal(other), Some(place));
         }
+        assert_eq!(normal("OrderError: order 7 in /srv/a.php:7"), None);
     }
 }
