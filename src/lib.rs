@@ -84,7 +84,8 @@
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `access_log`, `pretty` and `fields` (the access line), `writer`
 //!   (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`.
 //! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask` and `entry` (what is
-//!   stored), `fingerprint` (groups), `query` and `store` (questions), `memory` (the store), `writer` (queue and thread).
+//!   stored), `fingerprint` and `fingerprint/*` (which entries belong together), `group` and `words` (what all stores share), `query` and `store`
+//!   (questions), `memory`, `sqlite` and `sqlite/*`, `postgres` and `postgres/*` (the stores), `packed` (an entry as bytes), `writer` (queue and thread).
 //! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,
 //!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
 //!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).

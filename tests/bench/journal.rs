@@ -47,7 +47,7 @@ fn entry(n: u64, at: u64) -> Entry {
         attempts: vec![Default::default()],
         status: 500 + (fault % 5) as u16,
         received: Some(500),
-        code: if fault % 3 == 0 { "upstream_timeout" } else { "upstream_error" }.into(),
+        code: if fault.is_multiple_of(3) { "upstream_timeout" } else { "upstream_error" }.into(),
         reason: "http_upstream".into(),
         upstream_headers: (0..8).map(|n| header(&format!("x-upstream-{n}"), format!("{n}"))).collect(),
         upstream_body: Some(format!("{{\"message\":\"{message}\",\"trace\":{}}}", serde_json::to_string(&stack).unwrap())),

@@ -23,7 +23,7 @@ pub(super) fn normal(text: &str) -> String {
     for word in unquoted.split_whitespace() {
         let word = normal_word(word);
         // A list of numbers is as one.
-        if !(word == "#" && out.ends_with('#')) && !(is_date(&word) && out.ends_with('#')) {
+        if !(out.ends_with('#') && (word == "#" || is_date(&word))) {
             if !out.is_empty() {
                 out.push(' ');
             }
