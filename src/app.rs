@@ -5,6 +5,8 @@
 //! in flight. Must not know command-line arguments; `cli` does.
 
 mod certificates;
+mod collector;
+mod telemetry;
 
 use std::convert::Infallible;
 use std::io;
@@ -18,6 +20,7 @@ use http::HeaderValue;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::telemetry::Exporters;
 use crate::admin;
 use crate::context::WallClock;
 use crate::gateway::{Gateway, Lifecycle};
@@ -26,6 +29,7 @@ use crate::limit::inflight::InFlight;
 use crate::limit::shared::StoreClient;
 use crate::memory::{self, BurstEnd};
 use crate::observe::recorder::{LineSettings, Recorder};
+use crate::observe::trace::tracer::Tracer;
 use crate::observe::writer::Sink;
 use crate::plan::Plan;
 use crate::server::listen::{self, SURPLUS};
@@ -95,6 +99,7 @@ pub struct App {
     workers: Vec<JoinHandle<io::Result<bool>>>,
     /// The background tasks of backends (name resolution and probes), on the caller's runtime. They end when this is dropped.
     _background: tokio::task::JoinSet<()>,
+    exporters: Exporters,
     sink: Sink,
 }
 
@@ -113,6 +118,7 @@ struct Worker {
     via: HeaderValue,
     resolver: Resolver,
     recorder: Arc<Recorder>,
+    tracer: Option<Tracer>,
     listeners: Vec<Listener>,
     connections: Arc<InFlight>,
     closing: watch::Receiver<bool>,
@@ -148,13 +154,16 @@ impl App {
         if let Some(listener) = &plan.listen.tls {
             tasks.spawn(certificates::watch(Arc::clone(&listener.certificates), Arc::clone(&plan.metrics)));
         }
-        let mut app = Self { addresses, tls, admin, plan, lifecycle, closing, workers: Vec::new(), _background: tasks, sink };
+        let mut exporters = Exporters::new(resolver.clone());
+        let tracer = exporters.start(plan.telemetry.as_ref(), &plan.metrics);
+        let mut app = Self { addresses, tls, admin, plan, lifecycle, closing, workers: Vec::new(), _background: tasks, exporters, sink };
         for (core, listeners) in per_core.into_iter().enumerate() {
             let plan = Arc::clone(&app.plan);
             let recorder = Recorder::new(core, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, app.sink.clone());
             let (lifecycle, connections) = (Arc::clone(&app.lifecycle), Arc::clone(&connections));
             let (via, resolver, closing) = (via.clone(), resolver.clone(), watching.clone());
-            let worker = Worker { core, plan, lifecycle, via, resolver, recorder: Arc::new(recorder), listeners, connections, closing };
+            let (recorder, tracer) = (Arc::new(recorder), tracer.clone());
+            let worker = Worker { core, plan, lifecycle, via, resolver, recorder, tracer, listeners, connections, closing };
             app.workers.push(std::thread::Builder::new().name(format!("core-{core}")).spawn(move || worker.run())?);
         }
         app.lifecycle.started();
@@ -200,6 +209,7 @@ impl App {
             true => tracing::info!("drained"),
             false => tracing::warn!("stopped with requests in flight"),
         }
+        self.exporters.flush().await;
         let sink = self.sink.clone();
         let _ = tokio::task::spawn_blocking(move || sink.flush(Duration::from_secs(2))).await;
         drained
@@ -245,6 +255,7 @@ impl Worker {
             shared,
             upstreams,
             recorder: Arc::clone(&self.recorder),
+            tracer: self.tracer,
             via: self.via,
             lifecycle: self.lifecycle,
             wall: WallClock::default(),

@@ -42,6 +42,7 @@ mod response;
 mod routing;
 mod secure;
 mod state;
+mod traced;
 mod upgrade;
 mod upgraded;
 
@@ -191,6 +192,7 @@ impl Gateway {
         let (Chosen { route, cookie }, rejected) = routing::find(&self.plan.routes, state.request(), headers, scheme)?;
         state.cookie = cookie.cloned();
         state.record.facts.route = Some(Arc::clone(&route.metrics));
+        traced::routed(state, route);
         state.route = Some(Arc::clone(route));
         access::check(route, state.request())?;
         rejected.map_or(Ok(route), Err)

@@ -14,6 +14,7 @@ use crate::context::{Peer, WallClock};
 use crate::header::HeaderList;
 use crate::limit::shared::StoreClient;
 use crate::observe::recorder::Recorder;
+use crate::observe::trace::tracer::Tracer;
 use crate::plan::Plan;
 use crate::policy::Scheme;
 use crate::upstream::attempt::Upstreams;
@@ -32,6 +33,8 @@ pub struct Gateway {
     pub shared: Option<StoreClient>,
     /// Writes the access log and the metrics.
     pub recorder: Arc<Recorder>,
+    /// Begins the spans of requests, if traces are exported.
+    pub tracer: Option<Tracer>,
     /// `1.1 lockgate-...`: the pseudonym of this process in `Via`, which shows a loop.
     pub via: HeaderValue,
     /// The state of the shutdown.

@@ -33,6 +33,7 @@ fn gateway(format: &str, mode: &str) -> Gateway {
         plan,
         upstreams,
         recorder,
+        tracer: None,
         via: HeaderValue::from_static("1.1 lockgate-test"),
         lifecycle: Arc::new(Lifecycle::default()),
         over: tokio::sync::Notify::new(),
