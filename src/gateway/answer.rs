@@ -106,7 +106,7 @@ impl Gateway {
             headers.get(header::CONTENT_TYPE).and_then(|value| Dialect::of_content_type(value.as_bytes())) == Some(Dialect::Grpc);
         // A client of HTTP/1 may not read trailers, and would take a body with an end for a whole one.
         let ends_in_trailers = (multiplexed && grpc_response) || web.is_some();
-        let masked = watched.as_ref().and_then(|_| traced::masked(&mut state));
+        let masked = watched.as_ref().and_then(|_| traced::masked(state.record.facts.trail.spans.as_deref_mut()));
         let end = StreamEnd { state, _permits: permits, mode: self.plan.mode, read_bound, ends_in_trailers };
         let relay = Relay::new(prefix, body, end, clocks);
         let flow: Box<dyn Flow> = match watched {

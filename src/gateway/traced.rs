@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::request::RequestState;
 use super::state::Client;
 use crate::context::spans::Spans;
 use crate::header::HeaderList;
+use crate::observe::access_record::Facts;
 use crate::observe::trace::tracer::Tracer;
 use crate::plan::Route;
 use crate::policy::Scheme;
@@ -29,16 +29,15 @@ pub(super) fn begin(tracer: &Tracer, client: &Client, headers: &mut HeaderList, 
 }
 
 /// Records the route of a request that is traced.
-pub(super) fn routed(state: &mut RequestState, route: &Route) {
-    if let Some(spans) = &mut state.record.facts.trail.spans {
+pub(super) fn routed(facts: &mut Facts, route: &Route) {
+    if let Some(spans) = &mut facts.trail.spans {
         spans.route = Some(Arc::clone(&route.paths));
     }
 }
 
 /// Returns what is set if internals are removed from a successful response, of a request that is traced.
-pub(super) fn masked(state: &mut RequestState) -> Option<Arc<AtomicBool>> {
-    let spans = state.record.facts.trail.spans.as_mut()?;
-    Some(Arc::clone(spans.masked.get_or_insert_default()))
+pub(super) fn masked(spans: Option<&mut Spans>) -> Option<Arc<AtomicBool>> {
+    Some(Arc::clone(spans?.masked.get_or_insert_default()))
 }
 
 /// Counts a successful response from which internals were removed.
