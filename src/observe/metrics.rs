@@ -22,6 +22,7 @@ use super::exposition;
 use super::histogram::{self, Durations};
 use super::names;
 use super::percore::{CoreCounter, PerCore};
+use super::reload_metrics::ReloadMetrics;
 use super::tls_metrics::TlsMetrics;
 use super::trace::counters::TraceCounters;
 use crate::failure::Kind;
@@ -232,6 +233,8 @@ pub struct Metrics {
     pub tls: TlsMetrics,
     /// What became of the spans of traces.
     pub traces: TraceCounters,
+    /// The metrics of reloads.
+    pub reloads: ReloadMetrics,
     /// The client connections that were accepted.
     pub accepted: Counter,
     /// The connections of trusted proxies that began without a valid PROXY header.
@@ -268,6 +271,7 @@ impl Metrics {
             tunnels: Family::default(),
             tls: TlsMetrics::default(),
             traces: TraceCounters::default(),
+            reloads: ReloadMetrics::default(),
             accepted: Counter::default(),
             proxy_header_failures: Counter::default(),
             connections: Gauge::default(),
@@ -304,6 +308,7 @@ impl Metrics {
         registry.register(names::CONNECTIONS, "Number of open client connections", self.connections.clone());
         self.tls.register(registry);
         self.traces.register(registry);
+        self.reloads.register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
         registry.register(names::BUILD, "Version of the gateway, as a label; the value is always 1", build);

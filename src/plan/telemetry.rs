@@ -40,6 +40,20 @@ pub struct Telemetry {
     pub choice: Choice,
 }
 
+impl Telemetry {
+    /// Returns true if nothing distinguishes these settings from others. TLS is compared by the contents of its files.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let made_from = |telemetry: &Self| telemetry.target.tls.as_ref().map(|tls| tls.made_from);
+        self.target.url == other.target.url
+            && made_from(self) == made_from(other)
+            && self.path == other.path
+            && self.headers == other.headers
+            && self.timeout == other.timeout
+            && self.resource == other.resource
+            && self.choice == other.choice
+    }
+}
+
 /// Compiles the table. Returns `None` after a problem was reported.
 pub(super) fn telemetry(keys: &file::Telemetry, problems: &mut Problems) -> Option<Telemetry> {
     let uri = &keys.otlp.value;

@@ -1,6 +1,6 @@
 //! Tests the export of traces: the spans that a collector gets, and what becomes of requests when it misbehaves.
 
-mod collector;
+pub mod collector;
 mod proto;
 mod trouble;
 
