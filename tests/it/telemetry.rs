@@ -2,6 +2,7 @@
 
 pub mod collector;
 mod proto;
+mod secure;
 mod trouble;
 
 use std::sync::Arc;

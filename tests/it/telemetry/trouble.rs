@@ -6,7 +6,7 @@ use prost::Message;
 
 use super::collector::{Collector, says};
 use super::proto::{ExportResponse, PartialSuccess};
-use crate::harness::{GatewayUnderTest, Origin, get};
+use crate::harness::{Client, GatewayUnderTest, Origin, get, until};
 
 /// A gateway that traces everything, in front of an echo.
 fn gateway(collector: &Collector, more: &str) -> (GatewayUnderTest, Origin) {
@@ -142,4 +142,25 @@ fn the_last_spans_are_sent_at_the_shutdown() {
     gateway.begin_stop();
     assert!(gateway.stopped());
     assert_eq!(collector.now().len(), 10);
+}
+
+#[test]
+fn more_spans_than_can_wait_are_dropped_and_counted() {
+    let collector = Collector::answers(vec![Vec::new()]);
+    let toml = format!("[[routes]]\npath = \"/*\"\nrespond = {{ status = 204 }}\n{}", collector.table("sample = 1\ntimeout = \"60s\"\n"));
+    let gateway = GatewayUnderTest::start(&toml);
+    let mut client = Client::connect(gateway.address);
+    // What fits, and some batches more.
+    for _ in 0..100 {
+        client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100));
+        for _ in 0..100 {
+            assert_eq!(client.response("GET").status, 204);
+        }
+    }
+    let dropped = until(|| {
+        let text = get(gateway.admin, "/metrics").text();
+        let value = text.lines().find_map(|line| line.strip_prefix("lockgate_trace_spans_dropped_total "));
+        value.and_then(|value| value.parse::<u32>().ok()).filter(|value| *value > 0).ok_or(text)
+    });
+    assert!((10_000 - 8_192 - 1_024..=10_000 - 8_192).contains(&dropped), "{dropped}");
 }
