@@ -5,6 +5,7 @@
 //! in flight. Must not know command-line arguments; `cli` does.
 
 mod certificates;
+mod collector;
 mod core;
 mod files;
 mod listeners;
@@ -12,6 +13,7 @@ mod reload;
 mod running;
 mod source;
 mod start_error;
+mod telemetry;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -33,6 +35,7 @@ use self::core::{NextPlan, Worker};
 use self::listeners::Listeners;
 use self::reload::Reloader;
 use self::running::{Running, background};
+use self::telemetry::Exporters;
 use crate::admin::{self, Reloads, RunningConfig};
 use crate::context::WallClock;
 use crate::gateway::{Core, Lifecycle};
@@ -96,6 +99,8 @@ impl App {
         let admin = admin.serve(Arc::clone(&current), Arc::clone(&lifecycle), reloads.clone());
         let via = via();
         let resolver = Resolver::default();
+        let mut exporters = Exporters::new(resolver.clone());
+        let tracer = exporters.tracer(plan.telemetry.as_ref(), &plan.metrics);
         let connections = Arc::new(InFlight::new(plan.listen.max_connections + SURPLUS));
         let (mut workers, mut cores) = (Vec::new(), Vec::new());
         for (number, listeners) in per_core.into_iter().enumerate() {
@@ -106,14 +111,14 @@ impl App {
                 wall: WallClock::default(),
                 over: Notify::new(),
             };
-            let first = NextPlan { plan: Arc::clone(&plan), lines, listeners, taken: oneshot::channel().0 };
+            let first = NextPlan { plan: Arc::clone(&plan), lines, tracer: tracer.clone(), listeners, taken: oneshot::channel().0 };
             let (worker, plans) = Worker::new(core, first, sink.clone(), Arc::clone(&connections));
             workers.push(std::thread::Builder::new().name(format!("core-{number}")).spawn(move || worker.run())?);
             cores.push(plans);
         }
         let (addresses, tls) = (listeners.addresses(false).collect(), listeners.addresses(true).next());
         let background = background(&plan, &resolver);
-        let running = Running { plan: current, listeners, admin, cores, connections, resolver, lines, background };
+        let running = Running { plan: current, listeners, admin, cores, connections, resolver, lines, exporters, background };
         let admin = running.admin.bound;
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(Reloader::new(running, reloads.clone(), source, files).run(requests, stopped));
@@ -157,6 +162,9 @@ impl App {
         match drained {
             true => tracing::info!("drained"),
             false => tracing::warn!("stopped with requests in flight"),
+        }
+        if let Some(running) = running {
+            running.exporters.flush().await;
         }
         let sink = self.sink.clone();
         let _ = tokio::task::spawn_blocking(move || sink.flush(Duration::from_secs(2))).await;

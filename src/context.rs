@@ -3,6 +3,8 @@
 //! The context is immutable. The [`Trail`] is updated while the request is served; it is here because `upstream` writes it and `observe`
 //! reads it. Must not know routes, plans or responses.
 
+pub mod spans;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
+use self::spans::{AttemptEnd, Spans, TraceParent};
 use crate::header::ValidValue;
 use crate::write::hex;
 
@@ -276,6 +279,24 @@ pub struct Trail {
     pub endpoint: Option<Arc<str>>,
     /// The number of attempts, including those that got no connection.
     pub attempts: u32,
+    /// The spans of the request, if it is traced.
+    pub spans: Option<Box<Spans>>,
+}
+
+impl Trail {
+    /// Begins an attempt at an endpoint. Returns its place in the trace, if the request is traced.
+    pub fn attempt(&mut self, endpoint: &Arc<str>, now: Instant, hedge: bool) -> Option<TraceParent> {
+        self.endpoint = Some(Arc::clone(endpoint));
+        self.attempts += 1;
+        self.spans.as_mut().map(|spans| spans.attempt(endpoint, now, hedge))
+    }
+
+    /// Ends the span of the latest attempt, if the request is traced.
+    pub fn ended(&mut self, now: Instant, outcome: AttemptEnd, http2: bool, ejected: bool) {
+        if let Some(spans) = &mut self.spans {
+            spans.ended(now, outcome, http2, ejected);
+        }
+    }
 }
 
 /// Returns the value of a weight parameter (RFC 9110 12.4.2): `0.8` for ` q=0.8`. The name of the parameter is not case-sensitive.

@@ -46,7 +46,7 @@
 //!   `limit_key`, `authenticate`, `forward_auth` and `identity` (who the user is), `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `destination` (of WebDAV), `inspect`, `redirect_page` and `prepared` (the upstream response), `read` (an upstream
 //!   error), `dry_run` (an error that passes), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
-//!   message, fields and `Retry-After` of an error), `finish` (end of the response), `rescue` (panics), `state` (shared state, lifecycle).
+//!   message, fields and `Retry-After` of an error), `finish` (end of the response), `traced` (spans), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path, conditions and method. Files: `table` and `paths` (look-up), `segments` (captures),
 //!   `expressions`, `choices` (rules of one path), `rule`, `pattern` and `conditions` (what a rule matches), `asked` (what of a request
 //!   decides), `template` (placeholders), `ambiguity` (paths that can be read in two ways).
@@ -82,24 +82,24 @@
 //! - [`tunnel`] copies both ways after an upgrade (WebSocket). Files: `src/tunnel.rs` (both directions, clocks, close), `way` (one
 //!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `access_log`, `pretty` and `fields` (the access line), `writer`
-//!   (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`.
+//!   (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`, `trace/*` (spans for a collector).
 //! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask` and `entry` (what is
 //!   stored), `fingerprint` (groups), `query` and `store` (questions), `memory` (the store), `writer` (queue and thread).
 //! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,
-//!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
+//!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`, `telemetry`;
 //!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` and `pages` (error responses), `targets`
-//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
+//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `telemetry`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
 //! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `init`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
 //!   `healthcheck`, `reload`, `completions`, `admin_client`, `source` (finds the configuration file), `output`.
-//! - Shared types: [`context`] (the request as it arrived, request ids), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
+//! - Shared types: [`context`] (the request as it arrived, request ids; `context/spans`: what is kept of a traced request), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
 //! - [`admin`] is the admin listener: health, metrics, configuration. Files: `reload` (what the reload is asked and shown).
-//! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `listeners` (sockets), `running` (from one plan to the
+//! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `listeners` (sockets), `running` (from one plan to the
 //!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `certificates` (of the listener).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator).
 //!
@@ -123,6 +123,7 @@
 //! | rate limits | `gateway/limits`, `limit/*`, `plan/limits` |
 //! | a metric | `observe/metrics`, `observe/names`, `plan/gauges` |
 //! | a field of the access line | `observe/access_record`, `observe/access_log` |
+//! | an attribute of a span | `context/spans`, `observe/trace/span` |
 //! | a command | `cli/args`, `cli/mod`, a file in `cli` |
 
 pub mod admin;

@@ -13,6 +13,7 @@ use super::certificates;
 use super::core::NextPlan;
 use super::listeners::Listeners;
 use super::start_error::StartError;
+use super::telemetry::Exporters;
 use crate::admin::{self, AdminListener};
 use crate::limit::inflight::InFlight;
 use crate::observe::recorder::LineSettings;
@@ -36,6 +37,8 @@ pub(super) struct Running {
     pub(super) connections: Arc<InFlight>,
     pub(super) resolver: Resolver,
     pub(super) lines: LineSettings,
+    /// The export of traces.
+    pub(super) exporters: Exporters,
     /// The background tasks of the plan, on the caller's runtime. They end when this is dropped.
     pub(super) background: JoinSet<()>,
 }
@@ -69,11 +72,12 @@ impl Running {
     }
 
     /// Gives the plan to all cores, and waits until they use it.
-    async fn hand_over(&self, plan: &Arc<Plan>, per_core: Vec<Vec<Listener>>) {
+    async fn hand_over(&mut self, plan: &Arc<Plan>, per_core: Vec<Vec<Listener>>) {
+        let tracer = self.exporters.tracer(plan.telemetry.as_ref(), &plan.metrics);
         let mut waiting = Vec::new();
         for (core, listeners) in self.cores.iter().zip(per_core) {
             let (taken, is_taken) = oneshot::channel();
-            let next = NextPlan { plan: Arc::clone(plan), lines: self.lines, listeners, taken };
+            let next = NextPlan { plan: Arc::clone(plan), lines: self.lines, tracer: tracer.clone(), listeners, taken };
             // A core without a receiver has ended with the process.
             if core.send(next).await.is_ok() {
                 waiting.push(is_taken);

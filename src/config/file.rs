@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 
 use super::access::{AccessKeys, AuthKeys};
@@ -39,6 +39,7 @@ pub struct File {
     pub errors: ErrorKeys,
     pub redis: Option<Redis>,
     pub log: Log,
+    pub telemetry: Option<Telemetry>,
 }
 
 /// `[listen]`
@@ -342,6 +343,20 @@ pub struct Log {
     pub format: Option<LogFormat>,
     pub access: Option<bool>,
     pub original_max: Option<At<Option<u64>>>,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct Telemetry {
+    pub otlp: At<Uri>,
+    pub sample: Option<f64>,
+    pub errors_always: Option<bool>,
+    pub headers: Vec<(HeaderName, Secret<HeaderValue>)>,
+    pub service_name: Option<At<String>>,
+    pub resource: Vec<(String, String)>,
+    pub timeout: Option<At<Duration>>,
+    pub ca: Option<At<String>>,
 }
 
 /// `log.level`

@@ -14,6 +14,7 @@ use super::listen_tls::listen_tls;
 use super::policy_keys::policy;
 use super::routes::routes;
 use super::section::{At, Section};
+use super::telemetry::telemetry;
 use super::units;
 use super::upstreams::backend;
 use crate::policy::Mode;
@@ -21,7 +22,7 @@ use crate::text::Secret;
 
 /// Reads the root table.
 pub(super) fn read(root: &mut Section<'_, '_>) -> File {
-    root.reserve(&["journal", "notify", "telemetry"]);
+    root.reserve(&["journal", "notify"]);
     File {
         mode: root.choice("mode", &[("production", Some(Mode::Production)), ("development", Some(Mode::Development))]).unwrap_or_default(),
         watch: root.boolean("watch"),
@@ -33,6 +34,7 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
         errors: root.table("errors", errors).unwrap_or_default(),
         redis: root.table("redis", redis).flatten(),
         log: root.table("log", log).unwrap_or_default(),
+        telemetry: root.table("telemetry", telemetry).flatten(),
     }
 }
 

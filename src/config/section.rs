@@ -208,6 +208,28 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
+    /// Reads a part of a whole: a number from 0 to 1.
+    pub fn ratio(&mut self, key: &'static str) -> Option<f64> {
+        let value = self.value(key)?;
+        let text = match value.get_ref() {
+            DeValue::Float(number) => number.as_str(),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            _ => {
+                self.wrong_type(key, value, "a number from 0 to 1");
+                return None;
+            }
+        };
+        let found = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        if found.is_none() {
+            self.problems.add(
+                value.span(),
+                format!("`{}` must be a number from 0 to 1", self.full(key)),
+                "for example, 0.01 is one in a hundred",
+            );
+        }
+        found
+    }
+
     /// Reads a list of strings. With `or_one`, a single string counts as a list of one.
     pub fn strings(&mut self, key: &'static str, or_one: bool) -> Option<Vec<At<String>>> {
         let value = self.value(key)?;
@@ -274,6 +296,23 @@ impl<'t, 'p> Section<'t, 'p> {
     /// Reads `value` as a string and expands `${ENV}` in it.
     pub fn string_of(&mut self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Option<At<String>> {
         self.expanded(key, value)
+    }
+
+    /// Reads `value` as a secret, which comes from the environment or from a file of its own.
+    pub fn secret_of(&mut self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Option<At<Secret<String>>> {
+        if value.get_ref().as_str().is_some_and(|text| !text.contains("${") && !text.starts_with("file:")) {
+            let title = "a secret must not be written in the configuration file";
+            self.problems.add_secret(value.span(), title, "write \"${NAME}\" or \"file:/path\"");
+            return None;
+        }
+        let text = self.expanded(key, value)?;
+        match expand::secret(&text.value, self.around) {
+            Ok(value) => Some(At { value: Secret::new(value), span: text.span }),
+            Err(complaint) => {
+                self.problems.add(text.span, format!("`{}` is not valid", self.full(key)), complaint);
+                None
+            }
+        }
     }
 
     /// Allows any key, for a table whose keys the operator chooses.

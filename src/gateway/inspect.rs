@@ -10,9 +10,11 @@ use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use super::prepared::Prepared;
 use super::request::Request;
 use super::state::{Client, Gateway};
+use super::traced;
 use super::{dry_run, grpc, leak_guard, read, redirect_page, upgrade};
 use crate::body::Incoming as _;
 use crate::context::Dialect;
+use crate::context::spans::Spans;
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
 use crate::observe::access_record::Facts;
@@ -165,13 +167,13 @@ pub(super) async fn handle(
     prepared: Prepared,
     route: &Route,
     gateway: &Gateway,
-    request: Request<'_>,
+    (request, spans): (Request<'_>, Option<&mut Spans>),
 ) -> Result<Passed, ErrorOutcome> {
     let (mode, buffers) = (gateway.plan.mode, &gateway.plan.buffers);
     let languages = request.languages(&route.policy.errors);
     match handling {
         Handling::AwaitFirstBytes => prepared.begin().await,
-        Handling::GuardLeaks => leak_guard::guard(prepared, route, buffers, languages).await,
+        Handling::GuardLeaks => leak_guard::guard(prepared, route, buffers, languages, traced::masked(spans).as_deref()).await,
         Handling::SearchErrors => read::success(prepared, &route.policy, buffers, languages).await,
         Handling::GrpcWeb => web(prepared, shown_mode(&route.policy, mode)).await,
         Handling::DryRun(kind) => dry_run::error(kind, prepared, route, (mode, buffers), request).await,

@@ -58,7 +58,10 @@ pub(super) fn outgoing(
     }
     destination::map(&mut headers, policy, request)?;
     let edited = edit(&mut headers, policy, request);
-    facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
+    // The trace of a request with spans is known from its arrival, whatever its upstream is told.
+    if facts.trail.spans.is_none() {
+        facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
+    }
     if let Some(host) = client_host.filter(|_| edited || !request.named_by_host_line()) {
         // A host that is not valid was refused before.
         let _ = headers.try_insert(http::header::HOST, host);

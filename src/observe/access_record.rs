@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::metrics::{Class, RouteMetrics};
+use super::trace::tracer::Tracer;
 use crate::body::UploadProgress;
 use crate::context::{RequestContext, TraceId, Trail};
 use crate::failure::Kind;
@@ -83,8 +84,10 @@ pub struct Facts {
     pub route: Option<Arc<RouteMetrics>>,
     /// Whether the request was dispatched to its backend.
     pub dispatched: bool,
-    /// The endpoint and the number of attempts.
+    /// The endpoint and the number of attempts, and the spans if the request is traced.
     pub trail: Trail,
+    /// Takes the spans.
+    pub tracer: Option<Tracer>,
     /// The status of the response, 0 while there is none.
     pub status: u16,
     /// The status that the upstream sent.

@@ -25,6 +25,7 @@ use super::open_tunnel::OpenTunnel;
 use super::percore::{CoreCounter, PerCore};
 use super::reload_metrics::ReloadMetrics;
 use super::tls_metrics::TlsMetrics;
+use super::trace::counters::TraceCounters;
 use crate::failure::Kind;
 
 type Labels = Vec<(&'static str, String)>;
@@ -220,6 +221,8 @@ pub struct Metrics {
     tunnels: Family<Labels, Gauge>,
     /// The metrics of the listener for TLS.
     pub tls: TlsMetrics,
+    /// What became of the spans of traces.
+    pub traces: TraceCounters,
     /// The metrics of reloads.
     pub reloads: ReloadMetrics,
     /// The client connections that were accepted.
@@ -257,6 +260,7 @@ impl Metrics {
             dry_run: Family::default(),
             tunnels: Family::default(),
             tls: TlsMetrics::default(),
+            traces: TraceCounters::default(),
             reloads: ReloadMetrics::default(),
             accepted: Counter::default(),
             proxy_header_failures: Counter::default(),
@@ -293,6 +297,7 @@ impl Metrics {
         );
         registry.register(names::CONNECTIONS, "Number of open client connections", self.connections.clone());
         self.tls.register(registry);
+        self.traces.register(registry);
         self.reloads.register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);

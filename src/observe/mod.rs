@@ -10,6 +10,7 @@
 //! | `access_log` | an access line as JSON; `pretty` is the form for a terminal; `fields` formats durations, addresses and queries |
 //! | `writer` | the thread that writes lines to standard output |
 //! | `metrics` | all metrics; `names` holds their names, `auth_metrics` and `tls_metrics` a part of them |
+//! | `trace/*` | spans for a collector |
 //! | `exposition` | the text format of Prometheus |
 //! | `percore`, `histogram` | counters and histograms per core |
 
@@ -28,4 +29,5 @@ pub mod pretty;
 pub mod recorder;
 pub mod reload_metrics;
 pub mod tls_metrics;
+pub mod trace;
 pub mod writer;

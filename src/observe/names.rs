@@ -58,6 +58,12 @@ pub const BYTES_IN: &str = "lockgate_request_bytes";
 pub const BYTES_OUT: &str = "lockgate_response_bytes";
 /// Log lines that were dropped because they could not be written.
 pub const LOG_DROPPED: &str = "lockgate_log_lines_dropped";
+/// Spans that the collector took.
+pub const SPANS_EXPORTED: &str = "lockgate_trace_spans_exported";
+/// Spans that the collector refused, or that it could not be sent for too long.
+pub const SPANS_FAILED: &str = "lockgate_trace_spans_failed";
+/// Spans that were dropped because the queue was full.
+pub const SPANS_DROPPED: &str = "lockgate_trace_spans_dropped";
 /// 1, with the version as a label.
 pub const BUILD: &str = "lockgate_build_info";
 /// Reloads of the configuration.

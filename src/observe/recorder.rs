@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::access_record::{Facts, Record};
 use super::line::{LineContext, Style};
 use super::metrics::{Metrics, RouteMetrics};
+use super::trace::finish::finish;
 use super::writer::Sink;
 use super::{access_log, pretty};
 use crate::context::RequestContext;
@@ -103,13 +104,16 @@ impl Record for Recorder {
                 metrics.dry_run(route, kind, would_be.status);
             }
         }
+        let line = LineContext { route, took };
+        if let (Some(tracer), Some(spans)) = (&facts.tracer, &facts.trail.spans) {
+            finish(tracer, context, facts, spans, &line);
+        }
         let severe = facts.kind.is_some_and(|kind| kind.row().severity <= self.settings.failures);
         if self.settings.access || severe {
             let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
             if buffer.capacity() == 0 {
                 buffer.reserve_exact(FLUSH_SIZE + LAST_LINE);
             }
-            let line = LineContext { route, took };
             match self.settings.style {
                 Style::Json => access_log::append(&mut buffer, context, facts, &line),
                 Style::Pretty { color } => pretty::append(&mut buffer, context, facts, &line, color),

@@ -117,6 +117,7 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
             access: file.log.access.unwrap_or(true),
             original: kept_original(file.log.original_max.as_ref(), problems),
         },
+        telemetry: file.telemetry.as_ref().and_then(|keys| super::telemetry::telemetry(keys, problems)).map(Arc::new),
         no_route: metrics.route(NO_ROUTE, NO_ROUTE.into()),
         metrics: Arc::clone(metrics),
         observed: Arc::new(observed),

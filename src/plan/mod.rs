@@ -18,6 +18,7 @@
 //! | `pages` | the operator's pages of error responses |
 //! | `targets` | `[backends.NAME]` |
 //! | `listen_tls` | `[listen.tls]` |
+//! | `telemetry` | `[telemetry]` |
 //! | `limits` | `[limits.NAME]` and `[redis]` |
 //! | `live` | the state that a new plan takes over from the running one |
 //! | `gauges` | gauges of backends and permits |
@@ -39,6 +40,7 @@ mod route;
 mod routes;
 mod split;
 mod targets;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,6 +55,7 @@ pub use auth::{Auth, AuthMethod, AuthService, BasicAuth};
 use gauges::Observed;
 pub use route::{Action, AppliedLimit, ErrorPresenter, Forward, PathTemplate, QuotaPolicy, Redirect, Respond, Route};
 pub use split::{Chosen, RouteTarget, Split};
+pub use telemetry::Telemetry;
 
 use crate::config::diagnose::Problem;
 use crate::config::file::{LogFormat, LogLevel, OnFailure};
@@ -98,6 +101,8 @@ pub struct Plan {
     pub names_clients: bool,
     /// The settings of the log.
     pub log: Log,
+    /// The export of traces, if there is a collector.
+    pub telemetry: Option<Arc<Telemetry>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The metrics of requests without a route.

@@ -26,6 +26,8 @@ use crate::upstream::choose::backend::Backend;
 pub struct Route {
     /// The name and the metrics of the route.
     pub metrics: Arc<RouteMetrics>,
+    /// Its paths as configured, for traces.
+    pub paths: Arc<str>,
     /// What it does.
     pub action: Action,
     /// The merged policy.

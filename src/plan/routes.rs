@@ -181,7 +181,8 @@ impl Builder<'_> {
             Action::Redirect(_) | Action::Respond(_) => NO_BACKEND.into(),
         };
         let auth = common.auth.clone();
-        Arc::new(Route { metrics: self.metrics.route(&common.name, backend), action, policy, presenter, limits, auth })
+        let paths = common.patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ").into();
+        Arc::new(Route { metrics: self.metrics.route(&common.name, backend), paths, action, policy, presenter, limits, auth })
     }
 
     /// Compiles `auth`, once for all variants of a route.

@@ -35,7 +35,7 @@ fn gateway(format: &str, mode: &str) -> Arc<Gateway> {
         over: tokio::sync::Notify::new(),
         wall: WallClock::default(),
     };
-    CurrentGateway::new(Arc::new(core), plan, None, recorder).get()
+    CurrentGateway::new(Arc::new(core), plan, None, recorder, None).get()
 }
 
 async fn answer(gateway: &Gateway, kind: Kind, accept: Option<&'static str>, language: &'static str) -> Response {

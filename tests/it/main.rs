@@ -42,6 +42,7 @@ mod routing;
 mod send_proxy;
 mod shapes;
 mod slow_readers;
+mod telemetry;
 mod timeouts;
 mod traces;
 mod upgrade;

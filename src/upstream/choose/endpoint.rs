@@ -112,13 +112,15 @@ impl Endpoint {
         }
     }
 
-    /// Logs a change of a breaker's state. When the breaker closes, the endpoint's slow start begins and its latency is forgotten.
-    fn changed(&self, which: &'static str, change: breaker::Change, how: AttemptOutcome, now: Instant) {
+    /// Logs a change of a breaker's state. When the breaker closes, the endpoint's slow start begins and its latency is forgotten. Returns
+    /// true if it opened.
+    fn changed(&self, which: &'static str, change: breaker::Change, how: AttemptOutcome, now: Instant) -> bool {
         if change == Some(State::Closed) {
             self.health.returned(now);
             self.load.forget();
         }
         self.log(which, change, how);
+        change == Some(State::Open)
     }
 }
 
@@ -178,9 +180,9 @@ pub struct EndpointPermit {
 }
 
 impl EndpointPermit {
-    /// Records the outcome of the attempt and how long it took.
-    pub fn record(&mut self, how: AttemptOutcome, took: Duration, now: Instant) {
-        let endpoint = &self.endpoint;
+    /// Records the outcome of the attempt and how long it took. Returns true if that opened a breaker.
+    pub fn record(&mut self, how: AttemptOutcome, took: Duration, now: Instant) -> bool {
+        let (endpoint, mut opened) = (&self.endpoint, false);
         let worked = how.worked();
         if let Some(permit) = self.ejector.take() {
             match (how, worked) {
@@ -189,11 +191,12 @@ impl EndpointPermit {
                 // An endpoint that does not respond is ejected; its latency must not count against it when it is tried again.
                 (AttemptOutcome::Failed(_), _) => {}
             }
-            endpoint.changed("ejector", endpoint.ejector.record(permit, how.reached(), now), how, now);
+            opened |= endpoint.changed("ejector", endpoint.ejector.record(permit, how.reached(), now), how, now);
         }
         if let (Some(permit), Some(breaker)) = (self.breaker.take(), &endpoint.breaker) {
-            endpoint.changed("breaker", breaker.record(permit, worked, now), how, now);
+            opened |= endpoint.changed("breaker", breaker.record(permit, worked, now), how, now);
         }
+        opened
     }
 
     /// Records that a response was cut off after its head.

@@ -194,6 +194,11 @@ impl HeaderScan {
         }
     }
 
+    /// Records that the headers have a `traceparent` now.
+    pub const fn set_traced(&mut self) {
+        self.traced = true;
+    }
+
     /// Returns true if there are names that some servers confuse with others.
     pub const fn has_odd_names(&self) -> bool {
         self.bits & found::ODD != 0
