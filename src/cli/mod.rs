@@ -4,6 +4,7 @@
 //! (`EX_CONFIG`).
 
 mod args;
+mod cases;
 mod check;
 mod completions;
 mod demo;
@@ -16,6 +17,7 @@ mod output;
 mod redact;
 mod run;
 mod source;
+mod test;
 
 use std::process::ExitCode;
 
@@ -29,6 +31,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Init(args) => init::init(&args),
         Command::Check(args) => check::check(&args),
+        Command::Test(args) => test::test(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Errors(args) => errors::print(args.format),
         Command::Explain { code } => explain::explain(&code),

@@ -64,12 +64,22 @@ impl Source {
         Self { name: "--to".into(), text, folder: PathBuf::new() }
     }
 
+    /// Returns the folder of the file.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Compiles the configuration, and returns its problems without a report.
+    pub(super) fn plan(&self) -> Result<Plan, Vec<diagnose::Problem>> {
+        compile::from_folder(&self.text, &self.folder, &|name| std::env::var(name).ok())
+    }
+
     /// Compiles the configuration, and reports its problems.
     pub(super) fn compile(&self) -> Result<Plan, Reported> {
         let show = |problems: &[diagnose::Problem]| {
             output::print_error(diagnose::render(&self.name, &self.text, problems, output::color()).trim_end());
         };
-        let compiled = compile::from_folder(&self.text, &self.folder, &|name| std::env::var(name).ok());
+        let compiled = self.plan();
         if let Some(plan) = compiled.as_ref().ok().filter(|plan| !plan.warnings.is_empty()) {
             show(&plan.warnings);
         }
