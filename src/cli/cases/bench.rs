@@ -61,6 +61,7 @@ pub(in crate::cli) struct Got {
 /// # Errors
 /// Returns why nothing came back.
 pub(in crate::cli) async fn run(case: &Case, plan: Plan) -> Result<Got, String> {
+    check_backends(case, &plan)?;
     let script = Script::new(case.replies.clone(), &plan);
     set_states(case, &plan);
     let lines = Lines::default();
@@ -86,6 +87,13 @@ pub(in crate::cli) async fn run(case: &Case, plan: Plan) -> Result<Got, String> 
         log: lines.last(),
         seen: script.seen(),
     })
+}
+
+/// A reply of a backend that does not exist would never be given.
+fn check_backends(case: &Case, plan: &Plan) -> Result<(), String> {
+    let known: Vec<&str> = plan.destinations().map(|backend| &*backend.name).collect();
+    let unknown = case.replies.iter().filter_map(|reply| reply.backend.as_deref()).find(|name| !known.contains(name));
+    unknown.map_or(Ok(()), |name| Err(format!("no backend of the configuration is called {name}; there are: {}", known.join(", "))))
 }
 
 /// Makes endpoints unhealthy where that is the fault.
