@@ -41,6 +41,9 @@ pub(super) enum Command {
     /// Test the error contract: run cases against a configuration, without network
     #[command(after_help = TEST_AFTER)]
     Test(TestArgs),
+    /// Forward to a service, and write a case for `test` for each error that it answers
+    #[command(after_help = RECORD_AFTER)]
+    Record(RecordArgs),
     /// Compare the responses of a faulty service with those of the gateway in front of it
     Demo(DemoArgs),
     /// Print the catalog of errors
@@ -146,6 +149,25 @@ pub(super) struct TestArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct RecordArgs {
+    /// The service to forward to
+    #[arg(long, value_name = "URL")]
+    pub(super) to: String,
+    /// The folder for the cases
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) out: PathBuf,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub(super) listen: SocketAddr,
+    /// Configuration that says what clients get [default: one that forwards everything, written into the folder]
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Most cases
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    pub(super) max: usize,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {
     /// Address of the gateway
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
@@ -214,6 +236,15 @@ network is replaced. No service is contacted, no name is resolved, and no timeou
 
 docs/how-to/test-your-contract.md explains all keys. Exit codes: 0 if all cases pass, 1 if one
 fails, 2 for wrong usage, 78 for a file or configuration that is not valid.";
+
+const RECORD_AFTER: &str = "\
+Send the requests of your tests, or some of your traffic, to the address. Each distinct error of
+the service becomes a file with a case: the request, the error, and what clients get of it today.
+Requests are written without bodies, credentials and values of queries; credentials in errors are
+masked as in the log. Look through the files before you share them.
+
+  lockgate record --to http://127.0.0.1:8000 --out cases
+  lockgate test cases";
 
 const REDACT_AFTER: &str = "\
 A document is unchanged unless it contains text that only a failing program writes, such as a

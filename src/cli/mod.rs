@@ -14,6 +14,7 @@ mod healthcheck;
 mod init;
 mod openapi;
 mod output;
+mod record;
 mod redact;
 mod run;
 mod source;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::init(&args),
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
+        Command::Record(args) => record::record(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Errors(args) => errors::print(args.format),
         Command::Explain { code } => explain::explain(&code),
