@@ -1,6 +1,6 @@
 //! The command line: one file per command, `args` with the grammar and the help, `source` with the search for the configuration.
 //!
-//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy, 2 for wrong usage, 78 for an invalid configuration
+//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy or a case fails, 2 for wrong usage, 78 for an invalid configuration
 //! (`EX_CONFIG`).
 
 mod args;

@@ -27,7 +27,9 @@ use crate::gateway::Gateway;
 use crate::limit::inflight::InFlight;
 use crate::observe::writer::Sink;
 use crate::plan::Plan;
+use crate::redact::Redactor;
 use crate::server::listen::{self, ListenerSettings, SURPLUS};
+use crate::text::bounded;
 use crate::upstream::connect::connector::Connector;
 use crate::upstream::connect::resolve::Resolver;
 
@@ -37,6 +39,10 @@ const QUEUE: usize = 256;
 const UPKEEP: Duration = Duration::from_millis(500);
 /// The time of the last responses when the recorder stops.
 const LAST_RESPONSES: Duration = Duration::from_secs(2);
+/// Most internals of an error that a case names, and the bytes that each of them has.
+const INTERNALS: usize = 3;
+const SHORT: usize = 6;
+const LONG: usize = 60;
 /// The configuration that the cases name, if none is given, in the folder of the cases.
 const OWN_CONFIG: &str = "config/lockgate.toml";
 
@@ -168,17 +174,22 @@ impl Cases {
     async fn write(&self, mut case: Case, slug: &str) -> Result<String, String> {
         let plan = self.config.plan().map_err(|_| "the configuration is not valid any more".to_owned())?;
         let got = bench::run(&case, plan).await?;
-        let (request, [reply, ..]) = (&case.request, case.replies.as_slice()) else { return Err("no reply".into()) };
+        let [reply] = case.replies.as_slice() else { return Err("an exchange has one response".into()) };
+        let request = &case.request;
         let code = got.log["code"].as_str().unwrap_or_default();
         let became = format!("{} becomes {} {code}", reply.status, got.status);
         let path = request.path.split('?').next().unwrap_or_default().to_owned();
         case.name = format!("{} {path}: {}", request.method, became.trim_end());
-        let mut text = String::from("# Recorded by `lockgate record`. Credentials and the values of queries are ***; the request had no body or it is left out.\n\n");
+        let mut text = String::from(
+            "# Recorded by `lockgate record`. Credentials and the values of queries are ***; the request had no body or it is left out.\n\n",
+        );
         if let Some(config) = self.named {
             text.push_str(&format!("config = {}\n\n", write::string(config)));
         }
         let (request, reply) = (write::request(request), write::reply(reply));
-        text.push_str(&format!("[[cases]]\nname = {}\n\n{request}\n{reply}\n{}", write::string(&case.name), write::expect(&got)));
+        let body = case.replies.first().map(|reply| String::from_utf8_lossy(&reply.body).into_owned()).unwrap_or_default();
+        let expect = write::expect(&got, &internals(&body));
+        text.push_str(&format!("[[cases]]\nname = {}\n\n{request}\n{reply}\n{expect}", write::string(&case.name)));
         let file = self.free(&format!("{}-{slug}", got.status));
         std::fs::write(&file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         Ok(format!("{}  {}", Style::of_output().status(got.status, &file.display().to_string()), case.name))
@@ -202,4 +213,20 @@ impl Cases {
         }
         ExitCode::SUCCESS
     }
+}
+
+/// Returns the first internals of an error, which must stay inside.
+fn internals(body: &str) -> Vec<&str> {
+    let findings = Redactor::default().findings(body);
+    let mut found: Vec<&str> = Vec::new();
+    for finding in findings {
+        let Some(text) = body.get(finding.span) else { continue };
+        for part in text.lines().map(str::trim).filter(|line| line.len() >= SHORT && !line.contains("***")).map(|line| bounded(line, LONG))
+        {
+            if found.len() < INTERNALS && !found.contains(&part) {
+                found.push(part);
+            }
+        }
+    }
+    found
 }

@@ -142,7 +142,8 @@ async fn ask(gateway: &Arc<Gateway>, request: &Request) -> ((http::StatusCode, H
     };
     let answered = match RequestParser::new(limits).inspect(&head(request)) {
         Inspected::Head(_, head) => {
-            let body = if request.body.is_empty() { RequestBody::empty() } else { RequestBody::new(Whole(Some(request.body.clone().into()))) };
+            let body =
+                if request.body.is_empty() { RequestBody::empty() } else { RequestBody::new(Whole(Some(request.body.clone().into()))) };
             let (method, target, version, headers) = (head.method, head.target, head.version, head.headers);
             entry.answer(ClientRequest { method, target, version, headers, body })
         }

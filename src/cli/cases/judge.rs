@@ -67,9 +67,7 @@ fn differences(check: &Check, got: &Got, told: &Told) -> Vec<Difference> {
             let json = seen.and_then(|seen| serde_json::from_slice(&seen.body).ok());
             members("upstream.json", wanted, json.as_ref(), check)
         }
-        What::UpstreamBody(wanted) => {
-            one("upstream.body", text(wanted, seen.map(|seen| String::from_utf8_lossy(&seen.body).into_owned())))
-        }
+        What::UpstreamBody(wanted) => one("upstream.body", text(wanted, seen.map(|seen| String::from_utf8_lossy(&seen.body).into_owned()))),
     }
 }
 
@@ -163,8 +161,10 @@ fn absent(unwanted: &str, got: &Got) -> Outcome {
         Some(format!("it stands in the body: {}", around(&body, at, unwanted.len())))
     } else {
         let header = |value: &[u8]| String::from_utf8_lossy(value).contains(unwanted);
-        let headers = got.headers.iter().filter(|(_, value)| header(value.as_bytes())).map(|(name, _)| format!("it stands in the header {name}"));
-        let trailers = got.trailers.iter().filter(|(_, value)| header(value.as_bytes())).map(|(name, _)| format!("it stands in the trailer {name}"));
+        let headers =
+            got.headers.iter().filter(|(_, value)| header(value.as_bytes())).map(|(name, _)| format!("it stands in the header {name}"));
+        let trailers =
+            got.trailers.iter().filter(|(_, value)| header(value.as_bytes())).map(|(name, _)| format!("it stands in the trailer {name}"));
         headers.chain(trailers).next()
     };
     place.map(|place| Differs::new(format!("{} nowhere", shown(unwanted)), place))

@@ -68,7 +68,8 @@ fn case(s: &mut Section<'_, '_>, folder: &Path, may_be_open: bool) -> Case {
     let repeat = s.number("repeat", 1..=MAX_REPEAT).unwrap_or(1);
     let replies = replies(s, folder);
     let checks = s.table("expect", expect).unwrap_or_default();
-    if checks.is_empty() && !may_be_open {
+    let is_open = s.named("expect").is_none_or(|value| value.get_ref().as_table().is_some_and(|table| table.is_empty()));
+    if is_open && !may_be_open {
         let help = "add [cases.expect] with a `status` and more, or let `lockgate test --update` write what comes back";
         s.problems.add(span.clone(), "the case expects nothing", help);
     }
@@ -101,7 +102,9 @@ fn request(s: &mut Section<'_, '_>, folder: &Path) -> Request {
         path: s.text("path").map_or(default.path, |at| at.value),
         host: s.text("host").map_or(default.host, |at| at.value),
         secure: s.choice("scheme", &[("http", Some(false)), ("https", Some(true))]).unwrap_or(default.secure),
-        client: s.parsed("client", |text| text.parse().map_err(|_| "expected an address, such as 192.0.2.1".into())).map_or(CLIENT, |at| at.value),
+        client: s
+            .parsed("client", |text| text.parse().map_err(|_| "expected an address, such as 192.0.2.1".into()))
+            .map_or(CLIENT, |at| at.value),
         headers,
         body,
     }
@@ -234,6 +237,57 @@ impl Checks {
     fn headers(&mut self, s: &mut Section<'_, '_>, key: &'static str, what: impl Fn(String, super::case::Wanted) -> What) {
         for At { value: (name, wanted), span } in values::wanted(s, key) {
             self.add(span, what(name, wanted));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems_of(text: &str) -> Vec<String> {
+        let problems = read(text, Path::new("/nowhere"), false).unwrap_err();
+        problems.into_iter().map(|problem| format!("{} | {}", problem.title, problem.help)).collect()
+    }
+
+    #[test]
+    fn all_problems_come_at_once_with_suggestions() {
+        let all = problems_of(
+            "[[case]]\n[[cases]]\nnam = \"x\"\nrequest = { pth = \"/\", body = \"a\", json = 1, method = \"A B\" }\n\
+             upstream = { fault = \"connection_refuse\", status = 99 }\nexpect = { sttus = 1, headers = { A = 3 }, absent = [1] }\n\
+             [[cases]]\nname = \"y\"\nupstream = { fault = \"dns_error\", status = 500, body_file = \"no\" }\n",
+        );
+        for part in [
+            "unknown key `case` | did you mean `cases`?",
+            "the case has no `name`",
+            "did you mean `path`?",
+            "a message has one of `body`, `json`",
+            "`cases.request.method` is not valid",
+            "did you mean \"connection_refused\"?",
+            "`cases.upstream.status` must be between 200 and 999",
+            "did you mean `status`?",
+            "a string or a list of strings",
+            "`cases.expect.absent` must be a string",
+            "the case expects nothing",
+            "cannot read `no`",
+            "have no effect beside this `fault`",
+        ] {
+            assert!(all.iter().any(|problem| problem.contains(part)), "{part} in {all:#?}");
+        }
+    }
+
+    #[test]
+    fn texts_stand_as_they_are() {
+        let file =
+            read("[[cases]]\nname = \"${HOME}\"\nupstream = { body = \"${jndi:x}\" }\nexpect = { status = 200 }\n", Path::new(""), false);
+        let case = file.unwrap().cases.remove(0);
+        assert_eq!((case.name.as_str(), case.replies[0].body.as_slice()), ("${HOME}", &b"${jndi:x}"[..]));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "(\\[\\[cases\\]\\]\n)?([a-z]{1,8} = [\"{}a-z0-9\\[\\], =]{0,20}\n){0,4}|\\PC{0,60}") {
+            let _ = read(&text, Path::new(""), true);
         }
     }
 }

@@ -81,7 +81,8 @@ fn fields(json: &Value) -> Option<Value> {
     let list = lists.into_iter().find_map(|pointer| json.pointer(pointer)?.as_array())?;
     let mut found = Map::new();
     for item in list {
-        let field = first(item, &["/field"]).or_else(|| first(item, &["/pointer"]).map(|pointer| pointer.trim_start_matches(['#', '/']).to_owned()));
+        let field = first(item, &["/field"])
+            .or_else(|| first(item, &["/pointer"]).map(|pointer| pointer.trim_start_matches(['#', '/']).to_owned()));
         let message = first(item, &["/message", "/detail"]);
         if let (Some(field), Some(message)) = (field, message)
             && let Some(messages) = found.entry(field).or_insert_with(|| Value::Array(Vec::new())).as_array_mut()

@@ -137,7 +137,11 @@ fn suite(source: &Source, ran: &[Ran<'_>], failed: usize) -> String {
         let lines = ran.differences.iter().map(|Difference { what, expected, got, .. }| format!("{what}: expected {expected}, got {got}"));
         let lines: Vec<_> = lines.chain(ran.got.as_ref().err().cloned()).collect();
         let first = lines.first().map(String::as_str).unwrap_or_default();
-        out.push_str(&format!(">\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n", escape(first), escape(&lines.join("\n"))));
+        out.push_str(&format!(
+            ">\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
+            escape(first),
+            escape(&lines.join("\n"))
+        ));
     }
     out.push_str("  </testsuite>\n");
     out

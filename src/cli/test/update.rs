@@ -15,7 +15,7 @@ pub(super) fn update(source: &Source, ran: &[Ran<'_>]) -> Result<(), Reported> {
     for ran in ran {
         if let (true, Ok(got)) = (ran.case.checks.is_empty(), &ran.got) {
             let at = end_of(source, ran);
-            edits.push((at..at, format!("\n{}", write::expect(got))));
+            edits.push((at..at, format!("\n{}", write::expect(got, &[]))));
         }
         let replaced = ran.differences.iter().filter_map(|difference| Some((difference.span.clone(), difference.instead.clone()?)));
         edits.extend(replaced);
