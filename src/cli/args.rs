@@ -81,6 +81,17 @@ pub(super) enum Shell {
     Fish,
 }
 
+/// The format of the report on cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ReportFormat {
+    /// Lines for a terminal
+    Text,
+    /// One JSON object
+    Json,
+    /// XML, as continuous integration systems read it
+    Junit,
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// Configuration file
@@ -135,8 +146,8 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "TEXT")]
     pub(super) only: Option<String>,
     /// Format of the report
-    #[arg(long, value_enum, default_value_t = super::test::Format::Text)]
-    pub(super) format: super::test::Format,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(super) format: ReportFormat,
     /// Write what comes back into the files, as what is expected
     #[arg(long)]
     pub(super) update: bool,

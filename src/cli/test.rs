@@ -1,18 +1,20 @@
 //! `lockgate test`: runs cases of the error contract against a configuration, without network.
 
+mod ran;
 mod report;
 mod update;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use self::ran::Ran;
 use self::report::{Report, Summary};
 use super::args::{EX_CONFIG, TestArgs};
-use super::cases::bench::{self, Got};
+use super::cases::bench;
 use super::cases::case::Case;
 use super::cases::fault::FAULTS;
-use super::cases::judge::{Difference, judge};
+use super::cases::judge::judge;
 use super::cases::read;
 use super::output;
 use super::run::fail;
@@ -23,32 +25,6 @@ use crate::config::diagnose;
 const EXAMPLE: &str = include_str!("test/example.toml");
 /// Most bytes of a file of cases.
 const MAX_FILE: u64 = 8 << 20;
-
-/// The format of the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
-    /// Lines for a terminal
-    Text,
-    /// One JSON object
-    Json,
-    /// XML, as continuous integration systems read it
-    Junit,
-}
-
-/// A case that ran.
-struct Ran<'c> {
-    case: &'c Case,
-    /// What came back, or why nothing did.
-    got: Result<Got, String>,
-    differences: Vec<Difference>,
-    took: Duration,
-}
-
-impl Ran<'_> {
-    fn passed(&self) -> bool {
-        self.got.is_ok() && self.differences.is_empty()
-    }
-}
 
 pub(super) fn test(args: &TestArgs) -> ExitCode {
     if args.example {

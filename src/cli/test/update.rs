@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::Ran;
+use super::ran::Ran;
 use crate::cli::cases::{read, write};
 use crate::cli::output;
 use crate::cli::source::{Reported, Source};
