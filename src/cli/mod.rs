@@ -3,6 +3,7 @@
 //! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy or a case fails, 2 for wrong usage, 78 for an invalid configuration
 //! (`EX_CONFIG`).
 
+mod admin_client;
 mod args;
 mod cases;
 mod check;
@@ -16,6 +17,7 @@ mod openapi;
 mod output;
 mod record;
 mod redact;
+mod reload;
 mod run;
 mod source;
 mod test;
@@ -39,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Explain { code } => explain::explain(&code),
         Command::Openapi => openapi::print(),
         Command::Redact(args) => redact::redact(&args),
+        Command::Reload(args) => reload::reload(&args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&args),
         Command::Completions { shell } => completions::print(shell),
     }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::tap::{Exchange, Tap};
@@ -23,12 +23,12 @@ use super::output::{self, Style};
 use super::run::{Stop, cannot_start, fail};
 use super::source::{Reported, Source};
 use crate::app::StartError;
-use crate::gateway::Gateway;
+use crate::gateway::CurrentGateway;
 use crate::limit::inflight::InFlight;
 use crate::observe::writer::Sink;
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::server::listen::{self, ListenerSettings, SURPLUS};
+use crate::server::listen::{self, Closer, Listener, ListenerSettings, SURPLUS};
 use crate::text::bounded;
 use crate::upstream::connect::connector::Connector;
 use crate::upstream::connect::resolve::Resolver;
@@ -47,7 +47,7 @@ const LONG: usize = 60;
 const OWN_CONFIG: &str = "config/lockgate.toml";
 
 pub(super) fn record(args: &RecordArgs) -> ExitCode {
-    let forwarding = Source::to_url(&args.to);
+    let forwarding = Source::of_url(&args.to);
     let prepared = forwarding.compile().and_then(|plan| Cases::prepare(args, &forwarding).map(|cases| (plan, cases)));
     let Ok((plan, cases)) = prepared else { return ExitCode::from(EX_CONFIG) };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -75,11 +75,11 @@ async fn run(args: &RecordArgs, plan: Plan, mut cases: Cases) -> ExitCode {
     let max = plan.listen.max_connections;
     let tap = Tap::new(Connector::new(Resolver::default()), seen);
     let gateway = bench::gateway(plan, Connector::through(Arc::new(tap)), &sink);
-    let (closing, watching) = watch::channel(false);
+    let closer = Closer::default();
     let (alive, mut all_gone) = mpsc::channel(1);
     let connections = Arc::new(InFlight::new(max + SURPLUS));
-    let settings = ListenerSettings { connections, max, closing: watching, alive };
-    tokio::spawn(listen::accept(socket, false, Arc::clone(&gateway), settings));
+    let settings = ListenerSettings { gateway: Arc::clone(&gateway), connections, alive };
+    tokio::spawn(listen::accept(Listener { socket, secure: false, watched: closer.watch() }, settings));
     tokio::spawn(upkeep(Arc::clone(&gateway)));
     output::print(&format!("http://{address} forwards to {}; errors become cases in {}. Ctrl-C ends it.", args.to, cases.folder.display()));
     loop {
@@ -91,8 +91,8 @@ async fn run(args: &RecordArgs, plan: Plan, mut cases: Cases) -> ExitCode {
             () = stop.wait() => break,
         }
     }
-    gateway.lifecycle.closing();
-    let _ = closing.send(true);
+    gateway.core.lifecycle.closing();
+    closer.close();
     let _ = tokio::time::timeout(LAST_RESPONSES, all_gone.recv()).await;
     while let Ok(exchange) = exchanges.try_recv() {
         cases.take(exchange).await;
@@ -101,12 +101,13 @@ async fn run(args: &RecordArgs, plan: Plan, mut cases: Cases) -> ExitCode {
 }
 
 /// Closes idle connections to the service, and sets the clock.
-async fn upkeep(gateway: Arc<Gateway>) {
+async fn upkeep(gateway: Arc<CurrentGateway>) {
     loop {
         tokio::time::sleep(UPKEEP).await;
-        gateway.recorder.flush();
-        gateway.wall.set();
-        for endpoint in gateway.plan.destinations().flat_map(|backend| backend.endpoints()) {
+        let current = gateway.get();
+        current.recorder.flush();
+        gateway.core.wall.set();
+        for endpoint in current.plan.destinations().flat_map(|backend| backend.endpoints()) {
             endpoint.pool.sweep(0, Instant::now());
         }
     }

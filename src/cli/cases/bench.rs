@@ -24,7 +24,7 @@ use crate::body::{Incoming, InterimResponses, RequestBody};
 use crate::context::{ClientPreferences, MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Peer, WallClock};
 use crate::failure::Failure;
 use crate::failure::catalog::Severity;
-use crate::gateway::{Client, ClientRequest, ClientResponse, Early, Entry, Gateway, Lifecycle, TlsClient};
+use crate::gateway::{Client, ClientRequest, ClientResponse, Core, CurrentGateway, Early, Entry, Lifecycle, TlsClient};
 use crate::header::HeaderList;
 use crate::http1::request::{Inspected, Limits, RequestParser};
 use crate::observe::access_log::Style;
@@ -41,6 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Most bytes of a response body.
 const MAX_BODY: usize = 64 << 20;
 
+/// Bytes of access lines behind which earlier ones are forgotten.
+const MAX_LINES: usize = 1 << 20;
+
 /// What came back.
 #[derive(Debug)]
 pub(in crate::cli) struct Got {
@@ -52,8 +55,8 @@ pub(in crate::cli) struct Got {
     pub(in crate::cli) cut: bool,
     /// The access line.
     pub(in crate::cli) log: Value,
-    /// What the upstreams were asked, by all requests of the case.
-    pub(in crate::cli) seen: Vec<Seen>,
+    /// What an upstream was asked last.
+    pub(in crate::cli) seen: Option<Seen>,
 }
 
 /// Runs a case.
@@ -68,7 +71,7 @@ pub(in crate::cli) async fn run(case: &Case, plan: Plan) -> Result<Got, String> 
     let sink = Sink::start(lines.clone(), Arc::clone(&plan.metrics.log_dropped)).map_err(|error| error.to_string())?;
     let gateway = gateway(plan, Connector::through(Arc::new(script.clone())), &sink);
     if case.replies.iter().any(|reply| reply.fault == Some(Fault::ShuttingDown)) {
-        gateway.lifecycle.closing();
+        gateway.core.lifecycle.closing();
     }
     let mut last = None;
     for _ in 0..case.repeat {
@@ -76,7 +79,7 @@ pub(in crate::cli) async fn run(case: &Case, plan: Plan) -> Result<Got, String> 
         last = Some(asked.await.map_err(|_| format!("there is no response after {} s", PATIENCE.as_secs()))?);
     }
     let Some((response, body)) = last else { return Err("no request was sent".into()) };
-    gateway.recorder.flush();
+    gateway.get().recorder.flush();
     sink.flush(PATIENCE);
     Ok(Got {
         status: response.0.as_u16(),
@@ -107,28 +110,27 @@ fn set_states(case: &Case, plan: &Plan) {
 }
 
 /// Makes the gateway of one core.
-pub(in crate::cli) fn gateway(plan: Plan, connector: Connector, sink: &Sink) -> Arc<Gateway> {
+pub(in crate::cli) fn gateway(plan: Plan, connector: Connector, sink: &Sink) -> Arc<CurrentGateway> {
     let plan = Arc::new(plan);
     let lines = LineSettings { access: true, failures: Severity::Info, style: Style::Json };
+    let recorder = Recorder::new(0, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink.clone());
     let lifecycle = Arc::new(Lifecycle::default());
     lifecycle.started();
-    Arc::new(Gateway {
+    let core = Core {
         upstreams: Upstreams { connector, core: 0 },
-        shared: None,
-        recorder: Arc::new(Recorder::new(0, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink.clone())),
         via: HeaderValue::from_static("1.1 lockgate-test"),
         lifecycle,
         wall: WallClock::default(),
         over: Notify::new(),
-        plan,
-    })
+    };
+    Arc::new(CurrentGateway::new(Arc::new(core), plan, None, Arc::new(recorder)))
 }
 
 /// Sends a request as a new client, and reads the whole response.
-async fn ask(gateway: &Arc<Gateway>, request: &Request) -> ((http::StatusCode, HeaderList), Received) {
-    let client = client(gateway, request);
-    let entry = Entry { client: Arc::new(client) };
-    let listen = &gateway.plan.listen;
+async fn ask(gateway: &Arc<CurrentGateway>, request: &Request) -> ((http::StatusCode, HeaderList), Received) {
+    let entry = Entry { client: Arc::new(client(gateway, request)) };
+    let plan = Arc::clone(&gateway.get().plan);
+    let listen = &plan.listen;
     let limits = Limits {
         head: listen.max_header_size,
         target: MAX_REQUEST_TARGET.min(listen.max_header_size),
@@ -157,17 +159,19 @@ async fn ask(gateway: &Arc<Gateway>, request: &Request) -> ((http::StatusCode, H
     ((status, headers), receive(body).await)
 }
 
-fn client(gateway: &Arc<Gateway>, request: &Request) -> Client {
+fn client(gateway: &Arc<CurrentGateway>, request: &Request) -> Client {
+    let plan = &gateway.get().plan;
     let address = SocketAddr::new(request.client, 40_000);
     let text = request.client.to_canonical().to_string();
     Client {
         gateway: Arc::clone(gateway),
+        closed: Arc::default(),
         peer: Peer {
             address,
             forwarded_for: HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown")),
-            trusted: is_trusted(request.client.to_canonical(), &gateway.plan.trusted),
+            trusted: is_trusted(request.client.to_canonical(), &plan.trusted),
         },
-        local: gateway.plan.names_clients.then(|| gateway.plan.listen.http.first().copied()).flatten(),
+        local: plan.names_clients.then(|| plan.listen.http.first().copied()).flatten(),
         interim: InterimResponses::default(),
         private: Private::default(),
         surplus: false,
@@ -233,7 +237,7 @@ async fn receive(mut body: crate::body::Body) -> Received {
     received
 }
 
-/// The access lines of a case.
+/// The last access lines of a case.
 #[derive(Clone, Debug, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -248,7 +252,11 @@ impl Lines {
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() > MAX_LINES && bytes.contains(&b'\n') {
+            kept.clear();
+        }
+        kept.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

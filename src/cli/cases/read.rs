@@ -41,7 +41,7 @@ pub(in crate::cli) struct CaseFile {
 /// Returns all problems, in the order of the file.
 pub(in crate::cli) fn read(text: &str, folder: &Path, may_be_open: bool) -> Result<CaseFile, Vec<Problem>> {
     let mut problems = Problems::default();
-    let around = Surroundings { variable: &|_| None, folder };
+    let around = Surroundings::in_folder(&|_| None, folder);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         problems.add(error.span(), format!("invalid TOML: {}", error.message()), "");

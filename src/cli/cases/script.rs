@@ -50,7 +50,7 @@ struct Inner {
     names: Vec<(Arc<Target>, Arc<str>)>,
     /// Attempts so far, for each backend that has replies of its own, and under the empty name for all others.
     attempts: Mutex<HashMap<String, usize>>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Option<Seen>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -64,9 +64,9 @@ impl Script {
         Self(Arc::new(Inner { replies, names, attempts: Mutex::default(), seen: Mutex::default() }))
     }
 
-    /// Returns the requests that upstreams have seen so far.
-    pub(super) fn seen(&self) -> Vec<Seen> {
-        lock(&self.0.seen).clone()
+    /// Returns the last request that an upstream has seen.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        lock(&self.0.seen).take()
     }
 
     /// Returns the reply to the next attempt at this endpoint.
@@ -144,7 +144,7 @@ async fn serve(script: Script, mut stream: DuplexStream, reply: Reply, ending: A
     let Some((head, body)) = read_request(&mut stream).await else { return };
     let is_head = head.method == http::Method::HEAD;
     let path = head.target.uri.path_and_query().map_or_else(|| head.target.uri.to_string(), ToString::to_string);
-    lock(&script.0.seen).push(Seen { method: head.method.to_string(), path, headers: head.headers, body });
+    *lock(&script.0.seen) = Some(Seen { method: head.method.to_string(), path, headers: head.headers, body });
     let (bytes, end) = response(&reply, is_head);
     // It is set first: the gateway looks for it at the end.
     if let Some(end) = end {
