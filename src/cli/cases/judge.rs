@@ -220,3 +220,80 @@ fn shown(text: &str) -> String {
 fn quoted(text: &str) -> String {
     super::write::string(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn got(body: &str, headers: &[(&'static str, &'static str)]) -> Got {
+        let mut list = HeaderList::new();
+        for (name, value) in headers {
+            list.try_append(HeaderName::from_static(name), value.as_bytes()).unwrap();
+        }
+        let body = body.as_bytes().to_vec();
+        Got { status: 404, headers: list, body, trailers: http::HeaderMap::new(), cut: false, log: json!({ "attempts": 1 }), seen: None }
+    }
+
+    /// What differs, by name.
+    fn named(what: What, got: &Got) -> Vec<String> {
+        differences(&Check { span: 0..0, what }, got, &told(got)).into_iter().map(|difference| difference.what).collect()
+    }
+
+    #[test]
+    fn members_that_are_not_expected_may_be_there() {
+        let got = got("{\"a\":{\"b\":1,\"c\":[1,{\"d\":2,\"e\":3}]},\"f\":null}", &[]);
+        assert!(named(What::Json(json!({ "a": { "b": 1, "c": [1, { "d": 2 }] }, "f": null })), &got).is_empty());
+        assert_eq!(
+            named(What::Json(json!({ "a": { "b": 2, "c": [1, { "d": 3 }], "x": 1 } })), &got),
+            ["json.a.b", "json.a.c[1].d", "json.a.x"]
+        );
+        assert_eq!(named(What::Json(json!({ "a": { "c": [1] } })), &got), ["json.a.c"]);
+    }
+
+    #[test]
+    fn an_absent_text_is_found_wherever_it_stands() {
+        let got = got("{\"error\":{\"message\":\"body\"}}", &[("x-name", "value")]);
+        for text in ["body", "x-name", "value"] {
+            assert_eq!(named(What::Absent(text.into()), &got), ["absent"], "{text}");
+        }
+        assert!(named(What::Absent("other".into()), &got).is_empty());
+    }
+
+    #[test]
+    fn headers_are_judged_by_their_lines() {
+        let got = got("", &[("vary", "Accept"), ("vary", "Accept-Language"), ("content-type", "text/html; charset=utf-8")]);
+        let holds = |name: &str, wanted| named(What::Header(name.into(), wanted), &got).is_empty();
+        assert!(holds("Vary", Wanted::Exact(vec!["Accept".into(), "Accept-Language".into()])));
+        assert!(!holds("Vary", Wanted::Exact(vec!["Accept".into()])));
+        assert!(
+            holds("Vary", Wanted::Present)
+                && !holds("Vary", Wanted::Absent)
+                && holds("Age", Wanted::Absent)
+                && !holds("Age", Wanted::Present)
+        );
+        assert!(holds("Vary", Wanted::Contains("Lang".into())) && !holds("Vary", Wanted::Contains("Encoding".into())));
+        let holds = |wanted: &str| named(What::ContentType(wanted.into()), &got).is_empty();
+        assert!(holds("text/html") && holds("text/html; charset=utf-8") && !holds("text/html; charset=latin1") && !holds("text/plain"));
+    }
+
+    #[test]
+    fn codes_and_messages_are_found_in_every_format() {
+        for body in [
+            "{\"error\":{\"code\":\"A\",\"message\":\"m\",\"details\":{\"fields\":{\"x.y\":[\"no\"]}}}}",
+            "{\"status\":422,\"code\":\"A\",\"detail\":\"m\",\"errors\":[{\"detail\":\"no\",\"pointer\":\"#/x.y\"}]}",
+            "{\"statusCode\":422,\"code\":\"A\",\"message\":\"m\",\"details\":{\"fields\":{\"x.y\":[\"no\"]}}}",
+            "{\"error\":{\"code\":\"A\",\"message\":\"m\",\"details\":{\"errors\":[{\"field\":\"x.y\",\"message\":\"no\"}]}}}",
+        ] {
+            let got = got(body, &[]);
+            assert!(named(What::Code("A".into()), &got).is_empty(), "{body}");
+            assert!(named(What::Message("m".into()), &got).is_empty(), "{body}");
+            assert!(named(What::Fields(json!({ "x.y": ["no"] })), &got).is_empty(), "{body}");
+            assert_eq!(named(What::Fields(json!({ "x.y": ["no"], "z": ["no"] })), &got), ["fields"], "{body}");
+        }
+        let page = got("<p>It&#x27;s gone.</p>", &[("content-type", "text/html")]);
+        assert!(named(What::Message("It's gone.".into()), &page).is_empty());
+        assert_eq!(named(What::Message("Gone".into()), &page), ["message"]);
+    }
+}
