@@ -91,7 +91,8 @@
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` and `pages` (error responses), `targets`
 //!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `telemetry`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
-//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `init`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
+//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `init`, `check`, `test/*` (runs cases), `record/*` (writes them),
+//!   `cases/*` (what a case is, and its gateway without network), `demo/*`, `errors`, `explain`, `openapi`, `redact`,
 //!   `healthcheck`, `reload`, `completions`, `admin_client`, `source` (finds the configuration file), `output`.
 //! - Shared types: [`context`] (the request as it arrived, request ids; `context/spans`: what is kept of a traced request), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]

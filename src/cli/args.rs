@@ -38,6 +38,12 @@ pub(super) enum Command {
     Init(InitArgs),
     /// Check configuration files and report all problems
     Check(CheckArgs),
+    /// Test the error contract: run cases against a configuration, without network
+    #[command(after_help = TEST_AFTER)]
+    Test(TestArgs),
+    /// Forward to a service, and write a case for `test` for each error that it answers
+    #[command(after_help = RECORD_AFTER)]
+    Record(RecordArgs),
     /// Compare the responses of a faulty service with those of the gateway in front of it
     Demo(DemoArgs),
     /// Print the catalog of errors
@@ -76,6 +82,17 @@ pub(super) enum Shell {
     Zsh,
     /// fish
     Fish,
+}
+
+/// The format of the report on cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ReportFormat {
+    /// Lines for a terminal
+    Text,
+    /// One JSON object
+    Json,
+    /// XML, as continuous integration systems read it
+    Junit,
 }
 
 #[derive(Debug, clap::Args)]
@@ -118,6 +135,50 @@ pub(super) struct CheckArgs {
     /// Configuration files [default: the file that `run` would use]
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TestArgs {
+    /// Files of cases, or folders of such files
+    #[arg(value_name = "CASES", required_unless_present_any = ["example", "faults"])]
+    pub(super) files: Vec<PathBuf>,
+    /// Configuration file [default: `config` of the file of cases, or the file that `run` would use]
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Run only the cases whose name has this text
+    #[arg(long, value_name = "TEXT")]
+    pub(super) only: Option<String>,
+    /// Format of the report
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(super) format: ReportFormat,
+    /// Write what comes back into the files, as what is expected
+    #[arg(long)]
+    pub(super) update: bool,
+    /// Print a file of cases to begin with
+    #[arg(long)]
+    pub(super) example: bool,
+    /// Print the faults that an upstream can have
+    #[arg(long)]
+    pub(super) faults: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RecordArgs {
+    /// The service to forward to
+    #[arg(long, value_name = "URL")]
+    pub(super) to: String,
+    /// The folder for the cases
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) out: PathBuf,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub(super) listen: SocketAddr,
+    /// Configuration that says what clients get [default: one that forwards everything, written into the folder]
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Most cases
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    pub(super) max: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -175,6 +236,37 @@ const COMPLETIONS_AFTER: &str = "\
   lockgate completions bash > /etc/bash_completion.d/lockgate
   lockgate completions zsh  > \"${fpath[1]}/_lockgate\"
   lockgate completions fish > ~/.config/fish/completions/lockgate.fish";
+
+const TEST_AFTER: &str = "\
+A case says what a client asks, what the service behind the gateway answers or which fault it has,
+and what the client must get. The gateway itself runs, with the whole configuration; only the
+network is replaced. No service is contacted, no name is resolved, and no timeout is waited for.
+
+  [[cases]]
+  name = \"a stack trace stays inside\"
+  [cases.request]
+  path = \"/orders/7\"
+  [cases.upstream]
+  status = 500                        # or: fault = \"connection_refused\"
+  body = \"java.sql.SQLException: ORA-00942\"
+  [cases.expect]
+  status = 502
+  code = \"UPSTREAM_ERROR\"
+  absent = [\"ORA-00942\"]
+
+  lockgate test --example > cases.toml && lockgate test cases.toml
+
+docs/how-to/test-your-contract.md explains all keys. Exit codes: 0 if all cases pass, 1 if one
+fails, 2 for wrong usage, 78 for a file or configuration that is not valid.";
+
+const RECORD_AFTER: &str = "\
+Send the requests of your tests, or some of your traffic, to the address. Each distinct error of
+the service becomes a file with a case: the request, the error, and what clients get of it today.
+Requests are written without bodies, credentials and values of queries; credentials in errors are
+masked as in the log. Look through the files before you share them.
+
+  lockgate record --to http://127.0.0.1:8000 --out cases
+  lockgate test cases";
 
 const REDACT_AFTER: &str = "\
 A document is unchanged unless it contains text that only a failing program writes, such as a

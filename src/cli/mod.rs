@@ -1,10 +1,11 @@
 //! The command line: one file per command, `args` with the grammar and the help, `source` with the search for the configuration.
 //!
-//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy, 2 for wrong usage, 78 for an invalid configuration
+//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy or a case fails, 2 for wrong usage, 78 for an invalid configuration
 //! (`EX_CONFIG`).
 
 mod admin_client;
 mod args;
+mod cases;
 mod check;
 mod completions;
 mod demo;
@@ -14,10 +15,12 @@ mod healthcheck;
 mod init;
 mod openapi;
 mod output;
+mod record;
 mod redact;
 mod reload;
 mod run;
 mod source;
+mod test;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Init(args) => init::init(&args),
         Command::Check(args) => check::check(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Record(args) => record::record(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Errors(args) => errors::print(args.format),
         Command::Explain { code } => explain::explain(&code),

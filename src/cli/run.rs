@@ -93,14 +93,14 @@ async fn reload_on(mut hangup: Signal, reloads: Reloads) {
 }
 
 /// The signals that drain and stop the gateway: SIGTERM, SIGINT and SIGQUIT.
-struct Stop {
+pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
 }
 
 impl Stop {
-    fn catch() -> io::Result<Self> {
+    pub(super) fn catch() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -108,7 +108,7 @@ impl Stop {
         })
     }
 
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -81,10 +81,25 @@ impl Source {
         }
     }
 
+    /// Returns the configuration of [`to_url`].
+    pub(super) fn of_url(url: &str) -> Self {
+        Self { name: "--to".into(), text: to_url(url), folder: PathBuf::new() }
+    }
+
     /// Returns the keys, as far as they can be read.
     pub(super) fn keys(&self) -> config::file::File {
         let variable = |name: &str| std::env::var(name).ok();
         config::read(&self.text, &mut diagnose::Problems::default(), &Surroundings::in_folder(&variable, &self.folder))
+    }
+
+    /// Returns the folder of the file.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Compiles the configuration, and returns its problems without a report.
+    pub(super) fn plan(&self) -> Result<Plan, Vec<diagnose::Problem>> {
+        compile::from_folder(&self.text, &self.folder, &|name| std::env::var(name).ok())
     }
 
     /// Compiles the configuration, and reports its problems.
@@ -92,7 +107,7 @@ impl Source {
         let show = |problems: &[diagnose::Problem]| {
             output::print_error(diagnose::render(&self.name, &self.text, problems, output::color()).trim_end());
         };
-        let compiled = compile::from_folder(&self.text, &self.folder, &|name| std::env::var(name).ok());
+        let compiled = self.plan();
         if let Some(plan) = compiled.as_ref().ok().filter(|plan| !plan.warnings.is_empty()) {
             show(&plan.warnings);
         }

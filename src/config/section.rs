@@ -44,6 +44,8 @@ pub struct Section<'t, 'p> {
     /// The list to which problems are added.
     pub problems: &'p mut Problems,
     around: &'p Surroundings<'p>,
+    /// The document that lists all keys.
+    guide: &'static str,
 }
 
 impl<'t, 'p> Section<'t, 'p> {
@@ -55,7 +57,13 @@ impl<'t, 'p> Section<'t, 'p> {
         problems: &'p mut Problems,
         around: &'p Surroundings<'p>,
     ) -> Self {
-        Self { path: path.into(), table, span, known: Vec::new(), reserved: Vec::new(), problems, around }
+        Self { path: path.into(), table, span, known: Vec::new(), reserved: Vec::new(), problems, around, guide: "config/full.toml" }
+    }
+
+    /// Names the document that lists all keys, if it is not `config/full.toml`.
+    pub const fn guided(mut self, guide: &'static str) -> Self {
+        self.guide = guide;
+        self
     }
 
     /// Returns all keys of the table with their places, for tables whose keys the operator chooses.
@@ -95,7 +103,8 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
-    fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+    /// Reports that the value of a key is not what is `wanted`.
+    pub fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let title = format!("`{}` must be {wanted}, not {}", self.full(key), article(value.get_ref().type_str()));
         let is_zero = value.get_ref().as_integer().is_some_and(|number| number.as_str() == "0") || value.get_ref().as_bool() == Some(false);
         let help = match wanted.contains("string") {
@@ -123,6 +132,32 @@ impl<'t, 'p> Section<'t, 'p> {
                 self.problems.add(value.span(), format!("`{}`: {complaint}", self.full(key)), "set the variable before the gateway starts");
                 None
             }
+        }
+    }
+
+    /// Reads a string as it stands: nothing in it is expanded.
+    pub fn text(&mut self, key: &'static str) -> Option<At<String>> {
+        let value = self.value(key)?;
+        self.text_of(key, value)
+    }
+
+    /// Reads `value`, the value of `key`, as a string as it stands.
+    pub fn text_of(&mut self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Option<At<String>> {
+        match value.get_ref().as_str() {
+            Some(text) => Some(At { value: text.to_owned(), span: value.span() }),
+            None => {
+                self.wrong_type(key, value, "a string");
+                None
+            }
+        }
+    }
+
+    /// Reads a string or a list of strings as they stand.
+    pub fn texts(&mut self, key: &'static str) -> Option<Vec<At<String>>> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::Array(list) => Some(list.iter().filter_map(|item| self.text_of(key, item)).collect()),
+            _ => Some(self.text_of(key, value).into_iter().collect()),
         }
     }
 
@@ -279,7 +314,7 @@ impl<'t, 'p> Section<'t, 'p> {
             self.wrong_type(key, value, "a table");
             return None;
         };
-        let mut section = Section::new(self.full(key), table, value.span(), self.problems, self.around);
+        let mut section = Section::new(self.full(key), table, value.span(), self.problems, self.around).guided(self.guide);
         let read = read(&mut section);
         section.finish();
         Some(read)
@@ -337,7 +372,7 @@ impl<'t, 'p> Section<'t, 'p> {
                 // One wrong letter is an error of typing, even if the result is a key of another proxy.
                 (Some(word), Some(_)) if strsim::damerau_levenshtein(key, word) == 1 => format!("did you mean `{word}`?"),
                 (_, Some(help)) => help,
-                (None, None) => format!("expected {}", nearest_of(key, all)),
+                (None, None) => format!("expected {}", nearest_of(key, all, self.guide)),
             };
             self.problems.add(name.span, format!("unknown key `{}`", self.full(key)), help);
         }
@@ -371,7 +406,7 @@ fn article(kind: &str) -> String {
 }
 
 /// Lists the known words for a help text: the most similar ones first, and not too many to be read.
-fn nearest_of(word: &str, mut known: Vec<&'static str>) -> String {
+fn nearest_of(word: &str, mut known: Vec<&'static str>, guide: &str) -> String {
     let begin = |candidate: &str| candidate.bytes().zip(word.bytes()).take_while(|(a, b)| a == b).count();
     let words = |candidate: &str| candidate.split('_').filter(|part| word.split('_').any(|other| other == *part)).count();
     let likeness = |candidate: &str| std::cmp::Reverse((words(candidate), begin(candidate)));
@@ -380,7 +415,7 @@ fn nearest_of(word: &str, mut known: Vec<&'static str>) -> String {
     match known.len().saturating_sub(MAX_LISTED) {
         0 if known.len() == 1 => listed,
         0 => format!("one of {listed}"),
-        more => format!("one of {listed} or {more} others, which config/full.toml lists"),
+        more => format!("one of {listed} or {more} others, which {guide} lists"),
     }
 }
 

@@ -2,6 +2,7 @@
 //! examples of the documents.
 
 mod beginnings;
+mod contract;
 mod documents;
 
 use std::io::{BufRead, BufReader};

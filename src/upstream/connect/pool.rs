@@ -433,7 +433,7 @@ mod tests {
     /// An open connection, and the upstream's end of it.
     fn connection(pool: &Pool) -> (Box<Connection>, DuplexStream) {
         let (gateway, upstream) = tokio::io::duplex(CAPACITY);
-        (Connection::new(Stream::Memory(gateway), 0, pool.try_acquire(client()).unwrap()), upstream)
+        (Connection::new(Stream::Other(Box::new(gateway)), 0, pool.try_acquire(client()).unwrap()), upstream)
     }
 
     /// True when the gateway has closed the connection. Where it stays open, the paused clock runs to the end of the wait at once.
