@@ -1,6 +1,8 @@
-//! The admin listener: liveness, readiness and metrics, on an address separate from the data listener.
+//! The admin listener: liveness, readiness, metrics and the level of the log, on an address separate from the data listener.
 //!
 //! Checks `Host` against DNS rebinding, and sends errors in the envelope format like the gateway. Must not contact backends.
+
+mod log_level;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,10 +22,11 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::context::RequestId;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Item};
 use crate::gateway::Lifecycle;
 use crate::header::names;
 use crate::message::Messages;
+use crate::observe::level::Level;
 use crate::plan::Plan;
 use crate::policy::{Details, Format};
 use crate::render::{self, Looks, negotiate::Shape};
@@ -40,12 +43,12 @@ const OPEN_PAGES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 ///
 /// # Errors
 /// Fails if the address cannot be bound.
-pub fn start(plan: Arc<Plan>, lifecycle: Arc<Lifecycle>) -> io::Result<SocketAddr> {
+pub fn start(plan: Arc<Plan>, lifecycle: Arc<Lifecycle>, level: Level) -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(plan.listen.admin)?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
-    let page = Arc::new(Pages { plan, lifecycle });
+    let page = Arc::new(Pages { plan, lifecycle, level });
     tokio::spawn(serve(listener, page));
     Ok(address)
 }
@@ -66,8 +69,8 @@ async fn serve(listener: TcpListener, pages: Arc<Pages>) {
         }
         let connection = tokio::spawn(async move {
             let service = hyper::service::service_fn(move |request| {
-                let response = pages.respond(&request);
-                async move { Ok::<_, Infallible>(response) }
+                let pages = Arc::clone(&pages);
+                async move { Ok::<_, Infallible>(pages.respond(request).await) }
             });
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
@@ -81,24 +84,28 @@ async fn serve(listener: TcpListener, pages: Arc<Pages>) {
 struct Pages {
     plan: Arc<Plan>,
     lifecycle: Arc<Lifecycle>,
+    level: Level,
 }
 
 impl Pages {
-    fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         if !is_safe_host(request.headers().get(header::HOST)) {
-            return error(request, StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST");
+            return error(&request, StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST");
         }
         let path = request.uri().path();
         if !OPEN_PAGES.contains(&path) {
             if !self.is_allowed(request.headers().get(header::AUTHORIZATION)) {
-                let mut response = error(request, StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+                let mut response = error(&request, StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"lockgate\""));
                 return response;
             }
-            return error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND");
+            if path == log_level::PATH {
+                return self.log_level(request).await;
+            }
+            return error(&request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND");
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = error(request, StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
+            let mut response = error(&request, StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
@@ -107,7 +114,7 @@ impl Pages {
             "/livez" => text("text/plain; charset=utf-8", "ok\n".into()),
             _ if self.lifecycle.is_ready() => text("text/plain; charset=utf-8", "ready\n".into()),
             _ => {
-                let mut response = error(request, StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN");
+                let mut response = error(&request, StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN");
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
                 response
             }
@@ -125,6 +132,26 @@ impl Pages {
         };
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
         response
+    }
+
+    /// Shows or changes the level of the log.
+    async fn log_level(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, ());
+        match *request.method() {
+            Method::GET | Method::HEAD => {}
+            Method::PUT => {
+                if let Err(problem) = log_level::change(&self.level, body).await {
+                    return error_because(&request, StatusCode::BAD_REQUEST, "BAD_REQUEST", vec![problem]);
+                }
+            }
+            _ => {
+                let mut response = error(&request, StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
+                return response;
+            }
+        }
+        text("application/json", log_level::shown(&self.level))
     }
 
     /// Returns true if the request has the admin token, or if none is configured.
@@ -158,7 +185,12 @@ fn text(content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     response
 }
 
-fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Response<Full<Bytes>> {
+fn error<B>(request: &Request<B>, status: StatusCode, code: &str) -> Response<Full<Bytes>> {
+    error_because(request, status, code, Vec::new())
+}
+
+/// Returns an error that says what is wrong with parts of the request.
+fn error_because<B>(request: &Request<B>, status: StatusCode, code: &str, errors: Vec<Item>) -> Response<Full<Bytes>> {
     let now = SystemTime::now();
     let envelope = Envelope {
         status,
@@ -166,7 +198,7 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
         message: Messages::default().of_code(code, "en"),
         negotiated_language: "en".into(),
         is_translated: false,
-        errors: Vec::new(),
+        errors,
         details: Details::Map,
         retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
         violated: Vec::new(),

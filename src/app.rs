@@ -10,7 +10,6 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -136,7 +135,7 @@ impl App {
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
         let (closing, watching) = watch::channel(false);
-        let admin = admin::start(Arc::clone(&plan), Arc::clone(&lifecycle))
+        let admin = admin::start(Arc::clone(&plan), Arc::clone(&lifecycle), lines.level.clone())
             .map_err(|source| StartError::Bind { address: plan.listen.admin, source })?;
         let via = via();
         let resolver = Resolver::default();
@@ -151,7 +150,7 @@ impl App {
         let mut app = Self { addresses, tls, admin, plan, lifecycle, closing, workers: Vec::new(), _background: tasks, sink };
         for (core, listeners) in per_core.into_iter().enumerate() {
             let plan = Arc::clone(&app.plan);
-            let recorder = Recorder::new(core, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, app.sink.clone());
+            let recorder = Recorder::new(core, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines.clone(), app.sink.clone());
             let (lifecycle, connections) = (Arc::clone(&app.lifecycle), Arc::clone(&connections));
             let (via, resolver, closing) = (via.clone(), resolver.clone(), watching.clone());
             let worker = Worker { core, plan, lifecycle, via, resolver, recorder: Arc::new(recorder), listeners, connections, closing };
@@ -318,12 +317,4 @@ async fn upkeep(gateway: Arc<Gateway>) {
             }
         }
     }
-}
-
-/// Starts a sink that writes to standard output and counts dropped lines in `dropped`.
-///
-/// # Errors
-/// Fails if no thread can be started.
-pub fn stdout_sink(dropped: &Arc<AtomicU64>) -> io::Result<Sink> {
-    Sink::start(io::stdout(), Arc::clone(dropped))
 }

@@ -11,6 +11,7 @@ mod errors;
 mod explain;
 mod healthcheck;
 mod init;
+mod log;
 mod openapi;
 mod output;
 mod redact;

@@ -208,6 +208,24 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
+    /// Reads a share from 0 to 1.
+    pub fn share(&mut self, key: &'static str) -> Option<At<f64>> {
+        let value = self.value(key)?;
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().replace('_', "").parse::<f64>().ok(),
+            DeValue::Integer(number) => i32::from_str_radix(number.as_str(), number.radix()).ok().map(f64::from),
+            _ => None,
+        };
+        match number.filter(|number| (0.0..=1.0).contains(number)) {
+            Some(number) => Some(At { value: number, span: value.span() }),
+            None => {
+                let title = format!("`{}` must be a number from 0 to 1", self.full(key));
+                self.problems.add(value.span(), title, "0.1 is every tenth, 1 is all");
+                None
+            }
+        }
+    }
+
     /// Reads a list of strings. With `or_one`, a single string counts as a list of one.
     pub fn strings(&mut self, key: &'static str, or_one: bool) -> Option<Vec<At<String>>> {
         let value = self.value(key)?;

@@ -7,8 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use lockgate::app::App;
-use lockgate::failure::catalog::Severity;
-use lockgate::observe::access_log::Style;
 use lockgate::observe::recorder::LineSettings;
 use lockgate::observe::writer::Sink;
 use lockgate::plan::compile;
@@ -56,7 +54,7 @@ impl GatewayUnderTest {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let drained = runtime.block_on(async move {
-                let lines = LineSettings { access: true, failures: Severity::Info, style: Style::Json };
+                let lines = LineSettings::default();
                 let app = App::start(plan, sink, lines).unwrap();
                 started.send((app.addresses[0], app.admin, app.tls)).unwrap();
                 let in_order = stopped.await.unwrap_or(false);
