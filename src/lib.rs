@@ -81,22 +81,22 @@
 //!   (leak guard), `web_trailers` (gRPC-Web of an upstream), `to_web` (gRPC as gRPC-Web).
 //! - [`tunnel`] copies both ways after an upgrade (WebSocket). Files: `src/tunnel.rs` (both directions, clocks, close), `way` (one
 //!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
-//! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `access_log`, `pretty` and `fields` (the access line), `writer`
-//!   (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`.
+//! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `field`, `access_log`, `selection`, `template`, `pretty` and `fields` (the access line), `sample`
+//!   (which requests have one), `level`, `writer` and `log_file` (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`.
 //! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,
 //!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
 //!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` and `pages` (error responses), `targets`
-//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
+//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `log`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
-//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `init`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
+//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `log` (its outputs and events), `init`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
 //!   `healthcheck`, `completions`, `source` (finds the configuration file), `output`.
 //! - Shared types: [`context`] (the request as it arrived, request ids), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
-//! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator), [`admin`] (health and metrics), [`app`] (start and
+//! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator), [`admin`] (health, metrics and the level of the log: `admin/log_level`), [`app`] (start and
 //!   shutdown).
 //!
 //! # Common changes
@@ -118,7 +118,7 @@
 //! | who may enter | `gateway/access`, `gateway/authenticate`, `auth/*`, `plan/access` |
 //! | rate limits | `gateway/limits`, `limit/*`, `plan/limits` |
 //! | a metric | `observe/metrics`, `observe/names`, `plan/gauges` |
-//! | a field of the access line | `observe/access_record`, `observe/access_log` |
+//! | a field of the access line | `observe/access_record`, `observe/field`, `observe/access_log` |
 //! | a command | `cli/args`, `cli/mod`, a file in `cli` |
 
 pub mod admin;

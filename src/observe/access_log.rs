@@ -106,6 +106,7 @@ pub(super) fn masked_query(out: &mut Vec<u8>, query: &str) {
 }
 
 /// Appends bytes of a header as a JSON string.
+#[inline(always)]
 pub(super) fn json_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => json_string(out, text),

@@ -120,6 +120,7 @@ const fn plain(text: &str) -> Value<'_> {
 }
 
 /// Returns the word for the severity of a request.
+#[inline(always)]
 pub(super) fn level(facts: &Facts) -> &'static str {
     match facts.kind.map(|kind| kind.row().severity) {
         Some(Severity::Error) => "ERROR",

@@ -14,6 +14,9 @@ const MODE: u32 = 0o640;
 /// The shortest time from one look at the file system to the next.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// The time from a rotation that failed to the next try.
+const RETRY_ROTATION: Duration = Duration::from_secs(60);
+
 /// When a file is rotated, and how many are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
@@ -62,6 +65,8 @@ pub struct LogFile {
     /// The size of the file, as far as is known.
     size: u64,
     looked: Instant,
+    /// When the last rotation failed.
+    failed: Option<Instant>,
 }
 
 impl LogFile {
@@ -75,7 +80,7 @@ impl LogFile {
             Ok((data, file)) => {
                 // A device cannot be renamed.
                 let rotation = rotation.filter(|_| data.is_file());
-                Ok(Self { path, rotation, file: Some(file), size: data.len(), looked: Instant::now() })
+                Ok(Self { path, rotation, file: Some(file), size: data.len(), looked: Instant::now(), failed: None })
             }
             Err(source) => Err(OpenError { path, source }),
         }
@@ -113,8 +118,14 @@ impl LogFile {
             self.looked = Instant::now();
             self.look();
         }
-        if self.rotation.is_some_and(|rotation| self.size > 0 && self.size + bytes as u64 > rotation.max_size) {
-            self.rotate();
+        let Some(rotation) = self.rotation else { return };
+        let is_due = self.size > 0 && self.size + bytes as u64 > rotation.max_size;
+        if is_due && self.failed.is_none_or(|failed| failed.elapsed() >= RETRY_ROTATION) {
+            let result = self.rotate(rotation);
+            if let Err(error) = &result {
+                tracing::error!(file = %self.path.display(), %error, "the log file cannot be rotated and grows further");
+            }
+            self.failed = result.err().map(|_| Instant::now());
         }
     }
 
@@ -137,26 +148,17 @@ impl LogFile {
         }
     }
 
-    /// Moves the file and the older ones to the next number, and begins a new file. If that fails, the file grows further.
-    fn rotate(&mut self) {
-        let Some(rotation) = self.rotation else { return };
+    /// Moves the file and the older ones to the next number, and begins a new file. If that fails, lines go on into the old one.
+    fn rotate(&mut self, rotation: Rotation) -> io::Result<()> {
         let named = std::fs::metadata(&self.path).ok();
-        let is_own = self.data().zip(named).is_some_and(|(own, named)| identity(&own) == identity(&named));
-        if is_own {
+        // A file that is not this one was moved here by something else, and is opened instead.
+        if self.data().zip(named).is_some_and(|(own, named)| identity(&own) == identity(&named)) {
             for number in (1..rotation.keep).rev() {
                 let _ = std::fs::rename(self.numbered(number), self.numbered(number + 1));
             }
-            if let Err(error) = std::fs::rename(&self.path, self.numbered(1)) {
-                // The next try is due after as many bytes again.
-                self.size = 0;
-                tracing::error!(file = %self.path.display(), %error, "the log file cannot be rotated");
-                return;
-            }
+            std::fs::rename(&self.path, self.numbered(1))?;
         }
-        if let Err(error) = self.reopen() {
-            self.size = 0;
-            tracing::error!(file = %self.path.display(), %error, "a new log file cannot be created");
-        }
+        self.reopen()
     }
 
     fn numbered(&self, number: u32) -> PathBuf {

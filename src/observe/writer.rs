@@ -54,7 +54,7 @@ pub struct Outputs {
 #[derive(Debug, Default)]
 struct Orders {
     reopen: AtomicBool,
-    outputs: Mutex<Option<Outputs>>,
+    routes: Mutex<Option<Routes>>,
 }
 
 /// A handle to the writer thread, which is cheap to clone.
@@ -64,6 +64,21 @@ pub struct Sink {
     queued: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
     orders: Arc<Orders>,
+}
+
+/// The outputs of the thread. Events that have an output of their own have a thread of their own too, so that one stalled output does not
+/// stop the other.
+#[derive(Debug)]
+struct Routes {
+    lines: Output,
+    events: Option<Sink>,
+}
+
+impl Routes {
+    fn open(outputs: Outputs, dropped: &Arc<AtomicU64>) -> io::Result<Self> {
+        let start = |lines| Sink::start_with(Outputs { lines, events: None }, Arc::clone(dropped));
+        Ok(Self { lines: outputs.lines, events: outputs.events.map(start).transpose()? })
+    }
 }
 
 impl Sink {
@@ -80,10 +95,11 @@ impl Sink {
     /// # Errors
     /// Fails if no thread can be started.
     pub fn start_with(outputs: Outputs, dropped: Arc<AtomicU64>) -> io::Result<Self> {
+        let Routes { lines, events } = Routes::open(outputs, &dropped)?;
         let (queue, messages) = sync_channel(QUEUE);
         let sink = Self { queue, queued: Arc::default(), dropped, orders: Arc::default() };
         let (queued, lost, orders) = (Arc::clone(&sink.queued), Arc::clone(&sink.dropped), Arc::clone(&sink.orders));
-        let writer = Writer { lines: Writing::new(outputs.lines), events: outputs.events.map(Writing::new), lost };
+        let writer = Writer { lines: Writing::new(lines), events, lost };
         std::thread::Builder::new().name("log".into()).spawn(move || writer.run(&messages, &queued, &orders))?;
         Ok(sink)
     }
@@ -124,9 +140,14 @@ impl Sink {
     }
 
     /// Lets the thread write to other outputs. What is queued already may be written to either. Does not wait for it.
-    pub fn redirect(&self, outputs: Outputs) {
-        *self.orders.outputs.lock().unwrap_or_else(PoisonError::into_inner) = Some(outputs);
+    ///
+    /// # Errors
+    /// Fails if a thread for events cannot be started; nothing changes then.
+    pub fn redirect(&self, outputs: Outputs) -> io::Result<()> {
+        let routes = Routes::open(outputs, &self.dropped)?;
+        *self.orders.routes.lock().unwrap_or_else(PoisonError::into_inner) = Some(routes);
         let _ = self.queue.try_send(Message::Look);
+        Ok(())
     }
 
     /// Waits until all queued lines are written, at most `timeout`.
@@ -146,7 +167,7 @@ fn count(lines: &[u8]) -> u64 {
 /// The state of the thread.
 struct Writer {
     lines: Writing,
-    events: Option<Writing>,
+    events: Option<Sink>,
     lost: Arc<AtomicU64>,
 }
 
@@ -160,18 +181,25 @@ impl Writer {
                     queued.fetch_sub(lines.capacity(), Ordering::Relaxed);
                 }
                 Message::Event(event) => {
-                    self.events.as_mut().unwrap_or(&mut self.lines).write(&event, &self.lost);
                     queued.fetch_sub(event.capacity(), Ordering::Relaxed);
+                    match &self.events {
+                        Some(events) => events.send_event(event),
+                        None => self.lines.write(&event, &self.lost),
+                    }
                 }
                 Message::Look => {}
-                Message::Flush(done) => drop(done.send(())),
+                Message::Flush(done) => match &self.events {
+                    // Without room in that queue, nobody waits any longer.
+                    Some(events) => drop(events.queue.try_send(Message::Flush(done))),
+                    None => drop(done.send(())),
+                },
             }
         }
     }
 
     fn obey(&mut self, orders: &Orders) {
-        if let Some(outputs) = orders.outputs.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            (self.lines, self.events) = (Writing::new(outputs.lines), outputs.events.map(Writing::new));
+        if let Some(Routes { lines, events }) = orders.routes.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            (self.lines, self.events) = (Writing::new(lines), events);
         }
         if orders.reopen.swap(false, Ordering::Acquire) {
             match &self.lines.out {
@@ -330,6 +358,65 @@ mod tests {
         }
     }
 
+    /// An output that takes so many bytes before it fails once.
+    struct Filling {
+        room: usize,
+        has: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Filling {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.room == 0 {
+                self.room = usize::MAX;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let taken = bytes.len().min(self.room);
+            self.room -= taken;
+            self.has.lock().unwrap().extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_follows_a_torn_line_begins_a_new_one() {
+        // The disk is full within the second line, behind it, and before the first.
+        for (room, expected, lost) in
+            [(6, "one\ntw\nthree\n", 1), (8, "one\ntwo\nthree\n", 0), (4, "one\nthree\n", 1), (1, "o\nthree\n", 2)]
+        {
+            let (dropped, has) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
+            let sink = Sink::start(Filling { room, has: Arc::clone(&has) }, Arc::clone(&dropped)).unwrap();
+            sink.send(b"one\ntwo\n".to_vec());
+            if room == 8 {
+                sink.send_event(b"lost\n".to_vec());
+            }
+            sink.send(b"three\n".to_vec());
+            sink.flush(Duration::from_secs(20));
+            assert_eq!(String::from_utf8_lossy(&has.lock().unwrap()), expected);
+            assert_eq!(dropped.load(Ordering::Relaxed), lost + u64::from(room == 8), "{room}");
+        }
+    }
+
+    #[test]
+    fn lines_and_events_have_outputs_that_can_change() {
+        let files = [(), (), ()].map(|()| Arc::new(Mutex::new(Vec::new())));
+        let [old, events, new] = files.clone().map(|has| Output::Stream(Box::new(Filling { room: usize::MAX, has })));
+        let sink = Sink::start_with(Outputs { lines: old, events: Some(events) }, Arc::default()).unwrap();
+        sink.send(b"one\n".to_vec());
+        sink.send_event(b"event\n".to_vec());
+        sink.flush(Duration::from_secs(20));
+        // Events now follow the lines.
+        sink.redirect(Outputs { lines: new, events: None }).unwrap();
+        sink.send(b"two\n".to_vec());
+        sink.send_event(b"more\n".to_vec());
+        sink.flush(Duration::from_secs(20));
+        let texts = files.map(|has| String::from_utf8(has.lock().unwrap().clone()).unwrap());
+        assert_eq!(texts, ["one\n", "event\n", "two\nmore\n"]);
+    }
+
     #[test]
     fn lines_that_cannot_be_written_are_counted() {
         let dropped = Arc::new(AtomicU64::new(0));
@@ -338,6 +425,28 @@ mod tests {
         sink.send(b"c\n".to_vec());
         sink.flush(Duration::from_secs(20));
         assert_eq!(dropped.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_stuck_output_of_events_stops_no_line() {
+        let (gate, has) = (Arc::new((Mutex::new(false), Condvar::new())), Arc::new(Mutex::new(Vec::new())));
+        let lines = Output::Stream(Box::new(Filling { room: usize::MAX, has: Arc::clone(&has) }));
+        let events = Some(Output::Stream(Box::new(Stuck(Arc::clone(&gate)))));
+        let sink = Sink::start_with(Outputs { lines, events }, Arc::default()).unwrap();
+        sink.send_event(b"event\n".to_vec());
+        sink.send(b"line\n".to_vec());
+        // The flush also waits for the events, which are stuck.
+        sink.flush(Duration::from_millis(1));
+        for _ in 0..20_000 {
+            if !has.lock().unwrap().is_empty() {
+                break;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        assert_eq!(*has.lock().unwrap(), b"line\n");
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        sink.flush(Duration::from_secs(20));
     }
 
     #[test]

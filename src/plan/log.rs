@@ -78,6 +78,11 @@ impl Log {
         LineSettings { access: self.access, level: level.clone(), style }
     }
 
+    /// Returns true if the outputs of another configuration are the same, so that none has to be opened.
+    pub fn has_same_outputs(&self, other: &Self) -> bool {
+        self.output == other.output && self.events_to_stderr() == other.events_to_stderr()
+    }
+
     /// Returns true if events and access lines have different outputs: a file has access lines only, and lines that are not for people or
     /// JSON must not be mixed with events.
     pub fn separates_events(&self) -> bool {

@@ -111,6 +111,60 @@ fn a_file_is_rotated_by_its_size() {
     assert_eq!(dropped(&process), 0);
 }
 
+/// The place of the older file is taken by a folder: the file grows further.
+#[test]
+fn a_rotation_that_fails_costs_no_line() {
+    let (origin, folder) = (ok(), Temporary::folder("unrotated"));
+    let file = folder.join("access.log");
+    fs::create_dir_all(folder.join("access.log.1/full")).unwrap();
+    let (process, _config) = start("unrotated", &config(&origin, &file, "max_size = \"1MiB\"\nkeep = 1\n"));
+    let mut client = Client::connect(process.address);
+    for n in 0..1400 {
+        client.write(format!("GET /{n}/{} HTTP/1.1\r\nHost: a\r\n\r\n", "p".repeat(900)));
+        assert_eq!(client.response("GET").status, 200);
+    }
+    wait_for(&file, "/1399/");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.len() > 1 << 20 && text.lines().count() == 1400, "{} lines in {} bytes", text.lines().count(), text.len());
+    assert_eq!(dropped(&process), 0);
+    let events = end(process);
+    assert_eq!(events.iter().filter(|line| line.contains("cannot be rotated")).count(), 1, "{events:#?}");
+}
+
+/// The shipped example, executed by logrotate itself while lines are written.
+#[test]
+fn the_example_of_logrotate_loses_no_line() {
+    let (origin, folder) = (ok(), Temporary::folder("logrotate"));
+    let file = folder.join("access.log");
+    let (process, _config) = start("logrotate", &config(&origin, &file, ""));
+    let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/logrotate.conf")).unwrap();
+    let signal = "systemctl kill --kill-whom=main --signal=USR1 lockgate.service";
+    assert!(example.contains("/var/log/lockgate/access.log") && example.contains(signal));
+    let text = example
+        .replace("/var/log/lockgate/access.log", file.to_str().unwrap())
+        .replace(signal, &format!("kill -USR1 {}", process.child.id()));
+    let rules = Temporary::file("logrotate.conf", &text);
+    fs::set_permissions(&*rules, fs::Permissions::from_mode(0o644)).unwrap();
+    let state = folder.join("state");
+    for round in 0..3 {
+        get(process.address, &format!("/round-{round}"));
+        wait_for(&file, &format!("/round-{round}"));
+        let rotate = Command::new("logrotate").args(["--force", "--state"]).args([&state, &*rules]).output();
+        let output = match rotate {
+            Ok(output) => output,
+            Err(error) => return println!("skipped: logrotate (package logrotate): {error}"),
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        eventually("the file exists again", || file.exists());
+    }
+    let older = |number: u32| fs::read_to_string(folder.join(format!("access.log.{number}"))).unwrap();
+    assert!(older(1).contains("/round-2"));
+    for number in [2, 3] {
+        assert!(folder.join(format!("access.log.{number}.gz")).exists(), "{number}");
+    }
+    end(process);
+}
+
 /// A full disk costs lines, which are counted, and no request.
 #[test]
 fn a_full_disk_costs_lines_and_no_request() {
