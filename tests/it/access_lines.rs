@@ -100,7 +100,7 @@ fn gateways_agree_on_the_sample() {
     let start = || {
         GatewayUnderTest::in_front_of(
             origin.address,
-            "[listen]\ntrusted_proxies = [\"127.0.0.1\"]\n[log]\nsample = 0.3\nslow = \"1h\"\nformat = \"json\"\n",
+            "[listen]\ntrusted_proxies = [\"127.0.0.1\"]\n[log]\nlevel = \"error\"\nsample = 0.3\nslow = \"1h\"\nformat = \"json\"\n",
         )
     };
     let kept = |gateway: &GatewayUnderTest| {
