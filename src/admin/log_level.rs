@@ -15,8 +15,6 @@ use crate::observe::level::Level;
 use crate::text::Text;
 use crate::write;
 
-/// The path of the page.
-pub(super) const PATH: &str = "/log";
 /// The maximum size of the body of a request, in bytes.
 const MAX_BODY: usize = 1024;
 /// The time within which the body must arrive.

@@ -1,4 +1,4 @@
-//! `lockgate run`: compiles the configuration, starts the log and the gateway, and drains on a signal.
+//! `lockgate run`: loads the configuration, starts the log and the gateway, reloads and drains on signals.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,27 +6,27 @@ use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::{EX_CONFIG, RunArgs};
-use super::source::{Source, override_addresses};
-use super::{log, output};
-use crate::app::{App, StartError};
+use super::{log, output, source};
+use crate::admin::{Cause, Reloads};
+use crate::app::{App, ConfigSource, Loaded, StartError, open_log};
 use crate::observe::writer::Sink;
-use crate::plan::Plan;
 use crate::policy::Mode;
 
 pub(super) fn run(args: &RunArgs) -> ExitCode {
     let source = match &args.to {
-        Some(url) => Ok(Source::to_url(url)),
-        None => Source::find(args.config.as_deref()),
+        Some(url) => Ok(ConfigSource::text("--to".into(), source::to_url(url))),
+        None => source::find(args.config.as_deref()).map(ConfigSource::file),
     };
-    let Ok(mut plan) = source.and_then(|source| source.compile()) else { return ExitCode::from(EX_CONFIG) };
-    if override_addresses(&mut plan, args.listen, args.admin).is_err() {
-        return ExitCode::from(EX_CONFIG);
-    }
+    let loaded = source.and_then(|source| {
+        let source = source.with_addresses(args.listen, args.admin);
+        source::load(&source).map(|loaded| (source, loaded))
+    });
+    let Ok((source, loaded)) = loaded else { return ExitCode::from(EX_CONFIG) };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    let code = runtime.block_on(serve(plan));
+    let code = runtime.block_on(serve(source, loaded));
     // After a second signal, this does not wait for threads that still have connections.
     runtime.shutdown_background();
     code
@@ -38,41 +38,50 @@ pub(super) fn fail(text: &str) -> ExitCode {
 }
 
 pub(super) fn cannot_start(error: &StartError) -> ExitCode {
-    fail_with_help(&error.to_string(), &error.help())
-}
-
-fn fail_with_help(text: &str, help: &str) -> ExitCode {
-    let code = fail(text);
+    let code = fail(&error.to_string());
+    let help = error.help();
     if !help.is_empty() {
         output::print_error(&format!("help: {help}"));
     }
     code
 }
 
-async fn serve(plan: Plan) -> ExitCode {
-    let sink = match log::open(&plan.log, &plan.metrics.log_dropped) {
+async fn serve(source: ConfigSource, loaded: Loaded) -> ExitCode {
+    let plan = &loaded.plan;
+    let sink = match open_log(&plan.log, &plan.metrics.log_dropped) {
         Ok(sink) => sink,
-        Err(error) => return fail_with_help(&error.to_string(), &error.help()),
+        Err(error) => return cannot_start(&error),
     };
     let lines = log::start(&plan.log, &sink);
     // The handlers are installed before the start, so that no signal ends the process without a drain.
-    let (Ok(mut stop), Ok(()), Ok(())) = (Stop::catch(), survive_signals(), reopen_on_signal(&sink)) else {
+    let (Ok(mut stop), Ok(hangup), Ok(()), Ok(())) =
+        (Stop::catch(), signal(SignalKind::hangup()), survive_signals(), reopen_on_signal(&sink))
+    else {
         return fail("cannot install signal handlers");
     };
     let mode = plan.mode;
-    let app = match App::start(plan, sink, lines) {
+    let app = match App::start_from(source, loaded, sink, lines) {
         Ok(app) => app,
         Err(error) => return cannot_start(&error),
     };
-    for address in &app.addresses {
+    for address in app.addresses.iter().chain(&app.tls) {
         tracing::info!(%address, admin = %app.admin, version = env!("CARGO_PKG_VERSION"), "listening");
     }
+    tokio::spawn(reload_on(hangup, app.reloads.clone()));
     if mode == Mode::Development {
         tracing::warn!("development mode: error responses show upstream errors, stack traces and addresses");
     }
     stop.wait().await;
     app.shutdown(stop.wait()).await;
     ExitCode::SUCCESS
+}
+
+/// Reloads the configuration at each SIGHUP.
+async fn reload_on(mut hangup: Signal, reloads: Reloads) {
+    while hangup.recv().await.is_some() {
+        // The outcome is in the log.
+        let _ = reloads.reload(Cause::Signal).await;
+    }
 }
 
 /// The signals that drain and stop the gateway: SIGTERM, SIGINT and SIGQUIT.
@@ -119,21 +128,19 @@ fn reopen_on_signal(sink: &Sink) -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps signals that do not report a crash from ending the process without a drain. SIGHUP and SIGUSR2, which have a meaning for other
-/// servers, write a warning to the log.
+/// Keeps signals that do not report a crash from ending the process without a drain. SIGUSR2, which has a meaning for other
+/// servers, writes a warning to the log.
 fn survive_signals() -> io::Result<()> {
     // tokio keeps a handler installed after its listener is dropped, so these signals no longer end the process. Errors are ignored:
     // the C library reserves some of the real-time signals.
     for number in FATAL_BY_DEFAULT.into_iter().chain(REAL_TIME) {
         drop(signal(SignalKind::from_raw(number)));
     }
-    for (name, kind) in [("SIGHUP", SignalKind::hangup()), ("SIGUSR2", SignalKind::user_defined2())] {
-        let mut signal = signal(kind)?;
-        tokio::spawn(async move {
-            while signal.recv().await.is_some() {
-                tracing::warn!(signal = name, "this version ignores the signal; SIGTERM drains and stops the gateway");
-            }
-        });
-    }
+    let mut signal = signal(SignalKind::user_defined2())?;
+    tokio::spawn(async move {
+        while signal.recv().await.is_some() {
+            tracing::warn!(signal = "SIGUSR2", "this version ignores the signal; SIGTERM drains and stops the gateway");
+        }
+    });
     Ok(())
 }

@@ -139,6 +139,13 @@ impl Default for Level {
     }
 }
 
+impl PartialEq for Level {
+    /// Handles are equal if they belong to the same level.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl fmt::Debug for Level {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Level({})", self.get().as_str())

@@ -34,6 +34,7 @@ pub mod names;
 mod percore;
 pub mod pretty;
 pub mod recorder;
+pub mod reload_metrics;
 pub mod sample;
 pub mod selection;
 pub mod template;

@@ -26,7 +26,7 @@ const FLUSH_SIZE: usize = 64 * 1024;
 const LAST_LINE: usize = 4 * 1024;
 
 /// Which access lines are written, and in which form. It is cheap to clone, so every core has its own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LineSettings {
     /// Which requests write a line.
     pub access: Access,
@@ -34,17 +34,28 @@ pub struct LineSettings {
     pub level: Level,
     /// The form of the lines.
     pub style: Style,
+    /// What standard output can show, for the lines of a later configuration.
+    pub terminal: Terminal,
+}
+
+/// What a standard stream can show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terminal {
+    /// It is a terminal.
+    pub is_terminal: bool,
+    /// It may have colors.
+    pub color: bool,
 }
 
 impl Default for LineSettings {
     /// Every request writes a line in JSON.
     fn default() -> Self {
-        Self { access: Access::All, level: Level::default(), style: Style::Json }
+        Self { access: Access::All, level: Level::default(), style: Style::Json, terminal: Terminal::default() }
     }
 }
 
 /// The form of access lines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Style {
     /// One JSON object per line, with all fields.
     Json,
@@ -79,6 +90,14 @@ impl Recorder {
         Self { metrics, core, no_route, settings, sink, buffer: Mutex::default() }
     }
 
+    /// Returns the recorder of the same core for a plan that follows.
+    pub fn successor(self: &Arc<Self>, no_route: Arc<RouteMetrics>, settings: LineSettings) -> Arc<Self> {
+        if Arc::ptr_eq(&self.no_route, &no_route) && self.settings == settings {
+            return Arc::clone(self);
+        }
+        Arc::new(Self::new(self.core, Arc::clone(&self.metrics), no_route, settings, self.sink.clone()))
+    }
+
     /// Counts the arrival of a request.
     pub fn arrived(&self) {
         self.metrics.received(self.core);
@@ -108,6 +127,13 @@ impl Recorder {
         } else {
             self.sink.send(std::mem::take(&mut *buffer));
         }
+    }
+}
+
+impl Drop for Recorder {
+    /// Requests that began before a reload hold the recorder of that time.
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

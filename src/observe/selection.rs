@@ -11,7 +11,7 @@ use crate::context::RequestContext;
 use crate::write::{self, json_string};
 
 /// The fields of a JSON line, with the text in front of each.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Selection {
     of_successes: Box<[(Box<[u8]>, Field)]>,
     of_errors: Box<[(Box<[u8]>, Field)]>,

@@ -12,7 +12,7 @@ use crate::config::section::At;
 use crate::observe::field::{FIELDS, Field};
 use crate::observe::level::Level;
 use crate::observe::log_file::Rotation;
-use crate::observe::recorder::{LineSettings, Style};
+use crate::observe::recorder::{LineSettings, Style, Terminal};
 use crate::observe::sample::{Access, Sample};
 use crate::observe::selection::Selection;
 use crate::observe::template::{self, Template};
@@ -56,26 +56,17 @@ pub enum LogOutput {
     },
 }
 
-/// What the standard stream to which something is written can show.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Terminal {
-    /// It is a terminal.
-    pub is_terminal: bool,
-    /// It may have colors.
-    pub color: bool,
-}
-
 impl Log {
     /// Returns the settings of access lines. `terminal` is standard output, and `level` the handle to the level of the log.
     pub fn lines(&self, level: &Level, terminal: Terminal) -> LineSettings {
         // A file has no colors.
-        let terminal = if self.output == LogOutput::Standard { terminal } else { Terminal::default() };
+        let shown = if self.output == LogOutput::Standard { terminal } else { Terminal::default() };
         let style = match self.format {
-            LogFormat::Auto if terminal.is_terminal => Style::Pretty { color: terminal.color },
-            LogFormat::Pretty => Style::Pretty { color: terminal.color },
+            LogFormat::Auto if shown.is_terminal => Style::Pretty { color: shown.color },
+            LogFormat::Pretty => Style::Pretty { color: shown.color },
             LogFormat::Auto | LogFormat::Json | LogFormat::Combined | LogFormat::Template => self.style.clone(),
         };
-        LineSettings { access: self.access, level: level.clone(), style }
+        LineSettings { access: self.access, level: level.clone(), style, terminal }
     }
 
     /// Returns true if the outputs of another configuration are the same, so that none has to be opened.

@@ -53,7 +53,7 @@ use prometheus_client::metrics::counter::Counter;
 
 pub use auth::{Auth, AuthMethod, AuthService, BasicAuth};
 use gauges::Observed;
-pub use log::{KeptOriginal, Log, LogOutput, Terminal};
+pub use log::{KeptOriginal, Log, LogOutput};
 pub use route::{Action, AppliedLimit, ErrorPresenter, Forward, PathTemplate, QuotaPolicy, Redirect, Respond, Route};
 pub use split::{Chosen, RouteTarget, Split};
 
@@ -109,6 +109,12 @@ pub struct Plan {
     shown: Arc<ArcSwap<Observed>>,
     /// What the operator should know about the configuration.
     pub warnings: Vec<Problem>,
+    /// The keys whose new value is not in use, because it needs a restart.
+    pub needs_restart: Vec<&'static str>,
+    /// Identifies the configuration and all its files. Empty for a plan that was compiled from a text alone.
+    pub version: Arc<str>,
+    /// The configuration is loaded again when its files change.
+    pub watch: bool,
 }
 
 impl Plan {

@@ -263,6 +263,46 @@ fn a_path_that_cannot_be_written_ends_the_start() {
     }
 }
 
+/// A reload changes file, format, sample and level; one whose file cannot be written changes nothing.
+#[test]
+fn a_reload_changes_the_log() {
+    let (origin, folder) = (ok(), Temporary::folder("reloaded"));
+    let (first, second) = (folder.join("first.log"), folder.join("second.log"));
+    let text = |file: &Path, more: &str| config(&origin, file, more);
+    let (process, config) = start("reloaded", &text(&first, "format = \"json\"\n"));
+    let reload = |text: String| {
+        fs::write(&*config, text).unwrap();
+        send(process.admin, "POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    };
+    get(process.address, "/one");
+    wait_for(&first, "/one");
+    let refused = reload(text(&folder.join("missing/access.log"), "format = \"combined\"\n"));
+    assert!(refused.status == 422 && refused.text().contains("cannot write the log to"), "{}", refused.text());
+    get(process.address, "/two");
+    wait_for(&first, "\"/two\"");
+    // The level that was set meanwhile stays, because the configuration says nothing new of it.
+    let set = "PUT /log HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nConnection: close\r\n\r\ntrace";
+    assert_eq!(send(process.admin, set).status, 200);
+    assert_eq!(reload(text(&second, "format = \"combined\"\n")).status, 200);
+    assert_eq!(get(process.admin, "/log").json()["level"], "trace");
+    get(process.address, "/three");
+    wait_for(&second, "\"GET /three HTTP/1.1\" 200 - ");
+    assert!(!fs::read_to_string(&first).unwrap().contains("/three"));
+    // Another format in the same file.
+    let template = "format = \"template\"\ntemplate = 'template {path} {status}'\nlevel = \"warn\"\n";
+    assert_eq!(reload(text(&second, template)).status, 200);
+    assert_eq!(get(process.admin, "/log").json()["level"], "warn");
+    get(process.address, "/four");
+    wait_for(&second, "template /four 200");
+    assert_eq!(reload(text(&second, "sample = 0\nslow = \"1h\"\n")).status, 200);
+    get(process.address, "/five");
+    assert_eq!(reload(text(&second, "")).status, 200);
+    get(process.address, "/six");
+    wait_for(&second, "/six");
+    assert!(!fs::read_to_string(&second).unwrap().contains("/five"));
+    end(process);
+}
+
 /// On standard output, lines that are no JSON are not mixed with events: those go to standard error.
 #[test]
 fn events_do_not_mix_with_combined_lines() {

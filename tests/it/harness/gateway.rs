@@ -8,8 +8,9 @@ use std::thread::JoinHandle;
 
 use lockgate::app::App;
 use lockgate::observe::level::Level;
+use lockgate::observe::recorder::Terminal;
 use lockgate::observe::writer::Sink;
-use lockgate::plan::{Terminal, compile};
+use lockgate::plan::compile;
 use tokio::sync::oneshot;
 
 use super::until;
