@@ -31,6 +31,7 @@ mod line;
 pub mod log_file;
 pub mod metrics;
 pub mod names;
+pub mod open_tunnel;
 mod percore;
 pub mod pretty;
 pub mod recorder;
