@@ -192,32 +192,41 @@ pub struct Said<'l> {
     pub host: Option<&'l [u8]>,
     /// `User-Agent`, or nothing.
     pub user_agent: &'l [u8],
+    /// `Referer`, or nothing.
+    pub referer: &'l [u8],
 }
 
-/// The texts by which a request names its target and its client: `Host` and `User-Agent`, in one allocation.
+/// The texts by which a request names its target and its client: `Host`, `User-Agent` and `Referer`, in one allocation.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
-    /// The host, and behind it the user agent.
+    /// The host, behind it the user agent, and behind that the referrer.
     text: Box<[u8]>,
     /// The length of the host, if there is one.
     host: Option<u32>,
+    /// The end of the user agent.
+    agent_end: u32,
 }
 
 impl Named {
     /// The maximum length of a user agent that is kept, in bytes.
     pub const MAX_USER_AGENT: usize = 256;
+    /// The maximum length of a referrer that is kept, in bytes.
+    pub const MAX_REFERER: usize = 1024;
 
-    /// Copies the values of two headers. Of a long user agent the beginning is kept.
+    /// Copies the values of three headers. Of a long user agent or referrer the beginning is kept.
     pub fn new(said: &Said<'_>) -> Self {
         let user_agent = &said.user_agent[..said.user_agent.len().min(Self::MAX_USER_AGENT)];
+        let referer = &said.referer[..said.referer.len().min(Self::MAX_REFERER)];
         let (named, host) = (said.host.unwrap_or_default(), said.host.map(|host| host.len() as u32));
-        if user_agent.is_empty() {
-            return Self { text: named.into(), host };
+        let agent_end = (named.len() + user_agent.len()) as u32;
+        if user_agent.is_empty() && referer.is_empty() {
+            return Self { text: named.into(), host, agent_end };
         }
-        let mut text = Vec::with_capacity(named.len() + user_agent.len());
+        let mut text = Vec::with_capacity(agent_end as usize + referer.len());
         text.extend_from_slice(named);
         text.extend_from_slice(user_agent);
-        Self { text: text.into_boxed_slice(), host }
+        text.extend_from_slice(referer);
+        Self { text: text.into_boxed_slice(), host, agent_end }
     }
 
     /// Returns the value of the last `Host`.
@@ -227,7 +236,12 @@ impl Named {
 
     /// Returns the beginning of the user agent. It is empty if the client sent none.
     pub fn user_agent(&self) -> &[u8] {
-        self.text.get(self.host.unwrap_or(0) as usize..).unwrap_or_default()
+        self.text.get(self.host.unwrap_or(0) as usize..self.agent_end as usize).unwrap_or_default()
+    }
+
+    /// Returns the beginning of the referrer. It is empty if the client sent none. It may hold secrets, like every URL of a client.
+    pub fn referer(&self) -> &[u8] {
+        self.text.get(self.agent_end as usize..).unwrap_or_default()
     }
 }
 
@@ -248,7 +262,7 @@ pub struct RequestContext {
     pub version: Version,
     /// The version of TLS, such as `TLSv1.3`; `None` for a plain connection.
     pub tls: Option<&'static str>,
-    /// `Host` and `User-Agent`.
+    /// `Host`, `User-Agent` and `Referer`.
     pub named: Named,
     /// The query as the client sent it, if it has bytes that no URI has. In `uri` they are percent-encoded.
     pub raw_query: Option<Box<[u8]>>,
@@ -343,13 +357,16 @@ mod tests {
 
     #[test]
     fn names_of_a_request_are_kept_apart_and_bounded() {
-        let of = |host, user_agent| Named::new(&Said { host, user_agent, ..Said::default() });
-        let named = of(Some(b"shop.example"), &[b'x'; 999]);
+        let of = |host, user_agent, referer| Named::new(&Said { host, user_agent, referer, ..Said::default() });
+        let named = of(Some(b"shop.example"), &[b'x'; 999], &[b'r'; 9999]);
         assert_eq!((named.host(), named.user_agent().len()), (Some(&b"shop.example"[..]), Named::MAX_USER_AGENT));
-        let named = of(None, b"curl/8");
-        assert_eq!((named.host(), named.user_agent()), (None, &b"curl/8"[..]));
-        let named = of(Some(b""), b"");
-        assert_eq!((named.host(), named.user_agent()), (Some(&b""[..]), &b""[..]));
+        assert_eq!(named.referer(), [b'r'; Named::MAX_REFERER]);
+        let named = of(None, b"curl/8", b"");
+        assert_eq!((named.host(), named.user_agent(), named.referer()), (None, &b"curl/8"[..], &b""[..]));
+        let named = of(Some(b""), b"", b"http://a/");
+        assert_eq!((named.host(), named.user_agent(), named.referer()), (Some(&b""[..]), &b""[..], &b"http://a/"[..]));
+        let named = of(Some(b"a"), b"", b"");
+        assert_eq!((named.host(), named.user_agent(), named.referer()), (Some(&b"a"[..]), &b""[..], &b""[..]));
     }
 
     #[test]

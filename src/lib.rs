@@ -81,17 +81,17 @@
 //!   (leak guard), `web_trailers` (gRPC-Web of an upstream), `to_web` (gRPC as gRPC-Web).
 //! - [`tunnel`] copies both ways after an upgrade (WebSocket). Files: `src/tunnel.rs` (both directions, clocks, close), `way` (one
 //!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
-//! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `access_log`, `pretty` and `fields` (the access line), `writer`
-//!   (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`, `trace/*` (spans for a collector).
+//! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `field`, `access_log`, `selection`, `template`, `pretty` and `fields` (the access line), `sample`
+//!   (which requests have one), `level`, `writer` and `log_file` (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`, `trace/*` (spans for a collector).
 //! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask` and `entry` (what is
 //!   stored), `fingerprint` (groups), `query` and `store` (questions), `memory` (the store), `writer` (queue and thread).
 //! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,
 //!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`, `telemetry`;
 //!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` and `pages` (error responses), `targets`
-//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `telemetry`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
+//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `log`, `telemetry`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
-//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `init`, `check`, `test/*` (runs cases), `record/*` (writes them),
+//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `log` (its events), `init`, `check`, `test/*` (runs cases), `record/*` (writes them),
 //!   `cases/*` (what a case is, and its gateway without network), `demo/*`, `errors`, `explain`, `openapi`, `redact`,
 //!   `healthcheck`, `reload`, `completions`, `admin_client`, `source` (finds the configuration file), `output`.
 //! - Shared types: [`context`] (the request as it arrived, request ids; `context/spans`: what is kept of a traced request), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
@@ -99,9 +99,9 @@
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
-//! - [`admin`] is the admin listener: health, metrics, configuration. Files: `reload` (what the reload is asked and shown).
+//! - [`admin`] is the admin listener: health, metrics, configuration. Files: `reload` (what the reload is asked and shown), `log_level`.
 //! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `listeners` (sockets), `running` (from one plan to the
-//!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `certificates` (of the listener).
+//!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `log` (its outputs), `certificates` (of the listener).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator).
 //!
 //! # Common changes
@@ -123,7 +123,7 @@
 //! | who may enter | `gateway/access`, `gateway/authenticate`, `auth/*`, `plan/access` |
 //! | rate limits | `gateway/limits`, `limit/*`, `plan/limits` |
 //! | a metric | `observe/metrics`, `observe/names`, `plan/gauges` |
-//! | a field of the access line | `observe/access_record`, `observe/access_log` |
+//! | a field of the access line | `observe/access_record`, `observe/field`, `observe/access_log` |
 //! | an attribute of a span | `context/spans`, `observe/trace/span` |
 //! | a command | `cli/args`, `cli/mod`, a file in `cli` |
 

@@ -1,7 +1,9 @@
-//! The admin listener: liveness, readiness, metrics, the running configuration and its reload, on an address separate from the data listener.
+//! The admin listener: liveness, readiness, metrics, the running configuration and its reload, and the level of the log, on an address
+//! separate from the data listener.
 //!
 //! Checks `Host` against DNS rebinding, and sends errors in the envelope format like the gateway. Must not contact backends.
 
+mod log_level;
 mod reload;
 
 use std::collections::VecDeque;
@@ -14,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -25,10 +27,11 @@ use tokio::task::AbortHandle;
 pub use self::reload::{Attempt, Busy, Cause, Outcome, ReloadRequest, Reloads, RunningConfig, ShownProblem, Status};
 
 use crate::context::RequestId;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Item};
 use crate::gateway::Lifecycle;
 use crate::header::names;
 use crate::message::Messages;
+use crate::observe::level::Level;
 use crate::plan::Plan;
 use crate::policy::{Details, Format};
 use crate::render::{self, Looks, negotiate::Shape};
@@ -69,9 +72,10 @@ pub fn bind(address: SocketAddr) -> io::Result<Bound> {
 }
 
 impl Bound {
-    /// Serves the listener on the current runtime: shows the plan that is the current one, and passes on requests to reload.
-    pub fn serve(self, plan: Arc<ArcSwap<Plan>>, lifecycle: Arc<Lifecycle>, reloads: Reloads) -> AdminListener {
-        self.serve_pages(Arc::new(Pages { plan, lifecycle, reloads }))
+    /// Serves the listener on the current runtime: shows the plan that is the current one, passes on requests to reload, and shows and changes
+    /// the level of the log.
+    pub fn serve(self, plan: Arc<ArcSwap<Plan>>, lifecycle: Arc<Lifecycle>, reloads: Reloads, level: Level) -> AdminListener {
+        self.serve_pages(Arc::new(Pages { plan, lifecycle, reloads, level }))
     }
 
     fn serve_pages(self, pages: Arc<Pages>) -> AdminListener {
@@ -114,7 +118,7 @@ async fn serve(listener: TcpListener, pages: Arc<Pages>) {
         let connection = tokio::spawn(async move {
             let service = hyper::service::service_fn(move |request| {
                 let pages = Arc::clone(&pages);
-                async move { Ok::<_, Infallible>(pages.respond(&request).await) }
+                async move { Ok::<_, Infallible>(pages.respond(request).await) }
             });
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
@@ -131,6 +135,7 @@ struct Pages {
     plan: Arc<ArcSwap<Plan>>,
     lifecycle: Arc<Lifecycle>,
     reloads: Reloads,
+    level: Level,
 }
 
 /// A page of the admin listener.
@@ -141,6 +146,7 @@ enum Page {
     Metrics,
     Config,
     Reload,
+    Log,
 }
 
 impl Page {
@@ -151,6 +157,7 @@ impl Page {
             "/metrics" => Some(Self::Metrics),
             "/config" => Some(Self::Config),
             "/reload" => Some(Self::Reload),
+            "/log" => Some(Self::Log),
             _ => None,
         }
     }
@@ -159,7 +166,7 @@ impl Page {
     const fn is_open(self) -> bool {
         match self {
             Self::Live | Self::Ready | Self::Metrics => true,
-            Self::Config | Self::Reload => false,
+            Self::Config | Self::Reload | Self::Log => false,
         }
     }
 
@@ -168,12 +175,15 @@ impl Page {
         match self {
             Self::Live | Self::Ready | Self::Metrics | Self::Config => "GET, HEAD",
             Self::Reload => "POST",
+            Self::Log => "GET, HEAD, PUT",
         }
     }
 }
 
 impl Pages {
-    async fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let request = &Request::from_parts(head, ());
         let headers = request.headers();
         if !is_safe_host(headers.get(header::HOST)) {
             return error(request, StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST");
@@ -200,6 +210,7 @@ impl Pages {
             Page::Ready => unavailable(request),
             Page::Config => self.config(),
             Page::Reload => self.reload(request).await,
+            Page::Log => self.log_level(request, body).await,
         }
     }
 
@@ -211,7 +222,7 @@ impl Pages {
     }
 
     /// Loads the configuration again, and answers when that has ended.
-    async fn reload(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn reload(&self, request: &Request<()>) -> Response<Full<Bytes>> {
         let Ok(attempt) = self.reloads.reload(Cause::Admin).await else { return unavailable(request) };
         let status = match attempt.outcome {
             Outcome::Applied { .. } | Outcome::Unchanged => StatusCode::OK,
@@ -220,6 +231,16 @@ impl Pages {
         let mut shown = attempt.json();
         shown["running"] = self.reloads.status().running.json();
         json(status, &shown)
+    }
+
+    /// Shows the level of the log; changes it first if the request asks for that.
+    async fn log_level(&self, request: &Request<()>, body: Incoming) -> Response<Full<Bytes>> {
+        if request.method() == Method::PUT
+            && let Err(problem) = log_level::change(&self.level, body).await
+        {
+            return error_because(request, StatusCode::BAD_REQUEST, "BAD_REQUEST", vec![problem]);
+        }
+        text("application/json", log_level::shown(&self.level))
     }
 
     /// Returns the metrics in the OpenMetrics format if the client accepts it, otherwise in the text format that every scraper reads.
@@ -273,7 +294,7 @@ fn json(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> 
     response
 }
 
-fn unavailable(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn unavailable(request: &Request<()>) -> Response<Full<Bytes>> {
     let mut response = error(request, StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN");
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
@@ -288,7 +309,12 @@ fn text(content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     response
 }
 
-fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Response<Full<Bytes>> {
+fn error(request: &Request<()>, status: StatusCode, code: &str) -> Response<Full<Bytes>> {
+    error_because(request, status, code, Vec::new())
+}
+
+/// Returns an error that says what is wrong with parts of the request.
+fn error_because(request: &Request<()>, status: StatusCode, code: &str, errors: Vec<Item>) -> Response<Full<Bytes>> {
     let now = SystemTime::now();
     let envelope = Envelope {
         status,
@@ -296,7 +322,7 @@ fn error(request: &Request<Incoming>, status: StatusCode, code: &str) -> Respons
         message: Messages::default().of_code(code, "en"),
         negotiated_language: "en".into(),
         is_translated: false,
-        errors: Vec::new(),
+        errors,
         details: Details::Map,
         retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
         violated: Vec::new(),

@@ -12,11 +12,13 @@ use tokio::task::JoinSet;
 use super::certificates;
 use super::core::NextPlan;
 use super::listeners::Listeners;
+use super::log;
 use super::start_error::StartError;
 use super::telemetry::Exporters;
 use crate::admin::{self, AdminListener};
 use crate::limit::inflight::InFlight;
 use crate::observe::recorder::LineSettings;
+use crate::observe::writer::Sink;
 use crate::plan::Plan;
 use crate::server::listen::{Listener, SURPLUS};
 use crate::upstream::background;
@@ -39,6 +41,7 @@ pub(super) struct Running {
     pub(super) lines: LineSettings,
     /// The export of traces.
     pub(super) exporters: Exporters,
+    pub(super) sink: Sink,
     /// The background tasks of the plan, on the caller's runtime. They end when this is dropped.
     pub(super) background: JoinSet<()>,
 }
@@ -47,13 +50,19 @@ impl Running {
     /// Replaces the running plan. Returns once every new request gets the new one.
     ///
     /// # Errors
-    /// Fails if an address cannot be bound; then nothing has changed.
+    /// Fails if an address cannot be bound or the log file cannot be written; then nothing has changed.
     pub(super) async fn apply(&mut self, plan: Plan) -> Result<(), StartError> {
         let mut bound = self.listeners.bind(&plan.listen)?;
         let admin = match plan.listen.admin == self.admin.configured {
             true => None,
             false => Some(admin::bind(plan.listen.admin).map_err(|source| StartError::bind(plan.listen.admin, source))?),
         };
+        let outputs = log::next_outputs(&self.plan.load().log, &plan.log)?;
+        if let Some(outputs) = outputs {
+            self.sink.redirect(outputs)?;
+        }
+        self.lines.level.configure(plan.log.level);
+        self.lines = plan.log.lines(&self.lines.level, self.lines.terminal);
         let plan = Arc::new(plan);
         self.connections.set_max(plan.listen.max_connections + SURPLUS);
         self.hand_over(&plan, std::mem::take(&mut bound.per_core)).await;
@@ -77,7 +86,7 @@ impl Running {
         let mut waiting = Vec::new();
         for (core, listeners) in self.cores.iter().zip(per_core) {
             let (taken, is_taken) = oneshot::channel();
-            let next = NextPlan { plan: Arc::clone(plan), lines: self.lines, tracer: tracer.clone(), listeners, taken };
+            let next = NextPlan { plan: Arc::clone(plan), lines: self.lines.clone(), tracer: tracer.clone(), listeners, taken };
             // A core without a receiver has ended with the process.
             if core.send(next).await.is_ok() {
                 waiting.push(is_taken);

@@ -13,6 +13,7 @@ mod errors;
 mod explain;
 mod healthcheck;
 mod init;
+mod log;
 mod openapi;
 mod output;
 mod record;

@@ -243,26 +243,22 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
-    /// Reads a part of a whole: a number from 0 to 1.
-    pub fn ratio(&mut self, key: &'static str) -> Option<f64> {
+    /// Reads a share from 0 to 1.
+    pub fn share(&mut self, key: &'static str) -> Option<At<f64>> {
         let value = self.value(key)?;
-        let text = match value.get_ref() {
-            DeValue::Float(number) => number.as_str(),
-            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
-            _ => {
-                self.wrong_type(key, value, "a number from 0 to 1");
-                return None;
-            }
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().replace('_', "").parse::<f64>().ok(),
+            DeValue::Integer(number) => i32::from_str_radix(number.as_str(), number.radix()).ok().map(f64::from),
+            _ => None,
         };
-        let found = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-        if found.is_none() {
-            self.problems.add(
-                value.span(),
-                format!("`{}` must be a number from 0 to 1", self.full(key)),
-                "for example, 0.01 is one in a hundred",
-            );
+        match number.filter(|number| (0.0..=1.0).contains(number)) {
+            Some(number) => Some(At { value: number, span: value.span() }),
+            None => {
+                let title = format!("`{}` must be a number from 0 to 1", self.full(key));
+                self.problems.add(value.span(), title, "0.1 is every tenth, 1 is all");
+                None
+            }
         }
-        found
     }
 
     /// Reads a list of strings. With `or_one`, a single string counts as a list of one.

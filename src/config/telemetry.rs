@@ -16,7 +16,7 @@ const OWN: [&str; 8] =
 pub(super) fn telemetry(s: &mut Section<'_, '_>) -> Option<Telemetry> {
     s.require("otlp", "otlp = \"http://127.0.0.1:4318\"");
     let otlp = s.parsed("otlp", collector);
-    let sample = s.ratio("sample");
+    let sample = s.share("sample").map(|at| at.value);
     let errors_always = s.boolean("errors_always");
     let service_name =
         s.parsed("service_name", |text| if text.is_empty() { Err("a name is not empty".into()) } else { Ok(text.to_owned()) });

@@ -147,6 +147,12 @@ impl Facts {
         }
     }
 
+    /// Returns true unless the request succeeded: if it failed, was answered with an error, was not answered to its end, or would have been
+    /// answered with another error on a route with `dry_run`.
+    pub fn is_error(&self) -> bool {
+        self.kind.is_some() || self.end != End::Complete || self.status >= 400 || self.dry_run.is_some()
+    }
+
     /// Returns the number of bytes of the request body that were forwarded.
     pub fn bytes_in(&self) -> u64 {
         self.upload.as_ref().map_or(0, |upload| upload.bytes())

@@ -7,6 +7,7 @@
 mod harness;
 
 mod access;
+mod access_lines;
 mod architecture;
 mod binary;
 mod catalogue;
@@ -26,6 +27,8 @@ mod http2_upstream;
 mod legacy;
 mod limits;
 mod listen_tls;
+mod log_files;
+mod log_level;
 mod logs;
 mod pages;
 mod parking;

@@ -23,11 +23,9 @@ use super::script::{Script, Seen};
 use crate::body::{Incoming, InterimResponses, RequestBody};
 use crate::context::{ClientPreferences, MAX_REQUEST_FIELDS, MAX_REQUEST_TARGET, Peer, WallClock};
 use crate::failure::Failure;
-use crate::failure::catalog::Severity;
 use crate::gateway::{Client, ClientRequest, ClientResponse, Core, CurrentGateway, Early, Entry, Lifecycle, TlsClient};
 use crate::header::HeaderList;
 use crate::http1::request::{Inspected, Limits, RequestParser};
-use crate::observe::access_log::Style;
 use crate::observe::recorder::{LineSettings, Recorder};
 use crate::observe::writer::Sink;
 use crate::plan::Plan;
@@ -112,7 +110,7 @@ fn set_states(case: &Case, plan: &Plan) {
 /// Makes the gateway of one core.
 pub(in crate::cli) fn gateway(plan: Plan, connector: Connector, sink: &Sink) -> Arc<CurrentGateway> {
     let plan = Arc::new(plan);
-    let lines = LineSettings { access: true, failures: Severity::Info, style: Style::Json };
+    let lines = LineSettings::default();
     let recorder = Recorder::new(0, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink.clone());
     let lifecycle = Arc::new(Lifecycle::default());
     lifecycle.started();
@@ -123,7 +121,7 @@ pub(in crate::cli) fn gateway(plan: Plan, connector: Connector, sink: &Sink) -> 
         wall: WallClock::default(),
         over: Notify::new(),
     };
-    Arc::new(CurrentGateway::new(Arc::new(core), plan, None, Arc::new(recorder)))
+    Arc::new(CurrentGateway::new(Arc::new(core), plan, None, Arc::new(recorder), None))
 }
 
 /// Sends a request as a new client, and reads the whole response.

@@ -113,7 +113,7 @@ fn server(out: &mut Vec<u8>, ended: &Ended<'_>) {
     text(out, "url.scheme", if spans.secure { b"https" } else { b"http" });
     text(out, "url.path", path(context).as_bytes());
     if let Some(query) = context.uri.query() {
-        attribute(out, "url.query", |out| wire::message(out, 1, |out| fields::masked_query(out, query)));
+        attribute(out, "url.query", |out| wire::message(out, 1, |out| fields::masked_query(out, query.as_bytes())));
     }
     if let Some(host) = host(context) {
         address(out, &String::from_utf8_lossy(host), spans.secure);

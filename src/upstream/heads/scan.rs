@@ -134,6 +134,7 @@ impl HeaderScan {
                 said.host = Some(value.as_bytes());
             }
             "user-agent" => said.user_agent = value.as_bytes(),
+            "referer" => said.referer = value.as_bytes(),
             "accept" => wanted.accept = text(value),
             // A content type is more specific than a `SOAPAction` beside it.
             "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),
