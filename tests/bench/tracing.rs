@@ -10,9 +10,10 @@ use divan::{Bencher, black_box};
 use http::{Method, Version};
 use lockgate::context::spans::{AttemptEnd, TraceParent};
 use lockgate::context::{ClientPreferences, Named, RequestContext, RequestId, Said};
-use lockgate::failure::catalog::Severity;
+use lockgate::config::file::LogLevel;
 use lockgate::header::{HeaderList, names};
-use lockgate::observe::access_log::Style;
+use lockgate::observe::level::Level;
+use lockgate::observe::sample::Access;
 use lockgate::observe::access_record::{End, Facts, Record};
 use lockgate::observe::metrics::Metrics;
 use lockgate::observe::recorder::{LineSettings, Recorder};
@@ -66,7 +67,7 @@ fn request(recorder: &Recorder, context: &RequestContext, headers: &mut HeaderLi
 fn request_of(bencher: Bencher<'_, '_>, what: &str) {
     let metrics = Arc::new(Metrics::new(1));
     let route = metrics.route("orders", "orders".into());
-    let lines = LineSettings { access: false, failures: Severity::Error, style: Style::Json };
+    let lines = LineSettings { access: Access::Off, level: Level::new(LogLevel::Error), ..LineSettings::default() };
     let sink = Sink::start(std::io::sink(), Arc::new(AtomicU64::new(0))).expect("a thread");
     let recorder = Recorder::new(0, Arc::clone(&metrics), Arc::clone(&route), lines, sink);
     let queue = Arc::new(Queue::new(TraceCounters::default()));
