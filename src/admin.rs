@@ -24,6 +24,7 @@ use crate::envelope::Envelope;
 use crate::gateway::Lifecycle;
 use crate::header::names;
 use crate::message::Messages;
+use crate::observe::exposition::Format as Exposition;
 use crate::plan::Plan;
 use crate::policy::{Details, Format};
 use crate::render::{self, Looks, negotiate::Shape};
@@ -120,8 +121,8 @@ impl Pages {
     fn metrics(&self, accept: Option<&HeaderValue>) -> Response<Full<Bytes>> {
         let asks = accept.and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("application/openmetrics-text"));
         let mut response = match asks {
-            true => text("application/openmetrics-text; version=1.0.0; charset=utf-8", self.plan.metrics.encode()),
-            false => text("text/plain; version=0.0.4; charset=utf-8", self.plan.metrics.encode_plain()),
+            true => text("application/openmetrics-text; version=1.0.0; charset=utf-8", self.plan.metrics.encode(Exposition::OpenMetrics)),
+            false => text("text/plain; version=0.0.4; charset=utf-8", self.plan.metrics.encode(Exposition::Plain)),
         };
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
         response

@@ -9,21 +9,31 @@
 //! | `line` | what both forms of an access line have in common |
 //! | `access_log` | an access line as JSON; `pretty` is the form for a terminal; `fields` formats durations, addresses and queries |
 //! | `writer` | the thread that writes lines to standard output |
-//! | `metrics` | all metrics; `names` holds their names, `auth_metrics` and `tls_metrics` a part of them |
-//! | `exposition` | the text format of Prometheus |
+//! | `names` | the table of all metrics and of their labels |
+//! | `metrics` | all metrics; `route_metrics`, `auth_metrics`, `tls_metrics` and `process` are parts of them |
+//! | `named` | metrics by name, for as long as a plan uses them |
 //! | `percore`, `histogram` | counters and histograms per core |
+//! | `failures`, `codes` | counters of failures by reason and status, and the statuses that are told apart |
+//! | `exemplars` | traces as examples of durations |
+//! | `exposition` | the text formats of Prometheus and OpenMetrics |
 
 pub mod access_log;
 pub mod access_record;
 pub mod auth_metrics;
-mod exposition;
+mod codes;
+mod exemplars;
+pub mod exposition;
+mod failures;
 mod fields;
 mod histogram;
 mod line;
 pub mod metrics;
+mod named;
 pub mod names;
 mod percore;
 pub mod pretty;
+mod process;
 pub mod recorder;
+mod route_metrics;
 pub mod tls_metrics;
 pub mod writer;

@@ -27,6 +27,7 @@ mod legacy;
 mod limits;
 mod listen_tls;
 mod logs;
+mod metrics;
 mod pages;
 mod parking;
 mod passing;

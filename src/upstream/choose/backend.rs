@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::balance::{self, Balance, WeightedLoad};
 use super::budget::Budget;
+use super::counts::BackendCounts;
 use super::endpoint::{Endpoint, EndpointPermit};
 use super::latencies::Latencies;
 use super::settings::BackendSettings;
@@ -46,6 +47,8 @@ pub struct Backend {
     pub settings: BackendSettings,
     /// The retry budget.
     pub budget: Budget,
+    /// What operators are told of its retries. A reload keeps it.
+    pub counts: Arc<BackendCounts>,
     /// The latencies of responses, for hedging.
     pub latencies: Latencies,
     members: ArcSwap<Members>,
@@ -111,6 +114,7 @@ impl Backend {
             host_header,
             settings,
             budget: Budget::default(),
+            counts: before.map(|before| Arc::clone(&before.counts)).unwrap_or_default(),
             latencies: Latencies::default(),
             members: ArcSwap::from_pointee(Members::new(Vec::new())),
             next_turn: AtomicUsize::new(0),

@@ -15,6 +15,7 @@ use crate::upstream::attempt::outgoing::OutgoingRequest;
 use crate::upstream::attempt::response::UpstreamResponse;
 use crate::upstream::attempt::{AttemptError, AttemptOptions, DispatchContext, attempt, within};
 use crate::upstream::choose::backend::{Backend, EndpointQuery};
+use crate::upstream::choose::counts::HedgeOutcome;
 use crate::upstream::choose::endpoint::Endpoint;
 
 /// Returns how long the first attempt may take before a second one starts; `None` if the request is not hedged.
@@ -43,7 +44,10 @@ pub(in crate::upstream) async fn hedged(
         match within(Some(Instant::now() + delay), first.as_mut()).await {
             Some(outcome) => (outcome, None),
             // The retry budget is empty, so the first attempt is waited for.
-            None if !backend.budget.withdraw() => (first.await, None),
+            None if !backend.budget.withdraw() => {
+                backend.counts.exhausted();
+                (first.await, None)
+            }
             None => beside(backend, duplicate, context, first, &taken).await,
         }
     };
@@ -75,12 +79,16 @@ where
     F: Future<Output = Result<UpstreamResponse, AttemptError>>,
 {
     let (mut trail, begin) = (Trail::default(), context.begin);
+    let open = backend.counts.hedge();
     let second = {
         let options = AttemptOptions { tried: taken, is_retry: true, only_good: true, ..AttemptOptions::default() };
         let mut second = std::pin::pin!(attempt(backend, &mut duplicate, context, &mut trail, options));
         tokio::select! {
             outcome = first.as_mut() => match outcome {
-                Ok(response) => return (Ok(response), None),
+                Ok(response) => {
+                    open.ended(HedgeOutcome::Lost);
+                    return (Ok(response), None);
+                }
                 Err(_) => second.await,
             },
             outcome = second.as_mut() => match outcome {
@@ -91,9 +99,14 @@ where
                     taken.iter().for_each(|endpoint| endpoint.load.record(took, response.at));
                     Ok(response)
                 }
-                Err(_) => return (first.await, None),
+                Err(_) => {
+                    let outcome = first.await;
+                    open.ended(if outcome.is_ok() { HedgeOutcome::Lost } else { HedgeOutcome::Failure });
+                    return (outcome, None);
+                }
             },
         }
     };
+    open.ended(if second.is_ok() { HedgeOutcome::Won } else { HedgeOutcome::Failure });
     (second, Some((duplicate, trail)))
 }
