@@ -53,8 +53,11 @@ pub(super) enum Command {
     /// Remove stack traces, paths, SQL, credentials and addresses from a text
     #[command(after_help = REDACT_AFTER)]
     Redact(RedactArgs),
+    /// Load the configuration of a running gateway again, and print what changed
+    #[command(after_help = RELOAD_AFTER)]
+    Reload(AdminArgs),
     /// Check whether a running gateway is ready (for containers)
-    Healthcheck(HealthArgs),
+    Healthcheck(AdminArgs),
     /// Print the completion script of a shell
     #[command(after_help = COMPLETIONS_AFTER)]
     Completions {
@@ -151,7 +154,7 @@ pub(super) struct RedactArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct HealthArgs {
+pub(super) struct AdminArgs {
     /// Configuration file that names the admin listener
     #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -159,6 +162,14 @@ pub(super) struct HealthArgs {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) admin: Option<SocketAddr>,
 }
+
+const RELOAD_AFTER: &str = "\
+A gateway loads its configuration again by itself when a file changes (`watch = false` prevents that), on
+SIGHUP, and with this command, which waits for the outcome. Connections and requests in progress are not
+disturbed. A configuration with problems changes nothing: they are printed, and the exit code is 78.
+
+  lockgate reload
+  lockgate reload --admin 127.0.0.1:9090";
 
 const COMPLETIONS_AFTER: &str = "\
   lockgate completions bash > /etc/bash_completion.d/lockgate

@@ -3,6 +3,7 @@
 //! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy, 2 for wrong usage, 78 for an invalid configuration
 //! (`EX_CONFIG`).
 
+mod admin_client;
 mod args;
 mod check;
 mod completions;
@@ -14,6 +15,7 @@ mod init;
 mod openapi;
 mod output;
 mod redact;
+mod reload;
 mod run;
 mod source;
 
@@ -34,6 +36,7 @@ pub fn main() -> ExitCode {
         Command::Explain { code } => explain::explain(&code),
         Command::Openapi => openapi::print(),
         Command::Redact(args) => redact::redact(&args),
+        Command::Reload(args) => reload::reload(&args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&args),
         Command::Completions { shell } => completions::print(shell),
     }

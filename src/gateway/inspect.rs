@@ -43,7 +43,7 @@ pub(super) fn prepare(
     facts.received = Some(status);
     facts.upstream_time = Some(at.saturating_duration_since(request.context.arrival));
     facts.upstream_took = took;
-    forward.backend_metrics.answered(gateway.upstreams.core, status);
+    forward.backend_metrics.answered(gateway.core.upstreams.core, status);
     if let Some(gate) = forward.gate.as_ref().filter(|_| status < 500) {
         gate.record(took, at);
     }

@@ -25,6 +25,7 @@ use super::named::Named;
 use super::names;
 use super::percore::{CoreCounter, PerCore};
 use super::process::Process;
+use super::reload_metrics::ReloadMetrics;
 use super::route_metrics::Ends;
 pub use super::route_metrics::{BackendMetrics, OpenTunnel, RouteMetrics};
 use super::tls_metrics::TlsMetrics;
@@ -65,6 +66,8 @@ pub struct Metrics {
     shared_store: [Counter; 3],
     /// The metrics of the listener for TLS.
     pub tls: TlsMetrics,
+    /// The metrics of reloads.
+    pub reloads: ReloadMetrics,
     /// The client connections that were accepted.
     pub accepted: Counter,
     /// The connections of trusted proxies that began without a valid PROXY header.
@@ -99,6 +102,7 @@ impl Metrics {
             limits: Named::default(),
             shared_store: Default::default(),
             tls: TlsMetrics::default(),
+            reloads: ReloadMetrics::default(),
             accepted: Counter::default(),
             proxy_header_failures: Counter::default(),
             connections: Gauge::default(),
@@ -172,6 +176,7 @@ impl Metrics {
         let mut out = Exposition::new(writer, format);
         self.requests(&mut out)?;
         self.gateway(&mut out)?;
+        self.reloads.encode(&mut out)?;
         self.tls.encode(&mut out)?;
         self.process.encode(&mut out)?;
         match format {

@@ -10,7 +10,7 @@
 //! | `access_log` | an access line as JSON; `pretty` is the form for a terminal; `fields` formats durations, addresses and queries |
 //! | `writer` | the thread that writes lines to standard output |
 //! | `names` | the table of all metrics and of their labels |
-//! | `metrics` | all metrics; `route_metrics`, `auth_metrics`, `tls_metrics` and `process` are parts of them |
+//! | `metrics` | all metrics; `route_metrics`, `auth_metrics`, `reload_metrics`, `tls_metrics` and `process` are parts of them |
 //! | `named` | metrics by name, for as long as a plan uses them |
 //! | `percore`, `histogram` | counters and histograms per core |
 //! | `failures`, `codes` | counters of failures by reason and status, and the statuses that are told apart |
@@ -34,6 +34,7 @@ mod percore;
 pub mod pretty;
 mod process;
 pub mod recorder;
+pub mod reload_metrics;
 mod route_metrics;
 pub mod tls_metrics;
 pub mod writer;

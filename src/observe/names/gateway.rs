@@ -55,22 +55,22 @@ pub const WORKERS: Metric = Metric::gauge("lockgate_workers", "threads", &[], "T
     .asked("rate(process_cpu_seconds_total[5m]) / on (instance) lockgate_workers");
 
 /// Whether the last reload succeeded.
-pub const RELOADED: Metric = Metric::gauge(
+pub const CONFIG_SUCCESSFUL: Metric = Metric::gauge(
     "lockgate_config_last_reload_successful",
     "0 or 1",
     &[],
-    "Whether the last attempt to load the configuration succeeded; 0 while the gateway runs with an older one than the file",
+    "0 if the configuration could not be used when it was loaded last, so that an older one runs, else 1",
 );
 /// The last successful reload.
-pub const RELOADED_AT: Metric = Metric::gauge(
+pub const CONFIG_SUCCEEDED_AT: Metric = Metric::gauge(
     "lockgate_config_last_reload_success_timestamp_seconds",
     "seconds since 1970",
     &[],
-    "When the configuration that runs was loaded",
+    "When the configuration was last loaded with success",
 );
 /// Reloads.
-pub const RELOADS: Metric =
-    Metric::counter("lockgate_config_reloads", "reloads", &[RELOAD_OUTCOME], "Attempts to load a changed configuration, by outcome");
+pub const CONFIG_RELOADS: Metric =
+    Metric::counter("lockgate_config_reloads", "reloads", &[RELOAD_OUTCOME], "Reloads of the configuration, by outcome");
 
 /// Handshakes with clients.
 pub const HANDSHAKES: Metric =
@@ -129,7 +129,8 @@ pub const GATEWAY_METRICS: Section = Section {
 };
 
 /// The configuration.
-pub const CONFIGURATION_METRICS: Section = Section { title: "Configuration", metrics: &[&RELOADED, &RELOADED_AT, &RELOADS] };
+pub const CONFIGURATION_METRICS: Section =
+    Section { title: "Configuration", metrics: &[&CONFIG_SUCCESSFUL, &CONFIG_SUCCEEDED_AT, &CONFIG_RELOADS] };
 
 /// TLS of the listener.
 pub const TLS_METRICS: Section = Section { title: "TLS of the listener", metrics: &[&HANDSHAKES, &CERTIFICATE_END, &CERTIFICATES_READ] };

@@ -59,7 +59,7 @@ pub const HEDGE_OUTCOME: Label = Label {
 pub const STORE_OUTCOME: Label =
     Label { name: "outcome", values: "`decided` by the store, `failed`, or `skipped` because the store had failed before" };
 /// The outcome of a reload.
-pub const RELOAD_OUTCOME: Label = Label { name: "outcome", values: "how a reload ended, of a fixed set of words" };
+pub const RELOAD_OUTCOME: Label = Label { name: "outcome", values: "`applied`, `unchanged`, or `rejected`" };
 /// The state of a circuit breaker.
 pub const BREAKER_STATE: Label = Label { name: "state", values: "`closed`, `open`, `half_open`" };
 /// The state of an upstream connection.

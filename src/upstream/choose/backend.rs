@@ -46,11 +46,11 @@ pub struct Backend {
     /// The settings that apply to all endpoints.
     pub settings: BackendSettings,
     /// The retry budget.
-    pub budget: Budget,
-    /// What operators are told of its retries. A reload keeps it.
+    pub budget: Arc<Budget>,
+    /// What operators are told of its retries.
     pub counts: Arc<BackendCounts>,
     /// The latencies of responses, for hedging.
-    pub latencies: Latencies,
+    pub latencies: Arc<Latencies>,
     members: ArcSwap<Members>,
     next_turn: AtomicUsize,
 }
@@ -100,7 +100,8 @@ enum Tier {
 }
 
 impl Backend {
-    /// Creates a backend. Endpoints of `before` that are unchanged are kept with all their state.
+    /// Creates a backend. Endpoints of `before` that are unchanged are kept with all their state, and so are its budget of retries and its
+    /// latencies.
     pub fn new(
         name: Arc<str>,
         targets: Vec<Arc<Target>>,
@@ -113,9 +114,9 @@ impl Backend {
             targets,
             host_header,
             settings,
-            budget: Budget::default(),
+            budget: before.map(|before| Arc::clone(&before.budget)).unwrap_or_default(),
             counts: before.map(|before| Arc::clone(&before.counts)).unwrap_or_default(),
-            latencies: Latencies::default(),
+            latencies: before.map(|before| Arc::clone(&before.latencies)).unwrap_or_default(),
             members: ArcSwap::from_pointee(Members::new(Vec::new())),
             next_turn: AtomicUsize::new(0),
         };
