@@ -27,7 +27,7 @@ use super::percore::{CoreCounter, PerCore};
 use super::process::Process;
 use super::reload_metrics::ReloadMetrics;
 use super::route_metrics::Ends;
-pub use super::route_metrics::{BackendMetrics, OpenTunnel, RouteMetrics};
+pub use super::route_metrics::{BackendMetrics, RouteMetrics};
 use super::tls_metrics::TlsMetrics;
 
 /// The counters of all requests on one core.
@@ -210,7 +210,7 @@ impl Metrics {
         let mut masked = out.metric(&names::MASKED)?;
         routes.iter().try_for_each(|route| masked.count(&[&route.labels], route.masked.load(Ordering::Relaxed)))?;
         let mut tunnels = out.metric(&names::TUNNELS)?;
-        routes.iter().try_for_each(|route| tunnels.value(&[&route.labels], route.tunnels.load(Ordering::Relaxed)))?;
+        routes.iter().try_for_each(|route| tunnels.value(&[&route.labels], route.tunnels.get()))?;
         let mut auth = out.metric(&names::AUTH)?;
         for counters in self.auths.all() {
             for (result, count) in counters.each() {

@@ -30,6 +30,7 @@ mod line;
 pub mod metrics;
 mod named;
 pub mod names;
+pub mod open_tunnel;
 mod percore;
 pub mod pretty;
 mod process;

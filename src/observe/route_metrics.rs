@@ -3,15 +3,18 @@
 //! What every request counts is counted per core, and allocated when the first request comes: a configuration may have thousands of routes
 //! that nobody uses. A request takes no lock that a reader of the metrics could hold. Must not know how the text is written.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
+
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::codes;
 use super::exemplars::Exemplars;
 use super::exposition::label;
 use super::failures::Failures;
 use super::histogram::Durations;
+use super::open_tunnel::OpenTunnel;
 use super::percore::{CoreCounter, PerCore};
 use crate::context::TraceId;
 use crate::failure::Kind;
@@ -59,7 +62,7 @@ pub struct RouteMetrics {
     pub(super) dry_run: OnceLock<Failures>,
     pub(super) exemplars: OnceLock<Box<Exemplars>>,
     pub(super) masked: AtomicU64,
-    pub(super) tunnels: Arc<AtomicI64>,
+    pub(super) tunnels: Gauge,
 }
 
 impl RouteMetrics {
@@ -75,7 +78,7 @@ impl RouteMetrics {
             dry_run: OnceLock::new(),
             exemplars: OnceLock::new(),
             masked: AtomicU64::new(0),
-            tunnels: Arc::default(),
+            tunnels: Gauge::default(),
         }
     }
 
@@ -86,8 +89,7 @@ impl RouteMetrics {
 
     /// Counts a tunnel as open until the result is dropped.
     pub fn tunnel(&self) -> OpenTunnel {
-        self.tunnels.fetch_add(1, Ordering::Relaxed);
-        OpenTunnel(Arc::clone(&self.tunnels))
+        OpenTunnel::new(self.tunnels.clone())
     }
 
     /// Counts an error that passed, by the status that the client would have got.
@@ -113,16 +115,6 @@ impl RouteMetrics {
         {
             self.exemplars.get_or_init(Box::default).take(bucket, trace, end.took, SystemTime::now());
         }
-    }
-}
-
-/// Counts a tunnel as open until it is dropped.
-#[derive(Debug)]
-pub struct OpenTunnel(Arc<AtomicI64>);
-
-impl Drop for OpenTunnel {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
