@@ -112,14 +112,16 @@ impl App {
                 wall: WallClock::default(),
                 over: Notify::new(),
             };
-            let first = NextPlan { plan: Arc::clone(&plan), lines: lines.clone(), tracer: tracer.clone(), listeners, taken: oneshot::channel().0 };
+            let first =
+                NextPlan { plan: Arc::clone(&plan), lines: lines.clone(), tracer: tracer.clone(), listeners, taken: oneshot::channel().0 };
             let (worker, plans) = Worker::new(core, first, sink.clone(), Arc::clone(&connections));
             workers.push(std::thread::Builder::new().name(format!("core-{number}")).spawn(move || worker.run())?);
             cores.push(plans);
         }
         let (addresses, tls) = (listeners.addresses(false).collect(), listeners.addresses(true).next());
         let background = background(&plan, &resolver);
-        let running = Running { plan: current, listeners, admin, cores, connections, resolver, lines, exporters, sink: sink.clone(), background };
+        let running =
+            Running { plan: current, listeners, admin, cores, connections, resolver, lines, exporters, sink: sink.clone(), background };
         let admin = running.admin.bound;
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(Reloader::new(running, reloads.clone(), source, files).run(requests, stopped));

@@ -62,11 +62,11 @@
 //!   `exchange_http2` (the same on a stream), `outgoing` (the request),
 //!   `response` (the response, whose body holds the connection), `private` (NTLM connections).
 //! - [`upstream::choose`] chooses an endpoint. Files: `backend`, `endpoint`, `balance`, `health`, `load`, `latencies`, `budget` (of
-//!   retries), `settings`.
+//!   retries), `counts` (for metrics), `settings`.
 //! - [`upstream::heads`] edits request and response heads. Files: `scan` (what a request has), `request`, `response`, `forwarding` (`X-Forwarded-*`), `mapping`,
 //!   `own_address` and `internal` (addresses in responses), `trace_context`.
 //! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `verify` (certificates), `stream` (TCP or TLS), `first_bytes` (for diagnoses), `http1` (a connection
-//!   as a value), `http2/*` (connections that are shared: `open`, `drive`, `connection`, `stream`), `http` (either), `multiplex` (the shared ones), `pool`, `per_client` (fair shares), `target`.
+//!   as a value), `http2/*` (connections that are shared: `open`, `drive`, `connection`, `stream`), `http` (either), `multiplex` (the shared ones), `pool`, `per_client` (fair shares), `usage` (for metrics), `target`.
 //! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
 //!   reader), `json` and `json/shapes/*` (one file per API standard), `xml` (`xml/soap`: faults), `html` (`html/place`: alert, main part or chrome), `plain`, `success` (errors in 2xx), `database`
 //!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `extra` (further members), `found`.
@@ -82,7 +82,9 @@
 //! - [`tunnel`] copies both ways after an upgrade (WebSocket). Files: `src/tunnel.rs` (both directions, clocks, close), `way` (one
 //!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `field`, `access_log`, `selection`, `template`, `pretty` and `fields` (the access line), `sample`
-//!   (which requests have one), `level`, `writer` and `log_file` (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`, `trace/*` (spans for a collector).
+//!   (which requests have one), `level`, `writer` and `log_file` (the output thread), `metrics` (start here), `names/*` (the table of all metrics), `route_metrics`,
+//!   `auth_metrics`, `tls_metrics`, `reload_metrics`, `process`, `open_tunnel`, `failures`, `codes` (statuses as labels), `percore`, `histogram`, `exemplars`, `named`,
+//!   `exposition` (the text), `trace/*` (spans for a collector).
 //! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask` and `entry` (what is
 //!   stored), `fingerprint` (groups), `query` and `store` (questions), `memory` (the store), `writer` (queue and thread).
 //! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,
@@ -122,7 +124,7 @@
 //! | upgrades, WebSocket | `gateway/upgrade`, `gateway/upgraded`, `tunnel` |
 //! | who may enter | `gateway/access`, `gateway/authenticate`, `auth/*`, `plan/access` |
 //! | rate limits | `gateway/limits`, `limit/*`, `plan/limits` |
-//! | a metric | `observe/metrics`, `observe/names`, `plan/gauges` |
+//! | a metric | `observe/names/*`, `observe/metrics`, `plan/gauges`; `docs/metrics.md` is generated |
 //! | a field of the access line | `observe/access_record`, `observe/field`, `observe/access_log` |
 //! | an attribute of a span | `context/spans`, `observe/trace/span` |
 //! | a command | `cli/args`, `cli/mod`, a file in `cli` |

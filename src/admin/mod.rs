@@ -31,6 +31,7 @@ use crate::envelope::{Envelope, Item};
 use crate::gateway::Lifecycle;
 use crate::header::names;
 use crate::message::Messages;
+use crate::observe::exposition::Format as Exposition;
 use crate::observe::level::Level;
 use crate::plan::Plan;
 use crate::policy::{Details, Format};
@@ -247,8 +248,10 @@ impl Pages {
     fn metrics(&self, accept: Option<&HeaderValue>) -> Response<Full<Bytes>> {
         let asks = accept.and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("application/openmetrics-text"));
         let mut response = match asks {
-            true => text("application/openmetrics-text; version=1.0.0; charset=utf-8", self.plan.load().metrics.encode()),
-            false => text("text/plain; version=0.0.4; charset=utf-8", self.plan.load().metrics.encode_plain()),
+            true => {
+                text("application/openmetrics-text; version=1.0.0; charset=utf-8", self.plan.load().metrics.encode(Exposition::OpenMetrics))
+            }
+            false => text("text/plain; version=0.0.4; charset=utf-8", self.plan.load().metrics.encode(Exposition::Plain)),
         };
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
         response

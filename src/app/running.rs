@@ -106,8 +106,9 @@ pub(super) fn background(plan: &Arc<Plan>, resolver: &Resolver) -> JoinSet<()> {
     for backend in plan.destinations() {
         tasks.spawn(background::watch(Arc::clone(backend), resolver.clone()));
     }
-    if let Some(listener) = &plan.listen.tls {
-        tasks.spawn(certificates::watch(Arc::clone(&listener.certificates), Arc::clone(&plan.metrics)));
+    match &plan.listen.tls {
+        Some(listener) => drop(tasks.spawn(certificates::watch(Arc::clone(&listener.certificates), Arc::clone(&plan.metrics)))),
+        None => plan.metrics.tls.certificate_ends(std::iter::empty()),
     }
     tasks
 }

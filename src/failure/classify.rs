@@ -84,6 +84,18 @@ pub enum HandshakeEnd {
 }
 
 impl HandshakeEnd {
+    /// All ends, in the order of their declaration.
+    pub const ALL: [Self; 8] = [
+        Self::Completed,
+        Self::Timeout,
+        Self::Closed,
+        Self::ClearText,
+        Self::Incompatible,
+        Self::ClientCertificate,
+        Self::Alert,
+        Self::Protocol,
+    ];
+
     /// Returns the word for metrics.
     pub const fn word(self) -> &'static str {
         match self {

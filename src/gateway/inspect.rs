@@ -18,7 +18,6 @@ use crate::context::spans::Spans;
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
 use crate::observe::access_record::Facts;
-use crate::observe::metrics::Class;
 use crate::plan::{Forward, Route};
 use crate::policy::{Mode, Policy};
 use crate::relay::BodyClocks;
@@ -45,7 +44,8 @@ pub(super) fn prepare(
     let (status, at, took) = (received.status.as_u16(), received.at, received.took);
     facts.received = Some(status);
     facts.upstream_time = Some(at.saturating_duration_since(request.context.arrival));
-    forward.backend_metrics.count(gateway.core.upstreams.core, Class::of(status));
+    facts.upstream_took = took;
+    forward.backend_metrics.answered(gateway.core.upstreams.core, status);
     if let Some(gate) = forward.gate.as_ref().filter(|_| status < 500) {
         gate.record(took, at);
     }

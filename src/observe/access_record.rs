@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::metrics::{Class, RouteMetrics};
+use super::metrics::RouteMetrics;
 use super::trace::tracer::Tracer;
 use crate::body::UploadProgress;
 use crate::context::{RequestContext, TraceId, Trail};
@@ -104,6 +104,8 @@ pub struct Facts {
     pub dry_run: Option<Box<WouldBe>>,
     /// The time from arrival to the response head of the upstream.
     pub upstream_time: Option<Duration>,
+    /// How much of that passed after the request had been given to the endpoint that answered.
+    pub upstream_took: Duration,
     /// The progress of the request body.
     pub upload: Option<Arc<UploadProgress>>,
     /// The number of bytes of the response body.
@@ -117,15 +119,6 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Returns the class of the request, by its end and its status.
-    pub const fn class(&self) -> Class {
-        match self.end {
-            End::Open => Class::ClientClosed,
-            End::Aborted => Class::Aborted,
-            End::Complete => Class::of(self.status),
-        }
-    }
-
     /// Returns the status for the log: 499 if the client closed the connection before the response began.
     pub const fn logged_status(&self) -> u16 {
         match (self.end, self.status) {

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::access_record::{Facts, Record};
+use super::access_record::{End, Facts, Record};
 use super::level::Level;
 use super::line::LineContext;
 use super::metrics::{Metrics, RouteMetrics};
+use super::route_metrics::Ended;
 use super::sample::Access;
 use super::selection::Selection;
 use super::template::Template;
@@ -146,12 +147,13 @@ impl Record for Recorder {
         let route = facts.route.as_ref().unwrap_or(&self.no_route);
         // How long a tunnel stays open says nothing about latency: the time to its beginning does.
         let latency = facts.tunnel_end.and(facts.upstream_time).unwrap_or(took);
-        route.ended(self.core, facts.class(), latency);
-        if let Some(kind) = facts.kind {
-            metrics.failure(route, kind, facts.received);
-            if let Some(would_be) = &facts.dry_run {
-                metrics.dry_run(route, kind, would_be.status);
-            }
+        // An error that passed is counted as what it was, and apart from that as what it would have been.
+        let would_be = facts.dry_run.as_ref().filter(|_| facts.end == End::Complete);
+        let kind = facts.kind.filter(|_| would_be.is_none());
+        let parts = facts.upstream_time.map(|until| (until.saturating_sub(facts.upstream_took), facts.upstream_took));
+        route.ended(self.core, &Ended { status: facts.logged_status(), kind, took: latency, parts, trace: facts.trace });
+        if let (Some(kind), Some(would_be)) = (facts.kind, would_be) {
+            route.dry_run(kind, would_be.status);
         }
         let line = LineContext { route, took };
         if let (Some(tracer), Some(spans)) = (&facts.tracer, &facts.trail.spans) {

@@ -95,9 +95,8 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
     };
     let routes = builder.routes();
     let auth_services = auths.into_services();
-    let services = auth_services.iter().map(|service| (Arc::clone(service), None));
-    let observed =
-        Observed { backends: targets.values().flatten().cloned().chain(services).collect(), buffers: Some(Arc::clone(&buffers)) };
+    let gate = file.listen.max_in_flight.map(|max| live.process_gate(targets::gate_settings(max, false, &file::QueueKeys::default())));
+    let observed = Observed::new(targets.values().flatten(), &auth_services, gate.clone(), &buffers, listen.max_connections);
     Plan {
         mode: file.mode,
         listen,
@@ -105,7 +104,7 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
         routes,
         fallback,
         fallback_presenter,
-        gate: file.listen.max_in_flight.map(|max| live.process_gate(targets::gate_settings(max, false, &file::QueueKeys::default()))),
+        gate,
         buffers,
         auth_services,
         names_clients: targets.values().flatten().any(|(backend, _)| backend.names_clients()),

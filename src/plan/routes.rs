@@ -193,7 +193,7 @@ impl Builder<'_> {
                 self.problems.add(span, format!("`{key}` has no effect on a route without `backend`"), "remove the key");
             }
         }
-        self.auths.compile(auth, self.metrics.auth.of(name), (self.live, self.cores), self.problems).map(Arc::new)
+        self.auths.compile(auth, self.metrics.auth(name), (self.live, self.cores), self.problems).map(Arc::new)
     }
 
     fn policy(

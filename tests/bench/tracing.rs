@@ -8,15 +8,15 @@ use std::time::SystemTime;
 
 use divan::{Bencher, black_box};
 use http::{Method, Version};
+use lockgate::config::file::LogLevel;
 use lockgate::context::spans::{AttemptEnd, TraceParent};
 use lockgate::context::{ClientPreferences, Named, RequestContext, RequestId, Said};
-use lockgate::config::file::LogLevel;
 use lockgate::header::{HeaderList, names};
-use lockgate::observe::level::Level;
-use lockgate::observe::sample::Access;
 use lockgate::observe::access_record::{End, Facts, Record};
+use lockgate::observe::level::Level;
 use lockgate::observe::metrics::Metrics;
 use lockgate::observe::recorder::{LineSettings, Recorder};
+use lockgate::observe::sample::Access;
 use lockgate::observe::trace::counters::TraceCounters;
 use lockgate::observe::trace::queue::Queue;
 use lockgate::observe::trace::sampler::Sampler;

@@ -250,7 +250,7 @@ fn recorded(visit: &Visit, failed: bool) -> Option<(RequestContext, Facts)> {
         cause: failed.then(|| visit.cause.as_str().into()),
         original: failed.then(|| Box::new(Original { text: visit.original.clone(), truncated: true })),
         code: failed.then(|| visit.code.clone().into()),
-        trail: Trail { endpoint: Some("http://127.0.0.1:1".into()), attempts: 1 },
+        trail: Trail { endpoint: Some("http://127.0.0.1:1".into()), attempts: 1, ..Trail::default() },
         dispatched: true,
         end: End::Complete,
         ended: Some(context.arrival),

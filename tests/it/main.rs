@@ -30,6 +30,7 @@ mod listen_tls;
 mod log_files;
 mod log_level;
 mod logs;
+mod metrics;
 mod pages;
 mod parking;
 mod passing;

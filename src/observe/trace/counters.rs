@@ -1,8 +1,10 @@
 //! The metrics of traces: what became of the spans. Must not know how they are sent.
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::registry::Registry;
+use std::fmt::{self, Write};
 
+use prometheus_client::metrics::counter::Counter;
+
+use crate::observe::exposition::Exposition;
 use crate::observe::names;
 
 /// What became of the spans.
@@ -17,14 +19,10 @@ pub struct TraceCounters {
 }
 
 impl TraceCounters {
-    /// Adds the metrics to the registry.
-    pub(in crate::observe) fn register(&self, registry: &mut Registry) {
-        registry.register(names::SPANS_EXPORTED, "Spans that the collector took", self.exported.clone());
-        registry.register(
-            names::SPANS_FAILED,
-            "Spans that the collector refused, or that it could not be sent for too long",
-            self.failed.clone(),
-        );
-        registry.register(names::SPANS_DROPPED, "Spans that were dropped because the queue was full", self.dropped.clone());
+    /// Writes the metrics.
+    pub(in crate::observe) fn encode<W: Write>(&self, out: &mut Exposition<'_, W>) -> fmt::Result {
+        out.single(&names::SPANS_EXPORTED, self.exported.get())?;
+        out.single(&names::SPANS_FAILED, self.failed.get())?;
+        out.single(&names::SPANS_DROPPED, self.dropped.get())
     }
 }

@@ -10,6 +10,7 @@ pub mod private;
 pub mod response;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::header;
@@ -149,9 +150,10 @@ pub(super) async fn attempt(
         kept.or_else(|| if is_named && !options.is_retry { context.private.take_named(&permit.endpoint, context.addresses) } else { None });
     let alone = private || http1_only || is_named;
     let (mut connection, begin) = match kept {
-        Some(connection) => (connection, now),
+        Some(connection) => (connection, Instant::now()),
         None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), alone, now) {
-            Checkout::Ready(connection) => (connection, now),
+            // What passed before is the gateway's own time.
+            Checkout::Ready(connection) => (connection, Instant::now()),
             // Boxed, because most requests find an idle connection.
             other => match Box::pin(connect(&permit.endpoint, context, other, (alone, http1_only))).await {
                 Ok(connection) => (connection, Instant::now()),
@@ -323,10 +325,10 @@ async fn connect(
         let http2 = endpoint.target.speaks_http2(&stream);
         endpoint.pool.connected(stream, http2, core, permit).await
     };
-    match within(due, opened).await {
-        Some(opened) => opened,
-        None => Err(elapsed(phase.elapsed()).into()),
-    }
+    let opened = within(due, opened).await.unwrap_or_else(|| Err(elapsed(phase.elapsed()).into()));
+    let count = if opened.is_ok() { &endpoint.counts.opened } else { &endpoint.counts.not_opened };
+    count.fetch_add(1, Ordering::Relaxed);
+    opened
 }
 
 /// Returns the output of `work`, or `None` if `due` comes first.

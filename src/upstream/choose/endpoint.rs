@@ -6,10 +6,12 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::counts::EndpointCounts;
 use super::health::Health;
 use super::load::Load;
 use super::settings::BackendSettings;
@@ -45,6 +47,8 @@ pub struct Endpoint {
     pub ejector: Breaker,
     /// Opens when the endpoint responds with errors or not at all.
     pub breaker: Option<Breaker>,
+    /// What operators are told of it.
+    pub counts: EndpointCounts,
     breaker_settings: Option<breaker::Settings>,
 }
 
@@ -65,6 +69,7 @@ impl Endpoint {
             health: Health::new(now),
             ejector: Breaker::new(EJECTOR, now),
             breaker: settings.breaker.map(|settings| Breaker::new(settings, now)),
+            counts: EndpointCounts::default(),
             breaker_settings: settings.breaker,
             target,
         }
@@ -92,7 +97,7 @@ impl Endpoint {
             None => None,
             Some(breaker) => {
                 let (permit, change) = breaker.enter(now);
-                this.log("breaker", change, "its time is over");
+                this.log(Which::Breaker, change, "its time is over");
                 Some(permit?)
             }
         };
@@ -101,9 +106,16 @@ impl Endpoint {
         Some(EndpointPermit { endpoint: Arc::clone(this), breaker, ejector })
     }
 
-    /// Logs a change of a breaker's state, and what it was that changed it last.
-    fn log(&self, which: &'static str, change: breaker::Change, cause: impl fmt::Display) {
+    /// Counts and logs a change of a breaker's state, and what it was that changed it last.
+    fn log(&self, which: Which, change: breaker::Change, cause: impl fmt::Display) {
         let (backend, endpoint) = (&*self.backend, &*self.label);
+        let (which, opened) = match which {
+            Which::Ejector => ("ejector", &self.counts.ejections),
+            Which::Breaker => ("breaker", &self.counts.breaker_openings),
+        };
+        if change == Some(State::Open) {
+            opened.fetch_add(1, Ordering::Relaxed);
+        }
         match change {
             None => {}
             Some(State::Open) => tracing::warn!(backend, endpoint, which, %cause, "open: the endpoint gets no requests for a while"),
@@ -114,7 +126,7 @@ impl Endpoint {
 
     /// Logs a change of a breaker's state. When the breaker closes, the endpoint's slow start begins and its latency is forgotten. Returns
     /// true if it opened.
-    fn changed(&self, which: &'static str, change: breaker::Change, how: AttemptOutcome, now: Instant) -> bool {
+    fn changed(&self, which: Which, change: breaker::Change, how: AttemptOutcome, now: Instant) -> bool {
         if change == Some(State::Closed) {
             self.health.returned(now);
             self.load.forget();
@@ -122,6 +134,13 @@ impl Endpoint {
         self.log(which, change, how);
         change == Some(State::Open)
     }
+}
+
+/// One of an endpoint's two breakers.
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Ejector,
+    Breaker,
 }
 
 /// The outcome of an attempt, as far as its endpoint is concerned.
@@ -191,10 +210,10 @@ impl EndpointPermit {
                 // An endpoint that does not respond is ejected; its latency must not count against it when it is tried again.
                 (AttemptOutcome::Failed(_), _) => {}
             }
-            opened |= endpoint.changed("ejector", endpoint.ejector.record(permit, how.reached(), now), how, now);
+            opened |= endpoint.changed(Which::Ejector, endpoint.ejector.record(permit, how.reached(), now), how, now);
         }
         if let (Some(permit), Some(breaker)) = (self.breaker.take(), &endpoint.breaker) {
-            opened |= endpoint.changed("breaker", breaker.record(permit, worked, now), how, now);
+            opened |= endpoint.changed(Which::Breaker, breaker.record(permit, worked, now), how, now);
         }
         opened
     }
@@ -202,7 +221,7 @@ impl EndpointPermit {
     /// Records that a response was cut off after its head.
     pub fn aborted(&self, kind: Kind) {
         if let Some(breaker) = self.endpoint.breaker.as_ref().filter(|_| kind.row().blames_backend && kind != Kind::TotalTimeout) {
-            self.endpoint.log("breaker", breaker.record_late_failure(Instant::now()), AttemptOutcome::Failed(kind));
+            self.endpoint.log(Which::Breaker, breaker.record_late_failure(Instant::now()), AttemptOutcome::Failed(kind));
         }
     }
 }

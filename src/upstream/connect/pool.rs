@@ -21,6 +21,7 @@ use super::http2::{self, Http2Stream, Opening};
 use super::multiplex::{Multiplex, OpeningGuard};
 use super::per_client::{ClientConnection, ClientSlot, PerClient};
 use super::stream::Stream;
+use super::usage::PoolUsage;
 use crate::failure::{Failure, Kind};
 use crate::sync::Counted;
 
@@ -398,6 +399,12 @@ impl Pool {
     /// Returns true if a pool created with these arguments would have the same limits.
     pub fn is_like(&self, settings: PoolSettings, cores: usize) -> bool {
         self.settings == settings && self.lanes.len() == cores.max(1)
+    }
+
+    /// Returns how the connections are used.
+    pub fn usage(&self) -> PoolUsage {
+        let waiting = self.queued.load(Ordering::Relaxed) + self.multiplex.as_ref().map_or(0, |multiplex| multiplex.waiting());
+        PoolUsage::of(self.settings.max_connections, self.permits.available_permits(), self.idle.load(Ordering::Relaxed), waiting)
     }
 
     /// Returns true if at least half of the connections are free.

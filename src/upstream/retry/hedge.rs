@@ -16,6 +16,7 @@ use crate::upstream::attempt::outgoing::OutgoingRequest;
 use crate::upstream::attempt::response::UpstreamResponse;
 use crate::upstream::attempt::{AttemptError, AttemptOptions, DispatchContext, attempt, within};
 use crate::upstream::choose::backend::{Backend, EndpointQuery};
+use crate::upstream::choose::counts::HedgeOutcome;
 use crate::upstream::choose::endpoint::Endpoint;
 
 /// Returns how long the first attempt may take before a second one starts; `None` if the request is not hedged.
@@ -45,7 +46,10 @@ pub(in crate::upstream) async fn hedged(
         match within(Some(Instant::now() + delay), first.as_mut()).await {
             Some(outcome) => (outcome, None),
             // The retry budget is empty, so the first attempt is waited for.
-            None if !backend.budget.withdraw() => (first.await, None),
+            None if !backend.budget.withdraw() => {
+                backend.counts.exhausted();
+                (first.await, None)
+            }
             None => beside(backend, duplicate, context, first, (&taken, &mut aside)).await,
         }
     };
@@ -81,6 +85,7 @@ where
     F: Future<Output = Result<UpstreamResponse, AttemptError>>,
 {
     let (mut trail, begin) = (Trail { spans: aside.take(), ..Trail::default() }, context.begin);
+    let open = backend.counts.hedge();
     let outcome = {
         let options = AttemptOptions { tried: taken, is_retry: true, only_good: true, hedge: true, ..AttemptOptions::default() };
         let mut second = std::pin::pin!(attempt(backend, &mut duplicate, context, &mut trail, options));
@@ -102,6 +107,11 @@ where
         }
     };
     *aside = trail.spans.take();
+    open.ended(match &outcome {
+        Decided::First(Ok(_)) => HedgeOutcome::Lost,
+        Decided::Second(Ok(_)) => HedgeOutcome::Won,
+        Decided::First(Err(_)) | Decided::Second(Err(_)) => HedgeOutcome::Failure,
+    });
     match outcome {
         Decided::First(outcome) => (outcome, None),
         Decided::Second(outcome) => (outcome, Some((duplicate, trail))),
