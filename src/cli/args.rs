@@ -55,6 +55,18 @@ pub(super) enum Command {
     Redact(RedactArgs),
     /// Check whether a running gateway is ready (for containers)
     Healthcheck(HealthArgs),
+    /// Print the configuration that is in force, with the origin of each value
+    #[command(after_help = CONFIG_AFTER)]
+    Config(ConfigArgs),
+    /// Print what differs between two configuration files
+    #[command(after_help = DIFF_AFTER)]
+    Diff(DiffArgs),
+    /// Print the JSON Schema of configuration files, for editors
+    #[command(after_help = SCHEMA_AFTER)]
+    Schema,
+    /// Write the manual pages
+    #[command(after_help = MAN_AFTER)]
+    Man(ManArgs),
     /// Print the completion script of a shell
     #[command(after_help = COMPLETIONS_AFTER)]
     Completions {
@@ -159,6 +171,65 @@ pub(super) struct HealthArgs {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) admin: Option<SocketAddr>,
 }
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigArgs {
+    /// Configuration file [default: the file that `run` would use]
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = super::config::Format::Toml)]
+    pub(super) format: super::config::Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DiffArgs {
+    /// The configuration file before
+    #[arg(value_name = "OLD")]
+    pub(super) old: PathBuf,
+    /// The configuration file after
+    #[arg(value_name = "NEW")]
+    pub(super) new: PathBuf,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = super::diff::Format::Text)]
+    pub(super) format: super::diff::Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ManArgs {
+    /// The folder for the pages
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+}
+
+const CONFIG_AFTER: &str = "\
+The output is a configuration file with the same effect. The comment behind a value says where it
+comes from: a line of the file, [defaults], [errors], the backend of the route, or the default.
+Secrets are shown as they are written in the file (\"${NAME}\", \"file:/path\"), never their values.
+
+  lockgate config
+  lockgate config /etc/lockgate/lockgate.toml | grep response_timeout
+  lockgate config --format json | jq '.backends.shop.pool'";
+
+const DIFF_AFTER: &str = "\
+The values that are in force are compared, so a changed key of [defaults] is shown for each route
+that it changes. The exit code is 0 without differences, 1 with differences, and 78 if a file is
+not valid.
+
+  lockgate diff /etc/lockgate/lockgate.toml new.toml
+  lockgate diff --format json old.toml new.toml | jq -r .summary";
+
+const SCHEMA_AFTER: &str = "\
+Editors complete, explain and check keys with it. With Taplo (Even Better TOML), begin the
+configuration file with this line:
+
+  #:schema ./lockgate.schema.json
+
+  lockgate schema > lockgate.schema.json";
+
+const MAN_AFTER: &str = "\
+  lockgate man --out /usr/local/share/man/man1
+  man lockgate-config";
 
 const COMPLETIONS_AFTER: &str = "\
   lockgate completions bash > /etc/bash_completion.d/lockgate

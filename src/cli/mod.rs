@@ -1,20 +1,24 @@
 //! The command line: one file per command, `args` with the grammar and the help, `source` with the search for the configuration.
 //!
-//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy, 2 for wrong usage, 78 for an invalid configuration
+//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy or if configurations differ, 2 for wrong usage, 78 for an invalid configuration
 //! (`EX_CONFIG`).
 
 mod args;
 mod check;
 mod completions;
+mod config;
 mod demo;
+mod diff;
 mod errors;
 mod explain;
 mod healthcheck;
 mod init;
+mod man;
 mod openapi;
 mod output;
 mod redact;
 mod run;
+mod schema;
 mod source;
 
 use std::process::ExitCode;
@@ -36,5 +40,9 @@ pub fn main() -> ExitCode {
         Command::Redact(args) => redact::redact(&args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&args),
         Command::Completions { shell } => completions::print(shell),
+        Command::Schema => schema::print(),
+        Command::Config(args) => config::print(&args),
+        Command::Diff(args) => diff::print(&args),
+        Command::Man(args) => man::write(&args),
     }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::output;
 use crate::config::diagnose;
+use crate::config::expand::Surroundings;
+use crate::explain::Effective;
 use crate::plan::{Plan, compile};
 
 /// The files that are tried, in this order, if none is named.
@@ -62,6 +64,12 @@ impl Source {
         let text =
             format!("[backends.default]\nendpoints = [{quoted}]\n\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"default\"\n");
         Self { name: "--to".into(), text, folder: PathBuf::new() }
+    }
+
+    /// Returns the values that are in force. The configuration must be valid.
+    pub(super) fn effective(&self) -> Effective {
+        let variable = |name: &str| std::env::var(name).ok();
+        Effective::read(&self.text, &self.name, &Surroundings { variable: &variable, folder: &self.folder })
     }
 
     /// Compiles the configuration, and reports its problems.
