@@ -61,6 +61,9 @@ pub(super) enum Command {
     /// Print what differs between two configuration files
     #[command(after_help = DIFF_AFTER)]
     Diff(DiffArgs),
+    /// Explain what the gateway would do with a request, without sending it
+    #[command(after_help = ROUTE_AFTER)]
+    Route(RouteArgs),
     /// Print the JSON Schema of configuration files, for editors
     #[command(after_help = SCHEMA_AFTER)]
     Schema,
@@ -196,6 +199,28 @@ pub(super) struct DiffArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct RouteArgs {
+    /// The method, such as GET
+    #[arg(value_name = "METHOD")]
+    pub(super) method: http::Method,
+    /// A URL, or a path with a query (then the host is localhost, unless -H names one)
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+    /// A header of the request; may be given more than once
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = super::route::header)]
+    pub(super) headers: Vec<(String, String)>,
+    /// The address of the client
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(super) client: std::net::IpAddr,
+    /// Configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = super::route::Format::Text)]
+    pub(super) format: super::route::Format,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct ManArgs {
     /// The folder for the pages
     #[arg(long, value_name = "DIR")]
@@ -218,6 +243,14 @@ not valid.
 
   lockgate diff /etc/lockgate/lockgate.toml new.toml
   lockgate diff --format json old.toml new.toml | jq -r .summary";
+
+const ROUTE_AFTER: &str = "\
+Nothing is sent, and no gateway has to run. Behind each value stands where it comes from. The
+outcome holds for an idle gateway: limits, permits, users and services are not asked.
+
+  lockgate route GET https://shop.example.com/orders/7
+  lockgate route POST /orders -H 'Accept: text/html' -H 'X-Canary: 1' --client 10.1.2.3
+  lockgate route GET /orders --format json | jq -r .outcome";
 
 const SCHEMA_AFTER: &str = "\
 Editors complete, explain and check keys with it. With Taplo (Even Better TOML), begin the

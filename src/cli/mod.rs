@@ -17,6 +17,7 @@ mod man;
 mod openapi;
 mod output;
 mod redact;
+mod route;
 mod run;
 mod schema;
 mod source;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::print(),
         Command::Config(args) => config::print(&args),
         Command::Diff(args) => diff::print(&args),
+        Command::Route(args) => route::print(&args),
         Command::Man(args) => man::write(&args),
     }
 }

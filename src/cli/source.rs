@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::output;
 use crate::config::diagnose;
 use crate::config::expand::Surroundings;
-use crate::explain::Effective;
+use crate::explain::route::{Explanation, Question};
+use crate::explain::{self, Effective};
 use crate::plan::{Plan, compile};
 
 /// The files that are tried, in this order, if none is named.
@@ -70,6 +71,13 @@ impl Source {
     pub(super) fn effective(&self) -> Effective {
         let variable = |name: &str| std::env::var(name).ok();
         Effective::read(&self.text, &self.name, &Surroundings { variable: &variable, folder: &self.folder })
+    }
+
+    /// Explains a request to a gateway with this configuration.
+    pub(super) fn explain(&self, plan: &Plan, question: &Question) -> Result<Explanation, String> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let around = Surroundings { variable: &variable, folder: &self.folder };
+        explain::of_request(&self.text, &self.name, &around, plan, question)
     }
 
     /// Compiles the configuration, and reports its problems.

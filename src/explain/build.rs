@@ -56,15 +56,7 @@ struct Place<'t> {
 
 impl Place<'_> {
     fn new(layer: Layer) -> Self {
-        Self {
-            prefix: String::new(),
-            order: [0; 3],
-            depth: 0,
-            layer,
-            backend: None,
-            around: Vec::new(),
-            without_backend: false,
-        }
+        Self { prefix: String::new(), order: [0; 3], depth: 0, layer, backend: None, around: Vec::new(), without_backend: false }
     }
 
     /// The place of the key at this position of a table.
@@ -287,15 +279,20 @@ fn errors_of(key: &KeyInfo) -> Option<&'static TableInfo> {
     key.kind.table().filter(|name| *name == ERRORS).and_then(schema::table)
 }
 
-/// Returns true if a key that is not set has an effect: the keys that it needs are there.
+/// Returns true if a key that is not set has an effect: the keys that it needs are there, and none of those that it cannot go with.
 fn applies(key: &KeyInfo, beside: Option<&DeTable<'_>>, place: &Place<'_>) -> bool {
-    let has = |table: Option<&DeTable<'_>>, name: &str| table.is_some_and(|table| table.get(name).is_some());
-    key.with.iter().all(|with| match with.strip_prefix("../") {
-        Some(name) => place.around.last().is_some_and(|table| has(*table, name)),
-        // Only a route has the key `backend`.
-        None if with == "backend" => !place.without_backend,
-        None => has(beside, with),
-    })
+    let table = |name: &'_ str| match name.starts_with("../") {
+        true => place.around.last().copied().flatten(),
+        false => beside,
+    };
+    let get = |name: &str| table(name).and_then(|table| table.get(name.trim_start_matches("../")));
+    let is = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        get(name).is_some_and(|found| found.get_ref().as_str() == Some(value))
+    };
+    // Only a route has the key `backend`.
+    let has = |name: &str| if name == "backend" { !place.without_backend } else { get(name).is_some() };
+    key.with.iter().all(|name| has(name)) && !key.unless.iter().any(|pair| is(pair))
 }
 
 /// The names of the backends of a route.
@@ -306,5 +303,159 @@ fn backends(value: &DeValue<'_>) -> Vec<String> {
             names.map(str::to_owned).collect()
         }
         other => other.as_str().map(str::to_owned).into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::config::expand::Surroundings;
+    use crate::explain::Effective;
+    use crate::plan::compile;
+
+    const MORE: &str = r#"
+mode = "development"
+[listen]
+admin = "127.0.0.1:0"
+admin_token = "${TOKEN}"
+[defaults]
+connect_timeout = "7s"
+request_headers = { set = { X-One = "1" } }
+retry = { attempts = 3 }
+limits = ["rates"]
+[errors]
+languages = ["ko", "en"]
+redact = { allow = ["docs.internal"] }
+[limits.rates]
+rate = ["5/s", "${DAILY}"]
+[backends.one]
+endpoints = ["http://127.0.0.1:1", { url = "http://127.0.0.1:2", drain = true }]
+protocol = "h2"
+health = { path = "/h" }
+breaker = {}
+retry = { on = ["connect"] }
+errors = { format = "flat" }
+[backends.two]
+endpoints = ["http://127.0.0.1:3/base"]
+max_in_flight = 9
+send_proxy = "v1"
+response_timeout = "1s"
+[[routes]]
+path = "/one/*"
+backend = "one"
+strip_prefix = "/one"
+cors = { origins = ["https://a.example"] }
+auth = { forward = "http://127.0.0.1:4/" }
+[[routes]]
+path = "/two"
+headers = { X-A = "1", X-B = "*" }
+backend = "two"
+keep_fields = "all"
+errors = { redact = { extra = ["x+"] }, status_map = { "5xx" = { code = "DOWN" } } }
+[[routes]]
+path = "/both/{a}"
+backend = [{ name = "one", weight = 1 }, { name = "two", weight = 2 }]
+sticky = "client-ip"
+idle_timeout = "3s"
+[[routes]]
+path = "/to"
+redirect = { to = "/one" }
+[[routes]]
+path = "/text"
+methods = ["GET"]
+respond = { status = 200, body = "a\n\"b\"\u007f" }
+access = { deny = ["10.0.0.0/8"] }
+"#;
+
+    fn variable(name: &str) -> Option<String> {
+        match name {
+            "TOKEN" => Some("hunter2".into()),
+            "DAILY" => Some("100/d".into()),
+            _ => None,
+        }
+    }
+
+    fn effective(text: &str) -> Effective {
+        Effective::read(text, "a.toml", &Surroundings::of_text(&variable))
+    }
+
+    /// The lines of what runs, counted: maps have no order.
+    fn lines(text: &str) -> BTreeMap<String, usize> {
+        let mut plan = compile::from_text(text, &variable).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
+        plan.warnings.clear();
+        let mut counted = BTreeMap::new();
+        for line in format!("{plan:#?}").lines() {
+            *counted.entry(line.to_owned()).or_default() += 1;
+        }
+        // Times and random numbers.
+        counted.retain(|line, _| !["tv_sec", "tv_nsec", "seed"].iter().any(|word| line.contains(word)));
+        counted
+    }
+
+    fn examples() -> Vec<String> {
+        let file = |name: &str| std::fs::read_to_string(format!("{}/config/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        vec![file("lockgate.toml"), file("full.toml"), file("demo.toml"), MORE.to_owned()]
+    }
+
+    /// The output sets every value that has a default. If one were not what the plan uses, another plan would result.
+    #[test]
+    fn the_effective_configuration_runs_as_the_file_does() {
+        for text in examples() {
+            let printed = effective(&text).toml();
+            let (written, read) = (lines(&text), lines(&printed));
+            let only = |one: &BTreeMap<String, usize>, two: &BTreeMap<String, usize>| {
+                one.iter().filter(|(line, count)| two.get(*line) != Some(*count)).map(|(line, _)| line.clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(only(&written, &read), only(&read, &written), "{printed}");
+            assert!(written.len() > 100);
+        }
+    }
+
+    #[test]
+    fn origins_are_told() {
+        let shown = effective(MORE).toml();
+        let line = |begin: &str, within: &str| {
+            let part = shown.split("\n\n").find(|part| part.contains(within)).unwrap_or_else(|| panic!("{within} in\n{shown}"));
+            let line = part.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{begin} in\n{part}"));
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let two = "path = \"/two\"";
+        assert_eq!(line("connect_timeout", two), "connect_timeout = \"7s\" # [defaults] a.toml:7");
+        assert_eq!(line("response_timeout", two), "response_timeout = \"1s\" # backend two, a.toml:27");
+        assert_eq!(line("keep_fields", two), "keep_fields = \"all\" # a.toml:38");
+        assert_eq!(line("idle_timeout", two), "idle_timeout = \"60s\" # default");
+        assert_eq!(line("errors.languages", two), "errors.languages = [\"ko\", \"en\"] # [errors] a.toml:12");
+        // A table replaces the inherited one as a whole.
+        assert_eq!(line("errors.redact.allow", two), "errors.redact.allow = [] # default");
+        let one = "path = \"/one/*\"";
+        assert_eq!(line("errors.format", one), "errors.format = \"flat\" # backend one, a.toml:22");
+        assert_eq!(line("retry.attempts", one), "retry.attempts = 2 # default");
+        let both = "path = \"/both/{a}\"";
+        assert_eq!(line("# response_timeout = \"1s\"", both), "# response_timeout = \"1s\" (backend two) # backend two, a.toml:27");
+        assert_eq!(line("# response_timeout = \"30s\"", both), "# response_timeout = \"30s\" (other backends) # default");
+        assert_eq!(line("rate", "[limits.rates]"), "rate = [\"5/s\", \"100/d\"] # a.toml:15");
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let text = MORE.replace("X-One = \"1\"", "Authorization = \"Basic c2VjcmV0\", X-Api-Key = \"abc\", X-Two = \"a ${TOKEN}\"");
+        let effective = effective(&text);
+        for shown in [effective.toml(), effective.json().to_string()] {
+            for secret in ["hunter2", "c2VjcmV0", "abc"] {
+                assert!(!shown.contains(secret), "{secret} in\n{shown}");
+            }
+            assert!(shown.contains("${TOKEN}") && shown.contains("a ${TOKEN}"), "{shown}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "\\PC{0,60}", noise in "[a-z\\[\\]=\"\\.{}/* \n]{0,80}") {
+            for text in [text, format!("{MORE}{noise}")] {
+                let effective = effective(&text);
+                let _ = (effective.toml(), effective.json(), crate::explain::diff(&effective, &super::tests::effective(MORE)));
+            }
+        }
     }
 }

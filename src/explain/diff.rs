@@ -186,7 +186,11 @@ pub fn summary(changes: &[Change]) -> String {
         return "no differences".to_owned();
     }
     let mut tables: Vec<&'static str> = Vec::new();
-    changes.iter().for_each(|change| if !tables.contains(&change.table) { tables.push(change.table) });
+    changes.iter().for_each(|change| {
+        if !tables.contains(&change.table) {
+            tables.push(change.table)
+        }
+    });
     let of_table = |table: &'static str| {
         let of = |is: fn(&What) -> bool| changes.iter().filter(|change| change.table == table && is(&change.what)).count();
         let counts = [
@@ -202,4 +206,92 @@ pub fn summary(changes: &[Change]) -> String {
         if is_named { format!("{table}: {counts}") } else { format!("{table} {counts}") }
     };
     tables.into_iter().map(of_table).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::expand::Surroundings;
+
+    const OLD: &str = r#"
+[listen]
+admin_token = "${TOKEN}"
+[defaults]
+response_timeout = "30s"
+[limits.a]
+rate = "1/s"
+[backends.one]
+endpoints = ["http://127.0.0.1:1"]
+[backends.two]
+endpoints = ["http://127.0.0.1:2"]
+response_timeout = "2s"
+[[routes]]
+name = "first"
+path = "/*"
+backend = "one"
+[[routes]]
+name = "second"
+path = "/2"
+backend = "two"
+"#;
+
+    fn effective(text: &str, token: &'static str) -> Effective {
+        Effective::read(text, "a.toml", &Surroundings::of_text(&move |name| (name == "TOKEN").then(|| token.to_owned())))
+    }
+
+    fn lines(old: &str, new: &str, token: &'static str) -> Vec<String> {
+        let changes = diff(&effective(old, "x"), &effective(new, token));
+        let keys = |change: &Change| match &change.what {
+            What::Added(keys) => ("added", keys.clone()),
+            What::Removed => ("removed", Vec::new()),
+            What::Changed(keys) => ("changed", keys.clone()),
+        };
+        let told = changes.iter().flat_map(|change| {
+            let (word, keys) = keys(change);
+            let keys = keys.iter().map(|key| format!("{}: {key}", change.part())).collect::<Vec<_>>();
+            if word == "changed" { keys } else { vec![format!("{} {word}", change.part())] }
+        });
+        told.chain([summary(&changes)]).collect()
+    }
+
+    #[test]
+    fn values_in_force_are_compared() {
+        // Order, comments and lines mean nothing.
+        assert_eq!(lines(OLD, &format!("# a comment\n{OLD}"), "x"), ["no differences"]);
+        // A default that is written is no difference either, and the route with a value of its own does not change.
+        let new = OLD.replace("response_timeout = \"30s\"", "response_timeout = \"5s\"\nidle_timeout = \"60s\"");
+        assert_eq!(
+            lines(OLD, &new, "x"),
+            [
+                "defaults: response_timeout: \"30s\" -> \"5s\"",
+                "route first: response_timeout: \"30s\" -> \"5s\"",
+                "defaults changed; routes: 1 changed"
+            ]
+        );
+    }
+
+    #[test]
+    fn parts_are_added_and_removed() {
+        let new = OLD
+            .replace("backends.two", "backends.three")
+            .replace("backend = \"two\"", "backend = \"three\"")
+            .replace("[limits.a]\nrate = \"1/s\"\n", "");
+        assert_eq!(
+            lines(OLD, &new, "x"),
+            [
+                "backend three added",
+                "route second: backend: \"two\" -> \"three\"",
+                "backend two removed",
+                "limit a removed",
+                "backends: 1 added, 1 removed; routes: 1 changed; limits: 1 removed"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_is_told_as_changed_only() {
+        assert_eq!(lines(OLD, OLD, "hunter2"), ["listen: admin_token: a secret has changed", "listen changed"]);
+        let new = OLD.replace("${TOKEN}", "${TOKEN}${TOKEN}");
+        assert_eq!(lines(OLD, &new, "x")[0], "listen: admin_token: \"${TOKEN}\" -> \"${TOKEN}${TOKEN}\"");
+    }
 }

@@ -19,7 +19,25 @@ mod build;
 pub mod diff;
 pub mod effective;
 pub mod print;
+pub mod rejected;
+pub mod route;
 mod shown;
+mod told;
 
 pub use diff::{Change, diff};
 pub use effective::Effective;
+
+use crate::config::diagnose::Problems;
+use crate::config::expand::Surroundings;
+use crate::plan::{self, Plan};
+use route::{Explanation, Question};
+
+/// Explains a request to the gateway that runs `plan`, which was compiled from this text. `file` is the name of the file in origins.
+///
+/// # Errors
+/// The URL or a header of the request is not valid.
+pub fn of_request(text: &str, file: &str, around: &Surroundings<'_>, plan: &Plan, question: &Question) -> Result<Explanation, String> {
+    let effective = Effective::read(text, file, around);
+    let rules = plan::route_rules(&crate::config::read(text, &mut Problems::default(), around));
+    route::explain(plan, &effective, &rules, question)
+}

@@ -1,5 +1,7 @@
 //! The effective configuration as TOML, with the origin of each value as a comment, and as JSON. Knows no keys.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::effective::{Content, Effective, Part, Setting};
@@ -28,7 +30,10 @@ impl Effective {
             let place = part.line.map_or_else(|| "default".to_owned(), |line| format!("{}:{line}", self.file));
             out.push_str(&format!("{open}{}{}{close}  # {place}\n", part.table, name.unwrap_or_default()));
         }
-        let lines: Vec<(String, String)> = part.settings().into_iter().map(|setting| self.line(setting)).collect();
+        let settings = part.settings();
+        let differing: HashSet<&str> = settings.iter().filter(|setting| setting.backend.is_some()).map(|setting| setting.unit()).collect();
+        let lines = settings.into_iter().map(|setting| self.line(setting, differing.contains(setting.unit())));
+        let lines: Vec<(String, String)> = lines.collect();
         let widest = lines.iter().map(|(text, _)| text.chars().count()).filter(|width| *width <= MAX_COLUMN).max().unwrap_or_default();
         for (text, origin) in lines {
             let padding = " ".repeat(widest.saturating_sub(text.chars().count()));
@@ -36,18 +41,19 @@ impl Effective {
         }
     }
 
-    /// A setting as a line of TOML, or as a comment if it is no fixed value; and its origin.
-    fn line(&self, setting: &Setting) -> (String, String) {
-        let origin = setting.origin.told(&self.file);
-        let text = match (&setting.content, &setting.backend) {
-            (Content::Value { shown, .. }, None) => format!("{} = {}", setting.path, value::toml(shown)),
-            (Content::Value { shown, .. }, Some(backend)) => {
-                format!("# for the backend {backend}: {} = {}", setting.path, value::toml(shown))
-            }
-            (Content::Absent(text), None) => format!("# {}: {}", setting.path, one_line(text)),
-            (Content::Absent(text), Some(backend)) => format!("# for the backend {backend}: {}: {}", setting.path, one_line(text)),
+    /// A setting as a line of TOML, or as a comment if it is no fixed value or not the same for all backends of a route; and its origin.
+    fn line(&self, setting: &Setting, differs: bool) -> (String, String) {
+        let text = match &setting.content {
+            Content::Value { shown, .. } => format!("{} = {}", setting.path, value::toml(shown)),
+            Content::Absent(text) => format!("{}: {}", setting.path, one_line(text)),
         };
-        (text, one_line(&origin))
+        let text = match (&setting.backend, &setting.content) {
+            (Some(backend), _) => format!("# {text} (backend {})", one_line(backend)),
+            (None, Content::Value { .. }) if differs => format!("# {text} (other backends)"),
+            (None, Content::Value { .. }) => text,
+            (None, Content::Absent(_)) => format!("# {text}"),
+        };
+        (text, one_line(&setting.origin.told(&self.file)))
     }
 
     /// Returns the configuration as JSON: each key with `value` and `origin`, and with `note` where there is no fixed value. Routes are a list,

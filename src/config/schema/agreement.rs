@@ -111,8 +111,14 @@ fn every_key_has_all_that_it_needs() {
         for key in &table.keys {
             let place = format!("{}.{}", table.name, key.name);
             let sentences = key.text.replace("such as \"", "").matches(". ").count() + 1;
-            assert!(key.text.ends_with(['.', '-']) && key.text.len() > 10 && sentences <= 3, "{place}: describe it in one or two sentences");
-            assert!(nested(&key.kind).is_some() || key.example.is_some() || key.default.is_some(), "{place} has neither default nor example");
+            assert!(
+                key.text.ends_with(['.', '-']) && key.text.len() > 10 && sentences <= 3,
+                "{place}: describe it in one or two sentences"
+            );
+            assert!(
+                nested(&key.kind).is_some() || key.example.is_some() || key.default.is_some(),
+                "{place} has neither default nor example"
+            );
             assert!(key.default.is_none() || key.absent.is_empty(), "{place} has both `default` and `absent`");
             for with in key.with.iter().filter(|with| !with.starts_with("../")) {
                 let is_key = tables().iter().any(|table| table.key(with).is_some());

@@ -19,6 +19,7 @@
 //! required = true
 //! secret = true                  # the value is never shown
 //! with = "backend"               # it has an effect only if its table has this key too; "../backend" is a key of the table around it
+//! unless = "mode=fast"           # it has no effect if this key has this value; several are separated by spaces
 //! text = "One or two plain sentences."
 //! ```
 //!
@@ -89,6 +90,8 @@ pub struct KeyInfo {
     pub secret: bool,
     /// Keys without which it has no effect: of its table, or with `../` of the table around that.
     pub with: Vec<String>,
+    /// Keys with values with which it has no effect, written `key=value` or `../key=value`.
+    pub unless: Vec<String>,
     /// What it does, in one or two sentences.
     pub text: String,
 }
@@ -151,6 +154,7 @@ fn read_key(name: &str, table: &DeTable<'_>) -> Option<KeyInfo> {
         required: is("required"),
         secret: is("secret"),
         with: word(table, "with").split_whitespace().map(str::to_owned).collect(),
+        unless: word(table, "unless").split_whitespace().map(str::to_owned).collect(),
         text: word(table, "text"),
     })
 }
