@@ -261,10 +261,14 @@ configuration file with this line:
   lockgate schema > lockgate.schema.json";
 
 const MAN_AFTER: &str = "\
+There is one page for the program and one for each command.
+
   lockgate man --out /usr/local/share/man/man1
   man lockgate-config";
 
 const COMPLETIONS_AFTER: &str = "\
+Put the script where the shell looks for completions:
+
   lockgate completions bash > /etc/bash_completion.d/lockgate
   lockgate completions zsh  > \"${fpath[1]}/_lockgate\"
   lockgate completions fish > ~/.config/fish/completions/lockgate.fish";

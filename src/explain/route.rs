@@ -190,6 +190,7 @@ impl Teller<'_> {
         }
         self.access(refused, facts);
         facts.extend(route.limits.iter().map(|limit| self.limit(limit)));
+        facts.extend(self.part.setting("auth", None).map(|setting| self.fact(setting)));
         for key in ["auth.basic", "auth.forward", "maintenance", "cors.origins"] {
             facts.extend(self.part.setting(key, None).filter(|setting| is_on(&setting.content)).map(|setting| self.fact(setting)));
         }

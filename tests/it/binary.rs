@@ -1,8 +1,9 @@
 //! Tests the shipped binary: command line, exit codes and signals. `beginnings` tests what new users see first; `documents` executes the
-//! examples of the documents.
+//! examples of the documents; `explained` tests the commands that explain a configuration.
 
 mod beginnings;
 mod documents;
+mod explained;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -131,6 +131,13 @@ fn every_key_has_all_that_it_needs() {
     assert_eq!(written, tables().iter().map(|table| table.keys.len()).sum::<usize>(), "a key cannot be read");
 }
 
+#[test]
+fn the_keys_of_routes_with_a_backend_are_the_same() {
+    let route = table("route").unwrap();
+    let with: BTreeSet<&str> = route.all_keys().filter(|key| key.with == ["backend"]).map(|key| key.name.as_str()).collect();
+    assert_eq!(with, BTreeSet::from(crate::config::routes::OF_BACKENDS));
+}
+
 fn is_used(name: &str) -> bool {
     tables().iter().flat_map(|table| &table.keys).any(|key| nested(&key.kind).is_some_and(|(table, _)| table.name == name))
 }
