@@ -71,7 +71,7 @@ use crate::upstream::dispatch::dispatch;
 pub use messages::ClientRequest;
 pub use request::Early;
 pub use response::ClientResponse;
-pub use state::{Client, Gateway, Lifecycle, TlsClient};
+pub use state::{Client, Core, CurrentGateway, Gateway, Lifecycle, TlsClient};
 pub use upgraded::Upgraded;
 
 impl Gateway {
@@ -80,11 +80,11 @@ impl Gateway {
         let is_multiplexed = state.request().version == Version::HTTP_2;
         // The task of an HTTP/1 connection is woken when the listeners close, and registers for the end of the drain from then on. A stream of
         // HTTP/2 has a task of its own that closing does not wake, so it registers from the beginning.
-        let asks = || is_multiplexed || self.lifecycle.is_closing();
+        let asks = || is_multiplexed || self.core.lifecycle.is_closing();
         let mut admission = Admission::default();
         let outcome = {
             let handled = pin!(self.handle(client, &mut state, inbound, &mut admission));
-            rescue::until(pin!(self.over.notified()), asks, pin!(rescue::catching(handled))).await
+            rescue::until(pin!(self.core.over.notified()), asks, pin!(rescue::catching(handled))).await
         };
         let error = match outcome {
             Some(Ok(Ok(passed))) => return self.pass(passed, admission, state, client),
@@ -174,7 +174,7 @@ impl Gateway {
         addresses: Option<&'c Addresses>,
     ) -> DispatchContext<'c> {
         DispatchContext {
-            upstreams: &self.upstreams,
+            upstreams: &self.core.upstreams,
             timeouts: &route.policy.timeouts,
             retry: route.policy.retry.as_ref(),
             begin,
@@ -201,7 +201,7 @@ impl Gateway {
 /// The service of one client connection. It cannot fail, so no connection ends without a response.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The connection, with this core's gateway.
+    /// The connection.
     pub client: Arc<Client>,
 }
 
@@ -212,32 +212,28 @@ impl Entry {
     /// Serves one request. The server calls this: the tower service below, for layers around it, wants an exclusive reference that nothing
     /// here needs.
     pub fn answer(&self, request: ClientRequest) -> Answering {
-        let client = Arc::clone(&self.client);
-        let (state, inbound) = RequestState::arrive(&client, request);
-        Box::pin(async move { Ok(client.gateway.serve(&client, state, inbound).await) })
+        let (client, gateway) = (Arc::clone(&self.client), self.client.gateway.get());
+        let (state, inbound) = RequestState::arrive(&gateway, &client, request);
+        Box::pin(async move { Ok(gateway.serve(&client, state, inbound).await) })
     }
 
     /// Answers a head that the server does not accept as a request with an error.
     pub fn refuse(&self, early: Early) -> Answering {
         let client = Arc::clone(&self.client);
-        Box::pin(async move { Ok(client.gateway.answer_early(&client.peer, early)) })
+        Box::pin(async move { Ok(client.gateway.get().answer_early(&client.peer, early)) })
     }
 
-    /// Serves one request within the caller's own future, which spares a box.
-    pub fn serve(&self, request: ClientRequest) -> impl Future<Output = ClientResponse> + Send {
+    /// Serves one request with a gateway of the caller, within the caller's own future: this spares a box and a reference count.
+    pub fn serve<'g>(&'g self, gateway: &'g Gateway, request: ClientRequest) -> impl Future<Output = ClientResponse> + Send + 'g {
         let client = &*self.client;
-        let (state, inbound) = RequestState::arrive(client, request);
-        client.gateway.serve(client, state, inbound)
+        let (state, inbound) = RequestState::arrive(gateway, client, request);
+        gateway.serve(client, state, inbound)
     }
 
     /// Returns the interim responses that wait for the client: the status, and the headers that the client may see.
     pub fn interim_responses(&self) -> Vec<(StatusCode, HeaderList)> {
-        self.client
-            .interim
-            .take()
-            .into_iter()
-            .filter_map(|(status, headers)| interim::cleaned(&self.client.gateway, status, headers))
-            .collect()
+        let taken = self.client.interim.take().into_iter();
+        taken.filter_map(|(status, headers)| interim::cleaned(&self.client.gateway.get(), status, headers)).collect()
     }
 }
 

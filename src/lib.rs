@@ -38,7 +38,7 @@
 //! - [`http1`] parses and writes HTTP/1 messages, for both sides. Files: `request` and `response` (heads), `framing` and `chunked`
 //!   (bodies), `write` (heads and chunks), `sending` (what is still to be written), `target`, `syntax`.
 //! - [`server`] drives client connections: HTTP/1 and HTTP/2, timeouts, drain. Files: `listen` (sockets, accept loop), `connection` (one
-//!   connection to its end), `http1` (the loop of an HTTP/1 connection), `tls` and `proxy_header` (the beginning of a
+//!   connection to its end), `http1` and `arriving_body` (the loop of an HTTP/1 connection), `tls` and `proxy_header` (the beginning of a
 //!   connection), `client_socket` (TCP or TLS), `counted_tcp`, `slow_client` (whether it still reads), `client_stream` (bytes that are
 //!   read and written), `request_body`, `response`, `early` (errors before there is a request), `http2/*` (HTTP/2 by hyper: `io`,
 //!   `guard` and `guard/*` (below h2), `head`, `service`, `websocket`, `state`, `clock`), `settings`.
@@ -95,14 +95,17 @@
 //!   secrets), `print` (TOML, JSON), `diff`, `route` (the route of a request), `rejected` (other routes), `told` (text, JSON).
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
 //! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `init`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
-//!   `healthcheck`, `completions`, `man`, `schema`, `config`, `diff`, `route`, `source` (finds the configuration file), `output`.
+//!   `healthcheck`, `reload`, `completions`, `man`, `schema`, `config`, `diff`, `route`, `admin_client`, `source` (finds the configuration
+//!   file), `output`.
 //! - Shared types: [`context`] (the request as it arrived, request ids), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
-//! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator), [`admin`] (health and metrics), [`app`] (start and
-//!   shutdown).
+//! - [`admin`] is the admin listener: health, metrics, configuration. Files: `reload` (what the reload is asked and shown).
+//! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `listeners` (sockets), `running` (from one plan to the
+//!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `certificates` (of the listener).
+//! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator).
 //!
 //! # Common changes
 //!

@@ -53,8 +53,9 @@ pub(super) enum Command {
     /// Remove stack traces, paths, SQL, credentials and addresses from a text
     #[command(after_help = REDACT_AFTER)]
     Redact(RedactArgs),
-    /// Check whether a running gateway is ready (for containers)
-    Healthcheck(HealthArgs),
+    /// Load the configuration of a running gateway again, and print what changed
+    #[command(after_help = RELOAD_AFTER)]
+    Reload(AdminArgs),
     /// Print the configuration that is in force, with the origin of each value
     #[command(after_help = CONFIG_AFTER)]
     Config(ConfigArgs),
@@ -70,6 +71,8 @@ pub(super) enum Command {
     /// Write the manual pages
     #[command(after_help = MAN_AFTER)]
     Man(ManArgs),
+    /// Check whether a running gateway is ready (for containers)
+    Healthcheck(AdminArgs),
     /// Print the completion script of a shell
     #[command(after_help = COMPLETIONS_AFTER)]
     Completions {
@@ -166,7 +169,7 @@ pub(super) struct RedactArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct HealthArgs {
+pub(super) struct AdminArgs {
     /// Configuration file that names the admin listener
     #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -265,6 +268,14 @@ There is one page for the program and one for each command.
 
   lockgate man --out /usr/local/share/man/man1
   man lockgate-config";
+
+const RELOAD_AFTER: &str = "\
+A gateway loads its configuration again by itself when a file changes (`watch = false` prevents that), on
+SIGHUP, and with this command, which waits for the outcome. Connections and requests in progress are not
+disturbed. A configuration with problems changes nothing: they are printed, and the exit code is 78.
+
+  lockgate reload
+  lockgate reload --admin 127.0.0.1:9090";
 
 const COMPLETIONS_AFTER: &str = "\
 Put the script where the shell looks for completions:

@@ -1,8 +1,9 @@
 //! The command line: one file per command, `args` with the grammar and the help, `source` with the search for the configuration.
 //!
-//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy or if configurations differ, 2 for wrong usage, 78 for an invalid configuration
-//! (`EX_CONFIG`).
+//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy or if configurations differ, 2 for wrong usage, 78 for an
+//! invalid configuration (`EX_CONFIG`).
 
+mod admin_client;
 mod args;
 mod check;
 mod completions;
@@ -17,6 +18,7 @@ mod man;
 mod openapi;
 mod output;
 mod redact;
+mod reload;
 mod route;
 mod run;
 mod schema;
@@ -39,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Explain { code } => explain::explain(&code),
         Command::Openapi => openapi::print(),
         Command::Redact(args) => redact::redact(&args),
+        Command::Reload(args) => reload::reload(&args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&args),
         Command::Completions { shell } => completions::print(shell),
         Command::Schema => schema::print(),

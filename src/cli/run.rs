@@ -1,4 +1,4 @@
-//! `lockgate run`: compiles the configuration, starts the log and the gateway, and drains on a signal.
+//! `lockgate run`: loads the configuration, starts the log and the gateway, reloads and drains on signals.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -10,31 +10,33 @@ use tracing_subscriber::fmt::time::FormatTime;
 
 use super::args::{EX_CONFIG, RunArgs};
 use super::output;
-use super::source::{Source, override_addresses};
-use crate::app::{self, App, StartError};
+use super::source;
+use crate::admin::{Cause, Reloads};
+use crate::app::{self, App, ConfigSource, Loaded, StartError};
 use crate::config::file::{LogFormat, LogLevel};
 use crate::failure::catalog::Severity;
 use crate::observe::access_log::Style;
 use crate::observe::pretty::time_of_day;
 use crate::observe::recorder::LineSettings;
 use crate::observe::writer::{EventWriter, Sink};
-use crate::plan::{Log, Plan};
+use crate::plan::Log;
 use crate::policy::Mode;
 
 pub(super) fn run(args: &RunArgs) -> ExitCode {
     let source = match &args.to {
-        Some(url) => Ok(Source::to_url(url)),
-        None => Source::find(args.config.as_deref()),
+        Some(url) => Ok(ConfigSource::text("--to".into(), source::to_url(url))),
+        None => source::find(args.config.as_deref()).map(ConfigSource::file),
     };
-    let Ok(mut plan) = source.and_then(|source| source.compile()) else { return ExitCode::from(EX_CONFIG) };
-    if override_addresses(&mut plan, args.listen, args.admin).is_err() {
-        return ExitCode::from(EX_CONFIG);
-    }
+    let loaded = source.and_then(|source| {
+        let source = source.with_addresses(args.listen, args.admin);
+        source::load(&source).map(|loaded| (source, loaded))
+    });
+    let Ok((source, loaded)) = loaded else { return ExitCode::from(EX_CONFIG) };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    let code = runtime.block_on(serve(plan));
+    let code = runtime.block_on(serve(source, loaded));
     // After a second signal, this does not wait for threads that still have connections.
     runtime.shutdown_background();
     code
@@ -54,30 +56,40 @@ pub(super) fn cannot_start(error: &StartError) -> ExitCode {
     code
 }
 
-async fn serve(plan: Plan) -> ExitCode {
+async fn serve(source: ConfigSource, loaded: Loaded) -> ExitCode {
+    let plan = &loaded.plan;
     let sink = match app::stdout_sink(&plan.metrics.log_dropped) {
         Ok(sink) => sink,
         Err(error) => return fail(&format!("cannot start the log: {error}")),
     };
     let lines = start_log(plan.log, &sink);
     // The handlers are installed before the start, so that no signal ends the process without a drain.
-    let (Ok(mut stop), Ok(())) = (Stop::catch(), survive_signals()) else {
+    let (Ok(mut stop), Ok(hangup), Ok(())) = (Stop::catch(), signal(SignalKind::hangup()), survive_signals()) else {
         return fail("cannot install signal handlers");
     };
     let mode = plan.mode;
-    let app = match App::start(plan, sink, lines) {
+    let app = match App::start_from(source, loaded, sink, lines) {
         Ok(app) => app,
         Err(error) => return cannot_start(&error),
     };
-    for address in &app.addresses {
+    for address in app.addresses.iter().chain(&app.tls) {
         tracing::info!(%address, admin = %app.admin, version = env!("CARGO_PKG_VERSION"), "listening");
     }
+    tokio::spawn(reload_on(hangup, app.reloads.clone()));
     if mode == Mode::Development {
         tracing::warn!("development mode: error responses show upstream errors, stack traces and addresses");
     }
     stop.wait().await;
     app.shutdown(stop.wait()).await;
     ExitCode::SUCCESS
+}
+
+/// Reloads the configuration at each SIGHUP.
+async fn reload_on(mut hangup: Signal, reloads: Reloads) {
+    while hangup.recv().await.is_some() {
+        // The outcome is in the log.
+        let _ = reloads.reload(Cause::Signal).await;
+    }
 }
 
 /// The signals that drain and stop the gateway: SIGTERM, SIGINT and SIGQUIT.
@@ -111,17 +123,15 @@ const FATAL_BY_DEFAULT: [i32; 8] = [14, 16, 24, 25, 26, 27, 29, 30];
 /// The real-time signals, whose default action ends the process as well.
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
-/// Keeps signals that do not report a crash from ending the process without a drain. SIGHUP, SIGUSR1 and SIGUSR2, which have a meaning for
-/// other servers, write a warning to the log.
+/// Keeps signals that do not report a crash from ending the process without a drain. SIGUSR1 and SIGUSR2, which have a meaning for other
+/// servers, write a warning to the log.
 fn survive_signals() -> io::Result<()> {
     // tokio keeps a handler installed after its listener is dropped, so these signals no longer end the process. Errors are ignored:
     // the C library reserves some of the real-time signals.
     for number in FATAL_BY_DEFAULT.into_iter().chain(REAL_TIME) {
         drop(signal(SignalKind::from_raw(number)));
     }
-    for (name, kind) in
-        [("SIGHUP", SignalKind::hangup()), ("SIGUSR1", SignalKind::user_defined1()), ("SIGUSR2", SignalKind::user_defined2())]
-    {
+    for (name, kind) in [("SIGUSR1", SignalKind::user_defined1()), ("SIGUSR2", SignalKind::user_defined2())] {
         let mut signal = signal(kind)?;
         tokio::spawn(async move {
             while signal.recv().await.is_some() {

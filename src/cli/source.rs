@@ -2,12 +2,12 @@
 //!
 //! Reports errors to the operator. Must not know the keys of the configuration.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::output;
-use crate::config::diagnose;
+use crate::app::{ConfigSource, Loaded};
 use crate::config::expand::Surroundings;
+use crate::config::{self, diagnose};
 use crate::explain::route::{Explanation, Question};
 use crate::explain::{self, Effective};
 use crate::plan::{Plan, compile};
@@ -34,17 +34,41 @@ pub(super) struct Source {
 #[derive(Debug)]
 pub(super) struct Reported;
 
+/// Returns the file that [`locate`] returns, and reports if there is none.
+pub(super) fn find(named: Option<&Path>) -> Result<PathBuf, Reported> {
+    locate(named).ok_or_else(|| {
+        output::print_error(&format!("error: there is no configuration file: none of {} exists", SEARCH.join(", ")));
+        output::print_error(
+            "help: write one with `lockgate init`, name one with --config FILE, or run without: lockgate run --to http://127.0.0.1:8000",
+        );
+        Reported
+    })
+}
+
+/// Returns the text of a configuration that forwards all requests to one service.
+pub(super) fn to_url(url: &str) -> String {
+    let quoted = serde_json::Value::from(url).to_string();
+    format!("[backends.default]\nendpoints = [{quoted}]\n\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"default\"\n")
+}
+
+/// Loads a configuration, and reports its problems.
+pub(super) fn load(source: &ConfigSource) -> Result<Loaded, Reported> {
+    let loaded = source.load(None).map_err(|rejected| {
+        output::print_error(rejected.shown(output::color()).trim_end());
+        let count = rejected.problems.len();
+        output::print_error(&format!("\n{}: {count} {}", rejected.name, if count == 1 { "problem" } else { "problems" }));
+        Reported
+    })?;
+    if !loaded.plan.warnings.is_empty() {
+        output::print_error(diagnose::render(&loaded.name, &loaded.text, &loaded.plan.warnings, output::color()).trim_end());
+    }
+    Ok(loaded)
+}
+
 impl Source {
     /// Reads the file that [`locate`] returns.
     pub(super) fn find(named: Option<&Path>) -> Result<Self, Reported> {
-        let Some(path) = locate(named) else {
-            output::print_error(&format!("error: there is no configuration file: none of {} exists", SEARCH.join(", ")));
-            output::print_error(
-                "help: write one with `lockgate init`, name one with --config FILE, or run without: lockgate run --to http://127.0.0.1:8000",
-            );
-            return Err(Reported);
-        };
-        Self::read(&path)
+        find(named).and_then(|path| Self::read(&path))
     }
 
     /// Reads a file.
@@ -59,24 +83,22 @@ impl Source {
         }
     }
 
-    /// Returns a configuration that forwards all requests to one service.
-    pub(super) fn to_url(url: &str) -> Self {
-        let quoted = serde_json::Value::from(url).to_string();
-        let text =
-            format!("[backends.default]\nendpoints = [{quoted}]\n\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"default\"\n");
-        Self { name: "--to".into(), text, folder: PathBuf::new() }
+    /// Returns the keys, as far as they can be read.
+    pub(super) fn keys(&self) -> config::file::File {
+        let variable = |name: &str| std::env::var(name).ok();
+        config::read(&self.text, &mut diagnose::Problems::default(), &Surroundings::in_folder(&variable, &self.folder))
     }
 
     /// Returns the values that are in force. The configuration must be valid.
     pub(super) fn effective(&self) -> Effective {
         let variable = |name: &str| std::env::var(name).ok();
-        Effective::read(&self.text, &self.name, &Surroundings { variable: &variable, folder: &self.folder })
+        Effective::read(&self.text, &self.name, &Surroundings::in_folder(&variable, &self.folder))
     }
 
     /// Explains a request to a gateway with this configuration.
     pub(super) fn explain(&self, plan: &Plan, question: &Question) -> Result<Explanation, String> {
         let variable = |name: &str| std::env::var(name).ok();
-        let around = Surroundings { variable: &variable, folder: &self.folder };
+        let around = Surroundings::in_folder(&variable, &self.folder);
         explain::of_request(&self.text, &self.name, &around, plan, question)
     }
 
@@ -96,20 +118,4 @@ impl Source {
             Reported
         })
     }
-}
-
-/// Replaces the addresses of the configuration with those of the command line. The rule for `admin_token` applies to these as well.
-pub(super) fn override_addresses(plan: &mut Plan, listen: Option<SocketAddr>, admin: Option<SocketAddr>) -> Result<(), Reported> {
-    if let Some(address) = admin.filter(|address| !address.ip().is_loopback() && plan.listen.admin_token.is_none()) {
-        output::print_error(&format!("error: --admin {address}: an admin listener that is not on a loopback address needs `admin_token`"));
-        output::print_error("help: set listen.admin_token in a configuration file, or listen on 127.0.0.1");
-        return Err(Reported);
-    }
-    if let Some(address) = listen {
-        plan.listen.http = vec![address];
-    }
-    if let Some(address) = admin {
-        plan.listen.admin = address;
-    }
-    Ok(())
 }

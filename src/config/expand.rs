@@ -2,18 +2,21 @@
 //!
 //! An expanded value may be a secret, so it must not become part of a diagnostic; only a name or path that cannot be expanded may.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The largest secret file, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
 /// What a configuration file is expanded with.
-#[derive(Clone, Copy)]
 pub struct Surroundings<'a> {
     /// Returns the values of environment variables.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// The folder of the configuration file. Relative names of files are relative to it.
     pub folder: &'a Path,
+    /// The files and folders that the configuration names.
+    files: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl std::fmt::Debug for Surroundings<'_> {
@@ -26,12 +29,24 @@ impl std::fmt::Debug for Surroundings<'_> {
 impl<'a> Surroundings<'a> {
     /// Returns the surroundings of a text that is in no file: names of files are relative to the working directory.
     pub fn of_text(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { variable, folder: Path::new("") }
+        Self::in_folder(variable, Path::new(""))
     }
 
-    /// Returns the path of a file that the configuration names.
+    /// Returns the surroundings of a file in a folder.
+    pub fn in_folder(variable: &'a dyn Fn(&str) -> Option<String>, folder: &'a Path) -> Self {
+        Self { variable, folder, files: RefCell::default() }
+    }
+
+    /// Returns the path of a file or folder that the configuration names, and remembers it.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        let path = self.folder.join(name);
+        self.files.borrow_mut().insert(path.clone());
+        path
+    }
+
+    /// Returns the files and folders that were named so far.
+    pub fn files(&self) -> BTreeSet<PathBuf> {
+        self.files.borrow().clone()
     }
 }
 

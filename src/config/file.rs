@@ -30,6 +30,7 @@ pub type Timeout = Option<At<Option<Duration>>>;
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct File {
     pub mode: Mode,
+    pub watch: Option<bool>,
     pub listen: Listen,
     pub defaults: PolicyKeys,
     pub backends: Vec<Backend>,

@@ -24,6 +24,7 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
     root.reserve(&["journal", "notify", "telemetry"]);
     File {
         mode: root.choice("mode", &[("production", Some(Mode::Production)), ("development", Some(Mode::Development))]).unwrap_or_default(),
+        watch: root.boolean("watch"),
         listen: root.table("listen", listen).unwrap_or_default(),
         defaults: root.table("defaults", |s| policy(s)).unwrap_or_default(),
         backends: named_tables(root, "backends", backend),

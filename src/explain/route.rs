@@ -108,24 +108,30 @@ pub fn explain(plan: &Plan, effective: &Effective, rules: &[RouteRules], questio
     };
     let admitted = preview.admitted(route);
     teller.all(route, admitted.as_ref().err(), &mut explanation.facts);
-    explanation.outcome = match (admitted.err().or(refused), &route.action) {
-        (Some(failure), _) => told(&failure),
-        (None, _) if part.setting("maintenance", None).is_some_and(|setting| is_on(&setting.content)) => {
-            "503 until the maintenance ends".into()
-        }
-        (None, Action::Forward(forward)) => {
-            let several = part
-                .setting("backend", None)
-                .is_some_and(|setting| matches!(&setting.content, Content::Value { shown, .. } if shown.is_array()));
+    explanation.outcome = match admitted.err().or(refused) {
+        Some(failure) => told(&failure),
+        None => outcome(route, part, &preview),
+    };
+    Ok(explanation)
+}
+
+/// What becomes of a request that enters a route.
+fn outcome(route: &Route, part: &Part, preview: &Preview) -> String {
+    if part.setting("maintenance", None).is_some_and(|setting| is_on(&setting.content)) {
+        return "503 until the maintenance ends".to_owned();
+    }
+    match &route.action {
+        Action::Forward(forward) => {
+            let is_list = |content: &Content| matches!(content, Content::Value { shown, .. } if shown.is_array());
+            let several = part.setting("backend", None).is_some_and(|setting| is_list(&setting.content));
             format!("goes to the backend {}{}", forward.backend.name, if several { ", which is one of several" } else { "" })
         }
-        (None, Action::Redirect(redirect)) => match preview.redirect(redirect) {
+        Action::Redirect(redirect) => match preview.redirect(redirect) {
             Ok(to) => format!("{} to {}", redirect.status.as_u16(), without_query(&to)),
             Err(failure) => told(&failure),
         },
-        (None, Action::Respond(respond)) => format!("{} as the route responds", respond.status.as_u16()),
-    };
-    Ok(explanation)
+        Action::Respond(respond) => format!("{} as the route responds", respond.status.as_u16()),
+    }
 }
 
 /// The request, its host and its path.
@@ -152,7 +158,7 @@ fn preview(question: &Question) -> Result<(Preview, String, String), String> {
         headers.append(parsed, value);
     }
     if !headers.contains(header::HOST) {
-        headers.insert(header::HOST, &http::HeaderValue::from_static(DEFAULT_HOST));
+        headers.insert(header::HOST, http::HeaderValue::from_static(DEFAULT_HOST));
     }
     let host = headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()).unwrap_or_default();
     let path = target.path().to_owned();

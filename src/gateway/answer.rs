@@ -62,7 +62,7 @@ impl Gateway {
             headers.append(header::SET_COOKIE, cookie);
         }
         add_hsts(self, state.record.context.tls.is_some(), &mut headers);
-        headers.append(header::VIA, &self.via);
+        headers.append(header::VIA, &self.core.via);
         state.record.facts.status = status.as_u16();
         let body = match content {
             Content::Stream { .. } => {
@@ -146,7 +146,7 @@ impl Gateway {
         let mut own = OwnHeaders::new(&mut headers, upstream, policy);
         error_headers(&mut own, &envelope, &failure, upstream, policy);
         add_hsts(self, state.record.context.tls.is_some(), own.headers);
-        own.headers.append(header::VIA, &self.via);
+        own.headers.append(header::VIA, &self.core.via);
         own.set_number(header::CONTENT_LENGTH, body.len() as u64);
         state.record.facts.status = envelope.status.as_u16();
         state.record.facts.code = Some(envelope.code);

@@ -11,7 +11,7 @@ use crate::upstream::heads::{request as heads, scan};
 /// Rejects requests that no route may get.
 pub(super) fn check(gateway: &Gateway, client: &Client, request: Request<'_>) -> Result<(), Failure> {
     let seen = request.seen;
-    if gateway.lifecycle.is_closing() {
+    if gateway.core.lifecycle.is_closing() {
         return Err(Kind::ShuttingDown.into());
     }
     if client.surplus {

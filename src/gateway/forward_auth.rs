@@ -69,7 +69,7 @@ pub(super) async fn ask(
     let due = deadline.map_or(own, |deadline| deadline.min(own));
     let mut outgoing = outgoing(gateway, client, service, request, headers);
     let context = DispatchContext {
-        upstreams: &gateway.upstreams,
+        upstreams: &gateway.core.upstreams,
         timeouts: &service.timeouts,
         retry: None,
         begin,

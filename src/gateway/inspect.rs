@@ -43,7 +43,7 @@ pub(super) fn prepare(
     let (status, at, took) = (received.status.as_u16(), received.at, received.took);
     facts.received = Some(status);
     facts.upstream_time = Some(at.saturating_duration_since(request.context.arrival));
-    forward.backend_metrics.count(gateway.upstreams.core, Class::of(status));
+    forward.backend_metrics.count(gateway.core.upstreams.core, Class::of(status));
     if let Some(gate) = forward.gate.as_ref().filter(|_| status < 500) {
         gate.record(took, at);
     }

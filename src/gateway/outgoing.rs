@@ -95,7 +95,7 @@ pub(super) fn prepare_head(headers: &mut HeaderList, gateway: &Gateway, client: 
         peer: &client.peer,
         client: request.context.client,
         id: &request.context.id,
-        via: &gateway.via,
+        via: &gateway.core.via,
         host: request.host_bytes(),
         scheme: client.scheme(),
     };

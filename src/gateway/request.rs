@@ -72,12 +72,12 @@ pub struct Early {
 
 impl RequestState {
     /// Takes a request apart: one scan of the headers, one record. The state is on the heap, as it lives until the last byte is sent.
-    pub(super) fn arrive(client: &Client, request: ClientRequest) -> (Box<Self>, Inbound) {
-        let Client { gateway, peer, .. } = client;
+    pub(super) fn arrive(gateway: &Gateway, client: &Client, request: ClientRequest) -> (Box<Self>, Inbound) {
+        let peer = &client.peer;
         let ClientRequest { method, target: Target { uri, raw_query }, version, headers, body } = request;
         let arrival = Instant::now();
-        let wall = gateway.wall.at(arrival);
-        let (seen, wanted, named) = scan::scan(&headers, gateway.pseudonym());
+        let wall = gateway.core.wall.at(arrival);
+        let (seen, wanted, named) = scan::scan(&headers, gateway.core.pseudonym());
         let context = RequestContext {
             id: seen.accepted_id(peer).unwrap_or_else(|| RequestId::generate(wall)),
             arrival,
@@ -98,7 +98,7 @@ impl RequestState {
     /// Creates the state of a request that could not be parsed.
     pub(super) fn early(gateway: &Gateway, peer: &Peer, early: &Early) -> Box<Self> {
         let arrival = Instant::now();
-        let wall = gateway.wall.at(arrival);
+        let wall = gateway.core.wall.at(arrival);
         let context = RequestContext {
             id: RequestId::generate(wall),
             arrival,

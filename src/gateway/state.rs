@@ -1,11 +1,12 @@
-//! What requests share: the gateway of a core, its lifecycle, and the client connection.
+//! What requests share: a core, its gateway, the lifecycle of the process, and the client connection.
 //!
 //! Plain data. Knows nothing of the stages of a request.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::sync::Notify;
 
@@ -21,17 +22,11 @@ use crate::upstream::attempt::private::Private;
 use crate::upstream::connect::proxy_header::Addresses;
 use crate::upstream::heads::scan::HeaderScan;
 
-/// One core's gateway: everything that a request of this core may use.
+/// One core, from the start of the process to its end.
 #[derive(Debug)]
-pub struct Gateway {
-    /// The compiled configuration.
-    pub plan: Arc<Plan>,
+pub struct Core {
     /// Opens connections to upstreams.
     pub upstreams: Upstreams,
-    /// The store of limits that gateways share.
-    pub shared: Option<StoreClient>,
-    /// Writes the access log and the metrics.
-    pub recorder: Arc<Recorder>,
     /// `1.1 lockgate-...`: the pseudonym of this process in `Via`, which shows a loop.
     pub via: HeaderValue,
     /// The state of the shutdown.
@@ -42,10 +37,60 @@ pub struct Gateway {
     pub over: Notify,
 }
 
-impl Gateway {
+impl Core {
     /// The pseudonym alone, without the protocol version of `via`.
     pub(super) fn pseudonym(&self) -> &str {
         self.via.to_str().unwrap_or_default().strip_prefix("1.1 ").unwrap_or_default()
+    }
+}
+
+/// One core's gateway: everything that a request of this core may use. A request keeps the gateway with which it began.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The compiled configuration.
+    pub plan: Arc<Plan>,
+    /// The store of limits that gateways share.
+    pub shared: Option<StoreClient>,
+    /// Writes the access log and the metrics.
+    pub recorder: Arc<Recorder>,
+    /// What no reload changes.
+    pub core: Arc<Core>,
+    /// The number of gateways that this core had before.
+    generation: usize,
+}
+
+/// The gateway of a core, which a reload replaces.
+#[derive(Debug)]
+pub struct CurrentGateway {
+    /// What no reload changes.
+    pub core: Arc<Core>,
+    gateway: ArcSwap<Gateway>,
+    /// That of `gateway`. A connection compares it with its own, which costs one load per request.
+    generation: AtomicUsize,
+}
+
+impl CurrentGateway {
+    /// Creates the first gateway of a core.
+    pub fn new(core: Arc<Core>, plan: Arc<Plan>, shared: Option<StoreClient>, recorder: Arc<Recorder>) -> Self {
+        let first = Gateway { plan, shared, recorder, core: Arc::clone(&core), generation: 0 };
+        Self { core, gateway: ArcSwap::from_pointee(first), generation: AtomicUsize::new(0) }
+    }
+
+    /// Returns the gateway for the next request.
+    pub fn get(&self) -> Arc<Gateway> {
+        self.gateway.load_full()
+    }
+
+    /// Returns true if no other gateway has taken the place of this one.
+    pub fn is_current(&self, gateway: &Gateway) -> bool {
+        self.generation.load(Ordering::Acquire) == gateway.generation
+    }
+
+    /// Replaces the gateway. Only the core's own thread may call this.
+    pub fn replace(&self, plan: Arc<Plan>, shared: Option<StoreClient>, recorder: Arc<Recorder>) {
+        let generation = self.generation.load(Ordering::Acquire).wrapping_add(1);
+        self.gateway.store(Arc::new(Gateway { plan, shared, recorder, core: Arc::clone(&self.core), generation }));
+        self.generation.store(generation, Ordering::Release);
     }
 }
 
@@ -93,7 +138,9 @@ pub struct TlsClient {
 #[derive(Debug)]
 pub struct Client {
     /// The gateway of its core.
-    pub gateway: Arc<Gateway>,
+    pub gateway: Arc<CurrentGateway>,
+    /// Its listener accepts no requests any more, because it was removed or the process ends.
+    pub closed: Arc<AtomicBool>,
     /// The peer.
     pub peer: Peer,
     /// Where it connected to, if a backend is told.
@@ -111,6 +158,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// Returns true if its listener accepts no requests any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Returns the addresses that a backend is told in a PROXY header. The port of a client that another proxy has named is not known.
     pub fn addresses(&self, client: IpAddr) -> Option<Addresses> {
         let port = if self.peer.address.ip().to_canonical() == client { self.peer.address.port() } else { 0 };

@@ -2,14 +2,12 @@
 //!
 //! Knows nothing of the server's connection but that it is a stream of bytes.
 
-use std::sync::Arc;
-
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use super::admission::Permits;
 use super::request::RequestState;
-use super::state::Gateway;
+use super::state::Core;
 use crate::body::{UploadProgress, UploadStage};
 use crate::observe::access_record::{End, TunnelEnd};
 use crate::observe::metrics::OpenTunnel;
@@ -39,14 +37,14 @@ impl Upgraded {
     }
 
     /// Copies both ways until the tunnel ends. `early` are bytes that the client sent behind its request.
-    pub async fn run<S: Receive + AsyncWrite + Unpin>(&mut self, gateway: &Arc<Gateway>, client: &mut S, early: Vec<u8>) {
+    pub async fn run<S: Receive + AsyncWrite + Unpin>(&mut self, core: &Core, client: &mut S, early: Vec<u8>) {
         self.tunnel.hold_early(&early);
         drop(early);
-        let mut over = std::pin::pin!(gateway.over.notified());
+        let mut over = std::pin::pin!(core.over.notified());
         let mut registered = false;
         // The first poll registers the task; from then on the signal cannot come before the listeners close.
         let is_over = |cx: &mut std::task::Context<'_>| {
-            let asks = !std::mem::replace(&mut registered, true) || gateway.lifecycle.is_closing();
+            let asks = !std::mem::replace(&mut registered, true) || core.lifecycle.is_closing();
             asks && over.as_mut().poll(cx).is_ready()
         };
         self.tunnel.run(client, &mut self.upstream.connection.stream, is_over).await;

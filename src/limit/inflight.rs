@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct InFlight {
     now: AtomicUsize,
-    max: usize,
+    max: AtomicUsize,
 }
 
 /// The permit of one connection. Dropping it releases it.
@@ -19,12 +19,17 @@ pub struct ConnectionPermit(Arc<InFlight>);
 impl InFlight {
     /// Creates a counter that admits `max` at a time.
     pub const fn new(max: usize) -> Self {
-        Self { now: AtomicUsize::new(0), max }
+        Self { now: AtomicUsize::new(0), max: AtomicUsize::new(max) }
+    }
+
+    /// Changes the maximum. Permits beyond it stay valid.
+    pub fn set_max(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// Returns a permit if fewer than `max` are in use.
     pub fn enter(self: &Arc<Self>) -> Option<ConnectionPermit> {
-        if self.now.fetch_add(1, Ordering::AcqRel) >= self.max {
+        if self.now.fetch_add(1, Ordering::AcqRel) >= self.max.load(Ordering::Relaxed) {
             self.now.fetch_sub(1, Ordering::AcqRel);
             return None;
         }

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::{Decision, Key, Settings, Window};
 use crate::breaker::{self, Breaker, BreakerPermit, Outcome, Rule};
+use crate::text::Secret;
 
 /// Opens after three failures in ten requests, for a quarter of a second at first.
 const BREAKER: breaker::Settings = breaker::Settings {
@@ -43,8 +44,16 @@ static PROBE: LazyLock<Settings> = LazyLock::new(|| Settings {
 /// The address of the store, and the timeout of a request to it.
 #[derive(Clone)]
 pub struct Address {
+    url: Secret<String>,
     client: Client,
     timeout: Duration,
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        let is_cluster = |address: &Self| matches!(address.client, Client::Cluster(_));
+        self.url.reveal() == other.url.reveal() && is_cluster(self) == is_cluster(other) && self.timeout == other.timeout
+    }
 }
 
 impl std::fmt::Debug for Address {
@@ -83,7 +92,7 @@ impl Address {
                 .build()
                 .map(|client| Client::Cluster(Arc::new(client))),
         };
-        client.map(|client| Self { client, timeout }).map_err(|_| BadAddress)
+        client.map(|client| Self { url: Secret::new(url.to_owned()), client, timeout }).map_err(|_| BadAddress)
     }
 }
 

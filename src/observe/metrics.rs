@@ -22,6 +22,7 @@ use super::exposition;
 use super::histogram::{self, Durations};
 use super::names;
 use super::percore::{CoreCounter, PerCore};
+use super::reload_metrics::ReloadMetrics;
 use super::tls_metrics::TlsMetrics;
 use crate::failure::Kind;
 
@@ -229,6 +230,8 @@ pub struct Metrics {
     tunnels: Family<Labels, Gauge>,
     /// The metrics of the listener for TLS.
     pub tls: TlsMetrics,
+    /// The metrics of reloads.
+    pub reloads: ReloadMetrics,
     /// The client connections that were accepted.
     pub accepted: Counter,
     /// The connections of trusted proxies that began without a valid PROXY header.
@@ -264,6 +267,7 @@ impl Metrics {
             dry_run: Family::default(),
             tunnels: Family::default(),
             tls: TlsMetrics::default(),
+            reloads: ReloadMetrics::default(),
             accepted: Counter::default(),
             proxy_header_failures: Counter::default(),
             connections: Gauge::default(),
@@ -299,6 +303,7 @@ impl Metrics {
         );
         registry.register(names::CONNECTIONS, "Number of open client connections", self.connections.clone());
         self.tls.register(registry);
+        self.reloads.register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
         registry.register(names::BUILD, "Version of the gateway, as a label; the value is always 1", build);

@@ -25,5 +25,6 @@ pub mod names;
 mod percore;
 pub mod pretty;
 pub mod recorder;
+pub mod reload_metrics;
 pub mod tls_metrics;
 pub mod writer;

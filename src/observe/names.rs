@@ -60,3 +60,9 @@ pub const BYTES_OUT: &str = "lockgate_response_bytes";
 pub const LOG_DROPPED: &str = "lockgate_log_lines_dropped";
 /// 1, with the version as a label.
 pub const BUILD: &str = "lockgate_build_info";
+/// Reloads of the configuration.
+pub const CONFIG_RELOADS: &str = "lockgate_config_reloads";
+/// Whether the configuration could be used when it was loaded last.
+pub const CONFIG_SUCCESSFUL: &str = "lockgate_config_last_reload_successful";
+/// When the configuration was last loaded with success.
+pub const CONFIG_SUCCEEDED_AT: &str = "lockgate_config_last_reload_success_timestamp_seconds";

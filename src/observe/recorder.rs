@@ -22,7 +22,7 @@ const FLUSH_SIZE: usize = 64 * 1024;
 const LAST_LINE: usize = 4 * 1024;
 
 /// Which access lines are written, and in which format.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineSettings {
     /// Whether every request writes a line.
     pub access: bool,
@@ -52,6 +52,14 @@ impl Recorder {
         Self { metrics, core, no_route, settings, sink, buffer: Mutex::default() }
     }
 
+    /// Returns the recorder of the same core for a plan that follows.
+    pub fn successor(self: &Arc<Self>, no_route: Arc<RouteMetrics>, settings: LineSettings) -> Arc<Self> {
+        if Arc::ptr_eq(&self.no_route, &no_route) && self.settings == settings {
+            return Arc::clone(self);
+        }
+        Arc::new(Self::new(self.core, Arc::clone(&self.metrics), no_route, settings, self.sink.clone()))
+    }
+
     /// Counts the arrival of a request.
     pub fn arrived(&self) {
         self.metrics.received(self.core);
@@ -70,6 +78,13 @@ impl Recorder {
         } else {
             self.sink.send(std::mem::take(&mut *buffer));
         }
+    }
+}
+
+impl Drop for Recorder {
+    /// Requests that began before a reload hold the recorder of that time.
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

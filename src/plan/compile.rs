@@ -44,7 +44,7 @@ pub fn from_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
 /// # Errors
 /// Returns all problems, in the order of the file.
 pub fn from_folder(text: &str, folder: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Vec<Problem>> {
-    successor(text, &Surroundings { variable: lookup, folder }, None)
+    successor(text, &Surroundings::in_folder(lookup, folder), None)
 }
 
 /// Compiles a configuration that replaces a running one. Whatever is unchanged keeps its state: endpoints keep their connections, health
@@ -55,13 +55,14 @@ pub fn from_folder(text: &str, folder: &Path, lookup: &dyn Fn(&str) -> Option<St
 pub fn successor(text: &str, around: &Surroundings<'_>, running: Option<&Plan>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems::default();
     let file = crate::config::read(text, &mut problems, around);
-    let listen = listen(&file.listen, &mut problems);
+    let mut listen = listen(&file.listen, running.map(|running| &running.listen), &mut problems);
+    let needs_restart = running.map_or_else(Vec::new, |running| keep_what_needs_a_restart(&mut listen, &running.listen));
     let live = running.map_or_else(|| LiveState::new(listen.workers), LiveState::of);
     let plan = compile(&file, listen, &live, &mut problems);
     if !problems.has_errors() {
         advise(&file, &mut problems);
     }
-    if problems.has_errors() { Err(problems.sorted()) } else { Ok(Plan { warnings: problems.sorted(), ..plan }) }
+    if problems.has_errors() { Err(problems.sorted()) } else { Ok(Plan { warnings: problems.sorted(), needs_restart, ..plan }) }
 }
 
 /// Compiles everything that is valid; the plan is usable only if no problem was added.
@@ -121,7 +122,16 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
         observed: Arc::new(observed),
         shown: Arc::clone(&live.shown),
         warnings: Vec::new(),
+        needs_restart: Vec::new(),
+        version: "".into(),
+        watch: file.watch.unwrap_or(true),
     }
+}
+
+/// Keeps the settings that cannot change while the gateway runs. Returns the keys whose new value needs a restart.
+fn keep_what_needs_a_restart(listen: &mut Listen, running: &Listen) -> Vec<&'static str> {
+    let wanted = std::mem::replace(&mut listen.workers, running.workers);
+    if wanted == running.workers { Vec::new() } else { vec!["listen.workers"] }
 }
 
 /// The bounds of `original_max`, in bytes: a shorter excerpt of an error is useless, and a longer one makes log lines too large.
@@ -141,7 +151,7 @@ fn kept_original(at: Option<&At<Option<u64>>>, problems: &mut Problems) -> KeptO
     }
 }
 
-fn listen(keys: &file::Listen, problems: &mut Problems) -> Listen {
+fn listen(keys: &file::Listen, running: Option<&Listen>, problems: &mut Problems) -> Listen {
     let seconds = Duration::from_secs;
     let duration = |at: &Option<At<Duration>>, default: u64| at.as_ref().map_or(seconds(default), |at| at.value);
     let admin = keys.admin.as_ref().map_or(DEFAULT_ADMIN, |at| at.value);
@@ -166,7 +176,8 @@ fn listen(keys: &file::Listen, problems: &mut Problems) -> Listen {
         let help = "add: trusted_proxies = [\"10.0.0.0/8\"], the networks that may send a PROXY header";
         problems.add(at.span.clone(), "`proxy_protocol` has no effect without `trusted_proxies`", help);
     }
-    let tls = keys.tls.as_ref().and_then(|tls| super::listen_tls::compile(tls, keys, problems));
+    let tls =
+        keys.tls.as_ref().and_then(|tls| super::listen_tls::compile(tls, keys, running.and_then(|running| running.tls.as_ref()), problems));
     Listen {
         strict_target: keys.strict_target.unwrap_or(false),
         tls,

@@ -16,8 +16,14 @@ use crate::tls::{Certificates, ClientRoots, Complaint, File, Pair, Sources};
 /// The default address of the listener for TLS.
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8443);
 
-/// Compiles `[listen.tls]`. Returns `None` if it cannot be used, after reporting the problems.
-pub(super) fn compile(keys: &file::ListenTls, listen: &file::Listen, problems: &mut Problems) -> Option<ListenTls> {
+/// Compiles `[listen.tls]`. Certificates that are `running` and did not change are shared. Returns `None` if it cannot be used, after
+/// reporting the problems.
+pub(super) fn compile(
+    keys: &file::ListenTls,
+    listen: &file::Listen,
+    running: Option<&ListenTls>,
+    problems: &mut Problems,
+) -> Option<ListenTls> {
     let address = keys.address.as_ref().map_or(DEFAULT_ADDRESS, |at| at.value);
     let others = listen.http.iter().flatten().chain(&listen.admin);
     if others.map(|at| at.value).any(|other| other == address && other.port() != 0) {
@@ -28,13 +34,15 @@ pub(super) fn compile(keys: &file::ListenTls, listen: &file::Listen, problems: &
         // Missing keys were reported where they are read.
         return None;
     }
-    match Certificates::load(sources(keys)) {
+    let sources = sources(keys);
+    let shared = running.map(|tls| &tls.certificates).filter(|certificates| certificates.is_of(&sources));
+    match shared.map_or_else(|| Certificates::load(sources).map(Arc::new), |shared| Ok(Arc::clone(shared))) {
         Ok(certificates) => {
             for Complaint { file, text, help } in certificates.warnings(SystemTime::now()) {
                 problems.warn(place(keys, file), text, help);
             }
             let hsts = keys.hsts.and_then(|age| HeaderValue::from_str(&format!("max-age={}", age.as_secs())).ok());
-            Some(ListenTls { address, certificates: Arc::new(certificates), redirects: keys.redirect_to_https, hsts })
+            Some(ListenTls { address, certificates, redirects: keys.redirect_to_https, hsts })
         }
         Err(complaints) => {
             for Complaint { file, text, help } in complaints {

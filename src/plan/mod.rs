@@ -107,6 +107,12 @@ pub struct Plan {
     shown: Arc<ArcSwap<Observed>>,
     /// What the operator should know about the configuration.
     pub warnings: Vec<Problem>,
+    /// The keys whose new value is not in use, because it needs a restart.
+    pub needs_restart: Vec<&'static str>,
+    /// Identifies the configuration and all its files. Empty for a plan that was compiled from a text alone.
+    pub version: Arc<str>,
+    /// The configuration is loaded again when its files change.
+    pub watch: bool,
 }
 
 impl Plan {

@@ -20,11 +20,11 @@ impl<F: Future> Closing<Pin<&mut F>> {
         Closing { signal, listens: false }
     }
 
-    /// Returns true once no further requests are accepted. Else the task is woken then. The lifecycle's flag is set before the signal is sent,
+    /// Returns true once no further requests are accepted. Else the task is woken then. The listener's flag is set before the signal is sent,
     /// so the signal need not be polled again once it has registered the task.
     pub(super) fn is_due(&mut self, entry: &Entry, cx: &mut Context<'_>) -> bool {
         if self.listens {
-            return entry.client.gateway.lifecycle.is_closing();
+            return entry.client.is_closed();
         }
         self.listens = has_budget_remaining();
         self.signal.as_mut().poll(cx).is_ready()

@@ -92,7 +92,7 @@ impl Session {
     }
 
     fn settings(&self) -> Settings {
-        Settings::of(&self.entry.client.gateway.plan.listen)
+        Settings::of(&self.entry.client.gateway.get().plan.listen)
     }
 
     /// Reads until the protocol is known.
@@ -135,8 +135,9 @@ impl Session {
         let mut served = false;
         loop {
             let (end, unread) = Box::pin(async {
-                let mut http1 = Http1::new(&mut self.stream, &self.entry);
-                let end = http1.serve(&mut self.closing, served).await;
+                let gateway = self.entry.client.gateway.get();
+                let mut http1 = Http1::new(&mut self.stream, &self.entry, &gateway);
+                let end = http1.serve(gateway, &mut self.closing, served).await;
                 (end, http1.has_unread())
             })
             .await;
@@ -168,7 +169,7 @@ impl Session {
             End::Gone => {}
             End::Tunnel(mut tunnel) => {
                 let early = std::mem::take(&mut self.stream.held);
-                tunnel.run(&self.entry.client.gateway, &mut self.stream.socket, early).await;
+                tunnel.run(&self.entry.client.gateway.core, &mut self.stream.socket, early).await;
             }
             End::Closed | End::Idle => {
                 // Dropping a plain socket closes it; TLS says that it ends.

@@ -52,7 +52,7 @@ pub(super) async fn linger(socket: &ClientSocket) {
 pub(super) async fn answer_early(stream: &mut ClientStream, entry: &Entry, settings: Settings, violation: Violation) {
     let (method, uri) = request_line(&stream.held);
     let early = Early { failure: violation.into(), method, uri, wanted: ClientPreferences::default() };
-    let response = entry.client.gateway.answer_early(&entry.client.peer, early);
+    let response = entry.client.gateway.get().answer_early(&entry.client.peer, early);
     let bytes = if is_broken_preface(&stream.held) { GO_AWAY.to_vec() } else { to_bytes(response).await };
     let write = async {
         stream.socket.write_all(&bytes).await?;

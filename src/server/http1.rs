@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Method, StatusCode, Version};
@@ -12,6 +13,7 @@ use tokio::io::AsyncWrite as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::arriving_body::{ArrivingBody, MAX_DISCARDED};
 use super::client_stream::{ClientStream, HEAD_READ, Received};
 use super::closing::Closing;
 use super::early::{HEADER_TIMEOUT, SHUTTING_DOWN};
@@ -21,7 +23,7 @@ use super::settings::{PARK_AFTER, Settings};
 use super::slow_client::{self, SlowClient};
 use crate::body::RequestBody;
 use crate::failure::{Failure, Kind};
-use crate::gateway::{ClientRequest, Entry, Upgraded};
+use crate::gateway::{ClientRequest, Entry, Gateway, Upgraded};
 use crate::http1::Violation;
 use crate::http1::framing::Framing;
 use crate::http1::request::{Inspected, RequestHead, RequestParser};
@@ -32,8 +34,6 @@ use crate::timer::Timer;
 const BODY_READ: usize = 64 * 1024;
 /// Bytes of later requests that are read while a request is served.
 const READ_AHEAD: usize = 4 * 1024;
-/// Bytes of a body that are discarded after its request was answered, so that the connection can serve another request.
-const MAX_DISCARDED: u64 = 256 * 1024;
 /// Bytes of interim responses at which a client that has not read them gets no more.
 const MAX_INTERIM: usize = 16 * 1024;
 /// The interim response that asks for a body (RFC 9110 10.1.1).
@@ -54,26 +54,6 @@ pub(super) enum End {
     Refused(Violation),
     /// It leaves HTTP: the 101 is written.
     Tunnel(Box<Upgraded>),
-}
-
-/// The part of a request's body that still arrives.
-struct ArrivingBody {
-    framing: Framing,
-    feed: Option<BodyFeed>,
-    /// The client waits for a 100 before it sends the body.
-    expects_continue: bool,
-    /// The framing was violated: nothing behind it can be read.
-    broken: bool,
-}
-
-impl ArrivingBody {
-    const NONE: Self = Self { framing: Framing::EMPTY, feed: None, expects_continue: false, broken: false };
-
-    /// Returns true if the connection can serve another request once the rest of the body is read.
-    fn can_be_discarded(&self) -> bool {
-        let is_short = self.framing.remaining().is_none_or(|left| left <= MAX_DISCARDED);
-        !self.broken && (!self.expects_continue || self.framing.is_end()) && is_short
-    }
 }
 
 /// An HTTP/1 connection that serves requests.
@@ -98,15 +78,16 @@ enum Read {
 
 impl<'c> Http1<'c> {
     /// Creates the connection. Bytes that were read before are in the stream.
-    pub(super) fn new(stream: &'c mut ClientStream, entry: &'c Entry) -> Self {
-        let settings = Settings::of(&entry.client.gateway.plan.listen);
+    pub(super) fn new(stream: &'c mut ClientStream, entry: &'c Entry, gateway: &Gateway) -> Self {
+        let settings = Settings::of(&gateway.plan.listen);
         let timer = Timer::new(Instant::now() + settings.header_timeout);
         let parser = RequestParser::new(settings.limits());
         Self { stream, entry, settings, parser, timer, body: ArrivingBody::NONE, interim: Vec::new() }
     }
 
-    /// Serves requests until the connection ends or is idle. `served` is true if it has served a request before.
-    pub(super) async fn serve(&mut self, closing: &mut watch::Receiver<bool>, mut served: bool) -> End {
+    /// Serves requests until the connection ends or is idle. `served` is true if it has served a request before. Each request gets the
+    /// gateway that is the current one when its head is complete.
+    pub(super) async fn serve(&mut self, mut gateway: Arc<Gateway>, closing: &mut watch::Receiver<bool>, mut served: bool) -> End {
         let signal = pin!(closing.wait_for(|closing| *closing));
         let mut closing = Closing::new(signal);
         loop {
@@ -114,11 +95,21 @@ impl<'c> Http1<'c> {
                 Ok(head) => head,
                 Err(end) => return end,
             };
-            if let Err(end) = self.serve_request(head, &mut closing).await {
+            if !self.entry.client.gateway.is_current(&gateway) {
+                gateway = self.entry.client.gateway.get();
+                self.configure(&gateway);
+            }
+            if let Err(end) = self.serve_request(head, &gateway, &mut closing).await {
                 return end;
             }
             served = true;
         }
+    }
+
+    /// Takes the settings of a gateway that has replaced the one before. The parser holds nothing behind a complete head.
+    fn configure(&mut self, gateway: &Gateway) {
+        self.settings = Settings::of(&gateway.plan.listen);
+        self.parser = RequestParser::new(self.settings.limits());
     }
 
     /// Returns true if a part of the last request's body was not read, or bytes behind it were.
@@ -151,7 +142,12 @@ impl<'c> Http1<'c> {
                 partial_since = partial_since.or_else(|| Some(Instant::now()));
             }
             if closing.is_due(entry, cx) {
-                return Poll::Ready(Err(if partial_since.is_some() { End::Refused(SHUTTING_DOWN) } else { End::Closed }));
+                match partial_since {
+                    None => return Poll::Ready(Err(End::Closed)),
+                    Some(_) if entry.client.gateway.core.lifecycle.is_closing() => return Poll::Ready(Err(End::Refused(SHUTTING_DOWN))),
+                    // Its listener was removed, but not the gateway: this is its last request.
+                    Some(_) => {}
+                }
             }
             let (due, end) = match partial_since {
                 Some(since) => (since + settings.header_timeout, End::Refused(HEADER_TIMEOUT)),
@@ -164,14 +160,19 @@ impl<'c> Http1<'c> {
     }
 
     /// Serves one request. Returns `Ok` if the connection may serve another one.
-    async fn serve_request<F: Future>(&mut self, head: RequestHead, closing: &mut Closing<Pin<&mut F>>) -> Result<(), End> {
+    async fn serve_request<F: Future>(
+        &mut self,
+        head: RequestHead,
+        gateway: &Gateway,
+        closing: &mut Closing<Pin<&mut F>>,
+    ) -> Result<(), End> {
         let RequestHead { method, target, version, headers, framing, keep_alive, expects_continue, reads_trailers } = head;
         let is_head = method == Method::HEAD;
         let body = self.begin_body(framing, expects_continue && version == Version::HTTP_11);
         let request = ClientRequest { method, target, version, headers, body };
         let entry = self.entry;
         let mut response = {
-            let mut answering = pin!(entry.serve(request));
+            let mut answering = pin!(entry.serve(gateway, request));
             std::future::poll_fn(|cx| {
                 // The gateway looks at the lifecycle itself. This only makes sure that the task is woken.
                 closing.is_due(entry, cx);
@@ -188,7 +189,7 @@ impl<'c> Http1<'c> {
             })
             .await?
         };
-        let open = entry.client.gateway.lifecycle.is_ready() && !entry.client.surplus;
+        let open = gateway.core.lifecycle.is_ready() && !entry.client.surplus && !entry.client.is_closed();
         // RFC 9110 15.5.9: the gateway does not wait for the rest of a request that came too slowly.
         let too_slow = response.status == StatusCode::REQUEST_TIMEOUT && !self.body.framing.is_end();
         let tunnel = response.tunnel.take();

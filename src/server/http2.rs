@@ -34,7 +34,7 @@ const MAX_STREAMS: u32 = 100;
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(stream: &mut ClientStream, entry: &Entry, closing: &mut watch::Receiver<bool>) {
-    let settings = Settings::of(&entry.client.gateway.plan.listen);
+    let settings = Settings::of(&entry.client.gateway.get().plan.listen);
     let state = Arc::new(ConnectionState::default());
     let service = Service { entry: entry.clone(), state: Arc::clone(&state) };
     // HPACK lists may exceed the limit up to eightfold, so that the gateway itself can answer 431 with its error response. Beyond that h2

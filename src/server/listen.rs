@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -21,8 +22,9 @@ use super::tls::{self, Opened};
 use crate::body::InterimResponses;
 use crate::context::Peer;
 use crate::failure::classify::HandshakeEnd;
-use crate::gateway::{Client, Entry, Gateway, TlsClient};
+use crate::gateway::{Client, CurrentGateway, Entry, Gateway, TlsClient};
 use crate::limit::inflight::InFlight;
+use crate::observe::metrics::Metrics;
 use crate::upstream::attempt::private::Private;
 use crate::upstream::heads::scan::is_trusted;
 
@@ -40,6 +42,14 @@ const MAX_PAUSE: Duration = Duration::from_millis(500);
 pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
     // Probes without SO_REUSEPORT, so that a second gateway on the same port fails instead of receiving half of the connections.
     drop(socket(address, false)?);
+    bind_beside(address, count)
+}
+
+/// Binds `count` listeners as [`bind`] does, beside listeners of this process on the same port.
+///
+/// # Errors
+/// Returns the system's error.
+pub fn bind_beside(address: SocketAddr, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
     let mut listeners: Vec<std::net::TcpListener> = Vec::with_capacity(count);
     for _ in 0..count.max(1) {
         let address = listeners.first().map_or(Ok(address), std::net::TcpListener::local_addr)?;
@@ -60,27 +70,72 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The state that all listeners of the process share.
+/// How a listener is told that it accepts no requests any more, because it is removed or the process ends.
+#[derive(Debug)]
+pub struct Closer {
+    signal: watch::Sender<bool>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Default for Closer {
+    fn default() -> Self {
+        Self { signal: watch::channel(false).0, closed: Arc::default() }
+    }
+}
+
+impl Closer {
+    /// Returns what the listener's connections watch.
+    pub fn watch(&self) -> Watched {
+        Watched { closing: self.signal.subscribe(), closed: Arc::clone(&self.closed) }
+    }
+
+    /// Closes the listener.
+    pub fn close(&self) {
+        // The flag changes first, because a connection that has read the signal relies on it.
+        self.closed.store(true, Ordering::Release);
+        let _ = self.signal.send(true);
+    }
+}
+
+/// What the connections of a listener watch.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Becomes true when no new requests are accepted.
+    closing: watch::Receiver<bool>,
+    /// True from then on.
+    closed: Arc<AtomicBool>,
+}
+
+/// A listening socket of one core.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: std::net::TcpListener,
+    /// Connections begin with a TLS handshake.
+    pub secure: bool,
+    /// Tells the end of the listener.
+    pub watched: Watched,
+}
+
+/// The state that all listeners of a core share.
 #[derive(Clone, Debug)]
 pub struct ListenerSettings {
-    /// Open connections over all cores. Its maximum is `max` plus [`SURPLUS`].
+    /// The gateway of the core.
+    pub gateway: Arc<CurrentGateway>,
+    /// Open connections over all cores. Its maximum is [`SURPLUS`] above that of the plan.
     pub connections: Arc<InFlight>,
-    /// Maximum number of connections.
-    pub max: usize,
-    /// Becomes true when no new requests are accepted.
-    pub closing: watch::Receiver<bool>,
     /// Held by every connection, so that the channel closes with the last one.
     pub alive: mpsc::Sender<Infallible>,
 }
 
-/// Accepts connections until `closing`, then those that are still in the kernel's queue, and returns. On a `secure` listener, connections
-/// begin with a TLS handshake.
+/// Accepts connections until the listener is closed, then those that are still in the kernel's queue, and returns.
 ///
 /// # Errors
 /// Returns the system's error if the listener cannot be used.
-pub async fn accept(listener: std::net::TcpListener, secure: bool, gateway: Arc<Gateway>, shared: ListenerSettings) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    let mut closing = shared.closing.clone();
+pub async fn accept(listener: Listener, shared: ListenerSettings) -> io::Result<()> {
+    let Listener { socket, secure, watched } = listener;
+    let listener = TcpListener::from_std(socket)?;
+    let mut closing = watched.closing.clone();
     let mut pause = Duration::from_millis(10);
     loop {
         let accepted = tokio::select! {
@@ -90,7 +145,7 @@ pub async fn accept(listener: std::net::TcpListener, secure: bool, gateway: Arc<
         match accepted {
             Ok((stream, address)) => {
                 pause = Duration::from_millis(10);
-                start(stream, address, secure, &gateway, &shared);
+                start(stream, address, secure, &watched, &shared);
             }
             // For errors like EMFILE the connection stays queued, so an immediate retry would spin.
             Err(error) if !is_per_connection(&error) => {
@@ -104,7 +159,7 @@ pub async fn accept(listener: std::net::TcpListener, secure: bool, gateway: Arc<
     // Closing a listener resets the connections in its queue. They are accepted instead, and answered with 503 SHUTTING_DOWN.
     for _ in 0..BACKLOG {
         let Ok(Ok((stream, address))) = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await else { break };
-        start(stream, address, secure, &gateway, &shared);
+        start(stream, address, secure, &watched, &shared);
     }
     Ok(())
 }
@@ -117,73 +172,98 @@ fn is_per_connection(error: &io::Error) -> bool {
     )
 }
 
+/// What the beginning of a connection needs of the plan. A connection keeps no plan while it is open, so that one from before a reload is
+/// released.
+struct Beginning {
+    header_timeout: Duration,
+    metrics: Arc<Metrics>,
+    /// The settings of the handshake, on a listener for TLS.
+    tls: Option<Arc<rustls::ServerConfig>>,
+}
+
 /// Starts serving a connection. Drops it if there are too many.
-fn start(stream: TcpStream, address: SocketAddr, secure: bool, gateway: &Arc<Gateway>, shared: &ListenerSettings) {
-    let metrics = &gateway.plan.metrics;
+fn start(stream: TcpStream, address: SocketAddr, secure: bool, watched: &Watched, shared: &ListenerSettings) {
+    let gateway = shared.gateway.get();
+    let (listen, metrics) = (&gateway.plan.listen, &gateway.plan.metrics);
     metrics.accepted.inc();
     let Some(permit) = shared.connections.enter() else { return };
-    let surplus = shared.connections.now() > shared.max;
+    let tls = listen.tls.as_ref().filter(|_| secure).map(|tls| tls.certificates.current());
+    if secure && tls.is_none() {
+        // A reload has removed the listener: without certificates, nothing can be said to the client.
+        return;
+    }
     let client = Client {
-        gateway: Arc::clone(gateway),
-        peer: peer(address, gateway),
+        gateway: Arc::clone(&shared.gateway),
+        closed: Arc::clone(&watched.closed),
+        peer: peer(address, &gateway),
         local: if gateway.plan.names_clients { stream.local_addr().ok() } else { None },
         interim: InterimResponses::default(),
         private: Private::default(),
-        surplus,
+        surplus: shared.connections.now() > listen.max_connections,
         tls: None,
         takes: Arc::default(),
     };
     let held = OpenConnection::new(permit, &metrics.connections, shared.alive.clone());
-    let closing = shared.closing.clone();
-    if gateway.plan.listen.proxy_protocol && client.peer.trusted {
-        tokio::spawn(serve_behind_proxy(stream, secure, client, closing, held));
-    } else if let Some(tls) = gateway.plan.listen.tls.as_ref().filter(|_| secure) {
-        tokio::spawn(serve_tls(stream, tls.certificates.current(), client, closing, held));
-    } else {
+    let closing = watched.closing.clone();
+    let begins_with_header = listen.proxy_protocol && client.peer.trusted;
+    if tls.is_none() && !begins_with_header {
         let mut session = Session::new(ClientSocket::Tcp(CountedTcp::new(stream)), Entry { client: Arc::new(client) }, closing, held);
         tokio::spawn(async move { session.serve().await });
+        return;
+    }
+    let beginning = Beginning { header_timeout: listen.header_timeout, metrics: Arc::clone(metrics), tls };
+    if begins_with_header {
+        tokio::spawn(serve_behind_proxy(stream, beginning, client, closing, held));
+    } else {
+        tokio::spawn(serve_connection(stream, beginning, client, closing, held));
     }
 }
 
 /// Learns from the PROXY header whom the connection is for, then serves it. Without a valid header it is closed: whoever is trusted to
 /// send one and does not would be taken for the client.
-async fn serve_behind_proxy(mut stream: TcpStream, secure: bool, mut client: Client, closing: watch::Receiver<bool>, held: OpenConnection) {
-    let plan = Arc::clone(&client.gateway.plan);
-    match tokio::time::timeout(plan.listen.header_timeout, Box::pin(proxy_header::read(&mut stream))).await {
-        Ok(Ok(Source::Client(address))) => client.peer = peer(address, &client.gateway),
-        // What a client says of itself counts no more because its proxy cannot name it.
-        Ok(Ok(Source::Unknown)) => client.peer.trusted = false,
-        Ok(Ok(Source::Proxy)) => {}
-        Ok(Err(_)) | Err(_) => {
-            plan.metrics.proxy_header_failures.inc();
-            return;
-        }
-    }
-    match plan.listen.tls.as_ref().filter(|_| secure) {
-        Some(tls) => serve_tls(stream, tls.certificates.current(), client, closing, held).await,
-        None => Session::new(ClientSocket::Tcp(CountedTcp::new(stream)), Entry { client: Arc::new(client) }, closing, held).serve().await,
-    }
-}
-
-/// Performs the handshake, then serves the connection.
-async fn serve_tls(
-    stream: TcpStream,
-    config: Arc<rustls::ServerConfig>,
+async fn serve_behind_proxy(
+    mut stream: TcpStream,
+    beginning: Beginning,
     mut client: Client,
     closing: watch::Receiver<bool>,
     held: OpenConnection,
 ) {
-    let plan = Arc::clone(&client.gateway.plan);
+    match tokio::time::timeout(beginning.header_timeout, Box::pin(proxy_header::read(&mut stream))).await {
+        Ok(Ok(Source::Client(address))) => client.peer = peer(address, &client.gateway.get()),
+        // What a client says of itself counts no more because its proxy cannot name it.
+        Ok(Ok(Source::Unknown)) => client.peer.trusted = false,
+        Ok(Ok(Source::Proxy)) => {}
+        Ok(Err(_)) | Err(_) => {
+            beginning.metrics.proxy_header_failures.inc();
+            return;
+        }
+    }
+    serve_connection(stream, beginning, client, closing, held).await;
+}
+
+/// Performs the handshake of a listener for TLS, then serves the connection.
+async fn serve_connection(
+    stream: TcpStream,
+    beginning: Beginning,
+    mut client: Client,
+    closing: watch::Receiver<bool>,
+    held: OpenConnection,
+) {
+    let Beginning { header_timeout, metrics, tls } = beginning;
+    let Some(config) = tls else {
+        return Session::new(ClientSocket::Tcp(CountedTcp::new(stream)), Entry { client: Arc::new(client) }, closing, held).serve().await;
+    };
     // Boxed, so that a connection which has shaken hands does not keep room for it.
-    let (socket, end) = match Box::pin(tls::open(stream, config, plan.listen.header_timeout)).await {
+    let (socket, end) = match Box::pin(tls::open(stream, config, header_timeout)).await {
         Opened::Tls(stream) => {
             client.tls = Some(Box::new(TlsClient { version: tls::version_of(&stream), certificate: tls::certificate_of(&stream) }));
             (ClientSocket::Tls(stream), HandshakeEnd::Completed)
         }
         Opened::ClearText(stream) => (ClientSocket::Tcp(CountedTcp::new(stream)), HandshakeEnd::ClearText),
-        Opened::Failed(end) => return plan.metrics.tls.handshake(end),
+        Opened::Failed(end) => return metrics.tls.handshake(end),
     };
-    plan.metrics.tls.handshake(end);
+    metrics.tls.handshake(end);
+    drop(metrics);
     let mut session = Session::new(socket, Entry { client: Arc::new(client) }, closing, held);
     match end {
         HandshakeEnd::ClearText => Box::pin(session.refuse_clear_text()).await,

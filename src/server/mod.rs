@@ -15,6 +15,7 @@
 //! | `early` | error responses to bytes that never became a request |
 //! | `http2` | an HTTP/2 connection, which hyper drives |
 
+mod arriving_body;
 mod client_socket;
 mod client_stream;
 mod closing;

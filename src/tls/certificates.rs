@@ -2,7 +2,7 @@
 //!
 //! A file that changes is read again; one that cannot be used changes nothing. Knows nothing of sockets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -40,6 +40,8 @@ pub struct Certificates {
 struct State {
     /// How the files looked when they were read, whether that succeeded or not.
     stamps: Vec<Stamp>,
+    /// They could be used then.
+    usable: bool,
     validity: Vec<Validity>,
 }
 
@@ -51,12 +53,24 @@ impl Certificates {
     pub fn load(sources: Sources) -> Result<Self, Vec<Complaint>> {
         let stamps = sources.stamps();
         let (config, validity) = server_config(&sources)?;
-        Ok(Self { sources, current: ArcSwap::from_pointee(config), state: Mutex::new(State { stamps, validity }) })
+        Ok(Self { sources, current: ArcSwap::from_pointee(config), state: Mutex::new(State { stamps, usable: true, validity }) })
     }
 
     /// Returns the settings for the next handshake.
     pub fn current(&self) -> Arc<ServerConfig> {
         self.current.load_full()
+    }
+
+    /// Returns true if a file is one of its sources.
+    pub fn follows(&self, file: &Path) -> bool {
+        let pairs = self.sources.pairs.iter().flat_map(|pair| [&pair.cert, &pair.key]);
+        pairs.chain(self.sources.clients.iter().map(|clients| &clients.ca)).any(|source| source == file)
+    }
+
+    /// Returns true if `sources` are its own, and what is in use was read from them as they are now. Sharing it keeps sessions resumable.
+    pub fn is_of(&self, sources: &Sources) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sources == *sources && state.usable && state.stamps == sources.stamps()
     }
 
     /// Returns when each certificate ends.
@@ -84,7 +98,9 @@ impl Certificates {
             return None;
         }
         state.stamps = stamps;
-        Some(server_config(&self.sources).map(|(config, validity)| {
+        let read = server_config(&self.sources);
+        state.usable = read.is_ok();
+        Some(read.map(|(config, validity)| {
             state.validity = validity;
             self.current.store(Arc::new(config));
         }))

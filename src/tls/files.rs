@@ -154,11 +154,11 @@ pub(super) fn readable_by_all(path: &Path, at: usize) -> Option<Complaint> {
 
 /// How a file looks from outside: it is read again when this changes. A link that is swapped, as Kubernetes does, changes it too.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(Option<(u64, u64, u64, i64, i64)>, PathBuf);
+pub struct Stamp(Option<(u64, u64, u64, i64, i64)>, PathBuf);
 
 impl Stamp {
     /// Looks at a file. One that is missing has a stamp, too.
-    pub(super) fn of(path: &Path) -> Self {
+    pub fn of(path: &Path) -> Self {
         let seen = std::fs::metadata(path).ok();
         Self(seen.map(|data| (data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec())), path.to_owned())
     }

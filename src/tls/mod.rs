@@ -15,5 +15,5 @@ mod files;
 mod sources;
 
 pub use certificates::{Certificates, Validity};
-pub use files::{Complaint, File};
+pub use files::{Complaint, File, Stamp};
 pub use sources::{ClientRoots, Pair, Sources};

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method};
 use http_body_util::BodyExt;
 use lockgate::context::{ClientPreferences, Peer, WallClock};
 use lockgate::failure::{Failure, Kind};
-use lockgate::gateway::{Early, Gateway, Lifecycle};
+use lockgate::gateway::{Core, CurrentGateway, Early, Gateway, Lifecycle};
 use lockgate::observe::access_log::Style;
 use lockgate::observe::recorder::{LineSettings, Recorder};
 use lockgate::observe::writer::Sink;
@@ -19,7 +19,7 @@ use lockgate::upstream::connect::resolve::Resolver;
 use crate::harness::Response;
 use crate::harness::contract::{assert_contract, assert_shape};
 
-fn gateway(format: &str, mode: &str) -> Gateway {
+fn gateway(format: &str, mode: &str) -> Arc<Gateway> {
     let text = format!(
         "mode = \"{mode}\"\n[backends.o]\nendpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n[errors]\nformat = \"{format}\"\n"
     );
@@ -28,16 +28,14 @@ fn gateway(format: &str, mode: &str) -> Gateway {
     let lines = LineSettings { access: true, failures: lockgate::failure::catalog::Severity::Info, style: Style::Json };
     let recorder = Arc::new(Recorder::new(0, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink));
     let upstreams = Upstreams { connector: Connector::new(Resolver::default()), core: 0 };
-    Gateway {
-        shared: None,
-        plan,
+    let core = Core {
         upstreams,
-        recorder,
         via: HeaderValue::from_static("1.1 lockgate-test"),
         lifecycle: Arc::new(Lifecycle::default()),
         over: tokio::sync::Notify::new(),
         wall: WallClock::default(),
-    }
+    };
+    CurrentGateway::new(Arc::new(core), plan, None, recorder).get()
 }
 
 async fn answer(gateway: &Gateway, kind: Kind, accept: Option<&'static str>, language: &'static str) -> Response {

@@ -174,7 +174,7 @@ fn the_admin_token_is_asked_for() {
     for open in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(get(gateway.admin, open).status, 200, "{open}");
     }
-    let with = |token: &str| send(gateway.admin, format!("GET /config HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n"));
+    let with = |token: &str| send(gateway.admin, format!("GET /nope HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n"));
     for token in
         ["", "Authorization: Bearer wrong\r\n", "Authorization: Bearer t0ken-of-a-tes\r\n", "Authorization: Basic t0ken-of-a-test\r\n"]
     {

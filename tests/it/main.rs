@@ -33,6 +33,7 @@ mod passing;
 mod policies;
 mod proxy_protocol;
 mod reading;
+mod reload;
 mod resilience;
 mod responses;
 mod robustness;

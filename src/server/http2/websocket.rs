@@ -73,7 +73,7 @@ pub(super) fn accept(
     tokio::spawn(async move {
         // Without a stream the client has left, as the record of the tunnel says when it is dropped.
         if let Ok(stream) = stream.await {
-            tunnel.run(&entry.client.gateway, &mut Stream(TokioIo::new(stream)), Vec::new()).await;
+            tunnel.run(&entry.client.gateway.core, &mut Stream(TokioIo::new(stream)), Vec::new()).await;
         }
         drop((tunnel, held));
     });

@@ -45,9 +45,9 @@ pub struct Backend {
     /// The settings that apply to all endpoints.
     pub settings: BackendSettings,
     /// The retry budget.
-    pub budget: Budget,
+    pub budget: Arc<Budget>,
     /// The latencies of responses, for hedging.
-    pub latencies: Latencies,
+    pub latencies: Arc<Latencies>,
     members: ArcSwap<Members>,
     next_turn: AtomicUsize,
 }
@@ -97,7 +97,8 @@ enum Tier {
 }
 
 impl Backend {
-    /// Creates a backend. Endpoints of `before` that are unchanged are kept with all their state.
+    /// Creates a backend. Endpoints of `before` that are unchanged are kept with all their state, and so are its budget of retries and its
+    /// latencies.
     pub fn new(
         name: Arc<str>,
         targets: Vec<Arc<Target>>,
@@ -110,8 +111,8 @@ impl Backend {
             targets,
             host_header,
             settings,
-            budget: Budget::default(),
-            latencies: Latencies::default(),
+            budget: before.map(|before| Arc::clone(&before.budget)).unwrap_or_default(),
+            latencies: before.map(|before| Arc::clone(&before.latencies)).unwrap_or_default(),
             members: ArcSwap::from_pointee(Members::new(Vec::new())),
             next_turn: AtomicUsize::new(0),
         };

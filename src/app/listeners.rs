@@ -1,0 +1,109 @@
+//! The open data listeners of the process, and the change from those of one plan to those of the next.
+//!
+//! Knows nothing of requests.
+
+use std::net::SocketAddr;
+
+use super::start_error::StartError;
+use crate::plan::Listen;
+use crate::server::listen::{self, Closer, Listener};
+
+/// An address on which the gateway listens, as the configuration writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) address: SocketAddr,
+    /// Connections begin with a TLS handshake.
+    pub(super) secure: bool,
+}
+
+/// An open listener.
+#[derive(Debug)]
+struct Open {
+    place: Place,
+    /// The address with the actual port.
+    bound: SocketAddr,
+    closer: Closer,
+}
+
+impl Bound {
+    /// Returns the addresses with their actual ports.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.added.iter().map(|open| open.bound)
+    }
+}
+
+/// All open listeners.
+#[derive(Debug, Default)]
+pub(super) struct Listeners(Vec<Open>);
+
+/// Listeners that are bound, but not in use yet. Dropping this closes them.
+#[derive(Debug, Default)]
+pub(super) struct Bound {
+    added: Vec<Open>,
+    /// The sockets of each core.
+    pub(super) per_core: Vec<Vec<Listener>>,
+}
+
+impl Listen {
+    /// Returns where this configuration listens.
+    fn places(&self) -> Vec<Place> {
+        let plain = self.http.iter().map(|address| Place { address: *address, secure: false });
+        plain.chain(self.tls.iter().map(|tls| Place { address: tls.address, secure: true })).collect()
+    }
+}
+
+impl Listeners {
+    /// Binds what a configuration has in addition, on every core.
+    ///
+    /// # Errors
+    /// Returns the first address that cannot be bound; then nothing is bound.
+    pub(super) fn bind(&self, listen: &Listen) -> Result<Bound, StartError> {
+        let cores = listen.workers;
+        let mut bound = Bound { added: Vec::new(), per_core: (0..cores).map(|_| Vec::new()).collect() };
+        let wanted = listen.places();
+        for place in wanted.iter().filter(|place| !self.0.iter().any(|open| open.place == **place)) {
+            // An own listener that ends with this change does not hinder its successor on the same port.
+            let ends = |open: &Open| open.bound.port() == place.address.port() && !wanted.contains(&open.place);
+            let sockets = match self.0.iter().any(ends) {
+                true => listen::bind_beside(place.address, cores),
+                false => listen::bind(place.address, cores),
+            };
+            let sockets = sockets.map_err(|source| StartError::bind(place.address, source))?;
+            let address = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(place.address);
+            let closer = Closer::default();
+            for (core, socket) in bound.per_core.iter_mut().zip(sockets) {
+                core.push(Listener { socket, secure: place.secure, watched: closer.watch() });
+            }
+            bound.added.push(Open { place: *place, bound: address, closer });
+        }
+        Ok(bound)
+    }
+
+    /// Adds listeners whose sockets the cores have.
+    pub(super) fn add(&mut self, bound: Bound) {
+        self.0.extend(bound.added);
+    }
+
+    /// Closes the listeners that a configuration does not have. Their connections end after the request that they serve.
+    pub(super) fn close_removed(&mut self, listen: &Listen) {
+        let wanted = listen.places();
+        self.0.retain(|open| {
+            let stays = wanted.contains(&open.place);
+            if !stays {
+                tracing::info!(address = %open.bound, tls = open.place.secure, "no longer listening");
+                open.closer.close();
+            }
+            stays
+        });
+    }
+
+    /// Closes all.
+    pub(super) fn close_all(&mut self) {
+        self.0.drain(..).for_each(|open| open.closer.close());
+    }
+
+    /// Returns the addresses with their actual ports, of listeners for TLS or of the others.
+    pub(super) fn addresses(&self, secure: bool) -> impl Iterator<Item = SocketAddr> {
+        self.0.iter().filter(move |open| open.place.secure == secure).map(|open| open.bound)
+    }
+}

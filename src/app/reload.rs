@@ -1,0 +1,204 @@
+//! The task that reloads the configuration: on request, and when files change.
+//!
+//! One reload follows the other. A configuration that cannot be used changes nothing. Must not know how a plan is applied.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::files::{self, Follower};
+use super::running::Running;
+use super::source::{ConfigSource, Loaded, Rejected, without_place};
+use crate::admin::{Attempt, Cause, Outcome, ReloadRequest, Reloads, RunningConfig, ShownProblem};
+use crate::config::diagnose::Problem;
+use crate::memory;
+use crate::plan::Plan;
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The number of looks after which the content is compared, because a file may change without looking different.
+const LOOKS_PER_DIGEST: u32 = 60;
+
+/// Reloads the configuration.
+pub(super) struct Reloader {
+    pub(super) running: Running,
+    pub(super) reloads: Reloads,
+    pub(super) source: ConfigSource,
+    files: BTreeSet<PathBuf>,
+    /// The content that was read last, whether it could be used or not.
+    digest: [u8; 32],
+    follower: Follower,
+    looks: u32,
+}
+
+/// A configuration that was read, and the files as they were before.
+struct Read {
+    loaded: Result<Loaded, Rejected>,
+    files: BTreeSet<PathBuf>,
+    digest: [u8; 32],
+    look: files::Look,
+}
+
+impl Reloader {
+    pub(super) fn new(running: Running, reloads: Reloads, source: ConfigSource, files: BTreeSet<PathBuf>) -> Self {
+        let (digest, look) = (files::digest(&files), files::look(&files));
+        Self { running, reloads, source, files, digest, follower: Follower::new(look), looks: 0 }
+    }
+
+    /// Reloads until `stop`. Returns what runs then.
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<ReloadRequest>, mut stop: oneshot::Receiver<()>) -> Running {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let request = tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                Some(request) = requests.recv() => Some(request),
+                _ = tick.tick() => None,
+            };
+            let work = async {
+                match request {
+                    Some(request) => {
+                        let attempt = self.reload(request.cause).await;
+                        // Those that asked meanwhile want the same.
+                        let _ = request.done.send(attempt);
+                    }
+                    None if self.running.plan.load().watch && self.files_changed().await => drop(self.reload(Cause::Files).await),
+                    None => {}
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                () = work => {}
+            }
+        }
+        self.running
+    }
+
+    /// Returns true if the files are to be read again.
+    async fn files_changed(&mut self) -> bool {
+        if self.source.path().is_none() {
+            return false;
+        }
+        self.looks = self.looks.wrapping_add(1);
+        let with_digest = self.looks.is_multiple_of(LOOKS_PER_DIGEST);
+        let files = self.files.clone();
+        // Files may be on a slow network.
+        let looked = tokio::task::spawn_blocking(move || (files::look(&files), with_digest.then(|| files::digest(&files)))).await;
+        let Ok((look, digest)) = looked else { return false };
+        self.follower.is_due(look) || digest.is_some_and(|digest| digest != self.digest)
+    }
+
+    /// Loads the configuration and applies it.
+    async fn reload(&mut self, cause: Cause) -> Arc<Attempt> {
+        let begin = Instant::now();
+        let Some(read) = self.read().await else {
+            let text = "the configuration could not be read: the thread that reads it has failed".to_owned();
+            return self.record(cause, begin, rejected(&[without_place(text, "")], "", String::new()), None);
+        };
+        let is_same = read.digest == self.digest && read.files == self.files;
+        let failed_before = self.reloads.status().last.as_ref().is_some_and(|last| matches!(last.outcome, Outcome::Rejected { .. }));
+        self.follower = Follower::new(read.look);
+        (self.files, self.digest) = (read.files, read.digest);
+        let (outcome, running) = match read.loaded {
+            Err(refused) => (rejected(&refused.problems, &refused.text, refused.shown(false)), None),
+            Ok(_) if is_same && !failed_before => (Outcome::Unchanged, None),
+            Ok(loaded) => self.apply(loaded).await,
+        };
+        self.record(cause, begin, outcome, running)
+    }
+
+    /// Reads the configuration on a thread of its own, as this takes long for many routes.
+    async fn read(&self) -> Option<Read> {
+        let (source, running, known) = (self.source.clone(), self.running.plan.load_full(), self.files.clone());
+        let read = move || {
+            let first = read_once(&source, &running, known.clone());
+            // Files that are new must be looked at before they are read.
+            if first.files == known { first } else { read_once(&source, &running, first.files) }
+        };
+        tokio::task::spawn_blocking(read).await.ok()
+    }
+
+    async fn apply(&mut self, loaded: Loaded) -> (Outcome, Option<RunningConfig>) {
+        let Loaded { plan, text, name, files: _ } = loaded;
+        let (version, needs_restart) = (Arc::clone(&plan.version), plan.needs_restart.clone());
+        let warnings = plan.warnings.iter().map(|problem| shown(problem, &text)).collect();
+        match self.running.apply(plan).await {
+            Ok(()) => {
+                let changes = Vec::new();
+                // The plan from before is gone with its last request.
+                drop(tokio::task::spawn_blocking(memory::give_back));
+                let running = RunningConfig { version, name, text, since: SystemTime::now() };
+                (Outcome::Applied { changes, needs_restart, warnings }, Some(running))
+            }
+            Err(error) => {
+                let text = format!("{error}\n{}", error.help());
+                (rejected(&[without_place(error.to_string(), &error.help())], "", text), None)
+            }
+        }
+    }
+
+    fn record(&self, cause: Cause, begin: Instant, outcome: Outcome, running: Option<RunningConfig>) -> Arc<Attempt> {
+        let attempt = Arc::new(Attempt { at: SystemTime::now(), took: begin.elapsed(), cause, outcome });
+        self.running.plan.load().metrics.reloads.record(attempt.outcome.result(), attempt.at);
+        log(&attempt, running.as_ref().map(|running| &*running.version));
+        self.reloads.record(Arc::clone(&attempt), running);
+        attempt
+    }
+}
+
+/// Looks at the files, then reads them: what is written meanwhile makes the next look different.
+fn read_once(source: &ConfigSource, running: &Plan, known: BTreeSet<PathBuf>) -> Read {
+    let (look, digest) = (files::look(&known), files::digest(&known));
+    let loaded = source.load(Some(running));
+    let files = match &loaded {
+        Ok(loaded) => loaded.files.clone(),
+        // What was followed stays so: a broken file may not name all of its files.
+        Err(rejected) => rejected.files.union(&known).cloned().collect(),
+    };
+    Read { loaded, files, digest, look }
+}
+
+fn rejected(problems: &[Problem], source: &str, text: String) -> Outcome {
+    Outcome::Rejected { problems: problems.iter().map(|problem| shown(problem, source)).collect(), text }
+}
+
+fn shown(problem: &Problem, text: &str) -> ShownProblem {
+    let line = |start: usize| text.as_bytes()[..start.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
+    ShownProblem {
+        line: problem.span.as_ref().map(|span| line(span.start)),
+        title: problem.title.clone(),
+        help: problem.help.clone(),
+        is_warning: problem.is_warning,
+    }
+}
+
+fn log(attempt: &Attempt, version: Option<&str>) {
+    let (cause, took_ms) = (attempt.cause.word(), attempt.took.as_millis() as u64);
+    match &attempt.outcome {
+        Outcome::Applied { changes, needs_restart, warnings } => {
+            tracing::info!(cause, took_ms, version, changes = changes.join("; "), "the configuration was reloaded");
+            for key in needs_restart {
+                tracing::warn!(key, "the new value needs a restart");
+            }
+            for warning in warnings {
+                tracing::warn!(line = warning.line, help = warning.help, "{}", warning.title);
+            }
+        }
+        Outcome::Unchanged => tracing::info!(cause, "the configuration has not changed"),
+        Outcome::Rejected { problems, text } => {
+            let count = problems.iter().filter(|problem| !problem.is_warning).count();
+            tracing::error!(
+                cause,
+                problems = count,
+                diagnostics = text,
+                "the configuration cannot be used: the one from before stays in use"
+            );
+        }
+    }
+}

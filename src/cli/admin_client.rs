@@ -1,0 +1,78 @@
+//! Requests to the admin listener of a running gateway, for commands.
+//!
+//! Works without an async runtime: containers run such a command every few seconds.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use super::source::{Reported, Source, locate};
+use crate::plan::compile::DEFAULT_ADMIN;
+use crate::text::Secret;
+
+/// The most that is read of a response, in bytes.
+const MAX_RESPONSE: u64 = 64 << 20;
+
+/// The admin listener of a gateway.
+#[derive(Debug)]
+pub(super) struct Admin {
+    pub(super) address: SocketAddr,
+    pub(super) token: Option<Secret<String>>,
+}
+
+/// The response to a request.
+#[derive(Debug)]
+pub(super) struct AdminResponse {
+    pub(super) status: u16,
+    pub(super) body: String,
+}
+
+impl Admin {
+    /// Finds the admin listener: the given address, that of the configuration file, or the default one. The token is that of the
+    /// configuration file. A file with problems serves as well, because the gateway may run with the one from before.
+    pub(super) fn find(address: Option<SocketAddr>, config: Option<&Path>) -> Result<Self, Reported> {
+        // Without a configuration file, as with `run --to`, the admin listener has its default address. An image may name a file in its
+        // environment that nobody mounted.
+        let has_file = config.is_some() || locate(None).is_some_and(|path| path.exists());
+        match address {
+            Some(address) if config.is_none() => Ok(Self { address, token: None }),
+            None if !has_file => Ok(Self { address: DEFAULT_ADMIN, token: None }),
+            address => {
+                let listen = Source::find(config)?.keys().listen;
+                let of_file = listen.admin.map_or(DEFAULT_ADMIN, |at| at.value);
+                Ok(Self { address: address.unwrap_or(of_file), token: listen.admin_token.map(|at| at.value) })
+            }
+        }
+    }
+
+    /// Sends a request without a body. `timeout` bounds each read and write.
+    pub(super) fn request(&self, method: &str, path: &str, timeout: Duration) -> std::io::Result<AdminResponse> {
+        let address = reachable(self.address);
+        let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n");
+        if let Some(token) = &self.token {
+            head.push_str(&format!("Authorization: Bearer {}\r\n", token.reveal()));
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes())?;
+        let mut response = Vec::new();
+        stream.take(MAX_RESPONSE).read_to_end(&mut response)?;
+        let text = String::from_utf8_lossy(&response);
+        let status = text.get(9..12).and_then(|status| status.parse().ok());
+        let (status, body) = status.zip(text.split_once("\r\n\r\n")).ok_or_else(|| std::io::Error::other("the response is not HTTP"))?;
+        Ok(AdminResponse { status, body: body.1.to_owned() })
+    }
+}
+
+/// Returns an address on which a listener can be reached: the loopback address if it listens on all addresses.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

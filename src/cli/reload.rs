@@ -1,0 +1,55 @@
+//! `lockgate reload`: asks the running gateway to load its configuration again, and prints what that has done.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::admin_client::{Admin, AdminResponse};
+use super::args::{AdminArgs, EX_CONFIG};
+use super::output;
+use super::run::fail;
+
+/// How long the gateway may take: the reload itself is bounded by the size of the configuration.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) fn reload(args: &AdminArgs) -> ExitCode {
+    let Ok(admin) = Admin::find(args.admin, args.config.as_deref()) else { return ExitCode::from(EX_CONFIG) };
+    match admin.request("POST", "/reload", TIMEOUT) {
+        Ok(response) => show(&response),
+        Err(error) => fail(&format!("cannot reach {}: {error}", admin.address)),
+    }
+}
+
+fn show(AdminResponse { status, body }: &AdminResponse) -> ExitCode {
+    let Ok(answer) = serde_json::from_str::<Value>(body) else {
+        return fail(&format!("the admin listener responded with {status}, and not with JSON"));
+    };
+    let texts = |key: &str| -> Vec<String> {
+        answer[key].as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    let version = answer["running"]["version"].as_str().unwrap_or_default();
+    match answer["outcome"].as_str() {
+        Some("applied") => {
+            output::print(&format!("reloaded: version {version} runs, after {} ms\n", answer["took_ms"]));
+            texts("changes").iter().for_each(|change| output::print(&format!("  {change}\n")));
+            for key in texts("needs_restart") {
+                output::print_error(&format!("warning: the new value of {key} needs a restart"));
+            }
+            for warning in answer["warnings"].as_array().into_iter().flatten() {
+                output::print_error(&format!("warning: {}", warning["title"].as_str().unwrap_or_default()));
+            }
+            ExitCode::SUCCESS
+        }
+        Some("unchanged") => {
+            output::print(&format!("unchanged: version {version} runs\n"));
+            ExitCode::SUCCESS
+        }
+        Some("rejected") => {
+            output::print_error(answer["text"].as_str().unwrap_or_default().trim_end());
+            output::print_error(&format!("\nnothing has changed: version {version} still runs"));
+            ExitCode::from(EX_CONFIG)
+        }
+        Some(_) | None => fail(answer["error"]["message"].as_str().unwrap_or("the admin listener refused the request")),
+    }
+}
