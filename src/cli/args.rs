@@ -178,14 +178,32 @@ pub(super) struct AdminArgs {
     pub(super) admin: Option<SocketAddr>,
 }
 
+/// The output format of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ConfigFormat {
+    /// A configuration file with the origin of each value as a comment
+    Toml,
+    /// JSON with `value` and `origin` of each key
+    Json,
+}
+
+/// The output format of a difference or an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ReportFormat {
+    /// Lines for a terminal
+    Text,
+    /// JSON
+    Json,
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigArgs {
     /// Configuration file [default: the file that `run` would use]
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     /// Output format
-    #[arg(long, value_enum, default_value_t = super::config::Format::Toml)]
-    pub(super) format: super::config::Format,
+    #[arg(long, value_enum, default_value_t = ConfigFormat::Toml)]
+    pub(super) format: ConfigFormat,
 }
 
 #[derive(Debug, clap::Args)]
@@ -197,8 +215,8 @@ pub(super) struct DiffArgs {
     #[arg(value_name = "NEW")]
     pub(super) new: PathBuf,
     /// Output format
-    #[arg(long, value_enum, default_value_t = super::diff::Format::Text)]
-    pub(super) format: super::diff::Format,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(super) format: ReportFormat,
 }
 
 #[derive(Debug, clap::Args)]
@@ -210,7 +228,7 @@ pub(super) struct RouteArgs {
     #[arg(value_name = "URL")]
     pub(super) url: String,
     /// A header of the request; may be given more than once
-    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = super::route::header)]
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
     pub(super) headers: Vec<(String, String)>,
     /// The address of the client
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
@@ -219,8 +237,14 @@ pub(super) struct RouteArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Output format
-    #[arg(long, value_enum, default_value_t = super::route::Format::Text)]
-    pub(super) format: super::route::Format,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(super) format: ReportFormat,
+}
+
+/// Reads a header as curl writes it.
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("expected a header such as 'Accept: text/html'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,20 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::args::{DiffArgs, EX_CONFIG};
+use super::args::{DiffArgs, EX_CONFIG, ReportFormat};
 use super::output::{self, Style};
 use super::source::{Reported, Source};
 use crate::explain::diff::{What, summary};
 use crate::explain::{Change, Effective, diff};
-
-/// The output format of a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
-    /// Lines for a terminal
-    Text,
-    /// JSON with all changes and a summary
-    Json,
-}
 
 pub(super) fn print(args: &DiffArgs) -> ExitCode {
     // Both are read before anything ends, so that the problems of both are shown.
@@ -23,12 +14,12 @@ pub(super) fn print(args: &DiffArgs) -> ExitCode {
     let (Ok(old), Ok(new)) = (old, new) else { return ExitCode::from(EX_CONFIG) };
     let changes = diff(&old, &new);
     match args.format {
-        Format::Json => {
+        ReportFormat::Json => {
             let all: Vec<_> = changes.iter().map(Change::json).collect();
             output::print_json(&serde_json::json!({ "summary": summary(&changes), "changes": all }));
         }
-        Format::Text if changes.is_empty() => {}
-        Format::Text => output::print(&text(&changes, Style::of_output())),
+        ReportFormat::Text if changes.is_empty() => {}
+        ReportFormat::Text => output::print(&text(&changes, Style::of_output())),
     }
     if changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -2,22 +2,13 @@
 
 use std::process::ExitCode;
 
-use super::args::{EX_CONFIG, RouteArgs};
+use super::args::{EX_CONFIG, ReportFormat, RouteArgs};
 use super::output;
 use super::source::Source;
 use crate::explain::route::Question;
 
 /// The exit code for a wrong argument, as for other wrong usage.
 const USAGE: u8 = 2;
-
-/// The output format of an explanation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
-    /// Lines for a terminal
-    Text,
-    /// JSON
-    Json,
-}
 
 pub(super) fn print(args: &RouteArgs) -> ExitCode {
     let source = Source::find(args.config.as_deref());
@@ -28,8 +19,8 @@ pub(super) fn print(args: &RouteArgs) -> ExitCode {
     match source.explain(&plan, &question) {
         Ok(explanation) => {
             match args.format {
-                Format::Text => output::print(&explanation.text()),
-                Format::Json => output::print_json(&explanation.json()),
+                ReportFormat::Text => output::print(&explanation.text()),
+                ReportFormat::Json => output::print_json(&explanation.json()),
             }
             ExitCode::SUCCESS
         }
@@ -38,10 +29,4 @@ pub(super) fn print(args: &RouteArgs) -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
-}
-
-/// Reads a header as curl writes it.
-pub(super) fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("expected a header such as 'Accept: text/html'")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }

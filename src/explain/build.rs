@@ -8,7 +8,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::effective::{Content, Layer, Origin, Part, Setting};
+use super::effective::{Content, Effective, Layer, Origin, Part, Setting};
 use super::shown;
 use crate::config::diagnose::Problems;
 use crate::config::expand::Surroundings;
@@ -21,13 +21,16 @@ const ERRORS: &str = "errors";
 
 type Found<'t> = Option<&'t Spanned<DeValue<'t>>>;
 
-/// Returns all parts of a configuration.
-pub(super) fn parts(text: &str, around: &Surroundings<'_>) -> Vec<Part> {
-    let (root, _) = DeTable::parse_recoverable(text);
-    let file = crate::config::read(text, &mut Problems::default(), around);
-    let names = plan::route_rules(&file).into_iter().map(|route| route.name).collect();
-    let lines = text.match_indices('\n').map(|(at, _)| at).collect();
-    Builder { root: root.get_ref(), lines, around, names }.parts()
+impl Effective {
+    /// Finds the values of a configuration. `file` is the name of the file in origins. What cannot be read is left out: the caller has
+    /// compiled the text before.
+    pub fn read(text: &str, file: &str, around: &Surroundings<'_>) -> Self {
+        let (root, _) = DeTable::parse_recoverable(text);
+        let keys = crate::config::read(text, &mut Problems::default(), around);
+        let names = plan::route_rules(&keys).into_iter().map(|route| route.name).collect();
+        let lines = text.match_indices('\n').map(|(at, _)| at).collect();
+        Self { file: file.to_owned(), parts: Builder { root: root.get_ref(), lines, around, names }.parts() }
+    }
 }
 
 struct Builder<'t> {
@@ -389,7 +392,9 @@ access = { deny = ["10.0.0.0/8"] }
             *counted.entry(line.to_owned()).or_default() += 1;
         }
         // Times and random numbers.
-        counted.retain(|line, _| !["tv_sec", "tv_nsec", "seed"].iter().any(|word| line.contains(word)));
+        let is_time =
+            |line: &str| line.trim().trim_start_matches("value: ").trim_end_matches(',').parse::<u64>().is_ok_and(|n| n > 1_000_000_000);
+        counted.retain(|line, _| !["tv_sec", "tv_nsec", "seed"].iter().any(|word| line.contains(word)) && !is_time(line));
         counted
     }
 

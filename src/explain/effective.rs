@@ -6,8 +6,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::build;
-use crate::config::expand::Surroundings;
 use crate::text::Secret;
 
 /// The values of a configuration that are in force.
@@ -91,12 +89,6 @@ pub enum Layer {
 }
 
 impl Effective {
-    /// Finds the values of a configuration. `file` is the name of the file in origins. What cannot be read is left out: the caller has
-    /// compiled the text before.
-    pub fn read(text: &str, file: &str, around: &Surroundings<'_>) -> Self {
-        Self { file: file.to_owned(), parts: build::parts(text, around) }
-    }
-
     /// Returns the part of a route by its position in the file.
     pub fn route(&self, index: usize) -> Option<&Part> {
         self.parts.iter().filter(|part| part.table == "routes").nth(index)
