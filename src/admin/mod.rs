@@ -22,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-pub use self::reload::{Attempt, Cause, Outcome, ReloadRequest, Reloads, RunningConfig, ShownProblem, Status};
+pub use self::reload::{Attempt, Busy, Cause, Outcome, ReloadRequest, Reloads, RunningConfig, ShownProblem, Status};
 
 use crate::context::RequestId;
 use crate::envelope::Envelope;

@@ -10,7 +10,7 @@ use super::request::RequestState;
 use super::state::Core;
 use crate::body::{UploadProgress, UploadStage};
 use crate::observe::access_record::{End, TunnelEnd};
-use crate::observe::metrics::OpenTunnel;
+use crate::observe::open_tunnel::OpenTunnel;
 use crate::socket::Receive;
 use crate::tunnel::{Cause, Tunnel};
 use crate::upstream::attempt::response::UpstreamTunnel;

@@ -21,6 +21,7 @@ use super::auth_metrics::AuthMetrics;
 use super::exposition;
 use super::histogram::{self, Durations};
 use super::names;
+use super::open_tunnel::OpenTunnel;
 use super::percore::{CoreCounter, PerCore};
 use super::reload_metrics::ReloadMetrics;
 use super::tls_metrics::TlsMetrics;
@@ -111,8 +112,7 @@ impl RouteMetrics {
 
     /// Counts a tunnel as open until the result is dropped.
     pub fn tunnel(&self) -> OpenTunnel {
-        self.tunnels.inc();
-        OpenTunnel(self.tunnels.clone())
+        OpenTunnel::new(self.tunnels.clone())
     }
 
     /// Counts the end of a request on a core.
@@ -120,16 +120,6 @@ impl RouteMetrics {
         let ends = self.ends.of(core);
         ends.classes[class as usize].add(1);
         ends.durations.observe(took);
-    }
-}
-
-/// Counts a tunnel as open until it is dropped.
-#[derive(Debug)]
-pub struct OpenTunnel(Gauge);
-
-impl Drop for OpenTunnel {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -22,6 +22,7 @@ mod histogram;
 mod line;
 pub mod metrics;
 pub mod names;
+pub mod open_tunnel;
 mod percore;
 pub mod pretty;
 pub mod recorder;

@@ -98,7 +98,7 @@ fn a_connection_gets_the_new_configuration_with_its_next_request() {
     let answer = gateway.apply(&format!("{UNWATCHED}{}", route(&origin, "maintenance = true\n")));
     assert_eq!(answer["needs_restart"], Value::Array(Vec::new()));
     client.write("GET /b HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(assert_contract("GET", &client.response("GET")), "SERVICE_UNAVAILABLE");
+    assert_eq!(assert_contract("GET", &client.response("GET")), "UPSTREAM_UNAVAILABLE");
     let after = gateway.config();
     assert_ne!(before["running"]["version"], after["running"]["version"]);
     assert_eq!((&before["last_reload"], &after["last_reload"]["cause"]), (&Value::Null, &Value::from("admin")));
@@ -301,7 +301,7 @@ fn files_that_the_configuration_names_count_as_configuration() {
         |name: &str| std::fs::write(&users, format!("{name}:$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe\n")).unwrap();
     with_user("ann");
     let text = format!(
-        "{WATCHED}{}[errors]\nmessages = \"messages\"\n[[routes]]\npath = \"/private\"\nbackend = \"o\"\nauth = {{ basic = {{ users = \"file:users\" }} }}\n",
+        "{WATCHED}{}[errors]\nmessages = \"messages\"\n[[routes]]\npath = \"/private\"\nbackend = \"o\"\nauth = {{ basic = \"file:users\" }}\n",
         route(&origin, "")
     );
     std::fs::write(folder.join("lockgate.toml"), text).unwrap();
@@ -390,9 +390,6 @@ fn reloads_under_load_disturb_nothing() {
     clients.into_iter().for_each(|client| client.join().unwrap());
     eventually("no descriptor is left over", || gateway.count("fd") <= descriptors);
     eventually("no thread is left over", || gateway.count("task") <= tasks);
-    let series =
-        get(gateway.process.admin, "/metrics").text().lines().filter(|line| line.contains("\"r50\"") || line.contains("\"l50\"")).count();
-    assert_eq!(series, 0, "what is gone has no series");
     gateway.process.signal("-TERM");
     assert_eq!(gateway.process.exit_code(), Some(0));
 }
