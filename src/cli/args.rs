@@ -228,7 +228,7 @@ pub(super) struct RouteArgs {
     #[arg(value_name = "URL")]
     pub(super) url: String,
     /// A header of the request; may be given more than once
-    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = crate::explain::route::header)]
     pub(super) headers: Vec<(String, String)>,
     /// The address of the client
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
@@ -239,12 +239,6 @@ pub(super) struct RouteArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(super) format: ReportFormat,
-}
-
-/// Reads a header as curl writes it.
-fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("expected a header such as 'Accept: text/html'")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderName, Method, Uri, header};
+use http::{HeaderName, Method, Uri};
 use serde_json::Value;
 
 use super::effective::{Content, Effective, Origin, Part, Setting};
@@ -65,6 +65,36 @@ const DEFAULT_HOST: &str = "localhost";
 /// The keys of the effective configuration that are told as they are.
 const TIMEOUTS: [&str; 7] =
     ["connect_timeout", "response_timeout", "idle_timeout", "total_timeout", "request_body_limit", "buffer_request", "min_rate"];
+
+impl Question {
+    /// Reads the query `method=GET&url=/path&header=Name: value&client=10.1.2.3`, percent-encoded. Only `url` is required, and `header` may
+    /// occur more than once.
+    ///
+    /// # Errors
+    /// A parameter is missing, unknown or not valid.
+    pub fn from_query(query: &str) -> Result<Self, String> {
+        let (mut method, mut url, mut headers, mut client) = (Method::GET, None, Vec::new(), IpAddr::from([127, 0, 0, 1]));
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "method" => method = Method::from_bytes(value.as_bytes()).map_err(|_| format!("`{value}` is not a method"))?,
+                "url" => url = Some(value.into_owned()),
+                "header" => headers.push(header(&value)?),
+                "client" => client = value.parse().map_err(|_| format!("`{value}` is not an address"))?,
+                _ => return Err(format!("`{name}` is not a parameter; expected method, url, header and client")),
+            }
+        }
+        Ok(Self { method, url: url.ok_or("the parameter `url` is missing")?, headers, client })
+    }
+}
+
+/// Reads a header as curl writes it: `Name: value`.
+///
+/// # Errors
+/// There is no colon.
+pub fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("expected a header such as 'Accept: text/html'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
 
 /// Explains a request. `rules` are those of the configuration from which plan and values were made.
 ///
@@ -147,20 +177,20 @@ fn preview(question: &Question) -> Result<(Preview, String, String), String> {
     let mut headers = HeaderList::new();
     if let Some(authority) = url.authority() {
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-        headers.try_insert(header::HOST, host.as_bytes()).map_err(|_| format!("`{host}` is not a host"))?;
+        headers.try_insert(http::header::HOST, host.as_bytes()).map_err(|_| format!("`{host}` is not a host"))?;
     }
     for (name, value) in &question.headers {
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not the name of a header"))?;
         let value = http::HeaderValue::from_str(value).map_err(|_| format!("the value of `{name}` is not valid in a header"))?;
-        if parsed == header::HOST {
-            headers.remove(header::HOST);
+        if parsed == http::header::HOST {
+            headers.remove(http::header::HOST);
         }
         headers.append(parsed, value);
     }
-    if !headers.contains(header::HOST) {
-        headers.insert(header::HOST, http::HeaderValue::from_static(DEFAULT_HOST));
+    if !headers.contains(http::header::HOST) {
+        headers.insert(http::header::HOST, http::HeaderValue::from_static(DEFAULT_HOST));
     }
-    let host = headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()).unwrap_or_default();
+    let host = headers.get(http::header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()).unwrap_or_default();
     let path = target.path().to_owned();
     Ok((Preview::new(question.method.clone(), target, headers, question.client, scheme), host, path))
 }
@@ -353,5 +383,21 @@ const fn shape_name(shape: Shape) -> &'static str {
         Shape::GrpcWeb => "gRPC-Web status",
         Shape::Graphql | Shape::GraphqlResponse => "GraphQL errors",
         Shape::Jsonrpc => "JSON-RPC error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_read_from_a_query() {
+        let query = "method=POST&url=https%3A%2F%2Fa%2Fb%3Fc&header=Accept%3A+text%2Fhtml&header=X-A:1&client=::1";
+        let question = Question::from_query(query).unwrap();
+        assert_eq!((question.method, question.url.as_str(), question.client.to_string().as_str()), (Method::POST, "https://a/b?c", "::1"));
+        assert_eq!(question.headers, [("Accept".into(), "text/html".into()), ("X-A".into(), "1".into())]);
+        for wrong in ["", "method=GET", "url=/&client=me", "url=/&header=x", "url=/&method=a%20b", "url=/&what=1"] {
+            assert!(Question::from_query(wrong).is_err(), "{wrong}");
+        }
     }
 }
