@@ -34,6 +34,7 @@ mod outcome;
 mod outgoing;
 mod payload;
 mod prepared;
+pub mod preview;
 mod read;
 mod redirect_page;
 mod request;

@@ -23,9 +23,10 @@
 //! | 2 | [route], [limit], [auth], [upstream], [relay], [tunnel], [observe], [journal], [memory], [tls] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
 //! | 4 | [gateway] | the stages of a request |
-//! | 5 | [server], [admin] | the listeners |
-//! | 6 | [app] | the composition of all parts |
-//! | 7 | [cli] | the command line |
+//! | 5 | [explain] | explanations of the configuration |
+//! | 6 | [server], [admin] | the listeners |
+//! | 7 | [app] | the composition of all parts |
+//! | 8 | [cli] | the command line |
 //!
 //! A file imports only from lower levels and from its own module. Modules of one level do not import each other; [`gateway`] connects
 //! them. A module of level 0 may also import those before it in the table. `tests/it/architecture.rs` checks these rules.
@@ -46,7 +47,7 @@
 //!   `limit_key`, `authenticate`, `forward_auth` and `identity` (who the user is), `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `destination` (of WebDAV), `inspect`, `redirect_page` and `prepared` (the upstream response), `read` (an upstream
 //!   error), `dry_run` (an error that passes), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
-//!   message, fields and `Retry-After` of an error), `finish` (end of the response), `traced` (spans), `rescue` (panics), `state` (shared state, lifecycle).
+//!   message, fields and `Retry-After` of an error), `finish` (end of the response), `traced` (spans), `preview` (decisions about a request that is not sent), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path, conditions and method. Files: `table` and `paths` (look-up), `segments` (captures),
 //!   `expressions`, `choices` (rules of one path), `rule`, `pattern` and `conditions` (what a rule matches), `asked` (what of a request
 //!   decides), `template` (placeholders), `ambiguity` (paths that can be read in two ways).
@@ -92,10 +93,15 @@
 //!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` and `pages` (error responses), `targets`
 //!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `log`, `telemetry`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
+//! - [`config::schema`] is the table of all keys, with type, default and description of each. Files: `keys/*.toml` (the table), `kind` (types),
+//!   `value` (TOML and JSON), `json_schema`, `agreement` (the test that the readers have the same keys).
+//! - [`explain`] explains a configuration. Files: `effective` (the values in force, with origins), `build` (finds them), `shown` (masks
+//!   secrets), `print` (TOML, JSON), `diff`, `route` (the route of a request), `rejected` (other routes), `told` (text, JSON).
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
 //! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `log` (its events), `init`, `check`, `test/*` (runs cases), `record/*` (writes them),
 //!   `cases/*` (what a case is, and its gateway without network), `demo/*`, `errors`, `explain`, `openapi`, `redact`,
-//!   `healthcheck`, `reload`, `completions`, `admin_client`, `source` (finds the configuration file), `output`.
+//!   `healthcheck`, `reload`, `completions`, `man`, `schema`, `config`, `diff`, `route`, `admin_client`, `source` (finds the configuration
+//!   file), `output`.
 //! - Shared types: [`context`] (the request as it arrived, request ids; `context/spans`: what is kept of a traced request), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
@@ -110,7 +116,7 @@
 //!
 //! | change | files |
 //! |---|---|
-//! | a configuration key | `config/file`, the reader of its section, `policy`, `plan/policies` or `plan/compile`, `config/full.toml` |
+//! | a configuration key | `config/file`, the reader of its section, `config/schema/keys`, `policy`, `plan/policies` or `plan/compile`, `config/full.toml` |
 //! | a kind of failure | `failure/mod`, `failure/catalog`, `failure/classify`, `message/languages/*.toml` |
 //! | a message or a language | `message/languages/*.toml`, for a new language also `message/mod` |
 //! | the body of error responses | `envelope`, `gateway/build_envelope`, `render/json`, `render/xml` |
@@ -139,6 +145,7 @@ pub mod config;
 pub mod context;
 pub mod data_rate;
 pub mod envelope;
+pub mod explain;
 pub mod failure;
 pub mod gateway;
 pub mod header;

@@ -62,6 +62,21 @@ pub(super) enum Command {
     /// Load the configuration of a running gateway again, and print what changed
     #[command(after_help = RELOAD_AFTER)]
     Reload(AdminArgs),
+    /// Print the configuration that is in force, with the origin of each value
+    #[command(after_help = CONFIG_AFTER)]
+    Config(ConfigArgs),
+    /// Print what differs between two configuration files
+    #[command(after_help = DIFF_AFTER)]
+    Diff(DiffArgs),
+    /// Explain what the gateway would do with a request, without sending it
+    #[command(after_help = ROUTE_AFTER)]
+    Route(RouteArgs),
+    /// Print the JSON Schema of configuration files, for editors
+    #[command(after_help = SCHEMA_AFTER)]
+    Schema,
+    /// Write the manual pages
+    #[command(after_help = MAN_AFTER)]
+    Man(ManArgs),
     /// Check whether a running gateway is ready (for containers)
     Healthcheck(AdminArgs),
     /// Print the completion script of a shell
@@ -86,7 +101,7 @@ pub(super) enum Shell {
 
 /// The format of the report on cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum ReportFormat {
+pub(super) enum CasesFormat {
     /// Lines for a terminal
     Text,
     /// One JSON object
@@ -149,8 +164,8 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "TEXT")]
     pub(super) only: Option<String>,
     /// Format of the report
-    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
-    pub(super) format: ReportFormat,
+    #[arg(long, value_enum, default_value_t = CasesFormat::Text)]
+    pub(super) format: CasesFormat,
     /// Write what comes back into the files, as what is expected
     #[arg(long)]
     pub(super) update: bool,
@@ -224,6 +239,115 @@ pub(super) struct AdminArgs {
     pub(super) admin: Option<SocketAddr>,
 }
 
+/// The output format of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ConfigFormat {
+    /// A configuration file with the origin of each value as a comment
+    Toml,
+    /// JSON with `value` and `origin` of each key
+    Json,
+}
+
+/// The output format of a difference or an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ReportFormat {
+    /// Lines for a terminal
+    Text,
+    /// JSON
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigArgs {
+    /// Configuration file [default: the file that `run` would use]
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = ConfigFormat::Toml)]
+    pub(super) format: ConfigFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DiffArgs {
+    /// The configuration file before
+    #[arg(value_name = "OLD")]
+    pub(super) old: PathBuf,
+    /// The configuration file after
+    #[arg(value_name = "NEW")]
+    pub(super) new: PathBuf,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(super) format: ReportFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RouteArgs {
+    /// The method, such as GET
+    #[arg(value_name = "METHOD")]
+    pub(super) method: http::Method,
+    /// A URL, or a path with a query (then the host is localhost, unless -H names one)
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+    /// A header of the request; may be given more than once
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = crate::explain::route::header)]
+    pub(super) headers: Vec<(String, String)>,
+    /// The address of the client
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(super) client: std::net::IpAddr,
+    /// Configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(super) format: ReportFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ManArgs {
+    /// The folder for the pages
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+}
+
+const CONFIG_AFTER: &str = "\
+The output is a configuration file with the same effect. The comment behind a value says where it
+comes from: a line of the file, [defaults], [errors], the backend of the route, or the default.
+Secrets are shown as they are written in the file (\"${NAME}\", \"file:/path\"), never their values.
+
+  lockgate config
+  lockgate config /etc/lockgate/lockgate.toml | grep response_timeout
+  lockgate config --format json | jq '.backends.shop.pool'";
+
+const DIFF_AFTER: &str = "\
+The values that are in force are compared, so a changed key of [defaults] is shown for each route
+that it changes. The exit code is 0 without differences, 1 with differences, and 78 if a file is
+not valid.
+
+  lockgate diff /etc/lockgate/lockgate.toml new.toml
+  lockgate diff --format json old.toml new.toml | jq -r .summary";
+
+const ROUTE_AFTER: &str = "\
+Nothing is sent, and no gateway has to run. Behind each value stands where it comes from. The
+outcome holds for an idle gateway: limits, permits, users and services are not asked.
+
+  lockgate route GET https://shop.example.com/orders/7
+  lockgate route POST /orders -H 'Accept: text/html' -H 'X-Canary: 1' --client 10.1.2.3
+  lockgate route GET /orders --format json | jq -r .outcome";
+
+const SCHEMA_AFTER: &str = "\
+Editors complete, explain and check keys with it. With Taplo (Even Better TOML), begin the
+configuration file with this line:
+
+  #:schema ./lockgate.schema.json
+
+  lockgate schema > lockgate.schema.json";
+
+const MAN_AFTER: &str = "\
+There is one page for the program and one for each command.
+
+  lockgate man --out /usr/local/share/man/man1
+  man lockgate-config";
+
 const RELOAD_AFTER: &str = "\
 A gateway loads its configuration again by itself when a file changes (`watch = false` prevents that), on
 SIGHUP, and with this command, which waits for the outcome. Connections and requests in progress are not
@@ -233,6 +357,8 @@ disturbed. A configuration with problems changes nothing: they are printed, and 
   lockgate reload --admin 127.0.0.1:9090";
 
 const COMPLETIONS_AFTER: &str = "\
+Put the script where the shell looks for completions:
+
   lockgate completions bash > /etc/bash_completion.d/lockgate
   lockgate completions zsh  > \"${fpath[1]}/_lockgate\"
   lockgate completions fish > ~/.config/fish/completions/lockgate.fish";

@@ -8,6 +8,8 @@ use super::output;
 use crate::app::{ConfigSource, Loaded};
 use crate::config::expand::Surroundings;
 use crate::config::{self, diagnose};
+use crate::explain::route::{Explanation, Question};
+use crate::explain::{self, Effective};
 use crate::plan::{Plan, compile};
 
 /// The files that are tried, in this order, if none is named.
@@ -100,6 +102,19 @@ impl Source {
     /// Compiles the configuration, and returns its problems without a report.
     pub(super) fn plan(&self) -> Result<Plan, Vec<diagnose::Problem>> {
         compile::from_folder(&self.text, &self.folder, &|name| std::env::var(name).ok())
+    }
+
+    /// Returns the values that are in force. The configuration must be valid.
+    pub(super) fn effective(&self) -> Effective {
+        let variable = |name: &str| std::env::var(name).ok();
+        Effective::read(&self.text, &self.name, &Surroundings::in_folder(&variable, &self.folder))
+    }
+
+    /// Explains a request to a gateway with this configuration.
+    pub(super) fn explain(&self, plan: &Plan, question: &Question) -> Result<Explanation, String> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let around = Surroundings::in_folder(&variable, &self.folder);
+        explain::of_request(&self.text, &self.name, &around, plan, question)
     }
 
     /// Compiles the configuration, and reports its problems.

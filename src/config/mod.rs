@@ -17,6 +17,7 @@ mod listen_tls;
 pub mod other_proxies;
 mod policy_keys;
 mod routes;
+pub mod schema;
 pub mod section;
 mod telemetry;
 pub mod units;

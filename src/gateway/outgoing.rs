@@ -188,7 +188,7 @@ fn affinity(backend: &Backend, request: Request<'_>, headers: &HeaderList) -> Op
 }
 
 /// Path and query for the upstream: the bytes that were decided on, as the route edits them.
-fn target(policy: &Policy, forward: &Forward, request: Request<'_>, scheme: Scheme) -> Result<PathAndQuery, Failure> {
+pub(super) fn target(policy: &Policy, forward: &Forward, request: Request<'_>, scheme: Scheme) -> Result<PathAndQuery, Failure> {
     let stripped = stripped(&request.context.uri, policy.strip_prefix.as_deref())?;
     if policy.add_prefix.is_none() && forward.rewrite.is_none() {
         return Ok(stripped);

@@ -143,6 +143,11 @@ impl RequestState {
 }
 
 impl<'a> Request<'a> {
+    /// A request whose route is not known.
+    pub(super) const fn of(context: &'a RequestContext, seen: &'a HeaderScan) -> Self {
+        Self { context, seen, version: context.version, route: None }
+    }
+
     /// What the client can read.
     pub(super) fn asked(self) -> NegotiationInput<'a> {
         let wanted = &self.context.wanted;

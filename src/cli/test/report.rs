@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::ran::Ran;
-use crate::cli::args::ReportFormat;
+use crate::cli::args::CasesFormat;
 use crate::cli::cases::judge::Difference;
 use crate::cli::output::{self, Style};
 use crate::cli::source::Source;
@@ -23,7 +23,7 @@ pub(super) struct Summary {
 
 /// A report that is being written.
 pub(super) struct Report {
-    format: ReportFormat,
+    format: CasesFormat,
     style: Style,
     summary: Summary,
     cases: Vec<Value>,
@@ -31,7 +31,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(format: ReportFormat) -> Self {
+    pub(super) fn new(format: CasesFormat) -> Self {
         Self { format, style: Style::of_output(), summary: Summary::default(), cases: Vec::new(), suites: String::new() }
     }
 
@@ -41,9 +41,9 @@ impl Report {
         self.summary.failed += failed;
         self.summary.passed += ran.len() - failed;
         match self.format {
-            ReportFormat::Text => self.text(source, ran),
-            ReportFormat::Json => self.cases.extend(ran.iter().map(|ran| as_json(source, ran))),
-            ReportFormat::Junit => self.suites.push_str(&suite(source, ran, failed)),
+            CasesFormat::Text => self.text(source, ran),
+            CasesFormat::Json => self.cases.extend(ran.iter().map(|ran| as_json(source, ran))),
+            CasesFormat::Junit => self.suites.push_str(&suite(source, ran, failed)),
         }
     }
 
@@ -51,14 +51,14 @@ impl Report {
     pub(super) fn end(self) -> Summary {
         let Summary { passed, failed } = self.summary;
         match self.format {
-            ReportFormat::Text => {
+            CasesFormat::Text => {
                 let count = format!("{} {}", passed + failed, if passed + failed == 1 { "case" } else { "cases" });
                 let failures = format!("{failed} failed");
                 let failures = if failed == 0 { failures } else { self.style.red(&failures) };
                 output::print(&format!("\n{count}: {} passed, {failures}", self.style.green(&passed.to_string())));
             }
-            ReportFormat::Json => output::print(&json!({ "passed": passed, "failed": failed, "cases": self.cases }).to_string()),
-            ReportFormat::Junit => output::print(&format!(
+            CasesFormat::Json => output::print(&json!({ "passed": passed, "failed": failed, "cases": self.cases }).to_string()),
+            CasesFormat::Junit => output::print(&format!(
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"{}\" failures=\"{failed}\">\n{}</testsuites>",
                 passed + failed,
                 self.suites
