@@ -93,7 +93,8 @@ impl App {
         listeners.add(bound);
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
-        let running = RunningConfig { version: Arc::clone(&plan.version), name, text, since: SystemTime::now() };
+        let running =
+            RunningConfig { version: Arc::clone(&plan.version), name, text, folder: source.folder().into(), since: SystemTime::now() };
         let (reloads, requests) = Reloads::new(running);
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
         let admin = admin::bind(plan.listen.admin).map_err(|source| StartError::bind(plan.listen.admin, source))?;
