@@ -82,7 +82,14 @@ impl<'t> Builder<'t> {
                 Kind::Table(name) => parts.extend(schema::table(name).and_then(|table| self.single(key, table, found))),
                 Kind::Map(item) => parts.extend(self.named(key, item.table().and_then(schema::table), found)),
                 Kind::List(item) if item.table().is_some() => parts.extend(self.routes(key, item.table().and_then(schema::table), found)),
-                Kind::Boolean | Kind::Integer(..) | Kind::Text(_) | Kind::Word(_) | Kind::Choice(_) | Kind::List(_) | Kind::Either(_) => {
+                Kind::Boolean
+                | Kind::Fraction
+                | Kind::Integer(..)
+                | Kind::Text(_)
+                | Kind::Word(_)
+                | Kind::Choice(_)
+                | Kind::List(_)
+                | Kind::Either(_) => {
                     let place = Place::new(Layer::Own).at(position);
                     self.key(key, found, None, &place, &mut parts[0].own);
                 }
@@ -394,7 +401,7 @@ access = { deny = ["10.0.0.0/8"] }
         // Times and random numbers.
         let is_time =
             |line: &str| line.trim().trim_start_matches("value: ").trim_end_matches(',').parse::<u64>().is_ok_and(|n| n > 1_000_000_000);
-        counted.retain(|line, _| !["tv_sec", "tv_nsec", "seed"].iter().any(|word| line.contains(word)) && !is_time(line));
+        counted.retain(|line, _| !["tv_sec", "tv_nsec", "seed", "started: "].iter().any(|word| line.contains(word)) && !is_time(line));
         counted
     }
 

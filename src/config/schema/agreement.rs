@@ -28,7 +28,7 @@ fn nested(kind: &Kind) -> Option<(&'static TableInfo, bool)> {
         Kind::Map(item) => nested(item).map(|(table, _)| (table, true)),
         Kind::List(item) => nested(item),
         Kind::Either(kinds) => kinds.iter().find_map(nested),
-        Kind::Boolean | Kind::Integer(..) | Kind::Text(_) | Kind::Word(_) | Kind::Choice(_) => None,
+        Kind::Boolean | Kind::Fraction | Kind::Integer(..) | Kind::Text(_) | Kind::Word(_) | Kind::Choice(_) => None,
     }
 }
 
@@ -56,7 +56,7 @@ fn sample_of(key: &KeyInfo, kind: &Kind, only_tables: bool) -> Value {
         Kind::Map(item) => json!({ NAME: sample_of(key, item, only_tables) }),
         Kind::List(item) => json!([sample_of(key, item, only_tables)]),
         Kind::Either(kinds) => sample_of(key, kinds.iter().find(|kind| nested(kind).is_some()).unwrap(), only_tables),
-        Kind::Boolean | Kind::Integer(..) | Kind::Text(_) | Kind::Word(_) | Kind::Choice(_) => Value::Null,
+        Kind::Boolean | Kind::Fraction | Kind::Integer(..) | Kind::Text(_) | Kind::Word(_) | Kind::Choice(_) => Value::Null,
     }
 }
 
@@ -172,7 +172,14 @@ fn is_list(kind: &Kind) -> bool {
     match kind {
         Kind::List(_) => true,
         Kind::Either(kinds) => kinds.iter().any(|kind| is_list(kind) && nested(kind).is_some()),
-        Kind::Boolean | Kind::Integer(..) | Kind::Text(_) | Kind::Word(_) | Kind::Choice(_) | Kind::Table(_) | Kind::Map(_) => false,
+        Kind::Boolean
+        | Kind::Fraction
+        | Kind::Integer(..)
+        | Kind::Text(_)
+        | Kind::Word(_)
+        | Kind::Choice(_)
+        | Kind::Table(_)
+        | Kind::Map(_) => false,
     }
 }
 

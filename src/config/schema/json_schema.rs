@@ -66,13 +66,14 @@ fn about(kind: &Kind) -> &'static str {
         Kind::Text(format) => format.about,
         Kind::List(item) => about(item),
         Kind::Either(kinds) => kinds.iter().map(about).find(|about| !about.is_empty()).unwrap_or_default(),
-        Kind::Boolean | Kind::Integer(..) | Kind::Word(_) | Kind::Choice(_) | Kind::Table(_) | Kind::Map(_) => "",
+        Kind::Boolean | Kind::Fraction | Kind::Integer(..) | Kind::Word(_) | Kind::Choice(_) | Kind::Table(_) | Kind::Map(_) => "",
     }
 }
 
 fn of_kind(kind: &Kind) -> Value {
     match kind {
         Kind::Boolean => json!({ "type": "boolean" }),
+        Kind::Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Integer(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
         Kind::Text(Format { pattern: "", .. }) => json!({ "type": "string" }),
         Kind::Text(format) => json!({ "type": "string", "pattern": whole(format.pattern) }),
@@ -101,6 +102,7 @@ fn either(kinds: &[Kind]) -> Value {
         Kind::Word(word) => Some(word.clone()),
         Kind::Text(_)
         | Kind::Boolean
+        | Kind::Fraction
         | Kind::Integer(..)
         | Kind::Choice(_)
         | Kind::Table(_)

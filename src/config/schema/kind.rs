@@ -10,6 +10,8 @@ use serde_json::Value;
 pub enum Kind {
     /// `true` or `false`.
     Boolean,
+    /// A number from 0 to 1.
+    Fraction,
     /// A whole number within these bounds.
     Integer(i64, i64),
     /// Text of a format. It may have `${NAME}`.
@@ -119,6 +121,7 @@ impl Kind {
         }
         match text {
             "boolean" => Some(Self::Boolean),
+            "fraction" => Some(Self::Fraction),
             "choice" => Some(Self::Choice(values.to_vec())).filter(|_| !values.is_empty()),
             _ => FORMATS.iter().find(|format| format.name == text).map(Self::Text),
         }
@@ -129,6 +132,7 @@ impl Kind {
         match self {
             Self::Table(name) => Some(name),
             Self::Boolean
+            | Self::Fraction
             | Self::Integer(..)
             | Self::Text(_)
             | Self::Word(_)
@@ -142,7 +146,7 @@ impl Kind {
     /// Returns true if no value of this type can hold a secret.
     pub fn is_plain(&self) -> bool {
         match self {
-            Self::Boolean | Self::Integer(..) | Self::Word(_) | Self::Choice(_) => true,
+            Self::Boolean | Self::Fraction | Self::Integer(..) | Self::Word(_) | Self::Choice(_) => true,
             Self::Text(format) => format.is_plain,
             Self::Table(_) | Self::Map(_) => false,
             Self::List(item) => item.is_plain(),
