@@ -63,6 +63,11 @@ impl<'w, W: Write> Exposition<'w, W> {
 impl<W: Write> Samples<'_, W> {
     /// Writes a sample of a counter or gauge. The labels are given in pieces, as text.
     pub(super) fn value(&mut self, labels: &[&str], value: impl fmt::Display) -> fmt::Result {
+        self.name_and_labels(labels)?;
+        writeln!(self.out, " {value}")
+    }
+
+    fn name_and_labels(&mut self, labels: &[&str]) -> fmt::Result {
         self.out.write_str(self.metric.name)?;
         if self.metric.kind == Type::Counter {
             self.out.write_str("_total")?;
@@ -72,12 +77,16 @@ impl<W: Write> Samples<'_, W> {
             labels.iter().try_for_each(|piece| self.out.write_str(piece))?;
             self.out.write_str("}")?;
         }
-        writeln!(self.out, " {value}")
+        Ok(())
     }
 
     /// Writes a sample whose value is a count, which is most of them.
     pub(super) fn count(&mut self, labels: &[&str], count: u64) -> fmt::Result {
-        self.value(labels, itoa::Buffer::new().format(count))
+        self.name_and_labels(labels)?;
+        for piece in [" ", itoa::Buffer::new().format(count), "\n"] {
+            self.out.write_str(piece)?;
+        }
+        Ok(())
     }
 
     /// Writes the samples of one histogram.

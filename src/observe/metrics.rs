@@ -297,8 +297,9 @@ fn histograms<W: Write>(
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
+    use super::super::histogram::BUCKETS;
     use super::super::route_metrics::Ended;
     use super::*;
     use crate::failure::Kind;
@@ -335,6 +336,9 @@ mod tests {
         for kind in [None, Some(kind)] {
             route.ended(0, &Ended { status, kind, took, parts: Some((took, took)), trace: Some([b'a'; 32]) });
         }
+        // Of each bucket, as if every round were a second of its own.
+        let (exemplars, now) = (route.exemplars.get_or_init(Box::default), UNIX_EPOCH + Duration::from_secs(round as u64));
+        (0..BUCKETS).for_each(|bucket| exemplars.take(bucket, [b'b'; 32], took, now));
         metrics.ended(0, 1, 1);
         metrics.tls.handshake(HandshakeEnd::ALL[round % HandshakeEnd::ALL.len()]);
         metrics.accepted.inc();
@@ -366,7 +370,7 @@ mod tests {
             });
             let mut out = Stopping { text: String::new(), begin, done };
             metrics.write(&mut out, Format::OpenMetrics).unwrap();
-            assert!(out.text.ends_with("# EOF\n") && out.text.contains("trace_id=\"aaaa"), "{}", out.text);
+            assert!(out.text.ends_with("# EOF\n") && out.text.contains("trace_id=\"bbbb"), "{}", out.text);
             drop(out);
             requests.join().unwrap()
         });
