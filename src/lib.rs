@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | 0 | [sync], [timer], [socket], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
 //! | 1 | [http1], [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
-//! | 2 | [route], [limit], [auth], [upstream], [relay], [tunnel], [observe], [memory], [tls] | parts with state |
+//! | 2 | [route], [limit], [auth], [upstream], [relay], [tunnel], [observe], [journal], [memory], [tls] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
 //! | 4 | [gateway] | the stages of a request |
 //! | 5 | [server], [admin] | the listeners |
@@ -83,6 +83,8 @@
 //!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
 //! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `access_log`, `pretty` and `fields` (the access line), `writer`
 //!   (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`, `trace/*` (spans for a collector).
+//! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask` and `entry` (what is
+//!   stored), `fingerprint` (groups), `query` and `store` (questions), `memory` (the store), `writer` (queue and thread).
 //! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,
 //!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`, `telemetry`;
 //!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
@@ -138,6 +140,7 @@ pub mod failure;
 pub mod gateway;
 pub mod header;
 pub mod http1;
+pub mod journal;
 pub mod language;
 pub mod limit;
 pub mod memory;

@@ -23,7 +23,7 @@ const LEVELS: &[&[&str]] = &[
         "body",
     ],
     &["http1", "breaker", "config", "report", "redact", "message", "render"],
-    &["route", "limit", "auth", "upstream", "relay", "tunnel", "observe", "memory", "tls"],
+    &["route", "limit", "auth", "upstream", "relay", "tunnel", "observe", "journal", "memory", "tls"],
     &["plan"],
     &["gateway"],
     &["server", "admin"],

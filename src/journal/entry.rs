@@ -1,0 +1,101 @@
+//! An entry of the journal, as it is stored and shown: credentials are masked, and every part is bounded.
+//!
+//! Plain data; the stores keep it as JSON beside the columns that they search.
+
+use serde::{Deserialize, Serialize};
+
+/// A time as milliseconds since 1970 (UTC).
+pub type Millis = u64;
+
+/// Names and values of headers, in their order.
+pub type Headers = Vec<(String, String)>;
+
+/// One attempt to get a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptEntry {
+    /// The endpoint, as configured.
+    pub endpoint: Option<String>,
+    /// When it began, in microseconds from the arrival of the request.
+    pub begin_us: u64,
+    /// How long it took to get a connection, in microseconds.
+    pub connect_us: u64,
+    /// How long it took in all, in microseconds.
+    pub took_us: u64,
+    /// The status of the response.
+    pub status: Option<u16>,
+    /// The reason of the failure, as in `Proxy-Status`.
+    pub reason: Option<String>,
+}
+
+/// A failed request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The id that the client was given.
+    pub request_id: String,
+    /// The trace, in hexadecimal digits.
+    pub trace_id: Option<String>,
+    /// When the request arrived.
+    pub at: Millis,
+    /// The time until its end, in microseconds.
+    pub duration_us: u64,
+    /// The time until the upstream's response head, in microseconds.
+    pub upstream_us: Option<u64>,
+    /// The address of the client.
+    pub client: String,
+    /// The method.
+    pub method: String,
+    /// The host that the client named.
+    pub host: Option<String>,
+    /// The path.
+    pub path: String,
+    /// The query, whose values are masked.
+    pub query: Option<String>,
+    /// The protocol, such as `HTTP/1.1`.
+    pub protocol: String,
+    /// The headers that were sent to the upstream.
+    pub request_headers: Headers,
+    /// The name of the route.
+    pub route: String,
+    /// The name of the backend.
+    pub backend: String,
+    /// The endpoint of the last attempt.
+    pub endpoint: Option<String>,
+    /// The attempts.
+    pub attempts: Vec<AttemptEntry>,
+    /// The status that the client got.
+    pub status: u16,
+    /// The status of the upstream.
+    pub received: Option<u16>,
+    /// The code that the client got.
+    pub code: String,
+    /// The reason, as in `Proxy-Status`; may be empty.
+    pub reason: String,
+    /// The cause of a failure of the gateway itself.
+    pub cause: Option<String>,
+    /// The headers of the upstream's response.
+    pub upstream_headers: Headers,
+    /// The body of the upstream's response.
+    pub upstream_body: Option<String>,
+    /// The body is not complete.
+    pub upstream_truncated: bool,
+    /// The class of the exception.
+    pub exception: Option<String>,
+    /// The message of the upstream.
+    pub message: Option<String>,
+    /// The stack trace.
+    pub stack: Option<String>,
+    /// The cause that the upstream reported.
+    pub caused_by: Option<String>,
+    /// The headers that the client got.
+    pub answer_headers: Headers,
+    /// The body that the client got.
+    pub answer_body: Option<String>,
+    /// The version of the configuration.
+    pub config: String,
+    /// The gateway that served the request, where several share a journal.
+    pub gateway: String,
+    /// Identifies the group, in 32 hexadecimal digits.
+    pub fingerprint: String,
+    /// The title of the group: what went wrong, in one line.
+    pub title: String,
+}

@@ -1,0 +1,294 @@
+//! The store in memory: the default. Bounded in bytes; the oldest entries go first. Everything is lost with the process.
+//!
+//! Knows nothing of the queue.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::entry::{Entry, Millis};
+use super::query::{
+    Count, CountQuery, Cursor, Filter, Group, GroupEvent, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Page, Purge, Step,
+    Summary, Usage,
+};
+use super::store::{Store, StoreError};
+
+/// The most groups that are kept; the one that was seen least recently goes first.
+const MAX_GROUPS: usize = 10_000;
+/// The most buckets of counts.
+const MAX_COUNTS: usize = 100_000;
+
+/// Identifies a bucket of counts: its width, its beginning, the group, the backend and the status.
+type CountKey = (Millis, Millis, String, String, u16);
+
+/// The store.
+#[derive(Debug)]
+pub struct MemoryStore {
+    max_bytes: usize,
+    keep: Millis,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By time and request id, so that the order of this map is that of lists.
+    entries: BTreeMap<(Millis, String), Entry>,
+    /// The time of each request's entry.
+    times: HashMap<String, Millis>,
+    bytes: usize,
+    groups: HashMap<String, Group>,
+    counts: BTreeMap<CountKey, u64>,
+}
+
+impl MemoryStore {
+    /// Creates a store that keeps at most `max_bytes` of entries, none older than `keep` milliseconds.
+    pub fn new(max_bytes: usize, keep: Millis) -> Self {
+        Self { max_bytes, keep, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns about how much memory an entry takes, in bytes.
+fn size(entry: &Entry) -> usize {
+    let texts = [
+        &entry.request_id,
+        &entry.client,
+        &entry.method,
+        &entry.path,
+        &entry.route,
+        &entry.backend,
+        &entry.code,
+        &entry.title,
+        &entry.fingerprint,
+    ];
+    let maybe = [
+        &entry.query,
+        &entry.host,
+        &entry.endpoint,
+        &entry.cause,
+        &entry.upstream_body,
+        &entry.exception,
+        &entry.message,
+        &entry.stack,
+        &entry.caused_by,
+        &entry.answer_body,
+    ];
+    let headers = [&entry.request_headers, &entry.upstream_headers, &entry.answer_headers];
+    let headers = headers.into_iter().flatten().map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>()).sum::<usize>();
+    let texts = texts.iter().map(|text| text.len()).sum::<usize>() + maybe.into_iter().flatten().map(String::len).sum::<usize>();
+    size_of::<Entry>() + texts + headers + entry.attempts.len() * 128
+}
+
+impl State {
+    fn remove(&mut self, key: &(Millis, String)) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.bytes -= size(&entry);
+            self.times.remove(&key.1);
+        }
+    }
+
+    fn insert(&mut self, entry: &Entry) -> Option<GroupEvent> {
+        let known = self.times.insert(entry.request_id.clone(), entry.at);
+        if let Some(at) = known {
+            let key = (at, entry.request_id.clone());
+            self.bytes -= self.entries.remove(&key).as_ref().map_or(0, size);
+        }
+        self.bytes += size(entry);
+        self.entries.insert((entry.at, entry.request_id.clone()), entry.clone());
+        if known.is_some() { None } else { self.count(entry) }
+    }
+
+    /// Counts a new entry in its group.
+    fn count(&mut self, entry: &Entry) -> Option<GroupEvent> {
+        for step in [Step::Minute, Step::Hour] {
+            let begin = entry.at - entry.at % step.millis();
+            let key = (step.millis(), begin, entry.fingerprint.clone(), entry.backend.clone(), entry.status);
+            *self.counts.entry(key).or_default() += 1;
+        }
+        let mut event = None;
+        let group = self.groups.entry(entry.fingerprint.clone()).or_insert_with(|| {
+            event = Some(GroupEvent::New(entry.fingerprint.clone()));
+            new_group(entry)
+        });
+        group.count += 1;
+        group.first_seen = group.first_seen.min(entry.at);
+        if entry.at >= group.last_seen {
+            group.last_seen = entry.at;
+            group.last_request_id.clone_from(&entry.request_id);
+        }
+        if group.state == GroupState::Resolved {
+            group.state = GroupState::Regressed;
+            event = Some(GroupEvent::Regressed(entry.fingerprint.clone()));
+        }
+        event
+    }
+
+    /// Removes the oldest entries until at most `max` bytes are left, and what is older than its time. Returns the number of entries.
+    fn prune(&mut self, max: usize, oldest: Millis, now: Millis) -> u64 {
+        let mut removed = 0;
+        while let Some((key, _)) = self.entries.first_key_value().filter(|(key, _)| self.bytes > max || key.0 < oldest) {
+            let key = key.clone();
+            self.remove(&key);
+            removed += 1;
+        }
+        while self.groups.len() > MAX_GROUPS {
+            let Some(last) = self.groups.values().min_by_key(|group| group.last_seen).map(|group| group.fingerprint.clone()) else { break };
+            self.groups.remove(&last);
+        }
+        for step in [Step::Minute, Step::Hour] {
+            let end = now.saturating_sub(step.kept());
+            self.counts.retain(|(width, begin, ..), _| *width != step.millis() || *begin >= end);
+        }
+        while self.counts.len() > MAX_COUNTS {
+            self.counts.pop_first();
+        }
+        removed
+    }
+}
+
+/// Returns the group of its first entry, without having counted it.
+pub(super) fn new_group(entry: &Entry) -> Group {
+    Group {
+        fingerprint: entry.fingerprint.clone(),
+        title: entry.title.clone(),
+        route: entry.route.clone(),
+        backend: entry.backend.clone(),
+        code: entry.code.clone(),
+        reason: entry.reason.clone(),
+        exception: entry.exception.clone(),
+        first_seen: entry.at,
+        last_seen: entry.at,
+        count: 0,
+        state: GroupState::New,
+        first_config: entry.config.clone(),
+        last_request_id: entry.request_id.clone(),
+    }
+}
+
+fn matches(filter: &Filter, entry: &Entry) -> bool {
+    let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+    filter.since.is_none_or(|since| entry.at >= since)
+        && filter.until.is_none_or(|until| entry.at < until)
+        && filter.status.is_none_or(|(first, last)| (first..=last).contains(&entry.status))
+        && is(&filter.route, &entry.route)
+        && is(&filter.backend, &entry.backend)
+        && is(&filter.endpoint, entry.endpoint.as_deref().unwrap_or_default())
+        && is(&filter.code, &entry.code)
+        && is(&filter.reason, &entry.reason)
+        && is(&filter.exception, entry.exception.as_deref().unwrap_or_default())
+        && is(&filter.group, &entry.fingerprint)
+        && filter.text.as_deref().is_none_or(|text| has_words(text, entry))
+}
+
+/// Returns true if every word begins a word of the entry.
+fn has_words(words: &str, entry: &Entry) -> bool {
+    let texts = [
+        Some(&entry.path),
+        Some(&entry.title),
+        entry.message.as_ref(),
+        entry.exception.as_ref(),
+        entry.stack.as_ref(),
+        entry.cause.as_ref(),
+        entry.caused_by.as_ref(),
+        entry.upstream_body.as_ref(),
+        entry.answer_body.as_ref(),
+    ];
+    let folded: Vec<String> = texts.into_iter().flatten().map(|text| text.to_lowercase()).collect();
+    let mut wanted = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase);
+    wanted.all(|word| folded.iter().any(|text| text.split(|c: char| !c.is_alphanumeric()).any(|found| found.starts_with(&word))))
+}
+
+impl Store for MemoryStore {
+    fn write(&self, batch: &[Entry]) -> Result<Vec<GroupEvent>, StoreError> {
+        let mut state = self.state();
+        let events = batch.iter().filter_map(|entry| state.insert(entry)).collect();
+        let newest = batch.iter().map(|entry| entry.at).max().unwrap_or_default();
+        state.prune(self.max_bytes, newest.saturating_sub(self.keep), newest);
+        Ok(events)
+    }
+
+    fn find(&self, request_id: &str) -> Result<Option<Entry>, StoreError> {
+        let state = self.state();
+        let at = state.times.get(request_id).copied();
+        Ok(at.and_then(|at| state.entries.get(&(at, request_id.to_owned())).cloned()))
+    }
+
+    fn list(&self, query: &ListQuery) -> Result<Page<Summary>, StoreError> {
+        let limit = query.limit.min(MAX_LIMIT);
+        let state = self.state();
+        let newest_first = state.entries.iter().rev();
+        let rest = newest_first.filter(|((at, id), _)| query.after.as_ref().is_none_or(|after| (*at, id) < (after.at, &after.id)));
+        let mut found = rest.map(|(_, entry)| entry).filter(|entry| matches(&query.filter, entry));
+        let items: Vec<Summary> = found.by_ref().take(limit).map(Summary::of).collect();
+        let last = items.last().map(|last| Cursor { at: last.at, id: last.request_id.clone() });
+        Ok(Page { next: last.filter(|_| found.next().is_some()), items })
+    }
+
+    fn groups(&self, query: &GroupQuery) -> Result<Vec<Group>, StoreError> {
+        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+        let state = self.state();
+        let mut found: Vec<&Group> = state
+            .groups
+            .values()
+            .filter(|group| query.states.is_empty() || query.states.contains(&group.state))
+            .filter(|group| query.since.is_none_or(|since| group.last_seen >= since))
+            .filter(|group| is(&query.route, &group.route) && is(&query.backend, &group.backend))
+            .collect();
+        found.sort_by_key(|group| {
+            let rank = match query.order {
+                GroupOrder::LastSeen => group.last_seen,
+                GroupOrder::FirstSeen => group.first_seen,
+                GroupOrder::Count => group.count,
+            };
+            (std::cmp::Reverse(rank), group.fingerprint.clone())
+        });
+        Ok(found.into_iter().skip(query.offset).take(query.limit.min(MAX_LIMIT)).cloned().collect())
+    }
+
+    fn group(&self, fingerprint: &str) -> Result<Option<Group>, StoreError> {
+        Ok(self.state().groups.get(fingerprint).cloned())
+    }
+
+    fn counts(&self, query: &CountQuery) -> Result<Vec<Count>, StoreError> {
+        let width = query.step.millis();
+        let (first, last) = (query.since - query.since % width, query.until - query.until % width);
+        let state = self.state();
+        let mut summed: BTreeMap<(Millis, &str, u16), u64> = BTreeMap::new();
+        let from = (width, first, String::new(), String::new(), 0);
+        for ((_, at, group, backend, status), count) in
+            state.counts.range(from..).take_while(|((step, at, ..), _)| *step == width && *at < last)
+        {
+            if query.group.as_ref().is_none_or(|wanted| wanted == group) {
+                *summed.entry((*at, backend, *status)).or_default() += count;
+            }
+        }
+        let count = |((at, backend, status), count): ((Millis, &str, u16), u64)| Count { at, backend: backend.to_owned(), status, count };
+        Ok(summed.into_iter().map(count).collect())
+    }
+
+    fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
+        Ok(self.state().groups.get_mut(fingerprint).map(|group| group.state = state).is_some())
+    }
+
+    fn purge(&self, what: &Purge) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        let keys: Vec<(Millis, String)> = match what {
+            Purge::Request(id) => state.times.get(id).map(|at| (*at, id.clone())).into_iter().collect(),
+            Purge::Before(end) => state.entries.range(..(*end, String::new())).map(|(key, _)| key.clone()).collect(),
+        };
+        keys.iter().for_each(|key| state.remove(key));
+        Ok(keys.len() as u64)
+    }
+
+    fn prune(&self, now: Millis) -> Result<u64, StoreError> {
+        Ok(self.state().prune(self.max_bytes, now.saturating_sub(self.keep), now))
+    }
+
+    fn usage(&self) -> Result<Usage, StoreError> {
+        let state = self.state();
+        let oldest = state.entries.first_key_value().map(|((at, _), _)| *at);
+        Ok(Usage { entries: state.entries.len() as u64, bytes: state.bytes as u64, oldest })
+    }
+}

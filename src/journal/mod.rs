@@ -1,0 +1,33 @@
+//! The error journal: every failed request with what the upstream really said, found by its request id and grouped by its fault.
+//!
+//! ```text
+//!  request ──▶ Observation ──▶ queue ──▶ writer thread: mask ──▶ fingerprint ──▶ Store ◀── admin listener, commands
+//! ```
+//!
+//! A request hands over an [`Observation`], which costs it no more than a few moves. A thread masks credentials, finds the group and writes
+//! batches. Must not know how errors are answered or shown.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `observation` | what a request hands over |
+//! | `entry` | an entry as it is stored: masked, bounded |
+//! | `mask` | makes an entry of an observation |
+//! | `fingerprint` | which entries belong together |
+//! | `query` | what can be asked, and the answers |
+//! | `store` | the trait of all stores |
+//! | `memory` | the store in memory |
+//! | `writer` | the queue and the thread |
+
+pub mod entry;
+pub mod fingerprint;
+mod mask;
+pub mod memory;
+pub mod observation;
+pub mod query;
+pub mod store;
+pub mod writer;
+
+pub use entry::Entry;
+pub use observation::Observation;
+pub use store::{Store, StoreError};
+pub use writer::Journal;

@@ -1,0 +1,232 @@
+//! The queue of observations and the thread that writes them.
+//!
+//! A request never waits: what does not fit into the queue is dropped and counted. The thread looks into the queue at an interval instead of
+//! being woken, because waking it would cost a request more than everything else. Must not know what a store does.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::entry::{Entry, Millis};
+use super::mask::{self, Rules};
+use super::observation::Observation;
+use super::query::GroupEvent;
+use super::store::{Store, StoreError};
+
+/// How often the thread looks into the queue. Entries that are not written are lost if the process is killed.
+const EVERY: Duration = Duration::from_millis(50);
+/// The most observations in the queue.
+const MAX_QUEUED: usize = 16 * 1024;
+/// The most bytes in the queue.
+const MAX_BYTES: usize = 64 << 20;
+/// The most entries that wait for a store that cannot be used.
+const MAX_KEPT: usize = 16 * 1024;
+/// How often what is too old is removed.
+const PRUNE_EVERY: Duration = Duration::from_secs(30);
+/// The longest pause after a store has failed.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// The counters of a journal.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Entries that were written.
+    pub written: AtomicU64,
+    /// Observations that were dropped because the queue was full.
+    pub dropped: AtomicU64,
+    /// Entries that could not be written.
+    pub failed: AtomicU64,
+}
+
+/// Hears of what was written. Must return at once.
+pub type Listener = Box<dyn Fn(&[Entry], &[GroupEvent]) + Send>;
+
+/// The journal of the process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Journal(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    queue: Mutex<Vec<Observation>>,
+    bytes: AtomicUsize,
+    store: Arc<dyn Store>,
+    counters: Counters,
+    closing: AtomicBool,
+    /// True while the thread has nothing to write.
+    idle: AtomicBool,
+    thread: Mutex<Option<Thread>>,
+}
+
+/// How a journal writes.
+#[derive(Clone, Debug)]
+pub struct JournalSettings {
+    /// The most of a body of the upstream that is kept, in bytes.
+    pub body_limit: usize,
+    /// Names of further headers that are masked, in lower case.
+    pub redact_headers: Vec<String>,
+    /// Further patterns that are masked.
+    pub redact: Vec<regex::Regex>,
+    /// The name of this gateway.
+    pub gateway: String,
+}
+
+impl Journal {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// Fails if no thread can be started.
+    pub fn start(store: Arc<dyn Store>, settings: JournalSettings, listener: Listener) -> io::Result<Self> {
+        let inner = Arc::new(Inner {
+            queue: Mutex::default(),
+            bytes: AtomicUsize::new(0),
+            store,
+            counters: Counters::default(),
+            closing: AtomicBool::new(false),
+            idle: AtomicBool::new(true),
+            thread: Mutex::default(),
+        });
+        let JournalSettings { body_limit, redact_headers, redact, gateway } = settings;
+        let rules = Rules { body_limit, headers: redact_headers, patterns: redact, gateway };
+        let writing = Arc::clone(&inner);
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || Writer::new(writing, rules, listener).run())?;
+        *inner.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread.thread().clone());
+        Ok(Self(inner))
+    }
+
+    /// Hands over an observation. Drops it if the queue is full.
+    pub fn observe(&self, observed: Observation) {
+        let size = observed.size();
+        let queued = self.0.bytes.fetch_add(size, Ordering::Relaxed);
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queued + size > MAX_BYTES || queue.len() >= MAX_QUEUED {
+            self.0.bytes.fetch_sub(size, Ordering::Relaxed);
+            self.0.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        queue.push(observed);
+    }
+
+    /// Returns the store, for questions.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// Returns the counters.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// Waits until everything that was handed over is written, at most `timeout`. Returns true if it is.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let end = Instant::now() + timeout;
+        loop {
+            let empty = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+            if empty && self.0.idle.load(Ordering::Acquire) {
+                return true;
+            }
+            if Instant::now() >= end {
+                return false;
+            }
+            self.wake();
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    /// Ends the thread after what is in the queue was written. Later observations are not written.
+    pub fn close(&self, timeout: Duration) {
+        self.flush(timeout);
+        self.0.closing.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &*self.0.thread.lock().unwrap_or_else(PoisonError::into_inner) {
+            thread.unpark();
+        }
+    }
+}
+
+/// The thread.
+struct Writer {
+    journal: Arc<Inner>,
+    rules: Rules,
+    listener: Listener,
+    /// Entries that the store has not taken yet.
+    kept: Vec<Entry>,
+    pruned: Instant,
+    pause: Duration,
+}
+
+/// Returns the current time.
+pub(super) fn now() -> Millis {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+impl Writer {
+    fn new(journal: Arc<Inner>, rules: Rules, listener: Listener) -> Self {
+        Self { journal, rules, listener, kept: Vec::new(), pruned: Instant::now(), pause: EVERY }
+    }
+
+    fn run(mut self) {
+        while !self.journal.closing.load(Ordering::Acquire) {
+            std::thread::park_timeout(self.pause);
+            self.write();
+            if self.pruned.elapsed() >= PRUNE_EVERY {
+                self.pruned = Instant::now();
+                if let Err(error) = self.journal.store.prune(now()) {
+                    tracing::warn!(%error, "the journal could not remove old entries");
+                }
+            }
+        }
+    }
+
+    /// Writes what is in the queue.
+    fn write(&mut self) {
+        let journal = Arc::clone(&self.journal);
+        journal.idle.store(false, Ordering::Release);
+        let taken = std::mem::take(&mut *journal.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        let bytes: usize = taken.iter().map(Observation::size).sum();
+        self.kept.extend(taken.into_iter().map(|observed| mask::entry(observed, &self.rules)));
+        journal.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if self.kept.len() > MAX_KEPT {
+            let lost = self.kept.len() - MAX_KEPT;
+            self.kept.drain(..lost);
+            journal.counters.failed.fetch_add(lost as u64, Ordering::Relaxed);
+        }
+        if !self.kept.is_empty() {
+            self.offer();
+        }
+        journal.idle.store(self.kept.is_empty(), Ordering::Release);
+    }
+
+    /// Offers the entries to the store. They are kept if it cannot be used at the moment.
+    fn offer(&mut self) {
+        match self.journal.store.write(&self.kept) {
+            Ok(events) => {
+                if self.pause > EVERY {
+                    tracing::info!("the journal is written again");
+                }
+                self.pause = EVERY;
+                self.journal.counters.written.fetch_add(self.kept.len() as u64, Ordering::Relaxed);
+                (self.listener)(&self.kept, &events);
+                self.kept.clear();
+            }
+            Err(StoreError::Unavailable { what, source }) => {
+                if self.pause == EVERY {
+                    tracing::error!(what, error = %source, "the journal cannot be written; entries are kept in memory as far as they fit");
+                }
+                self.pause = (self.pause * 2).min(MAX_PAUSE);
+            }
+            Err(error @ StoreError::Full(_)) => {
+                if self.pause == EVERY {
+                    tracing::error!(%error, "entries of the journal are lost");
+                }
+                self.pause = (self.pause * 2).min(MAX_PAUSE);
+                self.journal.counters.failed.fetch_add(self.kept.len() as u64, Ordering::Relaxed);
+                self.kept.clear();
+            }
+        }
+    }
+}
