@@ -21,7 +21,9 @@ pub mod schema;
 pub mod section;
 mod telemetry;
 pub mod units;
+
 mod upstreams;
+pub mod words;
 
 use diagnose::Problems;
 use expand::Surroundings;

@@ -176,7 +176,7 @@ pub fn suggestion(name: &str, known: &[&str]) -> String {
     let plain = name.replace(['-', '_'], "").to_ascii_lowercase();
     let same = known.iter().copied().find(|known| known.to_ascii_lowercase() == plain);
     let elsewhere = ELSEWHERE.iter().find(|(other, _)| *other == name).map(|(_, own)| *own).filter(|own| known.contains(own));
-    match same.or(elsewhere).or_else(|| crate::config::section::nearest(name, known)) {
+    match same.or(elsewhere).or_else(|| crate::config::words::nearest(name, known)) {
         Some(word) => format!("did you mean `{word}`?"),
         None => format!("the fields are {}", known.join(", ")),
     }

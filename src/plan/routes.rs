@@ -15,7 +15,8 @@ use super::{Action, AppliedLimit, Forward, Route, RouteTarget, Split, actions, l
 use crate::config::actions::{ActionKeys, BackendUse, StickyBy};
 use crate::config::diagnose::Problems;
 use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
-use crate::config::section::{At, nearest};
+use crate::config::section::At;
+use crate::config::words::nearest;
 use crate::observe::metrics::{Metrics, NO_BACKEND};
 use crate::route::{Match, Pattern, Table};
 

@@ -259,7 +259,7 @@ fn a_volume_of_kubernetes_that_changes_is_seen() {
     swap(&folder, "..2", &format!("{WATCHED}{}", route(&origin, "maintenance = true\n")));
     std::fs::remove_dir_all(folder.join("..1")).unwrap();
     eventually("the new volume is in use", || get(process.address, "/").status == 503);
-    assert_eq!(get(process.admin, "/config").json()["last_reload"]["cause"], "files");
+    eventually("the reload is told", || get(process.admin, "/config").json()["last_reload"]["cause"] == "files");
 }
 
 #[test]
@@ -391,6 +391,9 @@ fn reloads_under_load_disturb_nothing() {
     clients.into_iter().for_each(|client| client.join().unwrap());
     eventually("no descriptor is left over", || gateway.count("fd") <= descriptors);
     eventually("no thread is left over", || gateway.count("task") <= tasks);
+    let metrics = get(gateway.process.admin, "/metrics").text();
+    let gone: Vec<&str> = metrics.lines().filter(|line| line.contains("\"r50\"") || line.contains("\"l50\"")).collect();
+    assert!(gone.is_empty(), "what is gone has no series: {gone:#?}");
     gateway.process.signal("-TERM");
     assert_eq!(gateway.process.exit_code(), Some(0));
 }
