@@ -7,6 +7,7 @@
 mod harness;
 
 mod access;
+mod access_lines;
 mod architecture;
 mod binary;
 mod catalogue;
@@ -27,7 +28,10 @@ mod journal;
 mod legacy;
 mod limits;
 mod listen_tls;
+mod log_files;
+mod log_level;
 mod logs;
+mod metrics;
 mod pages;
 mod parking;
 mod passing;
@@ -43,6 +47,7 @@ mod routing;
 mod send_proxy;
 mod shapes;
 mod slow_readers;
+mod telemetry;
 mod timeouts;
 mod traces;
 mod upgrade;
