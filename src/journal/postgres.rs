@@ -111,15 +111,39 @@ impl Store for PostgresStore {
     }
 
     fn purge(&self, what: &Purge) -> Result<u64, StoreError> {
-        let what = what.clone();
-        let removed = self.link.write(move |client| Box::pin(async move { write::purge(client, &what).await }));
-        removed.map_err(|error| failure("entries cannot be removed", error))
+        const WHAT: &str = "entries cannot be removed";
+        let mut removed = 0;
+        loop {
+            let what = what.clone();
+            let step = self.link.write(move |client| Box::pin(async move { write::purge_step(client, &what).await }));
+            let (step, more) = step.map_err(|error| failure(WHAT, error))?;
+            removed += step;
+            if !more {
+                break;
+            }
+        }
+        if removed > 0
+            && let Err(error) = self.link.write(|client| Box::pin(async move { write::vacuum(client).await }))
+        {
+            tracing::warn!(%error, "entries of the journal were removed; the database will free their rows later");
+        }
+        Ok(removed)
     }
 
     fn prune(&self, now: Millis) -> Result<u64, StoreError> {
+        const WHAT: &str = "old entries cannot be removed";
         let (max_bytes, keep) = (self.max_bytes, self.keep);
-        let removed = self.link.write(move |client| Box::pin(async move { write::prune(client, max_bytes, keep, now).await }));
-        removed.map_err(|error| failure("old entries cannot be removed", error))
+        let mut removed = 0;
+        loop {
+            let step = self.link.write(move |client| Box::pin(async move { write::prune_step(client, max_bytes, keep, now).await }));
+            let step = step.map_err(|error| failure(WHAT, error))?;
+            if step == 0 {
+                break;
+            }
+            removed += step;
+        }
+        let groups = self.link.write(move |client| Box::pin(async move { write::prune_groups(client, now).await }));
+        groups.map(|()| removed).map_err(|error| failure(WHAT, error))
     }
 
     fn usage(&self) -> Result<Usage, StoreError> {

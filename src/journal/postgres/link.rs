@@ -20,8 +20,9 @@ use super::write::Error;
 const CONNECT: Duration = Duration::from_secs(2);
 /// The longest time of a statement, which the database itself keeps, in milliseconds.
 const STATEMENT: u32 = 10_000;
-/// The longest time of an answer. A database that has fallen silent does not keep its own.
-const ANSWER: Duration = Duration::from_secs(15);
+/// The longest time of an answer, and of a batch of many statements. A database that has fallen silent does not keep its own.
+const ANSWER: Duration = Duration::from_secs(12);
+const BATCH: Duration = Duration::from_secs(30);
 /// The first and the longest pause after a connection has failed.
 const PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -118,17 +119,18 @@ impl Link {
 
     /// Writes with the connection that writes, which is opened if there is none.
     pub(super) fn write<T: Send + 'static>(&self, work: impl FnOnce(&mut Client) -> Work<'_, T> + Send + 'static) -> Result<T, Error> {
-        self.run(&self.writer, work)
+        self.run(&self.writer, BATCH, work)
     }
 
     /// The same with the connection that reads.
     pub(super) fn read<T: Send + 'static>(&self, work: impl FnOnce(&mut Client) -> Work<'_, T> + Send + 'static) -> Result<T, Error> {
-        self.run(&self.reader, work)
+        self.run(&self.reader, ANSWER, work)
     }
 
     fn run<T: Send + 'static>(
         &self,
         slot: &Arc<Mutex<Slot>>,
+        longest: Duration,
         work: impl FnOnce(&mut Client) -> Work<'_, T> + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = std::sync::mpsc::sync_channel(1);
@@ -136,7 +138,7 @@ impl Link {
         self.runtime.spawn(async move {
             let whole = async {
                 let mut slot = slot.lock().await;
-                let result = timeout(ANSWER, work(slot.client(&config, &tls).await?)).await;
+                let result = timeout(longest, work(slot.client(&config, &tls).await?)).await;
                 result.unwrap_or_else(|_| {
                     // What was sent may still be answered: nothing else is asked of this connection.
                     slot.client = None;
@@ -147,7 +149,6 @@ impl Link {
             let _ = answer.send(whole.await);
         });
         // Longer than everything that is waited for above, twice: another question may be before this one.
-        let longest = (CONNECT + ANSWER) * 2;
-        answered.recv_timeout(longest).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        answered.recv_timeout((CONNECT + longest) * 2).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 }

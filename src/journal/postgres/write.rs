@@ -16,6 +16,8 @@ use crate::journal::words;
 
 /// The most entries that are removed at once.
 const STEP: i64 = 1000;
+/// The most entries of a statement: it must end within its time.
+const PART: usize = 500;
 /// What a row takes beside its entry, in bytes, about.
 const ROW: usize = 400;
 
@@ -121,14 +123,16 @@ pub(super) async fn write(client: &mut Client, batch: &[Entry]) -> Result<Vec<Gr
     let events = count(&transaction, batch, &ids, &mut known).await?;
     // The last entry of a request is the one that stays.
     let last: HashMap<&str, usize> = ids.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
-    let mut rows = Rows::default();
-    for (at, entry) in batch.iter().enumerate().filter(|(at, _)| last.get(ids[*at].as_str()) == Some(at)) {
-        debug_assert!(at < batch.len());
-        rows.add(entry)?;
+    let kept: Vec<&Entry> =
+        batch.iter().enumerate().filter(|(at, _)| last.get(ids[*at].as_str()) == Some(at)).map(|(_, entry)| entry).collect();
+    let mut added = 0;
+    for part in kept.chunks(PART) {
+        let mut rows = Rows::default();
+        part.iter().try_for_each(|entry| rows.add(entry))?;
+        rows.insert(&transaction).await?;
+        added += rows.sizes.iter().map(|size| i64::from(*size)).sum::<i64>();
     }
-    rows.insert(&transaction).await?;
-    let added: i64 = rows.sizes.iter().map(|size| i64::from(*size)).sum();
-    total(&transaction, rows.sizes.len() as i64 - removed as i64, added - freed).await?;
+    total(&transaction, kept.len() as i64 - removed as i64, added - freed).await?;
     transaction.commit().await?;
     Ok(events)
 }
@@ -221,50 +225,42 @@ async fn remove_oldest(client: &mut Client, end: i64) -> Result<u64, Error> {
     Ok(removed.len() as u64)
 }
 
-async fn remove_before(client: &mut Client, end: Millis) -> Result<u64, Error> {
-    let mut removed = 0;
-    loop {
-        let step = remove_oldest(client, number(end)).await?;
-        removed += step;
-        if step < STEP.cast_unsigned() {
-            return Ok(removed);
+/// Removes an entry, or a step of what is to be removed. Returns their number, and whether there may be more.
+pub(super) async fn purge_step(client: &mut Client, what: &Purge) -> Result<(u64, bool), Error> {
+    match what {
+        Purge::Before(end) => {
+            let removed = remove_oldest(client, number(*end)).await?;
+            Ok((removed, removed == STEP.cast_unsigned()))
         }
-    }
-}
-
-pub(super) async fn purge(client: &mut Client, what: &Purge) -> Result<u64, Error> {
-    let removed = match what {
-        Purge::Before(end) => remove_before(client, *end).await?,
         Purge::Request(id) => {
             let transaction = begin(client).await?;
             let removed = transaction.query("DELETE FROM lockgate_entries WHERE request_id = $1 RETURNING size", &[&text(id)]).await?;
             let bytes: i64 = removed.iter().map(|row| i64::from(row.get::<_, i32>(0))).sum();
             total(&transaction, -(removed.len() as i64), -bytes).await?;
             transaction.commit().await?;
-            removed.len() as u64
+            Ok((removed.len() as u64, false))
         }
-    };
-    if removed > 0 {
-        // Rows that were removed stay on disk until they are vacuumed.
-        client.batch_execute("VACUUM lockgate_entries").await?;
     }
-    Ok(removed)
 }
 
-/// Removes what is too old or too much, in steps.
-pub(super) async fn prune(client: &mut Client, max_bytes: u64, keep: Millis, now: Millis) -> Result<u64, Error> {
-    let mut removed = remove_before(client, now.saturating_sub(keep)).await?;
-    loop {
-        let bytes: i64 = client.query_one("SELECT value FROM lockgate_totals WHERE name = 'bytes'", &[]).await?.get(0);
-        if bytes <= number(max_bytes) {
-            break;
-        }
-        let step = remove_excess(client, bytes - number(max_bytes)).await?;
-        removed += step;
-        if step == 0 {
-            break;
-        }
+/// Frees the rows that were removed, which stay on disk until then.
+pub(super) async fn vacuum(client: &Client) -> Result<(), Error> {
+    Ok(client.batch_execute("VACUUM lockgate_entries").await?)
+}
+
+/// Removes a step of what is too old or too much. Returns the number of entries; zero if there are no more.
+pub(super) async fn prune_step(client: &mut Client, max_bytes: u64, keep: Millis, now: Millis) -> Result<u64, Error> {
+    let removed = remove_oldest(client, number(now.saturating_sub(keep))).await?;
+    if removed > 0 {
+        return Ok(removed);
     }
+    let bytes: i64 = client.query_one("SELECT value FROM lockgate_totals WHERE name = 'bytes'", &[]).await?.get(0);
+    let excess = bytes - number(max_bytes);
+    if excess > 0 { remove_excess(client, excess).await } else { Ok(0) }
+}
+
+/// Removes the groups and the counts that are too many or too old.
+pub(super) async fn prune_groups(client: &Client, now: Millis) -> Result<(), Error> {
     let excess =
         "DELETE FROM lockgate_groups WHERE fingerprint IN (SELECT fingerprint FROM lockgate_groups ORDER BY last_seen DESC OFFSET $1)";
     client.execute(excess, &[&i64::try_from(MAX_GROUPS)?]).await?;
@@ -272,7 +268,7 @@ pub(super) async fn prune(client: &mut Client, max_bytes: u64, keep: Millis, now
         let end = number(now.saturating_sub(step.kept()));
         client.execute("DELETE FROM lockgate_counts WHERE width = $1 AND at < $2", &[&number(step.millis()), &end]).await?;
     }
-    Ok(removed)
+    Ok(())
 }
 
 /// Removes the oldest entries that take so many bytes, at most one step.

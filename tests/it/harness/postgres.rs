@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Temporary, eventually, free};
+use super::{eventually, free};
 
 /// PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65_534;
@@ -31,6 +31,22 @@ fn programs() -> PathBuf {
     std::fs::canonicalize(found.join("postgres")).unwrap().parent().unwrap().to_owned()
 }
 
+/// Makes the folder of a server, which is of nobody if this runs as root. The shell below removes it: a value of a `static` is never dropped.
+fn folder(port: u16) -> PathBuf {
+    let name = format!("lockgate-{}-postgres-{port}", std::process::id());
+    let folder = std::env::temp_dir().join(&name);
+    std::fs::create_dir(&folder).unwrap();
+    if std::fs::metadata(&folder).unwrap().uid() != 0 {
+        return folder;
+    }
+    // The folder of temporary files may be one that only root enters.
+    std::fs::remove_dir(&folder).unwrap();
+    let folder = Path::new("/tmp").join(name);
+    std::fs::create_dir(&folder).unwrap();
+    chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
+    folder
+}
+
 fn as_nobody(command: &mut Command, folder: &Path) {
     if std::fs::metadata(folder).unwrap().uid() == NOBODY {
         command.uid(NOBODY).gid(NOBODY);
@@ -47,11 +63,7 @@ impl Postgres {
     /// One of its own, for a test that ends it.
     pub fn start() -> Self {
         let (programs, port) = (programs(), free().port());
-        // Removed by the shell below: a value of a `static` is never dropped.
-        let folder = std::mem::ManuallyDrop::new(Temporary::folder(&format!("postgres-{port}")));
-        if std::fs::metadata(&**folder).unwrap().uid() == 0 {
-            chown(&**folder, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
+        let folder = folder(port);
         let mut init = Command::new(programs.join("initdb"));
         init.args(["--no-sync", "-A", "trust", "-U", "lockgate", "-E", "UTF8", "--locale=C", "-D"]).arg(folder.join("data"));
         as_nobody(&mut init, &folder);
@@ -59,9 +71,9 @@ impl Postgres {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let line = "\"$1/postgres\" -D \"$2/data\" -p \"$3\" -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off \
                     -c shared_buffers=16MB -c max_connections=60 >\"$2/log\" 2>&1 & \
-                    read -r _; kill -TERM $!; kill -INT $!; wait $!; rm -rf \"$2\"/*";
+                    read -r _; kill -TERM $!; kill -INT $!; wait $!; rm -rf \"$2\"";
         let mut server = Command::new("sh");
-        server.args(["-c", line, "sh"]).arg(&programs).arg(&**folder).arg(port.to_string());
+        server.args(["-c", line, "sh"]).arg(&programs).arg(&folder).arg(port.to_string());
         as_nobody(&mut server, &folder);
         let mut child = server.current_dir("/").stdin(Stdio::piped()).process_group(0).spawn().unwrap();
         let server = Self { port, programs, held: child.stdin.take(), child };
