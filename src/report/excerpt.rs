@@ -279,7 +279,7 @@ pub struct Frame<'t> {
     pub is_library: bool,
 }
 
-/// Returns the stack frames of a text in their order, at most [`MAX_LINES`].
+/// Returns the stack frames of a text in their order: of a very long text, those at its beginning and its end.
 pub fn frames(text: &str) -> Vec<Frame<'_>> {
     let whole = 0..text.len();
     let mut places = Places::new(text);
