@@ -8,6 +8,7 @@ mod certificates;
 mod collector;
 mod core;
 mod files;
+mod journal;
 mod listeners;
 mod log;
 mod reload;
@@ -98,7 +99,15 @@ impl App {
         let (reloads, requests) = Reloads::new(running);
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
         let admin = admin::bind(plan.listen.admin).map_err(|source| StartError::bind(plan.listen.admin, source))?;
-        let admin = admin.serve(Arc::clone(&current), Arc::clone(&lifecycle), reloads.clone(), lines.level.clone());
+        let journal = journal::start(plan.journal.as_ref())?;
+        let pages = admin::Pages {
+            plan: Arc::clone(&current),
+            lifecycle: Arc::clone(&lifecycle),
+            reloads: reloads.clone(),
+            level: lines.level.clone(),
+            journal: journal.clone(),
+        };
+        let admin = admin.serve(Arc::new(pages));
         let via = via();
         let resolver = Resolver::default();
         let mut exporters = Exporters::new(resolver.clone());
@@ -112,6 +121,7 @@ impl App {
                 lifecycle: Arc::clone(&lifecycle),
                 wall: WallClock::default(),
                 over: Notify::new(),
+                journal: journal.clone(),
             };
             let first =
                 NextPlan { plan: Arc::clone(&plan), lines: lines.clone(), tracer: tracer.clone(), listeners, taken: oneshot::channel().0 };

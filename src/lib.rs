@@ -46,7 +46,7 @@
 //!   `routing`, `local` (redirects and fixed responses), `check` (rejections for every route), `access` (clients by address), `admit` and `admission` (permits), `limits` and
 //!   `limit_key`, `authenticate`, `forward_auth` and `identity` (who the user is), `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `destination` (of WebDAV), `inspect`, `redirect_page` and `prepared` (the upstream response), `read` (an upstream
-//!   error), `dry_run` (an error that passes), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
+//!   error), `dry_run` (an error that passes), `evidence` and `journaled` (what the journal gets), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
 //!   message, fields and `Retry-After` of an error), `finish` (end of the response), `traced` (spans), `preview` (decisions about a request that is not sent), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path, conditions and method. Files: `table` and `paths` (look-up), `segments` (captures),
 //!   `expressions`, `choices` (rules of one path), `rule`, `pattern` and `conditions` (what a rule matches), `asked` (what of a request
@@ -107,7 +107,8 @@
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
-//! - [`admin`] is the admin listener: health, metrics, configuration. Files: `reload` (what the reload is asked and shown), `log_level`.
+//! - [`admin`] is the admin listener: health, metrics, configuration, journal. Files: `pages` (start here), `guard` (who may enter), `response`, `reload` (what the
+//!   reload is asked and shown), `log_level`, `api` (the journal).
 //! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `listeners` (sockets), `running` (from one plan to the
 //!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `log` (its outputs), `certificates` (of the listener).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator).

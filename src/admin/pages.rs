@@ -12,23 +12,34 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
 
+use super::api::{self, ApiError};
 use super::guard::{self, is_cross_site, is_safe_host};
 use super::log_level;
 use super::reload::{Cause, Outcome, Reloads};
 use super::response::{bad_request, error, error_because, json, text, unavailable};
 use crate::explain::route::Question;
 use crate::gateway::Lifecycle;
+use crate::journal::Journal;
 use crate::observe::exposition::Format as Exposition;
 use crate::observe::level::Level;
 use crate::plan::Plan;
 
-/// What the pages show.
+/// What the paths of the journal begin with.
+const API: &str = "/api/";
+
+/// What the pages show and change.
 #[derive(Debug)]
-pub(super) struct Pages {
-    pub(super) plan: Arc<ArcSwap<Plan>>,
-    pub(super) lifecycle: Arc<Lifecycle>,
-    pub(super) reloads: Reloads,
-    pub(super) level: Level,
+pub struct Pages {
+    /// The plan of new requests.
+    pub plan: Arc<ArcSwap<Plan>>,
+    /// The state of the shutdown.
+    pub lifecycle: Arc<Lifecycle>,
+    /// The reload.
+    pub reloads: Reloads,
+    /// The level of the log.
+    pub level: Level,
+    /// The journal, if there is one.
+    pub journal: Option<Journal>,
 }
 
 /// A page of the admin listener.
@@ -41,6 +52,7 @@ enum Page {
     Reload,
     Route,
     Log,
+    Api,
 }
 
 impl Page {
@@ -53,6 +65,7 @@ impl Page {
             "/reload" => Some(Self::Reload),
             "/route" => Some(Self::Route),
             "/log" => Some(Self::Log),
+            path if path.starts_with(API) => Some(Self::Api),
             _ => None,
         }
     }
@@ -61,7 +74,7 @@ impl Page {
     const fn is_open(self) -> bool {
         match self {
             Self::Live | Self::Ready | Self::Metrics => true,
-            Self::Config | Self::Reload | Self::Route | Self::Log => false,
+            Self::Config | Self::Reload | Self::Route | Self::Log | Self::Api => false,
         }
     }
 
@@ -71,6 +84,8 @@ impl Page {
             Self::Live | Self::Ready | Self::Metrics | Self::Config | Self::Route => "GET, HEAD",
             Self::Reload => "POST",
             Self::Log => "GET, HEAD, PUT",
+            // Each of its pages has its own methods.
+            Self::Api => "GET, POST",
         }
     }
 }
@@ -106,6 +121,7 @@ impl Pages {
             Page::Ready => unavailable(request),
             Page::Config => self.config(request).await,
             Page::Route => self.route(request).await,
+            Page::Api => self.api(request).await,
             Page::Reload => self.reload(request).await,
             Page::Log => self.log_level(request, body).await,
         }
@@ -131,6 +147,30 @@ impl Pages {
         match tokio::task::spawn_blocking(move || status.running.explain(&plan, &question)).await {
             Ok(Ok(explanation)) => json(StatusCode::OK, &explanation.json()),
             Ok(Err(why)) => bad_request(request, &why),
+            Err(_) => unavailable(request),
+        }
+    }
+
+    /// Answers a question about the journal, or changes the state of a group.
+    async fn api(&self, request: &Request<()>) -> Response<Full<Bytes>> {
+        let Some(journal) = self.journal.clone() else { return error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND") };
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let ask = move || {
+            api::answer(&**journal.store(), &method, uri.path().strip_prefix(API).unwrap_or_default(), uri.query().unwrap_or_default())
+        };
+        match tokio::task::spawn_blocking(ask).await {
+            Ok(Ok((status, found))) => json(status, &found),
+            Ok(Err(ApiError::NotFound)) => error(request, StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Ok(Err(ApiError::Bad(why))) => bad_request(request, &why),
+            Ok(Err(ApiError::Method(allowed))) => {
+                let mut response = error(request, StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+                response
+            }
+            Ok(Err(ApiError::Store(cause))) => {
+                tracing::warn!(%cause, "the journal cannot be read");
+                error(request, StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE")
+            }
             Err(_) => unavailable(request),
         }
     }

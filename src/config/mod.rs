@@ -11,6 +11,7 @@ mod errors;
 pub mod expand;
 pub mod file;
 mod header_name;
+mod journal;
 mod keys;
 pub mod limits;
 mod listen_tls;
