@@ -26,8 +26,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use tokio::sync::Notify;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 pub use self::log::open_log;
 pub use self::source::{ConfigSource, Loaded, Rejected};
@@ -89,16 +88,22 @@ impl App {
         let Loaded { plan, text, name, files } = loaded;
         let plan = Arc::new(plan);
         let mut listeners = Listeners::default();
-        let mut bound = listeners.bind(&plan.listen)?;
+        let mut bound = listeners.bind(&plan.listen, None)?;
         let per_core = std::mem::take(&mut bound.per_core);
         listeners.add(bound);
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
-        let running =
-            RunningConfig { version: Arc::clone(&plan.version), name, text, folder: source.folder().into(), since: SystemTime::now() };
+        let running = RunningConfig {
+            version: Arc::clone(&plan.version),
+            name,
+            text,
+            folder: source.folder().into(),
+            since: SystemTime::now(),
+            needs_restart: Vec::new(),
+        };
         let (reloads, requests) = Reloads::new(running);
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
-        let admin = admin::bind(plan.listen.admin).map_err(|source| StartError::bind(plan.listen.admin, source))?;
+        let admin = listeners.bind_admin(plan.listen.admin, None, &plan.listen)?;
         let journal = journal::start(plan.journal.as_ref())?;
         let pages = admin::Pages {
             plan: Arc::clone(&current),
@@ -106,6 +111,7 @@ impl App {
             reloads: reloads.clone(),
             level: lines.level.clone(),
             journal: journal.clone(),
+            turn: Arc::new(Semaphore::new(1)),
         };
         let admin = admin.serve(Arc::new(pages));
         let via = via();

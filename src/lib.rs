@@ -18,7 +18,7 @@
 //!
 //! | level | modules | what they are |
 //! |---|---|---|
-//! | 0 | [sync], [timer], [socket], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
+//! | 0 | [sync], [timer], [socket], [text], [mod@write], [header], [regular_file], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
 //! | 1 | [http1], [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
 //! | 2 | [route], [limit], [auth], [upstream], [relay], [tunnel], [observe], [journal], [memory], [tls] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
@@ -104,7 +104,7 @@
 //!   file), `output`.
 //! - Shared types: [`context`] (the request as it arrived, request ids; `context/spans`: what is kept of a traced request), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
-//!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
+//!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`regular_file`] (files of the operator), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
 //! - [`admin`] is the admin listener: health, metrics, configuration, journal. Files: `pages` (start here), `guard` (who may enter), `response`, `reload` (what the
@@ -160,6 +160,7 @@ pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod redact;
+pub mod regular_file;
 pub mod relay;
 pub mod render;
 pub mod report;

@@ -26,6 +26,12 @@ pub(super) fn is_safe_host(host: Option<&HeaderValue>) -> bool {
     name.parse::<IpAddr>().is_ok() || !name.contains('.')
 }
 
+/// Returns true if a browser says that its user goes to the page, by a link for example: no other page can read what is answered then.
+pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &[u8]| headers.get(name).is_some_and(|found| found.as_bytes() == value);
+    is("sec-fetch-mode", b"navigate") && is("sec-fetch-dest", b"document") && !headers.contains_key(header::ORIGIN)
+}
+
 /// Returns true if a browser says that a page of another site sends the request. Without a token, nothing else would keep such a page from
 /// changing the gateway.
 pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {

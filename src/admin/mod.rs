@@ -51,17 +51,15 @@ pub struct AdminListener {
     accepting: AbortHandle,
 }
 
-/// Binds an address.
-///
-/// # Errors
-/// Returns the system's error.
-pub fn bind(address: SocketAddr) -> io::Result<Bound> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(Bound { bound: listener.local_addr()?, configured: address, listener })
-}
-
 impl Bound {
+    /// Takes a bound socket that does not block. `configured` is its address in the configuration.
+    ///
+    /// # Errors
+    /// Returns the system's error.
+    pub fn new(listener: std::net::TcpListener, configured: SocketAddr) -> io::Result<Self> {
+        Ok(Self { bound: listener.local_addr()?, configured, listener })
+    }
+
     /// Serves the listener on the current runtime.
     pub fn serve(self, pages: Arc<Pages>) -> AdminListener {
         let Self { listener, configured, bound } = self;

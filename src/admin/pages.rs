@@ -11,9 +11,10 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::api::{self, ApiError};
-use super::guard::{self, is_cross_site, is_safe_host};
+use super::guard::{self, is_cross_site, is_navigation, is_safe_host};
 use super::log_level;
 use super::reload::{Cause, Outcome, Reloads};
 use super::response::{bad_request, error, error_because, json, text, unavailable};
@@ -40,6 +41,8 @@ pub struct Pages {
     pub level: Level,
     /// The journal, if there is one.
     pub journal: Option<Journal>,
+    /// The permit to do what takes long and much memory.
+    pub turn: Arc<Semaphore>,
 }
 
 /// A page of the admin listener.
@@ -111,7 +114,7 @@ impl Pages {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(page.methods()));
             return response;
         }
-        if !request.method().is_safe() && is_cross_site(headers) {
+        if !page.is_open() && is_cross_site(headers) && !(request.method().is_safe() && is_navigation(headers)) {
             return error(request, StatusCode::FORBIDDEN, "FORBIDDEN");
         }
         match page {
@@ -130,11 +133,15 @@ impl Pages {
     /// Shows the configuration that runs with the origin of each value, and the last reload.
     async fn config(&self, request: &Request<()>) -> Response<Full<Bytes>> {
         let status = self.reloads.status();
-        let running = Arc::clone(&status.running);
-        // This takes long for many routes.
-        let Ok(effective) = tokio::task::spawn_blocking(move || running.effective().json()).await else { return unavailable(request) };
-        let last = status.last.as_ref().map(|attempt| attempt.json());
-        json(StatusCode::OK, &json!({ "running": status.running.json(), "last_reload": last, "effective": effective }))
+        let shown = self.costly(move || {
+            let last = status.last.as_ref().map(|attempt| attempt.json());
+            let effective = status.running.effective().json();
+            json!({ "running": status.running.json(), "last_reload": last, "effective": effective }).to_string()
+        });
+        match shown.await {
+            Some(shown) => text("application/json", shown),
+            None => unavailable(request),
+        }
     }
 
     /// Explains what the configuration that runs does with a request.
@@ -144,11 +151,23 @@ impl Pages {
             Err(why) => return bad_request(request, &why),
         };
         let (status, plan) = (self.reloads.status(), self.plan.load_full());
-        match tokio::task::spawn_blocking(move || status.running.explain(&plan, &question)).await {
-            Ok(Ok(explanation)) => json(StatusCode::OK, &explanation.json()),
-            Ok(Err(why)) => bad_request(request, &why),
-            Err(_) => unavailable(request),
+        match self.costly(move || status.running.explain(&plan, &question)).await {
+            Some(Ok(explanation)) => json(StatusCode::OK, &explanation.json()),
+            Some(Err(why)) => bad_request(request, &why),
+            None => unavailable(request),
         }
+    }
+
+    /// Does what takes long and much memory for many routes on a thread of its own, one at a time. `None` if that is not possible any more.
+    async fn costly<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let turn = Arc::clone(&self.turn).acquire_owned().await.ok()?;
+        // A client that leaves does not end the work, so the turn belongs to the work.
+        let work = move || {
+            let done = work();
+            drop(turn);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.ok()
     }
 
     /// Answers a question about the journal, or changes the state of a group.
@@ -177,7 +196,14 @@ impl Pages {
 
     /// Loads the configuration again, and answers when that has ended.
     async fn reload(&self, request: &Request<()>) -> Response<Full<Bytes>> {
-        let Ok(attempt) = self.reloads.reload(Cause::Admin).await else { return unavailable(request) };
+        let Ok(attempt) = self.reloads.reload(Cause::Admin).await else {
+            if !self.lifecycle.is_ready() {
+                return unavailable(request);
+            }
+            let mut response = error(request, StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS");
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            return response;
+        };
         let status = match attempt.outcome {
             Outcome::Applied { .. } | Outcome::Unchanged => StatusCode::OK,
             Outcome::Rejected { .. } => StatusCode::UNPROCESSABLE_ENTITY,
