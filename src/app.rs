@@ -104,7 +104,7 @@ impl App {
         let (reloads, requests) = Reloads::new(running);
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
         let admin = listeners.bind_admin(plan.listen.admin, None, &plan.listen)?;
-        let journal = journal::start(plan.journal.as_ref())?;
+        let journal = journal::start(plan.journal.as_ref(), &plan.metrics.journal)?;
         let pages = admin::Pages {
             plan: Arc::clone(&current),
             lifecycle: Arc::clone(&lifecycle),

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use crate::journal::Journal;
 use crate::journal::memory::MemoryStore;
-use crate::journal::writer::JournalSettings;
+use crate::journal::writer::{Counters, JournalSettings};
+use crate::observe::journal_metrics::JournalMetrics;
 use crate::plan;
 
 /// Starts the journal, if there is one.
 ///
 /// # Errors
 /// Fails if no thread can be started.
-pub(super) fn start(settings: Option<&plan::Journal>) -> io::Result<Option<Journal>> {
+pub(super) fn start(settings: Option<&plan::Journal>, metrics: &JournalMetrics) -> io::Result<Option<Journal>> {
     let Some(settings) = settings else { return Ok(None) };
     let keep = u64::try_from(settings.keep.as_millis()).unwrap_or(u64::MAX);
     let store = Arc::new(MemoryStore::new(settings.max_size, keep));
@@ -21,6 +22,11 @@ pub(super) fn start(settings: Option<&plan::Journal>) -> io::Result<Option<Journ
         redact_headers: settings.redact_headers.clone(),
         redact: settings.redact.clone(),
         gateway: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+        counters: Counters {
+            written: Arc::clone(&metrics.written),
+            dropped: Arc::clone(&metrics.dropped),
+            failed: Arc::clone(&metrics.failed),
+        },
     };
     Journal::start(store, writing, Box::new(|_, _| {})).map(Some)
 }
