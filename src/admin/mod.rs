@@ -2,6 +2,7 @@
 //!
 //! Checks `Host` against DNS rebinding, and sends errors in the envelope format like the gateway. Must not contact backends.
 
+pub mod page;
 mod reload;
 
 use std::collections::VecDeque;
