@@ -5,19 +5,21 @@
 //! in flight. Must not know command-line arguments; `cli` does.
 
 mod certificates;
+mod collector;
 mod core;
 mod files;
 mod listeners;
+mod log;
 mod reload;
 mod running;
 mod source;
 mod start_error;
+mod telemetry;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +28,7 @@ use http::HeaderValue;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 
+pub use self::log::open_log;
 pub use self::source::{ConfigSource, Loaded, Rejected};
 pub use self::start_error::StartError;
 
@@ -33,6 +36,7 @@ use self::core::{NextPlan, Worker};
 use self::listeners::Listeners;
 use self::reload::Reloader;
 use self::running::{Running, background};
+use self::telemetry::Exporters;
 use crate::admin::{self, Reloads, RunningConfig};
 use crate::context::WallClock;
 use crate::gateway::{Core, Lifecycle};
@@ -89,13 +93,16 @@ impl App {
         listeners.add(bound);
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
-        let running = RunningConfig { version: Arc::clone(&plan.version), name, text, since: SystemTime::now() };
+        let running =
+            RunningConfig { version: Arc::clone(&plan.version), name, text, folder: source.folder().into(), since: SystemTime::now() };
         let (reloads, requests) = Reloads::new(running);
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
         let admin = admin::bind(plan.listen.admin).map_err(|source| StartError::bind(plan.listen.admin, source))?;
-        let admin = admin.serve(Arc::clone(&current), Arc::clone(&lifecycle), reloads.clone());
+        let admin = admin.serve(Arc::clone(&current), Arc::clone(&lifecycle), reloads.clone(), lines.level.clone());
         let via = via();
         let resolver = Resolver::default();
+        let mut exporters = Exporters::new(resolver.clone());
+        let tracer = exporters.tracer(plan.telemetry.as_ref(), &plan.metrics);
         let connections = Arc::new(InFlight::new(plan.listen.max_connections + SURPLUS));
         let (mut workers, mut cores) = (Vec::new(), Vec::new());
         for (number, listeners) in per_core.into_iter().enumerate() {
@@ -106,14 +113,16 @@ impl App {
                 wall: WallClock::default(),
                 over: Notify::new(),
             };
-            let first = NextPlan { plan: Arc::clone(&plan), lines, listeners, taken: oneshot::channel().0 };
+            let first =
+                NextPlan { plan: Arc::clone(&plan), lines: lines.clone(), tracer: tracer.clone(), listeners, taken: oneshot::channel().0 };
             let (worker, plans) = Worker::new(core, first, sink.clone(), Arc::clone(&connections));
             workers.push(std::thread::Builder::new().name(format!("core-{number}")).spawn(move || worker.run())?);
             cores.push(plans);
         }
         let (addresses, tls) = (listeners.addresses(false).collect(), listeners.addresses(true).next());
         let background = background(&plan, &resolver);
-        let running = Running { plan: current, listeners, admin, cores, connections, resolver, lines, background };
+        let running =
+            Running { plan: current, listeners, admin, cores, connections, resolver, lines, exporters, sink: sink.clone(), background };
         let admin = running.admin.bound;
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(Reloader::new(running, reloads.clone(), source, files).run(requests, stopped));
@@ -158,6 +167,9 @@ impl App {
             true => tracing::info!("drained"),
             false => tracing::warn!("stopped with requests in flight"),
         }
+        if let Some(running) = running {
+            running.exporters.flush().await;
+        }
         let sink = self.sink.clone();
         let _ = tokio::task::spawn_blocking(move || sink.flush(Duration::from_secs(2))).await;
         drained
@@ -179,12 +191,4 @@ fn prepare_in_background() {
 /// than one with a reference count.
 fn via() -> HeaderValue {
     HeaderValue::from_static(format!("1.1 lockgate-{:08x}", fastrand::u32(..)).leak())
-}
-
-/// Starts a sink that writes to standard output and counts dropped lines in `dropped`.
-///
-/// # Errors
-/// Fails if no thread can be started.
-pub fn stdout_sink(dropped: &Arc<AtomicU64>) -> io::Result<Sink> {
-    Sink::start(io::stdout(), Arc::clone(dropped))
 }

@@ -299,6 +299,15 @@ impl Breaker {
         .1
     }
 
+    /// Returns the state as of the last change, without the lock.
+    pub fn last_state(&self) -> State {
+        match (self.hint.load(Ordering::Acquire) >> 1) & 3 {
+            0 => State::Closed,
+            1 => State::Open,
+            _ => State::HalfOpen,
+        }
+    }
+
     /// Returns the current state.
     pub fn state(&self) -> State {
         self.lock().state()

@@ -3,6 +3,8 @@
 //! The context is immutable. The [`Trail`] is updated while the request is served; it is here because `upstream` writes it and `observe`
 //! reads it. Must not know routes, plans or responses.
 
+pub mod spans;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
+use self::spans::{AttemptEnd, Spans, TraceParent};
 use crate::header::ValidValue;
 use crate::write::hex;
 
@@ -189,32 +192,41 @@ pub struct Said<'l> {
     pub host: Option<&'l [u8]>,
     /// `User-Agent`, or nothing.
     pub user_agent: &'l [u8],
+    /// `Referer`, or nothing.
+    pub referer: &'l [u8],
 }
 
-/// The texts by which a request names its target and its client: `Host` and `User-Agent`, in one allocation.
+/// The texts by which a request names its target and its client: `Host`, `User-Agent` and `Referer`, in one allocation.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
-    /// The host, and behind it the user agent.
+    /// The host, behind it the user agent, and behind that the referrer.
     text: Box<[u8]>,
     /// The length of the host, if there is one.
     host: Option<u32>,
+    /// The end of the user agent.
+    agent_end: u32,
 }
 
 impl Named {
     /// The maximum length of a user agent that is kept, in bytes.
     pub const MAX_USER_AGENT: usize = 256;
+    /// The maximum length of a referrer that is kept, in bytes.
+    pub const MAX_REFERER: usize = 1024;
 
-    /// Copies the values of two headers. Of a long user agent the beginning is kept.
+    /// Copies the values of three headers. Of a long user agent or referrer the beginning is kept.
     pub fn new(said: &Said<'_>) -> Self {
         let user_agent = &said.user_agent[..said.user_agent.len().min(Self::MAX_USER_AGENT)];
+        let referer = &said.referer[..said.referer.len().min(Self::MAX_REFERER)];
         let (named, host) = (said.host.unwrap_or_default(), said.host.map(|host| host.len() as u32));
-        if user_agent.is_empty() {
-            return Self { text: named.into(), host };
+        let agent_end = (named.len() + user_agent.len()) as u32;
+        if user_agent.is_empty() && referer.is_empty() {
+            return Self { text: named.into(), host, agent_end };
         }
-        let mut text = Vec::with_capacity(named.len() + user_agent.len());
+        let mut text = Vec::with_capacity(agent_end as usize + referer.len());
         text.extend_from_slice(named);
         text.extend_from_slice(user_agent);
-        Self { text: text.into_boxed_slice(), host }
+        text.extend_from_slice(referer);
+        Self { text: text.into_boxed_slice(), host, agent_end }
     }
 
     /// Returns the value of the last `Host`.
@@ -224,7 +236,12 @@ impl Named {
 
     /// Returns the beginning of the user agent. It is empty if the client sent none.
     pub fn user_agent(&self) -> &[u8] {
-        self.text.get(self.host.unwrap_or(0) as usize..).unwrap_or_default()
+        self.text.get(self.host.unwrap_or(0) as usize..self.agent_end as usize).unwrap_or_default()
+    }
+
+    /// Returns the beginning of the referrer. It is empty if the client sent none. It may hold secrets, like every URL of a client.
+    pub fn referer(&self) -> &[u8] {
+        self.text.get(self.agent_end as usize..).unwrap_or_default()
     }
 }
 
@@ -245,7 +262,7 @@ pub struct RequestContext {
     pub version: Version,
     /// The version of TLS, such as `TLSv1.3`; `None` for a plain connection.
     pub tls: Option<&'static str>,
-    /// `Host` and `User-Agent`.
+    /// `Host`, `User-Agent` and `Referer`.
     pub named: Named,
     /// The query as the client sent it, if it has bytes that no URI has. In `uri` they are percent-encoded.
     pub raw_query: Option<Box<[u8]>>,
@@ -276,6 +293,24 @@ pub struct Trail {
     pub endpoint: Option<Arc<str>>,
     /// The number of attempts, including those that got no connection.
     pub attempts: u32,
+    /// The spans of the request, if it is traced.
+    pub spans: Option<Box<Spans>>,
+}
+
+impl Trail {
+    /// Begins an attempt at an endpoint. Returns its place in the trace, if the request is traced.
+    pub fn attempt(&mut self, endpoint: &Arc<str>, now: Instant, hedge: bool) -> Option<TraceParent> {
+        self.endpoint = Some(Arc::clone(endpoint));
+        self.attempts += 1;
+        self.spans.as_mut().map(|spans| spans.attempt(endpoint, now, hedge))
+    }
+
+    /// Ends the span of the latest attempt, if the request is traced.
+    pub fn ended(&mut self, now: Instant, outcome: AttemptEnd, http2: bool, ejected: bool) {
+        if let Some(spans) = &mut self.spans {
+            spans.ended(now, outcome, http2, ejected);
+        }
+    }
 }
 
 /// Returns the value of a weight parameter (RFC 9110 12.4.2): `0.8` for ` q=0.8`. The name of the parameter is not case-sensitive.
@@ -322,13 +357,16 @@ mod tests {
 
     #[test]
     fn names_of_a_request_are_kept_apart_and_bounded() {
-        let of = |host, user_agent| Named::new(&Said { host, user_agent, ..Said::default() });
-        let named = of(Some(b"shop.example"), &[b'x'; 999]);
+        let of = |host, user_agent, referer| Named::new(&Said { host, user_agent, referer, ..Said::default() });
+        let named = of(Some(b"shop.example"), &[b'x'; 999], &[b'r'; 9999]);
         assert_eq!((named.host(), named.user_agent().len()), (Some(&b"shop.example"[..]), Named::MAX_USER_AGENT));
-        let named = of(None, b"curl/8");
-        assert_eq!((named.host(), named.user_agent()), (None, &b"curl/8"[..]));
-        let named = of(Some(b""), b"");
-        assert_eq!((named.host(), named.user_agent()), (Some(&b""[..]), &b""[..]));
+        assert_eq!(named.referer(), [b'r'; Named::MAX_REFERER]);
+        let named = of(None, b"curl/8", b"");
+        assert_eq!((named.host(), named.user_agent(), named.referer()), (None, &b"curl/8"[..], &b""[..]));
+        let named = of(Some(b""), b"", b"http://a/");
+        assert_eq!((named.host(), named.user_agent(), named.referer()), (Some(&b""[..]), &b""[..], &b"http://a/"[..]));
+        let named = of(Some(b"a"), b"", b"");
+        assert_eq!((named.host(), named.user_agent(), named.referer()), (Some(&b"a"[..]), &b""[..], &b""[..]));
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod outcome;
 mod outgoing;
 mod payload;
 mod prepared;
+pub mod preview;
 mod read;
 mod redirect_page;
 mod request;
@@ -42,6 +43,7 @@ mod response;
 mod routing;
 mod secure;
 mod state;
+mod traced;
 mod upgrade;
 mod upgraded;
 
@@ -159,7 +161,10 @@ impl Gateway {
         match inspect::judge(&prepared, route, request) {
             None => Ok(prepared.stream()),
             // On the heap: what few responses need makes no request larger.
-            Some(handling) => Box::pin(inspect::handle(handling, prepared, route, self, request)).await,
+            Some(handling) => {
+                let spans = facts.trail.spans.as_deref_mut();
+                Box::pin(inspect::handle(handling, prepared, route, self, (request, spans))).await
+            }
         }
     }
 
@@ -191,6 +196,7 @@ impl Gateway {
         let (Chosen { route, cookie }, rejected) = routing::find(&self.plan.routes, state.request(), headers, scheme)?;
         state.cookie = cookie.cloned();
         state.record.facts.route = Some(Arc::clone(&route.metrics));
+        traced::routed(&mut state.record.facts, route);
         state.route = Some(Arc::clone(route));
         access::check(route, state.request())?;
         rejected.map_or(Ok(route), Err)

@@ -23,9 +23,10 @@
 //! | 2 | [route], [limit], [auth], [upstream], [relay], [tunnel], [observe], [journal], [memory], [tls] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
 //! | 4 | [gateway] | the stages of a request |
-//! | 5 | [server], [admin] | the listeners |
-//! | 6 | [app] | the composition of all parts |
-//! | 7 | [cli] | the command line |
+//! | 5 | [explain] | explanations of the configuration |
+//! | 6 | [server], [admin] | the listeners |
+//! | 7 | [app] | the composition of all parts |
+//! | 8 | [cli] | the command line |
 //!
 //! A file imports only from lower levels and from its own module. Modules of one level do not import each other; [`gateway`] connects
 //! them. A module of level 0 may also import those before it in the table. `tests/it/architecture.rs` checks these rules.
@@ -46,7 +47,7 @@
 //!   `limit_key`, `authenticate`, `forward_auth` and `identity` (who the user is), `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `destination` (of WebDAV), `inspect`, `redirect_page` and `prepared` (the upstream response), `read` (an upstream
 //!   error), `dry_run` (an error that passes), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
-//!   message, fields and `Retry-After` of an error), `finish` (end of the response), `rescue` (panics), `state` (shared state, lifecycle).
+//!   message, fields and `Retry-After` of an error), `finish` (end of the response), `traced` (spans), `preview` (decisions about a request that is not sent), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path, conditions and method. Files: `table` and `paths` (look-up), `segments` (captures),
 //!   `expressions`, `choices` (rules of one path), `rule`, `pattern` and `conditions` (what a rule matches), `asked` (what of a request
 //!   decides), `template` (placeholders), `ambiguity` (paths that can be read in two ways).
@@ -62,11 +63,11 @@
 //!   `exchange_http2` (the same on a stream), `outgoing` (the request),
 //!   `response` (the response, whose body holds the connection), `private` (NTLM connections).
 //! - [`upstream::choose`] chooses an endpoint. Files: `backend`, `endpoint`, `balance`, `health`, `load`, `latencies`, `budget` (of
-//!   retries), `settings`.
+//!   retries), `counts` (for metrics), `settings`.
 //! - [`upstream::heads`] edits request and response heads. Files: `scan` (what a request has), `request`, `response`, `forwarding` (`X-Forwarded-*`), `mapping`,
 //!   `own_address` and `internal` (addresses in responses), `trace_context`.
 //! - [`upstream::connect`] connects to endpoints. Files: `resolve` (DNS), `connector`, `tls`, `verify` (certificates), `stream` (TCP or TLS), `first_bytes` (for diagnoses), `http1` (a connection
-//!   as a value), `http2/*` (connections that are shared: `open`, `drive`, `connection`, `stream`), `http` (either), `multiplex` (the shared ones), `pool`, `per_client` (fair shares), `target`.
+//!   as a value), `http2/*` (connections that are shared: `open`, `drive`, `connection`, `stream`), `http` (either), `multiplex` (the shared ones), `pool`, `per_client` (fair shares), `usage` (for metrics), `target`.
 //! - [`report`] reads message, code and field errors of an upstream error. Files: `decode` (charset, compression), `reader` (chooses the
 //!   reader), `json` and `json/shapes/*` (one file per API standard), `xml` (`xml/soap`: faults), `html` (`html/place`: alert, main part or chrome), `plain`, `success` (errors in 2xx), `database`
 //!   (constraint violations), `names`, `phrases`, `excerpt` (for the log), `extra` (further members), `found`.
@@ -81,33 +82,41 @@
 //!   (leak guard), `web_trailers` (gRPC-Web of an upstream), `to_web` (gRPC as gRPC-Web).
 //! - [`tunnel`] copies both ways after an upgrade (WebSocket). Files: `src/tunnel.rs` (both directions, clocks, close), `way` (one
 //!   direction), `frames` (boundaries of WebSocket frames), `handshake` (keys).
-//! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `access_log`, `pretty` and `fields` (the access line), `writer`
-//!   (the output thread), `metrics`, `exposition` (their text), `names`, `percore`, `histogram`.
+//! - [`observe`] writes the log and the metrics. Files: `access_record`, `recorder`, `line`, `field`, `access_log`, `selection`, `template`, `pretty` and `fields` (the access line), `sample`
+//!   (which requests have one), `level`, `writer` and `log_file` (the output thread), `metrics` (start here), `names/*` (the table of all metrics), `route_metrics`,
+//!   `auth_metrics`, `tls_metrics`, `reload_metrics`, `process`, `open_tunnel`, `failures`, `codes` (statuses as labels), `percore`, `histogram`, `exemplars`, `named`,
+//!   `exposition` (the text), `trace/*` (spans for a collector).
 //! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask` and `entry` (what is
 //!   stored), `fingerprint` (groups), `query` and `store` (questions), `memory` (the store), `writer` (queue and thread).
 //! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,
-//!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`;
-//!   `units`, `section`, `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
+//!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`, `telemetry`;
+//!   `units`, `section`, `words` (suggestions), `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` and `pages` (error responses), `targets`
-//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
+//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `log`, `telemetry`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
+//! - [`config::schema`] is the table of all keys, with type, default and description of each. Files: `keys/*.toml` (the table), `kind` (types),
+//!   `value` (TOML and JSON), `json_schema`, `agreement` (the test that the readers have the same keys).
+//! - [`explain`] explains a configuration. Files: `effective` (the values in force, with origins), `build` (finds them), `shown` (masks
+//!   secrets), `print` (TOML, JSON), `diff`, `route` (the route of a request), `rejected` (other routes), `told` (text, JSON).
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
-//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `init`, `check`, `demo/*`, `errors`, `explain`, `openapi`, `redact`,
-//!   `healthcheck`, `reload`, `completions`, `admin_client`, `source` (finds the configuration file), `output`.
-//! - Shared types: [`context`] (the request as it arrived, request ids), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
+//! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `log` (its events), `init`, `check`, `test/*` (runs cases), `record/*` (writes them),
+//!   `cases/*` (what a case is, and its gateway without network), `demo/*`, `errors`, `explain`, `openapi`, `redact`,
+//!   `healthcheck`, `reload`, `completions`, `man`, `schema`, `config`, `diff`, `route`, `admin_client`, `source` (finds the configuration
+//!   file), `output`.
+//! - Shared types: [`context`] (the request as it arrived, request ids; `context/spans`: what is kept of a traced request), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
-//! - [`admin`] is the admin listener: health, metrics, configuration. Files: `reload` (what the reload is asked and shown).
-//! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `listeners` (sockets), `running` (from one plan to the
-//!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `certificates` (of the listener).
+//! - [`admin`] is the admin listener: health, metrics, configuration. Files: `reload` (what the reload is asked and shown), `log_level`.
+//! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `listeners` (sockets), `running` (from one plan to the
+//!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `log` (its outputs), `certificates` (of the listener).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator).
 //!
 //! # Common changes
 //!
 //! | change | files |
 //! |---|---|
-//! | a configuration key | `config/file`, the reader of its section, `policy`, `plan/policies` or `plan/compile`, `config/full.toml` |
+//! | a configuration key | `config/file`, the reader of its section, `config/schema/keys`, `policy`, `plan/policies` or `plan/compile`, `config/full.toml` |
 //! | a kind of failure | `failure/mod`, `failure/catalog`, `failure/classify`, `message/languages/*.toml` |
 //! | a message or a language | `message/languages/*.toml`, for a new language also `message/mod` |
 //! | the body of error responses | `envelope`, `gateway/build_envelope`, `render/json`, `render/xml` |
@@ -121,8 +130,9 @@
 //! | upgrades, WebSocket | `gateway/upgrade`, `gateway/upgraded`, `tunnel` |
 //! | who may enter | `gateway/access`, `gateway/authenticate`, `auth/*`, `plan/access` |
 //! | rate limits | `gateway/limits`, `limit/*`, `plan/limits` |
-//! | a metric | `observe/metrics`, `observe/names`, `plan/gauges` |
-//! | a field of the access line | `observe/access_record`, `observe/access_log` |
+//! | a metric | `observe/names/*`, `observe/metrics`, `plan/gauges`; `docs/metrics.md` is generated |
+//! | a field of the access line | `observe/access_record`, `observe/field`, `observe/access_log` |
+//! | an attribute of a span | `context/spans`, `observe/trace/span` |
 //! | a command | `cli/args`, `cli/mod`, a file in `cli` |
 
 pub mod admin;
@@ -135,6 +145,7 @@ pub mod config;
 pub mod context;
 pub mod data_rate;
 pub mod envelope;
+pub mod explain;
 pub mod failure;
 pub mod gateway;
 pub mod header;

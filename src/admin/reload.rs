@@ -2,6 +2,7 @@
 //!
 //! Knows neither files nor plans: `app` loads and applies.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,10 +10,18 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::expand::Surroundings;
+use crate::explain::diff::summary;
+use crate::explain::route::{Explanation, Question};
+use crate::explain::{self, Change, Effective};
 use crate::observe::reload_metrics::ReloadResult;
+use crate::plan::Plan;
 
 /// The number of requests that may wait for a reload. They all get the outcome of the next one.
 const MAX_WAITING: usize = 16;
+
+/// The most changes that an answer shows one by one.
+const MAX_SHOWN: usize = 200;
 
 /// Why a configuration is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +66,8 @@ pub struct ShownProblem {
 pub enum Outcome {
     /// New requests use the new configuration.
     Applied {
-        /// What changed, one line each.
-        changes: Vec<String>,
+        /// What differs from the configuration before.
+        changes: Vec<Change>,
         /// The keys whose new value needs a restart.
         needs_restart: Vec<&'static str>,
         /// Warnings about the new configuration.
@@ -108,6 +117,8 @@ pub struct RunningConfig {
     pub name: Arc<str>,
     /// Its text. May hold secrets.
     pub text: Arc<str>,
+    /// The folder of the file.
+    pub folder: PathBuf,
     /// Since when it runs.
     pub since: SystemTime,
 }
@@ -172,6 +183,10 @@ impl Reloads {
     }
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn time(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at).map(|at| format!("{at:.3}")).unwrap_or_default()
 }
@@ -199,7 +214,8 @@ impl Attempt {
         });
         match &self.outcome {
             Outcome::Applied { changes, needs_restart, warnings } => {
-                value["changes"] = json!(changes);
+                value["summary"] = json!(summary(changes));
+                value["changes"] = changes.iter().take(MAX_SHOWN).map(Change::json).collect();
                 value["needs_restart"] = json!(needs_restart);
                 value["warnings"] = problems(warnings);
             }
@@ -214,6 +230,16 @@ impl Attempt {
 }
 
 impl RunningConfig {
+    /// Returns the values that are in force, with their origins. Reads the text again.
+    pub fn effective(&self) -> Effective {
+        Effective::read(&self.text, &self.name, &Surroundings::in_folder(&variable, &self.folder))
+    }
+
+    /// Explains a request to the gateway that runs `plan`, which was compiled from this text.
+    pub(super) fn explain(&self, plan: &Plan, question: &Question) -> Result<Explanation, String> {
+        explain::of_request(&self.text, &self.name, &Surroundings::in_folder(&variable, &self.folder), plan, question)
+    }
+
     /// Returns the configuration as JSON, without its text.
     pub fn json(&self) -> Value {
         json!({ "version": &*self.version, "file": &*self.name, "since": time(self.since) })

@@ -38,7 +38,6 @@ pub(super) async fn watch(certificates: Arc<Certificates>, metrics: Arc<Metrics>
 }
 
 fn record_ends(certificates: &Certificates, metrics: &Metrics) {
-    for validity in certificates.validity() {
-        metrics.tls.certificate_end(&validity.file, validity.not_after);
-    }
+    let all = certificates.validity();
+    metrics.tls.certificate_ends(all.iter().map(|validity| (&*validity.file, validity.not_after)));
 }

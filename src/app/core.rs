@@ -17,6 +17,7 @@ use crate::limit::inflight::InFlight;
 use crate::limit::shared::StoreClient;
 use crate::memory::{self, BurstEnd};
 use crate::observe::recorder::{LineSettings, Recorder};
+use crate::observe::trace::tracer::Tracer;
 use crate::observe::writer::Sink;
 use crate::plan::Plan;
 use crate::server::listen::{self, Listener, ListenerSettings};
@@ -37,6 +38,8 @@ const WAITING_PLANS: usize = 1;
 pub(super) struct NextPlan {
     pub(super) plan: Arc<Plan>,
     pub(super) lines: LineSettings,
+    /// Begins the spans of its requests.
+    pub(super) tracer: Option<Tracer>,
     /// Listeners that this core has in addition from now on.
     pub(super) listeners: Vec<Listener>,
     /// Told when requests of this core use the plan.
@@ -72,9 +75,9 @@ impl Worker {
 
     async fn serve(self) -> (bool, Arc<CurrentGateway>) {
         let Self { core, first, sink, connections, mut plans } = self;
-        let NextPlan { plan, lines, listeners, taken } = first;
+        let NextPlan { plan, lines, tracer, listeners, taken } = first;
         let recorder = Recorder::new(core.upstreams.core, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink);
-        let gateway = Arc::new(CurrentGateway::new(Arc::new(core), Arc::clone(&plan), store_client(&plan), Arc::new(recorder)));
+        let gateway = Arc::new(CurrentGateway::new(Arc::new(core), Arc::clone(&plan), store_client(&plan), Arc::new(recorder), tracer));
         drop(plan);
         let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
         let upkeep = tokio::spawn(upkeep(Arc::clone(&gateway)));
@@ -89,8 +92,8 @@ impl Worker {
         let _ = taken.send(());
         loop {
             tokio::select! {
-                Some(NextPlan { plan, lines, listeners, taken }) = plans.recv() => {
-                    take(&gateway, plan, lines);
+                Some(NextPlan { plan, lines, tracer, listeners, taken }) = plans.recv() => {
+                    take(&gateway, plan, lines, tracer);
                     listen(listeners, &mut accepting);
                     let _ = taken.send(());
                 }
@@ -125,13 +128,13 @@ fn store_client(plan: &Plan) -> Option<StoreClient> {
 }
 
 /// Makes a plan the one of the next request.
-fn take(current: &CurrentGateway, plan: Arc<Plan>, lines: LineSettings) {
+fn take(current: &CurrentGateway, plan: Arc<Plan>, lines: LineSettings, tracer: Option<Tracer>) {
     let before = current.get();
     let same_store = plan.store.as_ref().map(|store| &store.address) == before.plan.store.as_ref().map(|store| &store.address);
     let shared = if same_store { before.shared.clone() } else { store_client(&plan) };
     let recorder = before.recorder.successor(Arc::clone(&plan.no_route), lines);
     retire_removed(&before.plan, &plan, current.core.upstreams.core);
-    current.replace(plan, shared, recorder);
+    current.replace(plan, shared, recorder, tracer);
 }
 
 /// Tells the endpoints that a new plan does not have that this core's HTTP/2 connections to them get no further requests.

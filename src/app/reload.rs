@@ -15,6 +15,8 @@ use super::running::Running;
 use super::source::{ConfigSource, Loaded, Rejected, without_place};
 use crate::admin::{Attempt, Cause, Outcome, ReloadRequest, Reloads, RunningConfig, ShownProblem};
 use crate::config::diagnose::Problem;
+use crate::explain::diff::summary;
+use crate::explain::{self, Change};
 use crate::memory;
 use crate::plan::Plan;
 
@@ -130,17 +132,22 @@ impl Reloader {
         let warnings = plan.warnings.iter().map(|problem| shown(problem, &text)).collect();
         match self.running.apply(plan).await {
             Ok(()) => {
-                let changes = Vec::new();
                 // The plan from before is gone with its last request.
                 drop(tokio::task::spawn_blocking(memory::give_back));
-                let running = RunningConfig { version, name, text, since: SystemTime::now() };
-                (Outcome::Applied { changes, needs_restart, warnings }, Some(running))
+                let running = RunningConfig { version, name, text, folder: self.source.folder().into(), since: SystemTime::now() };
+                (Outcome::Applied { changes: self.changes(&running).await, needs_restart, warnings }, Some(running))
             }
             Err(error) => {
                 let text = format!("{error}\n{}", error.help());
                 (rejected(&[without_place(error.to_string(), &error.help())], "", text), None)
             }
         }
+    }
+
+    /// Returns what differs between the configuration from before and the one that runs now.
+    async fn changes(&self, now: &RunningConfig) -> Vec<Change> {
+        let (before, now) = (Arc::clone(&self.reloads.status().running), now.clone());
+        tokio::task::spawn_blocking(move || explain::diff(&before.effective(), &now.effective())).await.unwrap_or_default()
     }
 
     fn record(&self, cause: Cause, begin: Instant, outcome: Outcome, running: Option<RunningConfig>) -> Arc<Attempt> {
@@ -182,7 +189,7 @@ fn log(attempt: &Attempt, version: Option<&str>) {
     let (cause, took_ms) = (attempt.cause.word(), attempt.took.as_millis() as u64);
     match &attempt.outcome {
         Outcome::Applied { changes, needs_restart, warnings } => {
-            tracing::info!(cause, took_ms, version, changes = changes.join("; "), "the configuration was reloaded");
+            tracing::info!(cause, took_ms, version, changes = summary(changes), "the configuration was reloaded");
             for key in needs_restart {
                 tracing::warn!(key, "the new value needs a restart");
             }

@@ -12,10 +12,13 @@ use tokio::task::JoinSet;
 use super::certificates;
 use super::core::NextPlan;
 use super::listeners::Listeners;
+use super::log;
 use super::start_error::StartError;
+use super::telemetry::Exporters;
 use crate::admin::{self, AdminListener};
 use crate::limit::inflight::InFlight;
 use crate::observe::recorder::LineSettings;
+use crate::observe::writer::Sink;
 use crate::plan::Plan;
 use crate::server::listen::{Listener, SURPLUS};
 use crate::upstream::background;
@@ -36,6 +39,9 @@ pub(super) struct Running {
     pub(super) connections: Arc<InFlight>,
     pub(super) resolver: Resolver,
     pub(super) lines: LineSettings,
+    /// The export of traces.
+    pub(super) exporters: Exporters,
+    pub(super) sink: Sink,
     /// The background tasks of the plan, on the caller's runtime. They end when this is dropped.
     pub(super) background: JoinSet<()>,
 }
@@ -44,13 +50,19 @@ impl Running {
     /// Replaces the running plan. Returns once every new request gets the new one.
     ///
     /// # Errors
-    /// Fails if an address cannot be bound; then nothing has changed.
+    /// Fails if an address cannot be bound or the log file cannot be written; then nothing has changed.
     pub(super) async fn apply(&mut self, plan: Plan) -> Result<(), StartError> {
         let mut bound = self.listeners.bind(&plan.listen)?;
         let admin = match plan.listen.admin == self.admin.configured {
             true => None,
             false => Some(admin::bind(plan.listen.admin).map_err(|source| StartError::bind(plan.listen.admin, source))?),
         };
+        let outputs = log::next_outputs(&self.plan.load().log, &plan.log)?;
+        if let Some(outputs) = outputs {
+            self.sink.redirect(outputs)?;
+        }
+        self.lines.level.configure(plan.log.level);
+        self.lines = plan.log.lines(&self.lines.level, self.lines.terminal);
         let plan = Arc::new(plan);
         self.connections.set_max(plan.listen.max_connections + SURPLUS);
         self.hand_over(&plan, std::mem::take(&mut bound.per_core)).await;
@@ -69,11 +81,12 @@ impl Running {
     }
 
     /// Gives the plan to all cores, and waits until they use it.
-    async fn hand_over(&self, plan: &Arc<Plan>, per_core: Vec<Vec<Listener>>) {
+    async fn hand_over(&mut self, plan: &Arc<Plan>, per_core: Vec<Vec<Listener>>) {
+        let tracer = self.exporters.tracer(plan.telemetry.as_ref(), &plan.metrics);
         let mut waiting = Vec::new();
         for (core, listeners) in self.cores.iter().zip(per_core) {
             let (taken, is_taken) = oneshot::channel();
-            let next = NextPlan { plan: Arc::clone(plan), lines: self.lines, listeners, taken };
+            let next = NextPlan { plan: Arc::clone(plan), lines: self.lines.clone(), tracer: tracer.clone(), listeners, taken };
             // A core without a receiver has ended with the process.
             if core.send(next).await.is_ok() {
                 waiting.push(is_taken);
@@ -93,8 +106,9 @@ pub(super) fn background(plan: &Arc<Plan>, resolver: &Resolver) -> JoinSet<()> {
     for backend in plan.destinations() {
         tasks.spawn(background::watch(Arc::clone(backend), resolver.clone()));
     }
-    if let Some(listener) = &plan.listen.tls {
-        tasks.spawn(certificates::watch(Arc::clone(&listener.certificates), Arc::clone(&plan.metrics)));
+    match &plan.listen.tls {
+        Some(listener) => drop(tasks.spawn(certificates::watch(Arc::clone(&listener.certificates), Arc::clone(&plan.metrics)))),
+        None => plan.metrics.tls.certificate_ends(std::iter::empty()),
     }
     tasks
 }

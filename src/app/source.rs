@@ -110,6 +110,11 @@ impl ConfigSource {
         }
     }
 
+    /// The folder of the file, to which the names of files are relative.
+    pub(super) fn folder(&self) -> &Path {
+        self.path().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+
     /// The file, if there is one.
     pub(super) fn path(&self) -> Option<&Path> {
         match &self.place {

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::observe::log_file::OpenError;
+
 /// The reason why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -14,6 +16,9 @@ pub enum StartError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// The log file cannot be written.
+    #[error("{0}")]
+    Log(#[from] OpenError),
     /// A thread or a runtime cannot be created.
     #[error("cannot start a worker: {0}")]
     Worker(#[from] io::Error),
@@ -27,7 +32,11 @@ impl StartError {
 
     /// Returns a text that tells the operator how to remove the cause. The text is empty if no remedy is known.
     pub fn help(&self) -> String {
-        let Self::Bind { address, source } = self else { return String::new() };
+        let (address, source) = match self {
+            Self::Bind { address, source } => (address, source),
+            Self::Log(error) => return error.help(),
+            Self::Worker(_) => return String::new(),
+        };
         let port = address.port();
         match source.kind() {
             io::ErrorKind::AddrInUse => format!(

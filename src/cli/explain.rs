@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::output;
-use crate::config::section::nearest;
+use crate::config::words::nearest;
 use crate::failure::catalog::{CLIENT_STATUSES, Retry, Row, VALIDATION_ERROR, code_of_status, grpc_status};
 use crate::failure::{Kind, Origin};
 use crate::message::Messages;

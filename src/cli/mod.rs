@@ -1,23 +1,32 @@
 //! The command line: one file per command, `args` with the grammar and the help, `source` with the search for the configuration.
 //!
-//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy, 2 for wrong usage, 78 for an invalid configuration
-//! (`EX_CONFIG`).
+//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy, if a case fails or if configurations differ, 2 for wrong usage,
+//! 78 for an invalid configuration (`EX_CONFIG`).
 
 mod admin_client;
 mod args;
+mod cases;
 mod check;
 mod completions;
+mod config;
 mod demo;
+mod diff;
 mod errors;
 mod explain;
 mod healthcheck;
 mod init;
+mod log;
+mod man;
 mod openapi;
 mod output;
+mod record;
 mod redact;
 mod reload;
+mod route;
 mod run;
+mod schema;
 mod source;
+mod test;
 
 use std::process::ExitCode;
 
@@ -31,6 +40,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Init(args) => init::init(&args),
         Command::Check(args) => check::check(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Record(args) => record::record(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Errors(args) => errors::print(args.format),
         Command::Explain { code } => explain::explain(&code),
@@ -39,5 +50,10 @@ pub fn main() -> ExitCode {
         Command::Reload(args) => reload::reload(&args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&args),
         Command::Completions { shell } => completions::print(shell),
+        Command::Schema => schema::print(),
+        Command::Config(args) => config::print(&args),
+        Command::Diff(args) => diff::print(&args),
+        Command::Route(args) => route::print(&args),
+        Command::Man(args) => man::write(&args),
     }
 }

@@ -10,6 +10,11 @@ pub(super) fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// Prints a value as JSON with line breaks.
+pub(super) fn print_json(value: &serde_json::Value) {
+    print(&format!("{value:#}"));
+}
+
 /// Prints a line to standard error.
 pub(super) fn print_error(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");

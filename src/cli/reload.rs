@@ -21,6 +21,18 @@ pub(super) fn reload(args: &AdminArgs) -> ExitCode {
     }
 }
 
+/// Returns a change on one line.
+fn line(change: &Value) -> String {
+    let part = [&change["table"], &change["name"]].into_iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
+    let key = |key: &Value| {
+        let side = |side: &str| key[side].as_str().unwrap_or("-").to_owned();
+        let values = if key["secret"] == true { "a secret".to_owned() } else { format!("{} -> {}", side("old"), side("new")) };
+        format!("{}: {values}", key["key"].as_str().unwrap_or_default())
+    };
+    let keys: Vec<String> = change["keys"].as_array().into_iter().flatten().map(key).collect();
+    format!("{} {part} {}", change["change"].as_str().unwrap_or_default(), keys.join(", ")).trim_end().to_owned()
+}
+
 fn show(AdminResponse { status, body }: &AdminResponse) -> ExitCode {
     let Ok(answer) = serde_json::from_str::<Value>(body) else {
         return fail(&format!("the admin listener responded with {status}, and not with JSON"));
@@ -32,7 +44,8 @@ fn show(AdminResponse { status, body }: &AdminResponse) -> ExitCode {
     match answer["outcome"].as_str() {
         Some("applied") => {
             output::print(&format!("reloaded: version {version} runs, after {} ms\n", answer["took_ms"]));
-            texts("changes").iter().for_each(|change| output::print(&format!("  {change}\n")));
+            output::print(&format!("  {}\n", answer["summary"].as_str().unwrap_or_default()));
+            answer["changes"].as_array().into_iter().flatten().for_each(|change| output::print(&format!("  {}\n", line(change))));
             for key in texts("needs_restart") {
                 output::print_error(&format!("warning: the new value of {key} needs a restart"));
             }

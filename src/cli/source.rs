@@ -8,6 +8,8 @@ use super::output;
 use crate::app::{ConfigSource, Loaded};
 use crate::config::expand::Surroundings;
 use crate::config::{self, diagnose};
+use crate::explain::route::{Explanation, Question};
+use crate::explain::{self, Effective};
 use crate::plan::{Plan, compile};
 
 /// The files that are tried, in this order, if none is named.
@@ -81,10 +83,38 @@ impl Source {
         }
     }
 
+    /// Returns the configuration of [`to_url`].
+    pub(super) fn of_url(url: &str) -> Self {
+        Self { name: "--to".into(), text: to_url(url), folder: PathBuf::new() }
+    }
+
     /// Returns the keys, as far as they can be read.
     pub(super) fn keys(&self) -> config::file::File {
         let variable = |name: &str| std::env::var(name).ok();
         config::read(&self.text, &mut diagnose::Problems::default(), &Surroundings::in_folder(&variable, &self.folder))
+    }
+
+    /// Returns the folder of the file.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Compiles the configuration, and returns its problems without a report.
+    pub(super) fn plan(&self) -> Result<Plan, Vec<diagnose::Problem>> {
+        compile::from_folder(&self.text, &self.folder, &|name| std::env::var(name).ok())
+    }
+
+    /// Returns the values that are in force. The configuration must be valid.
+    pub(super) fn effective(&self) -> Effective {
+        let variable = |name: &str| std::env::var(name).ok();
+        Effective::read(&self.text, &self.name, &Surroundings::in_folder(&variable, &self.folder))
+    }
+
+    /// Explains a request to a gateway with this configuration.
+    pub(super) fn explain(&self, plan: &Plan, question: &Question) -> Result<Explanation, String> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let around = Surroundings::in_folder(&variable, &self.folder);
+        explain::of_request(&self.text, &self.name, &around, plan, question)
     }
 
     /// Compiles the configuration, and reports its problems.
@@ -92,7 +122,7 @@ impl Source {
         let show = |problems: &[diagnose::Problem]| {
             output::print_error(diagnose::render(&self.name, &self.text, problems, output::color()).trim_end());
         };
-        let compiled = compile::from_folder(&self.text, &self.folder, &|name| std::env::var(name).ok());
+        let compiled = self.plan();
         if let Some(plan) = compiled.as_ref().ok().filter(|plan| !plan.warnings.is_empty()) {
             show(&plan.warnings);
         }

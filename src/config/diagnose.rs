@@ -28,7 +28,12 @@ pub struct Problem {
 
 /// All problems of one file.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems(
+    Vec<Problem>,
+    /// The keys that the readers asked for, each with the path of its table. A test compares them with the table of keys.
+    #[cfg(test)]
+    pub(super) Vec<(String, &'static str)>,
+);
 
 impl Problems {
     /// Adds a problem.

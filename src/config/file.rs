@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 
 use super::access::{AccessKeys, AuthKeys};
@@ -39,6 +39,7 @@ pub struct File {
     pub errors: ErrorKeys,
     pub redis: Option<Redis>,
     pub log: Log,
+    pub telemetry: Option<Telemetry>,
 }
 
 /// `[listen]`
@@ -339,9 +340,31 @@ pub struct CorsKeys {
 #[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
 pub struct Log {
     pub level: Option<LogLevel>,
-    pub format: Option<LogFormat>,
+    pub format: Option<At<LogFormat>>,
+    pub template: Option<At<String>>,
+    pub exclude: Option<At<Vec<At<String>>>>,
     pub access: Option<bool>,
+    /// From 0 to 1.
+    pub sample: Option<At<f64>>,
+    pub slow: Option<At<Duration>>,
+    pub file: Option<At<String>>,
+    pub max_size: Option<At<u64>>,
+    pub keep: Option<At<u64>>,
     pub original_max: Option<At<Option<u64>>>,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct Telemetry {
+    pub otlp: At<Uri>,
+    pub sample: Option<f64>,
+    pub errors_always: Option<bool>,
+    pub headers: Vec<(HeaderName, Secret<HeaderValue>)>,
+    pub service_name: Option<At<String>>,
+    pub resource: Vec<(String, String)>,
+    pub timeout: Option<At<Duration>>,
+    pub ca: Option<At<String>>,
 }
 
 /// `log.level`
@@ -356,6 +379,27 @@ pub enum LogLevel {
     Trace,
 }
 
+impl LogLevel {
+    /// All levels, in their order.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// Returns the word for the level.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    /// Returns the level with this word.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str() == word)
+    }
+}
+
 /// `log.format`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -363,6 +407,10 @@ pub enum LogFormat {
     Json,
     /// Human-readable text.
     Pretty,
+    /// The combined format of Apache.
+    Combined,
+    /// The text of `template`.
+    Template,
     /// `pretty` on a terminal, otherwise `json`.
     #[default]
     Auto,

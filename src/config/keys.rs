@@ -14,6 +14,7 @@ use super::listen_tls::listen_tls;
 use super::policy_keys::policy;
 use super::routes::routes;
 use super::section::{At, Section};
+use super::telemetry::telemetry;
 use super::units;
 use super::upstreams::backend;
 use crate::policy::Mode;
@@ -21,7 +22,7 @@ use crate::text::Secret;
 
 /// Reads the root table.
 pub(super) fn read(root: &mut Section<'_, '_>) -> File {
-    root.reserve(&["journal", "notify", "telemetry"]);
+    root.reserve(&["journal", "notify"]);
     File {
         mode: root.choice("mode", &[("production", Some(Mode::Production)), ("development", Some(Mode::Development))]).unwrap_or_default(),
         watch: root.boolean("watch"),
@@ -33,6 +34,7 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
         errors: root.table("errors", errors).unwrap_or_default(),
         redis: root.table("redis", redis).flatten(),
         log: root.table("log", log).unwrap_or_default(),
+        telemetry: root.table("telemetry", telemetry).flatten(),
     }
 }
 
@@ -77,9 +79,14 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
 
 /// Reads a switch with its place.
 fn flag(s: &mut Section<'_, '_>, key: &'static str) -> Option<At<bool>> {
-    let value = s.boolean(key)?;
-    let span = s.named(key).map_or(s.span.clone(), toml::Spanned::span);
-    Some(At { value, span })
+    let value = s.boolean(key);
+    placed(s, key, value)
+}
+
+/// Adds the place of a key to its value.
+fn placed<T>(s: &Section<'_, '_>, key: &str, value: Option<T>) -> Option<At<T>> {
+    let span = s.named(key).map_or(s.span.clone(), Spanned::span);
+    value.map(|value| At { value, span })
 }
 
 /// Reads a key that may hold a secret. A text for which `is_secret` returns true is rejected: a secret must come from the environment or
@@ -134,18 +141,28 @@ fn workers(s: &mut Section<'_, '_>) -> Option<u64> {
 }
 
 fn log(s: &mut Section<'_, '_>) -> Log {
-    let levels = [
-        ("error", Some(LogLevel::Error)),
-        ("warn", Some(LogLevel::Warn)),
-        ("info", Some(LogLevel::Info)),
-        ("debug", Some(LogLevel::Debug)),
-        ("trace", Some(LogLevel::Trace)),
+    let levels = LogLevel::ALL.map(|level| (level.as_str(), Some(level)));
+    let formats = [
+        ("json", Some(LogFormat::Json)),
+        ("pretty", Some(LogFormat::Pretty)),
+        ("combined", Some(LogFormat::Combined)),
+        ("template", Some(LogFormat::Template)),
+        ("auto", Some(LogFormat::Auto)),
     ];
+    let format = s.choice("format", &formats);
+    let exclude = s.strings("exclude", false);
+    let keep = s.number("keep", 1..=1000);
     Log {
         level: s.choice("level", &levels),
-        format: s
-            .choice("format", &[("json", Some(LogFormat::Json)), ("pretty", Some(LogFormat::Pretty)), ("auto", Some(LogFormat::Auto))]),
+        format: placed(s, "format", format),
+        template: s.string("template"),
+        exclude: placed(s, "exclude", exclude),
         access: s.boolean("access"),
+        sample: s.share("sample"),
+        slow: s.parsed("slow", units::duration),
+        file: s.file("file"),
+        max_size: s.parsed("max_size", units::size),
+        keep: placed(s, "keep", keep),
         original_max: s.parsed("original_max", units::size_or_off),
     }
 }

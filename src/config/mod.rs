@@ -2,7 +2,7 @@
 //!
 //! Does no I/O except to read `file:` secrets. Knows key names, types and units. Must not know defaults or the meaning of the values
 //! together; `plan` does. A new key goes into `file` and the reader of its section (`keys`, `limits`, `routes`, `access`,
-//! `policy_keys`, `upstreams`, `errors`).
+//! `policy_keys`, `upstreams`, `errors`, `telemetry`).
 
 pub mod access;
 pub mod actions;
@@ -17,9 +17,13 @@ mod listen_tls;
 pub mod other_proxies;
 mod policy_keys;
 mod routes;
+pub mod schema;
 pub mod section;
+mod telemetry;
 pub mod units;
+
 mod upstreams;
+pub mod words;
 
 use diagnose::Problems;
 use expand::Surroundings;
@@ -78,15 +82,15 @@ mod tests {
         let all = problems_of(
             "[journal]
 keep = \"1d\"
-[telemetry]
-ratio = 1
+[[notify]]
+kind = \"slack\"
 ",
         )
         .join(
             "
 ",
         );
-        for part in ["`journal` is not available", "`telemetry` is not available"] {
+        for part in ["`journal` is not available", "`notify` is not available"] {
             assert!(all.contains(part), "{part} in\n{all}");
         }
     }

@@ -18,7 +18,7 @@ use crate::policy::{Scheme, Wanted};
 const ACTIONS: [&str; 3] = ["backend", "redirect", "respond"];
 
 /// Keys that only a route with a backend can have.
-const OF_BACKENDS: [&str; 22] = [
+pub(super) const OF_BACKENDS: [&str; 22] = [
     "strip_prefix",
     "add_prefix",
     "rewrite",

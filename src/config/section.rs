@@ -12,10 +12,8 @@ use toml::de::{DeTable, DeValue};
 use super::diagnose::Problems;
 use super::expand::{self, Surroundings};
 use super::other_proxies;
+use super::words::{nearest, nearest_of};
 use crate::text::Secret;
-
-/// The number of known keys that a help text lists.
-const MAX_LISTED: usize = 8;
 
 /// A value with its place in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +42,8 @@ pub struct Section<'t, 'p> {
     /// The list to which problems are added.
     pub problems: &'p mut Problems,
     around: &'p Surroundings<'p>,
+    /// The document that lists all keys.
+    guide: &'static str,
 }
 
 impl<'t, 'p> Section<'t, 'p> {
@@ -55,7 +55,13 @@ impl<'t, 'p> Section<'t, 'p> {
         problems: &'p mut Problems,
         around: &'p Surroundings<'p>,
     ) -> Self {
-        Self { path: path.into(), table, span, known: Vec::new(), reserved: Vec::new(), problems, around }
+        Self { path: path.into(), table, span, known: Vec::new(), reserved: Vec::new(), problems, around, guide: "config/full.toml" }
+    }
+
+    /// Names the document that lists all keys, if it is not `config/full.toml`.
+    pub const fn guided(mut self, guide: &'static str) -> Self {
+        self.guide = guide;
+        self
     }
 
     /// Returns all keys of the table with their places, for tables whose keys the operator chooses.
@@ -95,7 +101,8 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
-    fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+    /// Reports that the value of a key is not what is `wanted`.
+    pub fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let title = format!("`{}` must be {wanted}, not {}", self.full(key), article(value.get_ref().type_str()));
         let is_zero = value.get_ref().as_integer().is_some_and(|number| number.as_str() == "0") || value.get_ref().as_bool() == Some(false);
         let help = match wanted.contains("string") {
@@ -123,6 +130,32 @@ impl<'t, 'p> Section<'t, 'p> {
                 self.problems.add(value.span(), format!("`{}`: {complaint}", self.full(key)), "set the variable before the gateway starts");
                 None
             }
+        }
+    }
+
+    /// Reads a string as it stands: nothing in it is expanded.
+    pub fn text(&mut self, key: &'static str) -> Option<At<String>> {
+        let value = self.value(key)?;
+        self.text_of(key, value)
+    }
+
+    /// Reads `value`, the value of `key`, as a string as it stands.
+    pub fn text_of(&mut self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Option<At<String>> {
+        match value.get_ref().as_str() {
+            Some(text) => Some(At { value: text.to_owned(), span: value.span() }),
+            None => {
+                self.wrong_type(key, value, "a string");
+                None
+            }
+        }
+    }
+
+    /// Reads a string or a list of strings as they stand.
+    pub fn texts(&mut self, key: &'static str) -> Option<Vec<At<String>>> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::Array(list) => Some(list.iter().filter_map(|item| self.text_of(key, item)).collect()),
+            _ => Some(self.text_of(key, value).into_iter().collect()),
         }
     }
 
@@ -208,6 +241,24 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
+    /// Reads a share from 0 to 1.
+    pub fn share(&mut self, key: &'static str) -> Option<At<f64>> {
+        let value = self.value(key)?;
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().replace('_', "").parse::<f64>().ok(),
+            DeValue::Integer(number) => i32::from_str_radix(number.as_str(), number.radix()).ok().map(f64::from),
+            _ => None,
+        };
+        match number.filter(|number| (0.0..=1.0).contains(number)) {
+            Some(number) => Some(At { value: number, span: value.span() }),
+            None => {
+                let title = format!("`{}` must be a number from 0 to 1", self.full(key));
+                self.problems.add(value.span(), title, "0.1 is every tenth, 1 is all");
+                None
+            }
+        }
+    }
+
     /// Reads a list of strings. With `or_one`, a single string counts as a list of one.
     pub fn strings(&mut self, key: &'static str, or_one: bool) -> Option<Vec<At<String>>> {
         let value = self.value(key)?;
@@ -257,7 +308,7 @@ impl<'t, 'p> Section<'t, 'p> {
             self.wrong_type(key, value, "a table");
             return None;
         };
-        let mut section = Section::new(self.full(key), table, value.span(), self.problems, self.around);
+        let mut section = Section::new(self.full(key), table, value.span(), self.problems, self.around).guided(self.guide);
         let read = read(&mut section);
         section.finish();
         Some(read)
@@ -276,12 +327,31 @@ impl<'t, 'p> Section<'t, 'p> {
         self.expanded(key, value)
     }
 
+    /// Reads `value` as a secret, which comes from the environment or from a file of its own.
+    pub fn secret_of(&mut self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Option<At<Secret<String>>> {
+        if value.get_ref().as_str().is_some_and(|text| !text.contains("${") && !text.starts_with("file:")) {
+            let title = "a secret must not be written in the configuration file";
+            self.problems.add_secret(value.span(), title, "write \"${NAME}\" or \"file:/path\"");
+            return None;
+        }
+        let text = self.expanded(key, value)?;
+        match expand::secret(&text.value, self.around) {
+            Ok(value) => Some(At { value: Secret::new(value), span: text.span }),
+            Err(complaint) => {
+                self.problems.add(text.span, format!("`{}` is not valid", self.full(key)), complaint);
+                None
+            }
+        }
+    }
+
     /// Allows any key, for a table whose keys the operator chooses.
     pub fn allow_any_key(&mut self) {
         self.known.push("*");
     }
 
     fn finish(&mut self) {
+        #[cfg(test)]
+        self.problems.1.extend(self.known.iter().map(|key| (self.path.clone(), *key)));
         if self.known.contains(&"*") {
             return;
         }
@@ -298,7 +368,7 @@ impl<'t, 'p> Section<'t, 'p> {
                 // One wrong letter is an error of typing, even if the result is a key of another proxy.
                 (Some(word), Some(_)) if strsim::damerau_levenshtein(key, word) == 1 => format!("did you mean `{word}`?"),
                 (_, Some(help)) => help,
-                (None, None) => format!("expected {}", nearest_of(key, all)),
+                (None, None) => format!("expected {}", nearest_of(key, all, self.guide)),
             };
             self.problems.add(name.span, format!("unknown key `{}`", self.full(key)), help);
         }
@@ -329,26 +399,4 @@ fn list_of<T>(choices: &[(&'static str, Option<T>)]) -> String {
 fn article(kind: &str) -> String {
     let an = kind.starts_with(['a', 'e', 'i', 'o', 'u']);
     format!("{} {kind}", if an { "an" } else { "a" })
-}
-
-/// Lists the known words for a help text: the most similar ones first, and not too many to be read.
-fn nearest_of(word: &str, mut known: Vec<&'static str>) -> String {
-    let begin = |candidate: &str| candidate.bytes().zip(word.bytes()).take_while(|(a, b)| a == b).count();
-    let words = |candidate: &str| candidate.split('_').filter(|part| word.split('_').any(|other| other == *part)).count();
-    let likeness = |candidate: &str| std::cmp::Reverse((words(candidate), begin(candidate)));
-    known.sort_by_key(|candidate| (likeness(candidate), strsim::damerau_levenshtein(word, candidate), *candidate));
-    let listed = known.iter().take(MAX_LISTED).map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
-    match known.len().saturating_sub(MAX_LISTED) {
-        0 if known.len() == 1 => listed,
-        0 => format!("one of {listed}"),
-        more => format!("one of {listed} or {more} others, which config/full.toml lists"),
-    }
-}
-
-/// Returns the known word that is most similar to `word`, if the difference can be a typing error.
-pub fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
-    let best = known.iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate)).min()?;
-    // The tolerance covers one to three typing errors, but not another key that shares a part.
-    let tolerance = (word.len().min(best.1.len()) / 4).clamp(1, 3);
-    (best.0 <= tolerance).then_some(best.1)
 }

@@ -84,6 +84,18 @@ pub enum HandshakeEnd {
 }
 
 impl HandshakeEnd {
+    /// All ends, in the order of their declaration.
+    pub const ALL: [Self; 8] = [
+        Self::Completed,
+        Self::Timeout,
+        Self::Closed,
+        Self::ClearText,
+        Self::Incompatible,
+        Self::ClientCertificate,
+        Self::Alert,
+        Self::Protocol,
+    ];
+
     /// Returns the word for metrics.
     pub const fn word(self) -> &'static str {
         match self {
@@ -112,6 +124,9 @@ pub fn client_handshake(error: &io::Error) -> HandshakeEnd {
 
 /// Classifies the error of reading a response head. `received` is true if a part of it has arrived.
 pub fn upstream_read(error: &io::Error, received: bool) -> Failure {
+    if let Some(failure) = find::<Failure>(error) {
+        return failure.clone();
+    }
     let kind = match error.kind() {
         REFUSED if !received => Kind::TlsAlert,
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Kind::ResponseMalformed,
@@ -120,6 +135,11 @@ pub fn upstream_read(error: &io::Error, received: bool) -> Failure {
         _ => Kind::ConnectionLost,
     };
     Failure::because(kind, chain(error))
+}
+
+/// Classifies the error of reading the body of a response.
+pub fn upstream_body(error: &io::Error) -> Failure {
+    find::<Failure>(error).cloned().unwrap_or_else(|| Failure::because(Kind::ResponseIncomplete, chain(error)))
 }
 
 /// How far a request on an HTTP/2 stream got whose response did not come.

@@ -19,6 +19,7 @@ use super::request::{Early, RequestState};
 use super::response::ClientResponse;
 use super::secure::add_hsts;
 use super::state::{Client, Gateway};
+use super::traced;
 use super::upgraded::Upgraded;
 use crate::body::{Body, Flow, OnSent};
 use crate::context::{Dialect, Peer};
@@ -90,7 +91,7 @@ impl Gateway {
         content: Content,
         (headers, web): (&HeaderList, Option<(Form, Option<HeaderMap>)>),
         permits: Permits,
-        state: Box<RequestState>,
+        mut state: Box<RequestState>,
         client: &Client,
     ) -> Body {
         let Content::Stream { prefix, body, clocks, watch } = content else { return Body::ready(Bytes::new(), None) };
@@ -105,6 +106,7 @@ impl Gateway {
             headers.get(header::CONTENT_TYPE).and_then(|value| Dialect::of_content_type(value.as_bytes())) == Some(Dialect::Grpc);
         // A client of HTTP/1 may not read trailers, and would take a body with an end for a whole one.
         let ends_in_trailers = (multiplexed && grpc_response) || web.is_some();
+        let masked = watched.as_ref().and_then(|_| traced::masked(state.record.facts.trail.spans.as_deref_mut()));
         let end = StreamEnd { state, _permits: permits, mode: self.plan.mode, read_bound, ends_in_trailers };
         let relay = Relay::new(prefix, body, end, clocks);
         let flow: Box<dyn Flow> = match watched {
@@ -113,7 +115,7 @@ impl Gateway {
             Some(route) => {
                 let begin = if events { Guard::live } else { Guard::new };
                 let guard = begin(Arc::clone(&route.presenter.redactor));
-                Box::new(Guarded::new(relay, guard, move || route.metrics.masked()))
+                Box::new(Guarded::new(relay, guard, move || traced::count_masked(&route, masked.as_deref())))
             }
         };
         let flow = match web {

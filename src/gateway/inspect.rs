@@ -10,13 +10,14 @@ use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use super::prepared::Prepared;
 use super::request::Request;
 use super::state::{Client, Gateway};
+use super::traced;
 use super::{dry_run, grpc, leak_guard, read, redirect_page, upgrade};
 use crate::body::Incoming as _;
 use crate::context::Dialect;
+use crate::context::spans::Spans;
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
 use crate::observe::access_record::Facts;
-use crate::observe::metrics::Class;
 use crate::plan::{Forward, Route};
 use crate::policy::{Mode, Policy};
 use crate::relay::BodyClocks;
@@ -43,7 +44,8 @@ pub(super) fn prepare(
     let (status, at, took) = (received.status.as_u16(), received.at, received.took);
     facts.received = Some(status);
     facts.upstream_time = Some(at.saturating_duration_since(request.context.arrival));
-    forward.backend_metrics.count(gateway.core.upstreams.core, Class::of(status));
+    facts.upstream_took = took;
+    forward.backend_metrics.answered(gateway.core.upstreams.core, status);
     if let Some(gate) = forward.gate.as_ref().filter(|_| status < 500) {
         gate.record(took, at);
     }
@@ -165,13 +167,13 @@ pub(super) async fn handle(
     prepared: Prepared,
     route: &Route,
     gateway: &Gateway,
-    request: Request<'_>,
+    (request, spans): (Request<'_>, Option<&mut Spans>),
 ) -> Result<Passed, ErrorOutcome> {
     let (mode, buffers) = (gateway.plan.mode, &gateway.plan.buffers);
     let languages = request.languages(&route.policy.errors);
     match handling {
         Handling::AwaitFirstBytes => prepared.begin().await,
-        Handling::GuardLeaks => leak_guard::guard(prepared, route, buffers, languages).await,
+        Handling::GuardLeaks => leak_guard::guard(prepared, route, buffers, languages, traced::masked(spans).as_deref()).await,
         Handling::SearchErrors => read::success(prepared, &route.policy, buffers, languages).await,
         Handling::GrpcWeb => web(prepared, shown_mode(&route.policy, mode)).await,
         Handling::DryRun(kind) => dry_run::error(kind, prepared, route, (mode, buffers), request).await,

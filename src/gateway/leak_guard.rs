@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -14,6 +15,7 @@ use super::heads::guard_headers;
 use super::outcome::{Content, ErrorOutcome, Passed, Watch};
 use super::prepared::Prepared;
 use super::read::{Decoded, broken_off, decoded, header_text, inside, reading_clocks};
+use super::traced;
 use crate::body::Incoming as _;
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
@@ -32,6 +34,7 @@ pub(super) async fn guard(
     route: &Route,
     buffers: &Arc<Reserve>,
     languages: Languages<'_>,
+    masked: Option<&AtomicBool>,
 ) -> Result<Passed, ErrorOutcome> {
     guard_headers(&mut response.headers, &route.presenter.redactor);
     let content_type = header_text(&response.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
@@ -65,7 +68,7 @@ pub(super) async fn guard(
         return Ok(guarded(response.stream_after(memory.hold(read.bytes).into())));
     }
     let Prepared { status, headers, .. } = response;
-    whole(status, headers, &read, route, (memory, languages))
+    whole(status, headers, &read, (route, masked), (memory, languages))
 }
 
 /// Headers with digests of the body, which may change.
@@ -91,7 +94,7 @@ fn whole(
     status: StatusCode,
     mut headers: HeaderList,
     read: &Collected,
-    route: &Route,
+    (route, masked): (&Route, Option<&AtomicBool>),
     (mut memory, languages): (MemoryPermit, Languages<'_>),
 ) -> Result<Passed, ErrorOutcome> {
     let policy = &route.policy;
@@ -112,7 +115,7 @@ fn whole(
     let narrow = text.contains('\0').then(|| text.replace('\0', ""));
     let bytes = match narrow.as_deref().or(Some(text.as_str())).and_then(|text| route.presenter.redactor.document(text)) {
         Some(clean) => {
-            route.metrics.masked();
+            traced::count_masked(route, masked);
             replaced(&mut headers, clean)
         }
         None => Bytes::copy_from_slice(&read.bytes),

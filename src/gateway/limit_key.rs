@@ -61,6 +61,16 @@ fn of_source<'t>(source: &'t KeySource, route: &'t Route, who: Who<'t>) -> Reque
     RequestKey::Part(value.map_or_else(|| limit::of_address(who.request.context.client), limit::of_value))
 }
 
+/// Returns true if a request has what a part of the key is made of.
+pub(super) fn is_present(source: &KeySource, who: Who<'_>) -> bool {
+    match source {
+        KeySource::ClientIp | KeySource::Global | KeySource::Route => true,
+        KeySource::Header(name) => only(who.headers.get_all(name).map(Value::as_bytes)).is_some(),
+        KeySource::Cookie(name) => only(cookies(who.headers, name)).is_some(),
+        KeySource::Query(name) => parameter(who.request.context.uri.query().unwrap_or_default(), name).is_some(),
+    }
+}
+
 /// The only value. Several values count as none, so that a second one cannot evade a limit, and so does an empty one.
 fn only<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v [u8]> {
     values.next().filter(|value| values.next().is_none() && !value.is_empty())

@@ -58,7 +58,10 @@ pub(super) fn outgoing(
     }
     destination::map(&mut headers, policy, request)?;
     let edited = edit(&mut headers, policy, request);
-    facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
+    // The trace of a request with spans is known from its arrival, whatever its upstream is told.
+    if facts.trail.spans.is_none() {
+        facts.trace = if edited { heads::trace(&headers) } else { Some(trace) };
+    }
     if let Some(host) = client_host.filter(|_| edited || !request.named_by_host_line()) {
         // A host that is not valid was refused before.
         let _ = headers.try_insert(http::header::HOST, host);
@@ -185,7 +188,7 @@ fn affinity(backend: &Backend, request: Request<'_>, headers: &HeaderList) -> Op
 }
 
 /// Path and query for the upstream: the bytes that were decided on, as the route edits them.
-fn target(policy: &Policy, forward: &Forward, request: Request<'_>, scheme: Scheme) -> Result<PathAndQuery, Failure> {
+pub(super) fn target(policy: &Policy, forward: &Forward, request: Request<'_>, scheme: Scheme) -> Result<PathAndQuery, Failure> {
     let stripped = stripped(&request.context.uri, policy.strip_prefix.as_deref())?;
     if policy.add_prefix.is_none() && forward.rewrite.is_none() {
         return Ok(stripped);

@@ -11,6 +11,7 @@ use super::identity::Identity;
 use super::messages::ClientRequest;
 use super::payload::Payload;
 use super::state::{Client, Gateway};
+use super::traced;
 use crate::context::{ClientPreferences, Dialect, Named, Peer, RequestContext, RequestId};
 use crate::data_rate::MinRate;
 use crate::failure::Failure;
@@ -23,6 +24,7 @@ use crate::policy::{ErrorPolicy, Policy};
 use crate::render::negotiate::NegotiationInput;
 use crate::upstream::attempt::outgoing::Upgrade;
 use crate::upstream::heads::scan::{self, HeaderScan};
+use crate::upstream::heads::trace_context;
 
 /// One request in the gateway: what arrived, and the record that is written when this is dropped.
 #[derive(Debug)]
@@ -74,10 +76,11 @@ impl RequestState {
     /// Takes a request apart: one scan of the headers, one record. The state is on the heap, as it lives until the last byte is sent.
     pub(super) fn arrive(gateway: &Gateway, client: &Client, request: ClientRequest) -> (Box<Self>, Inbound) {
         let peer = &client.peer;
-        let ClientRequest { method, target: Target { uri, raw_query }, version, headers, body } = request;
+        let ClientRequest { method, target: Target { uri, raw_query }, version, mut headers, body } = request;
         let arrival = Instant::now();
         let wall = gateway.core.wall.at(arrival);
-        let (seen, wanted, named) = scan::scan(&headers, gateway.core.pseudonym());
+        let (mut seen, wanted, named) = scan::scan(&headers, gateway.core.pseudonym());
+        let spans = gateway.tracer.as_ref().and_then(|tracer| traced::begin(tracer, client, &mut headers, &mut seen));
         let context = RequestContext {
             id: seen.accepted_id(peer).unwrap_or_else(|| RequestId::generate(wall)),
             arrival,
@@ -91,7 +94,12 @@ impl RequestState {
             client: seen.client(peer, &gateway.plan.trusted),
             wanted,
         };
-        let state = Self::new(gateway, context, seen);
+        let mut state = Self::new(gateway, context, seen);
+        if let Some(spans) = spans {
+            let facts = &mut state.record.facts;
+            facts.trace = Some(trace_context::id_of(spans.own.trace));
+            (facts.tracer, facts.trail.spans) = (gateway.tracer.clone(), Some(spans));
+        }
         (state, Inbound { headers, payload: Payload::new(body), upgrade: None, identity: None })
     }
 
@@ -135,6 +143,11 @@ impl RequestState {
 }
 
 impl<'a> Request<'a> {
+    /// A request whose route is not known.
+    pub(super) const fn of(context: &'a RequestContext, seen: &'a HeaderScan) -> Self {
+        Self { context, seen, version: context.version, route: None }
+    }
+
     /// What the client can read.
     pub(super) fn asked(self) -> NegotiationInput<'a> {
         let wanted = &self.context.wanted;

@@ -8,6 +8,7 @@ use super::outcome::{Content, Passed};
 use super::request::Request;
 use super::state::{Client, Gateway};
 use crate::header::HeaderList;
+use crate::plan::Plan;
 
 /// The default port of https.
 const HTTPS: u16 = 443;
@@ -15,7 +16,16 @@ const HTTPS: u16 = 443;
 /// Redirects a request to a plain listener, if the configuration says so. The method and the body of the request are to be sent again
 /// (RFC 9110 15.4.9). `None` if the request is served here.
 pub(super) fn redirect(gateway: &Gateway, client: &Client, request: Request<'_>) -> Option<Passed> {
-    let tls = gateway.plan.listen.tls.as_ref().filter(|tls| tls.redirects && client.tls.is_none())?;
+    let location = location(&gateway.plan, client.tls.is_some(), request)?;
+    let mut headers = HeaderList::new();
+    // The host and the path were validated, so this is a valid value; without it there is no redirect.
+    headers.try_insert(header::LOCATION, location.as_bytes()).ok()?;
+    Some(Passed { status: StatusCode::PERMANENT_REDIRECT, headers, content: Content::Ready(Bytes::new()) })
+}
+
+/// The URL at the listener for TLS that a request to a plain listener is sent to.
+pub(super) fn location(plan: &Plan, is_secure: bool, request: Request<'_>) -> Option<String> {
+    let tls = plan.listen.tls.as_ref().filter(|tls| tls.redirects && !is_secure)?;
     let host = request.host_name()?;
     let port = if tls.address.port() == HTTPS { String::new() } else { format!(":{}", tls.address.port()) };
     let path = request.context.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -23,10 +33,7 @@ pub(super) fn redirect(gateway: &Gateway, client: &Client, request: Request<'_>)
     if !path.starts_with('/') {
         return None;
     }
-    let mut headers = HeaderList::new();
-    // The host and the path were validated, so this is a valid value; without it there is no redirect.
-    headers.try_insert(header::LOCATION, format!("https://{host}{port}{path}").as_bytes()).ok()?;
-    Some(Passed { status: StatusCode::PERMANENT_REDIRECT, headers, content: Content::Ready(Bytes::new()) })
+    Some(format!("https://{host}{port}{path}"))
 }
 
 /// Adds `Strict-Transport-Security` to a response over TLS; over a plain connection it has no meaning (RFC 6797 7.2).

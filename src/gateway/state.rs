@@ -15,6 +15,7 @@ use crate::context::{Peer, WallClock};
 use crate::header::HeaderList;
 use crate::limit::shared::StoreClient;
 use crate::observe::recorder::Recorder;
+use crate::observe::trace::tracer::Tracer;
 use crate::plan::Plan;
 use crate::policy::Scheme;
 use crate::upstream::attempt::Upstreams;
@@ -53,6 +54,8 @@ pub struct Gateway {
     pub shared: Option<StoreClient>,
     /// Writes the access log and the metrics.
     pub recorder: Arc<Recorder>,
+    /// Begins the spans of requests, if traces are exported.
+    pub tracer: Option<Tracer>,
     /// What no reload changes.
     pub core: Arc<Core>,
     /// The number of gateways that this core had before.
@@ -71,8 +74,8 @@ pub struct CurrentGateway {
 
 impl CurrentGateway {
     /// Creates the first gateway of a core.
-    pub fn new(core: Arc<Core>, plan: Arc<Plan>, shared: Option<StoreClient>, recorder: Arc<Recorder>) -> Self {
-        let first = Gateway { plan, shared, recorder, core: Arc::clone(&core), generation: 0 };
+    pub fn new(core: Arc<Core>, plan: Arc<Plan>, shared: Option<StoreClient>, recorder: Arc<Recorder>, tracer: Option<Tracer>) -> Self {
+        let first = Gateway { plan, shared, recorder, tracer, core: Arc::clone(&core), generation: 0 };
         Self { core, gateway: ArcSwap::from_pointee(first), generation: AtomicUsize::new(0) }
     }
 
@@ -87,9 +90,9 @@ impl CurrentGateway {
     }
 
     /// Replaces the gateway. Only the core's own thread may call this.
-    pub fn replace(&self, plan: Arc<Plan>, shared: Option<StoreClient>, recorder: Arc<Recorder>) {
+    pub fn replace(&self, plan: Arc<Plan>, shared: Option<StoreClient>, recorder: Arc<Recorder>, tracer: Option<Tracer>) {
         let generation = self.generation.load(Ordering::Acquire).wrapping_add(1);
-        self.gateway.store(Arc::new(Gateway { plan, shared, recorder, core: Arc::clone(&self.core), generation }));
+        self.gateway.store(Arc::new(Gateway { plan, shared, recorder, tracer, core: Arc::clone(&self.core), generation }));
         self.generation.store(generation, Ordering::Release);
     }
 }

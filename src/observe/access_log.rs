@@ -1,23 +1,15 @@
-//! Formats the access line of a request as JSON, directly into the buffer of the core. `pretty` is the form for a terminal.
+//! Formats the access line of a request as JSON with all fields, directly into the buffer of the core. `selection` writes some of the
+//! fields, `template` other forms, and `pretty` the form for a terminal.
 //!
 //! Bytes that a client controls are escaped, the values of a query are masked, and every field is bounded. Must not write to a sink;
 //! `recorder` does.
 
 use super::access_record::{End, Facts, WouldBe};
+use super::field::level;
 use super::fields;
-pub use super::line::Style;
 use super::line::{LineContext, host, path, protocol};
 use crate::context::RequestContext;
-use crate::failure::catalog::Severity;
 use crate::write::{self, json_string};
-
-fn level(facts: &Facts) -> &'static str {
-    match facts.kind.map(|kind| kind.row().severity) {
-        Some(Severity::Error) => "ERROR",
-        Some(Severity::Warn) => "WARN",
-        Some(Severity::Info) | None => "INFO",
-    }
-}
 
 /// Appends the access line of a request.
 pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts, line: &LineContext<'_>) {
@@ -56,6 +48,7 @@ pub(super) fn append(out: &mut Vec<u8>, context: &RequestContext, facts: &Facts,
     }
     failure_fields(out, facts);
     if let Some(would_be) = &facts.dry_run {
+        out.extend_from_slice(b",\"dryRun\":");
         dry_run(out, would_be);
     }
     number(out, ",\"attempts\":", u64::from(facts.trail.attempts));
@@ -98,10 +91,10 @@ fn request_fields(out: &mut Vec<u8>, context: &RequestContext) {
 }
 
 /// Appends a query without its values as a JSON string.
-fn masked_query(out: &mut Vec<u8>, query: &str) {
+pub(super) fn masked_query(out: &mut Vec<u8>, query: &str) {
     let begin = out.len();
     out.push(b'"');
-    fields::masked_query(out, query);
+    fields::masked_query(out, query.as_bytes());
     // Few queries have a byte that must be escaped, so they are written in place first.
     if out[begin + 1..].iter().any(|byte| matches!(byte, b'"' | b'\\' | ..b' ')) {
         let masked = String::from_utf8_lossy(&out.split_off(begin + 1)).into_owned();
@@ -113,7 +106,8 @@ fn masked_query(out: &mut Vec<u8>, query: &str) {
 }
 
 /// Appends bytes of a header as a JSON string.
-fn json_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+#[inline(always)]
+pub(super) fn json_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => json_string(out, text),
         Err(_) => json_string(out, &String::from_utf8_lossy(bytes)),
@@ -156,8 +150,9 @@ fn failure_fields(out: &mut Vec<u8>, facts: &Facts) {
     }
 }
 
-fn dry_run(out: &mut Vec<u8>, would_be: &WouldBe) {
-    number(out, ",\"dryRun\":{\"status\":", u64::from(would_be.status));
+/// Appends what the client would have been told as a JSON object.
+pub(super) fn dry_run(out: &mut Vec<u8>, would_be: &WouldBe) {
+    number(out, "{\"status\":", u64::from(would_be.status));
     for (name, value) in [(",\"code\":", would_be.code.as_deref()), (",\"message\":", would_be.message.as_deref())] {
         if let Some(value) = value {
             out.extend_from_slice(name.as_bytes());

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::metrics::{Class, RouteMetrics};
+use super::metrics::RouteMetrics;
+use super::trace::tracer::Tracer;
 use crate::body::UploadProgress;
 use crate::context::{RequestContext, TraceId, Trail};
 use crate::failure::Kind;
@@ -83,8 +84,10 @@ pub struct Facts {
     pub route: Option<Arc<RouteMetrics>>,
     /// Whether the request was dispatched to its backend.
     pub dispatched: bool,
-    /// The endpoint and the number of attempts.
+    /// The endpoint and the number of attempts, and the spans if the request is traced.
     pub trail: Trail,
+    /// Takes the spans.
+    pub tracer: Option<Tracer>,
     /// The status of the response, 0 while there is none.
     pub status: u16,
     /// The status that the upstream sent.
@@ -101,6 +104,8 @@ pub struct Facts {
     pub dry_run: Option<Box<WouldBe>>,
     /// The time from arrival to the response head of the upstream.
     pub upstream_time: Option<Duration>,
+    /// How much of that passed after the request had been given to the endpoint that answered.
+    pub upstream_took: Duration,
     /// The progress of the request body.
     pub upload: Option<Arc<UploadProgress>>,
     /// The number of bytes of the response body.
@@ -114,15 +119,6 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Returns the class of the request, by its end and its status.
-    pub const fn class(&self) -> Class {
-        match self.end {
-            End::Open => Class::ClientClosed,
-            End::Aborted => Class::Aborted,
-            End::Complete => Class::of(self.status),
-        }
-    }
-
     /// Returns the status for the log: 499 if the client closed the connection before the response began.
     pub const fn logged_status(&self) -> u16 {
         match (self.end, self.status) {
@@ -142,6 +138,12 @@ impl Facts {
             "" if self.status >= 400 => code_of_status(self.status),
             code => code,
         }
+    }
+
+    /// Returns true unless the request succeeded: if it failed, was answered with an error, was not answered to its end, or would have been
+    /// answered with another error on a route with `dry_run`.
+    pub fn is_error(&self) -> bool {
+        self.kind.is_some() || self.end != End::Complete || self.status >= 400 || self.dry_run.is_some()
     }
 
     /// Returns the number of bytes of the request body that were forwarded.

@@ -1,14 +1,14 @@
 //! The metrics of routes with `auth`. Must not use anything that a client sent as a label.
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
 
-use super::names;
+use super::exposition::label;
 
 /// The counters of a route with `auth`, by result.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AuthCounters {
+    /// The route as a label.
+    pub(super) label: Box<str>,
     /// The request may enter.
     pub admitted: Counter,
     /// Its credentials are missing or wrong, or the service refuses it.
@@ -19,19 +19,25 @@ pub struct AuthCounters {
     pub failed: Counter,
 }
 
-/// The counters of all routes with `auth`, by route and result.
-#[derive(Debug, Default)]
-pub struct AuthMetrics(Family<Vec<(&'static str, String)>, Counter>);
-
-impl AuthMetrics {
-    /// Adds them to the metrics.
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register(names::AUTH, "Requests to routes with `auth`, by result", self.0.clone());
+impl AuthCounters {
+    /// Creates the counters of a route.
+    pub(super) fn new(route: &str) -> Self {
+        Self {
+            label: label("route", route).into(),
+            admitted: Counter::default(),
+            refused: Counter::default(),
+            redirected: Counter::default(),
+            failed: Counter::default(),
+        }
     }
 
-    /// Returns the counters of a route; equal names share them.
-    pub fn of(&self, route: &str) -> AuthCounters {
-        let of = |word: &str| self.0.get_or_create_owned(&vec![("route", route.to_owned()), ("result", word.to_owned())]);
-        AuthCounters { admitted: of("admitted"), refused: of("refused"), redirected: of("redirected"), failed: of("failed") }
+    /// Returns each counter with its result.
+    pub(super) fn each(&self) -> [(&'static str, u64); 4] {
+        [
+            ("admitted", self.admitted.get()),
+            ("refused", self.refused.get()),
+            ("redirected", self.redirected.get()),
+            ("failed", self.failed.get()),
+        ]
     }
 }

@@ -1,6 +1,6 @@
-//! What both forms of an access line have in common: its context, and the bounds of its fields.
+//! What all forms of an access line have in common: the choice among them, their context, and the bounds of their fields.
 //!
-//! Must not know how a line is written; `access_log` and `pretty` do.
+//! Must not know how a line is written; `access_log`, `selection`, `template` and `pretty` do.
 
 use std::time::Duration;
 
@@ -9,18 +9,6 @@ use http::Version;
 use super::metrics::RouteMetrics;
 use crate::context::RequestContext;
 use crate::text::bounded;
-
-/// The format of access lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// One JSON object per line.
-    Json,
-    /// Human-readable text: one line per request, and a block of lines per error.
-    Pretty {
-        /// Whether it has the colors of a terminal.
-        color: bool,
-    },
-}
 
 /// The parts of an access line that only the recorder knows.
 pub(super) struct LineContext<'a> {

@@ -78,7 +78,7 @@ impl Lines<'_> {
         safe(self.out, path(context));
         if let Some(query) = context.uri.query() {
             let mut masked = vec![b'?'];
-            fields::masked_query(&mut masked, query);
+            fields::masked_query(&mut masked, query.as_bytes());
             safe(self.out, &String::from_utf8_lossy(&masked));
         }
         self.styled(style::DIM, |out| {

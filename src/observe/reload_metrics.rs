@@ -1,15 +1,13 @@
 //! The metrics of reloads: how many there were, how the last one ended, and when one last succeeded.
 
+use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
+use super::exposition::Exposition;
 use super::names;
-
-type Labels = Vec<(&'static str, String)>;
 
 /// How a reload ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,17 +36,14 @@ impl ReloadResult {
 /// The metrics of reloads.
 #[derive(Debug)]
 pub struct ReloadMetrics {
-    reloads: Family<Labels, Counter>,
+    reloads: [AtomicU64; ReloadResult::ALL.len()],
     successful: Gauge,
     succeeded_at: Gauge,
 }
 
 impl Default for ReloadMetrics {
     fn default() -> Self {
-        let metrics = Self { reloads: Family::default(), successful: Gauge::default(), succeeded_at: Gauge::default() };
-        for result in ReloadResult::ALL {
-            drop(metrics.of(result));
-        }
+        let metrics = Self { reloads: Default::default(), successful: Gauge::default(), succeeded_at: Gauge::default() };
         // The start loads the configuration, too.
         metrics.succeeded(SystemTime::now());
         metrics
@@ -56,28 +51,19 @@ impl Default for ReloadMetrics {
 }
 
 impl ReloadMetrics {
-    /// Adds the metrics to the registry.
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            names::CONFIG_RELOADS,
-            "Reloads of the configuration, by outcome: applied, unchanged, or rejected",
-            self.reloads.clone(),
-        );
-        registry.register(
-            names::CONFIG_SUCCESSFUL,
-            "0 if the configuration could not be used when it was loaded last, else 1",
-            self.successful.clone(),
-        );
-        registry.register(names::CONFIG_SUCCEEDED_AT, "When the configuration was last loaded with success", self.succeeded_at.clone());
-    }
-
-    fn of(&self, result: ReloadResult) -> Counter {
-        self.reloads.get_or_create_owned(&vec![("outcome", result.word().to_owned())])
+    /// Writes the metrics.
+    pub(super) fn encode<W: Write>(&self, out: &mut Exposition<'_, W>) -> fmt::Result {
+        let mut reloads = out.metric(&names::CONFIG_RELOADS)?;
+        for result in ReloadResult::ALL {
+            reloads.count(&["outcome=\"", result.word(), "\""], self.reloads[result as usize].load(Ordering::Relaxed))?;
+        }
+        out.single(&names::CONFIG_SUCCESSFUL, self.successful.get())?;
+        out.single(&names::CONFIG_SUCCEEDED_AT, self.succeeded_at.get())
     }
 
     /// Records a reload.
     pub fn record(&self, result: ReloadResult, at: SystemTime) {
-        self.of(result).inc();
+        self.reloads[result as usize].fetch_add(1, Ordering::Relaxed);
         match result {
             ReloadResult::Applied | ReloadResult::Unchanged => self.succeeded(at),
             ReloadResult::Rejected => {

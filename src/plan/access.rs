@@ -54,7 +54,7 @@ impl Auths {
     pub(super) fn compile(
         &mut self,
         keys: &AuthKeys,
-        counted: AuthCounters,
+        counted: Arc<AuthCounters>,
         (live, cores): (&LiveState, usize),
         problems: &mut Problems,
     ) -> Option<Auth> {

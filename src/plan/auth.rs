@@ -23,7 +23,7 @@ pub struct Auth {
     /// One of these names has unusual characters, so that it has a plain twin.
     pub has_odd_names: bool,
     /// Counters by result.
-    pub counted: AuthCounters,
+    pub counted: Arc<AuthCounters>,
 }
 
 /// How a route finds out who the user is.

@@ -1,4 +1,4 @@
-//! Compiles a configuration file into a [`Plan`]: the entry point, `[listen]` and `[log]`.
+//! Compiles a configuration file into a [`Plan`]: the entry point, and `[listen]`.
 //!
 //! Applies defaults, checks every rule that involves more than one key, and reports all problems at once. Must not parse values; `config`
 //! does.
@@ -14,11 +14,12 @@ use super::advice::advise;
 use super::gauges::Observed;
 use super::limits;
 use super::live::LiveState;
+use super::log;
 use super::policies::Layers;
 use super::presenters::ErrorPresenters;
 use super::routes::Builder;
 use super::targets::{self, Target};
-use super::{KeptOriginal, Listen, Log, Plan};
+use super::{Listen, Plan};
 use crate::config::diagnose::{Problem, Problems};
 use crate::config::expand::Surroundings;
 use crate::config::file::{self, File};
@@ -94,9 +95,8 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
     };
     let routes = builder.routes();
     let auth_services = auths.into_services();
-    let services = auth_services.iter().map(|service| (Arc::clone(service), None));
-    let observed =
-        Observed { backends: targets.values().flatten().cloned().chain(services).collect(), buffers: Some(Arc::clone(&buffers)) };
+    let gate = file.listen.max_in_flight.map(|max| live.process_gate(targets::gate_settings(max, false, &file::QueueKeys::default())));
+    let observed = Observed::new(targets.values().flatten(), &auth_services, gate.clone(), &buffers, listen.max_connections);
     Plan {
         mode: file.mode,
         listen,
@@ -104,19 +104,15 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
         routes,
         fallback,
         fallback_presenter,
-        gate: file.listen.max_in_flight.map(|max| live.process_gate(targets::gate_settings(max, false, &file::QueueKeys::default()))),
+        gate,
         buffers,
         auth_services,
         names_clients: targets.values().flatten().any(|(backend, _)| backend.names_clients()),
         backends: targets.into_values().flatten().map(|(backend, _)| backend).collect(),
         limits: limits.into_values().map(|applied| applied.limit).collect(),
         store,
-        log: Log {
-            level: file.log.level.unwrap_or_default(),
-            format: file.log.format.unwrap_or_default(),
-            access: file.log.access.unwrap_or(true),
-            original: kept_original(file.log.original_max.as_ref(), problems),
-        },
+        log: log::compile(&file.log, problems),
+        telemetry: file.telemetry.as_ref().and_then(|keys| super::telemetry::telemetry(keys, problems)).map(Arc::new),
         no_route: metrics.route(NO_ROUTE, NO_ROUTE.into()),
         metrics: Arc::clone(metrics),
         observed: Arc::new(observed),
@@ -132,23 +128,6 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
 fn keep_what_needs_a_restart(listen: &mut Listen, running: &Listen) -> Vec<&'static str> {
     let wanted = std::mem::replace(&mut listen.workers, running.workers);
     if wanted == running.workers { Vec::new() } else { vec!["listen.workers"] }
-}
-
-/// The bounds of `original_max`, in bytes: a shorter excerpt of an error is useless, and a longer one makes log lines too large.
-const ORIGINAL_BOUNDS: std::ops::RangeInclusive<u64> = 256..=1 << 20;
-
-fn kept_original(at: Option<&At<Option<u64>>>, problems: &mut Problems) -> KeptOriginal {
-    match at.map(|at| (at.value, &at.span)) {
-        None => KeptOriginal::Usual,
-        Some((None, _)) => KeptOriginal::Off,
-        Some((Some(most), span)) => {
-            if !ORIGINAL_BOUNDS.contains(&most) {
-                let title = "`original_max` must be from 256B to 1MiB";
-                problems.add(span.clone(), title, "write \"off\" to keep no upstream errors in the log");
-            }
-            KeptOriginal::AtMost(most as usize)
-        }
-    }
 }
 
 fn listen(keys: &file::Listen, running: Option<&Listen>, problems: &mut Problems) -> Listen {

@@ -99,6 +99,7 @@ fn same_or_new(running: Option<&Arc<Gate>>, settings: GateSettings) -> Arc<Gate>
 mod tests {
     use crate::config::expand::Surroundings;
     use crate::limit::Key;
+    use crate::observe::exposition::Format;
     use crate::plan::compile::{from_text, successor};
 
     const TEXT: &str = "[listen]\nmax_in_flight = 9\n[limits.a]\nrate = \"3/h\"\nmax_in_flight = 5\n[backends.o]\nendpoints = [\"http://127.0.0.1:1\"]\n\
@@ -130,7 +131,8 @@ mod tests {
     #[test]
     fn the_gauges_show_the_plan_that_is_active() {
         let first = from_text(TEXT, &|_| None).unwrap();
-        let shows = |plan: &crate::plan::Plan, name: &str| plan.metrics.encode_plain().contains(&format!("backend=\"{name}\",endpoint"));
+        let shows =
+            |plan: &crate::plan::Plan, name: &str| plan.metrics.encode(Format::Plain).contains(&format!("backend=\"{name}\",endpoint"));
         assert!(!shows(&first, "o"));
         first.activate();
         assert!(shows(&first, "o"));

@@ -17,6 +17,25 @@ pub(super) struct Matches {
     pub(super) conditions: Conditions,
 }
 
+/// What a route matches, for explanations.
+#[derive(Debug)]
+pub struct RouteRules {
+    /// The name of the route.
+    pub name: String,
+    /// One rule per host and path.
+    pub rules: Vec<Match>,
+}
+
+/// Returns what each route of a file matches, in the order of the file. Problems are not reported: compiling the file does that.
+pub fn route_rules(file: &file::File) -> Vec<RouteRules> {
+    let rules = |keys: &file::Route| {
+        let matches = Matches::compile(keys, &mut Problems::default());
+        let name = keys.name.as_ref().map_or_else(|| matches.name(), |at| at.value.clone());
+        RouteRules { name, rules: matches.rules().map(|(rule, _)| rule).collect() }
+    };
+    file.routes.iter().map(rules).collect()
+}
+
 impl Matches {
     /// Compiles the keys of a route. The patterns are empty after a problem was reported.
     pub(super) fn compile(keys: &file::Route, problems: &mut Problems) -> Self {

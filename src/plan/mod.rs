@@ -5,7 +5,8 @@
 //!
 //! | file | what it compiles |
 //! |---|---|
-//! | `compile` | the whole file: `[listen]`, `[log]` |
+//! | `compile` | the whole file, `[listen]` |
+//! | `log` | `[log]` |
 //! | `routes` | `[[routes]]` |
 //! | `route` | a route as the gateway runs it |
 //! | `matching` | what a route matches |
@@ -18,6 +19,7 @@
 //! | `pages` | the operator's pages of error responses |
 //! | `targets` | `[backends.NAME]` |
 //! | `listen_tls` | `[listen.tls]` |
+//! | `telemetry` | `[telemetry]` |
 //! | `limits` | `[limits.NAME]` and `[redis]` |
 //! | `live` | the state that a new plan takes over from the running one |
 //! | `gauges` | gauges of backends and permits |
@@ -31,6 +33,7 @@ mod gauges;
 mod limits;
 mod listen_tls;
 pub mod live;
+mod log;
 mod matching;
 mod pages;
 mod policies;
@@ -39,6 +42,7 @@ mod route;
 mod routes;
 mod split;
 mod targets;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,11 +55,14 @@ use prometheus_client::metrics::counter::Counter;
 
 pub use auth::{Auth, AuthMethod, AuthService, BasicAuth};
 use gauges::Observed;
+pub use log::{KeptOriginal, Log, LogOutput};
+pub use matching::{RouteRules, route_rules};
 pub use route::{Action, AppliedLimit, ErrorPresenter, Forward, PathTemplate, QuotaPolicy, Redirect, Respond, Route};
 pub use split::{Chosen, RouteTarget, Split};
+pub use telemetry::Telemetry;
 
 use crate::config::diagnose::Problem;
-use crate::config::file::{LogFormat, LogLevel, OnFailure};
+use crate::config::file::OnFailure;
 use crate::limit::Limit;
 use crate::limit::gate::Gate;
 use crate::limit::reserve::Reserve;
@@ -98,6 +105,8 @@ pub struct Plan {
     pub names_clients: bool,
     /// The settings of the log.
     pub log: Log,
+    /// The export of traces, if there is a collector.
+    pub telemetry: Option<Arc<Telemetry>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The metrics of requests without a route.
@@ -118,6 +127,11 @@ impl Plan {
     /// Makes this plan the active one: from now on, the gauges report its backends and permits.
     pub fn activate(&self) {
         self.shown.store(Arc::clone(&self.observed));
+    }
+
+    /// Returns each backend with its permits, if it limits its requests in flight.
+    pub fn permits(&self) -> impl Iterator<Item = (&Arc<Backend>, Option<&Arc<Gate>>)> {
+        self.observed.backends.iter().map(|(backend, gate)| (backend, gate.as_ref()))
     }
 
     /// Returns everything that requests are sent to.
@@ -170,42 +184,6 @@ pub struct ListenTls {
     pub redirects: bool,
     /// `Strict-Transport-Security` (RFC 6797) of its responses.
     pub hsts: Option<HeaderValue>,
-}
-
-/// The settings of the log.
-#[derive(Clone, Copy, Debug)]
-pub struct Log {
-    /// The least severe level of events that are written.
-    pub level: LogLevel,
-    /// JSON or text.
-    pub format: LogFormat,
-    /// Whether each request writes a line.
-    pub access: bool,
-    /// How much of an upstream error is kept.
-    pub original: KeptOriginal,
-}
-
-/// How much of the body of an upstream error the log keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeptOriginal {
-    /// 8 KiB of a 5xx, whose details only the log has, and 2 KiB of a 4xx, whose message the client gets.
-    Usual,
-    /// At most this many bytes of any error.
-    AtMost(usize),
-    /// Nothing.
-    Off,
-}
-
-impl KeptOriginal {
-    /// Returns the number of bytes that are kept of an error with this status.
-    pub const fn of(self, status: u16) -> usize {
-        match self {
-            Self::Usual if status >= 500 => 8 * 1024,
-            Self::Usual => 2 * 1024,
-            Self::AtMost(most) => most,
-            Self::Off => 0,
-        }
-    }
 }
 
 /// The store that counts shared limits.

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
-use prometheus_client::metrics::counter::Counter;
 
 use super::auth::Auth;
 use crate::config::limits::KeySource;
 use crate::limit::gate::Gate;
 use crate::limit::{Limit, Window};
 use crate::message::Messages;
-use crate::observe::metrics::{ByClass, RouteMetrics};
+use crate::observe::metrics::{BackendMetrics, Rejections, RouteMetrics};
 use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::render;
@@ -26,6 +25,8 @@ use crate::upstream::choose::backend::Backend;
 pub struct Route {
     /// The name and the metrics of the route.
     pub metrics: Arc<RouteMetrics>,
+    /// Its paths as configured, for traces.
+    pub paths: Arc<str>,
     /// What it does.
     pub action: Action,
     /// The merged policy.
@@ -70,7 +71,7 @@ pub struct Forward {
     /// The backend.
     pub backend: Arc<Backend>,
     /// The metrics of the backend.
-    pub backend_metrics: ByClass,
+    pub backend_metrics: Arc<BackendMetrics>,
     /// The permits of the backend, if its requests in flight are limited.
     pub gate: Option<Arc<Gate>>,
     /// What takes the place of the path.
@@ -127,7 +128,7 @@ pub struct AppliedLimit {
     /// The number of requests that one request of this route counts as.
     pub cost: NonZeroU32,
     /// Counter of rejections.
-    pub refused: Counter,
+    pub refused: Arc<Rejections>,
     /// The `RateLimit` headers of each window.
     pub quota_policies: Arc<[Arc<QuotaPolicy>]>,
 }

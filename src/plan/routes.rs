@@ -15,7 +15,8 @@ use super::{Action, AppliedLimit, Forward, Route, RouteTarget, Split, actions, l
 use crate::config::actions::{ActionKeys, BackendUse, StickyBy};
 use crate::config::diagnose::Problems;
 use crate::config::file::{self, ErrorKeys, File, PolicyKeys};
-use crate::config::section::{At, nearest};
+use crate::config::section::At;
+use crate::config::words::nearest;
 use crate::observe::metrics::{Metrics, NO_BACKEND};
 use crate::route::{Match, Pattern, Table};
 
@@ -181,7 +182,8 @@ impl Builder<'_> {
             Action::Redirect(_) | Action::Respond(_) => NO_BACKEND.into(),
         };
         let auth = common.auth.clone();
-        Arc::new(Route { metrics: self.metrics.route(&common.name, backend), action, policy, presenter, limits, auth })
+        let paths = common.patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ").into();
+        Arc::new(Route { metrics: self.metrics.route(&common.name, backend), paths, action, policy, presenter, limits, auth })
     }
 
     /// Compiles `auth`, once for all variants of a route.
@@ -192,7 +194,7 @@ impl Builder<'_> {
                 self.problems.add(span, format!("`{key}` has no effect on a route without `backend`"), "remove the key");
             }
         }
-        self.auths.compile(auth, self.metrics.auth.of(name), (self.live, self.cores), self.problems).map(Arc::new)
+        self.auths.compile(auth, self.metrics.auth(name), (self.live, self.cores), self.problems).map(Arc::new)
     }
 
     fn policy(

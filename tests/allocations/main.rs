@@ -13,8 +13,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use lockgate::app::App;
-use lockgate::failure::catalog::Severity;
-use lockgate::observe::access_log::Style;
 use lockgate::observe::recorder::LineSettings;
 use lockgate::observe::writer::Sink;
 use lockgate::plan::compile;
@@ -188,7 +186,7 @@ fn gateway(origin: SocketAddr) -> SocketAddr {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
             let sink = Sink::start(std::io::sink(), Arc::new(AtomicU64::new(0))).unwrap();
-            let lines = LineSettings { access: true, failures: Severity::Info, style: Style::Json };
+            let lines = LineSettings::default();
             let app = App::start(plan, sink, lines).unwrap();
             started.send(app.addresses[0]).unwrap();
             std::future::pending::<()>().await;

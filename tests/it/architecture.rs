@@ -26,6 +26,7 @@ const LEVELS: &[&[&str]] = &[
     &["route", "limit", "auth", "upstream", "relay", "tunnel", "observe", "journal", "memory", "tls"],
     &["plan"],
     &["gateway"],
+    &["explain"],
     &["server", "admin"],
     &["app"],
     &["cli"],

@@ -1,8 +1,10 @@
 //! Tests the shipped binary: command line, exit codes and signals. `beginnings` tests what new users see first; `documents` executes the
-//! examples of the documents.
+//! examples of the documents; `explained` tests the commands that explain a configuration.
 
 mod beginnings;
+mod contract;
 mod documents;
+mod explained;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -31,8 +33,8 @@ fn temp(name: &str, content: &str) -> Temporary {
 #[test]
 fn the_shipped_configurations_are_valid() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.extension().is_some_and(|end| end == "toml")) {
         let output = lockgate(&["check", path.to_str().unwrap()]);
         assert!(output.status.success(), "{}: {}", path.display(), text(&output.stderr));
     }

@@ -8,7 +8,6 @@ use http_body_util::BodyExt;
 use lockgate::context::{ClientPreferences, Peer, WallClock};
 use lockgate::failure::{Failure, Kind};
 use lockgate::gateway::{Core, CurrentGateway, Early, Gateway, Lifecycle};
-use lockgate::observe::access_log::Style;
 use lockgate::observe::recorder::{LineSettings, Recorder};
 use lockgate::observe::writer::Sink;
 use lockgate::plan::compile;
@@ -25,7 +24,7 @@ fn gateway(format: &str, mode: &str) -> Arc<Gateway> {
     );
     let plan = Arc::new(compile::from_text(&text, &|_| None).unwrap());
     let sink = Sink::start(std::io::sink(), Arc::clone(&plan.metrics.log_dropped)).unwrap();
-    let lines = LineSettings { access: true, failures: lockgate::failure::catalog::Severity::Info, style: Style::Json };
+    let lines = LineSettings::default();
     let recorder = Arc::new(Recorder::new(0, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink));
     let upstreams = Upstreams { connector: Connector::new(Resolver::default()), core: 0 };
     let core = Core {
@@ -35,7 +34,7 @@ fn gateway(format: &str, mode: &str) -> Arc<Gateway> {
         over: tokio::sync::Notify::new(),
         wall: WallClock::default(),
     };
-    CurrentGateway::new(Arc::new(core), plan, None, recorder).get()
+    CurrentGateway::new(Arc::new(core), plan, None, recorder, None).get()
 }
 
 async fn answer(gateway: &Gateway, kind: Kind, accept: Option<&'static str>, language: &'static str) -> Response {

@@ -195,6 +195,6 @@ fn expectations_other_than_continue_are_417() {
 fn early_errors_are_recorded_like_all_others() {
     let (_origin, gateway) = gateway();
     send(gateway.address, "BROKEN\r\n\r\n");
-    gateway.wait_for_metric("lockgate_requests_total{route=\"-\",class=\"4xx\"} 1");
+    gateway.wait_for_metric("lockgate_requests_total{route=\"-\",backend=\"-\",code=\"400\",reason=\"http_request_error\"} 1");
     gateway.wait_for_metric("lockgate_received_total 1");
 }

@@ -249,10 +249,10 @@ fn the_original_is_in_the_log_masked_and_bounded() {
 
 #[test]
 fn a_success_that_breaks_is_visibly_broken() {
-    for (bytes, sent) in [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", "hello"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "hello"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n", "hello"),
+    for (bytes, sent, reason) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", "hello", "http_response_incomplete"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "hello", "http_response_incomplete"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n", "hello", "http_response_transfer_coding"),
     ] {
         let origin = says(bytes);
         let gateway = GatewayUnderTest::in_front_of(origin.address, "");
@@ -261,7 +261,7 @@ fn a_success_that_breaks_is_visibly_broken() {
         assert!(sent.starts_with(&response.text()), "{bytes:?}");
         let line = gateway.log_line(&["\"aborted\":true"]);
         assert_eq!(line["status"], 200, "{line}");
-        gateway.wait_for_metric("lockgate_requests_total{route=\"all\",class=\"aborted\"} 1");
+        gateway.wait_for_metric(&format!("lockgate_requests_total{{route=\"all\",backend=\"o\",code=\"200\",reason=\"{reason}\"}} 1"));
     }
 }
 
@@ -322,7 +322,7 @@ fn head_gets_the_head_of_the_envelope() {
     let response = send(gateway.address, "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_eq!(response.status, 502);
     assert_contract("HEAD", &response);
-    gateway.wait_for_metric("lockgate_requests_total{route=\"all\",class=\"5xx\"} 1");
+    gateway.wait_for_metric("lockgate_requests_total{route=\"all\",backend=\"o\",code=\"502\",reason=\"upstream_response\"} 1");
 }
 
 #[test]

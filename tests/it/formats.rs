@@ -100,7 +100,7 @@ fn metrics_count_a_grpc_answer_as_the_error_that_it_is() {
     let gateway = GatewayUnderTest::in_front_of("127.0.0.1:1".parse().unwrap(), "");
     let response = send(gateway.address, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(response.status, 200);
-    gateway.wait_for_metric("lockgate_requests_total{route=\"all\",class=\"5xx\"} 1");
+    gateway.wait_for_metric("lockgate_requests_total{route=\"all\",backend=\"o\",code=\"502\",reason=\"connection_refused\"} 1");
 }
 
 #[test]

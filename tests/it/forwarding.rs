@@ -247,7 +247,7 @@ fn a_client_that_leaves_is_499_and_frees_the_upstream() {
     drop(client);
     left.recv_timeout(PATIENCE).expect("the upstream connection ends with the client");
     assert_eq!(gateway.log_line(&["/left"])["status"], 499);
-    gateway.wait_for_metric("lockgate_requests_total{route=\"all\",class=\"client_closed\"} 1");
+    gateway.wait_for_metric("lockgate_requests_total{route=\"all\",backend=\"o\",code=\"499\",reason=\"client_closed\"} 1");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_small_page_keeps_all_but_the_trace() {
         (response.header("content-length").map(str::to_owned), response.header("etag")),
         (Some(response.body.len().to_string()), None)
     );
-    gateway.wait_for_metric("lockgate_masked_responses_total{route=\"all\"} 1");
+    gateway.wait_for_metric("lockgate_masked_responses_total{route=\"all\",backend=\"o\"} 1");
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn places_of_a_backend_are_limited_and_come_back() {
     assert_eq!(response.header("proxy-status"), Some("lockgate; error=connection_limit_reached"));
     go.send(()).unwrap();
     assert_eq!(holder.response("GET").status, 200);
-    gateway.wait_for_metric("lockgate_requests_total{route=\"/*\",class=\"2xx\"} 1");
+    gateway.wait_for_metric("lockgate_requests_total{route=\"/*\",backend=\"o\",code=\"200\",reason=\"\"} 1");
     assert_eq!(get(gateway.address, "/").status, 200);
 }
 

@@ -7,6 +7,7 @@
 mod harness;
 
 mod access;
+mod access_lines;
 mod architecture;
 mod binary;
 mod catalogue;
@@ -26,7 +27,10 @@ mod http2_upstream;
 mod legacy;
 mod limits;
 mod listen_tls;
+mod log_files;
+mod log_level;
 mod logs;
+mod metrics;
 mod pages;
 mod parking;
 mod passing;
@@ -42,6 +46,7 @@ mod routing;
 mod send_proxy;
 mod shapes;
 mod slow_readers;
+mod telemetry;
 mod timeouts;
 mod traces;
 mod upgrade;

@@ -126,8 +126,8 @@ fn a_dry_run_changes_nothing_and_says_what_it_would() {
     assert!(told["redactions"]["trace"].as_u64() >= Some(1), "{line}");
     assert_eq!((line["status"].as_u64(), line["received"].as_u64(), line["code"].as_str()), (Some(500), Some(500), Some("UPSTREAM_ERROR")));
     assert!(line["original"].as_str().unwrap().contains("KeyError"), "{line}");
-    gateway.wait_for_metric("lockgate_dry_run_total{route=\"all\",status=\"502\",code=\"UPSTREAM_ERROR\"} 1");
-    gateway.wait_for_metric("lockgate_requests_total{route=\"all\",class=\"5xx\"} 1");
+    gateway.wait_for_metric("lockgate_dry_run_total{route=\"all\",backend=\"o\",code=\"502\",reason=\"upstream_response\"} 1");
+    gateway.wait_for_metric("lockgate_requests_total{route=\"all\",backend=\"o\",code=\"500\",reason=\"upstream_response\"} 1");
 }
 
 #[test]

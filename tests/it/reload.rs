@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::harness::contract::assert_contract;
 use crate::harness::{Client, Origin, Process, Response, Temporary, eventually, get, send, until};
+use crate::telemetry::collector::Collector;
 
 /// A gateway process whose configuration file is in a folder of its own.
 struct Gateway {
@@ -258,7 +259,7 @@ fn a_volume_of_kubernetes_that_changes_is_seen() {
     swap(&folder, "..2", &format!("{WATCHED}{}", route(&origin, "maintenance = true\n")));
     std::fs::remove_dir_all(folder.join("..1")).unwrap();
     eventually("the new volume is in use", || get(process.address, "/").status == 503);
-    assert_eq!(get(process.admin, "/config").json()["last_reload"]["cause"], "files");
+    eventually("the reload is told", || get(process.admin, "/config").json()["last_reload"]["cause"] == "files");
 }
 
 #[test]
@@ -390,6 +391,9 @@ fn reloads_under_load_disturb_nothing() {
     clients.into_iter().for_each(|client| client.join().unwrap());
     eventually("no descriptor is left over", || gateway.count("fd") <= descriptors);
     eventually("no thread is left over", || gateway.count("task") <= tasks);
+    let metrics = get(gateway.process.admin, "/metrics").text();
+    let gone: Vec<&str> = metrics.lines().filter(|line| line.contains("\"r50\"") || line.contains("\"l50\"")).collect();
+    assert!(gone.is_empty(), "what is gone has no series: {gone:#?}");
     gateway.process.signal("-TERM");
     assert_eq!(gateway.process.exit_code(), Some(0));
 }
@@ -403,4 +407,29 @@ fn a_reload_does_not_keep_the_process_from_ending() {
     gateway.process.signal("-HUP");
     gateway.process.signal("-TERM");
     assert_eq!(gateway.process.exit_code(), Some(0));
+}
+
+#[test]
+fn the_collector_of_traces_changes_and_the_one_from_before_gets_what_is_its() {
+    let (origin, first, second) = (Origin::echo(), Collector::start(), Collector::start());
+    let with = |table: &str| format!("{UNWATCHED}{}{table}", route(&origin, ""));
+    let gateway = Gateway::start("reload-telemetry", &with(&first.table("sample = 1\n")));
+    assert_eq!(gateway.get("/one").status, 200);
+    // Settings that stay the same keep their exporter; the others do not wait for it.
+    gateway.apply(&with(&format!("{}# changed\n", first.table("sample = 1\n"))));
+    assert_eq!(gateway.get("/two").status, 200);
+    gateway.apply(&with(&second.table("sample = 1\n")));
+    assert_eq!(gateway.get("/three").status, 200);
+    gateway.apply(&with(""));
+    assert_eq!(gateway.get("/four").status, 200);
+    let paths = |collector: &Collector, count| {
+        let mut paths: Vec<String> = collector.spans(count).iter().filter_map(|span| span.get("url.path")).collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!((paths(&first, 4), paths(&second, 2)), (vec!["/one".to_owned(), "/two".to_owned()], vec!["/three".to_owned()]));
+    until(|| match gateway.metric("lockgate_trace_spans_exported_total").as_deref() {
+        Some("6") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
 }

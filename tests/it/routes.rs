@@ -175,7 +175,8 @@ fn requests_are_divided_exactly_by_weight() {
     let gateway = gateway(&origin, &other, SPLIT);
     let canary = (0..100).filter(|_| asked(&gateway, "/", "").text() == "canary").count();
     assert_eq!(canary, 10);
-    gateway.wait_for_metric("lockgate_requests_total{route=\"split\",class=\"2xx\"} 100");
+    gateway.wait_for_metric("lockgate_requests_total{route=\"split\",backend=\"o\",code=\"200\",reason=\"\"} 90");
+    gateway.wait_for_metric("lockgate_requests_total{route=\"split\",backend=\"p\",code=\"200\",reason=\"\"} 10");
 }
 
 #[test]

@@ -230,10 +230,10 @@ fn traffic(now: Millis) -> History {
         bad += 14 + (at * 31) % 9 + at.saturating_sub(200) * 3;
         refused += (at * 13) % 7;
         let text = format!(
-            "lockgate_requests_total{{route=\"orders\",class=\"2xx\"}} {}\nlockgate_requests_total{{route=\"orders\",class=\"5xx\"}} {}\n\
-             lockgate_requests_total{{route=\"search\",class=\"2xx\"}} {}\nlockgate_requests_total{{route=\"search\",class=\"4xx\"}} {}\n\
-             lockgate_requests_total{{route=\"checkout\",class=\"2xx\"}} {}\nlockgate_requests_total{{route=\"checkout\",class=\"5xx\"}} {}\n\
-             lockgate_requests_total{{route=\"signup\",class=\"4xx\"}} {}\nlockgate_requests_total{{route=\"signup\",class=\"2xx\"}} {}\n\
+            "lockgate_requests_total{{route=\"orders\",code=\"200\"}} {}\nlockgate_requests_total{{route=\"orders\",code=\"502\"}} {}\n\
+             lockgate_requests_total{{route=\"search\",code=\"200\"}} {}\nlockgate_requests_total{{route=\"search\",code=\"404\"}} {}\n\
+             lockgate_requests_total{{route=\"checkout\",code=\"200\"}} {}\nlockgate_requests_total{{route=\"checkout\",code=\"502\"}} {}\n\
+             lockgate_requests_total{{route=\"signup\",code=\"404\"}} {}\nlockgate_requests_total{{route=\"signup\",code=\"200\"}} {}\n\
              lockgate_rate_limited_total{{limit=\"per_client\"}} {refused}\nlockgate_rate_limited_total{{limit=\"login\"}} {}\nlockgate_rate_limited_total{{limit=\"search\"}} 0\n",
             good / 2,
             bad,

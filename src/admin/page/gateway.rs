@@ -2,11 +2,15 @@
 //!
 //! Plain data, and how it is read from a plan. Knows no page.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::admin::reload::{Attempt, Outcome, Status};
 use crate::breaker::State;
+use crate::explain::diff::{Change, What};
+use crate::explain::effective;
 use crate::journal::entry::Millis;
+use crate::limit::gate::Gate;
 use crate::plan::Plan;
 use crate::upstream::choose::backend::Backend;
 use crate::upstream::choose::endpoint::Endpoint;
@@ -182,6 +186,13 @@ fn millis(at: SystemTime) -> Millis {
 }
 
 impl Running {
+    /// Adds the values that are in force. Reads the whole configuration again, so only the page of the configuration asks for it.
+    pub fn with_values(mut self, status: &Status) -> Self {
+        let effective = status.running.effective();
+        self.configuration.parts = effective.parts.iter().map(|part| Part::of(part, &effective.file)).collect();
+        self
+    }
+
     /// Reads what runs. Costs about as much as a scrape of the metrics.
     pub fn of(plan: &Plan, status: &Status, name: &str) -> Self {
         let file: toml::Table = status.running.text.parse().unwrap_or_default();
@@ -198,7 +209,7 @@ impl Running {
         });
         Self {
             name: name.to_owned(),
-            backends: plan.backends.iter().map(|backend| BackendState::of(backend)).collect(),
+            backends: plan.permits().map(|(backend, gate)| BackendState::of(backend, gate)).collect(),
             routes: routes(&file, &status.running.text),
             limits: limits.collect(),
             configuration: Configuration {
@@ -211,6 +222,37 @@ impl Running {
             },
         }
     }
+}
+
+impl Part {
+    fn of(part: &effective::Part, file: &str) -> Self {
+        let setting = |setting: &&effective::Setting| Setting {
+            key: match &setting.backend {
+                Some(backend) => format!("{} ({backend})", setting.path),
+                None => setting.path.clone(),
+            },
+            value: match &setting.content {
+                effective::Content::Value { shown, .. } => shown_value(shown),
+                effective::Content::Absent(note) => note.to_string(),
+            },
+            origin: match &setting.origin {
+                effective::Origin::Default => String::new(),
+                effective::Origin::File { .. } => setting.origin.told(file),
+            },
+        };
+        let heading = match (&part.name, part.table) {
+            (_, "") => String::new(),
+            (Some(name), table) if part.is_listed => format!("[[{table}]] {name}"),
+            (Some(name), table) => format!("[{table}.{name}]"),
+            (None, table) => format!("[{table}]"),
+        };
+        Self { heading, settings: part.settings().iter().map(setting).collect() }
+    }
+}
+
+/// Writes a value of the configuration: texts without quotes.
+fn shown_value(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| crate::config::schema::value::toml(value), str::to_owned)
 }
 
 /// Writes what a limit allows, as configured.
@@ -263,13 +305,17 @@ fn route_row(route: &toml::Value) -> RouteRow {
 }
 
 impl BackendState {
-    fn of(backend: &Backend) -> Self {
-        let endpoint = |endpoint: &std::sync::Arc<Endpoint>| EndpointState {
+    fn of(backend: &Backend, gate: Option<&Arc<Gate>>) -> Self {
+        let endpoint = |endpoint: &Arc<Endpoint>| EndpointState {
             label: endpoint.label.to_string(),
             health: EndpointHealth::of(endpoint),
             in_flight: endpoint.load.in_flight(),
         };
-        Self { name: backend.name.to_string(), endpoints: backend.endpoints().iter().map(endpoint).collect(), permits: None }
+        Self {
+            name: backend.name.to_string(),
+            endpoints: backend.endpoints().iter().map(endpoint).collect(),
+            permits: gate.map(|gate| (gate.now(), gate.limit(), gate.waiting())),
+        }
     }
 
     /// Returns the number of endpoints that get requests.
@@ -332,7 +378,7 @@ impl Reload {
             is_warning: problem.is_warning,
         };
         let (changes, problems) = match &attempt.outcome {
-            Outcome::Applied { changes, warnings, .. } => (changes.clone(), warnings.iter().map(problem).collect()),
+            Outcome::Applied { changes, warnings, .. } => (changes.iter().flat_map(told).collect(), warnings.iter().map(problem).collect()),
             Outcome::Unchanged => (Vec::new(), Vec::new()),
             Outcome::Rejected { problems, .. } => (Vec::new(), problems.iter().map(problem).collect()),
         };
@@ -344,6 +390,16 @@ impl Reload {
             changes,
             problems,
         }
+    }
+}
+
+/// Writes what a reload has changed, one line for each key.
+fn told(change: &Change) -> Vec<String> {
+    let part = change.part();
+    match &change.what {
+        What::Added(_) => vec![format!("+ {part}")],
+        What::Removed => vec![format!("- {part}")],
+        What::Changed(keys) => keys.iter().map(|key| format!("{part} {key}")).collect(),
     }
 }
 

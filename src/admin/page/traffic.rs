@@ -20,7 +20,7 @@ pub struct Ends {
     pub good: u64,
     /// 4xx.
     pub client_errors: u64,
-    /// 5xx, and responses that were cut off.
+    /// 5xx.
     pub server_errors: u64,
 }
 
@@ -30,10 +30,11 @@ impl Ends {
         self.good + self.client_errors + self.server_errors
     }
 
-    fn add(&mut self, class: &str, count: u64) {
-        match class {
-            "4xx" => self.client_errors += count,
-            "5xx" | "aborted" => self.server_errors += count,
+    /// Adds requests that ended with a status, such as `502`, or with one of a class, such as `5xx`.
+    fn add(&mut self, code: &str, count: u64) {
+        match code.as_bytes().first() {
+            Some(b'4') => self.client_errors += count,
+            Some(b'5') => self.server_errors += count,
             _ => self.good += count,
         }
     }
@@ -64,10 +65,10 @@ impl Sample {
         let mut sample = Self { at, ..Self::default() };
         for line in metrics.lines() {
             let Some((name, labels, value)) = split(line) else { continue };
-            if name == names::REQUESTS {
-                let (Some(route), Some(class)) = (label(labels, "route"), label(labels, "class")) else { continue };
-                sample.routes.entry(route).or_default().add(&class, value);
-            } else if name == names::RATE_LIMITED
+            if name == names::REQUESTS.name {
+                let (Some(route), Some(code)) = (label(labels, "route"), label(labels, "code")) else { continue };
+                sample.routes.entry(route).or_default().add(&code, value);
+            } else if name == names::RATE_LIMITED.name
                 && let Some(limit) = label(labels, "limit")
             {
                 *sample.refused.entry(limit).or_default() += value;
@@ -88,6 +89,8 @@ impl Sample {
 
 /// Divides a line into the name without `_total`, the labels and the value.
 fn split(line: &str) -> Option<(&str, &str, u64)> {
+    // An exemplar follows (OpenMetrics 1.0).
+    let line = line.split_once(" # ").map_or(line, |(line, _)| line);
     let (name, rest) = line.split_once('{')?;
     let (labels, value) = rest.rsplit_once('}')?;
     let value = value.split_whitespace().next()?.parse::<f64>().ok().filter(|value| *value >= 0.0)?;
@@ -185,8 +188,8 @@ mod tests {
 
     fn metrics(good: u64, bad: u64) -> String {
         format!(
-            "# TYPE lockgate_requests counter\nlockgate_requests_total{{route=\"a\\\"b\",class=\"2xx\"}} {good}\n\
-             lockgate_requests_total{{route=\"a\\\"b\",class=\"5xx\"}} {bad}\nlockgate_rate_limited_total{{limit=\"login\"}} 7\nother 1\n"
+            "# TYPE lockgate_requests counter\nlockgate_requests_total{{route=\"a\\\"b\",code=\"200\"}} {good}\n\
+             lockgate_requests_total{{route=\"a\\\"b\",code=\"502\"}} {bad}\nlockgate_rate_limited_total{{limit=\"login\"}} 7\nother 1\n"
         )
     }
 

@@ -15,8 +15,6 @@ use super::args::DemoArgs;
 use super::output::{self, Style};
 use super::run::{cannot_start, fail};
 use crate::app::App;
-use crate::failure::catalog::Severity;
-use crate::observe::access_log;
 use crate::observe::recorder::LineSettings;
 use crate::observe::writer::Sink;
 use crate::plan::{Plan, compile};
@@ -50,9 +48,7 @@ async fn run(args: &DemoArgs) -> ExitCode {
     let app = match plan(args, service, closed).map(|plan| {
         // Log lines are discarded, because they would mix with the comparison.
         let sink = Sink::start(std::io::sink(), std::sync::Arc::clone(&plan.metrics.log_dropped));
-        sink.map_err(Into::into).and_then(|sink| {
-            App::start(plan, sink, LineSettings { access: true, failures: Severity::Info, style: access_log::Style::Json })
-        })
+        sink.map_err(Into::into).and_then(|sink| App::start(plan, sink, LineSettings::default()))
     }) {
         Some(Ok(app)) => app,
         Some(Err(error)) => return cannot_start(&error),

@@ -10,6 +10,7 @@ pub mod private;
 pub mod response;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::header;
@@ -23,6 +24,7 @@ use self::private::{Bond, Owner, Private};
 use self::response::{ResponseBody, UpstreamResponse};
 use crate::body::InterimResponses;
 use crate::context::Trail;
+use crate::context::spans::AttemptEnd;
 use crate::failure::{Failure, Kind};
 use crate::policy::{Retry, Timeouts};
 use crate::upstream::choose::backend::{Backend, EndpointQuery};
@@ -72,6 +74,8 @@ pub(super) struct AttemptError {
     pub(super) progress: SendProgress,
     /// The endpoint, once one was chosen.
     pub(super) endpoint: Option<Arc<Endpoint>>,
+    /// The failure opened a breaker of the endpoint.
+    pub(super) ejected: bool,
 }
 
 /// How far a failed attempt got.
@@ -110,6 +114,8 @@ pub(super) struct AttemptOptions<'a> {
     pub(super) is_retry: bool,
     /// Use only a healthy endpoint that was not tried.
     pub(super) only_good: bool,
+    /// It runs beside another attempt.
+    pub(super) hedge: bool,
 }
 
 /// Makes one attempt.
@@ -134,8 +140,7 @@ pub(super) async fn attempt(
         (None, None) => backend.choose(EndpointQuery { now, key: outgoing.key, tried: options.tried, only_good: options.only_good }),
     };
     let mut permit = permit.map_err(not_chosen)?;
-    trail.endpoint = Some(Arc::clone(&permit.endpoint.label));
-    trail.attempts += 1;
+    outgoing.belong_to(trail.attempt(&permit.endpoint.label, now, options.hedge));
     // A stream of HTTP/2 cannot become a tunnel.
     let http1_only = outgoing.upgrade.is_some() || permit.endpoint.pool.multiplex().is_some_and(|multiplex| multiplex.wants_http1(now));
     // A connection that names its client is its own, and not the pool's.
@@ -145,13 +150,14 @@ pub(super) async fn attempt(
         kept.or_else(|| if is_named && !options.is_retry { context.private.take_named(&permit.endpoint, context.addresses) } else { None });
     let alone = private || http1_only || is_named;
     let (mut connection, begin) = match kept {
-        Some(connection) => (connection, now),
+        Some(connection) => (connection, Instant::now()),
         None => match checkout(&permit.endpoint, context, options.reconnect_to.is_some(), alone, now) {
-            Checkout::Ready(connection) => (connection, now),
+            // What passed before is the gateway's own time.
+            Checkout::Ready(connection) => (connection, Instant::now()),
             // Boxed, because most requests find an idle connection.
             other => match Box::pin(connect(&permit.endpoint, context, other, (alone, http1_only))).await {
                 Ok(connection) => (connection, Instant::now()),
-                Err(failure) => return Err(not_connected(failure, outgoing.upgrade.is_some(), permit, now)),
+                Err(failure) => return Err(not_connected(failure, outgoing.upgrade.is_some(), permit, now, trail)),
             },
         },
     };
@@ -168,36 +174,48 @@ pub(super) async fn attempt(
     let took = now.saturating_duration_since(begin);
     match exchanged {
         Ok((head, upload)) => {
-            permit.record(AttemptOutcome::Answered(head.status.as_u16()), took, now);
-            if context.retry.is_some_and(|retry| retry.hedge.is_some()) && head.status.as_u16() < 500 {
+            let status = head.status.as_u16();
+            let ejected = permit.record(AttemptOutcome::Answered(status), took, now);
+            trail.ended(now, AttemptEnd::Answered(status), connection.http.is_shared(), ejected);
+            if context.retry.is_some_and(|retry| retry.hedge.is_some()) && status < 500 {
                 backend.latencies.record(took);
             }
-            let owner = (private || is_named).then(|| {
-                let bond = Bond { authenticated: private, named: context.addresses.copied().filter(|_| is_named) };
-                Box::new(Owner { slot: context.private.slot(), bond })
-            });
+            let owner = (private || is_named).then(|| owner(context, private, is_named));
             let body = ResponseBody::new(connection, (head.framing, head.keep_alive), upload, permit, owner, now);
             Ok(UpstreamResponse { status: head.status, headers: head.headers, body, at: now, took })
         }
-        Err(error) => Err(exchange_failed(error, &connection, permit, took, now)),
+        Err(error) => {
+            let error = exchange_failed(error, &connection, permit, took, now);
+            trail.ended(now, AttemptEnd::Failed(error.failure.kind), connection.http.is_shared(), error.ejected);
+            Err(error)
+        }
     }
+}
+
+/// Returns the client connection to which a connection belongs from now on.
+fn owner(context: DispatchContext<'_>, authenticated: bool, is_named: bool) -> Box<Owner> {
+    let bond = Bond { authenticated, named: context.addresses.copied().filter(|_| is_named) };
+    Box::new(Owner { slot: context.private.slot(), bond })
 }
 
 fn not_chosen(failure: Failure) -> AttemptError {
-    AttemptError { failure, progress: SendProgress::NotChosen, endpoint: None }
+    AttemptError { failure, progress: SendProgress::NotChosen, endpoint: None, ejected: false }
 }
 
 /// Records that there is no connection. The endpoint is blamed only if it refused one.
-fn not_connected(failure: Failure, is_upgrade: bool, mut permit: EndpointPermit, begin: Instant) -> AttemptError {
+fn not_connected(failure: Failure, is_upgrade: bool, mut permit: EndpointPermit, begin: Instant, trail: &mut Trail) -> AttemptError {
+    let endpoint = Some(Arc::clone(&permit.endpoint));
     if is_upgrade && matches!(failure.kind, Kind::TlsAlert | Kind::TlsProtocol) {
         // The endpoint speaks HTTP/2 only, which it may: a client that asks for an upgrade must not make it look broken.
         let failure = Failure { kind: Kind::UpgradeNotPermitted, ..failure };
-        return AttemptError { failure, progress: SendProgress::Unsuitable, endpoint: Some(Arc::clone(&permit.endpoint)) };
+        trail.ended(Instant::now(), AttemptEnd::Failed(failure.kind), false, false);
+        return AttemptError { failure, progress: SendProgress::Unsuitable, endpoint, ejected: false };
     }
     let now = Instant::now();
-    permit.record(AttemptOutcome::Failed(failure.kind), now.saturating_duration_since(begin), now);
+    let ejected = permit.record(AttemptOutcome::Failed(failure.kind), now.saturating_duration_since(begin), now);
+    trail.ended(now, AttemptEnd::Failed(failure.kind), false, ejected);
     let progress = if failure.kind == Kind::Overloaded { SendProgress::NoRoom } else { SendProgress::NotConnected };
-    AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)) }
+    AttemptError { failure, progress, endpoint, ejected }
 }
 
 /// Records a failed exchange. A reused connection that was closed is not held against the endpoint.
@@ -236,10 +254,8 @@ fn exchange_failed(
         | SendProgress::NotSent
         | SendProgress::Stale => false,
     };
-    if is_blamed {
-        permit.record(AttemptOutcome::Failed(failure.kind), took, now);
-    }
-    AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)) }
+    let ejected = is_blamed && permit.record(AttemptOutcome::Failed(failure.kind), took, now);
+    AttemptError { failure, progress, endpoint: Some(Arc::clone(&permit.endpoint)), ejected }
 }
 
 /// Opens a connection to an endpoint that may speak HTTP/2, so that its version is known before a request is made. The next endpoint is tried
@@ -309,10 +325,10 @@ async fn connect(
         let http2 = endpoint.target.speaks_http2(&stream);
         endpoint.pool.connected(stream, http2, core, permit).await
     };
-    match within(due, opened).await {
-        Some(opened) => opened,
-        None => Err(elapsed(phase.elapsed()).into()),
-    }
+    let opened = within(due, opened).await.unwrap_or_else(|| Err(elapsed(phase.elapsed()).into()));
+    let count = if opened.is_ok() { &endpoint.counts.opened } else { &endpoint.counts.not_opened };
+    count.fetch_add(1, Ordering::Relaxed);
+    opened
 }
 
 /// Returns the output of `work`, or `None` if `due` comes first.

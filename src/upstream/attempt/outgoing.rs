@@ -9,8 +9,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
 
 use crate::body::UploadProgress;
+use crate::context::spans::TraceParent;
 use crate::header::HeaderList;
 use crate::upstream::connect::http1::RequestHead;
+use crate::upstream::heads::trace_context;
 use crate::upstream::upload::Upload;
 
 /// A request that is complete except for what depends on the endpoint.
@@ -72,6 +74,14 @@ impl OutgoingRequest {
     /// Returns the head.
     pub fn head(&self) -> RequestHead<'_> {
         RequestHead { method: &self.method, target: self.target.as_str(), raw_target: self.raw_target.as_deref(), headers: &self.headers }
+    }
+
+    /// Makes the request belong to the span of an attempt, if it has one. An operator may have taken the request out of its trace; then it
+    /// stays so.
+    pub(super) fn belong_to(&mut self, span: Option<TraceParent>) {
+        if let Some(span) = span {
+            trace_context::replace(&mut self.headers, &span);
+        }
     }
 
     /// Restores the body if an exchange consumed it. Returns false if that is impossible.

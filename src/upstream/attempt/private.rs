@@ -161,7 +161,7 @@ mod tests {
         let endpoint = backend.endpoints().remove(0);
         let (gateway, upstream) = tokio::io::duplex(1024);
         let permit = endpoint.pool.try_acquire(ClientSlot::of("192.0.2.1".parse().unwrap())).unwrap();
-        keep(&owner(private), endpoint, Connection::new(Stream::Memory(gateway), 0, permit));
+        keep(&owner(private), endpoint, Connection::new(Stream::Other(Box::new(gateway)), 0, permit));
         upstream
     }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::balance::{self, Balance, WeightedLoad};
 use super::budget::Budget;
+use super::counts::BackendCounts;
 use super::endpoint::{Endpoint, EndpointPermit};
 use super::latencies::Latencies;
 use super::settings::BackendSettings;
@@ -46,6 +47,8 @@ pub struct Backend {
     pub settings: BackendSettings,
     /// The retry budget.
     pub budget: Arc<Budget>,
+    /// What operators are told of its retries.
+    pub counts: Arc<BackendCounts>,
     /// The latencies of responses, for hedging.
     pub latencies: Arc<Latencies>,
     members: ArcSwap<Members>,
@@ -112,6 +115,7 @@ impl Backend {
             host_header,
             settings,
             budget: before.map(|before| Arc::clone(&before.budget)).unwrap_or_default(),
+            counts: before.map(|before| Arc::clone(&before.counts)).unwrap_or_default(),
             latencies: before.map(|before| Arc::clone(&before.latencies)).unwrap_or_default(),
             members: ArcSwap::from_pointee(Members::new(Vec::new())),
             next_turn: AtomicUsize::new(0),

@@ -2,14 +2,13 @@
 //!
 //! Knows nothing of requests.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Limits retries to a share of the requests. One per backend, shared by all cores.
 #[derive(Debug)]
 pub struct Budget {
     /// In thousandths of a retry.
     tokens: AtomicI64,
-    spent: AtomicU64,
 }
 
 /// The tokens of one retry.
@@ -20,7 +19,7 @@ const MAX_TOKENS: i64 = 10 * RETRY_COST;
 impl Default for Budget {
     /// Creates a full budget, so that the first failures of a quiet backend can be retried.
     fn default() -> Self {
-        Self { tokens: AtomicI64::new(MAX_TOKENS), spent: AtomicU64::new(0) }
+        Self { tokens: AtomicI64::new(MAX_TOKENS) }
     }
 }
 
@@ -36,19 +35,8 @@ impl Budget {
 
     /// Takes the tokens of a retry. Returns false if there are too few.
     pub fn withdraw(&self) -> bool {
-        let paid = self
-            .tokens
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= RETRY_COST).then_some(left - RETRY_COST))
-            .is_ok();
-        if paid {
-            self.spent.fetch_add(1, Ordering::Relaxed);
-        }
-        paid
-    }
-
-    /// Returns the number of retries so far.
-    pub fn spent(&self) -> u64 {
-        self.spent.load(Ordering::Relaxed)
+        let paid = |left: i64| (left >= RETRY_COST).then_some(left - RETRY_COST);
+        self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid).is_ok()
     }
 }
 

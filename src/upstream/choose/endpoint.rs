@@ -6,10 +6,12 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::counts::EndpointCounts;
 use super::health::Health;
 use super::load::Load;
 use super::settings::BackendSettings;
@@ -45,6 +47,8 @@ pub struct Endpoint {
     pub ejector: Breaker,
     /// Opens when the endpoint responds with errors or not at all.
     pub breaker: Option<Breaker>,
+    /// What operators are told of it.
+    pub counts: EndpointCounts,
     breaker_settings: Option<breaker::Settings>,
 }
 
@@ -65,6 +69,7 @@ impl Endpoint {
             health: Health::new(now),
             ejector: Breaker::new(EJECTOR, now),
             breaker: settings.breaker.map(|settings| Breaker::new(settings, now)),
+            counts: EndpointCounts::default(),
             breaker_settings: settings.breaker,
             target,
         }
@@ -92,7 +97,7 @@ impl Endpoint {
             None => None,
             Some(breaker) => {
                 let (permit, change) = breaker.enter(now);
-                this.log("breaker", change, "its time is over");
+                this.log(Which::Breaker, change, "its time is over");
                 Some(permit?)
             }
         };
@@ -101,9 +106,16 @@ impl Endpoint {
         Some(EndpointPermit { endpoint: Arc::clone(this), breaker, ejector })
     }
 
-    /// Logs a change of a breaker's state, and what it was that changed it last.
-    fn log(&self, which: &'static str, change: breaker::Change, cause: impl fmt::Display) {
+    /// Counts and logs a change of a breaker's state, and what it was that changed it last.
+    fn log(&self, which: Which, change: breaker::Change, cause: impl fmt::Display) {
         let (backend, endpoint) = (&*self.backend, &*self.label);
+        let (which, opened) = match which {
+            Which::Ejector => ("ejector", &self.counts.ejections),
+            Which::Breaker => ("breaker", &self.counts.breaker_openings),
+        };
+        if change == Some(State::Open) {
+            opened.fetch_add(1, Ordering::Relaxed);
+        }
         match change {
             None => {}
             Some(State::Open) => tracing::warn!(backend, endpoint, which, %cause, "open: the endpoint gets no requests for a while"),
@@ -112,14 +124,23 @@ impl Endpoint {
         }
     }
 
-    /// Logs a change of a breaker's state. When the breaker closes, the endpoint's slow start begins and its latency is forgotten.
-    fn changed(&self, which: &'static str, change: breaker::Change, how: AttemptOutcome, now: Instant) {
+    /// Logs a change of a breaker's state. When the breaker closes, the endpoint's slow start begins and its latency is forgotten. Returns
+    /// true if it opened.
+    fn changed(&self, which: Which, change: breaker::Change, how: AttemptOutcome, now: Instant) -> bool {
         if change == Some(State::Closed) {
             self.health.returned(now);
             self.load.forget();
         }
         self.log(which, change, how);
+        change == Some(State::Open)
     }
+}
+
+/// One of an endpoint's two breakers.
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Ejector,
+    Breaker,
 }
 
 /// The outcome of an attempt, as far as its endpoint is concerned.
@@ -178,9 +199,9 @@ pub struct EndpointPermit {
 }
 
 impl EndpointPermit {
-    /// Records the outcome of the attempt and how long it took.
-    pub fn record(&mut self, how: AttemptOutcome, took: Duration, now: Instant) {
-        let endpoint = &self.endpoint;
+    /// Records the outcome of the attempt and how long it took. Returns true if that opened a breaker.
+    pub fn record(&mut self, how: AttemptOutcome, took: Duration, now: Instant) -> bool {
+        let (endpoint, mut opened) = (&self.endpoint, false);
         let worked = how.worked();
         if let Some(permit) = self.ejector.take() {
             match (how, worked) {
@@ -189,17 +210,18 @@ impl EndpointPermit {
                 // An endpoint that does not respond is ejected; its latency must not count against it when it is tried again.
                 (AttemptOutcome::Failed(_), _) => {}
             }
-            endpoint.changed("ejector", endpoint.ejector.record(permit, how.reached(), now), how, now);
+            opened |= endpoint.changed(Which::Ejector, endpoint.ejector.record(permit, how.reached(), now), how, now);
         }
         if let (Some(permit), Some(breaker)) = (self.breaker.take(), &endpoint.breaker) {
-            endpoint.changed("breaker", breaker.record(permit, worked, now), how, now);
+            opened |= endpoint.changed(Which::Breaker, breaker.record(permit, worked, now), how, now);
         }
+        opened
     }
 
     /// Records that a response was cut off after its head.
     pub fn aborted(&self, kind: Kind) {
         if let Some(breaker) = self.endpoint.breaker.as_ref().filter(|_| kind.row().blames_backend && kind != Kind::TotalTimeout) {
-            self.endpoint.log("breaker", breaker.record_late_failure(Instant::now()), AttemptOutcome::Failed(kind));
+            self.endpoint.log(Which::Breaker, breaker.record_late_failure(Instant::now()), AttemptOutcome::Failed(kind));
         }
     }
 }

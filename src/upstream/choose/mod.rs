@@ -5,6 +5,7 @@
 pub mod backend;
 pub mod balance;
 pub mod budget;
+pub mod counts;
 pub mod endpoint;
 pub mod health;
 pub mod latencies;

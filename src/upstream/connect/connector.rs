@@ -1,7 +1,8 @@
 //! Opens a connection to an endpoint: name resolution, TCP, TLS.
 //!
-//! It is a `tower` service, so that tests and later transports can replace it. Knows nothing of pools.
+//! It is a `tower` service. A [`Dialer`] takes the place of the network in `lockgate test` and `lockgate record`. Knows nothing of pools.
 
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -22,16 +23,31 @@ use crate::failure::{Failure, Kind, classify};
 /// How long to wait for an address before the next one is tried as well.
 const STAGGER: Duration = Duration::from_millis(250);
 
+/// A connection that is being opened.
+pub type Dialing = Pin<Box<dyn Future<Output = Result<Stream, Failure>> + Send>>;
+
+/// Opens connections in place of the network.
+pub trait Dialer: fmt::Debug + Send + Sync {
+    /// Opens a connection, which carries HTTP/1 whatever the endpoint speaks.
+    fn dial(&self, dial: Dial) -> Dialing;
+}
+
 /// Opens connections. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Connector {
     resolver: Resolver,
+    dialer: Option<Arc<dyn Dialer>>,
 }
 
 impl Connector {
     /// Creates a connector that uses this resolver.
     pub const fn new(resolver: Resolver) -> Self {
-        Self { resolver }
+        Self { resolver, dialer: None }
+    }
+
+    /// Creates a connector that opens all connections through `dialer`, and resolves no name.
+    pub fn through(dialer: Arc<dyn Dialer>) -> Self {
+        Self { resolver: Resolver::default(), dialer: Some(dialer) }
     }
 
     async fn open(self, Dial { target, address, phase, http1_only, proxy_header }: Dial) -> Result<Stream, Failure> {
@@ -98,14 +114,17 @@ impl Phase {
 impl tower::Service<Dial> for Connector {
     type Response = Stream;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, Failure>> + Send>>;
+    type Future = Dialing;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, dial: Dial) -> Self::Future {
-        Box::pin(self.clone().open(dial))
+        match &self.dialer {
+            None => Box::pin(self.clone().open(dial)),
+            Some(dialer) => dialer.dial(dial),
+        }
     }
 }
 

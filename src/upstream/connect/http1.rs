@@ -323,7 +323,7 @@ impl Http1Connection {
                 Ok(true) => {}
                 Ok(false) if matches!(framing, Framing::UntilClose) => *framing = Framing::EMPTY,
                 Ok(false) => return Poll::Ready(Err(Failure::because(Kind::ResponseIncomplete, "the connection closed within the body"))),
-                Err(error) => return Poll::Ready(Err(Failure::because(Kind::ResponseIncomplete, classify::chain(&error)))),
+                Err(error) => return Poll::Ready(Err(classify::upstream_body(&error))),
             }
         }
     }

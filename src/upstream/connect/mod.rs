@@ -15,4 +15,5 @@ pub mod resolve;
 pub mod stream;
 pub mod target;
 pub mod tls;
+pub mod usage;
 pub mod verify;

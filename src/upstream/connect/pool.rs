@@ -21,6 +21,7 @@ use super::http2::{self, Http2Stream, Opening};
 use super::multiplex::{Multiplex, OpeningGuard};
 use super::per_client::{ClientConnection, ClientSlot, PerClient};
 use super::stream::Stream;
+use super::usage::PoolUsage;
 use crate::failure::{Failure, Kind};
 use crate::sync::Counted;
 
@@ -400,6 +401,12 @@ impl Pool {
         self.settings == settings && self.lanes.len() == cores.max(1)
     }
 
+    /// Returns how the connections are used.
+    pub fn usage(&self) -> PoolUsage {
+        let waiting = self.queued.load(Ordering::Relaxed) + self.multiplex.as_ref().map_or(0, |multiplex| multiplex.waiting());
+        PoolUsage::of(self.settings.max_connections, self.permits.available_permits(), self.idle.load(Ordering::Relaxed), waiting)
+    }
+
     /// Returns true if at least half of the connections are free.
     pub fn has_spare(&self) -> bool {
         self.permits.available_permits() * 2 >= self.settings.max_connections
@@ -433,7 +440,7 @@ mod tests {
     /// An open connection, and the upstream's end of it.
     fn connection(pool: &Pool) -> (Box<Connection>, DuplexStream) {
         let (gateway, upstream) = tokio::io::duplex(CAPACITY);
-        (Connection::new(Stream::Memory(gateway), 0, pool.try_acquire(client()).unwrap()), upstream)
+        (Connection::new(Stream::Other(Box::new(gateway)), 0, pool.try_acquire(client()).unwrap()), upstream)
     }
 
     /// True when the gateway has closed the connection. Where it stays open, the paused clock runs to the end of the wait at once.

@@ -1,7 +1,8 @@
-//! The byte stream of a connection to an endpoint: TCP, or TLS over TCP.
+//! The byte stream of a connection to an endpoint: TCP, TLS over TCP, or what takes the place of the network.
 //!
 //! Knows nothing of HTTP.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,6 +15,11 @@ use super::first_bytes::FirstBytes;
 use crate::failure::classify;
 use crate::socket;
 
+/// A byte stream that is no socket.
+pub trait ByteStream: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin> ByteStream for S {}
+
 /// The byte stream of a connection.
 #[derive(Debug)]
 pub enum Stream {
@@ -21,9 +27,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// TLS over TCP. Boxed, because its state is large.
     Tls(Box<TlsStream<FirstBytes>>),
-    /// A stream in memory, for tests.
-    #[cfg(test)]
-    Memory(tokio::io::DuplexStream),
+    /// What a [`Dialer`](super::connector::Dialer) opened in place of the network.
+    Other(Box<dyn ByteStream>),
 }
 
 impl Stream {
@@ -32,8 +37,7 @@ impl Stream {
         match self {
             Self::Tls(_) => true,
             Self::Tcp(_) => false,
-            #[cfg(test)]
-            Self::Memory(_) => false,
+            Self::Other(_) => false,
         }
     }
 
@@ -42,8 +46,7 @@ impl Stream {
         match self {
             Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
             Self::Tcp(_) => false,
-            #[cfg(test)]
-            Self::Memory(_) => false,
+            Self::Other(_) => false,
         }
     }
 
@@ -53,8 +56,7 @@ impl Stream {
             Self::Tcp(tcp) => tcp.poll_read_ready(cx).is_ready(),
             // Data that was decrypted already waits outside of the socket.
             Self::Tls(_) => true,
-            #[cfg(test)]
-            Self::Memory(_) => true,
+            Self::Other(_) => true,
         }
     }
 
@@ -76,8 +78,7 @@ impl Stream {
         match self {
             Self::Tls(_) => true,
             Self::Tcp(_) => false,
-            #[cfg(test)]
-            Self::Memory(_) => false,
+            Self::Other(_) => false,
         }
     }
 }
@@ -93,8 +94,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf).map_err(classify::refused),
-            #[cfg(test)]
-            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Other(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -104,8 +104,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => socket::poll_send(stream, cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-            #[cfg(test)]
-            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Other(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -113,8 +112,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => socket::poll_send_vectored(stream, cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            #[cfg(test)]
-            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Other(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -122,8 +120,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            #[cfg(test)]
-            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Other(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -131,8 +128,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-            #[cfg(test)]
-            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Other(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

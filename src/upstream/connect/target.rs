@@ -83,7 +83,8 @@ impl Target {
         match self.protocol {
             Protocol::Auto => stream.chose_http2(),
             Protocol::Http1 => false,
-            Protocol::Http2 => true,
+            // What takes the place of the network speaks HTTP/1.
+            Protocol::Http2 => !matches!(stream, Stream::Other(_)),
         }
     }
 

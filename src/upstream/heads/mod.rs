@@ -9,4 +9,4 @@ pub mod own_address;
 pub mod request;
 pub mod response;
 pub mod scan;
-mod trace_context;
+pub mod trace_context;

@@ -45,6 +45,7 @@ const PROTECTED: &[&str] = &[
     "cache-control",
     "range",
     "via",
+    "traceparent",
 ];
 
 /// Prepares the headers for the upstream: removes hop-by-hop headers, adds identity and forwarding headers. `Host` is left to the caller.
@@ -76,6 +77,8 @@ pub fn prepare(headers: &mut HeaderList, seen: &HeaderScan, add: &Additions<'_>)
     let (begun, traceparent) = new_trace();
     if seen.traced {
         headers.remove(names::TRACEPARENT);
+        // It belongs to the trace that was not understood (https://www.w3.org/TR/trace-context/#tracestate-header).
+        headers.remove("tracestate");
     }
     // Hexadecimal digits and dashes are a valid value.
     let _ = headers.try_append(names::TRACEPARENT, &traceparent);

@@ -134,6 +134,7 @@ impl HeaderScan {
                 said.host = Some(value.as_bytes());
             }
             "user-agent" => said.user_agent = value.as_bytes(),
+            "referer" => said.referer = value.as_bytes(),
             "accept" => wanted.accept = text(value),
             // A content type is more specific than a `SOAPAction` beside it.
             "content-type" => wanted.dialect = Dialect::of_content_type(value.as_bytes()).or(wanted.dialect),
@@ -192,6 +193,11 @@ impl HeaderScan {
         if matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'p' | b'c' | b'w')) && is_forwarding_header(name) {
             self.bits |= found::FORWARDED;
         }
+    }
+
+    /// Records that the headers have a `traceparent` now.
+    pub const fn set_traced(&mut self) {
+        self.traced = true;
     }
 
     /// Returns true if there are names that some servers confuse with others.

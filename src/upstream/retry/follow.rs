@@ -15,11 +15,12 @@ use crate::body::Incoming as _;
 use crate::context::Trail;
 use crate::failure::{Failure, Kind};
 use crate::header::retry_after_of;
-use crate::policy::Retry;
+use crate::policy::{Retry, RetryOn};
 use crate::upstream::attempt::outgoing::OutgoingRequest;
 use crate::upstream::attempt::response::UpstreamResponse;
 use crate::upstream::attempt::{AttemptError, AttemptOptions, DispatchContext, SendProgress, attempt};
 use crate::upstream::choose::backend::Backend;
+use crate::upstream::choose::counts::{RetryOutcome, RetryReason};
 use crate::upstream::choose::endpoint::Endpoint;
 
 /// Maximum attempts in which nothing was processed.
@@ -71,6 +72,7 @@ pub(in crate::upstream) async fn follow(
             let explains_less = |progress| matches!(progress, SendProgress::NotChosen | SendProgress::NoRoom);
             return outcome.map_err(|error| earlier.filter(|_| explains_less(error.progress)).unwrap_or(error.failure));
         }
+        let reason = reason(&outcome, &next);
         match outcome {
             Ok(response) => drop(tokio::spawn(drain(response))),
             Err(error) => earlier = Some(error.failure),
@@ -78,9 +80,12 @@ pub(in crate::upstream) async fn follow(
         if let NextStep::AfterPause(pause) = next {
             tokio::time::sleep(pause).await;
         }
+        let open = backend.counts.retry(reason);
         let reconnect_to = if let NextStep::Reconnect(endpoint) = &next { Some(endpoint) } else { None };
         let options = AttemptOptions { tried: &history.tried, reconnect_to, is_retry: true, ..AttemptOptions::default() };
         outcome = attempt(backend, outgoing, context, trail, options).await;
+        let is_success = matches!(&outcome, Ok(response) if is_final(response, context));
+        open.ended(if is_success { RetryOutcome::Success } else { RetryOutcome::Failure });
     }
 }
 
@@ -174,7 +179,29 @@ impl History {
         }
         let Some(pause) = policy::backoff(retry.backoff, self.attempts, retry_after, fastrand::f64()) else { return NextStep::Stop };
         let is_in_time = context.deadline.is_none_or(|deadline| Instant::now() + pause < deadline);
-        if is_in_time && backend.budget.withdraw() { NextStep::AfterPause(pause) } else { NextStep::Stop }
+        if !is_in_time {
+            return NextStep::Stop;
+        }
+        if backend.budget.withdraw() {
+            NextStep::AfterPause(pause)
+        } else {
+            backend.counts.exhausted();
+            NextStep::Stop
+        }
+    }
+}
+
+/// Returns why the next step follows an outcome, for the metrics.
+fn reason(outcome: &Result<UpstreamResponse, AttemptError>, next: &NextStep) -> RetryReason {
+    match (outcome, next) {
+        (Err(error), NextStep::Reconnect(_)) if error.progress == SendProgress::Stale => RetryReason::Stale,
+        (Err(_), NextStep::OtherEndpoint | NextStep::Reconnect(_)) => RetryReason::Unsent,
+        (Ok(_), _) => RetryReason::Status,
+        (Err(error), NextStep::AfterPause(_) | NextStep::Stop) => match policy::condition(&error.failure) {
+            Some(RetryOn::Lost) => RetryReason::Lost,
+            Some(RetryOn::Timeout) => RetryReason::Timeout,
+            Some(RetryOn::Connect | RetryOn::Status(_)) | None => RetryReason::Connect,
+        },
     }
 }
 

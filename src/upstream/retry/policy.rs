@@ -16,18 +16,22 @@ pub fn is_idempotent(method: &Method) -> bool {
 
 /// Returns true if the policy retries after this failure.
 pub fn wants_failure(retry: &Retry, failure: &Failure) -> bool {
-    let condition = match failure.kind.origin() {
-        Origin::Connect => RetryOn::Connect,
-        Origin::Lost => RetryOn::Lost,
-        Origin::SlowResponse => RetryOn::Timeout,
+    condition(failure).is_some_and(|condition| retry.on.contains(&condition))
+}
+
+/// Returns the condition of a policy that this failure meets.
+pub fn condition(failure: &Failure) -> Option<RetryOn> {
+    match failure.kind.origin() {
+        Origin::Connect => Some(RetryOn::Connect),
+        Origin::Lost => Some(RetryOn::Lost),
+        Origin::SlowResponse => Some(RetryOn::Timeout),
         Origin::Exchange
         | Origin::UpstreamServerError
         | Origin::UpstreamClientError
         | Origin::Configuration
         | Origin::Client
-        | Origin::Internal => return false,
-    };
-    retry.on.contains(&condition)
+        | Origin::Internal => None,
+    }
 }
 
 /// Returns true if the policy retries after this status.

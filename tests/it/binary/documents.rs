@@ -12,7 +12,7 @@ const README_LINES: usize = 250;
 /// Most terms of the glossary.
 const GLOSSARY_TERMS: usize = 25;
 /// Languages of blocks that the tests below execute or parse. `sh` blocks show commands of other programs.
-const LANGUAGES: [&str; 5] = ["toml", "console", "http", "json", "sh"];
+const LANGUAGES: [&str; 6] = ["toml", "console", "http", "json", "sh", "yaml"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -121,13 +121,24 @@ fn every_toml_block_is_valid() {
     std::fs::write(pages.join("default.html"), "<!doctype html><title>{{statusCode}}</title><p>{{message}} {{requestId}}").unwrap();
     let mut checked = 0;
     for document in documents() {
+        let mut config = None;
         for block in document.blocks("toml") {
+            if block.contains("[[cases]]") {
+                let cases = temp(&format!("document-cases-{checked}"), &block);
+                let config: &Temporary =
+                    config.as_ref().unwrap_or_else(|| panic!("{}: cases without a configuration", document.name.display()));
+                let output = lockgate(&["test", "--config", config.to_str().unwrap(), cases.to_str().unwrap()]);
+                assert!(output.status.success(), "{}:\n{}{}", document.name.display(), text(&output.stdout), text(&output.stderr));
+                checked += 1;
+                continue;
+            }
             let (block, _files) = with_certificates(block.replace(PAGES, &format!("{}/", pages.display())), checked);
             let users = Temporary::file(&format!("documents-users-{checked}"), &format!("alice:{}\n", bcrypt::hash("x", 4).unwrap()));
             let block = block.replace(USERS, &users.display().to_string());
             let file = temp(&format!("document-{checked}"), &block);
             let output = lockgate(&["check", file.to_str().unwrap()]);
             assert!(output.status.success(), "{}:\n{block}\n{}", document.name.display(), text(&output.stderr));
+            config = Some(file);
             checked += 1;
         }
     }
@@ -194,6 +205,22 @@ fn every_sh_block_names_programs_that_exist() {
             let programs = block.lines().filter_map(|line| line.split_whitespace().next()).filter(|word| word.contains('/'));
             for program in programs {
                 assert!(root().join(program).exists(), "{}: there is no {program}", document.name.display());
+            }
+        }
+    }
+}
+
+/// Commands of this program in `yaml` blocks, which other programs run, have options that exist.
+#[test]
+fn every_yaml_block_names_options_that_exist() {
+    for document in documents() {
+        for block in document.blocks("yaml") {
+            for line in block.lines().filter_map(|line| line.trim().strip_prefix("- lockgate ")) {
+                let mut words = line.split_whitespace();
+                let help = text(&lockgate(&[words.next().unwrap(), "--help"]).stdout);
+                for option in words.filter(|word| word.starts_with("--")) {
+                    assert!(help.contains(option), "{}: `{line}`: there is no {option}", document.name.display());
+                }
             }
         }
     }

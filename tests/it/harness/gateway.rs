@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use lockgate::app::App;
-use lockgate::failure::catalog::Severity;
-use lockgate::observe::access_log::Style;
-use lockgate::observe::recorder::LineSettings;
+use lockgate::observe::level::Level;
+use lockgate::observe::recorder::Terminal;
 use lockgate::observe::writer::Sink;
 use lockgate::plan::compile;
 use tokio::sync::oneshot;
@@ -40,7 +39,7 @@ impl Write for Log {
 }
 
 impl GatewayUnderTest {
-    /// Starts with this configuration. `[listen]` addresses are replaced by free ones of loopback.
+    /// Starts with this configuration. `[listen]` addresses are replaced by free ones of loopback, and the log is in memory.
     pub fn start(toml: &str) -> Self {
         let mut plan = compile::from_text(toml, &|_| None).unwrap_or_else(|problems| panic!("{problems:#?}"));
         let is_v6 = plan.listen.http.iter().all(|address| address.is_ipv6());
@@ -50,13 +49,13 @@ impl GatewayUnderTest {
             plan.listen.workers = 1;
         }
         let log = Log::default();
+        let lines = plan.log.lines(&Level::new(plan.log.level), Terminal::default());
         let sink = Sink::start(log.clone(), Arc::new(AtomicU64::new(0))).unwrap();
         let (stop, stopped) = oneshot::channel();
         let (started, starting) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let drained = runtime.block_on(async move {
-                let lines = LineSettings { access: true, failures: Severity::Info, style: Style::Json };
                 let app = App::start(plan, sink, lines).unwrap();
                 started.send((app.addresses[0], app.admin, app.tls)).unwrap();
                 let in_order = stopped.await.unwrap_or(false);
@@ -96,14 +95,24 @@ impl GatewayUnderTest {
         self.thread.take().unwrap().join().unwrap()
     }
 
-    /// The first log line that contains all of `words`, as JSON. Lines are written by another thread: waits for it.
-    pub fn log_line(&self, words: &[&str]) -> serde_json::Value {
+    /// All that was logged by now.
+    pub fn log_text(&self) -> String {
+        String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The first log line that contains all of `words`. Lines are written by another thread: waits for it.
+    pub fn raw_log_line(&self, words: &[&str]) -> String {
         until(|| {
-            let text = String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap();
+            let text = self.log_text();
             let line = text.lines().find(|line| words.iter().all(|word| line.contains(word)));
-            line.map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
-                .ok_or_else(|| format!("no line with {words:?} in\n{text}"))
+            line.map(str::to_owned).ok_or_else(|| format!("no line with {words:?} in\n{text}"))
         })
+    }
+
+    /// The same as JSON.
+    pub fn log_line(&self, words: &[&str]) -> serde_json::Value {
+        let line = self.raw_log_line(words);
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
     }
 
     /// A metric's value, once it has it: counters follow the last byte by a moment.

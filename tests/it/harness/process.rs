@@ -21,7 +21,12 @@ impl Process {
 
     /// The same with so many file descriptors.
     pub fn start_limited(descriptors: u32, args: &[&str]) -> Self {
-        let line = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
+        Self::start_with(&format!("ulimit -n {descriptors}"), args)
+    }
+
+    /// The same after a command of the shell, such as one that limits the process.
+    pub fn start_with(command: &str, args: &[&str]) -> Self {
+        let line = format!("{command}; exec \"$0\" \"$@\"");
         Self::spawn(Command::new("sh").args(["-c", &line, env!("CARGO_BIN_EXE_lockgate")]).args(args))
     }
 

@@ -44,7 +44,8 @@ fn what_was_never_sent_goes_elsewhere_whatever_its_method() {
         let response = send(gateway.address, post("/", "", "!"));
         assert_eq!((response.status, response.text()), (200, "good!".to_owned()));
     }
-    gateway.wait_for_metric("lockgate_retries_total{backend=\"o\"} 0");
+    gateway.wait_for_metric("lockgate_retries_total{backend=\"o\",reason=\"unsent\",outcome=\"success\"} 3");
+    gateway.wait_for_metric("lockgate_retries_total{backend=\"o\",reason=\"connect\",outcome=\"success\"} 0");
 }
 
 #[test]
@@ -82,7 +83,9 @@ fn a_lost_answer_is_retried_within_the_attempts() {
     let gateway = gateway(&endpoints, "", "retry = { attempts = 3, on = [\"lost\"], backoff = \"1ms\" }", "");
     assert_eq!(get(gateway.address, "/").status, 200);
     assert_eq!(tries.load(Ordering::SeqCst), 3);
-    gateway.wait_for_metric("lockgate_retries_total{backend=\"o\"} 2");
+    for outcome in ["failure", "success"] {
+        gateway.wait_for_metric(&format!("lockgate_retries_total{{backend=\"o\",reason=\"lost\",outcome=\"{outcome}\"}} 1"));
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn bytes(stream: &mut TcpStream, count: usize) -> Vec<u8> {
 fn messages_of_every_size_come_back_over_http2() {
     let gateway = GatewayUnderTest::in_front_of(echo_server(), "");
     let mut client = socket(&gateway);
-    gateway.wait_for_metric("lockgate_tunnels_open{route=\"all\"} 1");
+    gateway.wait_for_metric("lockgate_tunnels_open{route=\"all\",backend=\"o\"} 1");
     for size in [0, 1, 125, 126, 65_535, 65_536, 3_000_000] {
         let sent = Message::binary((0..size).map(|at| at as u8).collect::<Vec<u8>>());
         client.send(sent.clone()).unwrap();
@@ -42,7 +42,7 @@ fn messages_of_every_size_come_back_over_http2() {
     assert_eq!((&line["method"], line["status"].as_u64(), line["received"].as_u64()), (&"GET".into(), Some(101), Some(101)), "{line}");
     assert!(line["bytesIn"].as_u64().unwrap() > 3_131_000 && line["bytesOut"].as_u64().unwrap() > 3_131_000, "{line}");
     assert_eq!((&line["tunnelEnd"], &line["code"]), (&"upstream".into(), &serde_json::Value::Null), "{line}");
-    gateway.wait_for_metric("lockgate_tunnels_open{route=\"all\"} 0");
+    gateway.wait_for_metric("lockgate_tunnels_open{route=\"all\",backend=\"o\"} 0");
 }
 
 #[test]

@@ -85,7 +85,7 @@ mod tests {
         let (gateway, endpoint) = tokio::io::duplex(64 * 1024);
         let returned = Arc::new(AtomicUsize::new(0));
         let opening = Opening { idle_timeout: IDLE, on_change: Arc::new(|| {}), permit: Box::new(Permit(Arc::clone(&returned))) };
-        (super::open(Stream::Memory(gateway), opening).await.unwrap(), endpoint, returned)
+        (super::open(Stream::Other(Box::new(gateway)), opening).await.unwrap(), endpoint, returned)
     }
 
     /// Reads until the gateway closes. Where it stays open, the paused clock runs to the end of the wait at once.

@@ -1,0 +1,51 @@
+//! Who may use the admin listener: the token, the host, and the site of a browser.
+//!
+//! Pure functions of a request's headers.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap, HeaderValue};
+
+/// Returns true if the value of `Authorization` is this bearer token.
+pub(super) fn has_token(authorization: Option<&HeaderValue>, token: &str) -> bool {
+    // The scheme is not case-sensitive (RFC 9110 11.1).
+    let given = authorization.map(HeaderValue::as_bytes).and_then(|value| value.split_at_checked(7));
+    given.is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case(b"bearer ") && is_equal(given, token.as_bytes()))
+}
+
+/// Compares two byte strings in a time that depends only on their lengths, so that a token cannot be guessed byte by byte.
+pub(super) fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    let differing = one.iter().zip(other).fold(0, |differing, (one, other)| std::hint::black_box(differing | (one ^ other)));
+    one.len() == other.len() && differing == 0
+}
+
+/// Returns true if `Host` is an address literal or a name without a dot. A DNS rebinding attack needs a public name, which has a dot.
+pub(super) fn is_safe_host(host: Option<&HeaderValue>) -> bool {
+    let Some(authority) = host.and_then(|host| host.to_str().ok()?.parse::<http::uri::Authority>().ok()) else { return false };
+    let name = authority.host().trim_matches(['[', ']']);
+    name.parse::<IpAddr>().is_ok() || !name.contains('.')
+}
+
+/// Returns true if a browser says that a page of another site sends the request. Without a token, nothing else would keep such a page from
+/// changing the gateway.
+pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let is_foreign = site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"));
+    let own = headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
+    let of_other_host = origin.is_some_and(|origin| origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://")) != own);
+    is_foreign || of_other_host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_could_be_rebound_are_refused() {
+        let safe = |host: &'static str| is_safe_host(Some(&HeaderValue::from_static(host)));
+        assert!(safe("127.0.0.1:9090") && safe("[::1]:9090") && safe("localhost") && safe("lockgate:9090"));
+        assert!(!safe("evil.example:9090") && !safe(""));
+        assert!(!is_safe_host(None));
+    }
+}
