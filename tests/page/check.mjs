@@ -2,7 +2,7 @@
 // window, violations that axe-core finds, foreign text that becomes code, and what does not work with or without a script.
 // Called by `run`: check.mjs BASE FOLDER-OF-SCREENSHOTS
 import { createRequire } from "node:module";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 
 const require = createRequire(`${process.env.MODULES}/`);
 const { chromium } = require("playwright-core");
@@ -171,6 +171,12 @@ const saved = live.waitForEvent("download");
 await live.locator(".export-save").click();
 check((await saved).suggestedFilename() === `${id}.toml`, "the test case is saved");
 check(/GMT\+9|KST/.test(await live.locator("time[data-at]").first().textContent()), "times in the viewer's zone");
+if (process.env.CASES) {
+  for (const name of ["java", "timeout", "html", "go", "korean", "refused"]) {
+    const response = await lively.request.get(`${base}${pages[`occurrence-${name}`]}.toml`);
+    writeFileSync(`${process.env.CASES}/${name}.toml`, await response.text());
+  }
+}
 await visit(live, "/groups?state=known");
 const other = await open(lively);
 await visit(other, pages.group);

@@ -177,7 +177,7 @@ const FAULTS: [Fault; 14] = [
         ),
         stack: Some(JAVA_STACK),
         caused_by: Some("java.net.ConnectException: Connection refused"),
-        attempts: 2,
+        attempts: 3,
         millis: 184,
         ..BASE
     },
