@@ -107,7 +107,8 @@
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
-//! - [`admin`] is the admin listener: health, metrics, configuration. Files: `reload` (what the reload is asked and shown), `log_level`.
+//! - [`admin`] is the admin listener: health, metrics, configuration. Files: `reload` (what the reload is asked and shown), `log_level`, `pages` and `guard`
+//!   (who may see them); `page/*` are the pages of the journal (`page/mod` answers, one file per page, `templates/page` their HTML, `page/languages/*.toml` their texts).
 //! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `listeners` (sockets), `running` (from one plan to the
 //!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `log` (its outputs), `certificates` (of the listener).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator).
@@ -133,6 +134,7 @@
 //! | a metric | `observe/names/*`, `observe/metrics`, `plan/gauges`; `docs/metrics.md` is generated |
 //! | a field of the access line | `observe/access_record`, `observe/field`, `observe/access_log` |
 //! | an attribute of a span | `context/spans`, `observe/trace/span` |
+//! | a page of the journal | `admin/page`, `templates/page`, `admin/page/languages`, `tests/page` |
 //! | a command | `cli/args`, `cli/mod`, a file in `cli` |
 
 pub mod admin;

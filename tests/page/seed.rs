@@ -148,7 +148,7 @@ Stack trace:
   thrown in <b>/var/www/html/wp-includes/class-wpdb.php</b> on line <b>2187</b><br />";
 
 /// What tries to become code. Each sets `window.xss` if it does.
-const XSS: [&str; 10] = [
+pub(crate) const XSS: [&str; 10] = [
     "<script>window.xss=1</script>",
     "\"><img src=x onerror=window.xss=1>",
     "'><svg/onload=window.xss=1>",

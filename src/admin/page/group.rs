@@ -133,12 +133,11 @@ fn shape(path: &str) -> String {
 }
 
 fn where_it_occurs(shell: &Shell<'_>, sample: &[Summary]) -> Vec<Shares> {
-    let path = |summary: &Summary| if shell.shows_originals() { shape(&summary.path) } else { String::new() };
     let all = [
         shares(sample, shell.t("shares_routes"), "route", |summary| summary.route.clone()),
         shares(sample, shell.t("shares_endpoints"), "endpoint", |summary| summary.endpoint.clone().unwrap_or_default()),
         shares(sample, shell.t("shares_received"), "", |summary| summary.received.map(|status| status.to_string()).unwrap_or_default()),
-        shares(sample, shell.t("shares_paths"), "", path),
+        shares(sample, shell.t("shares_paths"), "", |summary| shape(&summary.path)),
     ];
     all.into_iter().filter(|shares| !shares.all.is_empty()).collect()
 }

@@ -18,7 +18,7 @@ use crate::journal::query::{Group, GroupOrder, GroupQuery, GroupState};
 use crate::journal::store::Store;
 
 /// The groups whose counts are compared.
-const MAX_COMPARED: usize = 40;
+const MAX_COMPARED: usize = 24;
 /// The groups that are shown.
 const MAX_SHOWN: usize = 12;
 /// An hour.

@@ -35,6 +35,8 @@
   showTimes();
   setInterval(showTimes, 5000);
 
+  document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // -- Live updates: on a change, the page is asked for again, and what has changed takes its place.
 
   const policy = window.trustedTypes?.createPolicy("lockgate", { createHTML: (text) => text });

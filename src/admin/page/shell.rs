@@ -15,7 +15,7 @@ use crate::journal::entry::Millis;
 /// An entry of the navigation: the word that marks it as current, the key of its text, its link, and the key of the keyboard.
 const NAVIGATION: [(&str, &str, &str, &str); 5] = [
     ("overview", "nav_overview", "/", "o"),
-    ("groups", "nav_groups", "/groups", "p"),
+    ("groups", "nav_groups", "/groups", "g"),
     ("errors", "nav_errors", "/errors", "e"),
     ("routes", "nav_routes", "/routes", "r"),
     ("configuration", "nav_configuration", "/configuration", "c"),
