@@ -3,19 +3,21 @@
 #[path = "../page/seed.rs"]
 mod seed;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use html5gum::{Token, Tokenizer};
 use http::{Method, StatusCode};
 
 use lockgate::admin::page::gateway::Running;
-use lockgate::admin::page::traffic::History;
+use lockgate::admin::page::traffic::{History, Sample};
 use lockgate::admin::page::{Actions, Answer, Ask, Role, Sources, respond};
+use lockgate::admin::{RunningConfig, Status};
 use lockgate::journal::entry::Millis;
 use lockgate::journal::memory::MemoryStore;
 use lockgate::journal::query::{GroupQuery, GroupState, ListQuery};
 use lockgate::journal::{Store, StoreError};
+use lockgate::observe::exposition::Format;
 use lockgate::redact::Redactor;
 
 const CSRF: &str = "token";
@@ -310,4 +312,60 @@ fn lists_are_paged_to_their_end() {
         }
     }
     assert!(rows == expected && rows > 900, "{rows} of {expected}");
+}
+
+const CONFIG: &str = r#"
+[listen]
+admin_token = "${ADMIN}"
+
+[limits.login]
+rate = "3/m"
+
+[backends.shop]
+endpoints = ["http://127.0.0.1:9", "http://127.0.0.2:9"]
+max_in_flight = 40
+
+[[routes]]
+name = "orders"
+path = "/orders/*"
+methods = ["GET", "PUT"]
+backend = "shop"
+limits = ["login"]
+"#;
+
+#[test]
+fn what_runs_is_read_from_the_plan() {
+    let plan = lockgate::plan::compile::from_text(CONFIG, &|_| Some("secret-of-the-admin".into()))
+        .unwrap_or_else(|problems| panic!("{problems:?}"));
+    let running = RunningConfig {
+        version: "0123456789abcdef".into(),
+        name: "lockgate.toml".into(),
+        text: CONFIG.into(),
+        folder: ".".into(),
+        since: SystemTime::now(),
+    };
+    let status = Status { running: Arc::new(running), last: None };
+    let mut desk = Desk::new();
+    desk.running = Running::of(&plan, &status, "eu-1a").with_values(&status);
+    plan.metrics.limit("login").inc();
+    desk.traffic.add(Sample::read(&plan.metrics.encode(Format::Plain), now() - 10_000));
+    plan.metrics.limit("login").inc();
+    desk.traffic.add(Sample::read(&plan.metrics.encode(Format::Plain), now()));
+    let overview = text(&desk.get("/"));
+    for part in [
+        "2 of 2 endpoints",
+        "http://127.0.0.2:9",
+        "0 of 40 in flight",
+        "<b>login</b><span class=\"limit-allows\">3/m",
+        "<b>1</b> <span class=\"unit\">rejected / h",
+    ] {
+        assert!(overview.contains(part), "{part}");
+    }
+    let routes = text(&desk.get("/routes"));
+    assert!(routes.contains("GET, PUT /orders/*") && routes.contains(">2</td>"), "{routes}");
+    let configuration = text(&desk.get("/configuration?show=all"));
+    for part in ["[backends.shop]", "lockgate.toml:9", "max_in_flight", "default", "0123456789abcdef"] {
+        assert!(configuration.contains(part), "{part}");
+    }
+    assert!(!configuration.contains("secret-of-the-admin"));
 }
