@@ -108,7 +108,8 @@
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
 //! - [`admin`] is the admin listener: health, metrics, configuration, journal. Files: `pages` (start here), `guard` (who may enter), `response`, `reload` (what the
-//!   reload is asked and shown), `log_level`, `api` (the journal).
+//!   reload is asked and shown), `log_level`, `api` (the journal as JSON), `site` (serves the pages of the journal); `page/*` are these pages (`page/mod` answers, one
+//!   file per page, `templates/page` their HTML, `page/languages/*.toml` their texts).
 //! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `listeners` (sockets), `running` (from one plan to the
 //!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `log` (its outputs), `certificates` (of the listener).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator).
@@ -134,6 +135,7 @@
 //! | a metric | `observe/names/*`, `observe/metrics`, `plan/gauges`; `docs/metrics.md` is generated |
 //! | a field of the access line | `observe/access_record`, `observe/field`, `observe/access_log` |
 //! | an attribute of a span | `context/spans`, `observe/trace/span` |
+//! | a page of the journal | `admin/page`, `templates/page`, `admin/page/languages`, `tests/page` |
 //! | a command | `cli/args`, `cli/mod`, a file in `cli` |
 
 pub mod admin;

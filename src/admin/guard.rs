@@ -14,7 +14,7 @@ pub(super) fn has_token(authorization: Option<&HeaderValue>, token: &str) -> boo
 }
 
 /// Compares two byte strings in a time that depends only on their lengths, so that a token cannot be guessed byte by byte.
-fn is_equal(one: &[u8], other: &[u8]) -> bool {
+pub(super) fn is_equal(one: &[u8], other: &[u8]) -> bool {
     let differing = one.iter().zip(other).fold(0, |differing, (one, other)| std::hint::black_box(differing | (one ^ other)));
     one.len() == other.len() && differing == 0
 }

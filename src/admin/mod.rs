@@ -6,6 +6,7 @@
 mod api;
 mod guard;
 mod log_level;
+pub mod page;
 mod pages;
 mod reload;
 mod response;

@@ -145,6 +145,11 @@ impl Plan {
         (!is_same).then_some("journal")
     }
 
+    /// Returns each backend with its permits, if it limits its requests in flight.
+    pub fn permits(&self) -> impl Iterator<Item = (&Arc<Backend>, Option<&Arc<Gate>>)> {
+        self.observed.backends.iter().map(|(backend, gate)| (backend, gate.as_ref()))
+    }
+
     /// Returns everything that requests are sent to.
     pub fn destinations(&self) -> impl Iterator<Item = &Arc<Backend>> {
         self.backends.iter().chain(&self.auth_services)

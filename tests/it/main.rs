@@ -25,6 +25,7 @@ mod hostages;
 mod http1;
 mod http2_upstream;
 mod journaled;
+mod journal_pages;
 mod legacy;
 mod limits;
 mod listen_tls;
