@@ -37,6 +37,7 @@ use self::listeners::Listeners;
 use self::reload::Reloader;
 use self::running::{Running, background};
 use self::telemetry::Exporters;
+use crate::admin::page::live::Changes;
 use crate::admin::{self, Reloads, RunningConfig};
 use crate::context::WallClock;
 use crate::gateway::{Core, Lifecycle};
@@ -104,13 +105,16 @@ impl App {
         let (reloads, requests) = Reloads::new(running);
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
         let admin = listeners.bind_admin(plan.listen.admin, None, &plan.listen)?;
-        let journal = journal::start(plan.journal.as_ref(), &plan.metrics.journal)?;
+        let site = Arc::new(admin::Site::new(journal::gateway_name(), Changes::default()));
+        let journal = journal::start(plan.journal.as_ref(), &plan.metrics.journal, site.changes.clone())?;
+        tokio::spawn(journal::sample_traffic(Arc::clone(&site.traffic), Arc::clone(&plan.metrics)));
         let pages = admin::Pages {
             plan: Arc::clone(&current),
             lifecycle: Arc::clone(&lifecycle),
             reloads: reloads.clone(),
             level: lines.level.clone(),
             journal: journal.clone(),
+            site: Arc::clone(&site),
             turn: Arc::new(Semaphore::new(1)),
         };
         let admin = admin.serve(Arc::new(pages));

@@ -10,6 +10,7 @@ pub mod page;
 mod pages;
 mod reload;
 mod response;
+mod site;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -26,6 +27,7 @@ use tokio::task::AbortHandle;
 pub use self::reload::{Attempt, Busy, Cause, Outcome, ReloadRequest, Reloads, RunningConfig, ShownProblem, Status};
 
 pub use self::pages::Pages;
+pub use self::site::Site;
 
 /// The maximum number of admin connections. A new connection beyond it closes the oldest, so that idle clients cannot block a probe; the
 /// oldest is practically always idle, because responses are immediate.

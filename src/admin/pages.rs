@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -16,8 +16,10 @@ use tokio::sync::Semaphore;
 use super::api::{self, ApiError};
 use super::guard::{self, is_cross_site, is_navigation, is_safe_host};
 use super::log_level;
+use super::page::live::Stream;
 use super::reload::{Cause, Outcome, Reloads};
 use super::response::{bad_request, error, error_because, json, text, unavailable};
+use super::site::{self, Content, Site};
 use crate::explain::route::Question;
 use crate::gateway::Lifecycle;
 use crate::journal::Journal;
@@ -25,6 +27,11 @@ use crate::observe::exposition::Format as Exposition;
 use crate::observe::level::Level;
 use crate::plan::Plan;
 
+/// The response to a request: complete, or a stream of changes.
+pub(super) type Reply = Response<Either<Full<Bytes>, Stream>>;
+
+/// What the paths of assets begin with.
+const ASSETS: &str = "/assets/";
 /// What the paths of the journal begin with.
 const API: &str = "/api/";
 
@@ -41,6 +48,8 @@ pub struct Pages {
     pub level: Level,
     /// The journal, if there is one.
     pub journal: Option<Journal>,
+    /// The pages of the journal.
+    pub site: Arc<Site>,
     /// The permit to do what takes long and much memory.
     pub turn: Arc<Semaphore>,
 }
@@ -56,6 +65,10 @@ enum Page {
     Route,
     Log,
     Api,
+    /// The stream of changes, for pages that are open.
+    Changes,
+    /// Style sheet, script and icon, which tell nothing.
+    Asset,
 }
 
 impl Page {
@@ -68,6 +81,8 @@ impl Page {
             "/reload" => Some(Self::Reload),
             "/route" => Some(Self::Route),
             "/log" => Some(Self::Log),
+            "/live" => Some(Self::Changes),
+            path if path.starts_with(ASSETS) => Some(Self::Asset),
             path if path.starts_with(API) => Some(Self::Api),
             _ => None,
         }
@@ -76,15 +91,15 @@ impl Page {
     /// Returns true for the pages that need no token, because probes and scrapers rarely have one.
     const fn is_open(self) -> bool {
         match self {
-            Self::Live | Self::Ready | Self::Metrics => true,
-            Self::Config | Self::Reload | Self::Route | Self::Log | Self::Api => false,
+            Self::Live | Self::Ready | Self::Metrics | Self::Asset => true,
+            Self::Config | Self::Reload | Self::Route | Self::Log | Self::Api | Self::Changes => false,
         }
     }
 
     /// Returns the methods for `Allow`.
     const fn methods(self) -> &'static str {
         match self {
-            Self::Live | Self::Ready | Self::Metrics | Self::Config | Self::Route => "GET, HEAD",
+            Self::Live | Self::Ready | Self::Metrics | Self::Config | Self::Route | Self::Changes | Self::Asset => "GET, HEAD",
             Self::Reload => "POST",
             Self::Log => "GET, HEAD, PUT",
             // Each of its pages has its own methods.
@@ -95,7 +110,15 @@ impl Page {
 
 impl Pages {
     /// Answers a request.
-    pub(super) async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(super) async fn respond(&self, request: Request<Incoming>) -> Reply {
+        let is_stream = Page::of(request.uri().path()) == Some(Page::Changes) && request.method() == Method::GET;
+        let answer = self.answer(request).await;
+        // The stream takes the place of the empty body.
+        let streams = is_stream && answer.status() == StatusCode::OK;
+        answer.map(|body| if streams { Either::Right(self.site.changes.stream()) } else { Either::Left(body) })
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let request = &Request::from_parts(head, ());
         let headers = request.headers();
@@ -105,10 +128,12 @@ impl Pages {
         let page = Page::of(request.uri().path());
         if !page.is_some_and(Page::is_open) && !self.is_allowed(headers.get(header::AUTHORIZATION)) {
             let mut response = error(request, StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"lockgate\""));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"lockgate\", Basic realm=\"lockgate\""));
             return response;
         }
-        let Some(page) = page else { return error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND") };
+        let Some(page) = page else { return self.site_page(request, body).await };
         if !page.methods().split(", ").any(|method| method == request.method().as_str()) {
             let mut response = error(request, StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(page.methods()));
@@ -118,6 +143,8 @@ impl Pages {
             return error(request, StatusCode::FORBIDDEN, "FORBIDDEN");
         }
         match page {
+            Page::Changes => text("text/event-stream", String::new()),
+            Page::Asset => self.site_page(request, body).await,
             Page::Metrics => self.metrics(headers.get(header::ACCEPT)),
             Page::Live => text("text/plain; charset=utf-8", "ok\n".into()),
             Page::Ready if self.lifecycle.is_ready() => text("text/plain; charset=utf-8", "ready\n".into()),
@@ -127,6 +154,31 @@ impl Pages {
             Page::Api => self.api(request).await,
             Page::Reload => self.reload(request).await,
             Page::Log => self.log_level(request, body).await,
+        }
+    }
+
+    /// Answers with a page of the journal.
+    async fn site_page(&self, request: &Request<()>, body: Incoming) -> Response<Full<Bytes>> {
+        if !Page::of(request.uri().path()).is_some_and(Page::is_open)
+            && is_cross_site(request.headers())
+            && !(request.method().is_safe() && is_navigation(request.headers()))
+        {
+            return error(request, StatusCode::FORBIDDEN, "FORBIDDEN");
+        }
+        let form = if request.method() == Method::POST { site::form(body).await } else { Bytes::new() };
+        let content = Content {
+            site: Arc::clone(&self.site),
+            journal: self.journal.clone(),
+            plan: self.plan.load_full(),
+            status: self.reloads.status(),
+        };
+        let mut asked = Request::new(());
+        (*asked.method_mut(), *asked.uri_mut()) = (request.method().clone(), request.uri().clone());
+        *asked.headers_mut() = request.headers().clone();
+        match self.costly(move || site::respond(&content, &asked, &form)).await {
+            Some(Some(response)) => response,
+            Some(None) => error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND"),
+            None => unavailable(request),
         }
     }
 
