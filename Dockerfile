@@ -17,6 +17,7 @@ RUN for file in src/lib.rs $(sed -n 's/^path = "\(.*\)"/\1/p' Cargo.toml); do \
 # Build stage: compiles the sources.
 FROM dependencies AS build
 COPY config ./config
+COPY templates ./templates
 COPY src ./src
 # REVISION is the commit for `lockgate --version`, and SOURCE_DATE_EPOCH its time for the files of the layer. SOURCE_DATE_EPOCH is hidden
 # from Cargo, because it would run build scripts of dependencies again.

@@ -8,6 +8,7 @@ mod certificates;
 mod collector;
 mod core;
 mod files;
+mod journal;
 mod listeners;
 mod log;
 mod reload;
@@ -25,8 +26,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use tokio::sync::Notify;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 pub use self::log::open_log;
 pub use self::source::{ConfigSource, Loaded, Rejected};
@@ -37,6 +37,7 @@ use self::listeners::Listeners;
 use self::reload::Reloader;
 use self::running::{Running, background};
 use self::telemetry::Exporters;
+use crate::admin::page::live::Changes;
 use crate::admin::{self, Reloads, RunningConfig};
 use crate::context::WallClock;
 use crate::gateway::{Core, Lifecycle};
@@ -88,17 +89,35 @@ impl App {
         let Loaded { plan, text, name, files } = loaded;
         let plan = Arc::new(plan);
         let mut listeners = Listeners::default();
-        let mut bound = listeners.bind(&plan.listen)?;
+        let mut bound = listeners.bind(&plan.listen, None)?;
         let per_core = std::mem::take(&mut bound.per_core);
         listeners.add(bound);
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
-        let running =
-            RunningConfig { version: Arc::clone(&plan.version), name, text, folder: source.folder().into(), since: SystemTime::now() };
+        let running = RunningConfig {
+            version: Arc::clone(&plan.version),
+            name,
+            text,
+            folder: source.folder().into(),
+            since: SystemTime::now(),
+            needs_restart: Vec::new(),
+        };
         let (reloads, requests) = Reloads::new(running);
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
-        let admin = admin::bind(plan.listen.admin).map_err(|source| StartError::bind(plan.listen.admin, source))?;
-        let admin = admin.serve(Arc::clone(&current), Arc::clone(&lifecycle), reloads.clone(), lines.level.clone());
+        let admin = listeners.bind_admin(plan.listen.admin, None, &plan.listen)?;
+        let site = Arc::new(admin::Site::new(journal::gateway_name(), Changes::default()));
+        let journal = journal::start(plan.journal.as_ref(), &plan.metrics.journal, site.changes.clone())?;
+        tokio::spawn(journal::sample_traffic(Arc::clone(&site.traffic), Arc::clone(&plan.metrics)));
+        let pages = admin::Pages {
+            plan: Arc::clone(&current),
+            lifecycle: Arc::clone(&lifecycle),
+            reloads: reloads.clone(),
+            level: lines.level.clone(),
+            journal: journal.clone(),
+            site: Arc::clone(&site),
+            turn: Arc::new(Semaphore::new(1)),
+        };
+        let admin = admin.serve(Arc::new(pages));
         let via = via();
         let resolver = Resolver::default();
         let mut exporters = Exporters::new(resolver.clone());
@@ -112,6 +131,7 @@ impl App {
                 lifecycle: Arc::clone(&lifecycle),
                 wall: WallClock::default(),
                 over: Notify::new(),
+                journal: journal.clone(),
             };
             let first =
                 NextPlan { plan: Arc::clone(&plan), lines: lines.clone(), tracer: tracer.clone(), listeners, taken: oneshot::channel().0 };

@@ -295,6 +295,22 @@ pub struct Trail {
     pub attempts: u32,
     /// The spans of the request, if it is traced.
     pub spans: Option<Box<Spans>>,
+    /// The attempts that failed, in the order in which they ended; the first [`MAX_FAILED_ATTEMPTS`] of them.
+    pub failed: Vec<FailedAttempt>,
+}
+
+/// The failed attempts that a trail keeps.
+const MAX_FAILED_ATTEMPTS: usize = 16;
+
+/// An attempt that got no response, or an error.
+#[derive(Clone, Debug)]
+pub struct FailedAttempt {
+    /// The endpoint, as configured.
+    pub endpoint: Option<Arc<str>>,
+    /// When it ended.
+    pub end: Instant,
+    /// How it ended.
+    pub outcome: AttemptEnd,
 }
 
 impl Trail {
@@ -305,8 +321,11 @@ impl Trail {
         self.spans.as_mut().map(|spans| spans.attempt(endpoint, now, hedge))
     }
 
-    /// Ends the span of the latest attempt, if the request is traced.
+    /// Ends the latest attempt.
     pub fn ended(&mut self, now: Instant, outcome: AttemptEnd, http2: bool, ejected: bool) {
+        if !matches!(outcome, AttemptEnd::Answered(..400)) && self.failed.len() < MAX_FAILED_ATTEMPTS {
+            self.failed.push(FailedAttempt { endpoint: self.endpoint.clone(), end: now, outcome });
+        }
         if let Some(spans) = &mut self.spans {
             spans.ended(now, outcome, http2, ejected);
         }

@@ -17,6 +17,7 @@ mod cors;
 mod deadline;
 mod destination;
 mod dry_run;
+mod evidence;
 mod finish;
 mod forward_auth;
 mod grpc;
@@ -25,6 +26,7 @@ mod heads;
 mod identity;
 mod inspect;
 mod interim;
+mod journaled;
 mod leak_guard;
 mod limit_key;
 mod limits;
@@ -148,6 +150,7 @@ impl Gateway {
         facts.dispatched = true;
         let exchanged = dispatch(&forward.backend, &mut outgoing, context, &mut facts.trail).await;
         let upgrade = outgoing.upgrade.take();
+        evidence::keep_sent(self, facts, &mut outgoing, exchanged.as_ref().ok());
         // The upstream has what was held of the body.
         drop((outgoing, kept));
         let response = exchanged.inspect_err(|failure| admit::unanswered((route, forward), failure))?;

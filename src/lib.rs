@@ -18,7 +18,7 @@
 //!
 //! | level | modules | what they are |
 //! |---|---|---|
-//! | 0 | [sync], [timer], [socket], [text], [mod@write], [header], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
+//! | 0 | [sync], [timer], [socket], [text], [mod@write], [header], [regular_file], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
 //! | 1 | [http1], [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
 //! | 2 | [route], [limit], [auth], [upstream], [relay], [tunnel], [observe], [journal], [memory], [tls] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
@@ -46,7 +46,7 @@
 //!   `routing`, `local` (redirects and fixed responses), `check` (rejections for every route), `access` (clients by address), `admit` and `admission` (permits), `limits` and
 //!   `limit_key`, `authenticate`, `forward_auth` and `identity` (who the user is), `buffer` and `payload` (the request
 //!   body), `cors`, `deadline`, `outgoing` (the upstream request), `destination` (of WebDAV), `inspect`, `redirect_page` and `prepared` (the upstream response), `read` (an upstream
-//!   error), `dry_run` (an error that passes), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
+//!   error), `dry_run` (an error that passes), `evidence` and `journaled` (what the journal gets), `leak_guard`, `grpc`, `grpc_web` (translation), `upgrade` (the rules of an upgrade) and `upgraded` (its tunnel and record), `heads` (response headers), `outcome`, `answer` (outcome to response), `build_envelope` (status, code,
 //!   message, fields and `Retry-After` of an error), `finish` (end of the response), `traced` (spans), `preview` (decisions about a request that is not sent), `rescue` (panics), `state` (shared state, lifecycle).
 //! - [`route`] finds the rule for host, path, conditions and method. Files: `table` and `paths` (look-up), `segments` (captures),
 //!   `expressions`, `choices` (rules of one path), `rule`, `pattern` and `conditions` (what a rule matches), `asked` (what of a request
@@ -105,10 +105,12 @@
 //!   file), `output`.
 //! - Shared types: [`context`] (the request as it arrived, request ids; `context/spans`: what is kept of a traced request), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
-//!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`sync`] (locks and atomics), [`socket`] (reads and writes).
+//!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`regular_file`] (files of the operator), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
-//! - [`admin`] is the admin listener: health, metrics, configuration. Files: `reload` (what the reload is asked and shown), `log_level`.
+//! - [`admin`] is the admin listener: health, metrics, configuration, journal. Files: `pages` (start here), `guard` (who may enter), `response`, `reload` (what the
+//!   reload is asked and shown), `log_level`, `api` (the journal as JSON), `site` (serves the pages of the journal); `page/*` are these pages (`page/mod` answers, one
+//!   file per page, `templates/page` their HTML, `page/languages/*.toml` their texts).
 //! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `listeners` (sockets), `running` (from one plan to the
 //!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `log` (its outputs), `certificates` (of the listener).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator).
@@ -134,6 +136,7 @@
 //! | a metric | `observe/names/*`, `observe/metrics`, `plan/gauges`; `docs/metrics.md` is generated |
 //! | a field of the access line | `observe/access_record`, `observe/field`, `observe/access_log` |
 //! | an attribute of a span | `context/spans`, `observe/trace/span` |
+//! | a page of the journal | `admin/page`, `templates/page`, `admin/page/languages`, `tests/page` |
 //! | a command | `cli/args`, `cli/mod`, a file in `cli` |
 
 pub mod admin;
@@ -160,6 +163,7 @@ pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod redact;
+pub mod regular_file;
 pub mod relay;
 pub mod render;
 pub mod report;

@@ -25,6 +25,11 @@ impl Untrusted {
         Self(text.into())
     }
 
+    /// Returns the raw text as an owned value, for the journal (which masks credentials).
+    pub fn into_raw(self) -> String {
+        self.0
+    }
+
     /// Returns the raw text, for the redactor, for the log (which masks credentials) and for parsers.
     pub fn raw(&self) -> &str {
         &self.0

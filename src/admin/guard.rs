@@ -4,17 +4,29 @@
 
 use std::net::IpAddr;
 
+use base64::Engine as _;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// Returns true if the value of `Authorization` is this bearer token.
+/// Returns true if the value of `Authorization` is this bearer token, or the token is the password of a browser's own login (RFC 7617).
 pub(super) fn has_token(authorization: Option<&HeaderValue>, token: &str) -> bool {
+    if let Some(password) = authorization.and_then(basic_password) {
+        return is_equal(&password, token.as_bytes());
+    }
     // The scheme is not case-sensitive (RFC 9110 11.1).
     let given = authorization.map(HeaderValue::as_bytes).and_then(|value| value.split_at_checked(7));
     given.is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case(b"bearer ") && is_equal(given, token.as_bytes()))
 }
 
+/// Returns the password of `Basic` credentials.
+fn basic_password(authorization: &HeaderValue) -> Option<Vec<u8>> {
+    let (scheme, encoded) = authorization.as_bytes().split_at_checked(6)?;
+    let decoded = scheme.eq_ignore_ascii_case(b"basic ").then(|| base64::engine::general_purpose::STANDARD.decode(encoded).ok())??;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some(decoded[colon + 1..].to_vec())
+}
+
 /// Compares two byte strings in a time that depends only on their lengths, so that a token cannot be guessed byte by byte.
-fn is_equal(one: &[u8], other: &[u8]) -> bool {
+pub(super) fn is_equal(one: &[u8], other: &[u8]) -> bool {
     let differing = one.iter().zip(other).fold(0, |differing, (one, other)| std::hint::black_box(differing | (one ^ other)));
     one.len() == other.len() && differing == 0
 }
@@ -24,6 +36,12 @@ pub(super) fn is_safe_host(host: Option<&HeaderValue>) -> bool {
     let Some(authority) = host.and_then(|host| host.to_str().ok()?.parse::<http::uri::Authority>().ok()) else { return false };
     let name = authority.host().trim_matches(['[', ']']);
     name.parse::<IpAddr>().is_ok() || !name.contains('.')
+}
+
+/// Returns true if a browser says that its user goes to the page, by a link for example: no other page can read what is answered then.
+pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &[u8]| headers.get(name).is_some_and(|found| found.as_bytes() == value);
+    is("sec-fetch-mode", b"navigate") && is("sec-fetch-dest", b"document") && !headers.contains_key(header::ORIGIN)
 }
 
 /// Returns true if a browser says that a page of another site sends the request. Without a token, nothing else would keep such a page from

@@ -3,11 +3,14 @@
 //!
 //! Checks `Host` against DNS rebinding, and sends errors in the envelope format like the gateway. Must not contact backends.
 
+mod api;
 mod guard;
 mod log_level;
+pub mod page;
 mod pages;
 mod reload;
 mod response;
+mod site;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,7 +19,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
@@ -24,10 +26,8 @@ use tokio::task::AbortHandle;
 
 pub use self::reload::{Attempt, Busy, Cause, Outcome, ReloadRequest, Reloads, RunningConfig, ShownProblem, Status};
 
-use self::pages::Pages;
-use crate::gateway::Lifecycle;
-use crate::observe::level::Level;
-use crate::plan::Plan;
+pub use self::pages::Pages;
+pub use self::site::Site;
 
 /// The maximum number of admin connections. A new connection beyond it closes the oldest, so that idle clients cannot block a probe; the
 /// oldest is practically always idle, because responses are immediate.
@@ -54,24 +54,17 @@ pub struct AdminListener {
     accepting: AbortHandle,
 }
 
-/// Binds an address.
-///
-/// # Errors
-/// Returns the system's error.
-pub fn bind(address: SocketAddr) -> io::Result<Bound> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(Bound { bound: listener.local_addr()?, configured: address, listener })
-}
-
 impl Bound {
-    /// Serves the listener on the current runtime: shows the plan that is the current one, passes on requests to reload, and shows and changes
-    /// the level of the log.
-    pub fn serve(self, plan: Arc<ArcSwap<Plan>>, lifecycle: Arc<Lifecycle>, reloads: Reloads, level: Level) -> AdminListener {
-        self.serve_pages(Arc::new(Pages { plan, lifecycle, reloads, level }))
+    /// Takes a bound socket that does not block. `configured` is its address in the configuration.
+    ///
+    /// # Errors
+    /// Returns the system's error.
+    pub fn new(listener: std::net::TcpListener, configured: SocketAddr) -> io::Result<Self> {
+        Ok(Self { bound: listener.local_addr()?, configured, listener })
     }
 
-    fn serve_pages(self, pages: Arc<Pages>) -> AdminListener {
+    /// Serves the listener on the current runtime.
+    pub fn serve(self, pages: Arc<Pages>) -> AdminListener {
         let Self { listener, configured, bound } = self;
         let serving = Arc::clone(&pages);
         let accepting = tokio::spawn(async move {
@@ -87,7 +80,7 @@ impl Bound {
 impl AdminListener {
     /// Serves another listener instead. Connections to this one stay until their requests are answered.
     pub fn replace(&mut self, bound: Bound) {
-        let next = bound.serve_pages(Arc::clone(&self.pages));
+        let next = bound.serve(Arc::clone(&self.pages));
         self.accepting.abort();
         tracing::info!(admin = %next.bound, "listening");
         *self = next;

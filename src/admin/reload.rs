@@ -17,7 +17,7 @@ use crate::explain::{self, Change, Effective};
 use crate::observe::reload_metrics::ReloadResult;
 use crate::plan::Plan;
 
-/// The number of requests that may wait for a reload. They all get the outcome of the next one.
+/// The number of requests that may wait for a reload. Those that wait when it begins all get its outcome.
 const MAX_WAITING: usize = 16;
 
 /// The most changes that an answer shows one by one.
@@ -68,6 +68,8 @@ pub enum Outcome {
     Applied {
         /// What differs from the configuration before.
         changes: Vec<Change>,
+        /// The files that have changed.
+        files: Vec<String>,
         /// The keys whose new value needs a restart.
         needs_restart: Vec<&'static str>,
         /// Warnings about the new configuration.
@@ -121,6 +123,8 @@ pub struct RunningConfig {
     pub folder: PathBuf,
     /// Since when it runs.
     pub since: SystemTime,
+    /// The keys whose new value is not in use, because it needs a restart.
+    pub needs_restart: Vec<&'static str>,
 }
 
 /// What runs, and the last reload.
@@ -213,9 +217,11 @@ impl Attempt {
             "took_ms": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
         });
         match &self.outcome {
-            Outcome::Applied { changes, needs_restart, warnings } => {
+            Outcome::Applied { changes, files, needs_restart, warnings } => {
+                value["files"] = json!(files);
                 value["summary"] = json!(summary(changes));
                 value["changes"] = changes.iter().take(MAX_SHOWN).map(Change::json).collect();
+                value["more"] = json!(changes.len().saturating_sub(MAX_SHOWN));
                 value["needs_restart"] = json!(needs_restart);
                 value["warnings"] = problems(warnings);
             }
@@ -242,6 +248,6 @@ impl RunningConfig {
 
     /// Returns the configuration as JSON, without its text.
     pub fn json(&self) -> Value {
-        json!({ "version": &*self.version, "file": &*self.name, "since": time(self.since) })
+        json!({ "version": &*self.version, "file": &*self.name, "since": time(self.since), "needs_restart": self.needs_restart })
     }
 }

@@ -3,13 +3,13 @@
 //! Looks at the files instead of asking the system for events: a look costs one system call per file and sees a folder that is replaced, a
 //! link that Kubernetes swaps, and a network file system. Knows nothing of what the files mean.
 
-use std::collections::BTreeSet;
-use std::io::Read as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ring::digest::{Context, SHA256};
 
+use crate::regular_file;
 use crate::tls::Stamp;
 
 /// The most that is read of a file, in bytes; no file that the configuration may name is larger.
@@ -39,28 +39,31 @@ pub(super) fn look(files: &BTreeSet<PathBuf>) -> Look {
     with_entries(files).iter().map(|path| Stamp::of(path)).collect()
 }
 
-/// Returns a digest of what files contain. A file that cannot be read has a digest, too.
-pub(super) fn digest(files: &BTreeSet<PathBuf>) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for path in with_entries(files) {
-        context.update(path.as_os_str().as_encoded_bytes());
+/// Digests of what files contain.
+pub(super) type Digests = BTreeMap<PathBuf, [u8; 32]>;
+
+/// Returns the digest of what each file contains. A file that cannot be read has a digest, too.
+pub(super) fn digests(files: &BTreeSet<PathBuf>) -> Digests {
+    let of = |path: PathBuf| {
+        let mut context = Context::new(&SHA256);
         let content = content(&path);
-        let length = content.as_ref().map_or(u64::MAX, |content| content.len() as u64);
-        context.update(&length.to_le_bytes());
+        context.update(&[u8::from(content.is_some())]);
         context.update(content.as_deref().unwrap_or_default());
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        (path, digest)
+    };
+    with_entries(files).into_iter().map(of).collect()
+}
+
+/// Returns the names of files that differ, also of those that are new or gone.
+pub(super) fn changed(before: &Digests, now: &Digests) -> Vec<String> {
+    let all: BTreeSet<&PathBuf> = before.keys().chain(now.keys()).collect();
+    all.into_iter().filter(|path| before.get(*path) != now.get(*path)).map(|path| path.display().to_string()).collect()
 }
 
 fn content(path: &Path) -> Option<Vec<u8>> {
-    if !std::fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
-    let mut content = Vec::new();
-    std::fs::File::open(path).ok()?.take(MAX_READ).read_to_end(&mut content).ok()?;
-    Some(content)
+    regular_file::read(path, MAX_READ).ok()
 }
 
 /// Returns the version of a configuration: equal contents have equal versions, wherever the files are.
@@ -149,11 +152,12 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let file = folder.join("a");
         let files: BTreeSet<PathBuf> = [file.clone()].into();
-        let missing = digest(&files);
+        let missing = digests(&files);
         write(&file, "");
-        let empty = digest(&files);
+        let empty = digests(&files);
         write(&file, "1");
-        let one = digest(&files);
+        let one = digests(&files);
+        assert_eq!(changed(&empty, &one), [file.display().to_string()]);
         assert!(missing != empty && empty != one);
         assert_ne!(version("a", &files), version("b", &files));
         assert_eq!(version("a", &files).len(), VERSION_DIGITS);

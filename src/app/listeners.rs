@@ -2,9 +2,11 @@
 //!
 //! Knows nothing of requests.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use super::start_error::StartError;
+use crate::admin;
 use crate::plan::Listen;
 use crate::server::listen::{self, Closer, Listener};
 
@@ -53,22 +55,16 @@ impl Listen {
 }
 
 impl Listeners {
-    /// Binds what a configuration has in addition, on every core.
+    /// Binds what a configuration has in addition, on every core. `admin` is the address of the admin listener that runs.
     ///
     /// # Errors
     /// Returns the first address that cannot be bound; then nothing is bound.
-    pub(super) fn bind(&self, listen: &Listen) -> Result<Bound, StartError> {
+    pub(super) fn bind(&self, listen: &Listen, admin: Option<SocketAddr>) -> Result<Bound, StartError> {
         let cores = listen.workers;
         let mut bound = Bound { added: Vec::new(), per_core: (0..cores).map(|_| Vec::new()).collect() };
         let wanted = listen.places();
         for place in wanted.iter().filter(|place| !self.0.iter().any(|open| open.place == **place)) {
-            // An own listener that ends with this change does not hinder its successor on the same port.
-            let ends = |open: &Open| open.bound.port() == place.address.port() && !wanted.contains(&open.place);
-            let sockets = match self.0.iter().any(ends) {
-                true => listen::bind_beside(place.address, cores),
-                false => listen::bind(place.address, cores),
-            };
-            let sockets = sockets.map_err(|source| StartError::bind(place.address, source))?;
+            let sockets = self.sockets(place.address, cores, admin, listen)?;
             let address = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(place.address);
             let closer = Closer::default();
             for (core, socket) in bound.per_core.iter_mut().zip(sockets) {
@@ -77,6 +73,33 @@ impl Listeners {
             bound.added.push(Open { place: *place, bound: address, closer });
         }
         Ok(bound)
+    }
+
+    /// Binds the admin listener of a configuration; `running` is the address of the one that it replaces.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub(super) fn bind_admin(&self, address: SocketAddr, running: Option<SocketAddr>, listen: &Listen) -> Result<admin::Bound, StartError> {
+        let socket = self.sockets(address, 1, running, listen)?.pop().ok_or(ErrorKind::AddrNotAvailable.into());
+        socket.and_then(|socket| admin::Bound::new(socket, address)).map_err(|source| StartError::bind(address, source))
+    }
+
+    /// Binds sockets to an address. An own listener that ends with this change does not hinder its successor on the same port.
+    fn sockets(
+        &self,
+        address: SocketAddr,
+        count: usize,
+        admin: Option<SocketAddr>,
+        listen: &Listen,
+    ) -> Result<Vec<std::net::TcpListener>, StartError> {
+        let wanted = listen.places();
+        let ends = |open: &Open| open.bound.port() == address.port() && !wanted.contains(&open.place);
+        let admin_ends = admin.is_some_and(|admin| admin.port() == address.port() && admin != listen.admin);
+        let sockets = match admin_ends || self.0.iter().any(ends) {
+            true => listen::bind_beside(address, count),
+            false => listen::bind(address, count),
+        };
+        sockets.map_err(|source| StartError::bind(address, source))
     }
 
     /// Adds listeners whose sockets the cores have.

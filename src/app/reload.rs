@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::files::{self, Follower};
+use super::files::{self, Digests, Follower};
 use super::running::Running;
 use super::source::{ConfigSource, Loaded, Rejected, without_place};
 use crate::admin::{Attempt, Cause, Outcome, ReloadRequest, Reloads, RunningConfig, ShownProblem};
@@ -25,14 +26,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The number of looks after which the content is compared, because a file may change without looking different.
 const LOOKS_PER_DIGEST: u32 = 60;
 
+/// The time for reading all files.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Reloads the configuration.
 pub(super) struct Reloader {
     pub(super) running: Running,
     pub(super) reloads: Reloads,
     pub(super) source: ConfigSource,
     files: BTreeSet<PathBuf>,
-    /// The content that was read last, whether it could be used or not.
-    digest: [u8; 32],
+    /// The contents that were read last, whether they could be used or not.
+    digests: Digests,
+    /// The thread that still reads, if it took too long.
+    reading: Option<JoinHandle<Read>>,
     follower: Follower,
     looks: u32,
 }
@@ -41,14 +47,14 @@ pub(super) struct Reloader {
 struct Read {
     loaded: Result<Loaded, Rejected>,
     files: BTreeSet<PathBuf>,
-    digest: [u8; 32],
+    digests: Digests,
     look: files::Look,
 }
 
 impl Reloader {
     pub(super) fn new(running: Running, reloads: Reloads, source: ConfigSource, files: BTreeSet<PathBuf>) -> Self {
-        let (digest, look) = (files::digest(&files), files::look(&files));
-        Self { running, reloads, source, files, digest, follower: Follower::new(look), looks: 0 }
+        let (digests, look) = (files::digests(&files), files::look(&files));
+        Self { running, reloads, source, files, digests, reading: None, follower: Follower::new(look), looks: 0 }
     }
 
     /// Reloads until `stop`. Returns what runs then.
@@ -65,9 +71,12 @@ impl Reloader {
             let work = async {
                 match request {
                     Some(request) => {
+                        // Whoever asks before the files are read gets the same outcome.
+                        let others: Vec<ReloadRequest> = std::iter::from_fn(|| requests.try_recv().ok()).collect();
                         let attempt = self.reload(request.cause).await;
-                        // Those that asked meanwhile want the same.
-                        let _ = request.done.send(attempt);
+                        for asked in std::iter::once(request).chain(others) {
+                            let _ = asked.done.send(Arc::clone(&attempt));
+                        }
                     }
                     None if self.running.plan.load().watch && self.files_changed().await => drop(self.reload(Cause::Files).await),
                     None => {}
@@ -91,42 +100,56 @@ impl Reloader {
         let with_digest = self.looks.is_multiple_of(LOOKS_PER_DIGEST);
         let files = self.files.clone();
         // Files may be on a slow network.
-        let looked = tokio::task::spawn_blocking(move || (files::look(&files), with_digest.then(|| files::digest(&files)))).await;
-        let Ok((look, digest)) = looked else { return false };
-        self.follower.is_due(look) || digest.is_some_and(|digest| digest != self.digest)
+        let looked = tokio::task::spawn_blocking(move || (files::look(&files), with_digest.then(|| files::digests(&files)))).await;
+        let Ok((look, digests)) = looked else { return false };
+        self.follower.is_due(look) || digests.is_some_and(|digests| digests != self.digests)
     }
 
     /// Loads the configuration and applies it.
     async fn reload(&mut self, cause: Cause) -> Arc<Attempt> {
         let begin = Instant::now();
-        let Some(read) = self.read().await else {
-            let text = "the configuration could not be read: the thread that reads it has failed".to_owned();
-            return self.record(cause, begin, rejected(&[without_place(text, "")], "", String::new()), None);
+        let read = match self.read().await {
+            Ok(read) => read,
+            Err(why) => {
+                let text = format!("the configuration could not be read: {why}");
+                return self.record(cause, begin, rejected(&[without_place(text.clone(), "")], "", text), None);
+            }
         };
-        let is_same = read.digest == self.digest && read.files == self.files;
+        let changed = files::changed(&self.digests, &read.digests);
+        let is_same = changed.is_empty() && read.files == self.files;
         let failed_before = self.reloads.status().last.as_ref().is_some_and(|last| matches!(last.outcome, Outcome::Rejected { .. }));
         self.follower = Follower::new(read.look);
-        (self.files, self.digest) = (read.files, read.digest);
+        (self.files, self.digests) = (read.files, read.digests);
         let (outcome, running) = match read.loaded {
             Err(refused) => (rejected(&refused.problems, &refused.text, refused.shown(false)), None),
             Ok(_) if is_same && !failed_before => (Outcome::Unchanged, None),
-            Ok(loaded) => self.apply(loaded).await,
+            Ok(loaded) => self.apply(loaded, changed).await,
         };
         self.record(cause, begin, outcome, running)
     }
 
-    /// Reads the configuration on a thread of its own, as this takes long for many routes.
-    async fn read(&self) -> Option<Read> {
+    /// Reads the configuration on a thread of its own, as this takes long for many routes, and for ever on a file system that hangs.
+    async fn read(&mut self) -> Result<Read, &'static str> {
+        if self.reading.as_ref().is_some_and(|reading| !reading.is_finished()) {
+            return Err("an earlier attempt still waits for its files");
+        }
         let (source, running, known) = (self.source.clone(), self.running.plan.load_full(), self.files.clone());
         let read = move || {
             let first = read_once(&source, &running, known.clone());
             // Files that are new must be looked at before they are read.
             if first.files == known { first } else { read_once(&source, &running, first.files) }
         };
-        tokio::task::spawn_blocking(read).await.ok()
+        let mut reading = tokio::task::spawn_blocking(read);
+        match tokio::time::timeout(READ_TIMEOUT, &mut reading).await {
+            Ok(read) => read.map_err(|_| "the thread that reads it has failed"),
+            Err(_) => {
+                self.reading = Some(reading);
+                Err("its files could not be read in time")
+            }
+        }
     }
 
-    async fn apply(&mut self, loaded: Loaded) -> (Outcome, Option<RunningConfig>) {
+    async fn apply(&mut self, loaded: Loaded, files: Vec<String>) -> (Outcome, Option<RunningConfig>) {
         let Loaded { plan, text, name, files: _ } = loaded;
         let (version, needs_restart) = (Arc::clone(&plan.version), plan.needs_restart.clone());
         let warnings = plan.warnings.iter().map(|problem| shown(problem, &text)).collect();
@@ -134,8 +157,15 @@ impl Reloader {
             Ok(()) => {
                 // The plan from before is gone with its last request.
                 drop(tokio::task::spawn_blocking(memory::give_back));
-                let running = RunningConfig { version, name, text, folder: self.source.folder().into(), since: SystemTime::now() };
-                (Outcome::Applied { changes: self.changes(&running).await, needs_restart, warnings }, Some(running))
+                let running = RunningConfig {
+                    version,
+                    name,
+                    text,
+                    folder: self.source.folder().into(),
+                    since: SystemTime::now(),
+                    needs_restart: needs_restart.clone(),
+                };
+                (Outcome::Applied { changes: self.changes(&running).await, files, needs_restart, warnings }, Some(running))
             }
             Err(error) => {
                 let text = format!("{error}\n{}", error.help());
@@ -161,14 +191,14 @@ impl Reloader {
 
 /// Looks at the files, then reads them: what is written meanwhile makes the next look different.
 fn read_once(source: &ConfigSource, running: &Plan, known: BTreeSet<PathBuf>) -> Read {
-    let (look, digest) = (files::look(&known), files::digest(&known));
+    let (look, digests) = (files::look(&known), files::digests(&known));
     let loaded = source.load(Some(running));
     let files = match &loaded {
         Ok(loaded) => loaded.files.clone(),
         // What was followed stays so: a broken file may not name all of its files.
         Err(rejected) => rejected.files.union(&known).cloned().collect(),
     };
-    Read { loaded, files, digest, look }
+    Read { loaded, files, digests, look }
 }
 
 fn rejected(problems: &[Problem], source: &str, text: String) -> Outcome {
@@ -188,8 +218,9 @@ fn shown(problem: &Problem, text: &str) -> ShownProblem {
 fn log(attempt: &Attempt, version: Option<&str>) {
     let (cause, took_ms) = (attempt.cause.word(), attempt.took.as_millis() as u64);
     match &attempt.outcome {
-        Outcome::Applied { changes, needs_restart, warnings } => {
-            tracing::info!(cause, took_ms, version, changes = summary(changes), "the configuration was reloaded");
+        Outcome::Applied { changes, files, needs_restart, warnings } => {
+            let files = files.join(", ");
+            tracing::info!(cause, took_ms, version, changes = summary(changes), files, "the configuration was reloaded");
             for key in needs_restart {
                 tracing::warn!(key, "the new value needs a restart");
             }

@@ -15,7 +15,7 @@ use super::listeners::Listeners;
 use super::log;
 use super::start_error::StartError;
 use super::telemetry::Exporters;
-use crate::admin::{self, AdminListener};
+use crate::admin::AdminListener;
 use crate::limit::inflight::InFlight;
 use crate::observe::recorder::LineSettings;
 use crate::observe::writer::Sink;
@@ -52,12 +52,16 @@ impl Running {
     /// # Errors
     /// Fails if an address cannot be bound or the log file cannot be written; then nothing has changed.
     pub(super) async fn apply(&mut self, plan: Plan) -> Result<(), StartError> {
-        let mut bound = self.listeners.bind(&plan.listen)?;
+        // The file first: a client that connects to a new listener must not be let down.
+        let (running, log) = (self.plan.load_full(), plan.log.clone());
+        let opened = tokio::task::spawn_blocking(move || log::next_outputs(&running.log, &log)).await;
+        let outputs = opened.map_err(std::io::Error::other)??;
+        let own_admin = Some(self.admin.configured);
+        let mut bound = self.listeners.bind(&plan.listen, own_admin)?;
         let admin = match plan.listen.admin == self.admin.configured {
             true => None,
-            false => Some(admin::bind(plan.listen.admin).map_err(|source| StartError::bind(plan.listen.admin, source))?),
+            false => Some(self.listeners.bind_admin(plan.listen.admin, own_admin, &plan.listen)?),
         };
-        let outputs = log::next_outputs(&self.plan.load().log, &plan.log)?;
         if let Some(outputs) = outputs {
             self.sink.redirect(outputs)?;
         }

@@ -11,6 +11,10 @@ use super::files;
 use crate::config::diagnose::{self, Problem};
 use crate::config::expand::Surroundings;
 use crate::plan::{Plan, compile};
+use crate::regular_file;
+
+/// The largest configuration file, in bytes: some hundred thousand routes.
+const MAX_CONFIG: u64 = 32 << 20;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -83,7 +87,9 @@ impl ConfigSource {
     pub fn load(&self, running: Option<&Plan>) -> Result<Loaded, Rejected> {
         let (name, folder, text) = match &self.place {
             Place::Text { name, text } => (name.clone(), Path::new(""), Ok(text.clone())),
-            Place::File(path) => (path.display().to_string(), path.parent().unwrap_or(Path::new("")), std::fs::read_to_string(path)),
+            Place::File(path) => {
+                (path.display().to_string(), path.parent().unwrap_or(Path::new("")), regular_file::read_text(path, MAX_CONFIG))
+            }
         };
         let mut files: BTreeSet<PathBuf> = self.path().map(Path::to_path_buf).into_iter().collect();
         let name: Arc<str> = name.into();

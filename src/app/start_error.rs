@@ -40,7 +40,8 @@ impl StartError {
         let port = address.port();
         match source.kind() {
             io::ErrorKind::AddrInUse => format!(
-                "another process has the port: `ss -ltnp 'sport = :{port}'` shows which one. Stop it, or choose another port with `listen` or `admin`"
+                "another process or another listener has the port: `ss -ltnp 'sport = :{port}'` shows which one. Stop it, or choose another port with \
+                 `listen.http`, `listen.tls.address` or `listen.admin`"
             ),
             io::ErrorKind::PermissionDenied => format!(
                 "port {port} needs a privilege: choose one from 1024, or allow it with `setcap cap_net_bind_service=+ep` on the binary, \

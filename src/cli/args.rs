@@ -2,10 +2,16 @@
 //!
 //! Must not execute commands.
 
+mod admin;
+mod journal;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+pub(super) use self::admin::AdminArgs;
+pub(super) use self::journal::{ERRORS_AFTER, JournalCommand};
 
 /// The exit code for an invalid configuration (`EX_CONFIG` of sysexits.h).
 pub(super) const EX_CONFIG: u8 = 78;
@@ -46,7 +52,8 @@ pub(super) enum Command {
     Record(RecordArgs),
     /// Compare the responses of a faulty service with those of the gateway in front of it
     Demo(DemoArgs),
-    /// Print the catalog of errors
+    /// Ask the journal of a running gateway, or print the catalog of errors
+    #[command(after_help = ERRORS_AFTER, args_conflicts_with_subcommands = true)]
     Errors(ErrorsArgs),
     /// Explain an error code, a status or a reason
     Explain {
@@ -208,7 +215,9 @@ pub(super) struct DemoArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ErrorsArgs {
-    /// Output format
+    #[command(subcommand)]
+    pub(super) journal: Option<JournalCommand>,
+    /// Output format of the catalog
     #[arg(long, value_enum, default_value_t = super::errors::Format::Text)]
     pub(super) format: super::errors::Format,
 }
@@ -227,16 +236,6 @@ pub(super) struct RedactArgs {
     /// Use the patterns and exceptions in [errors.redact] of this configuration file
     #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct AdminArgs {
-    /// Configuration file that names the admin listener
-    #[arg(long, short, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// Address of the admin listener, without a configuration file
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(super) admin: Option<SocketAddr>,
 }
 
 /// The output format of a configuration.

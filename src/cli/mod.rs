@@ -15,6 +15,7 @@ mod errors;
 mod explain;
 mod healthcheck;
 mod init;
+mod journal;
 mod log;
 mod man;
 mod openapi;
@@ -32,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command};
+use self::args::{Cli, Command, ErrorsArgs};
 
 /// Parses the command line and executes the command.
 pub fn main() -> ExitCode {
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::test(&args),
         Command::Record(args) => record::record(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Errors(ErrorsArgs { journal: Some(command), .. }) => journal::run(&command),
         Command::Errors(args) => errors::print(args.format),
         Command::Explain { code } => explain::explain(&code),
         Command::Openapi => openapi::print(),

@@ -11,6 +11,10 @@ use crate::config::{self, diagnose};
 use crate::explain::route::{Explanation, Question};
 use crate::explain::{self, Effective};
 use crate::plan::{Plan, compile};
+use crate::regular_file;
+
+/// The largest configuration file, in bytes.
+const MAX_CONFIG: u64 = 32 << 20;
 
 /// The files that are tried, in this order, if none is named.
 const SEARCH: &[&str] = &["lockgate.toml", "config/lockgate.toml", "/etc/lockgate/lockgate.toml"];
@@ -74,7 +78,7 @@ impl Source {
     /// Reads a file.
     pub(super) fn read(path: &Path) -> Result<Self, Reported> {
         let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
+        match regular_file::read_text(path, MAX_CONFIG) {
             Ok(text) => Ok(Self { name, text, folder: path.parent().map(Path::to_path_buf).unwrap_or_default() }),
             Err(error) => {
                 output::print_error(&format!("error: cannot read {name}: {error}"));

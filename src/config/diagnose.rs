@@ -11,6 +11,9 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 /// The number of problems that are shown; the rest is only counted, because a longer list is not read.
 const MAX_SHOWN: usize = 50;
 
+/// The length of a line that is shown, in bytes: nobody reads a longer one.
+const MAX_LINE: usize = 4096;
+
 /// A problem of the configuration and the way to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -74,7 +77,7 @@ pub fn render(name: &str, text: &str, problems: &[Problem], color: bool) -> Stri
         let level = if problem.is_warning { Level::WARNING } else { Level::ERROR };
         let title = level.primary_title(problem.title.as_str());
         let mut group = match &problem.span {
-            Some(span) if problem.is_secret => {
+            Some(span) if problem.is_secret || line_length(text, span.start) > MAX_LINE => {
                 let line = text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1;
                 title.element(annotate_snippets::Origin::path(name).line(line))
             }
@@ -91,6 +94,13 @@ pub fn render(name: &str, text: &str, problems: &[Problem], color: bool) -> Stri
         out.push_str(&format!("... and {} more\n\n", problems.len() - MAX_SHOWN));
     }
     out
+}
+
+/// Returns the length of the line at a place, in bytes.
+fn line_length(text: &str, at: usize) -> usize {
+    let (before, behind) = text.as_bytes().split_at(at.min(text.len()));
+    let end = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take_while(|byte| **byte != b'\n').count();
+    end(&mut before.iter().rev()) + end(&mut behind.iter())
 }
 
 /// Moves a span into the text and onto character boundaries.

@@ -6,6 +6,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::regular_file;
+
 /// The largest secret file, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
@@ -88,12 +90,7 @@ pub fn secret(text: &str, around: &Surroundings<'_>) -> Result<String, String> {
 
 /// Returns the content of a file of at most `max` bytes.
 pub fn content(path: &Path, max: u64) -> Result<String, String> {
-    let shown = path.display();
-    let size = std::fs::metadata(path).map_err(|e| format!("cannot read `{shown}`: {e}"))?.len();
-    if size > max {
-        return Err(format!("`{shown}` is larger than {}KiB", max / 1024));
-    }
-    std::fs::read_to_string(path).map_err(|e| format!("cannot read `{shown}`: {e}"))
+    regular_file::read_text(path, max).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! `None` means that the key is not set. Must not know defaults or merge sections; `plan` does both.
 
 mod errors;
+mod journal;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -21,6 +22,7 @@ use crate::policy::{KeepFields, Maintenance, Mode, RetryOn, Scheme, Statuses, Wa
 use crate::text::Secret;
 
 pub use errors::{ErrorKeys, RedactKeys};
+pub use journal::Journal;
 
 /// A timeout with its place in the file. The inner `None` is `"off"`.
 pub type Timeout = Option<At<Option<Duration>>>;
@@ -40,6 +42,7 @@ pub struct File {
     pub redis: Option<Redis>,
     pub log: Log,
     pub telemetry: Option<Telemetry>,
+    pub journal: Journal,
 }
 
 /// `[listen]`

@@ -9,6 +9,7 @@ use toml::de::DeValue;
 
 use super::errors::errors;
 use super::file::{File, Listen, Log, LogFormat, LogLevel, OnFailure, Redis};
+use super::journal::journal;
 use super::limits::limit;
 use super::listen_tls::listen_tls;
 use super::policy_keys::policy;
@@ -22,7 +23,7 @@ use crate::text::Secret;
 
 /// Reads the root table.
 pub(super) fn read(root: &mut Section<'_, '_>) -> File {
-    root.reserve(&["journal", "notify"]);
+    root.reserve(&["notify"]);
     File {
         mode: root.choice("mode", &[("production", Some(Mode::Production)), ("development", Some(Mode::Development))]).unwrap_or_default(),
         watch: root.boolean("watch"),
@@ -34,6 +35,7 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
         errors: root.table("errors", errors).unwrap_or_default(),
         redis: root.table("redis", redis).flatten(),
         log: root.table("log", log).unwrap_or_default(),
+        journal: root.table("journal", journal).unwrap_or_default(),
         telemetry: root.table("telemetry", telemetry).flatten(),
     }
 }

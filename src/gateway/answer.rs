@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::admission::{Admission, Permits, Quota};
 use super::build_envelope::build_envelope;
+use super::evidence;
 use super::finish::{ReadBound, ReadyEnd, StreamEnd};
 use super::grpc;
 use super::grpc_web::{self, Form};
@@ -128,8 +129,8 @@ impl Gateway {
 
     /// Turns an error into a response.
     pub(super) fn answer(&self, outcome: ErrorOutcome, quota: &[Quota], mut state: Box<RequestState>) -> ClientResponse {
-        let ErrorOutcome { mut failure, upstream } = outcome;
-        let upstream = upstream.as_deref();
+        let ErrorOutcome { mut failure, upstream: said } = outcome;
+        let upstream = said.as_deref();
         self.record(&mut failure, upstream, &mut state.record.facts);
         let route = state.route.clone();
         let policy = route.as_ref().map_or(&self.plan.fallback, |route| &route.policy);
@@ -152,6 +153,7 @@ impl Gateway {
         own.set_number(header::CONTENT_LENGTH, body.len() as u64);
         state.record.facts.status = envelope.status.as_u16();
         state.record.facts.code = Some(envelope.code);
+        evidence::keep_told(self, &mut state.record.facts, said, &headers, &body);
         let sent = if state.record.context.method == Method::HEAD { Bytes::new() } else { body };
         let witness: Box<dyn OnSent> = Box::new(ReadyEnd(state));
         ClientResponse { status, headers, body: Body::ready(sent, Some(witness)), tunnel: None }

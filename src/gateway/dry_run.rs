@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::build_envelope::build_envelope;
+use super::evidence;
 use super::outcome::{Content, DryRun, ErrorOutcome, Passed};
 use super::prepared::Prepared;
 use super::read::{broken_off, described, reading_clocks};
@@ -14,6 +15,7 @@ use super::request::{Request, RequestState};
 use super::state::Gateway;
 use crate::body::Incoming as _;
 use crate::failure::Kind;
+use crate::header::HeaderList;
 use crate::limit::reserve::Reserve;
 use crate::observe::access_record::WouldBe;
 use crate::plan::Route;
@@ -65,9 +67,9 @@ impl Gateway {
     /// Records what the client would have been told, and returns what it gets.
     pub(super) fn note_dry_run(&self, passed: Passed, state: &mut RequestState) -> Passed {
         let Content::DryRun(dry_run) = passed.content else { return passed };
-        let DryRun { content, outcome: ErrorOutcome { mut failure, upstream } } = *dry_run;
+        let DryRun { content, outcome: ErrorOutcome { mut failure, upstream: said } } = *dry_run;
         let passed = Passed { content, ..passed };
-        let upstream = upstream.as_deref();
+        let upstream = said.as_deref();
         self.record(&mut failure, upstream, &mut state.record.facts);
         let Some(route) = state.route.clone() else { return passed };
         let envelope = build_envelope(&mut failure, upstream, (&route.policy, self.plan.mode), &route.presenter, state);
@@ -79,6 +81,8 @@ impl Gateway {
             message: is_told.then(|| envelope.message.as_str().chars().take(MAX_MESSAGE).collect()),
             redactions: upstream.map(|upstream| redactions(upstream.body.raw(), &route.presenter.redactor)).unwrap_or_default(),
         }));
+        // The client gets what the upstream said.
+        evidence::keep_told(self, &mut state.record.facts, said, &HeaderList::new(), &Bytes::new());
         passed
     }
 }

@@ -125,7 +125,7 @@ impl RequestState {
 
     fn new(gateway: &Gateway, context: RequestContext, seen: HeaderScan) -> Box<Self> {
         gateway.recorder.arrived();
-        let record = AccessRecord::new(Arc::clone(&gateway.recorder) as _, context);
+        let record = AccessRecord::new(Arc::clone(&gateway.records), context);
         Box::new(Self { record, route: None, cookie: None, seen })
     }
 

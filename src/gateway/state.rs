@@ -10,10 +10,13 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::sync::Notify;
 
+use super::journaled;
 use crate::body::InterimResponses;
 use crate::context::{Peer, WallClock};
 use crate::header::HeaderList;
+use crate::journal::Journal;
 use crate::limit::shared::StoreClient;
+use crate::observe::access_record::Record;
 use crate::observe::recorder::Recorder;
 use crate::observe::trace::tracer::Tracer;
 use crate::plan::Plan;
@@ -36,6 +39,8 @@ pub struct Core {
     pub wall: WallClock,
     /// Wakes requests under way when `drain_timeout` has elapsed.
     pub over: Notify,
+    /// Keeps failed requests, if there is a journal.
+    pub journal: Option<Journal>,
 }
 
 impl Core {
@@ -46,7 +51,6 @@ impl Core {
 }
 
 /// One core's gateway: everything that a request of this core may use. A request keeps the gateway with which it began.
-#[derive(Debug)]
 pub struct Gateway {
     /// The compiled configuration.
     pub plan: Arc<Plan>,
@@ -54,12 +58,20 @@ pub struct Gateway {
     pub shared: Option<StoreClient>,
     /// Writes the access log and the metrics.
     pub recorder: Arc<Recorder>,
+    /// The same, and the journal if there is one: gets the records of requests.
+    pub(super) records: Arc<dyn Record>,
     /// Begins the spans of requests, if traces are exported.
     pub tracer: Option<Tracer>,
     /// What no reload changes.
     pub core: Arc<Core>,
     /// The number of gateways that this core had before.
     generation: usize,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Gateway").field("generation", &self.generation).finish_non_exhaustive()
+    }
 }
 
 /// The gateway of a core, which a reload replaces.
@@ -75,7 +87,8 @@ pub struct CurrentGateway {
 impl CurrentGateway {
     /// Creates the first gateway of a core.
     pub fn new(core: Arc<Core>, plan: Arc<Plan>, shared: Option<StoreClient>, recorder: Arc<Recorder>, tracer: Option<Tracer>) -> Self {
-        let first = Gateway { plan, shared, recorder, tracer, core: Arc::clone(&core), generation: 0 };
+        let records = journaled::records(core.journal.as_ref(), &plan, &recorder);
+        let first = Gateway { plan, shared, recorder, records, tracer, core: Arc::clone(&core), generation: 0 };
         Self { core, gateway: ArcSwap::from_pointee(first), generation: AtomicUsize::new(0) }
     }
 
@@ -92,7 +105,8 @@ impl CurrentGateway {
     /// Replaces the gateway. Only the core's own thread may call this.
     pub fn replace(&self, plan: Arc<Plan>, shared: Option<StoreClient>, recorder: Arc<Recorder>, tracer: Option<Tracer>) {
         let generation = self.generation.load(Ordering::Acquire).wrapping_add(1);
-        self.gateway.store(Arc::new(Gateway { plan, shared, recorder, tracer, core: Arc::clone(&self.core), generation }));
+        let records = journaled::records(self.core.journal.as_ref(), &plan, &recorder);
+        self.gateway.store(Arc::new(Gateway { plan, shared, recorder, records, tracer, core: Arc::clone(&self.core), generation }));
         self.generation.store(generation, Ordering::Release);
     }
 }

@@ -243,3 +243,31 @@ impl Store for MemoryStore {
         Ok(Usage { entries: state.entries.len() as u64, bytes: state.bytes as u64, oldest })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u64) -> Entry {
+        Entry {
+            request_id: format!("id-{number}"),
+            at: 1_000 + number,
+            fingerprint: "f".into(),
+            upstream_body: Some("x".repeat(1_000)),
+            ..Entry::default()
+        }
+    }
+
+    #[test]
+    fn the_oldest_entries_make_room() {
+        let store = MemoryStore::new(10_000, 1_000_000);
+        for number in 0..100 {
+            store.write(&[entry(number)]).unwrap();
+            assert!(store.usage().unwrap().bytes <= 10_000);
+        }
+        assert!(store.find("id-0").unwrap().is_none() && store.find("id-99").unwrap().is_some());
+        assert_eq!(store.group("f").unwrap().unwrap().count, 100, "the count of a group stays");
+        store.prune(1_100 + 1_000_000).unwrap();
+        assert_eq!(store.usage().unwrap(), Usage::default(), "entries that are too old are gone");
+    }
+}

@@ -29,14 +29,14 @@ const PRUNE_EVERY: Duration = Duration::from_secs(30);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// The counters of a journal.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// Entries that were written.
-    pub written: AtomicU64,
+    pub written: Arc<AtomicU64>,
     /// Observations that were dropped because the queue was full.
-    pub dropped: AtomicU64,
+    pub dropped: Arc<AtomicU64>,
     /// Entries that could not be written.
-    pub failed: AtomicU64,
+    pub failed: Arc<AtomicU64>,
 }
 
 /// Hears of what was written. Must return at once.
@@ -69,6 +69,8 @@ pub struct JournalSettings {
     pub redact: Vec<regex::Regex>,
     /// The name of this gateway.
     pub gateway: String,
+    /// Where entries are counted.
+    pub counters: Counters,
 }
 
 impl Journal {
@@ -81,12 +83,12 @@ impl Journal {
             queue: Mutex::default(),
             bytes: AtomicUsize::new(0),
             store,
-            counters: Counters::default(),
+            counters: settings.counters.clone(),
             closing: AtomicBool::new(false),
             idle: AtomicBool::new(true),
             thread: Mutex::default(),
         });
-        let JournalSettings { body_limit, redact_headers, redact, gateway } = settings;
+        let JournalSettings { body_limit, redact_headers, redact, gateway, counters: _ } = settings;
         let rules = Rules { body_limit, headers: redact_headers, patterns: redact, gateway };
         let writing = Arc::clone(&inner);
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || Writer::new(writing, rules, listener).run())?;

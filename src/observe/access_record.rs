@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::metrics::RouteMetrics;
@@ -15,6 +16,8 @@ use crate::body::UploadProgress;
 use crate::context::{RequestContext, TraceId, Trail};
 use crate::failure::Kind;
 use crate::failure::catalog::code_of_status;
+use crate::header::HeaderList;
+use crate::report::Report;
 
 /// The excerpt of an upstream error that the log keeps.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,30 @@ pub struct Original {
     pub text: String,
     /// Whether the excerpt is not the whole body.
     pub truncated: bool,
+}
+
+/// What the journal keeps of an error beside the facts: owned values as they were, not masked.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// The headers that were sent to the upstream.
+    pub sent: HeaderList,
+    /// What the upstream said.
+    pub said: Option<UpstreamSaid>,
+    /// The headers and the body that the client got.
+    pub told: Option<(HeaderList, Bytes)>,
+}
+
+/// What the upstream said.
+#[derive(Debug)]
+pub struct UpstreamSaid {
+    /// The headers of its response.
+    pub headers: HeaderList,
+    /// The decoded body.
+    pub body: String,
+    /// The body is not complete.
+    pub truncated: bool,
+    /// What was read of the body; `None` if it was not read.
+    pub report: Option<Report>,
 }
 
 /// What the client would have been told of an error that passed as it was.
@@ -100,6 +127,8 @@ pub struct Facts {
     pub cause: Option<Box<str>>,
     /// The excerpt of the upstream error.
     pub original: Option<Box<Original>>,
+    /// What the journal keeps, if there is one.
+    pub evidence: Option<Box<Evidence>>,
     /// What the client would have been told, on a route with `dry_run`.
     pub dry_run: Option<Box<WouldBe>>,
     /// The time from arrival to the response head of the upstream.
@@ -154,8 +183,8 @@ impl Facts {
 
 /// Receives finished records.
 pub trait Record: Send + Sync {
-    /// Counts a request and writes its log line.
-    fn record(&self, context: &RequestContext, facts: &Facts);
+    /// Counts a request and writes its log line. May take parts of the facts.
+    fn record(&self, context: &RequestContext, facts: &mut Facts);
 }
 
 /// The record of a request, from its arrival to the last byte of the response.
@@ -180,7 +209,7 @@ impl Drop for AccessRecord {
             self.facts.kind = Some(Kind::ClientClosed);
             self.facts.code = None;
         }
-        self.recorder.record(&self.context, &self.facts);
+        self.recorder.record(&self.context, &mut self.facts);
     }
 }
 

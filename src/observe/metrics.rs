@@ -21,6 +21,7 @@ use super::codes;
 use super::exposition::{self, Exposition, Format, Samples, label};
 use super::failures::{self, Failures};
 use super::histogram::{Durations, Summed};
+use super::journal_metrics::JournalMetrics;
 use super::named::Named;
 use super::names;
 use super::percore::{CoreCounter, PerCore};
@@ -67,6 +68,8 @@ pub struct Metrics {
     shared_store: [Counter; 3],
     /// The metrics of the listener for TLS.
     pub tls: TlsMetrics,
+    /// What became of the entries of the journal.
+    pub journal: JournalMetrics,
     /// What became of the spans of traces.
     pub traces: TraceCounters,
     /// The metrics of reloads.
@@ -105,6 +108,7 @@ impl Metrics {
             limits: Named::default(),
             shared_store: Default::default(),
             tls: TlsMetrics::default(),
+            journal: JournalMetrics::default(),
             traces: TraceCounters::default(),
             reloads: ReloadMetrics::default(),
             accepted: Counter::default(),
@@ -183,6 +187,7 @@ impl Metrics {
         self.reloads.encode(&mut out)?;
         self.tls.encode(&mut out)?;
         self.traces.encode(&mut out)?;
+        self.journal.encode(&mut out)?;
         self.process.encode(&mut out)?;
         match format {
             Format::OpenMetrics => text::encode(writer, &self.registry),

@@ -34,6 +34,7 @@ mod failures;
 pub mod field;
 mod fields;
 mod histogram;
+pub mod journal_metrics;
 pub mod level;
 mod line;
 pub mod log_file;

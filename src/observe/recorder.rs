@@ -140,7 +140,8 @@ impl Drop for Recorder {
 }
 
 impl Record for Recorder {
-    fn record(&self, context: &RequestContext, facts: &Facts) {
+    fn record(&self, context: &RequestContext, facts: &mut Facts) {
+        let facts = &*facts;
         let took = facts.ended.unwrap_or_else(Instant::now).saturating_duration_since(context.arrival);
         let metrics = &self.metrics;
         metrics.ended(self.core, facts.bytes_in(), facts.bytes_out);

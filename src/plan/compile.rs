@@ -57,13 +57,17 @@ pub fn successor(text: &str, around: &Surroundings<'_>, running: Option<&Plan>) 
     let mut problems = Problems::default();
     let file = crate::config::read(text, &mut problems, around);
     let mut listen = listen(&file.listen, running.map(|running| &running.listen), &mut problems);
-    let needs_restart = running.map_or_else(Vec::new, |running| keep_what_needs_a_restart(&mut listen, &running.listen));
+    let mut needs_restart = running.map_or_else(Vec::new, |running| keep_what_needs_a_restart(&mut listen, &running.listen));
     let live = running.map_or_else(|| LiveState::new(listen.workers), LiveState::of);
-    let plan = compile(&file, listen, &live, &mut problems);
+    let mut plan = compile(&file, listen, &live, &mut problems);
     if !problems.has_errors() {
         advise(&file, &mut problems);
     }
-    if problems.has_errors() { Err(problems.sorted()) } else { Ok(Plan { warnings: problems.sorted(), needs_restart, ..plan }) }
+    if problems.has_errors() {
+        return Err(problems.sorted());
+    }
+    needs_restart.extend(running.and_then(|running| plan.keep_journal_of(running)));
+    Ok(Plan { warnings: problems.sorted(), needs_restart, ..plan })
 }
 
 /// Compiles everything that is valid; the plan is usable only if no problem was added.
@@ -113,6 +117,7 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
         store,
         log: log::compile(&file.log, problems),
         telemetry: file.telemetry.as_ref().and_then(|keys| super::telemetry::telemetry(keys, problems)).map(Arc::new),
+        journal: super::journal::compile(&file.journal, problems),
         no_route: metrics.route(NO_ROUTE, NO_ROUTE.into()),
         metrics: Arc::clone(metrics),
         observed: Arc::new(observed),

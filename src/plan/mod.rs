@@ -21,6 +21,7 @@
 //! | `listen_tls` | `[listen.tls]` |
 //! | `telemetry` | `[telemetry]` |
 //! | `limits` | `[limits.NAME]` and `[redis]` |
+//! | `journal` | `[journal]` |
 //! | `live` | the state that a new plan takes over from the running one |
 //! | `gauges` | gauges of backends and permits |
 
@@ -30,6 +31,7 @@ mod advice;
 mod auth;
 pub mod compile;
 mod gauges;
+mod journal;
 mod limits;
 mod listen_tls;
 pub mod live;
@@ -55,6 +57,7 @@ use prometheus_client::metrics::counter::Counter;
 
 pub use auth::{Auth, AuthMethod, AuthService, BasicAuth};
 use gauges::Observed;
+pub use journal::Journal;
 pub use log::{KeptOriginal, Log, LogOutput};
 pub use matching::{RouteRules, route_rules};
 pub use route::{Action, AppliedLimit, ErrorPresenter, Forward, PathTemplate, QuotaPolicy, Redirect, Respond, Route};
@@ -107,6 +110,8 @@ pub struct Plan {
     pub log: Log,
     /// The export of traces, if there is a collector.
     pub telemetry: Option<Arc<Telemetry>>,
+    /// The settings of the journal, if there is one.
+    pub journal: Option<Journal>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The metrics of requests without a route.
@@ -127,6 +132,22 @@ impl Plan {
     /// Makes this plan the active one: from now on, the gauges report its backends and permits.
     pub fn activate(&self) {
         self.shown.store(Arc::clone(&self.observed));
+    }
+
+    /// Keeps the journal of the running plan. Returns the key if its new settings need a restart.
+    fn keep_journal_of(&mut self, running: &Self) -> Option<&'static str> {
+        let wanted = std::mem::replace(&mut self.journal, running.journal.clone());
+        let is_same = match (&wanted, &self.journal) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        (!is_same).then_some("journal")
+    }
+
+    /// Returns each backend with its permits, if it limits its requests in flight.
+    pub fn permits(&self) -> impl Iterator<Item = (&Arc<Backend>, Option<&Arc<Gate>>)> {
+        self.observed.backends.iter().map(|(backend, gate)| (backend, gate.as_ref()))
     }
 
     /// Returns everything that requests are sent to.

@@ -1,11 +1,11 @@
 //! Reads the directory of an operator's own error pages (`errors.page`). Must not render or choose pages; `render` does.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::diagnose::Problems;
 use crate::config::section::At;
+use crate::regular_file;
 use crate::render::{MAX_TEMPLATE, PageName, Pages, Template};
 
 /// The maximum number of pages in a directory.
@@ -68,10 +68,10 @@ fn page(path: &Path) -> Result<(PageName, Template), Complaint> {
         let help = "a page is named default.html, 4xx.html, 5xx.html or like 404.html; a language may follow, as in 404.ko.html";
         return Err((format!("the name of `{shown}` is not that of an error page"), help.into()));
     };
-    let bytes = bounded(path).map_err(|error| (format!("cannot read `{shown}`: {error}"), String::new()))?;
-    if bytes.len() > MAX_TEMPLATE {
-        return Err((format!("`{shown}` is too large"), format!("a page has at most {} KiB", MAX_TEMPLATE / 1024)));
-    }
+    let bytes = regular_file::read(path, MAX_TEMPLATE as u64).map_err(|error| match error.kind() {
+        std::io::ErrorKind::FileTooLarge => (format!("`{shown}` is too large"), format!("a page has at most {} KiB", MAX_TEMPLATE / 1024)),
+        _ => (format!("cannot read `{shown}`: {error}"), String::new()),
+    })?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let line = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
         (format!("{shown}:{line}: not UTF-8"), "save the file as UTF-8".into())
@@ -83,11 +83,4 @@ fn page(path: &Path) -> Result<(PageName, Template), Complaint> {
     let template = Template::compile(text, "text/html; charset=utf-8")
         .map_err(|wrong| (format!("{shown}:{}:{}: the page is invalid", wrong.line, wrong.column), wrong.message))?;
     Ok((name, template))
-}
-
-/// Reads at most one byte more than a page may have.
-fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_TEMPLATE as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -14,6 +14,7 @@ use crate::config::section::At;
 use crate::message::Messages;
 use crate::policy::Format;
 use crate::redact::Redactor;
+use crate::regular_file;
 use crate::render::{PageName, Pages, Template};
 
 /// The largest language file, in bytes.
@@ -188,9 +189,7 @@ fn read_directory(directory: &str, messages: &mut Messages) -> Result<(), Compla
             complaints.push((format!("the file name of `{}` is not a language tag", path.display()), help.into()));
             continue;
         }
-        match std::fs::metadata(path).and_then(|data| {
-            if data.len() > MAX_FILE { Err(std::io::ErrorKind::FileTooLarge.into()) } else { std::fs::read_to_string(path) }
-        }) {
+        match regular_file::read_text(path, MAX_FILE) {
             Ok(text) => {
                 for (span, what, help) in messages.add_file(tag, &text).err().unwrap_or_default() {
                     let (line, column) = place(&text, span.start);

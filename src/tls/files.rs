@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::sources::Pair;
+use crate::regular_file;
 
 /// Which file a complaint is about. The number is that of the certificate in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,8 @@ impl Identity {
             let help = "check the clock of this machine".into();
             return Err(Complaint { help, ..of_cert(format!("is not valid before {}", date(not_before))) });
         }
-        let private = PrivateKeyDer::from_pem_file(&pair.key).map_err(|error| unreadable(&pair.key, key, "private key", &error))?;
+        let private = regular_file::read(&pair.key, MAX_PEM).map_err(Error::Io).and_then(|content| PrivateKeyDer::from_pem_slice(&content));
+        let private = private.map_err(|error| unreadable(&pair.key, key, "private key", &error))?;
         let provider = rustls::crypto::ring::default_provider();
         let certified = CertifiedKey::from_der(chain.clone(), private, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => Complaint::new(
@@ -110,10 +112,13 @@ fn date(at: SystemTime) -> String {
     httpdate::fmt_http_date(at)
 }
 
+/// The largest file of certificates or a key, in bytes.
+const MAX_PEM: u64 = 4 << 20;
+
 /// Reads a chain of certificates.
 fn certificates(path: &Path, file: File) -> Result<Vec<CertificateDer<'static>>, Complaint> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
+    let read = regular_file::read(path, MAX_PEM).map_err(Error::Io);
+    match read.and_then(|content| CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>()) {
         Ok(chain) if chain.is_empty() => Err(unreadable(path, file, "certificate", &Error::NoItemsFound)),
         Ok(chain) => Ok(chain),
         Err(error) => Err(unreadable(path, file, "certificate", &error)),

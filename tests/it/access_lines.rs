@@ -221,7 +221,7 @@ impl Lines {
         Self { recorder, sink, text }
     }
 
-    fn of(&self, context: &RequestContext, facts: &Facts) -> String {
+    fn of(&self, context: &RequestContext, facts: &mut Facts) -> String {
         self.recorder.record(context, facts);
         self.recorder.flush();
         self.sink.flush(Duration::from_secs(20));
@@ -275,8 +275,9 @@ fn no_bytes_forge_a_line_or_break_its_quotations() {
     let pretty = Lines::new(&plan, Style::Pretty { color: false });
     let run = |visit: &Visit, failed: bool| {
         let Some((context, facts)) = recorded(visit, failed) else { return };
+        let facts = std::cell::RefCell::new(facts);
         let one = |lines: &Lines| {
-            let text = lines.of(&context, &facts);
+            let text = lines.of(&context, &mut facts.borrow_mut());
             assert!(text.ends_with('\n') && text.matches('\n').count() == 1 && !text.contains('\r'), "{text:?}");
             text.trim_end().to_owned()
         };
@@ -302,7 +303,7 @@ fn no_bytes_forge_a_line_or_break_its_quotations() {
         let original = if failed && !visit.original.is_empty() { visit.original.as_bytes() } else { b"-" };
         assert_eq!(values[at], original);
         // For a person: what follows the line of the request is indented, and nothing steers the terminal.
-        let text = pretty.of(&context, &facts);
+        let text = pretty.of(&context, &mut facts.borrow_mut());
         assert!(text.lines().skip(1).all(|line| line.starts_with("     ")), "{text}");
         assert!(failed || text.lines().count() == 1, "{text}");
         assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");

@@ -13,6 +13,7 @@ const LEVELS: &[&[&str]] = &[
         "text",
         "write",
         "header",
+        "regular_file",
         "data_rate",
         "failure",
         "policy",

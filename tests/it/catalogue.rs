@@ -33,6 +33,7 @@ fn gateway(format: &str, mode: &str) -> Arc<Gateway> {
         lifecycle: Arc::new(Lifecycle::default()),
         over: tokio::sync::Notify::new(),
         wall: WallClock::default(),
+        journal: None,
     };
     CurrentGateway::new(Arc::new(core), plan, None, recorder, None).get()
 }

@@ -25,6 +25,8 @@ mod hostages;
 mod http1;
 mod http2_upstream;
 mod journal;
+mod journal_pages;
+mod journaled;
 mod legacy;
 mod limits;
 mod listen_tls;

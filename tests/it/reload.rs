@@ -203,7 +203,7 @@ fn listeners_come_and_go() {
     gateway.write(&text(&format!("[\"{other}\", \"{one}\", \"{}\"]", taken.local_addr().unwrap())));
     let (status, answer) = gateway.reload();
     assert_eq!((status, &answer["outcome"]), (422, &Value::from("rejected")));
-    assert!(answer["text"].as_str().unwrap().contains("another process has the port"), "{answer:#}");
+    assert!(answer["text"].as_str().unwrap().contains("has the port"), "{answer:#}");
     assert!(std::net::TcpStream::connect(one).is_err(), "nothing of the refused configuration is in use");
     drop(taken);
     assert_eq!(gateway.reload().1["outcome"], "applied", "the same file can be applied now");
@@ -432,4 +432,98 @@ fn the_collector_of_traces_changes_and_the_one_from_before_gets_what_is_its() {
         Some("6") => Ok(()),
         other => Err(format!("{other:?}")),
     });
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_blocks_no_later_reload() {
+    let origin = Origin::echo();
+    let good = format!("{UNWATCHED}{}", route(&origin, ""));
+    let gateway = Gateway::start("no-file", &good);
+    let path = gateway.folder.join("lockgate.toml");
+    let refused = |what: &str| {
+        let (status, answer) = gateway.reload();
+        let title = answer["problems"][0]["title"].as_str().unwrap_or_default();
+        assert!(status == 422 && title.contains(what), "{what}: {answer:#}");
+        assert_eq!(gateway.get("/").status, 200);
+        std::fs::remove_file(&path).unwrap();
+    };
+    std::fs::remove_file(&path).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    refused("not a regular file");
+    symlink("/dev/zero", &path).unwrap();
+    refused("not a regular file");
+    std::fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+    refused("larger than");
+    gateway.write(&"\0".repeat(100_000));
+    refused("not text");
+    for key in ["[errors]\nmessages = \"pipe\"\n", "[backends.tls]\nendpoints = [\"https://127.0.0.1:1\"]\nca = \"pipe\"\n"] {
+        gateway.write(&format!("{good}{key}"));
+        let pipe = gateway.folder.join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(gateway.reload().0, 422, "{key}");
+        std::fs::remove_file(&pipe).unwrap();
+    }
+    gateway.write(&good);
+    assert_eq!(gateway.reload().1["outcome"], "applied");
+}
+
+#[test]
+fn a_changed_file_is_named_and_what_needs_a_restart_is_not_forgotten() {
+    let origin = Origin::echo();
+    let text = format!("{UNWATCHED}admin_token = \"file:token\"\n{}", route(&origin, ""));
+    let folder = Temporary::folder("named");
+    std::fs::write(folder.join("token"), "one").unwrap();
+    std::fs::write(folder.join("lockgate.toml"), &text).unwrap();
+    let process = Process::start(&["run", "--config", folder.join("lockgate.toml").to_str().unwrap()]);
+    let reload = |token: &str| post(process.admin, "/reload", &format!("Authorization: Bearer {token}\r\n"));
+    std::fs::write(folder.join("token"), "two").unwrap();
+    let answer = reload("one").json();
+    assert!(answer["files"][0].as_str().unwrap().ends_with("/token"), "{answer:#}");
+    assert!(!answer.to_string().contains("two"));
+    assert_eq!(reload("one").status, 401, "the new token counts");
+    std::fs::write(folder.join("lockgate.toml"), text.replace("workers = 2", "workers = 3")).unwrap();
+    assert_eq!(reload("two").json()["needs_restart"], serde_json::json!(["listen.workers"]));
+    let again = reload("two").json();
+    assert_eq!(
+        (&again["outcome"], &again["running"]["needs_restart"]),
+        (&Value::from("unchanged"), &serde_json::json!(["listen.workers"]))
+    );
+}
+
+#[test]
+fn many_who_ask_at_once_all_get_an_answer() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start("at-once", &format!("{UNWATCHED}{}", route(&origin, "")));
+    let admin = gateway.process.admin;
+    let asked: Vec<_> = (0..12).map(|_| std::thread::spawn(move || post(admin, "/reload", ""))).collect();
+    for response in asked.into_iter().map(|asked| asked.join().unwrap()) {
+        assert!(response.status == 200 && response.json()["outcome"] == "unchanged", "{response:?}");
+    }
+}
+
+#[test]
+fn the_admin_listener_can_move_to_all_addresses_of_its_port() {
+    let origin = Origin::echo();
+    let admin = free();
+    let text = format!("{UNWATCHED}{}", route(&origin, "")).replace("admin = \"127.0.0.1:0\"", &format!("admin = \"{admin}\""));
+    let gateway = Gateway::start("admin-port", &text);
+    gateway.apply(&text.replace(&admin.to_string(), &format!("[::1]:{}", admin.port())));
+    let moved: SocketAddr = format!("[::1]:{}", admin.port()).parse().unwrap();
+    assert_eq!(get(moved, "/readyz").status, 200);
+}
+
+#[test]
+fn a_page_of_another_site_reads_nothing_and_a_link_may_be_followed() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start("cross-site-reads", &format!("{UNWATCHED}{}", route(&origin, "")));
+    let admin = gateway.process.admin;
+    let ask = |path: &str, headers: &str| {
+        send(admin, format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\n{headers}Connection: close\r\n\r\n")).status
+    };
+    for path in ["/config", "/route?url=/", "/log", "/api/errors"] {
+        assert_eq!(ask(path, "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: empty\r\n"), 403, "{path}");
+        assert_eq!(ask(path, "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"), 200, "{path}");
+        assert_eq!(ask(path, ""), 200, "{path}");
+    }
+    assert_eq!(ask("/metrics", "Sec-Fetch-Site: cross-site\r\n"), 200);
 }

@@ -120,6 +120,7 @@ pub(in crate::cli) fn gateway(plan: Plan, connector: Connector, sink: &Sink) -> 
         lifecycle,
         wall: WallClock::default(),
         over: Notify::new(),
+        journal: None,
     };
     Arc::new(CurrentGateway::new(Arc::new(core), plan, None, Arc::new(recorder), None))
 }

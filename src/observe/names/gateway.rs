@@ -60,6 +60,18 @@ pub const SPANS_FAILED: Metric = Metric::counter(
 /// Lost spans.
 pub const SPANS_DROPPED: Metric =
     Metric::counter("lockgate_trace_spans_dropped", "spans", &[], "Spans that were dropped because the queue was full");
+/// Written entries.
+pub const JOURNAL_WRITTEN: Metric = Metric::counter("lockgate_journal_entries", "entries", &[], "Entries that the journal has written");
+/// Lost entries.
+pub const JOURNAL_DROPPED: Metric = Metric::counter(
+    "lockgate_journal_entries_dropped",
+    "entries",
+    &[],
+    "Entries of the journal that were dropped because its queue was full",
+);
+/// Entries that were not taken.
+pub const JOURNAL_FAILED: Metric =
+    Metric::counter("lockgate_journal_entries_failed", "entries", &[], "Entries of the journal that its store could not take");
 /// The build.
 pub const BUILD: Metric = Metric::gauge("lockgate_build_info", "always 1", &[VERSION, REVISION], "The version of the gateway, as labels");
 /// Worker threads.
@@ -138,6 +150,9 @@ pub const GATEWAY_METRICS: Section = Section {
         &SPANS_EXPORTED,
         &SPANS_FAILED,
         &SPANS_DROPPED,
+        &JOURNAL_WRITTEN,
+        &JOURNAL_DROPPED,
+        &JOURNAL_FAILED,
         &BUILD,
         &WORKERS,
     ],

@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::verify::{Pin, Verifier};
+use crate::regular_file;
 
 /// The TLS settings of one backend.
 #[derive(Clone)]
@@ -40,6 +41,9 @@ impl std::fmt::Debug for Tls {
         write!(out, "Tls({:?})", self.server_name)
     }
 }
+
+/// The largest file of certificates or a key, in bytes. The roots of a system have a quarter of a megabyte.
+const MAX_PEM: u64 = 4 << 20;
 
 /// A file that could not be used, as a sentence for the operator.
 pub type Complaint = String;
@@ -91,7 +95,8 @@ pub fn client_config(
         None => builder.with_no_client_auth(),
         Some((cert, key)) => {
             let chain = certificates(cert)?;
-            let key = PrivateKeyDer::from_pem_file(key).map_err(|e| format!("no private key in `{}`: {e}", key.display()))?;
+            let content = regular_file::read(key, MAX_PEM).map_err(|e| format!("cannot read `{}`: {e}", key.display()))?;
+            let key = PrivateKeyDer::from_pem_slice(&content).map_err(|e| format!("no private key in `{}`: {e}", key.display()))?;
             builder.with_client_auth_cert(chain, key).map_err(|e| format!("the certificate in `{}` cannot be used: {e}", cert.display()))?
         }
     };
@@ -106,7 +111,7 @@ fn digest(trust: Trust<'_>, files: [Option<&Path>; 3]) -> [u8; 32] {
     context.update(&(trust.pins.len() as u64).to_be_bytes());
     context.update(trust.pins.as_flattened());
     for file in files {
-        let content = file.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+        let content = file.and_then(|path| regular_file::read(path, MAX_PEM).ok()).unwrap_or_default();
         context.update(&(content.len() as u64).to_be_bytes());
         context.update(&content);
     }
@@ -116,8 +121,9 @@ fn digest(trust: Trust<'_>, files: [Option<&Path>; 3]) -> [u8; 32] {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Complaint> {
-    let read = CertificateDer::pem_file_iter(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
-    let found: Vec<_> = read.collect::<Result<_, _>>().map_err(|e| format!("`{}` is not PEM: {e}", path.display()))?;
+    let content = regular_file::read(path, MAX_PEM).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
+    let found: Vec<_> =
+        CertificateDer::pem_slice_iter(&content).collect::<Result<_, _>>().map_err(|e| format!("`{}` is not PEM: {e}", path.display()))?;
     if found.is_empty() { Err(format!("no certificate in `{}`", path.display())) } else { Ok(found) }
 }
 

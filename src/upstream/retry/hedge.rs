@@ -55,6 +55,7 @@ pub(in crate::upstream) async fn hedged(
     };
     if let Some((other, seconds)) = used {
         trail.attempts += seconds.attempts;
+        trail.failed.extend(seconds.failed);
         if outcome.is_ok() {
             trail.endpoint = seconds.endpoint;
         }

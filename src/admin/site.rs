@@ -1,0 +1,130 @@
+//! Serves the pages of the journal: gathers what they show, and writes down what an operator does.
+//!
+//! Must not know how a page is rendered; `page` does.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+
+use super::page::gateway::Running;
+use super::page::live::Changes;
+use super::page::traffic::History;
+use super::page::{self, Actions, Answer, Ask, Role, Sources};
+use super::reload::Status;
+use crate::journal::entry::Millis;
+use crate::journal::query::GroupState;
+use crate::journal::{Journal, Store, StoreError};
+use crate::plan::Plan;
+
+/// The largest form, in bytes.
+const MAX_FORM: usize = 8 * 1024;
+/// The time within which a form must arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the pages show besides the journal.
+#[derive(Debug)]
+pub struct Site {
+    /// What the gateway has served within the last hour.
+    pub traffic: Arc<History>,
+    /// Tells open pages of changes.
+    pub changes: Changes,
+    /// The token that forms repeat. No page of another site knows it.
+    csrf: String,
+    /// The name of this gateway.
+    name: String,
+}
+
+impl Site {
+    /// Creates the site of a gateway with this name.
+    pub fn new(name: String, changes: Changes) -> Self {
+        let csrf = format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..));
+        Self { traffic: Arc::default(), changes, csrf, name }
+    }
+}
+
+/// Returns the current time.
+pub(super) fn now() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(Millis::MAX))
+}
+
+/// What operators do, as it is written down.
+struct Audit<'s>(Option<&'s Journal>, &'s Changes);
+
+impl Actions for Audit<'_> {
+    fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
+        let Some(journal) = self.0 else { return Ok(false) };
+        let found = journal.store().set_state(fingerprint, state)?;
+        if found {
+            tracing::info!(group = fingerprint, state = state.word(), "the state of a group was changed");
+            self.1.notify();
+        }
+        Ok(found)
+    }
+
+    fn opened(&self, request_id: &str) {
+        tracing::info!(request = request_id, "the original of a request was opened");
+    }
+}
+
+/// What a request for a page is answered from.
+pub(super) struct Content {
+    pub(super) site: Arc<Site>,
+    pub(super) journal: Option<Journal>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) status: Arc<Status>,
+}
+
+/// Reads the body of a form; empty if it is too large or does not arrive in time.
+pub(super) async fn form(body: Incoming) -> Bytes {
+    let read = tokio::time::timeout(FORM_TIMEOUT, Limited::new(body, MAX_FORM).collect()).await;
+    read.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default()
+}
+
+/// Answers a request for a page; `None` if there is no such page. May wait for the store.
+pub(super) fn respond(content: &Content, request: &Request<()>, form: &[u8]) -> Option<Response<Full<Bytes>>> {
+    let Content { site, journal, plan, status } = content;
+    let uri = request.uri();
+    let mut running = Running::of(plan, status, &site.name);
+    if uri.path() == "/configuration" {
+        running = running.with_values(status);
+    }
+    let actions = Audit(journal.as_ref(), &site.changes);
+    let sources = Sources {
+        store: journal.as_ref().map(|journal| &**journal.store() as &dyn Store),
+        gateway: &running,
+        traffic: &site.traffic,
+        redactor: &plan.fallback_presenter.redactor,
+        actions: &actions,
+        now: now(),
+    };
+    let text = |name: &header::HeaderName| header_text(request.headers(), name);
+    let ask = Ask {
+        method: request.method(),
+        path: uri.path(),
+        query: uri.query(),
+        form,
+        accept_language: text(&header::ACCEPT_LANGUAGE),
+        cookie: text(&header::COOKIE),
+        role: Role::Operator,
+        csrf: &site.csrf,
+    };
+    page::respond(&ask, &sources).map(response)
+}
+
+fn header_text<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
+    headers.get(name).map(HeaderValue::to_str).and_then(Result::ok)
+}
+
+fn response(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(answer.body));
+    *response.status_mut() = answer.status;
+    for (name, value) in answer.headers {
+        response.headers_mut().append(name, value);
+    }
+    response
+}

@@ -1,0 +1,17 @@
+//! The keys of `[journal]`.
+
+use std::time::Duration;
+
+use crate::config::section::At;
+
+/// `[journal]`
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
+pub struct Journal {
+    pub enabled: Option<bool>,
+    pub keep: Option<At<Duration>>,
+    pub max_size: Option<At<u64>>,
+    pub body_limit: Option<At<u64>>,
+    pub redact: Vec<regex::Regex>,
+    pub redact_headers: Vec<String>,
+}

@@ -1,0 +1,172 @@
+//! Tests what the journal keeps of failed requests, through the admin listener and the commands.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::contract::assert_contract;
+use crate::harness::{GatewayUnderTest, Origin, Response, get, send, until};
+
+/// What an application says when it fails, with a credential.
+const TRACE: &str = "java.lang.IllegalStateException: no stock for order 4711 (password=hunter2)\n\tat shop.Stock.take(Stock.java:42)\n\tat shop.Orders.place(Orders.java:7)\n";
+
+fn failing() -> Origin {
+    Origin::start(|c| {
+        let length = TRACE.len();
+        c.say(format!(
+            "HTTP/1.1 500 X\r\nContent-Type: text/plain\r\nSet-Cookie: session=cookie-value\r\nX-Node: node-7\r\nContent-Length: {length}\r\n\r\n{TRACE}"
+        ));
+    })
+}
+
+fn id(response: &Response) -> String {
+    response.header("x-request-id").unwrap().to_owned()
+}
+
+/// The entry of a request, once it is written.
+fn entry(gateway: &GatewayUnderTest, id: &str) -> Value {
+    until(|| match get(gateway.admin, &format!("/api/errors/{id}")) {
+        response if response.status == 200 => Ok(response.json()),
+        response => Err(response.text()),
+    })
+}
+
+#[test]
+fn the_original_is_found_by_the_request_id() {
+    let origin = failing();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let request = "POST /orders/7?token=hunter2&page=1 HTTP/1.1\r\nHost: shop.example\r\nAuthorization: Bearer hunter2\r\nCookie: a=hunter2\r\n\
+                   X-Tenant: blue\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let response = send(gateway.address, request);
+    assert_eq!(assert_contract("POST", &response), "UPSTREAM_ERROR");
+    let found = entry(&gateway, &id(&response));
+    let texts = ["method", "path", "query", "host", "route", "backend", "code", "message", "answer_body"]
+        .map(|name| found[name].as_str().unwrap_or_default());
+    assert_eq!(texts[..7], ["POST", "/orders/7", "token=***&page=***", "shop.example", "all", "o", "UPSTREAM_ERROR"], "{found:#}");
+    assert!(texts[7].contains("IllegalStateException"), "{found:#}");
+    assert_eq!(texts[8], response.text(), "the very answer that the client got");
+    assert_eq!((&found["status"], &found["received"]), (&Value::from(502), &Value::from(500)));
+    let body = found["upstream_body"].as_str().unwrap();
+    assert!(body.contains("no stock for order 4711") && body.contains("Stock.java:42"), "{body}");
+    assert_eq!(found["attempts"].as_array().unwrap().len(), 1, "{found:#}");
+    assert_eq!(found["attempts"][0]["status"], 500);
+    let all = found.to_string();
+    assert!(!all.contains("hunter2") && !all.contains("cookie-value"), "credentials are masked: {all}");
+    for kept in ["x-tenant", "blue"] {
+        assert!(all.contains(kept), "{kept} in {found:#}");
+    }
+}
+
+#[test]
+fn failures_of_the_gateway_itself_are_kept_and_successes_are_not() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{}\"]\n[backends.down]\nendpoints = [\"http://127.0.0.1:1\"]\n\
+         [[routes]]\nname = \"up\"\npath = \"/*\"\nbackend = \"o\"\n[[routes]]\nname = \"down\"\npath = \"/down\"\nbackend = \"down\"\n",
+        origin.address
+    ));
+    assert_eq!(get(gateway.address, "/fine").status, 200);
+    let refused = get(gateway.address, "/down");
+    let missing = get(gateway.address, "/%zz");
+    let found = entry(&gateway, &id(&refused));
+    assert_eq!((found["reason"].as_str(), found["route"].as_str()), (Some("connection_refused"), Some("down")));
+    assert!(found["cause"].as_str().unwrap().contains("refused"), "{found:#}");
+    assert_eq!(entry(&gateway, &id(&missing))["status"], 400);
+    let list = get(gateway.admin, "/api/errors?limit=10").json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 2, "{list:#}");
+}
+
+#[test]
+fn the_same_fault_is_one_group_whose_state_an_operator_sets() {
+    let origin = failing();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let first = get(gateway.address, "/orders/1");
+    let second = get(gateway.address, "/orders/2");
+    let group = entry(&gateway, &id(&first))["fingerprint"].as_str().unwrap().to_owned();
+    assert_eq!(entry(&gateway, &id(&second))["fingerprint"], group.as_str());
+    let groups = get(gateway.admin, "/api/groups").json();
+    assert_eq!((&groups["items"][0]["count"], &groups["items"][0]["state"]), (&Value::from(2), &Value::from("new")), "{groups:#}");
+    let admin = gateway.admin;
+    let set = |state: &str, more: &str| {
+        send(
+            admin,
+            format!(
+                "POST /api/groups/{group}?state={state} HTTP/1.1\r\nHost: {admin}\r\n{more}Content-Length: 0\r\nConnection: close\r\n\r\n"
+            ),
+        )
+    };
+    assert_eq!(set("resolved", "Origin: http://evil.example\r\n").status, 403);
+    assert_eq!(set("fixed", "").status, 400);
+    assert_eq!(set("resolved", "").json()["state"], "resolved");
+    let third = get(gateway.address, "/orders/3");
+    entry(&gateway, &id(&third));
+    assert_eq!(get(admin, &format!("/api/groups/{group}")).json()["state"], "regressed");
+}
+
+#[test]
+fn questions_that_are_wrong_are_told_so() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    for (path, status) in [
+        ("/api/errors?status=9xx", 400),
+        ("/api/errors?since=yesterday", 400),
+        ("/api/errors?limit=0", 400),
+        ("/api/errors?colour=red", 400),
+        ("/api/groups?order=worst", 400),
+        ("/api/errors/unknown", 404),
+        ("/api/groups/unknown", 404),
+        ("/api/else", 404),
+    ] {
+        let response = get(gateway.admin, path);
+        assert_contract("GET", &response);
+        assert_eq!(response.status, status, "{path}");
+    }
+    let delete = send(gateway.admin, "DELETE /api/errors HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert_eq!(delete.status, 405);
+}
+
+#[test]
+fn a_gateway_can_keep_nothing() {
+    let origin = failing();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[journal]\nenabled = false\n");
+    let response = get(gateway.address, "/");
+    assert_eq!(response.status, 502);
+    assert_eq!(get(gateway.admin, &format!("/api/errors/{}", id(&response))).status, 404);
+}
+
+#[test]
+fn operators_choose_what_else_is_masked() {
+    let body = "{\"error\":\"customer CUST-12345678 is unknown\"}";
+    let origin = Origin::says(format!(
+        "HTTP/1.1 500 X\r\nContent-Type: application/json\r\nX-Session: abcdef\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let gateway = GatewayUnderTest::in_front_of(
+        origin.address,
+        "[journal]\nredact = [\"CUST-[0-9]{8}\"]\nredact_headers = [\"X-Session\"]\nbody_limit = \"20B\"\n",
+    );
+    let found = entry(&gateway, &id(&get(gateway.address, "/")));
+    let all = found.to_string();
+    assert!(!all.contains("12345678") && !all.contains("abcdef"), "{found:#}");
+    assert_eq!(found["upstream_truncated"], true);
+}
+
+#[test]
+fn the_command_shows_what_the_upstream_said() {
+    let origin = failing();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let id = id(&get(gateway.address, "/orders/1"));
+    entry(&gateway, &id);
+    let admin = gateway.admin.to_string();
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_lockgate")).arg("errors").args(args).args(["--admin", &admin]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, shown) = run(&["show", &id]);
+    assert!(code == Some(0) && shown.contains("Stock.java:42") && shown.contains("UPSTREAM_ERROR"), "{shown}");
+    let (code, listed) = run(&["list", "--since", "5m", "--status", "5xx", "--text", "stock"]);
+    assert!(code == Some(0) && listed.contains(&id), "{listed}");
+    let (code, groups) = run(&["groups"]);
+    assert!(code == Some(0) && groups.contains("IllegalStateException"), "{groups}");
+    assert_eq!(run(&["show", "unknown"]).0, Some(1));
+}
