@@ -41,6 +41,7 @@ use crate::admin::page::live::Changes;
 use crate::admin::{self, Reloads, RunningConfig};
 use crate::context::WallClock;
 use crate::gateway::{Core, Lifecycle};
+use crate::journal::Journal;
 use crate::limit::inflight::InFlight;
 use crate::memory;
 use crate::observe::recorder::LineSettings;
@@ -66,6 +67,8 @@ pub struct App {
     workers: Vec<JoinHandle<io::Result<bool>>>,
     /// The task that reloads, and the signal that ends it.
     reloading: (tokio::task::JoinHandle<Running>, oneshot::Sender<()>),
+    /// The journal, to be closed at the end.
+    journal: Option<Journal>,
     sink: Sink,
 }
 
@@ -148,7 +151,7 @@ impl App {
         let task = tokio::spawn(Reloader::new(running, reloads.clone(), source, files).run(requests, stopped));
         lifecycle.started();
         prepare_in_background();
-        Ok(Self { addresses, tls, admin, reloads, lifecycle, workers, reloading: (task, stop), sink })
+        Ok(Self { addresses, tls, admin, reloads, lifecycle, workers, reloading: (task, stop), journal, sink })
     }
 
     /// Shuts down in order. Returns true if every request finished in time. When `stop_now` completes, the shutdown stops waiting.
@@ -190,6 +193,7 @@ impl App {
         if let Some(running) = running {
             running.exporters.flush().await;
         }
+        journal::close(self.journal.take()).await;
         let sink = self.sink.clone();
         let _ = tokio::task::spawn_blocking(move || sink.flush(Duration::from_secs(2))).await;
         drained

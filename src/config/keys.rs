@@ -35,7 +35,12 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
         errors: root.table("errors", errors).unwrap_or_default(),
         redis: root.table("redis", redis).flatten(),
         log: root.table("log", log).unwrap_or_default(),
-        journal: root.table("journal", journal).unwrap_or_default(),
+        journal: root
+            .table("journal", |s| {
+                let url = secret(s, "url", has_credentials);
+                journal(s, url)
+            })
+            .unwrap_or_default(),
         telemetry: root.table("telemetry", telemetry).flatten(),
     }
 }
@@ -102,6 +107,11 @@ fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -
         return None;
     }
     s.secret(key)
+}
+
+/// Returns true for the URL of a database that may hold a password.
+fn has_credentials(url: &str) -> bool {
+    url.contains('@') || url.to_ascii_lowercase().contains("password")
 }
 
 fn redis(s: &mut Section<'_, '_>) -> Option<Redis> {

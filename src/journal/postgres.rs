@@ -38,6 +38,19 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    /// Checks a URL without connecting.
+    ///
+    /// # Errors
+    /// Returns what is wrong with it. The text does not quote it.
+    pub fn check(url: &str) -> Result<(), &'static str> {
+        const EXPECTED: &str = "expected postgres://user:password@host/database?sslmode=require";
+        let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        match url.parse::<Config>() {
+            Ok(config) if is_url && !config.get_hosts().is_empty() => Ok(()),
+            Ok(_) | Err(_) => Err(EXPECTED),
+        }
+    }
+
     /// Prepares a store in the database of a URL (`postgres://user:password@host/database?sslmode=require`). It keeps at most `max_bytes`
     /// of entries, and none older than `keep` milliseconds. Does not connect: the first call does, and makes the tables.
     ///

@@ -133,6 +133,10 @@ impl Problem {
 
 /// Opens or makes the file, with its tables. Returns `None` for a file of someone else.
 fn prepare(path: &Path) -> Result<Option<Connection>, Problem> {
+    // A device or a pipe may block, and must keep its mode.
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(Problem::Io(io::Error::other("it is not a regular file")));
+    }
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(Problem::Io)?;
     let length = file.metadata().map_err(Problem::Io)?.len();
     file.set_permissions(Permissions::from_mode(0o600)).map_err(Problem::Io)?;
