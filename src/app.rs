@@ -97,15 +97,7 @@ impl App {
         listeners.add(bound);
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
-        let running = RunningConfig {
-            version: Arc::clone(&plan.version),
-            name,
-            text,
-            folder: source.folder().into(),
-            since: SystemTime::now(),
-            needs_restart: Vec::new(),
-        };
-        let (reloads, requests) = Reloads::new(running);
+        let (reloads, requests) = Reloads::new(first_config(&plan, name, text, &source));
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
         let admin = listeners.bind_admin(plan.listen.admin, None, &plan.listen)?;
         let site = Arc::new(admin::Site::new(journal::gateway_name(), Changes::default()));
@@ -198,6 +190,12 @@ impl App {
         let _ = tokio::task::spawn_blocking(move || sink.flush(Duration::from_secs(2))).await;
         drained
     }
+}
+
+/// Describes the configuration of the start.
+fn first_config(plan: &Plan, name: Arc<str>, text: Arc<str>, source: &ConfigSource) -> RunningConfig {
+    let version = Arc::clone(&plan.version);
+    RunningConfig { version, name, text, folder: source.folder().into(), since: SystemTime::now(), needs_restart: Vec::new() }
 }
 
 /// Compiles the redaction patterns on a thread of their own, so that the gateway is ready before they are. An error that occurs earlier

@@ -268,3 +268,24 @@ fn gateways_share_a_journal_in_a_database() {
     assert_eq!(one.exit_code(), Some(0));
     assert_eq!(entry_at(other.admin, &id)["request_id"], id.as_str());
 }
+
+#[test]
+fn what_is_wrong_with_its_place_is_told_at_its_place() {
+    for (journal, words) in [
+        ("path = \"/tmp/a.db\"\nurl = \"postgres://h/d\"", "either a `path` or a `url`"),
+        ("url = \"postgres://u:hunter2@h/d\"", "a secret must not be written in the configuration file"),
+        ("url = \"host=h password=hunter2\"", "a secret must not be written in the configuration file"),
+        ("url = \"mysql://h/d\"", "invalid address of a database"),
+        ("url = \"postgres:///d?host=\"", "invalid address of a database"),
+        ("max_size = \"2GiB\"", "from 1MiB to 1GiB"),
+        ("path = \"/tmp/a.db\"\nmax_size = \"2TiB\"", "from 1MiB to 1TiB"),
+    ] {
+        let config = config("journal-wrong", "127.0.0.1:1".parse().unwrap(), journal);
+        let output = Command::new(env!("CARGO_BIN_EXE_lockgate")).args(["check", config.to_str().unwrap()]).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && told.contains(words) && told.contains("journal-wrong.toml:") && !told.contains("hunter2"),
+            "{journal}: {told}"
+        );
+    }
+}
