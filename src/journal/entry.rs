@@ -99,3 +99,36 @@ pub struct Entry {
     /// The title of the group: what went wrong, in one line.
     pub title: String,
 }
+
+impl Entry {
+    /// Returns about how much memory it takes, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let texts = [
+            &self.request_id,
+            &self.client,
+            &self.method,
+            &self.path,
+            &self.route,
+            &self.backend,
+            &self.code,
+            &self.title,
+            &self.fingerprint,
+        ];
+        let maybe = [
+            &self.query,
+            &self.host,
+            &self.endpoint,
+            &self.cause,
+            &self.upstream_body,
+            &self.exception,
+            &self.message,
+            &self.stack,
+            &self.caused_by,
+            &self.answer_body,
+        ];
+        let headers = [&self.request_headers, &self.upstream_headers, &self.answer_headers];
+        let headers = headers.into_iter().flatten().map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>()).sum::<usize>();
+        let texts = texts.iter().map(|text| text.len()).sum::<usize>() + maybe.into_iter().flatten().map(String::len).sum::<usize>();
+        size_of::<Self>() + texts + headers + self.attempts.len() * 128
+    }
+}

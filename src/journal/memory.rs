@@ -50,41 +50,10 @@ impl MemoryStore {
     }
 }
 
-/// Returns about how much memory an entry takes, in bytes.
-fn size(entry: &Entry) -> usize {
-    let texts = [
-        &entry.request_id,
-        &entry.client,
-        &entry.method,
-        &entry.path,
-        &entry.route,
-        &entry.backend,
-        &entry.code,
-        &entry.title,
-        &entry.fingerprint,
-    ];
-    let maybe = [
-        &entry.query,
-        &entry.host,
-        &entry.endpoint,
-        &entry.cause,
-        &entry.upstream_body,
-        &entry.exception,
-        &entry.message,
-        &entry.stack,
-        &entry.caused_by,
-        &entry.answer_body,
-    ];
-    let headers = [&entry.request_headers, &entry.upstream_headers, &entry.answer_headers];
-    let headers = headers.into_iter().flatten().map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>()).sum::<usize>();
-    let texts = texts.iter().map(|text| text.len()).sum::<usize>() + maybe.into_iter().flatten().map(String::len).sum::<usize>();
-    size_of::<Entry>() + texts + headers + entry.attempts.len() * 128
-}
-
 impl State {
     fn remove(&mut self, key: &(Millis, String)) {
         if let Some(entry) = self.entries.remove(key) {
-            self.bytes -= size(&entry);
+            self.bytes -= entry.size();
             self.times.remove(&key.1);
         }
     }
@@ -93,9 +62,9 @@ impl State {
         let known = self.times.insert(entry.request_id.clone(), entry.at);
         if let Some(at) = known {
             let key = (at, entry.request_id.clone());
-            self.bytes -= self.entries.remove(&key).as_ref().map_or(0, size);
+            self.bytes -= self.entries.remove(&key).as_ref().map_or(0, Entry::size);
         }
-        self.bytes += size(entry);
+        self.bytes += entry.size();
         self.entries.insert((entry.at, entry.request_id.clone()), entry.clone());
         if known.is_some() { None } else { self.count(entry) }
     }

@@ -40,7 +40,7 @@ impl Place {
     const fn sizes(&self) -> (u64, u64, &'static str) {
         match self {
             Self::Memory => (16 << 20, 1 << 30, "1GiB"),
-            Self::File(_) | Self::Database(_) => (1 << 30, 1 << 40, "1TiB"),
+            Self::File(_) | Self::Database(_) => (1 << 30, 1 << 40, "1024GiB"),
         }
     }
 
