@@ -127,7 +127,7 @@ fn addresses(s: &mut Section<'_, '_>, list: Vec<At<String>>) -> Vec<At<SocketAdd
     for item in list {
         match units::address(&item.value) {
             Ok(value) => found.push(At { value, span: item.span }),
-            Err(help) => s.problems.add(item.span, "invalid listen address", help),
+            Err(help) => s.problems.add_url(&item.value, item.span, "invalid listen address", help),
         }
     }
     found

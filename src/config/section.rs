@@ -186,7 +186,7 @@ impl<'t, 'p> Section<'t, 'p> {
         match parse(&text.value) {
             Ok(value) => Some(At { value, span: text.span }),
             Err(complaint) => {
-                self.problems.add(text.span, format!("`{}` is not valid", self.full(key)), complaint);
+                self.problems.add_url(&text.value, text.span, format!("`{}` is not valid", self.full(key)), complaint);
                 None
             }
         }

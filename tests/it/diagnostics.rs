@@ -222,3 +222,28 @@ messages = "messages"
     let missing = compile::from_text(text, &|_| None).err().unwrap_or_default();
     assert!(missing.len() >= 4, "{missing:#?}");
 }
+
+/// A user in a URL has a password. It is nowhere in a diagnostic, whatever key has the URL and whatever is wrong with it.
+#[test]
+fn passwords_in_urls_are_never_shown() {
+    let users = ["http://u:hunter2@h", "u:hunter2@h", "//u:hunter2@h", "ftp://u:hunter2@h", "http://u:hunter2 @h:x"];
+    let base = BASE.replace("backend = \"app\"\n", "");
+    for url in users.iter().flat_map(|url| [url.to_string(), url.replace('@', "\\u0040")]) {
+        for text in [
+            format!("[telemetry]\notlp = \"{url}\"\n{BASE}"),
+            format!("[redis]\nurl = \"{url}\"\n{BASE}"),
+            format!("[backends.x]\nendpoints = [\"http://10.0.0.1\", \"{url}\"]\n{BASE}"),
+            format!("[backends.x]\nendpoints = [{{ url = \"{url}\", weight = 2 }}]\n{BASE}"),
+            format!("[backends.x]\nendpoints = [\"http://10.0.0.1\"]\nhost_header = \"{url}\"\n{BASE}"),
+            format!("[listen]\nhttp = \"{url}\"\n{BASE}"),
+            format!("[listen]\nadmin = \"{url}\"\n{BASE}"),
+            format!("{BASE}auth = {{ forward = \"{url}\" }}\n"),
+            format!("{base}redirect = {{ to = \"{url}/x\" }}\n"),
+        ] {
+            let problems = compile::from_text(&text, &|_| None).err().unwrap_or_else(|| panic!("is accepted: {text}"));
+            let shown = lockgate::config::diagnose::render("a.toml", &text, &problems, false);
+            assert!(shown.contains("a.toml:") && !shown.contains("hunter2"), "{shown}");
+            assert!(problems.iter().all(|problem| !format!("{}{}", problem.title, problem.help).contains("hunter2")), "{problems:?}");
+        }
+    }
+}
