@@ -170,3 +170,19 @@ fn the_command_shows_what_the_upstream_said() {
     assert!(code == Some(0) && groups.contains("IllegalStateException"), "{groups}");
     assert_eq!(run(&["show", "unknown"]).0, Some(1));
 }
+
+#[test]
+fn a_host_is_kept_without_credentials() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    for head in [
+        "GET /x HTTP/1.1\r\nHost: u:hunter2@h.example\r\n",
+        "GET http://u:hunter2@h.example/x HTTP/1.1\r\nHost: h.example\r\n",
+        "GET /x HTTP/1.1\r\nHost: h.example?key=hunter2\r\n",
+    ] {
+        let response = send(gateway.address, format!("{head}Connection: close\r\n\r\n"));
+        let found = entry(&gateway, &id(&response));
+        assert_eq!(found["host"], "h.example", "{found:#}");
+        assert!(!found.to_string().contains("hunter2"), "{found:#}");
+    }
+}
