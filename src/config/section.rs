@@ -75,7 +75,8 @@ impl<'t, 'p> Section<'t, 'p> {
         self.table.iter().find(|(name, _)| name.get_ref().as_ref() == key).map(|(_, value)| value)
     }
 
-    fn full(&self, key: &str) -> String {
+    /// Returns the path of a key of this table, such as `listen.admin`.
+    pub fn full(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 

@@ -247,3 +247,19 @@ fn passwords_in_urls_are_never_shown() {
         }
     }
 }
+
+/// A token that no client can send would lock everybody out.
+#[test]
+fn an_admin_token_can_be_sent() {
+    for token in ["", " ", "\t", "a\nb", "a\r\nX-Injected: 1", "a\n\n", " a", "a ", "a\u{0}", "a\u{7f}", "pässword", "\u{feff}a"] {
+        let text = format!("[listen]\nadmin_token = \"${{TOK}}\"\n{BASE}");
+        let problems = compile::from_text(&text, &|_| Some(token.to_owned())).err().unwrap_or_else(|| panic!("{token:?} is accepted"));
+        let shown = lockgate::config::diagnose::render("a.toml", &text, &problems, false);
+        assert!(shown.contains("a.toml:2:15") && shown.contains("^^^^") && shown.contains("admin_token"), "{token:?}: {shown}");
+        assert!(!shown.contains("Injected") && !shown.contains("ssword"), "{shown}");
+    }
+    for token in ["a", "t0ken/+=~.-_", "two words"] {
+        let text = format!("[listen]\nadmin_token = \"${{TOK}}\"\n{BASE}");
+        assert!(compile::from_text(&text, &|_| Some(token.to_owned())).is_ok(), "{token}");
+    }
+}
