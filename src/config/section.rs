@@ -128,7 +128,12 @@ impl<'t, 'p> Section<'t, 'p> {
         match expand::environment(text, self.around.variable) {
             Ok(text) => Some(At { value: text, span: value.span() }),
             Err(complaint) => {
-                self.problems.add(value.span(), format!("`{}`: {complaint}", self.full(key)), "set the variable before the gateway starts");
+                // Only a variable that is not set can be set: the other complaints are of the text.
+                let help = match complaint.ends_with("is not set") {
+                    true => "set the variable before the gateway starts",
+                    false => "write a variable as \"${NAME}\", and `$${` where the text itself has `${`",
+                };
+                self.problems.add_url(text, value.span(), format!("`{}`: {complaint}", self.full(key)), help);
                 None
             }
         }

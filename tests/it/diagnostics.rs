@@ -263,3 +263,16 @@ fn an_admin_token_can_be_sent() {
         assert!(compile::from_text(&text, &|_| Some(token.to_owned())).is_ok(), "{token}");
     }
 }
+
+#[test]
+fn each_complaint_of_a_variable_has_its_own_help() {
+    for (value, help) in [
+        ("${NOT_SET}", "set the variable"),
+        ("${OTKEY", "write a variable as"),
+        ("${}", "write a variable as"),
+        ("${a-b}", "write a variable as"),
+    ] {
+        let all = titles(&format!("[telemetry]\notlp = \"http://c:4318\"\nheaders = {{ authorization = \"{value}\" }}\n{BASE}"));
+        assert!(matches!(&all[..], [one] if one.contains(help)), "{value}: {all:?}");
+    }
+}
