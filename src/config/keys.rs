@@ -181,7 +181,7 @@ fn log(s: &mut Section<'_, '_>) -> Log {
         access: s.boolean("access"),
         sample: s.share("sample"),
         slow: s.parsed("slow", units::duration),
-        file: s.file("file"),
+        file: s.output("file"),
         max_size: s.parsed("max_size", units::size),
         keep: placed(s, "keep", keep),
         original_max: s.parsed("original_max", units::size_or_off),

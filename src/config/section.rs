@@ -165,6 +165,13 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
+    /// Reads the name of a file that is written to. A relative one is relative to the folder of the configuration file. It is not one of the
+    /// files on which the configuration depends.
+    pub fn output(&mut self, key: &'static str) -> Option<At<String>> {
+        let name = self.string(key)?;
+        Some(At { value: self.around.folder.join(&name.value).to_string_lossy().into_owned(), span: name.span })
+    }
+
     /// Reads the name of a file or folder. A relative one is relative to the folder of the configuration file.
     pub fn file(&mut self, key: &'static str) -> Option<At<String>> {
         let name = self.string(key)?;

@@ -276,3 +276,37 @@ fn each_complaint_of_a_variable_has_its_own_help() {
         assert!(matches!(&all[..], [one] if one.contains(help)), "{value}: {all:?}");
     }
 }
+
+/// Log lines would destroy what the gateway reads: keys, users, and the configuration itself, by whatever name.
+#[test]
+fn a_log_file_is_no_file_that_the_gateway_reads() {
+    let folder = crate::harness::Temporary::folder("log-reads");
+    let made = rcgen::generate_simple_self_signed(vec!["a.example".into()]).unwrap();
+    for (name, content) in [
+        ("a.crt", made.cert.pem()),
+        ("a.key", made.signing_key.serialize_pem()),
+        ("users", "ann:$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe\n".to_owned()),
+        ("token", "a-token-of-some-length".to_owned()),
+        ("old.log", "a line\n".to_owned()),
+    ] {
+        std::fs::write(folder.join(name), content).unwrap();
+    }
+    std::fs::set_permissions(folder.join("a.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("a.key", folder.join("link")).unwrap();
+    std::fs::hard_link(folder.join("users"), folder.join("hard")).unwrap();
+    let of = |name: &str| {
+        let text = format!(
+            "[log]\nfile = \"{name}\"\n[listen]\nadmin_token = \"file:token\"\ntls = {{ cert = \"a.crt\", key = \"a.key\" }}\n{BASE}auth = {{ basic = \"file:users\" }}\n"
+        );
+        std::fs::write(folder.join("lockgate.toml"), &text).unwrap();
+        let problems = compile::from_folder(&text, &folder, &|_| None).err().unwrap_or_default();
+        problems.into_iter().map(|problem| problem.title).collect::<Vec<_>>().join("\n")
+    };
+    for name in ["a.crt", "a.key", "./a.key", "token", "users", "link", "hard", "lockgate.toml"] {
+        let found = of(name);
+        assert!(found.starts_with("`log.file` is") && !found.contains('\n'), "{name}: {found}");
+    }
+    for name in ["new.log", "old.log"] {
+        assert_eq!(of(name), "", "{name}");
+    }
+}
