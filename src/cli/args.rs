@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub(super) use self::admin::AdminArgs;
+pub(super) use self::admin::{AdminArgs, ListenerArgs};
 pub(super) use self::journal::{ERRORS_AFTER, JournalCommand};
 
 /// The exit code for an invalid configuration (`EX_CONFIG` of sysexits.h).
@@ -85,7 +85,7 @@ pub(super) enum Command {
     #[command(after_help = MAN_AFTER)]
     Man(ManArgs),
     /// Check whether a running gateway is ready (for containers)
-    Healthcheck(AdminArgs),
+    Healthcheck(ListenerArgs),
     /// Print the completion script of a shell
     #[command(after_help = COMPLETIONS_AFTER)]
     Completions {
@@ -353,7 +353,7 @@ SIGHUP, and with this command, which waits for the outcome. Connections and requ
 disturbed. A configuration with problems changes nothing: they are printed, and the exit code is 78.
 
   lockgate reload
-  lockgate reload --admin 127.0.0.1:9090";
+  lockgate reload --admin 127.0.0.1:9090 --token-file /run/secrets/admin";
 
 const COMPLETIONS_AFTER: &str = "\
 Put the script where the shell looks for completions:

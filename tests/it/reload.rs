@@ -433,3 +433,40 @@ fn the_collector_of_traces_changes_and_the_one_from_before_gets_what_is_its() {
         other => Err(format!("{other:?}")),
     });
 }
+
+/// A gateway that runs with another token than its file has says how to reach it nevertheless.
+#[test]
+fn the_command_reaches_a_gateway_with_another_token() {
+    let origin = Origin::echo();
+    let config = |token: &str, more: &str| format!("{UNWATCHED}admin_token = \"file:{token}\"\n{}", route(&origin, more));
+    let folder = Temporary::folder("other-token");
+    for (name, token) in [("old", "old-token\n"), ("new", "new-token\n"), ("bad", "a\nX-Injected: 1\n")] {
+        std::fs::write(folder.join(name), token).unwrap();
+    }
+    let file = folder.join("lockgate.toml");
+    std::fs::write(&file, config("old", "")).unwrap();
+    let process = Process::start(&["run", "--config", file.to_str().unwrap()]);
+    std::fs::write(&file, config("new", "maintenance = true\n")).unwrap();
+    let run = |args: &[&str]| {
+        let admin = ["--admin", &process.admin.to_string()].map(str::to_owned);
+        let output = Command::new(env!("CARGO_BIN_EXE_lockgate")).args(args).args(admin).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (config, old, bad) = (file.to_str().unwrap(), folder.join("old"), folder.join("bad"));
+    for command in [&["reload"][..], &["errors", "list"]] {
+        let (code, _, complaint) = run(&[command, &["--config", config]].concat());
+        assert!(code == Some(1) && complaint.contains("another admin_token") && complaint.contains("--token-file"), "{complaint}");
+        assert_eq!(complaint.contains("SIGHUP"), command == ["reload"], "{complaint}");
+        let (code, _, complaint) = run(command);
+        assert!(code == Some(1) && complaint.contains("asks for its admin_token"), "{complaint}");
+        let (code, _, complaint) = run(&[command, &["--token-file", bad.to_str().unwrap()]].concat());
+        assert!(code == Some(78) && complaint.contains("printable") && !complaint.contains("Injected"), "{complaint}");
+    }
+    assert_eq!(run(&["errors", "list", "--token-file", old.to_str().unwrap()]).0, Some(0));
+    let (code, shown, complaint) = run(&["reload", "--config", config, "--token-file", old.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{complaint}");
+    assert!(shown.starts_with("reloaded: ") && shown.lines().all(|line| !line.is_empty()), "one line each: {shown:?}");
+    let (code, shown, _) = run(&["reload", "--config", config]);
+    assert!(code == Some(0) && shown.starts_with("unchanged: ") && shown.lines().count() == 1, "{shown:?}");
+}
