@@ -352,6 +352,9 @@ A gateway loads its configuration again by itself when a file changes (`watch = 
 SIGHUP, and with this command, which waits for the outcome. Connections and requests in progress are not
 disturbed. A configuration with problems changes nothing: they are printed, and the exit code is 78.
 
+The token is the `admin_token` of the configuration file. A gateway that still runs with another one wants
+that: name a file with it, or send the process a SIGHUP, which needs no token.
+
   lockgate reload
   lockgate reload --admin 127.0.0.1:9090 --token-file /run/secrets/admin";
 
@@ -379,7 +382,12 @@ network is replaced. No service is contacted, no name is resolved, and no timeou
   code = \"UPSTREAM_ERROR\"
   absent = [\"ORA-00942\"]
 
-  lockgate test --example > cases.toml && lockgate test cases.toml
+The configuration is the one that `run` would use, if neither --config nor the file of cases names
+another. From an empty folder:
+
+  lockgate init --to http://127.0.0.1:8000
+  lockgate test --example > cases.toml
+  lockgate test cases.toml
 
 docs/how-to/test-your-contract.md explains all keys. Exit codes: 0 if all cases pass, 1 if one
 fails, 2 for wrong usage, 78 for a file or configuration that is not valid.";
