@@ -470,3 +470,28 @@ fn the_command_reaches_a_gateway_with_another_token() {
     let (code, shown, _) = run(&["reload", "--config", config]);
     assert!(code == Some(0) && shown.starts_with("unchanged: ") && shown.lines().count() == 1, "{shown:?}");
 }
+
+/// A question about a route is no request: of several backends, the next request gets the one that it would have got.
+#[test]
+fn a_question_takes_no_turn_of_a_split() {
+    let (a, b) =
+        (Origin::says("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"), Origin::says("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"));
+    let gateway = Gateway::start(
+        "question",
+        &format!(
+            "{UNWATCHED}[backends.a]\nendpoints = [\"http://{}\"]\n[backends.b]\nendpoints = [\"http://{}\"]\n\
+             [[routes]]\npath = \"/*\"\nbackend = [{{ name = \"a\", weight = 1 }}, {{ name = \"b\", weight = 1 }}]\n",
+            a.address, b.address
+        ),
+    );
+    let mut seen = String::new();
+    for _ in 0..6 {
+        let told = get(gateway.process.admin, "/route?method=GET&url=/x");
+        assert_eq!(told.status, 200, "{}", told.text());
+        let outcome = told.json()["outcome"].as_str().unwrap_or_default().to_owned();
+        let got = gateway.get("/x").text();
+        assert!(outcome.starts_with(&format!("goes to the backend {got},")), "{outcome} and then {got}");
+        seen.push_str(&got);
+    }
+    assert!(seen == "ababab" || seen == "bababa", "{seen}");
+}
