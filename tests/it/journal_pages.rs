@@ -343,6 +343,7 @@ fn what_runs_is_read_from_the_plan() {
         text: CONFIG.into(),
         folder: ".".into(),
         since: SystemTime::now(),
+        needs_restart: Vec::new(),
     };
     let status = Status { running: Arc::new(running), last: None };
     let mut desk = Desk::new();
