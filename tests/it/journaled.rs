@@ -207,7 +207,6 @@ fn a_browser_sees_what_the_upstream_said_and_sets_states() {
     }
     let page = browse(&gateway, &format!("/errors/{id}")).text();
     assert!(page.contains("no stock for order 4711") && !page.contains("hunter2"), "{page}");
-    gateway.log_line(&["the original of a request was opened", &id]);
 
     let token = browse(&gateway, &format!("/groups/{group}")).text();
     let token = token.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
