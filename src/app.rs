@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 pub use self::log::open_log;
 pub use self::source::{ConfigSource, Loaded, Rejected};
@@ -45,9 +45,10 @@ use crate::journal::Journal;
 use crate::limit::inflight::InFlight;
 use crate::memory;
 use crate::observe::recorder::LineSettings;
+use crate::observe::trace::tracer::Tracer;
 use crate::observe::writer::Sink;
 use crate::plan::Plan;
-use crate::server::listen::SURPLUS;
+use crate::server::listen::{Listener, SURPLUS};
 use crate::upstream::attempt::Upstreams;
 use crate::upstream::connect::connector::Connector;
 use crate::upstream::connect::resolve::Resolver;
@@ -113,27 +114,21 @@ impl App {
             turn: Arc::new(Semaphore::new(1)),
         };
         let admin = admin.serve(Arc::new(pages));
-        let via = via();
         let resolver = Resolver::default();
         let mut exporters = Exporters::new(resolver.clone());
         let tracer = exporters.tracer(plan.telemetry.as_ref(), &plan.metrics);
         let connections = Arc::new(InFlight::new(plan.listen.max_connections + SURPLUS));
-        let (mut workers, mut cores) = (Vec::new(), Vec::new());
-        for (number, listeners) in per_core.into_iter().enumerate() {
-            let core = Core {
-                upstreams: Upstreams { connector: Connector::new(resolver.clone()), core: number },
-                via: via.clone(),
-                lifecycle: Arc::clone(&lifecycle),
-                wall: WallClock::default(),
-                over: Notify::new(),
-                journal: journal.clone(),
-            };
-            let first =
-                NextPlan { plan: Arc::clone(&plan), lines: lines.clone(), tracer: tracer.clone(), listeners, taken: oneshot::channel().0 };
-            let (worker, plans) = Worker::new(core, first, sink.clone(), Arc::clone(&connections));
-            workers.push(std::thread::Builder::new().name(format!("core-{number}")).spawn(move || worker.run())?);
-            cores.push(plans);
-        }
+        let parts = CoreParts {
+            plan: &plan,
+            lines: &lines,
+            tracer,
+            sink: &sink,
+            connections: &connections,
+            lifecycle: &lifecycle,
+            journal: &journal,
+            resolver: &resolver,
+        };
+        let (workers, cores) = parts.start(per_core)?;
         let (addresses, tls) = (listeners.addresses(false).collect(), listeners.addresses(true).next());
         let background = background(&plan, &resolver);
         let running =
@@ -196,6 +191,45 @@ impl App {
 fn first_config(plan: &Plan, name: Arc<str>, text: Arc<str>, source: &ConfigSource) -> RunningConfig {
     let version = Arc::clone(&plan.version);
     RunningConfig { version, name, text, folder: source.folder().into(), since: SystemTime::now(), needs_restart: Vec::new() }
+}
+
+/// What all cores are started with.
+struct CoreParts<'a> {
+    plan: &'a Arc<Plan>,
+    lines: &'a LineSettings,
+    tracer: Option<Tracer>,
+    sink: &'a Sink,
+    connections: &'a Arc<InFlight>,
+    lifecycle: &'a Arc<Lifecycle>,
+    journal: &'a Option<Journal>,
+    resolver: &'a Resolver,
+}
+
+/// The threads of all cores, and the senders of the plans that follow the first one.
+type Cores = (Vec<JoinHandle<io::Result<bool>>>, Vec<mpsc::Sender<NextPlan>>);
+
+impl CoreParts<'_> {
+    /// Starts the thread of each core with its listeners.
+    fn start(&self, per_core: Vec<Vec<Listener>>) -> io::Result<Cores> {
+        let via = via();
+        let (mut workers, mut cores) = (Vec::new(), Vec::new());
+        for (number, listeners) in per_core.into_iter().enumerate() {
+            let core = Core {
+                upstreams: Upstreams { connector: Connector::new(self.resolver.clone()), core: number },
+                via: via.clone(),
+                lifecycle: Arc::clone(self.lifecycle),
+                wall: WallClock::default(),
+                over: Notify::new(),
+                journal: self.journal.clone(),
+            };
+            let (plan, lines, tracer) = (Arc::clone(self.plan), self.lines.clone(), self.tracer.clone());
+            let first = NextPlan { plan, lines, tracer, listeners, taken: oneshot::channel().0 };
+            let (worker, plans) = Worker::new(core, first, self.sink.clone(), Arc::clone(self.connections));
+            workers.push(std::thread::Builder::new().name(format!("core-{number}")).spawn(move || worker.run())?);
+            cores.push(plans);
+        }
+        Ok((workers, cores))
+    }
 }
 
 /// Compiles the redaction patterns on a thread of their own, so that the gateway is ready before they are. An error that occurs earlier

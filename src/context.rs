@@ -295,7 +295,7 @@ pub struct Trail {
     pub attempts: u32,
     /// The spans of the request, if it is traced.
     pub spans: Option<Box<Spans>>,
-    /// The attempts that failed, in the order in which they ended; the first [`MAX_FAILED_ATTEMPTS`] of them.
+    /// The attempts that failed, in the order in which they ended; at most 16 of them.
     pub failed: Vec<FailedAttempt>,
 }
 

@@ -15,6 +15,20 @@ pub fn bounded(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
+/// Returns the host and the port of what a client named as its host. Whatever else it wrote there may be a credential: a user (RFC 3986
+/// 3.2.1), a path or a query. Empty if it cannot be told which part is the host.
+pub fn plain_host(named: &[u8]) -> &[u8] {
+    let ends_host = |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b'\\');
+    let Some(first) = named.iter().position(|byte| *byte == b'@' || ends_host(byte)) else { return named };
+    let Some(user_end) = named.iter().rposition(|byte| *byte == b'@') else { return &named[..first] };
+    if named[..user_end].iter().any(ends_host) {
+        // `u:p/w@h` may be a host with a user or one with a path.
+        return b"";
+    }
+    let host = &named[user_end + 1..];
+    &host[..host.iter().position(ends_host).unwrap_or(host.len())]
+}
+
 /// Text from an upstream or a client. It may hold anything, so it cannot be printed or sent as it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Untrusted(String);
@@ -98,6 +112,27 @@ impl<T> fmt::Debug for Secret<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_has_nothing_else() {
+        let of = |named: &str| String::from_utf8(plain_host(named.as_bytes()).to_vec()).unwrap();
+        for (named, host) in [
+            ("h:8", "h:8"),
+            ("[::1]:8", "[::1]:8"),
+            ("", ""),
+            ("u:p@h:8", "h:8"),
+            ("u:p@q@h", "h"),
+            ("h?token=x", "h"),
+            ("h/x", "h"),
+            ("h#x", "h"),
+            ("u:p@h/x?y", "h"),
+            ("u:p/q@h", ""),
+            ("h?x=a@b", ""),
+            ("u:p@", ""),
+        ] {
+            assert_eq!(of(named), host, "{named}");
+        }
+    }
 
     #[test]
     fn debug_output_hides_untrusted_text_and_secrets() {

@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::header::{HeaderList, retry_after_of};
 use crate::observe::trace::export::{Answer, Collector, Response};
 use crate::plan::Telemetry;
+use crate::redact;
 use crate::text::bounded;
 use crate::upstream::connect::connector::{Connector, Dial, Phase};
 use crate::upstream::connect::resolve::Resolver;
@@ -132,7 +133,9 @@ fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
         200..=299 => {
             // A body that is no protobuf says nothing of rejected spans.
             let partial = Response::decode(body).ok().and_then(|response| response.partial_success).unwrap_or_default();
-            let words = bounded(&partial.error_message, MAX_WORDS);
+            // Masked as a whole first: the mask does not know a credential that is cut.
+            let masked = redact::masked(bounded(&partial.error_message, MAX_ANSWER));
+            let words = bounded(&masked, MAX_WORDS);
             let rejected = u64::try_from(partial.rejected_spans).unwrap_or_default();
             let complaint = (rejected > 0 || !words.is_empty()).then(|| format!("it rejected {rejected} spans: {words}"));
             Answer::Taken { rejected, complaint }
@@ -165,6 +168,15 @@ mod tests {
         let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static("7"))]);
         let asked = answer(StatusCode::SERVICE_UNAVAILABLE, &headers, b"");
         assert!(matches!(asked, Answer::Unavailable { retry_after: Some(wait), .. } if wait == Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn credentials_in_the_words_of_a_collector_are_masked() {
+        let words = format!("cannot store for https://u:hunter2@db.example with password=hunter2 {}", "x".repeat(9_999));
+        let partial_success = crate::observe::trace::export::PartialSuccess { rejected_spans: 1, error_message: words };
+        let body = Response { partial_success: Some(partial_success) }.encode_to_vec();
+        let Answer::Taken { complaint: Some(complaint), .. } = answer(StatusCode::OK, &HeaderMap::new(), &body) else { panic!() };
+        assert!(complaint.contains("cannot store") && !complaint.contains("hunter2") && complaint.len() < 2 * MAX_WORDS, "{complaint}");
     }
 
     #[test]

@@ -4,10 +4,12 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::Path;
 use std::time::Duration;
 
+use super::args::{AdminArgs, ListenerArgs};
+use super::output;
 use super::source::{Reported, Source, locate};
+use crate::config::expand::{self, Surroundings};
 use crate::plan::compile::DEFAULT_ADMIN;
 use crate::text::Secret;
 
@@ -30,8 +32,43 @@ pub(super) struct AdminResponse {
 
 impl Admin {
     /// Finds the admin listener: the given address, that of the configuration file, or the default one. The token is that of the
-    /// configuration file. A file with problems serves as well, because the gateway may run with the one from before.
-    pub(super) fn find(address: Option<SocketAddr>, config: Option<&Path>) -> Result<Self, Reported> {
+    /// file that is named, or that of the configuration file. A file with problems serves as well, because the gateway may run with the one from before.
+    pub(super) fn find(args: &AdminArgs) -> Result<Self, Reported> {
+        let found = Self::of(&args.listener)?;
+        let Some(path) = &args.token_file else { return Ok(found) };
+        let around = Surroundings::of_text(&|_| None);
+        let token = expand::secret(&format!("file:{}", path.display()), &around).and_then(|token| {
+            let can_be_sent = token.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            if can_be_sent {
+                Ok(Secret::new(token))
+            } else {
+                Err(format!("`{}` has more than printable ASCII on one line", path.display()))
+            }
+        });
+        let token = token.map_err(|complaint| {
+            output::print_error(&format!("error: {complaint}"));
+            Reported
+        })?;
+        Ok(Self { token: Some(token), ..found })
+    }
+
+    /// Finds the admin listener for a page that needs no token.
+    pub(super) fn without_token(args: &ListenerArgs) -> Result<Self, Reported> {
+        Ok(Self { token: None, ..Self::of(args)? })
+    }
+
+    /// Returns what an operator can do if the gateway refuses the request for its token (status 401).
+    pub(super) const fn refused(&self) -> &'static str {
+        match self.token {
+            Some(_) => "the gateway runs with another admin_token: name a file with that one, --token-file FILE",
+            None => {
+                "the gateway asks for its admin_token: name its configuration, --config FILE, or a file with the token, --token-file FILE"
+            }
+        }
+    }
+
+    fn of(args: &ListenerArgs) -> Result<Self, Reported> {
+        let (address, config) = (args.admin, args.config.as_deref());
         // Without a configuration file, as with `run --to`, the admin listener has its default address. An image may name a file in its
         // environment that nobody mounted.
         let has_file = config.is_some() || locate(None).is_some_and(|path| path.exists());

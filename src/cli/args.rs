@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub(super) use self::admin::AdminArgs;
+pub(super) use self::admin::{AdminArgs, ListenerArgs};
 pub(super) use self::journal::{ERRORS_AFTER, JournalCommand};
 
 /// The exit code for an invalid configuration (`EX_CONFIG` of sysexits.h).
@@ -85,7 +85,7 @@ pub(super) enum Command {
     #[command(after_help = MAN_AFTER)]
     Man(ManArgs),
     /// Check whether a running gateway is ready (for containers)
-    Healthcheck(AdminArgs),
+    Healthcheck(ListenerArgs),
     /// Print the completion script of a shell
     #[command(after_help = COMPLETIONS_AFTER)]
     Completions {
@@ -352,8 +352,11 @@ A gateway loads its configuration again by itself when a file changes (`watch = 
 SIGHUP, and with this command, which waits for the outcome. Connections and requests in progress are not
 disturbed. A configuration with problems changes nothing: they are printed, and the exit code is 78.
 
+The token is the `admin_token` of the configuration file. A gateway that still runs with another one wants
+that: name a file with it, or send the process a SIGHUP, which needs no token.
+
   lockgate reload
-  lockgate reload --admin 127.0.0.1:9090";
+  lockgate reload --admin 127.0.0.1:9090 --token-file /run/secrets/admin";
 
 const COMPLETIONS_AFTER: &str = "\
 Put the script where the shell looks for completions:
@@ -379,7 +382,12 @@ network is replaced. No service is contacted, no name is resolved, and no timeou
   code = \"UPSTREAM_ERROR\"
   absent = [\"ORA-00942\"]
 
-  lockgate test --example > cases.toml && lockgate test cases.toml
+The configuration is the one that `run` would use, if neither --config nor the file of cases names
+another. From an empty folder:
+
+  lockgate init --to http://127.0.0.1:8000
+  lockgate test --example > cases.toml
+  lockgate test cases.toml
 
 docs/how-to/test-your-contract.md explains all keys. Exit codes: 0 if all cases pass, 1 if one
 fails, 2 for wrong usage, 78 for a file or configuration that is not valid.";

@@ -148,7 +148,7 @@ fn text(answers: &Answers) -> String {
 
 [listen]
 http = {listen}
-# admin = "127.0.0.1:9090"              # /livez, /readyz and /metrics
+# admin = "127.0.0.1:9090"              # /livez, /readyz, /metrics, /config, /route and more
 {trusted}
 # [listen.tls]                          # HTTPS on port 8443
 # cert = "tls.crt"                      # names of files are relative to this file

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::admin_client::Admin;
 use super::args::{AdminArgs, EX_CONFIG, JournalCommand};
-use super::output;
+use super::output::{self, one_line};
 use super::run::fail;
 
 /// The timeout of each step of a request.
@@ -40,11 +40,12 @@ fn printed(found: &Value, as_json: bool, text: fn(&Value) -> String) -> ExitCode
 
 /// Asks the admin listener. An error is reported.
 fn ask(args: &AdminArgs, path: &str) -> Result<Value, ExitCode> {
-    let admin = Admin::find(args.admin, args.config.as_deref()).map_err(|_| ExitCode::from(EX_CONFIG))?;
+    let admin = Admin::find(args).map_err(|_| ExitCode::from(EX_CONFIG))?;
     let response = admin.request("GET", path, TIMEOUT).map_err(|error| fail(&format!("cannot reach {}: {error}", admin.address)))?;
     let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
     match response.status {
         200 => Ok(body),
+        401 => Err(fail(admin.refused())),
         404 => Err(fail("the journal has no such entry: it may be too old, or no journal is kept (`journal.enabled`)")),
         status => {
             let why = body["details"]["errors"][0]["message"].as_str().or(body["error"]["message"].as_str()).unwrap_or_default();
@@ -65,11 +66,6 @@ fn time(value: &Value) -> String {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
-}
-
-/// A text of others on one line, without what could steer a terminal.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn list(found: &Value) -> String {

@@ -20,6 +20,11 @@ pub(super) fn print_error(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// A text of others on one line, without what could steer a terminal.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Returns true if diagnostics on standard error may have colors.
 pub(super) fn color() -> bool {
     color_of(&std::io::stderr())

@@ -14,8 +14,9 @@ use super::run::fail;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn reload(args: &AdminArgs) -> ExitCode {
-    let Ok(admin) = Admin::find(args.admin, args.config.as_deref()) else { return ExitCode::from(EX_CONFIG) };
+    let Ok(admin) = Admin::find(args) else { return ExitCode::from(EX_CONFIG) };
     match admin.request("POST", "/reload", TIMEOUT) {
+        Ok(AdminResponse { status: 401, .. }) => fail(&format!("{}; or send it a SIGHUP, which needs no token", admin.refused())),
         Ok(response) => show(&response),
         Err(error) => fail(&format!("cannot reach {}: {error}", admin.address)),
     }
@@ -43,9 +44,12 @@ fn show(AdminResponse { status, body }: &AdminResponse) -> ExitCode {
     let version = answer["running"]["version"].as_str().unwrap_or_default();
     match answer["outcome"].as_str() {
         Some("applied") => {
-            output::print(&format!("reloaded: version {version} runs, after {} ms\n", answer["took_ms"]));
-            output::print(&format!("  {}\n", answer["summary"].as_str().unwrap_or_default()));
-            answer["changes"].as_array().into_iter().flatten().for_each(|change| output::print(&format!("  {}\n", line(change))));
+            output::print(&format!("reloaded: version {version} runs, after {} ms", answer["took_ms"]));
+            output::print(&format!("  {}", answer["summary"].as_str().unwrap_or_default()));
+            answer["changes"].as_array().into_iter().flatten().for_each(|change| output::print(&format!("  {}", line(change))));
+            if let Some(more) = answer["more"].as_u64().filter(|more| *more > 0) {
+                output::print(&format!("  and {more} more"));
+            }
             for key in texts("needs_restart") {
                 output::print_error(&format!("warning: the new value of {key} needs a restart"));
             }
@@ -55,7 +59,7 @@ fn show(AdminResponse { status, body }: &AdminResponse) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("unchanged") => {
-            output::print(&format!("unchanged: version {version} runs\n"));
+            output::print(&format!("unchanged: version {version} runs"));
             ExitCode::SUCCESS
         }
         Some("rejected") => {

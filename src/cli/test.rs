@@ -16,15 +16,19 @@ use super::cases::case::Case;
 use super::cases::fault::FAULTS;
 use super::cases::judge::judge;
 use super::cases::read;
-use super::output;
+use super::output::{self, one_line};
 use super::run::fail;
-use super::source::{Reported, Source};
+use super::source::{Reported, Source, locate};
 use crate::config::diagnose;
 
 /// A file to begin with.
 const EXAMPLE: &str = include_str!("test/example.toml");
 /// Most bytes of a file of cases.
 const MAX_FILE: u64 = 8 << 20;
+/// Most names that are listed if none is the right one.
+const MAX_NAMES: usize = 40;
+/// The exit code for options that mean nothing, as that of the parser of the command line.
+const WRONG_USAGE: u8 = 2;
 
 pub(super) fn test(args: &TestArgs) -> ExitCode {
     if args.example {
@@ -41,14 +45,16 @@ pub(super) fn test(args: &TestArgs) -> ExitCode {
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
     match runtime.block_on(run(args)) {
-        Ok(summary) if summary.failed == 0 => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+        Ok(Some(summary)) if summary.failed == 0 => ExitCode::SUCCESS,
+        Ok(Some(_)) => ExitCode::FAILURE,
+        Ok(None) => ExitCode::from(WRONG_USAGE),
         Err(Reported) => ExitCode::from(EX_CONFIG),
     }
 }
 
-/// Runs the cases of all files. Every file is read before the first case runs.
-async fn run(args: &TestArgs) -> Result<Summary, Reported> {
+/// Runs the cases of all files. Every file is read before the first case runs. `None` if no case was asked for, which is reported: a run
+/// of nothing would pass.
+async fn run(args: &TestArgs) -> Result<Option<Summary>, Reported> {
     let mut files = Vec::new();
     let mut good = true;
     for path in paths(&args.files)? {
@@ -60,9 +66,14 @@ async fn run(args: &TestArgs) -> Result<Summary, Reported> {
     if !good {
         return Err(Reported);
     }
+    let is_asked = |case: &&Case| args.only.as_deref().is_none_or(|part| case.name.contains(part));
+    if let (Some(part), None) = (&args.only, files.iter().flat_map(|file| &file.cases).find(is_asked)) {
+        report_no_case(part, &files);
+        return Ok(None);
+    }
     let mut report = Report::new(args.format);
     for file in &files {
-        let cases = file.cases.iter().filter(|case| args.only.as_deref().is_none_or(|part| case.name.contains(part)));
+        let cases = file.cases.iter().filter(is_asked);
         let mut ran = Vec::new();
         for case in cases {
             ran.push(run_case(case, &file.config).await);
@@ -72,7 +83,17 @@ async fn run(args: &TestArgs) -> Result<Summary, Reported> {
         }
         report.file(&file.source, &ran);
     }
-    Ok(report.end())
+    Ok(Some(report.end()))
+}
+
+/// Says that no case has the text in its name, and which names there are.
+fn report_no_case(part: &str, files: &[Loaded]) {
+    let names: Vec<String> = files.iter().flat_map(|file| &file.cases).map(|case| one_line(&case.name)).collect();
+    output::print_error(&format!("error: no case has `{}` in its name; the cases are", one_line(part)));
+    names.iter().take(MAX_NAMES).for_each(|name| output::print_error(&format!("  {name}")));
+    if names.len() > MAX_NAMES {
+        output::print_error(&format!("  and {} more", names.len() - MAX_NAMES));
+    }
 }
 
 /// A file of cases with its configuration.
@@ -120,6 +141,13 @@ fn load(path: &Path, args: &TestArgs) -> Result<Loaded, Reported> {
     let config = match (&args.config, &read.config) {
         (Some(named), _) => Source::read(named)?,
         (None, Some(named)) => Source::read(&source.folder().join(named))?,
+        (None, None) if locate(None).is_none() => {
+            output::print_error("error: the cases have no configuration: there is no lockgate.toml, and the file of cases names none");
+            output::print_error(
+                "help: name one with --config FILE or with `config = \"FILE\"` in the file of cases, or write one with `lockgate init`",
+            );
+            return Err(Reported);
+        }
         (None, None) => Source::find(None)?,
     };
     // The problems of the configuration are shown once, and not for each case.

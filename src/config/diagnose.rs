@@ -54,6 +54,14 @@ impl Problems {
         self.0.push(Problem { span: Some(span), title: title.into(), help: help.into(), is_secret: true, is_warning: false });
     }
 
+    /// Adds a problem of a value that should be a URL or a part of one. A user in it has a password, which is not shown.
+    pub fn add_url(&mut self, value: &str, span: Range<usize>, title: impl Into<String>, help: impl Into<String>) {
+        match value.contains('@') {
+            true => self.add_secret(span, title, help),
+            false => self.add(span, title, help),
+        }
+    }
+
     /// Returns true if the configuration cannot be used.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|problem| !problem.is_warning)
@@ -77,7 +85,7 @@ pub fn render(name: &str, text: &str, problems: &[Problem], color: bool) -> Stri
         let level = if problem.is_warning { Level::WARNING } else { Level::ERROR };
         let title = level.primary_title(problem.title.as_str());
         let mut group = match &problem.span {
-            Some(span) if problem.is_secret || line_length(text, span.start) > MAX_LINE => {
+            Some(span) if problem.is_secret || is_not_shown(lines_of(text, span)) => {
                 let line = text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1;
                 title.element(annotate_snippets::Origin::path(name).line(line))
             }
@@ -96,11 +104,22 @@ pub fn render(name: &str, text: &str, problems: &[Problem], color: bool) -> Stri
     out
 }
 
-/// Returns the length of the line at a place, in bytes.
-fn line_length(text: &str, at: usize) -> usize {
-    let (before, behind) = text.as_bytes().split_at(at.min(text.len()));
-    let end = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take_while(|byte| **byte != b'\n').count();
-    end(&mut before.iter().rev()) + end(&mut behind.iter())
+/// Returns true if lines are not shown: they may hold a password, or are too long to be read.
+fn is_not_shown(lines: &str) -> bool {
+    lines.len() > MAX_LINE || has_password(lines)
+}
+
+/// Returns the whole lines of a span: a diagnostic shows them, and not only the value that is wrong.
+fn lines_of<'t>(text: &'t str, span: &Range<usize>) -> &'t str {
+    let Range { start, end } = clamp(text, span);
+    let begin = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    &text[begin..text[end..].find('\n').map_or(text.len(), |at| end + at)]
+}
+
+/// Returns true if a URL of the text may have a user. A password that is not encoded can have any character, also those that end an
+/// authority, so an `@` anywhere behind `://` in the same quotation counts.
+fn has_password(text: &str) -> bool {
+    text.split("://").skip(1).any(|url| url.split(['"', '\'', '\n']).next().is_some_and(|url| url.contains('@')))
 }
 
 /// Moves a span into the text and onto character boundaries.
@@ -142,6 +161,29 @@ mod tests {
             Problem { span: Some(12..32), title: "a secret".into(), help: "elsewhere".into(), is_secret: true, is_warning: false };
         let shown = render("a.toml", text, &[problem], false);
         assert!(shown.contains("a.toml:2") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown_whatever_the_problem_of_its_line() {
+        for line in [
+            "url = \"http://u:hunter2@h\"",
+            "url = 'http://u:/?#hunter2@h'",
+            "url = [ \"a\", \"http://a\", \"rediss://:hunter2@h\" ]",
+            "url = { a = \"x\", b = \"https://u:hunter2 x@h\" }",
+        ] {
+            let text = format!("a = 1\n{line}\nb = \"x@y\"\n");
+            for span in [6..7, 6..6 + line.len(), 12..14, 0..14] {
+                let problem = Problem { span: Some(span), ..plain() };
+                let shown = render("a.toml", &text, &[problem], false);
+                assert!(shown.contains("a.toml:") && !shown.contains("hunter2"), "{shown}");
+            }
+            let problem = Problem { span: Some(7 + line.len()..8 + line.len()), ..plain() };
+            assert!(render("a.toml", &text, &[problem], false).contains("x@y"), "other lines are shown");
+        }
+    }
+
+    fn plain() -> Problem {
+        Problem { span: None, title: "t".into(), help: String::new(), is_secret: false, is_warning: false }
     }
 
     proptest::proptest! {

@@ -74,7 +74,7 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         write_timeout: s.parsed("write_timeout", units::duration),
         drain_delay: s.parsed("drain_delay", units::duration_or_off),
         drain_timeout: s.parsed("drain_timeout", units::duration),
-        admin_token: secret(s, "admin_token", |_| true),
+        admin_token: admin_token(s),
         max_header_size: s.parsed("max_header_size", units::size),
         strict_target: s.boolean("strict_target"),
         max_in_flight: s.number("max_in_flight", 1..=1_000_000),
@@ -106,7 +106,26 @@ fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -
         s.problems.add_secret(value.span(), title, "write \"${NAME}\" or \"file:/path\"");
         return None;
     }
-    s.secret(key)
+    let found = s.secret(key)?;
+    if found.value.reveal().is_empty() {
+        let title = format!("`{}` is empty", s.full(key));
+        s.problems.add(found.span, title, "give the variable a value, or remove the key");
+        return None;
+    }
+    Some(found)
+}
+
+/// Reads the token of the admin listener. One that no client can send in a header (RFC 9110 5.5) would lock everybody out.
+fn admin_token(s: &mut Section<'_, '_>) -> Option<At<Secret<String>>> {
+    let found = secret(s, "admin_token", |_| true)?;
+    let token = found.value.reveal();
+    if token.trim() == token && token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Some(found);
+    }
+    let title = "no client could send this `admin_token`";
+    let help = "a token has printable ASCII characters on one line, and no space at its beginning or end";
+    s.problems.add(found.span, title, help);
+    None
 }
 
 /// Returns true for the URL of a database that may hold a password.
@@ -137,7 +156,7 @@ fn addresses(s: &mut Section<'_, '_>, list: Vec<At<String>>) -> Vec<At<SocketAdd
     for item in list {
         match units::address(&item.value) {
             Ok(value) => found.push(At { value, span: item.span }),
-            Err(help) => s.problems.add(item.span, "invalid listen address", help),
+            Err(help) => s.problems.add_url(&item.value, item.span, "invalid listen address", help),
         }
     }
     found
@@ -172,7 +191,7 @@ fn log(s: &mut Section<'_, '_>) -> Log {
         access: s.boolean("access"),
         sample: s.share("sample"),
         slow: s.parsed("slow", units::duration),
-        file: s.file("file"),
+        file: s.output("file"),
         max_size: s.parsed("max_size", units::size),
         keep: placed(s, "keep", keep),
         original_max: s.parsed("original_max", units::size_or_off),

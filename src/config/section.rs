@@ -75,7 +75,8 @@ impl<'t, 'p> Section<'t, 'p> {
         self.table.iter().find(|(name, _)| name.get_ref().as_ref() == key).map(|(_, value)| value)
     }
 
-    fn full(&self, key: &str) -> String {
+    /// Returns the path of a key of this table, such as `listen.admin`.
+    pub fn full(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
@@ -127,7 +128,12 @@ impl<'t, 'p> Section<'t, 'p> {
         match expand::environment(text, self.around.variable) {
             Ok(text) => Some(At { value: text, span: value.span() }),
             Err(complaint) => {
-                self.problems.add(value.span(), format!("`{}`: {complaint}", self.full(key)), "set the variable before the gateway starts");
+                // Only a variable that is not set can be set: the other complaints are of the text.
+                let help = match complaint.ends_with("is not set") {
+                    true => "set the variable before the gateway starts",
+                    false => "write a variable as \"${NAME}\", and `$${` where the text itself has `${`",
+                };
+                self.problems.add_url(text, value.span(), format!("`{}`: {complaint}", self.full(key)), help);
                 None
             }
         }
@@ -159,6 +165,13 @@ impl<'t, 'p> Section<'t, 'p> {
         }
     }
 
+    /// Reads the name of a file that is written to. A relative one is relative to the folder of the configuration file. It is not one of the
+    /// files on which the configuration depends.
+    pub fn output(&mut self, key: &'static str) -> Option<At<String>> {
+        let name = self.string(key)?;
+        Some(At { value: self.around.folder.join(&name.value).to_string_lossy().into_owned(), span: name.span })
+    }
+
     /// Reads the name of a file or folder. A relative one is relative to the folder of the configuration file.
     pub fn file(&mut self, key: &'static str) -> Option<At<String>> {
         let name = self.string(key)?;
@@ -186,7 +199,7 @@ impl<'t, 'p> Section<'t, 'p> {
         match parse(&text.value) {
             Ok(value) => Some(At { value, span: text.span }),
             Err(complaint) => {
-                self.problems.add(text.span, format!("`{}` is not valid", self.full(key)), complaint);
+                self.problems.add_url(&text.value, text.span, format!("`{}` is not valid", self.full(key)), complaint);
                 None
             }
         }

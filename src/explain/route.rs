@@ -11,7 +11,7 @@ use super::effective::{Content, Effective, Origin, Part, Setting};
 use super::rejected::{self, Rejected};
 use crate::config::limits::KeySource;
 use crate::config::schema::value;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::gateway::preview::Preview;
 use crate::header::HeaderList;
 use crate::limit::ListMatch;
@@ -19,6 +19,7 @@ use crate::plan::{Action, AppliedLimit, Forward, Plan, Route, RouteRules};
 use crate::policy::{Format, Scheme};
 use crate::render::negotiate::Shape;
 use crate::route::{Found, Table};
+use crate::text::plain_host;
 
 /// A request to be explained.
 #[derive(Clone, Debug)]
@@ -102,6 +103,10 @@ pub fn header(text: &str) -> Result<(String, String), String> {
 /// The URL or a header is not valid.
 pub fn explain(plan: &Plan, effective: &Effective, rules: &[RouteRules], question: &Question) -> Result<Explanation, String> {
     let (preview, host, path) = preview(question)?;
+    let request = format!("{} {}://{host}{path} from {}", question.method, preview.asked().scheme.as_str(), preview.client());
+    if let Err(failure) = preview.checked().and_then(|()| without_user(&question.url)) {
+        return Ok(Explanation { request, outcome: told(&failure), route: None, facts: Vec::new(), rejected: Vec::new() });
+    }
     let (table, _) =
         Table::build(rules.iter().enumerate().flat_map(|(at, of)| of.rules.iter().map(move |rule| (rule.clone(), at))).collect());
     let asked = preview.asked();
@@ -111,7 +116,7 @@ pub fn explain(plan: &Plan, effective: &Effective, rules: &[RouteRules], questio
     };
     let part = index.and_then(|index| effective.route(index));
     let mut explanation = Explanation {
-        request: format!("{} {}://{host}{path} from {}", question.method, asked.scheme.as_str(), preview.client()),
+        request,
         outcome: String::new(),
         route: None,
         facts: Vec::new(),
@@ -145,6 +150,12 @@ pub fn explain(plan: &Plan, effective: &Effective, rules: &[RouteRules], questio
     Ok(explanation)
 }
 
+/// Refuses a URL with a user, as the gateway does if one is the target of a request (RFC 9110 4.2.4).
+fn without_user(url: &str) -> Result<(), Failure> {
+    let has_user = url.parse::<Uri>().is_ok_and(|url| url.authority().is_some_and(|authority| authority.as_str().contains('@')));
+    if has_user { Err(Failure::because(Kind::BadRequest, "user information in the authority")) } else { Ok(()) }
+}
+
 /// What becomes of a request that enters a route.
 fn outcome(route: &Route, part: &Part, preview: &Preview) -> String {
     if part.setting("maintenance", None).is_some_and(|setting| is_on(&setting.content)) {
@@ -172,7 +183,8 @@ fn preview(question: &Question) -> Result<(Preview, String, String), String> {
         Some("https") => Scheme::Https,
         Some(other) => return Err(format!("`{other}` is not a scheme of the gateway; expected http or https")),
     };
-    let target = url.path_and_query().filter(|target| target.as_str().starts_with('/')).map_or("/", |target| target.as_str());
+    let target =
+        url.path_and_query().filter(|target| target.as_str().starts_with('/') || *target == "*").map_or("/", |target| target.as_str());
     let target: Uri = target.parse().map_err(|error| format!("`{target}` is not a path: {error}"))?;
     let mut headers = HeaderList::new();
     if let Some(authority) = url.authority() {
@@ -190,7 +202,8 @@ fn preview(question: &Question) -> Result<(Preview, String, String), String> {
     if !headers.contains(http::header::HOST) {
         headers.insert(http::header::HOST, http::HeaderValue::from_static(DEFAULT_HOST));
     }
-    let host = headers.get(http::header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()).unwrap_or_default();
+    let host = headers.get(http::header::HOST).map(|host| String::from_utf8_lossy(plain_host(host.as_bytes())).into_owned());
+    let host = host.unwrap_or_default();
     let path = target.path().to_owned();
     Ok((Preview::new(question.method.clone(), target, headers, question.client, scheme), host, path))
 }

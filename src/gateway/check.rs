@@ -20,12 +20,7 @@ pub(super) fn check(gateway: &Gateway, client: &Client, request: Request<'_>) ->
     if seen.looped {
         return Err(Kind::LoopDetected.into());
     }
-    if heads::is_forbidden(&request.context.method) {
-        return Err(Failure {
-            allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
-            ..Failure::new(Kind::MethodNotAllowed)
-        });
-    }
+    method(request)?;
     let (bytes, fields) = seen.size();
     if bytes > gateway.plan.listen.max_header_size || fields > MAX_REQUEST_FIELDS {
         return Err(Kind::HeadersTooLarge.into());
@@ -37,11 +32,22 @@ pub(super) fn check(gateway: &Gateway, client: &Client, request: Request<'_>) ->
         Some(expect) if !scan::is_continue(expect) => return Err(Kind::ExpectationFailed.into()),
         _ => {}
     }
-    check_host(request)
+    host(request)
+}
+
+/// Rejects methods that are never forwarded.
+pub(super) fn method(request: Request<'_>) -> Result<(), Failure> {
+    if heads::is_forbidden(&request.context.method) {
+        return Err(Failure {
+            allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
+            ..Failure::new(Kind::MethodNotAllowed)
+        });
+    }
+    Ok(())
 }
 
 /// Requires exactly one valid host (RFC 9112 3.2), which agrees with an absolute form or `:authority`.
-fn check_host(request: Request<'_>) -> Result<(), Failure> {
+pub(super) fn host(request: Request<'_>) -> Result<(), Failure> {
     let bad = |why: &str| Err(Failure::because(Kind::BadRequest, why));
     let authority = request.context.uri.authority();
     if authority.is_some_and(|authority| authority.as_str().contains('@')) {

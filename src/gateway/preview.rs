@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::limit_key::{self, Who};
 use super::request::Request;
-use super::{access, local, outgoing, routing, secure};
+use super::{access, check, local, outgoing, routing, secure};
 use crate::config::limits::KeySource;
 use crate::context::{RequestContext, RequestId};
 use crate::failure::Failure;
@@ -86,12 +86,21 @@ impl Preview {
         secure::location(plan, self.scheme == Scheme::Https, self.request())
     }
 
-    /// Finds the route. Of several backends, one is chosen as for a request, which takes its turn.
+    /// Checks what no route decides: the method and the host.
+    ///
+    /// # Errors
+    /// As for a request.
+    pub fn checked(&self) -> Result<(), Failure> {
+        check::method(self.request())?;
+        check::host(self.request())
+    }
+
+    /// Finds the route. Of several backends, it is the one that the next request would get; its turn is not taken.
     ///
     /// # Errors
     /// As for a request; a route that does not allow the method is returned with the failure.
     pub fn route<'p>(&self, plan: &'p Plan) -> Result<(&'p Route, Option<Failure>), Failure> {
-        let (chosen, refused) = routing::find(&plan.routes, self.request(), &self.headers, self.scheme)?;
+        let (chosen, refused) = routing::peek(&plan.routes, self.request(), &self.headers, self.scheme)?;
         Ok((&**chosen.route, refused))
     }
 

@@ -6,7 +6,7 @@ use super::destination;
 use super::request::Request;
 use crate::failure::{Failure, Kind};
 use crate::header::HeaderList;
-use crate::plan::{Chosen, RouteTarget};
+use crate::plan::{Chosen, RouteTarget, Split};
 use crate::policy::Scheme;
 use crate::route::{Asked, Found, Query, Table, is_ambiguous};
 
@@ -20,6 +20,29 @@ pub(super) fn find<'p>(
     request: Request<'_>,
     headers: &HeaderList,
     scheme: Scheme,
+) -> Result<(Chosen<'p>, Option<Failure>), Failure> {
+    find_by(table, request, headers, scheme, |split| split.choose(headers, request.context.client))
+}
+
+/// Finds the route of a request that is only asked about, so that it takes no turn of others.
+///
+/// # Errors
+/// As for a request.
+pub(super) fn peek<'p>(
+    table: &'p Table<RouteTarget>,
+    request: Request<'_>,
+    headers: &HeaderList,
+    scheme: Scheme,
+) -> Result<(Chosen<'p>, Option<Failure>), Failure> {
+    find_by(table, request, headers, scheme, |split| split.peek(headers, request.context.client))
+}
+
+fn find_by<'p>(
+    table: &'p Table<RouteTarget>,
+    request: Request<'_>,
+    headers: &HeaderList,
+    scheme: Scheme,
+    choose_of: impl Fn(&'p Split) -> Chosen<'p>,
 ) -> Result<(Chosen<'p>, Option<Failure>), Failure> {
     let path = request.context.uri.path();
     let host = request.host();
@@ -36,7 +59,7 @@ pub(super) fn find<'p>(
     let (client, query) = (request.context.client, Query::new(request.context.uri.query()));
     let choose = |target: &'p RouteTarget| match target {
         RouteTarget::One(route) => Chosen { route, cookie: None },
-        RouteTarget::Split(split) => split.choose(headers, client),
+        RouteTarget::Split(split) => choose_of(split),
     };
     match table.find(&Asked { host, path, query, method, headers, client, scheme }) {
         Found::Target(target) => Ok((choose(target), destination::check(table, request, headers).err())),

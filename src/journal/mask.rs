@@ -10,7 +10,7 @@ use super::observation::{Attempt, Observation, Said, Told};
 use crate::header::HeaderList;
 use crate::redact;
 use crate::report;
-use crate::text::{Untrusted, bounded};
+use crate::text::{Untrusted, bounded, plain_host};
 
 /// The most of a body that the client got, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -70,9 +70,10 @@ impl Rules {
 
     fn headers(&self, list: &HeaderList) -> Headers {
         let one = |(name, value): (&http::HeaderName, crate::header::Value<'_>)| {
-            let name = name.as_str();
+            let (name, value) = (name.as_str(), value.as_bytes());
+            let value = if name == "host" { plain_host(value) } else { value };
             let secret = CREDENTIALS.contains(&name) || self.headers.iter().any(|header| header == name);
-            let value = if secret { MASK.to_owned() } else { self.text(&String::from_utf8_lossy(value.as_bytes()), MAX_VALUE) };
+            let value = if secret { MASK.to_owned() } else { self.text(&String::from_utf8_lossy(value), MAX_VALUE) };
             (name.to_owned(), value)
         };
         list.iter().take(MAX_HEADERS).map(one).collect()
@@ -119,7 +120,7 @@ pub(super) fn entry(observed: Observation, rules: &Rules) -> Entry {
         upstream_us: observed.upstream_time.map(micros),
         client: observed.client.to_string(),
         method: observed.method.as_str().to_owned(),
-        host: observed.host.map(|host| rules.text(&String::from_utf8_lossy(&host), MAX_VALUE)),
+        host: observed.host.map(|host| rules.text(&String::from_utf8_lossy(plain_host(&host)), MAX_VALUE)),
         path: rules.text(observed.uri.path(), MAX_TEXT),
         query: observed.uri.query().map(masked_query),
         protocol: protocol(observed.version).to_owned(),

@@ -8,7 +8,7 @@ use http::Version;
 
 use super::metrics::RouteMetrics;
 use crate::context::RequestContext;
-use crate::text::bounded;
+use crate::text::{bounded, plain_host};
 
 /// The parts of an access line that only the recorder knows.
 pub(super) struct LineContext<'a> {
@@ -28,9 +28,9 @@ pub(super) fn path(context: &RequestContext) -> &str {
     bounded(context.path(), MAX_PATH)
 }
 
-/// Returns the host that the client named, bounded; `None` if it named none.
+/// Returns the host that the client named, without credentials and bounded; `None` if it named none.
 pub(super) fn host(context: &RequestContext) -> Option<&[u8]> {
-    context.host().map(|host| &host[..host.len().min(MAX_HOST)])
+    context.host().map(plain_host).map(|host| &host[..host.len().min(MAX_HOST)])
 }
 
 /// Returns the version of HTTP as in a request line.

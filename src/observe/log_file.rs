@@ -65,6 +65,8 @@ pub struct LogFile {
     /// The size of the file, as far as is known.
     size: u64,
     looked: Instant,
+    /// Why it cannot be opened, while it cannot.
+    error: Option<io::Error>,
     /// When the last rotation failed.
     failed: Option<Instant>,
 }
@@ -80,7 +82,7 @@ impl LogFile {
             Ok((data, file)) => {
                 // A device cannot be renamed.
                 let rotation = rotation.filter(|_| data.is_file());
-                Ok(Self { path, rotation, file: Some(file), size: data.len(), looked: Instant::now(), failed: None })
+                Ok(Self { path, rotation, file: Some(file), size: data.len(), looked: Instant::now(), error: None, failed: None })
             }
             Err(source) => Err(OpenError { path, source }),
         }
@@ -99,10 +101,11 @@ impl LogFile {
         match open(&self.path) {
             Ok(file) => {
                 self.size = file.metadata().map_or(0, |data| data.len());
-                self.file = Some(file);
+                (self.file, self.error) = (Some(file), None);
                 Ok(())
             }
             Err(error) => {
+                self.error = Some(copy(&error));
                 if self.data().is_none_or(|data| data.nlink() == 0) {
                     self.file = None;
                 }
@@ -170,7 +173,9 @@ impl LogFile {
 
 impl Write for LogFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        let Some(file) = self.file.as_mut() else {
+            return Err(self.error.as_ref().map_or_else(|| io::ErrorKind::NotFound.into(), copy));
+        };
         let written = file.write(bytes)?;
         self.size += written as u64;
         Ok(written)
@@ -179,6 +184,10 @@ impl Write for LogFile {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
 }
 
 fn identity(data: &Metadata) -> (u64, u64) {
@@ -193,4 +202,28 @@ fn open(path: &Path) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a file"));
     }
     OpenOptions::new().append(true).create(true).mode(MODE).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_reason_is_told_while_the_file_cannot_be_opened() {
+        let folder = std::env::temp_dir().join(format!("lockgate-log-file-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("access.log");
+        let mut file = LogFile::open(&path, None).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        file.look();
+        for _ in 0..2 {
+            let error = file.write(b"line\n").unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidInput, "this is not a file"));
+        }
+        std::fs::remove_dir(&path).unwrap();
+        file.look();
+        assert_eq!(file.write(b"line\n").unwrap(), 5);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -92,13 +92,17 @@ pub(super) fn redirect(
 ) -> Option<Redirect> {
     let template = template(&keys.to, "redirect.to", patterns, problems)?;
     let text = keys.to.value.as_str();
-    let mut complain = |title: &str, help: &str| problems.add(keys.to.span.clone(), title, help);
+    let mut complain = |title: &str, help: &str| problems.add_url(text, keys.to.span.clone(), title, help);
     let is_url = ["/", "http://", "https://", "{path}", "{scheme}://"].iter().any(|begin| text.starts_with(begin));
     if !is_url || text.starts_with("//") || text.contains(|c: char| c.is_ascii_control() || c == ' ' || c == '\\' || !c.is_ascii()) {
         complain(
             "`redirect.to` is not a URL",
             "expected a path or a URL, such as \"https://{host}{path}\"; other characters are percent-encoded",
         );
+        return None;
+    }
+    if has_user(text) {
+        complain("the URL of a redirect can have no user", "every client would be told the password; remove everything before the `@`");
         return None;
     }
     if !template.has_safe_authority() {
@@ -118,6 +122,12 @@ pub(super) fn redirect(
         problems.warn(keys.to.span.clone(), "this redirect leads to itself for requests over https", help);
     }
     Some(Redirect { to: PathTemplate { template, patterns: Arc::clone(patterns) }, status: keys.status })
+}
+
+/// Returns true if a URL has a user (RFC 3986 3.2.1).
+fn has_user(url: &str) -> bool {
+    let authority = url.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 /// Compiles `respond`.

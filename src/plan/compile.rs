@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,7 @@ pub fn successor(text: &str, around: &Surroundings<'_>, running: Option<&Plan>) 
     let mut needs_restart = running.map_or_else(Vec::new, |running| keep_what_needs_a_restart(&mut listen, &running.listen));
     let live = running.map_or_else(|| LiveState::new(listen.workers), LiveState::of);
     let mut plan = compile(&file, listen, &live, &mut problems);
+    check_log_file(&file.log, text, around, &mut problems);
     if !problems.has_errors() {
         advise(&file, &mut problems);
     }
@@ -127,6 +129,30 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
         version: "".into(),
         watch: file.watch.unwrap_or(true),
     }
+}
+
+/// Reports a log file that the gateway also reads: its lines would destroy a key, or a configuration that is loaded again and again.
+fn check_log_file(log: &file::Log, text: &str, around: &Surroundings<'_>, problems: &mut Problems) {
+    let Some(at) = &log.file else { return };
+    let path = Path::new(&at.value);
+    let own = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
+    let is_same = |named: &Path| {
+        let other = own.as_ref().and_then(|own| Some((own, std::fs::metadata(named).ok()?)));
+        named == path || other.is_some_and(|(own, other)| (own.dev(), own.ino()) == (other.dev(), other.ino()))
+    };
+    // The name of the configuration is not known here, but its text is.
+    let is_configuration =
+        || own.as_ref().is_some_and(|own| own.len() == text.len() as u64) && std::fs::read(path).is_ok_and(|read| read == text.as_bytes());
+    let title = match around.files().iter().find(|named| is_same(named)) {
+        Some(named) => format!("`log.file` is a file that the gateway reads: {}", named.display()),
+        None if !text.is_empty() && is_configuration() => "`log.file` is the configuration itself".to_owned(),
+        None => return,
+    };
+    problems.add(
+        at.span.clone(),
+        title,
+        "log lines would destroy it; write the name of a file of its own, such as \"/var/log/lockgate/access.log\"",
+    );
 }
 
 /// Keeps the settings that cannot change while the gateway runs. Returns the keys whose new value needs a restart.

@@ -109,7 +109,7 @@ pub(super) fn store(keys: Option<&file::Redis>, metrics: &Metrics, problems: &mu
     match Address::new(keys.url.value.reveal(), keys.cluster, keys.timeout.unwrap_or(Duration::from_millis(30))) {
         Ok(address) => Some(SharedStore { address, on_failure: keys.on_failure, asked: metrics.shared_store() }),
         Err(error) => {
-            problems.add(keys.url.span.clone(), "invalid address of a store", error.to_string());
+            problems.add_url(keys.url.value.reveal(), keys.url.span.clone(), "invalid address of a store", error.to_string());
             None
         }
     }

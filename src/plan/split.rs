@@ -73,32 +73,41 @@ impl Split {
 
     /// Chooses the route of a request.
     pub fn choose(&self, headers: &HeaderList, client: IpAddr) -> Chosen<'_> {
+        self.choose_by(headers, client, || self.next_turn.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn choose_by(&self, headers: &HeaderList, client: IpAddr, turn: impl Fn() -> usize) -> Chosen<'_> {
         match &self.sticky {
-            None => self.chosen(self.by_turn()),
+            None => self.chosen(self.by_turn(turn)),
             Some(StickyBy::ClientIp) => self.chosen(match client.to_canonical() {
                 IpAddr::V4(v4) => self.by_key(&v4.octets()),
                 IpAddr::V6(v6) => self.by_key(&v6.octets()),
             }),
             // Without the header there is nothing to stick to.
             Some(StickyBy::Header(name)) => {
-                self.chosen(headers.get(name).map_or_else(|| self.by_turn(), |value| self.by_key(value.as_bytes())))
+                self.chosen(headers.get(name).map_or_else(|| self.by_turn(turn), |value| self.by_key(value.as_bytes())))
             }
             Some(StickyBy::Cookie(name)) => match self.by_cookie(headers, name) {
                 Some(at) => self.chosen(at),
                 None => {
-                    let at = self.by_turn();
+                    let at = self.by_turn(turn);
                     Chosen { cookie: self.variants[at].cookie.as_ref(), ..self.chosen(at) }
                 }
             },
         }
     }
 
+    /// Returns the route that the next request of this kind would get, without taking its turn.
+    pub fn peek(&self, headers: &HeaderList, client: IpAddr) -> Chosen<'_> {
+        self.choose_by(headers, client, || self.next_turn.load(Ordering::Relaxed))
+    }
+
     fn chosen(&self, at: usize) -> Chosen<'_> {
         Chosen { route: &self.variants[at].route, cookie: None }
     }
 
-    fn by_turn(&self) -> usize {
-        balance::round_robin(&self.schedule, |_| true, || self.next_turn.fetch_add(1, Ordering::Relaxed)).unwrap_or_default()
+    fn by_turn(&self, turn: impl Fn() -> usize) -> usize {
+        balance::round_robin(&self.schedule, |_| true, turn).unwrap_or_default()
     }
 
     fn by_key(&self, key: &[u8]) -> usize {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 
@@ -210,11 +210,11 @@ fn host_header(keys: &file::Backend, problems: &mut Problems) -> HostHeader {
             problems.add(at.span.clone(), format!("`{}` is not a host", at.value), "write \"upstream\" to send the host of the endpoint");
             HostHeader::Upstream
         }
-        Some((literal, at)) => match literal.parse::<http::uri::Authority>().ok().and_then(|_| HeaderValue::from_str(literal).ok()) {
-            Some(value) => HostHeader::Literal(value),
-            None => {
-                let help = "expected \"upstream\", \"client\" or a host such as \"legacy.example.com\"";
-                problems.add(at.span.clone(), "invalid host", help);
+        Some((literal, at)) => match literal.parse::<Authority>().ok().and_then(|_| HeaderValue::from_str(literal).ok()) {
+            Some(value) if !literal.contains('@') => HostHeader::Literal(value),
+            Some(_) | None => {
+                let help = "expected \"upstream\", \"client\" or a host such as \"legacy.example.com\", without a user";
+                problems.add_url(literal, at.span.clone(), "invalid host", help);
                 HostHeader::Upstream
             }
         },
@@ -245,7 +245,7 @@ fn endpoint_url(url: &At<String>, problems: &mut Problems) -> Option<Uri> {
         Ok(uri) => return Some(uri),
         Err(_) => "expected a URL such as \"http://10.0.0.11:8080\"",
     };
-    problems.add(url.span.clone(), "invalid endpoint", complaint);
+    problems.add_url(&url.value, url.span.clone(), "invalid endpoint", complaint);
     None
 }
 

@@ -317,3 +317,37 @@ fn no_bytes_forge_a_line_or_break_its_quotations() {
         })
         .unwrap();
 }
+
+/// What a client writes around its host may be a credential: a user, or a query.
+#[test]
+fn a_host_has_no_credentials_in_any_form() {
+    let formats = [
+        "format = \"json\"",
+        "format = \"pretty\"",
+        "format = \"combined\"",
+        "format = \"template\"\ntemplate = '{method} {host}|{path}|{status}'",
+    ];
+    let heads = [
+        "GET /x HTTP/1.1\r\nHost: u:hunter2@h.example\r\n",
+        "GET http://u:hunter2@h.example/x HTTP/1.1\r\nHost: h.example\r\n",
+        "GET /x HTTP/1.1\r\nHost: h.example?token=hunter2\r\n",
+        "GET /x HTTP/1.1\r\nHost: h.example/hunter2\r\n",
+        "GET /x HTTP/1.1\r\nHost: h.example#hunter2\r\n",
+        "GET /x HTTP/1.1\r\nHost: u:hunter2/w@h.example\r\n",
+        "GET /x HTTP/1.1\r\nHost: h.example?a=@hunter2\r\n",
+        "CONNECT u:hunter2@h.example:443 HTTP/1.1\r\nHost: h.example\r\n",
+    ];
+    for format in formats {
+        let origin = Origin::echo();
+        let gateway = GatewayUnderTest::in_front_of(origin.address, &format!("[log]\n{format}\n"));
+        for head in heads {
+            let before = gateway.log_lines();
+            let response = send(gateway.address, format!("{head}Connection: close\r\n\r\n"));
+            assert!(response.status >= 400, "{head}");
+            crate::harness::eventually("a line", || gateway.log_lines() > before);
+        }
+        let all = gateway.log_text();
+        assert!(!all.contains("hunter2"), "{all}");
+        assert!(format.contains("combined") || all.contains("h.example"), "{all}");
+    }
+}

@@ -222,3 +222,91 @@ messages = "messages"
     let missing = compile::from_text(text, &|_| None).err().unwrap_or_default();
     assert!(missing.len() >= 4, "{missing:#?}");
 }
+
+/// A user in a URL has a password. It is nowhere in a diagnostic, whatever key has the URL and whatever is wrong with it.
+#[test]
+fn passwords_in_urls_are_never_shown() {
+    let users = ["http://u:hunter2@h", "u:hunter2@h", "//u:hunter2@h", "ftp://u:hunter2@h", "http://u:hunter2 @h:x"];
+    let base = BASE.replace("backend = \"app\"\n", "");
+    for url in users.iter().flat_map(|url| [url.to_string(), url.replace('@', "\\u0040")]) {
+        for text in [
+            format!("[telemetry]\notlp = \"{url}\"\n{BASE}"),
+            format!("[redis]\nurl = \"{url}\"\n{BASE}"),
+            format!("[backends.x]\nendpoints = [\"http://10.0.0.1\", \"{url}\"]\n{BASE}"),
+            format!("[backends.x]\nendpoints = [{{ url = \"{url}\", weight = 2 }}]\n{BASE}"),
+            format!("[backends.x]\nendpoints = [\"http://10.0.0.1\"]\nhost_header = \"{url}\"\n{BASE}"),
+            format!("[listen]\nhttp = \"{url}\"\n{BASE}"),
+            format!("[listen]\nadmin = \"{url}\"\n{BASE}"),
+            format!("{BASE}auth = {{ forward = \"{url}\" }}\n"),
+            format!("{base}redirect = {{ to = \"{url}/x\" }}\n"),
+        ] {
+            let problems = compile::from_text(&text, &|_| None).err().unwrap_or_else(|| panic!("is accepted: {text}"));
+            let shown = lockgate::config::diagnose::render("a.toml", &text, &problems, false);
+            assert!(shown.contains("a.toml:") && !shown.contains("hunter2"), "{shown}");
+            assert!(problems.iter().all(|problem| !format!("{}{}", problem.title, problem.help).contains("hunter2")), "{problems:?}");
+        }
+    }
+}
+
+/// A token that no client can send would lock everybody out.
+#[test]
+fn an_admin_token_can_be_sent() {
+    for token in ["", " ", "\t", "a\nb", "a\r\nX-Injected: 1", "a\n\n", " a", "a ", "a\u{0}", "a\u{7f}", "pässword", "\u{feff}a"] {
+        let text = format!("[listen]\nadmin_token = \"${{TOK}}\"\n{BASE}");
+        let problems = compile::from_text(&text, &|_| Some(token.to_owned())).err().unwrap_or_else(|| panic!("{token:?} is accepted"));
+        let shown = lockgate::config::diagnose::render("a.toml", &text, &problems, false);
+        assert!(shown.contains("a.toml:2:15") && shown.contains("^^^^") && shown.contains("admin_token"), "{token:?}: {shown}");
+        assert!(!shown.contains("Injected") && !shown.contains("ssword"), "{shown}");
+    }
+    for token in ["a", "t0ken/+=~.-_", "two words"] {
+        let text = format!("[listen]\nadmin_token = \"${{TOK}}\"\n{BASE}");
+        assert!(compile::from_text(&text, &|_| Some(token.to_owned())).is_ok(), "{token}");
+    }
+}
+
+#[test]
+fn each_complaint_of_a_variable_has_its_own_help() {
+    for (value, help) in [
+        ("${NOT_SET}", "set the variable"),
+        ("${OTKEY", "write a variable as"),
+        ("${}", "write a variable as"),
+        ("${a-b}", "write a variable as"),
+    ] {
+        let all = titles(&format!("[telemetry]\notlp = \"http://c:4318\"\nheaders = {{ authorization = \"{value}\" }}\n{BASE}"));
+        assert!(matches!(&all[..], [one] if one.contains(help)), "{value}: {all:?}");
+    }
+}
+
+/// Log lines would destroy what the gateway reads: keys, users, and the configuration itself, by whatever name.
+#[test]
+fn a_log_file_is_no_file_that_the_gateway_reads() {
+    let folder = crate::harness::Temporary::folder("log-reads");
+    let made = rcgen::generate_simple_self_signed(vec!["a.example".into()]).unwrap();
+    for (name, content) in [
+        ("a.crt", made.cert.pem()),
+        ("a.key", made.signing_key.serialize_pem()),
+        ("users", "ann:$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe\n".to_owned()),
+        ("token", "a-token-of-some-length".to_owned()),
+        ("old.log", "a line\n".to_owned()),
+    ] {
+        std::fs::write(folder.join(name), content).unwrap();
+    }
+    std::fs::set_permissions(folder.join("a.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("a.key", folder.join("link")).unwrap();
+    std::fs::hard_link(folder.join("users"), folder.join("hard")).unwrap();
+    let of = |name: &str| {
+        let text = format!(
+            "[log]\nfile = \"{name}\"\n[listen]\nadmin_token = \"file:token\"\ntls = {{ cert = \"a.crt\", key = \"a.key\" }}\n{BASE}auth = {{ basic = \"file:users\" }}\n"
+        );
+        std::fs::write(folder.join("lockgate.toml"), &text).unwrap();
+        let problems = compile::from_folder(&text, &folder, &|_| None).err().unwrap_or_default();
+        problems.into_iter().map(|problem| problem.title).collect::<Vec<_>>().join("\n")
+    };
+    for name in ["a.crt", "a.key", "./a.key", "token", "users", "link", "hard", "lockgate.toml"] {
+        let found = of(name);
+        assert!(found.starts_with("`log.file` is") && !found.contains('\n'), "{name}: {found}");
+    }
+    for name in ["new.log", "old.log"] {
+        assert_eq!(of(name), "", "{name}");
+    }
+}

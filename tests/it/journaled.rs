@@ -11,7 +11,7 @@ use crate::harness::postgres::Postgres;
 use crate::harness::{GatewayUnderTest, Origin, Process, Response, Temporary, get, send, until};
 
 /// What an application says when it fails, with a credential.
-const TRACE: &str = "java.lang.IllegalStateException: no stock for order 4711 (password=hunter2)\n\tat shop.Stock.take(Stock.java:42)\n\tat shop.Orders.place(Orders.java:7)\n";
+const TRACE: &str = "java.lang.IllegalStateException: no stock for order 4711 (password=hunter2)\n\tat shop.Stock.take(Stock.java:42)\n\tat shop.Orders.place(Orders.java:7)\n<script>alert(1)</script>\n";
 
 fn failing() -> Origin {
     Origin::start(|c| {
@@ -288,4 +288,84 @@ fn what_is_wrong_with_its_place_is_told_at_its_place() {
             "{journal}: {told}"
         );
     }
+}
+
+#[test]
+fn a_host_is_kept_without_credentials() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    for head in [
+        "GET /x HTTP/1.1\r\nHost: u:hunter2@h.example\r\n",
+        "GET http://u:hunter2@h.example/x HTTP/1.1\r\nHost: h.example\r\n",
+        "GET /x HTTP/1.1\r\nHost: h.example?key=hunter2\r\n",
+    ] {
+        let response = send(gateway.address, format!("{head}Connection: close\r\n\r\n"));
+        let found = entry(&gateway, &id(&response));
+        assert_eq!(found["host"], "h.example", "{found:#}");
+        assert!(!found.to_string().contains("hunter2"), "{found:#}");
+    }
+}
+
+/// The request of a browser that follows a link.
+fn browse(gateway: &GatewayUnderTest, path: &str) -> Response {
+    let admin = gateway.admin;
+    send(admin, format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nAccept: text/html\r\nConnection: close\r\n\r\n"))
+}
+
+#[test]
+fn a_browser_sees_what_the_upstream_said_and_sets_states() {
+    let origin = failing();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let id = id(&get(gateway.address, "/orders/1"));
+    let group = entry(&gateway, &id)["fingerprint"].as_str().unwrap().to_owned();
+    for path in ["/", "/errors", "/groups", "/routes", "/configuration", &format!("/groups/{group}"), &format!("/errors/{id}")] {
+        let page = browse(&gateway, path);
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{path}");
+        assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"), "{path}");
+        assert!(!page.text().contains("<script>alert"), "{path}");
+    }
+    let page = browse(&gateway, &format!("/errors/{id}")).text();
+    assert!(page.contains("no stock for order 4711") && !page.contains("hunter2"), "{page}");
+
+    let token = browse(&gateway, &format!("/groups/{group}")).text();
+    let token = token.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    let admin = gateway.admin;
+    let set = |token: &str, more: &str| {
+        let form = format!("csrf={token}&state=muted");
+        send(
+            admin,
+            format!(
+                "POST /groups/{group} HTTP/1.1\r\nHost: {admin}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n{more}\
+                 Connection: close\r\n\r\n{form}",
+                form.len()
+            ),
+        )
+    };
+    assert_eq!(set("", "").status, 403);
+    assert_eq!(set(&token, "Origin: http://evil.example\r\n").status, 403);
+    assert_eq!(set(&token, "").status, 303);
+    assert_eq!(get(admin, &format!("/api/groups/{group}")).json()["state"], "muted");
+}
+
+#[test]
+fn the_pages_ask_for_the_token_and_their_assets_do_not() {
+    let gateway = GatewayUnderTest::start(
+        "[listen]\nadmin_token = \"file:tests/it/harness/token\"\n[backends.o]\nendpoints = [\"http://127.0.0.1:9\"]\n\
+         [[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+    );
+    let refused = browse(&gateway, "/");
+    assert_eq!(refused.status, 401);
+    assert!(refused.header("www-authenticate").unwrap().contains("Basic"), "a browser asks its user");
+    let admin = gateway.admin;
+    let login = |password: &str| {
+        use base64::Engine as _;
+        let credentials = base64::engine::general_purpose::STANDARD.encode(format!("operator:{password}"));
+        send(admin, format!("GET / HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Basic {credentials}\r\nConnection: close\r\n\r\n"))
+    };
+    assert_eq!(login("wrong").status, 401);
+    let page = login("t0ken-of-a-test");
+    assert_eq!(page.status, 200);
+    let style = page.text().split("href=\"/assets/").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    assert_eq!(browse(&gateway, &format!("/assets/{style}")).status, 200);
+    assert_eq!(browse(&gateway, "/live").status, 401);
 }

@@ -527,3 +527,65 @@ fn a_page_of_another_site_reads_nothing_and_a_link_may_be_followed() {
     }
     assert_eq!(ask("/metrics", "Sec-Fetch-Site: cross-site\r\n"), 200);
 }
+
+/// A gateway that runs with another token than its file has says how to reach it nevertheless.
+#[test]
+fn the_command_reaches_a_gateway_with_another_token() {
+    let origin = Origin::echo();
+    let config = |token: &str, more: &str| format!("{UNWATCHED}admin_token = \"file:{token}\"\n{}", route(&origin, more));
+    let folder = Temporary::folder("other-token");
+    for (name, token) in [("old", "old-token\n"), ("new", "new-token\n"), ("bad", "a\nX-Injected: 1\n")] {
+        std::fs::write(folder.join(name), token).unwrap();
+    }
+    let file = folder.join("lockgate.toml");
+    std::fs::write(&file, config("old", "")).unwrap();
+    let process = Process::start(&["run", "--config", file.to_str().unwrap()]);
+    std::fs::write(&file, config("new", "maintenance = true\n")).unwrap();
+    let run = |args: &[&str]| {
+        let admin = ["--admin", &process.admin.to_string()].map(str::to_owned);
+        let output = Command::new(env!("CARGO_BIN_EXE_lockgate")).args(args).args(admin).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (config, old, bad) = (file.to_str().unwrap(), folder.join("old"), folder.join("bad"));
+    for command in [&["reload"][..], &["errors", "list"]] {
+        let (code, _, complaint) = run(&[command, &["--config", config]].concat());
+        assert!(code == Some(1) && complaint.contains("another admin_token") && complaint.contains("--token-file"), "{complaint}");
+        assert_eq!(complaint.contains("SIGHUP"), command == ["reload"], "{complaint}");
+        let (code, _, complaint) = run(command);
+        assert!(code == Some(1) && complaint.contains("asks for its admin_token"), "{complaint}");
+        let (code, _, complaint) = run(&[command, &["--token-file", bad.to_str().unwrap()]].concat());
+        assert!(code == Some(78) && complaint.contains("printable") && !complaint.contains("Injected"), "{complaint}");
+    }
+    assert_eq!(run(&["errors", "list", "--token-file", old.to_str().unwrap()]).0, Some(0));
+    let (code, shown, complaint) = run(&["reload", "--config", config, "--token-file", old.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{complaint}");
+    assert!(shown.starts_with("reloaded: ") && shown.lines().all(|line| !line.is_empty()), "one line each: {shown:?}");
+    let (code, shown, _) = run(&["reload", "--config", config]);
+    assert!(code == Some(0) && shown.starts_with("unchanged: ") && shown.lines().count() == 1, "{shown:?}");
+}
+
+/// A question about a route is no request: of several backends, the next request gets the one that it would have got.
+#[test]
+fn a_question_takes_no_turn_of_a_split() {
+    let (a, b) =
+        (Origin::says("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"), Origin::says("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"));
+    let gateway = Gateway::start(
+        "question",
+        &format!(
+            "{UNWATCHED}[backends.a]\nendpoints = [\"http://{}\"]\n[backends.b]\nendpoints = [\"http://{}\"]\n\
+             [[routes]]\npath = \"/*\"\nbackend = [{{ name = \"a\", weight = 1 }}, {{ name = \"b\", weight = 1 }}]\n",
+            a.address, b.address
+        ),
+    );
+    let mut seen = String::new();
+    for _ in 0..6 {
+        let told = get(gateway.process.admin, "/route?method=GET&url=/x");
+        assert_eq!(told.status, 200, "{}", told.text());
+        let outcome = told.json()["outcome"].as_str().unwrap_or_default().to_owned();
+        let got = gateway.get("/x").text();
+        assert!(outcome.starts_with(&format!("goes to the backend {got},")), "{outcome} and then {got}");
+        seen.push_str(&got);
+    }
+    assert!(seen == "ababab" || seen == "bababa", "{seen}");
+}

@@ -369,3 +369,22 @@ fn a_hedge_is_a_span_beside_the_one_that_it_overtakes() {
 fn words(words: [&str; 4]) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
+
+#[test]
+fn a_span_has_the_host_without_credentials() {
+    let (origin, collector) = (Origin::echo(), Collector::start());
+    let gateway = GatewayUnderTest::in_front_of(origin.address, &collector.table("sample = 1\n"));
+    for head in
+        ["GET /x HTTP/1.1\r\nHost: u:hunter2@h.example:81\r\n", "GET http://u:hunter2@h.example:81/x HTTP/1.1\r\nHost: h.example:81\r\n"]
+    {
+        send(gateway.address, format!("{head}Connection: close\r\n\r\n"));
+    }
+    for span in collector.spans(2) {
+        assert_eq!(
+            (span.get("server.address").as_deref(), span.get("server.port").as_deref()),
+            (Some("h.example"), Some("81")),
+            "{span:#?}"
+        );
+        assert!(!format!("{span:?}").contains("hunter2"), "{span:#?}");
+    }
+}

@@ -154,7 +154,8 @@ fn reply(s: &mut Section<'_, '_>, folder: &Path) -> Reply {
 /// Reads `expect`.
 fn expect(s: &mut Section<'_, '_>) -> Vec<Check> {
     let mut checks = Checks(Vec::new());
-    checks.number(s, "status", 100..=999, What::Status);
+    // A response that ends a request has no other: an interim one is none, and the gateway sends none above (RFC 9110 15).
+    checks.number(s, "status", 200..=599, What::Status);
     checks.text(s, "code", What::Code);
     checks.text(s, "message", What::Message);
     checks.texts(s, "message_contains", What::MessageContains);
@@ -210,6 +211,10 @@ impl Checks {
 
     fn texts(&mut self, s: &mut Section<'_, '_>, key: &'static str, what: impl Fn(String) -> What) {
         for At { value, span } in s.texts(key).unwrap_or_default() {
+            if value.is_empty() {
+                s.problems.add(span, format!("a text of `{key}` is empty"), "every text contains the empty one; write what is looked for");
+                continue;
+            }
             self.add(span, what(value));
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::ran::Ran;
 use crate::cli::args::CasesFormat;
 use crate::cli::cases::judge::Difference;
-use crate::cli::output::{self, Style};
+use crate::cli::output::{self, Style, one_line};
 use crate::cli::source::Source;
 use crate::text::bounded;
 
@@ -69,23 +69,24 @@ impl Report {
 
     fn text(&self, source: &Source, ran: &[Ran<'_>]) {
         let style = self.style;
-        output::print(&style.bold(&source.name));
+        output::print(&style.bold(&one_line(&source.name)));
         for ran in ran {
+            let name = one_line(&ran.case.name);
             if ran.passed() {
-                output::print(&format!("  {}    {}", style.green("ok"), ran.case.name));
+                output::print(&format!("  {}    {name}", style.green("ok")));
                 continue;
             }
-            let place = format!("{}:{}", source.name, line_of(&source.text, ran.case.span.start));
-            output::print(&format!("  {}  {}  {}", style.red("FAIL"), style.bold(&ran.case.name), style.dim(&place)));
+            let place = format!("{}:{}", one_line(&source.name), line_of(&source.text, ran.case.span.start));
+            output::print(&format!("  {}  {}  {}", style.red("FAIL"), style.bold(&name), style.dim(&place)));
             for Difference { what, expected, got, span, .. } in &ran.differences {
                 let line = style.dim(&format!(":{}", line_of(&source.text, span.start)));
-                output::print(&format!("        {what}{line}"));
-                output::print(&format!("          expected  {}", style.green(expected)));
-                output::print(&format!("          got       {}", style.red(got)));
+                output::print(&format!("        {}{line}", one_line(what)));
+                output::print(&format!("          expected  {}", style.green(&one_line(expected))));
+                output::print(&format!("          got       {}", style.red(&one_line(got))));
             }
             match &ran.got {
                 Ok(got) => output::print(&style.dim(&format!("        response: {}", response(got)))),
-                Err(why) => output::print(&format!("        {}", style.red(why))),
+                Err(why) => output::print(&format!("        {}", style.red(&one_line(why)))),
             }
         }
     }
@@ -97,7 +98,7 @@ fn response(got: &crate::cli::cases::bench::Got) -> String {
     let body = String::from_utf8_lossy(&got.body);
     let part = bounded(&body, SHOWN);
     let more = if part.len() < body.len() { "..." } else { "" };
-    format!("{} {kind} {}{more}", got.status, part.escape_debug().to_string().replace("\\\"", "\""))
+    format!("{} {} {}{more}", got.status, one_line(&kind), part.escape_debug().to_string().replace("\\\"", "\""))
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -119,13 +120,17 @@ fn as_json(source: &Source, ran: &Ran<'_>) -> Value {
     })
 }
 
+/// Escapes a text for XML, also for an attribute, in which a parser makes spaces of line breaks that are not escaped (XML 1.0 3.3.3).
+fn escape(text: &str) -> String {
+    // XML has no other control characters, not even escaped ones (2.2).
+    let plain =
+        |c: char| if (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { c };
+    let plain: String = text.chars().map(plain).collect();
+    html_escape::encode_double_quoted_attribute(&plain).replace('\n', "&#10;").replace('\t', "&#9;")
+}
+
 /// A file as a test suite of JUnit.
 fn suite(source: &Source, ran: &[Ran<'_>], failed: usize) -> String {
-    let escape = |text: &str| {
-        // XML has no control characters, not even escaped ones.
-        let plain: String = text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect();
-        html_escape::encode_double_quoted_attribute(&plain).into_owned()
-    };
     let mut out = format!("  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\">\n", escape(&source.name), ran.len());
     for ran in ran {
         let seconds = ran.took.as_secs_f64();

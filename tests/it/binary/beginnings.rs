@@ -148,5 +148,9 @@ fn the_health_check_works_without_a_file() {
     assert_ne!(output.status.code(), Some(78), "{}", text(&output.stderr));
     assert!(output.status.success() || text(&output.stderr).contains("127.0.0.1:9090"), "{}", text(&output.stderr));
     let process = Process::start(&[&["run", "--to", "http://127.0.0.1:1"], FREE].concat());
-    assert!(lockgate(&["healthcheck", "--admin", &process.admin.to_string()]).status.success());
+    let admin = process.admin.to_string();
+    assert!(lockgate(&["healthcheck", "--admin", &admin]).status.success());
+    // The page needs no token, so that none is read and none is sent.
+    let file = super::temp("health-token", "[listen]\nadmin_token = \"file:/nowhere/token\"\n");
+    assert!(lockgate(&["healthcheck", "--admin", &admin, "--config", file.to_str().unwrap()]).status.success());
 }

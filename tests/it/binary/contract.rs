@@ -225,3 +225,66 @@ fn recorded_cases_pass_and_hold_no_credentials() {
     let output = lockgate(&["test", out]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
+
+#[test]
+fn a_name_that_no_case_has_is_told() {
+    let cases = temp(
+        "contract-only",
+        "[[cases]]\nname = \"one \\u001b[31m\"\nexpect = { status = 200 }\n[[cases]]\nname = \"two\"\nexpect = { status = 200 }\n",
+    );
+    let config = config("contract-only-config", "http://127.0.0.1:1", "");
+    let (code, shown, complaint) = run(&config, &cases, &["--only", "zzz"]);
+    assert_eq!((code, shown.as_str()), (Some(2), ""), "{complaint}");
+    assert!(complaint.contains("`zzz`") && complaint.contains("  one ") && complaint.contains("  two\n"), "{complaint}");
+    assert!(!complaint.contains('\u{1b}'), "{complaint:?}");
+    assert_eq!(run(&config, &cases, &["--only", "tw"]).0, Some(0));
+}
+
+#[test]
+fn names_steer_no_terminal_and_break_no_report() {
+    let name = "a\\u001b]0;x\\u0007\\r\\nb\\tc\\u009b";
+    let cases = temp(
+        "contract-names",
+        &format!(
+            "[[cases]]\nname = \"{name}\"\nexpect = {{ status = 201, body = \"\\u001b[2J\" }}\n[[cases]]\nname = \"good {name}\"\nexpect = {{ status = 200 }}\n"
+        ),
+    );
+    let config = config("contract-names-config", "http://127.0.0.1:1", "");
+    let (code, shown, _) = run(&config, &cases, &[]);
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+    let (_, junit, _) = run(&config, &cases, &["--format", "junit"]);
+    assert!(junit.contains("&#10;b&#9;c") && !junit.chars().any(|c| c.is_control() && c != '\n'), "{junit:?}");
+    let lines = junit.lines().count();
+    assert!(junit.lines().filter(|line| line.contains("<testcase")).all(|line| line.ends_with('>')), "{lines} lines: {junit}");
+}
+
+#[test]
+fn expectations_that_cannot_be_met_or_missed_are_refused() {
+    let config = config("contract-impossible-config", "http://127.0.0.1:1", "");
+    for key in ["absent = [\"a\", \"\"]", "absent = \"\"", "body_contains = \"\"", "status = 100", "status = 999"] {
+        let cases = temp("contract-impossible", &format!("[[cases]]\nname = \"one\"\nexpect = {{ {key} }}\n"));
+        let (code, _, complaint) = run(&config, &cases, &[]);
+        assert!(code == Some(78) && complaint.contains('^') && complaint.contains(":3:"), "{key}: {complaint}");
+    }
+}
+
+#[test]
+fn the_example_of_the_help_works_from_an_empty_folder() {
+    let folder = Temporary::folder("contract-empty");
+    let here = |args: &[&str]| {
+        let command = std::process::Command::new(env!("CARGO_BIN_EXE_lockgate"))
+            .args(args)
+            .current_dir(&*folder)
+            .env_remove("LOCKGATE_CONFIG")
+            .output();
+        command.unwrap()
+    };
+    std::fs::write(folder.join("cases.toml"), here(&["test", "--example"]).stdout).unwrap();
+    let without = here(&["test", "cases.toml"]);
+    let complaint = text(&without.stderr);
+    assert!(without.status.code() == Some(78) && complaint.contains("--config") && !complaint.contains("run --to"), "{complaint}");
+    assert!(here(&["init", "--to", "http://127.0.0.1:8000"]).status.success());
+    let output = here(&["test", "cases.toml"]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}

@@ -253,6 +253,21 @@ fn a_route_is_explained_with_its_places() {
     has(&rest, &["errors language ko default", "errors problem details (RFC 9457) lockgate.toml:36"]);
     assert_eq!(explain(&["GET", "http://a.example/old/x?y=1"])[1], "301 to https://a.example/orders/x?...");
     assert_eq!(explain(&["POST", "/old/x"])[1], "405 METHOD_NOT_ALLOWED");
+    for (arguments, outcome) in [
+        (&["TRACE", "/orders/7"][..], "405 METHOD_NOT_ALLOWED"),
+        (&["CONNECT", "shop.example:443"], "405 METHOD_NOT_ALLOWED"),
+        (&["OPTIONS", "*"], "404 ROUTE_NOT_FOUND"),
+        (&["GET", "*"], "400 BAD_REQUEST: the target is not a path"),
+        (&["GET", "http://u:hunter2@shop.example.com/orders/7"], "400 BAD_REQUEST: user information in the authority"),
+        (
+            &["GET", "/orders/7", "-H", "Host: u:hunter2@shop.example.com"],
+            "400 BAD_REQUEST: the Host is not valid or not the authority of the target",
+        ),
+    ] {
+        let told = explain(arguments);
+        assert_eq!(told[1], outcome, "{told:#?}");
+        assert!(!told.join("\n").contains("hunter2"), "{told:#?}");
+    }
     assert_eq!(explain(&["GET", "/orders/%2e%2e/x"])[1], "400 BAD_REQUEST: the path can be read in more than one way");
 }
 
