@@ -2,10 +2,17 @@
 //!
 //! Plain data; the stores keep it as JSON beside the columns that they search.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 
 /// A time as milliseconds since 1970 (UTC).
 pub type Millis = u64;
+
+/// Returns the current time.
+pub fn now() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(Millis::MAX))
+}
 
 /// Names and values of headers, in their order.
 pub type Headers = Vec<(String, String)>;
@@ -98,4 +105,37 @@ pub struct Entry {
     pub fingerprint: String,
     /// The title of the group: what went wrong, in one line.
     pub title: String,
+}
+
+impl Entry {
+    /// Returns about how much memory it takes, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let texts = [
+            &self.request_id,
+            &self.client,
+            &self.method,
+            &self.path,
+            &self.route,
+            &self.backend,
+            &self.code,
+            &self.title,
+            &self.fingerprint,
+        ];
+        let maybe = [
+            &self.query,
+            &self.host,
+            &self.endpoint,
+            &self.cause,
+            &self.upstream_body,
+            &self.exception,
+            &self.message,
+            &self.stack,
+            &self.caused_by,
+            &self.answer_body,
+        ];
+        let headers = [&self.request_headers, &self.upstream_headers, &self.answer_headers];
+        let headers = headers.into_iter().flatten().map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>()).sum::<usize>();
+        let texts = texts.iter().map(|text| text.len()).sum::<usize>() + maybe.into_iter().flatten().map(String::len).sum::<usize>();
+        size_of::<Self>() + texts + headers + self.attempts.len() * 128
+    }
 }

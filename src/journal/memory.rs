@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::entry::{Entry, Millis};
+use super::group::{self, MAX_GROUPS};
 use super::query::{
     Count, CountQuery, Cursor, Filter, Group, GroupEvent, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Page, Purge, Step,
     Summary, Usage,
 };
 use super::store::{Store, StoreError};
+use super::words;
 
-/// The most groups that are kept; the one that was seen least recently goes first.
-const MAX_GROUPS: usize = 10_000;
 /// The most buckets of counts.
 const MAX_COUNTS: usize = 100_000;
 
@@ -50,41 +50,10 @@ impl MemoryStore {
     }
 }
 
-/// Returns about how much memory an entry takes, in bytes.
-fn size(entry: &Entry) -> usize {
-    let texts = [
-        &entry.request_id,
-        &entry.client,
-        &entry.method,
-        &entry.path,
-        &entry.route,
-        &entry.backend,
-        &entry.code,
-        &entry.title,
-        &entry.fingerprint,
-    ];
-    let maybe = [
-        &entry.query,
-        &entry.host,
-        &entry.endpoint,
-        &entry.cause,
-        &entry.upstream_body,
-        &entry.exception,
-        &entry.message,
-        &entry.stack,
-        &entry.caused_by,
-        &entry.answer_body,
-    ];
-    let headers = [&entry.request_headers, &entry.upstream_headers, &entry.answer_headers];
-    let headers = headers.into_iter().flatten().map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>()).sum::<usize>();
-    let texts = texts.iter().map(|text| text.len()).sum::<usize>() + maybe.into_iter().flatten().map(String::len).sum::<usize>();
-    size_of::<Entry>() + texts + headers + entry.attempts.len() * 128
-}
-
 impl State {
     fn remove(&mut self, key: &(Millis, String)) {
         if let Some(entry) = self.entries.remove(key) {
-            self.bytes -= size(&entry);
+            self.bytes -= entry.size();
             self.times.remove(&key.1);
         }
     }
@@ -93,9 +62,9 @@ impl State {
         let known = self.times.insert(entry.request_id.clone(), entry.at);
         if let Some(at) = known {
             let key = (at, entry.request_id.clone());
-            self.bytes -= self.entries.remove(&key).as_ref().map_or(0, size);
+            self.bytes -= self.entries.remove(&key).as_ref().map_or(0, Entry::size);
         }
-        self.bytes += size(entry);
+        self.bytes += entry.size();
         self.entries.insert((entry.at, entry.request_id.clone()), entry.clone());
         if known.is_some() { None } else { self.count(entry) }
     }
@@ -103,25 +72,13 @@ impl State {
     /// Counts a new entry in its group.
     fn count(&mut self, entry: &Entry) -> Option<GroupEvent> {
         for step in [Step::Minute, Step::Hour] {
-            let begin = entry.at - entry.at % step.millis();
+            let begin = group::bucket(step, entry.at);
             let key = (step.millis(), begin, entry.fingerprint.clone(), entry.backend.clone(), entry.status);
             *self.counts.entry(key).or_default() += 1;
         }
-        let mut event = None;
-        let group = self.groups.entry(entry.fingerprint.clone()).or_insert_with(|| {
-            event = Some(GroupEvent::New(entry.fingerprint.clone()));
-            new_group(entry)
-        });
-        group.count += 1;
-        group.first_seen = group.first_seen.min(entry.at);
-        if entry.at >= group.last_seen {
-            group.last_seen = entry.at;
-            group.last_request_id.clone_from(&entry.request_id);
-        }
-        if group.state == GroupState::Resolved {
-            group.state = GroupState::Regressed;
-            event = Some(GroupEvent::Regressed(entry.fingerprint.clone()));
-        }
+        let mut group = self.groups.remove(&entry.fingerprint);
+        let event = group::add(&mut group, entry);
+        self.groups.extend(group.map(|group| (entry.fingerprint.clone(), group)));
         event
     }
 
@@ -133,37 +90,31 @@ impl State {
             self.remove(&key);
             removed += 1;
         }
-        while self.groups.len() > MAX_GROUPS {
-            let Some(last) = self.groups.values().min_by_key(|group| group.last_seen).map(|group| group.fingerprint.clone()) else { break };
-            self.groups.remove(&last);
-        }
-        for step in [Step::Minute, Step::Hour] {
-            let end = now.saturating_sub(step.kept());
-            self.counts.retain(|(width, begin, ..), _| *width != step.millis() || *begin >= end);
-        }
         while self.counts.len() > MAX_COUNTS {
             self.counts.pop_first();
         }
+        if self.groups.len() > MAX_GROUPS {
+            self.forget_groups();
+        }
+        // Counts are in the order of width and time, so that those that are too old are at the beginning of each width.
+        for step in [Step::Minute, Step::Hour] {
+            let end = now.saturating_sub(step.kept());
+            let is_old = |(width, begin, ..): &CountKey| *width == step.millis() && *begin < end;
+            let from = (step.millis(), 0, String::new(), String::new(), 0);
+            while let Some(key) = self.counts.range(from.clone()..).next().map(|(key, _)| key.clone()).filter(is_old) {
+                self.counts.remove(&key);
+            }
+        }
         removed
     }
-}
 
-/// Returns the group of its first entry, without having counted it.
-pub(super) fn new_group(entry: &Entry) -> Group {
-    Group {
-        fingerprint: entry.fingerprint.clone(),
-        title: entry.title.clone(),
-        route: entry.route.clone(),
-        backend: entry.backend.clone(),
-        code: entry.code.clone(),
-        reason: entry.reason.clone(),
-        exception: entry.exception.clone(),
-        first_seen: entry.at,
-        last_seen: entry.at,
-        count: 0,
-        state: GroupState::New,
-        first_config: entry.config.clone(),
-        last_request_id: entry.request_id.clone(),
+    /// Removes the tenth of the groups that was seen least recently. A few at a time would cost each batch a look at all of them.
+    fn forget_groups(&mut self) {
+        let mut seen: Vec<(Millis, String)> = self.groups.values().map(|group| (group.last_seen, group.fingerprint.clone())).collect();
+        seen.sort_unstable();
+        for (_, fingerprint) in seen.into_iter().take(self.groups.len() - MAX_GROUPS * 9 / 10) {
+            self.groups.remove(&fingerprint);
+        }
     }
 }
 
@@ -179,25 +130,7 @@ fn matches(filter: &Filter, entry: &Entry) -> bool {
         && is(&filter.reason, &entry.reason)
         && is(&filter.exception, entry.exception.as_deref().unwrap_or_default())
         && is(&filter.group, &entry.fingerprint)
-        && filter.text.as_deref().is_none_or(|text| has_words(text, entry))
-}
-
-/// Returns true if every word begins a word of the entry.
-fn has_words(words: &str, entry: &Entry) -> bool {
-    let texts = [
-        Some(&entry.path),
-        Some(&entry.title),
-        entry.message.as_ref(),
-        entry.exception.as_ref(),
-        entry.stack.as_ref(),
-        entry.cause.as_ref(),
-        entry.caused_by.as_ref(),
-        entry.upstream_body.as_ref(),
-        entry.answer_body.as_ref(),
-    ];
-    let folded: Vec<String> = texts.into_iter().flatten().map(|text| text.to_lowercase()).collect();
-    let mut wanted = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase);
-    wanted.all(|word| folded.iter().any(|text| text.split(|c: char| !c.is_alphanumeric()).any(|found| found.starts_with(&word))))
+        && filter.text.as_deref().map(words::wanted).is_none_or(|wanted| wanted.is_empty() || words::of(entry).have(&wanted))
 }
 
 impl Store for MemoryStore {

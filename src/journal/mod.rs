@@ -15,16 +15,19 @@
 //! | `fingerprint` | which entries belong together |
 //! | `query` | what can be asked, and the answers |
 //! | `store` | the trait of all stores |
+//! | `group`, `words` | how entries count in groups, and by which words they are found |
 //! | `memory` | the store in memory |
 //! | `writer` | the queue and the thread |
 
 pub mod entry;
 pub mod fingerprint;
+mod group;
 mod mask;
 pub mod memory;
 pub mod observation;
 pub mod query;
 pub mod store;
+mod words;
 pub mod writer;
 
 pub use entry::Entry;

@@ -224,7 +224,7 @@ pub struct GroupQuery {
 }
 
 /// The width of a bucket of counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     /// A minute; kept for 48 hours.
     Minute,

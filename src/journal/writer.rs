@@ -7,9 +7,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::entry::{Entry, Millis};
+use super::entry::{Entry, now};
 use super::mask::{self, Rules};
 use super::observation::Observation;
 use super::query::GroupEvent;
@@ -19,9 +19,9 @@ use super::store::{Store, StoreError};
 const EVERY: Duration = Duration::from_millis(50);
 /// The most observations in the queue.
 const MAX_QUEUED: usize = 16 * 1024;
-/// The most bytes in the queue.
+/// The most bytes in the queue, and of entries that wait for the store.
 const MAX_BYTES: usize = 64 << 20;
-/// The most entries that wait for a store that cannot be used.
+/// The most entries that wait for a store that cannot be used. They also wait within `MAX_BYTES`.
 const MAX_KEPT: usize = 16 * 1024;
 /// How often what is too old is removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(30);
@@ -160,12 +160,6 @@ struct Writer {
     pause: Duration,
 }
 
-/// Returns the current time.
-pub(super) fn now() -> Millis {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(Millis::MAX)
-}
-
 impl Writer {
     fn new(journal: Arc<Inner>, rules: Rules, listener: Listener) -> Self {
         Self { journal, rules, listener, kept: Vec::new(), pruned: Instant::now(), pause: EVERY }
@@ -192,11 +186,6 @@ impl Writer {
         let bytes: usize = taken.iter().map(Observation::size).sum();
         self.kept.extend(taken.into_iter().map(|observed| mask::entry(observed, &self.rules)));
         journal.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if self.kept.len() > MAX_KEPT {
-            let lost = self.kept.len() - MAX_KEPT;
-            self.kept.drain(..lost);
-            journal.counters.failed.fetch_add(lost as u64, Ordering::Relaxed);
-        }
         if !self.kept.is_empty() {
             self.offer();
         }
@@ -220,6 +209,7 @@ impl Writer {
                     tracing::error!(what, error = %source, "the journal cannot be written; entries are kept in memory as far as they fit");
                 }
                 self.pause = (self.pause * 2).min(MAX_PAUSE);
+                self.journal.counters.failed.fetch_add(shed(&mut self.kept) as u64, Ordering::Relaxed);
             }
             Err(error @ StoreError::Full(_)) => {
                 if self.pause == EVERY {
@@ -230,5 +220,31 @@ impl Writer {
                 self.kept.clear();
             }
         }
+    }
+}
+
+/// Drops the oldest entries that are too many to wait. Returns their number.
+fn shed(kept: &mut Vec<Entry>) -> usize {
+    let mut bytes = 0;
+    let fit = kept.iter().rev().take(MAX_KEPT).take_while(|entry| {
+        bytes += entry.size();
+        bytes <= MAX_BYTES
+    });
+    let lost = kept.len() - fit.count();
+    kept.drain(..lost);
+    lost
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_that_wait_for_the_store_are_bounded_in_number_and_bytes() {
+        let mut small: Vec<Entry> = (0..MAX_KEPT as u64 + 3).map(|at| Entry { at, ..Entry::default() }).collect();
+        assert_eq!((shed(&mut small), small.len(), small[0].at), (3, MAX_KEPT, 3));
+        let body = "x".repeat(1 << 20);
+        let mut large: Vec<Entry> = (0..70).map(|at| Entry { at, upstream_body: Some(body.clone()), ..Entry::default() }).collect();
+        assert_eq!((shed(&mut large), large.len(), large[0].at), (7, 63, 7));
     }
 }

@@ -270,6 +270,26 @@ fn frame(line: &str) -> Option<&str> {
     })
 }
 
+/// A stack frame of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'t> {
+    /// The code location, as the text writes it.
+    pub place: &'t str,
+    /// It is in a runtime, a framework or a package.
+    pub is_library: bool,
+}
+
+/// Returns the stack frames of a text in their order: of a very long text, those at its beginning and its end.
+pub fn frames(text: &str) -> Vec<Frame<'_>> {
+    let whole = 0..text.len();
+    let mut places = Places::new(text);
+    let frame = |line: &Range<usize>| {
+        let place = std::str::from_utf8(place(text, line)?).ok()?;
+        Some(Frame { place, is_library: places.is_library(line) })
+    };
+    lines(text, std::slice::from_ref(&whole), false).iter().filter_map(frame).collect()
+}
+
 /// Tells locations in a runtime, a framework or a package, which many traces share, from those of an application. Lines are asked for in
 /// their order: what is rare in a text is searched for once, not in each of its lines.
 struct Places<'t> {
@@ -286,8 +306,20 @@ impl<'t> Places<'t> {
 
     /// Returns true if the frame in this line is none of the application.
     fn is_library(&mut self, line: &Range<usize>) -> bool {
-        const FOLDERS: [&str; 7] =
-            ["/site-packages/", "/dist-packages/", "/node_modules/", "/vendor/", "/gems/", "/lib/python", "/internal/"];
+        const FOLDERS: [&str; 12] = [
+            "/site-packages/",
+            "/dist-packages/",
+            "/node_modules/",
+            "/vendor/",
+            "/gems/",
+            "/lib/python",
+            "/internal/",
+            "/lib/ruby/",
+            "/usr/lib/",
+            "/usr/share/",
+            "/usr/local/go/",
+            "/pkg/mod/",
+        ];
         let Some(place) = place(self.text, line) else { return false };
         let rest = &self.text.as_bytes()[line.start..];
         let ahead = |known: &mut usize, find: fn(&[u8]) -> Option<usize>| {

@@ -24,6 +24,7 @@ mod h2c;
 mod hostages;
 mod http1;
 mod http2_upstream;
+mod journal;
 mod journal_pages;
 mod journaled;
 mod legacy;

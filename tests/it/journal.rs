@@ -1,0 +1,3 @@
+//! Tests of the error journal: the groups of recorded errors.
+
+mod grouping;
