@@ -26,6 +26,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The number of looks after which the content is compared, because a file may change without looking different.
 const LOOKS_PER_DIGEST: u32 = 60;
 
+/// How long a plan that was replaced is kept for its last requests.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The pause between two looks whether it is used.
+const RELEASE_PAUSE: Duration = Duration::from_millis(200);
 /// The time for reading all files.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -170,10 +174,9 @@ impl Reloader {
         let (version, needs_restart) = (Arc::clone(&plan.version), plan.needs_restart.clone());
         let warnings = plan.warnings.iter().map(|problem| shown(problem, &text)).collect();
         match self.running.apply(plan).await {
-            Ok(()) => {
+            Ok(before) => {
                 let made = Instant::now();
-                // The plan from before is gone with its last request.
-                drop(tokio::task::spawn_blocking(memory::give_back));
+                tokio::spawn(release(before));
                 let running = RunningConfig {
                     version,
                     name,
@@ -204,6 +207,20 @@ impl Reloader {
         self.reloads.record(Arc::clone(&attempt), running);
         attempt
     }
+}
+
+/// Releases a plan beside the threads that serve, once no request uses it any more: to free many routes takes milliseconds, during which a
+/// core would answer nobody. One that is used for very long is left to its last request.
+async fn release(plan: Arc<Plan>) {
+    let end = Instant::now() + RELEASE_TIMEOUT;
+    while Arc::strong_count(&plan) > 1 && Instant::now() < end {
+        tokio::time::sleep(RELEASE_PAUSE).await;
+    }
+    let work = move || {
+        drop(plan);
+        memory::give_back();
+    };
+    drop(beside::run(work));
 }
 
 /// Looks at the files, then reads them: what is written meanwhile makes the next look different.
