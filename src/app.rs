@@ -4,6 +4,7 @@
 //! gateway is not ready, waits `drain_delay`, rejects new requests and closes the listeners, and waits up to `drain_timeout` for requests
 //! in flight. Must not know command-line arguments; `cli` does.
 
+mod beside;
 mod certificates;
 mod collector;
 mod core;
@@ -29,7 +30,7 @@ use http::HeaderValue;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 pub use self::log::open_log;
-pub use self::source::{ConfigSource, Loaded, Rejected};
+pub use self::source::{ConfigSource, Loaded, MAX_CONFIG, Rejected};
 pub use self::start_error::StartError;
 
 use self::core::{NextPlan, Worker};

@@ -332,6 +332,15 @@ impl Trail {
     }
 }
 
+/// Returns the version of HTTP as in a request line.
+pub const fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
+}
+
 /// Returns the value of a weight parameter (RFC 9110 12.4.2): `0.8` for ` q=0.8`. The name of the parameter is not case-sensitive.
 pub fn weight(parameter: &str) -> Option<&str> {
     let parameter = parameter.trim();

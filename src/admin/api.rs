@@ -1,14 +1,14 @@
 //! The journal as JSON: `/api/errors`, `/api/errors/ID`, `/api/groups` and `/api/groups/FINGERPRINT`.
 //!
-//! Called on a thread that may wait for the store. Must not know how the client has shown who it is.
+//! [`answer`] may block, because it waits for the store. Must not know how the client was authenticated.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::config::units;
-use crate::journal::entry::Millis;
+use crate::journal::entry::{Millis, now};
 use crate::journal::query::{Cursor, Filter, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT};
 use crate::journal::{Store, StoreError};
 
@@ -51,10 +51,6 @@ pub(super) fn answer(store: &dyn Store, method: &Method, path: &str, query: &str
 
 fn serialized(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
-}
-
-fn now() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(Millis::MAX))
 }
 
 /// Reads a time: milliseconds since 1970, RFC 3339, or how long ago it is (`15m`).
@@ -155,7 +151,7 @@ fn set_state(store: &dyn Store, fingerprint: &str, query: &str) -> Result<(Statu
     if !store.set_state(fingerprint, wanted)? {
         return Err(ApiError::NotFound);
     }
-    // Who changes what others rely on is told.
+    // The log is the audit trail of what operators change.
     tracing::info!(group = fingerprint, state = wanted.word(), "the state of a group was changed");
     Ok((StatusCode::OK, serialized(&store.group(fingerprint)?)))
 }

@@ -1,4 +1,4 @@
-//! Who may use the admin listener: the token, the host, and the site of a browser.
+//! Decides who may use the admin listener, by the token, the `Host`, and what a browser says of the page that asks.
 //!
 //! Pure functions of a request's headers.
 
@@ -38,7 +38,8 @@ pub(super) fn is_safe_host(host: Option<&HeaderValue>) -> bool {
     name.parse::<IpAddr>().is_ok() || !name.contains('.')
 }
 
-/// Returns true if a browser says that its user goes to the page, by a link for example: no other page can read what is answered then.
+/// Returns true if a browser says that the request is a navigation, such as a followed link (Fetch Metadata). The page that has the link
+/// cannot read the response.
 pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     let is = |name: &str, value: &[u8]| headers.get(name).is_some_and(|found| found.as_bytes() == value);
     is("sec-fetch-mode", b"navigate") && is("sec-fetch-dest", b"document") && !headers.contains_key(header::ORIGIN)

@@ -22,14 +22,14 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time for which a level is set. A verbose level is meant to end.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a request asks for.
+/// The level that a request sets, and for how long.
 #[derive(Debug, PartialEq, Eq)]
 struct Wish {
     level: LogLevel,
     time: Option<Duration>,
 }
 
-/// A part of the body that is not valid: its name, and what is expected.
+/// Describes an invalid part of the body: its name, and what is expected.
 type Refusal = (Option<&'static str>, String);
 
 /// Returns the level in force, that of the configuration, and the time at which the latter returns, as JSON.

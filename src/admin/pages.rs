@@ -210,7 +210,7 @@ impl Pages {
         }
     }
 
-    /// Does what takes long and much memory for many routes on a thread of its own, one at a time. `None` if that is not possible any more.
+    /// Does what may take long and much memory on a thread of its own, one at a time. `None` if that is not possible any more.
     async fn costly<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let turn = Arc::clone(&self.turn).acquire_owned().await.ok()?;
         // A client that leaves does not end the work, so the turn belongs to the work.
@@ -229,20 +229,20 @@ impl Pages {
         let ask = move || {
             api::answer(&**journal.store(), &method, uri.path().strip_prefix(API).unwrap_or_default(), uri.query().unwrap_or_default())
         };
-        match tokio::task::spawn_blocking(ask).await {
-            Ok(Ok((status, found))) => json(status, &found),
-            Ok(Err(ApiError::NotFound)) => error(request, StatusCode::NOT_FOUND, "NOT_FOUND"),
-            Ok(Err(ApiError::Bad(why))) => bad_request(request, &why),
-            Ok(Err(ApiError::Method(allowed))) => {
+        match self.costly(ask).await {
+            Some(Ok((status, found))) => json(status, &found),
+            Some(Err(ApiError::NotFound)) => error(request, StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Some(Err(ApiError::Bad(why))) => bad_request(request, &why),
+            Some(Err(ApiError::Method(allowed))) => {
                 let mut response = error(request, StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
                 response
             }
-            Ok(Err(ApiError::Store(cause))) => {
+            Some(Err(ApiError::Store(cause))) => {
                 tracing::warn!(%cause, "the journal cannot be read");
                 error(request, StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE")
             }
-            Err(_) => unavailable(request),
+            None => unavailable(request),
         }
     }
 
@@ -252,7 +252,7 @@ impl Pages {
             if !self.lifecycle.is_ready() {
                 return unavailable(request);
             }
-            let mut response = error(request, StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS");
+            let mut response = error(request, StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED");
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             return response;
         };

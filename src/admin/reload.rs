@@ -102,7 +102,7 @@ impl Outcome {
 pub struct Attempt {
     /// When it ended.
     pub at: SystemTime,
-    /// How long it took.
+    /// How long it took until new requests used the configuration, or until it was refused.
     pub took: Duration,
     /// Why it was done.
     pub cause: Cause,

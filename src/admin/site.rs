@@ -3,20 +3,21 @@
 //! Must not know how a page is rendered; `page` does.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
+use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::page::gateway::Running;
 use super::page::live::Changes;
 use super::page::traffic::History;
 use super::page::{self, Actions, Answer, Ask, Role, Sources};
 use super::reload::Status;
-use crate::journal::entry::Millis;
+use crate::journal::entry::now;
 use crate::journal::query::GroupState;
 use crate::journal::{Journal, Store, StoreError};
 use crate::plan::Plan;
@@ -42,14 +43,17 @@ pub struct Site {
 impl Site {
     /// Creates the site of a gateway with this name.
     pub fn new(name: String, changes: Changes) -> Self {
-        let csrf = format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..));
-        Self { traffic: Arc::default(), changes, csrf, name }
+        Self { traffic: Arc::default(), changes, csrf: token(), name }
     }
 }
 
-/// Returns the current time.
-pub(super) fn now() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(Millis::MAX))
+/// Creates a token that nobody can guess. It is empty if the system has no random numbers; then every form is refused.
+fn token() -> String {
+    let mut bytes = [0; 32];
+    match SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Err(_) => String::new(),
+    }
 }
 
 /// What operators do, as it is written down.

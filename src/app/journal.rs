@@ -1,13 +1,14 @@
 //! Starts the journal of the process. Must not know requests.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
 use super::start_error::StartError;
 use crate::admin::page::live::Changes;
 use crate::admin::page::traffic::{EVERY, History, Sample};
+use crate::journal::entry::now;
 use crate::journal::memory::MemoryStore;
 use crate::journal::postgres::PostgresStore;
 use crate::journal::sqlite::SqliteStore;
@@ -71,8 +72,7 @@ pub(super) async fn sample_traffic(traffic: Arc<History>, metrics: Arc<Metrics>)
     loop {
         tick.tick().await;
         let (traffic, metrics) = (Arc::clone(&traffic), Arc::clone(&metrics));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         // The metrics of many routes take a while.
-        let _ = tokio::task::spawn_blocking(move || traffic.add(Sample::read(&metrics.encode(Format::Plain), now))).await;
+        let _ = tokio::task::spawn_blocking(move || traffic.add(Sample::read(&metrics.encode(Format::Plain), now()))).await;
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::beside;
 use super::files::{self, Digests, Follower};
 use super::running::Running;
 use super::source::{ConfigSource, Loaded, Rejected, without_place};
@@ -26,6 +26,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The number of looks after which the content is compared, because a file may change without looking different.
 const LOOKS_PER_DIGEST: u32 = 60;
 
+/// How long a plan that was replaced is kept for its last requests.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The pause between two looks whether it is used.
+const RELEASE_PAUSE: Duration = Duration::from_millis(200);
 /// The time for reading all files.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -37,8 +41,8 @@ pub(super) struct Reloader {
     files: BTreeSet<PathBuf>,
     /// The contents that were read last, whether they could be used or not.
     digests: Digests,
-    /// The thread that still reads, if it took too long.
-    reading: Option<JoinHandle<Read>>,
+    /// What a thread that took too long has not finished: files on a network file system that hangs are not asked for again and again.
+    unfinished: Option<oneshot::Receiver<()>>,
     follower: Follower,
     looks: u32,
 }
@@ -54,7 +58,7 @@ struct Read {
 impl Reloader {
     pub(super) fn new(running: Running, reloads: Reloads, source: ConfigSource, files: BTreeSet<PathBuf>) -> Self {
         let (digests, look) = (files::digests(&files), files::look(&files));
-        Self { running, reloads, source, files, digests, reading: None, follower: Follower::new(look), looks: 0 }
+        Self { running, reloads, source, files, digests, unfinished: None, follower: Follower::new(look), looks: 0 }
     }
 
     /// Reloads until `stop`. Returns what runs then.
@@ -93,14 +97,13 @@ impl Reloader {
 
     /// Returns true if the files are to be read again.
     async fn files_changed(&mut self) -> bool {
-        if self.source.path().is_none() {
+        if self.source.path().is_none() || self.is_stuck() {
             return false;
         }
         self.looks = self.looks.wrapping_add(1);
         let with_digest = self.looks.is_multiple_of(LOOKS_PER_DIGEST);
         let files = self.files.clone();
-        // Files may be on a slow network.
-        let looked = tokio::task::spawn_blocking(move || (files::look(&files), with_digest.then(|| files::digests(&files)))).await;
+        let looked = self.within(READ_TIMEOUT, move || (files::look(&files), with_digest.then(|| files::digests(&files)))).await;
         let Ok((look, digests)) = looked else { return false };
         self.follower.is_due(look) || digests.is_some_and(|digests| digests != self.digests)
     }
@@ -112,7 +115,7 @@ impl Reloader {
             Ok(read) => read,
             Err(why) => {
                 let text = format!("the configuration could not be read: {why}");
-                return self.record(cause, begin, rejected(&[without_place(text.clone(), "")], "", text), None);
+                return self.record(cause, begin.elapsed(), rejected(&[without_place(text.clone(), "")], "", text), None);
             }
         };
         let changed = files::changed(&self.digests, &read.digests);
@@ -120,43 +123,60 @@ impl Reloader {
         let failed_before = self.reloads.status().last.as_ref().is_some_and(|last| matches!(last.outcome, Outcome::Rejected { .. }));
         self.follower = Follower::new(read.look);
         (self.files, self.digests) = (read.files, read.digests);
-        let (outcome, running) = match read.loaded {
-            Err(refused) => (rejected(&refused.problems, &refused.text, refused.shown(false)), None),
-            Ok(_) if is_same && !failed_before => (Outcome::Unchanged, None),
+        let (outcome, running, end) = match read.loaded {
+            Err(refused) => (rejected(&refused.problems, &refused.text, refused.shown(false)), None, Instant::now()),
+            Ok(_) if is_same && !failed_before => (Outcome::Unchanged, None, Instant::now()),
             Ok(loaded) => self.apply(loaded, changed).await,
         };
-        self.record(cause, begin, outcome, running)
+        self.record(cause, end.saturating_duration_since(begin), outcome, running)
     }
 
     /// Reads the configuration on a thread of its own, as this takes long for many routes, and for ever on a file system that hangs.
     async fn read(&mut self) -> Result<Read, &'static str> {
-        if self.reading.as_ref().is_some_and(|reading| !reading.is_finished()) {
-            return Err("an earlier attempt still waits for its files");
-        }
         let (source, running, known) = (self.source.clone(), self.running.plan.load_full(), self.files.clone());
         let read = move || {
             let first = read_once(&source, &running, known.clone());
             // Files that are new must be looked at before they are read.
             if first.files == known { first } else { read_once(&source, &running, first.files) }
         };
-        let mut reading = tokio::task::spawn_blocking(read);
-        match tokio::time::timeout(READ_TIMEOUT, &mut reading).await {
-            Ok(read) => read.map_err(|_| "the thread that reads it has failed"),
+        self.within(READ_TIMEOUT, read).await
+    }
+
+    /// Returns true if files that were asked for have not been read yet, long after their time.
+    fn is_stuck(&mut self) -> bool {
+        use oneshot::error::TryRecvError;
+        self.unfinished.as_mut().is_some_and(|unfinished| matches!(unfinished.try_recv(), Err(TryRecvError::Empty)))
+    }
+
+    /// Does work with files beside the threads that serve. One that takes too long goes on by itself, and nothing else is begun until it ends.
+    async fn within<T: Send + 'static>(&mut self, timeout: Duration, work: impl FnOnce() -> T + Send + 'static) -> Result<T, &'static str> {
+        if self.is_stuck() {
+            return Err("an earlier attempt still waits for its files");
+        }
+        let (ended, end) = oneshot::channel();
+        let working = beside::run(move || {
+            let done = work();
+            drop(ended);
+            done
+        });
+        match tokio::time::timeout(timeout, working).await {
+            Ok(done) => done.map_err(|_| "the thread that reads it has failed"),
             Err(_) => {
-                self.reading = Some(reading);
+                self.unfinished = Some(end);
                 Err("its files could not be read in time")
             }
         }
     }
 
-    async fn apply(&mut self, loaded: Loaded, files: Vec<String>) -> (Outcome, Option<RunningConfig>) {
+    /// Applies a configuration. Returns also when the change was made, as the comparison that follows delays no request.
+    async fn apply(&mut self, loaded: Loaded, files: Vec<String>) -> (Outcome, Option<RunningConfig>, Instant) {
         let Loaded { plan, text, name, files: _ } = loaded;
         let (version, needs_restart) = (Arc::clone(&plan.version), plan.needs_restart.clone());
         let warnings = plan.warnings.iter().map(|problem| shown(problem, &text)).collect();
         match self.running.apply(plan).await {
-            Ok(()) => {
-                // The plan from before is gone with its last request.
-                drop(tokio::task::spawn_blocking(memory::give_back));
+            Ok(before) => {
+                let made = Instant::now();
+                tokio::spawn(release(before));
                 let running = RunningConfig {
                     version,
                     name,
@@ -165,11 +185,11 @@ impl Reloader {
                     since: SystemTime::now(),
                     needs_restart: needs_restart.clone(),
                 };
-                (Outcome::Applied { changes: self.changes(&running).await, files, needs_restart, warnings }, Some(running))
+                (Outcome::Applied { changes: self.changes(&running).await, files, needs_restart, warnings }, Some(running), made)
             }
             Err(error) => {
                 let text = format!("{error}\n{}", error.help());
-                (rejected(&[without_place(error.to_string(), &error.help())], "", text), None)
+                (rejected(&[without_place(error.to_string(), &error.help())], "", text), None, Instant::now())
             }
         }
     }
@@ -177,16 +197,30 @@ impl Reloader {
     /// Returns what differs between the configuration from before and the one that runs now.
     async fn changes(&self, now: &RunningConfig) -> Vec<Change> {
         let (before, now) = (Arc::clone(&self.reloads.status().running), now.clone());
-        tokio::task::spawn_blocking(move || explain::diff(&before.effective(), &now.effective())).await.unwrap_or_default()
+        beside::run(move || explain::diff(&before.effective(), &now.effective())).await.unwrap_or_default()
     }
 
-    fn record(&self, cause: Cause, begin: Instant, outcome: Outcome, running: Option<RunningConfig>) -> Arc<Attempt> {
-        let attempt = Arc::new(Attempt { at: SystemTime::now(), took: begin.elapsed(), cause, outcome });
+    fn record(&self, cause: Cause, took: Duration, outcome: Outcome, running: Option<RunningConfig>) -> Arc<Attempt> {
+        let attempt = Arc::new(Attempt { at: SystemTime::now(), took, cause, outcome });
         self.running.plan.load().metrics.reloads.record(attempt.outcome.result(), attempt.at);
         log(&attempt, running.as_ref().map(|running| &*running.version));
         self.reloads.record(Arc::clone(&attempt), running);
         attempt
     }
+}
+
+/// Releases a plan beside the threads that serve, once no request uses it any more: to free many routes takes milliseconds, during which a
+/// core would answer nobody. One that is used for very long is left to its last request.
+async fn release(plan: Arc<Plan>) {
+    let end = Instant::now() + RELEASE_TIMEOUT;
+    while Arc::strong_count(&plan) > 1 && Instant::now() < end {
+        tokio::time::sleep(RELEASE_PAUSE).await;
+    }
+    let work = move || {
+        drop(plan);
+        memory::give_back();
+    };
+    drop(beside::run(work));
 }
 
 /// Looks at the files, then reads them: what is written meanwhile makes the next look different.

@@ -47,11 +47,11 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Replaces the running plan. Returns once every new request gets the new one.
+    /// Replaces the running plan, and returns it once every new request gets the new one.
     ///
     /// # Errors
     /// Fails if an address cannot be bound or the log file cannot be written; then nothing has changed.
-    pub(super) async fn apply(&mut self, plan: Plan) -> Result<(), StartError> {
+    pub(super) async fn apply(&mut self, plan: Plan) -> Result<Arc<Plan>, StartError> {
         // The file first: a client that connects to a new listener must not be let down.
         let (running, log) = (self.plan.load_full(), plan.log.clone());
         let opened = tokio::task::spawn_blocking(move || log::next_outputs(&running.log, &log)).await;
@@ -71,7 +71,7 @@ impl Running {
         self.connections.set_max(plan.listen.max_connections + SURPLUS);
         self.hand_over(&plan, std::mem::take(&mut bound.per_core)).await;
         plan.activate();
-        self.plan.store(Arc::clone(&plan));
+        let before = self.plan.swap(Arc::clone(&plan));
         for address in bound.addresses() {
             tracing::info!(%address, "listening");
         }
@@ -81,7 +81,7 @@ impl Running {
         }
         self.listeners.close_removed(&plan.listen);
         self.background = background(&plan, &self.resolver);
-        Ok(())
+        Ok(before)
     }
 
     /// Gives the plan to all cores, and waits until they use it.

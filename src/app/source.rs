@@ -14,7 +14,7 @@ use crate::plan::{Plan, compile};
 use crate::regular_file;
 
 /// The largest configuration file, in bytes: some hundred thousand routes.
-const MAX_CONFIG: u64 = 32 << 20;
+pub const MAX_CONFIG: u64 = 32 << 20;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]

@@ -5,16 +5,13 @@
 use std::path::{Path, PathBuf};
 
 use super::output;
-use crate::app::{ConfigSource, Loaded};
+use crate::app::{ConfigSource, Loaded, MAX_CONFIG};
 use crate::config::expand::Surroundings;
 use crate::config::{self, diagnose};
 use crate::explain::route::{Explanation, Question};
 use crate::explain::{self, Effective};
 use crate::plan::{Plan, compile};
 use crate::regular_file;
-
-/// The largest configuration file, in bytes.
-const MAX_CONFIG: u64 = 32 << 20;
 
 /// The files that are tried, in this order, if none is named.
 const SEARCH: &[&str] = &["lockgate.toml", "config/lockgate.toml", "/etc/lockgate/lockgate.toml"];

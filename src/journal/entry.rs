@@ -2,10 +2,17 @@
 //!
 //! Plain data; the stores keep it as JSON beside the columns that they search.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 
 /// A time as milliseconds since 1970 (UTC).
 pub type Millis = u64;
+
+/// Returns the current time.
+pub fn now() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(Millis::MAX))
+}
 
 /// Names and values of headers, in their order.
 pub type Headers = Vec<(String, String)>;

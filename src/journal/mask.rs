@@ -2,11 +2,10 @@
 //!
 //! Runs on the journal's thread. Nothing leaves this file unmasked.
 
-use http::Version;
-
 use super::entry::{AttemptEntry, Entry, Headers, Millis};
 use super::fingerprint;
 use super::observation::{Attempt, Observation, Said, Told};
+use crate::context::protocol;
 use crate::header::HeaderList;
 use crate::redact;
 use crate::report;
@@ -97,16 +96,9 @@ fn attempt(attempt: &Attempt) -> AttemptEntry {
 
 /// Returns a query without its values.
 fn masked_query(query: &str) -> String {
-    let one = |part: &str| part.split_once('=').map_or_else(|| MASK.to_owned(), |(name, _)| format!("{name}={MASK}"));
-    bounded(&query.split('&').map(one).collect::<Vec<_>>().join("&"), MAX_TEXT).to_owned()
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        _ => "HTTP/1.1",
-    }
+    let mut masked = Vec::new();
+    redact::masked_query(&mut masked, query.as_bytes());
+    String::from_utf8_lossy(&masked).into_owned()
 }
 
 /// Makes the entry.

@@ -90,18 +90,31 @@ impl State {
             self.remove(&key);
             removed += 1;
         }
-        while self.groups.len() > MAX_GROUPS {
-            let Some(last) = self.groups.values().min_by_key(|group| group.last_seen).map(|group| group.fingerprint.clone()) else { break };
-            self.groups.remove(&last);
-        }
-        for step in [Step::Minute, Step::Hour] {
-            let end = now.saturating_sub(step.kept());
-            self.counts.retain(|(width, begin, ..), _| *width != step.millis() || *begin >= end);
-        }
         while self.counts.len() > MAX_COUNTS {
             self.counts.pop_first();
         }
+        if self.groups.len() > MAX_GROUPS {
+            self.forget_groups();
+        }
+        // Counts are in the order of width and time, so that those that are too old are at the beginning of each width.
+        for step in [Step::Minute, Step::Hour] {
+            let end = now.saturating_sub(step.kept());
+            let is_old = |(width, begin, ..): &CountKey| *width == step.millis() && *begin < end;
+            let from = (step.millis(), 0, String::new(), String::new(), 0);
+            while let Some(key) = self.counts.range(from.clone()..).next().map(|(key, _)| key.clone()).filter(is_old) {
+                self.counts.remove(&key);
+            }
+        }
         removed
+    }
+
+    /// Removes the tenth of the groups that was seen least recently. A few at a time would cost each batch a look at all of them.
+    fn forget_groups(&mut self) {
+        let mut seen: Vec<(Millis, String)> = self.groups.values().map(|group| (group.last_seen, group.fingerprint.clone())).collect();
+        seen.sort_unstable();
+        for (_, fingerprint) in seen.into_iter().take(self.groups.len() - MAX_GROUPS * 9 / 10) {
+            self.groups.remove(&fingerprint);
+        }
     }
 }
 

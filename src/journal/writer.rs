@@ -7,9 +7,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::entry::{Entry, Millis};
+use super::entry::{Entry, now};
 use super::mask::{self, Rules};
 use super::observation::Observation;
 use super::query::GroupEvent;
@@ -158,12 +158,6 @@ struct Writer {
     kept: Vec<Entry>,
     pruned: Instant,
     pause: Duration,
-}
-
-/// Returns the current time.
-pub(super) fn now() -> Millis {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
 impl Writer {

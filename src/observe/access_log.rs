@@ -7,8 +7,10 @@
 use super::access_record::{End, Facts, WouldBe};
 use super::field::level;
 use super::fields;
-use super::line::{LineContext, host, path, protocol};
+use super::line::{LineContext, host, path};
 use crate::context::RequestContext;
+use crate::context::protocol;
+use crate::redact;
 use crate::write::{self, json_string};
 
 /// Appends the access line of a request.
@@ -94,7 +96,7 @@ fn request_fields(out: &mut Vec<u8>, context: &RequestContext) {
 pub(super) fn masked_query(out: &mut Vec<u8>, query: &str) {
     let begin = out.len();
     out.push(b'"');
-    fields::masked_query(out, query.as_bytes());
+    redact::masked_query(out, query.as_bytes());
     // Few queries have a byte that must be escaped, so they are written in place first.
     if out[begin + 1..].iter().any(|byte| matches!(byte, b'"' | b'\\' | ..b' ')) {
         let masked = String::from_utf8_lossy(&out.split_off(begin + 1)).into_owned();

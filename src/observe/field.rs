@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use super::access_record::{End, Facts, Original, WouldBe};
-use super::line::{LineContext, host, path, protocol};
+use super::line::{LineContext, host, path};
 use crate::context::RequestContext;
+use crate::context::protocol;
 use crate::failure::catalog::Severity;
 
 /// A field of an access line.

@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use http::Version;
-
 use super::metrics::RouteMetrics;
 use crate::context::RequestContext;
 use crate::text::{bounded, plain_host};
@@ -31,13 +29,4 @@ pub(super) fn path(context: &RequestContext) -> &str {
 /// Returns the host that the client named, without credentials and bounded; `None` if it named none.
 pub(super) fn host(context: &RequestContext) -> Option<&[u8]> {
     context.host().map(plain_host).map(|host| &host[..host.len().min(MAX_HOST)])
-}
-
-/// Returns the version of HTTP as in a request line.
-pub(super) const fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        _ => "HTTP/1.1",
-    }
 }

@@ -8,8 +8,10 @@ use std::time::SystemTime;
 
 use super::access_record::{End, Facts};
 use super::fields;
-use super::line::{LineContext, host, path, protocol};
+use super::line::{LineContext, host, path};
 use crate::context::RequestContext;
+use crate::context::protocol;
+use crate::redact;
 use crate::write;
 
 /// Begins the lines of a block below the status.
@@ -78,7 +80,7 @@ impl Lines<'_> {
         safe(self.out, path(context));
         if let Some(query) = context.uri.query() {
             let mut masked = vec![b'?'];
-            fields::masked_query(&mut masked, query.as_bytes());
+            redact::masked_query(&mut masked, query.as_bytes());
             safe(self.out, &String::from_utf8_lossy(&masked));
         }
         self.styled(style::DIM, |out| {

@@ -11,6 +11,7 @@ use super::field::{FIELDS, Field, Value, value};
 use super::fields;
 use super::line::{LineContext, path};
 use crate::context::RequestContext;
+use crate::redact;
 use crate::write;
 
 /// The combined format (<https://httpd.apache.org/docs/2.4/logs.html#combined>). The names of users are not known here.
@@ -209,7 +210,7 @@ fn append_value(out: &mut Vec<u8>, value: &Value<'_>, end: End) {
         Value::Duration(duration) => return fields::millis(out, *duration),
         Value::True => return out.extend_from_slice(b"true"),
         Value::Plain(text) | Value::Text(text) => out.extend_from_slice(text),
-        Value::Query(query) => fields::masked_query(out, query.as_bytes()),
+        Value::Query(query) => redact::masked_query(out, query.as_bytes()),
         Value::Time(time) => write::timestamp(out, *time),
         Value::Address(address) => fields::address(out, *address),
         Value::Original(original) => out.extend_from_slice(original.text.as_bytes()),
@@ -233,11 +234,11 @@ fn append_classic(out: &mut Vec<u8>, classic: Classic, context: &RequestContext,
             out.extend_from_slice(path(context).as_bytes());
             if let Some(query) = context.uri.query() {
                 out.push(b'?');
-                fields::masked_query(out, query.as_bytes());
+                redact::masked_query(out, query.as_bytes());
             }
             out.extend_from_slice(fields::protocol_in_full(context.version));
         }
-        Classic::Referer => fields::masked_url(out, context.named.referer()),
+        Classic::Referer => redact::masked_url(out, context.named.referer()),
     }
     finish(out, begin, end);
 }

@@ -29,6 +29,7 @@ mod rules;
 mod search;
 mod sentence;
 mod strings;
+mod url;
 mod view;
 
 pub use credentials::{mask, mask_own, masked};
@@ -36,6 +37,7 @@ pub use document::Finding;
 pub use guard::Guard;
 pub use redactor::Redactor;
 pub use rules::{Family, Weight};
+pub use url::{masked_query, masked_url, masked_urls};
 
 use engine::{RuleFilter, Steps};
 

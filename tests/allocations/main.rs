@@ -173,7 +173,8 @@ fn serve(mut client: BufReader<TcpStream>) {
 /// A gateway with every default feature, in a thread of its own until the process ends.
 fn gateway(origin: SocketAddr) -> SocketAddr {
     let toml = format!(
-        "[listen]\nworkers = 1\n[backends.o]\nendpoints = [\"http://{origin}\"]\npool = {{ idle_timeout = \"60s\" }}\n\
+        // The thread of the journal allocates what it keeps; the budgets are those of requests.
+        "[listen]\nworkers = 1\n[journal]\nenabled = false\n[backends.o]\nendpoints = [\"http://{origin}\"]\npool = {{ idle_timeout = \"60s\" }}\n\
          [limits.each]\nrate = \"1000000/s\"\nkey = \"client-ip\"\n[limits.none]\nrate = \"1/d\"\n\
          [[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"o\"\nlimits = [\"each\"]\n\
          [[routes]]\nname = \"limited\"\npath = \"/limited\"\nbackend = \"o\"\nlimits = [\"none\"]\n"

@@ -9,7 +9,7 @@ use http::Method;
 /// The most parameters of a query or a form that are read.
 const MAX_PARAMETERS: usize = 64;
 
-/// What a client may see and do.
+/// The rights of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Sees what fails, but not what upstreams said.

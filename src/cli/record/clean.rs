@@ -80,11 +80,9 @@ fn segment(text: &str) -> String {
 
 /// A query with the names of its parameters and without their values.
 fn masked_query(query: &str) -> String {
-    let parameter = |text: &str| match text.split_once('=') {
-        Some((name, value)) if name.len() < TOKEN && !value.is_empty() && !value.starts_with('=') => format!("{name}=***"),
-        Some(_) | None => "***".into(),
-    };
-    query.split('&').map(parameter).collect::<Vec<_>>().join("&")
+    let mut masked = Vec::new();
+    redact::masked_query(&mut masked, query.as_bytes());
+    String::from_utf8_lossy(&masked).into_owned()
 }
 
 /// Header lines without credentials.

@@ -16,6 +16,7 @@ use crate::failure::{Kind, Origin};
 use crate::observe::access_record::{End, Facts};
 use crate::observe::fields;
 use crate::observe::line::{LineContext, host, path};
+use crate::redact;
 
 /// The field of a `ScopeSpans` that holds its spans.
 const SPANS: u32 = 2;
@@ -113,7 +114,7 @@ fn server(out: &mut Vec<u8>, ended: &Ended<'_>) {
     text(out, "url.scheme", if spans.secure { b"https" } else { b"http" });
     text(out, "url.path", path(context).as_bytes());
     if let Some(query) = context.uri.query() {
-        attribute(out, "url.query", |out| wire::message(out, 1, |out| fields::masked_query(out, query.as_bytes())));
+        attribute(out, "url.query", |out| wire::message(out, 1, |out| redact::masked_query(out, query.as_bytes())));
     }
     if let Some(host) = host(context) {
         address(out, &String::from_utf8_lossy(host), spans.secure);
