@@ -9,11 +9,13 @@ mod certificates;
 mod collector;
 mod core;
 mod files;
+mod inherited;
 mod journal;
 mod listeners;
 mod log;
 mod reload;
 mod running;
+pub mod service;
 mod source;
 mod start_error;
 mod telemetry;
@@ -37,6 +39,7 @@ use self::core::{NextPlan, Worker};
 use self::listeners::Listeners;
 use self::reload::Reloader;
 use self::running::{Running, background};
+use self::service::Pulse;
 use self::telemetry::Exporters;
 use crate::admin::page::live::Changes;
 use crate::admin::{self, Reloads, RunningConfig};
@@ -93,7 +96,7 @@ impl App {
     pub fn start_from(source: ConfigSource, loaded: Loaded, sink: Sink, lines: LineSettings) -> Result<Self, StartError> {
         let Loaded { plan, text, name, files } = loaded;
         let plan = Arc::new(plan);
-        let mut listeners = Listeners::default();
+        let mut listeners = Listeners::new(inherited::take().map_err(StartError::Inherited)?);
         let mut bound = listeners.bind(&plan.listen, None)?;
         let per_core = std::mem::take(&mut bound.per_core);
         listeners.add(bound);
@@ -129,7 +132,8 @@ impl App {
             journal: &journal,
             resolver: &resolver,
         };
-        let (workers, cores) = parts.start(per_core)?;
+        let (workers, cores, pulses) = parts.start(per_core)?;
+        service::start_watchdog(pulses);
         let (addresses, tls) = (listeners.addresses(false).collect(), listeners.addresses(true).next());
         let background = background(&plan, &resolver);
         let running =
@@ -148,7 +152,11 @@ impl App {
         let _ = stop.send(());
         // The task only fails if it has panicked; then its listeners are closed already, as it owned them.
         let mut running = task.await.ok();
-        let delay = running.as_ref().and_then(|running| running.plan.load().listen.drain_delay);
+        let (delay, timeout) = running.as_ref().map_or_else(Default::default, |running| {
+            let plan = running.plan.load();
+            (plan.listen.drain_delay, plan.listen.drain_timeout)
+        });
+        service::stopping(delay.unwrap_or_default() + timeout);
         self.lifecycle.draining();
         tracing::info!(drain_delay_ms = delay.map_or(0, |delay| delay.as_millis() as u64), "draining: not ready, still serving requests");
         let mut stop_now = std::pin::pin!(stop_now);
@@ -206,14 +214,14 @@ struct CoreParts<'a> {
     resolver: &'a Resolver,
 }
 
-/// The threads of all cores, and the senders of the plans that follow the first one.
-type Cores = (Vec<JoinHandle<io::Result<bool>>>, Vec<mpsc::Sender<NextPlan>>);
+/// The threads of all cores, the senders of the plans that follow the first one, and the counts of their turns.
+type Cores = (Vec<JoinHandle<io::Result<bool>>>, Vec<mpsc::Sender<NextPlan>>, Vec<Pulse>);
 
 impl CoreParts<'_> {
     /// Starts the thread of each core with its listeners.
     fn start(&self, per_core: Vec<Vec<Listener>>) -> io::Result<Cores> {
         let via = via();
-        let (mut workers, mut cores) = (Vec::new(), Vec::new());
+        let (mut workers, mut cores, mut pulses) = (Vec::new(), Vec::new(), Vec::new());
         for (number, listeners) in per_core.into_iter().enumerate() {
             let core = Core {
                 upstreams: Upstreams { connector: Connector::new(self.resolver.clone()), core: number },
@@ -225,11 +233,13 @@ impl CoreParts<'_> {
             };
             let (plan, lines, tracer) = (Arc::clone(self.plan), self.lines.clone(), self.tracer.clone());
             let first = NextPlan { plan, lines, tracer, listeners, taken: oneshot::channel().0 };
-            let (worker, plans) = Worker::new(core, first, self.sink.clone(), Arc::clone(self.connections));
+            let pulse = Pulse::default();
+            let (worker, plans) = Worker::new(core, first, self.sink.clone(), Arc::clone(self.connections), pulse.clone());
             workers.push(std::thread::Builder::new().name(format!("core-{number}")).spawn(move || worker.run())?);
             cores.push(plans);
+            pulses.push(pulse);
         }
-        Ok((workers, cores))
+        Ok((workers, cores, pulses))
     }
 }
 

@@ -112,7 +112,7 @@
 //!   reload is asked and shown), `log_level`, `api` (the journal as JSON), `site` (serves the pages of the journal); `page/*` are these pages (`page/mod` answers, one
 //!   file per page, `templates/page` their HTML, `page/languages/*.toml` their texts).
 //! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `listeners` (sockets), `running` (from one plan to the
-//!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `beside` (work that is less urgent), `log` (its outputs), `certificates` (of the listener).
+//!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `beside` (work that is less urgent), `service` and `inherited` (what a service manager is told, and its sockets), `log` (its outputs), `certificates` (of the listener).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator).
 //!
 //! # Common changes

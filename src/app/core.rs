@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::service::Pulse;
 use crate::gateway::{self, CurrentGateway};
 use crate::limit::RateLimit;
 use crate::limit::inflight::InFlight;
@@ -52,15 +53,22 @@ pub(super) struct Worker {
     pub(super) first: NextPlan,
     pub(super) sink: Sink,
     pub(super) connections: Arc<InFlight>,
+    pulse: Pulse,
     plans: mpsc::Receiver<NextPlan>,
 }
 
 impl Worker {
     /// Creates the worker of a core, and the sender of the plans that follow the first one. The worker ends when the sender is dropped and
     /// its listeners are closed.
-    pub(super) fn new(core: gateway::Core, first: NextPlan, sink: Sink, connections: Arc<InFlight>) -> (Self, mpsc::Sender<NextPlan>) {
+    pub(super) fn new(
+        core: gateway::Core,
+        first: NextPlan,
+        sink: Sink,
+        connections: Arc<InFlight>,
+        pulse: Pulse,
+    ) -> (Self, mpsc::Sender<NextPlan>) {
         let (sender, plans) = mpsc::channel(WAITING_PLANS);
-        (Self { core, first, sink, connections, plans }, sender)
+        (Self { core, first, sink, connections, pulse, plans }, sender)
     }
 
     /// Serves requests on a new runtime until the shutdown is complete. Returns true if every connection ended by itself.
@@ -74,13 +82,13 @@ impl Worker {
     }
 
     async fn serve(self) -> (bool, Arc<CurrentGateway>) {
-        let Self { core, first, sink, connections, mut plans } = self;
+        let Self { core, first, sink, connections, pulse, mut plans } = self;
         let NextPlan { plan, lines, tracer, listeners, taken } = first;
         let recorder = Recorder::new(core.upstreams.core, Arc::clone(&plan.metrics), Arc::clone(&plan.no_route), lines, sink);
         let gateway = Arc::new(CurrentGateway::new(Arc::new(core), Arc::clone(&plan), store_client(&plan), Arc::new(recorder), tracer));
         drop(plan);
         let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&gateway)));
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&gateway), pulse));
         let settings = ListenerSettings { gateway: Arc::clone(&gateway), connections, alive };
         let mut accepting = JoinSet::new();
         let listen = |listeners: Vec<Listener>, accepting: &mut JoinSet<_>| {
@@ -161,7 +169,7 @@ async fn leave(plan: &Plan, core: usize) {
 
 /// Runs the periodic tasks of a core: flushes log lines, sets the wall clock, closes expired upstream connections, evicts idle rate-limit
 /// keys and releases free memory.
-async fn upkeep(current: Arc<CurrentGateway>) {
+async fn upkeep(current: Arc<CurrentGateway>, pulse: Pulse) {
     let core = current.core.upstreams.core;
     let mut tick = tokio::time::interval(FLUSH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -169,6 +177,7 @@ async fn upkeep(current: Arc<CurrentGateway>) {
     let mut burst_end = BurstEnd::default();
     loop {
         tick.tick().await;
+        pulse.beat();
         let gateway = current.get();
         gateway.recorder.flush();
         current.core.wall.set();

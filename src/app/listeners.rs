@@ -5,6 +5,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use super::inherited::Inherited;
 use super::start_error::StartError;
 use crate::admin;
 use crate::plan::Listen;
@@ -34,9 +35,12 @@ impl Bound {
     }
 }
 
-/// All open listeners.
-#[derive(Debug, Default)]
-pub(super) struct Listeners(Vec<Open>);
+/// All open listeners, and the sockets that the service manager has opened.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    open: Vec<Open>,
+    inherited: Vec<Inherited>,
+}
 
 /// Listeners that are bound, but not in use yet. Dropping this closes them.
 #[derive(Debug, Default)]
@@ -55,20 +59,34 @@ impl Listen {
 }
 
 impl Listeners {
+    pub(super) const fn new(inherited: Vec<Inherited>) -> Self {
+        Self { open: Vec::new(), inherited }
+    }
+
     /// Binds what a configuration has in addition, on every core. `admin` is the address of the admin listener that runs.
     ///
     /// # Errors
-    /// Returns the first address that cannot be bound; then nothing is bound.
+    /// Returns the first address that cannot be bound, or an inherited socket that no listener would use; then nothing is bound.
     pub(super) fn bind(&self, listen: &Listen, admin: Option<SocketAddr>) -> Result<Bound, StartError> {
         let cores = listen.workers;
         let mut bound = Bound { added: Vec::new(), per_core: (0..cores).map(|_| Vec::new()).collect() };
         let wanted = listen.places();
-        for place in wanted.iter().filter(|place| !self.0.iter().any(|open| open.place == **place)) {
+        // Its connections would wait for an answer that never comes.
+        let is_used = |address| address == listen.admin || wanted.iter().any(|place| place.address == address);
+        if let Some(unused) = self.inherited.iter().find(|socket| !is_used(socket.address)) {
+            return Err(StartError::Unused(unused.address));
+        }
+        for place in wanted.iter().filter(|place| !self.open.iter().any(|open| open.place == **place)) {
             let sockets = self.sockets(place.address, cores, admin, listen)?;
             let address = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(place.address);
             let closer = Closer::default();
             for (core, socket) in bound.per_core.iter_mut().zip(sockets) {
-                core.push(Listener { socket, secure: place.secure, watched: closer.watch() });
+                core.push(Listener {
+                    socket,
+                    secure: place.secure,
+                    inherited: self.inherited(place.address).is_some(),
+                    watched: closer.watch(),
+                });
             }
             bound.added.push(Open { place: *place, bound: address, closer });
         }
@@ -84,7 +102,7 @@ impl Listeners {
         socket.and_then(|socket| admin::Bound::new(socket, address)).map_err(|source| StartError::bind(address, source))
     }
 
-    /// Binds sockets to an address. An own listener that ends with this change does not hinder its successor on the same port.
+    /// Binds sockets to an address, unless the service manager has opened one for it. An own listener that ends with this change does not hinder its successor on the same port.
     fn sockets(
         &self,
         address: SocketAddr,
@@ -92,25 +110,32 @@ impl Listeners {
         admin: Option<SocketAddr>,
         listen: &Listen,
     ) -> Result<Vec<std::net::TcpListener>, StartError> {
+        if let Some(inherited) = self.inherited(address) {
+            return inherited.handles(count).map_err(|source| StartError::bind(address, source));
+        }
         let wanted = listen.places();
         let ends = |open: &Open| open.bound.port() == address.port() && !wanted.contains(&open.place);
         let admin_ends = admin.is_some_and(|admin| admin.port() == address.port() && admin != listen.admin);
-        let sockets = match admin_ends || self.0.iter().any(ends) {
+        let sockets = match admin_ends || self.open.iter().any(ends) {
             true => listen::bind_beside(address, count),
             false => listen::bind(address, count),
         };
         sockets.map_err(|source| StartError::bind(address, source))
     }
 
+    fn inherited(&self, address: SocketAddr) -> Option<&Inherited> {
+        self.inherited.iter().find(|inherited| inherited.address == address)
+    }
+
     /// Adds listeners whose sockets the cores have.
     pub(super) fn add(&mut self, bound: Bound) {
-        self.0.extend(bound.added);
+        self.open.extend(bound.added);
     }
 
     /// Closes the listeners that a configuration does not have. Their connections end after the request that they serve.
     pub(super) fn close_removed(&mut self, listen: &Listen) {
         let wanted = listen.places();
-        self.0.retain(|open| {
+        self.open.retain(|open| {
             let stays = wanted.contains(&open.place);
             if !stays {
                 tracing::info!(address = %open.bound, tls = open.place.secure, "no longer listening");
@@ -122,11 +147,11 @@ impl Listeners {
 
     /// Closes all.
     pub(super) fn close_all(&mut self) {
-        self.0.drain(..).for_each(|open| open.closer.close());
+        self.open.drain(..).for_each(|open| open.closer.close());
     }
 
     /// Returns the addresses with their actual ports, of listeners for TLS or of the others.
     pub(super) fn addresses(&self, secure: bool) -> impl Iterator<Item = SocketAddr> {
-        self.0.iter().filter(move |open| open.place.secure == secure).map(|open| open.bound)
+        self.open.iter().filter(move |open| open.place.secure == secure).map(|open| open.bound)
     }
 }

@@ -18,6 +18,12 @@ pub enum StartError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// What the service manager has passed cannot be used.
+    #[error("cannot use the sockets of the service manager: {0}")]
+    Inherited(io::Error),
+    /// The service manager has passed a socket that would answer nobody.
+    #[error("the service manager has passed a socket on {0}, which is no address of a listener")]
+    Unused(SocketAddr),
     /// The log file cannot be written.
     #[error("{0}")]
     Log(#[from] OpenError),
@@ -46,6 +52,8 @@ impl StartError {
             Self::Bind { address, source } => (address, source),
             Self::Log(error) => return error.help(),
             Self::Journal { place, .. } => return help_of_journal(place),
+            Self::Inherited(_) => return "pass TCP sockets only: `ListenStream=ADDRESS:PORT` with `Accept=no`".into(),
+            Self::Unused(address) => return help_of_unused(*address),
             Self::Worker(_) => return String::new(),
         };
         let port = address.port();
@@ -64,6 +72,13 @@ impl StartError {
             _ => String::new(),
         }
     }
+}
+
+fn help_of_unused(address: SocketAddr) -> String {
+    format!(
+        "`listen.http`, `listen.tls.address` or `listen.admin` must be \"{address}\", or `ListenStream=` of the socket unit the address of a \
+         listener. A port alone stands for [::]"
+    )
 }
 
 fn help_of_journal(place: &Place) -> String {

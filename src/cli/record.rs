@@ -79,7 +79,7 @@ async fn run(args: &RecordArgs, plan: Plan, mut cases: Cases) -> ExitCode {
     let (alive, mut all_gone) = mpsc::channel(1);
     let connections = Arc::new(InFlight::new(max + SURPLUS));
     let settings = ListenerSettings { gateway: Arc::clone(&gateway), connections, alive };
-    tokio::spawn(listen::accept(Listener { socket, secure: false, watched: closer.watch() }, settings));
+    tokio::spawn(listen::accept(Listener { socket, secure: false, inherited: false, watched: closer.watch() }, settings));
     tokio::spawn(upkeep(Arc::clone(&gateway)));
     output::print(&format!("http://{address} forwards to {}; errors become cases in {}. Ctrl-C ends it.", args.to, cases.folder.display()));
     loop {

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::args::{EX_CONFIG, RunArgs};
 use super::{log, output, source};
 use crate::admin::{Cause, Reloads};
-use crate::app::{App, ConfigSource, Loaded, StartError, open_log};
+use crate::app::{App, ConfigSource, Loaded, StartError, open_log, service};
 use crate::observe::writer::Sink;
 use crate::policy::Mode;
 
@@ -71,6 +71,7 @@ async fn serve(source: ConfigSource, loaded: Loaded) -> ExitCode {
     if mode == Mode::Development {
         tracing::warn!("development mode: error responses show upstream errors, stack traces and addresses");
     }
+    service::ready();
     stop.wait().await;
     app.shutdown(stop.wait()).await;
     ExitCode::SUCCESS
@@ -79,8 +80,10 @@ async fn serve(source: ConfigSource, loaded: Loaded) -> ExitCode {
 /// Reloads the configuration at each SIGHUP.
 async fn reload_on(mut hangup: Signal, reloads: Reloads) {
     while hangup.recv().await.is_some() {
+        service::reloading();
         // The outcome is in the log.
         let _ = reloads.reload(Cause::Signal).await;
+        service::ready();
     }
 }
 

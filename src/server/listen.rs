@@ -113,6 +113,8 @@ pub struct Listener {
     pub socket: std::net::TcpListener,
     /// Connections begin with a TLS handshake.
     pub secure: bool,
+    /// The socket is of the service manager, which keeps it open for the next process.
+    pub inherited: bool,
     /// Tells the end of the listener.
     pub watched: Watched,
 }
@@ -128,12 +130,12 @@ pub struct ListenerSettings {
     pub alive: mpsc::Sender<Infallible>,
 }
 
-/// Accepts connections until the listener is closed, then those that are still in the kernel's queue, and returns.
+/// Accepts connections until the listener is closed, then those that are still in the queue of a socket of its own, and returns.
 ///
 /// # Errors
 /// Returns the system's error if the listener cannot be used.
 pub async fn accept(listener: Listener, shared: ListenerSettings) -> io::Result<()> {
-    let Listener { socket, secure, watched } = listener;
+    let Listener { socket, secure, inherited, watched } = listener;
     let listener = TcpListener::from_std(socket)?;
     let mut closing = watched.closing.clone();
     let mut pause = Duration::from_millis(10);
@@ -155,6 +157,10 @@ pub async fn accept(listener: Listener, shared: ListenerSettings) -> io::Result<
             }
             Err(_) => {}
         }
+    }
+    // The connections in the queue of an inherited socket wait for the next process.
+    if inherited {
+        return Ok(());
     }
     // Closing a listener resets the connections in its queue. They are accepted instead, and answered with 503 SHUTTING_DOWN.
     for _ in 0..BACKLOG {

@@ -47,6 +47,7 @@ mod robustness;
 mod routes;
 mod routing;
 mod send_proxy;
+mod service;
 mod shapes;
 mod slow_readers;
 mod telemetry;

@@ -30,7 +30,8 @@ impl Process {
         Self::spawn(Command::new("sh").args(["-c", &line, env!("CARGO_BIN_EXE_lockgate")]).args(args))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// The same by a command that becomes the gateway.
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.env_remove("LOCKGATE_CONFIG").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let Some(Ok(line)) = lines.next() else {
