@@ -13,7 +13,7 @@ RUN native=$(dpkg --print-architecture); \
     esac \
  && echo "export CARGO_BUILD_TARGET=$machine-unknown-linux-gnu" > /cross \
  && if [ "${TARGETARCH:-$native}" != "$native" ]; then \
-      rustup target add "$machine-unknown-linux-gnu" \
+      { [ -d "$(rustc --print sysroot)/lib/rustlib/$machine-unknown-linux-gnu" ] || rustup target add "$machine-unknown-linux-gnu"; } \
       && apt-get update && apt-get install --yes --no-install-recommends "gcc-$(echo $machine | tr _ -)-linux-gnu" "libc6-dev-$TARGETARCH-cross" \
       && echo "export CC_${machine}_unknown_linux_gnu=$machine-linux-gnu-gcc" >> /cross \
       && echo "export CARGO_TARGET_$(echo $machine | tr a-z A-Z)_UNKNOWN_LINUX_GNU_LINKER=$machine-linux-gnu-gcc" >> /cross; \
