@@ -48,6 +48,7 @@ mod routes;
 mod routing;
 mod send_proxy;
 mod service;
+mod several_gateways;
 mod shapes;
 mod slow_readers;
 mod telemetry;
