@@ -1,9 +1,10 @@
 //! A service manager starts the gateway: it is told of each state, and it passes the sockets that it has opened.
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::harness::{Client, Origin, PATIENCE, Process, Temporary, get, until};
 
@@ -31,6 +32,16 @@ impl Manager {
     /// The next message that is no sign of life.
     fn told_of_a_change(&self) -> String {
         until(|| Some(self.told()).filter(|told| told != "WATCHDOG=1\n").ok_or_else(|| "only signs of life".to_owned()))
+    }
+}
+
+/// A process that ends with the test.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -133,16 +144,15 @@ fn the_admin_listener_can_be_a_socket_of_the_manager() {
 
 #[test]
 fn a_socket_that_would_answer_nobody_ends_the_start() {
-    let started = |socket: OwnedFd| -> Output {
-        let arguments = ["run", "--to", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        activated(socket, &arguments).output().unwrap()
-    };
+    let arguments = ["run", "--to", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let (socket, address) = listener();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     for (socket, told) in [(handle(&socket), format!("must be \"{address}\"")), (udp.into(), "pass TCP sockets only".to_owned())] {
-        let output = started(socket);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{said}");
+        let mut started = Started(activated(socket, &arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+        let status = until(|| started.0.try_wait().unwrap().ok_or_else(|| "the start does not end".to_owned()));
+        let mut said = String::new();
+        started.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(status.code(), Some(1), "{said}");
         assert!(said.contains(&told), "{said}");
     }
 }
