@@ -120,7 +120,8 @@
       event.preventDefault();
       try {
         const response = await fetch(link.href);
-        if (!response.ok) throw new Error(response.status);
+        // A session that has ended leads to the form to log in, which is not to be copied.
+        if (!response.ok || response.redirected) throw new Error(response.status);
         await navigator.clipboard.writeText(await response.text());
         copied(link);
       } catch { location.href = link.href; }
