@@ -18,10 +18,11 @@ use crate::render::{self, Looks, negotiate::Shape};
 use crate::text::Text;
 
 /// What every response tells a browser: its type is what it says, no other page may frame or load it, and no address goes elsewhere.
+/// Own pages do get one, because a form of a page that gives none has the origin `null`, as one of another site can have.
 pub(super) const SAFE: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
+    ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
 ];

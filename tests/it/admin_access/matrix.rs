@@ -200,7 +200,7 @@ fn every_response_is_safe_in_a_browser() {
             assert_eq!(response.header("cache-control") == Some("no-store"), !is_asset, "{place}");
             assert!(response.header("access-control-allow-origin").is_none(), "{place}");
             assert_eq!(response.header("x-frame-options"), Some("DENY"), "{place}");
-            assert_eq!(response.header("referrer-policy"), Some("no-referrer"), "{place}");
+            assert_eq!(response.header("referrer-policy"), Some("same-origin"), "{place}");
             assert_eq!(response.header("cross-origin-resource-policy"), Some("same-origin"), "{place}");
             let policy = response.header("content-security-policy").unwrap_or_else(|| panic!("{place}"));
             assert!(
