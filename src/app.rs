@@ -69,6 +69,8 @@ pub struct App {
     workers: Vec<JoinHandle<io::Result<bool>>>,
     /// The task that reloads, and the signal that ends it.
     reloading: (tokio::task::JoinHandle<Running>, oneshot::Sender<()>),
+    /// The journal, to be closed at the end.
+    journal: Option<Journal>,
     sink: Sink,
 }
 
@@ -97,15 +99,7 @@ impl App {
         listeners.add(bound);
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
-        let running = RunningConfig {
-            version: Arc::clone(&plan.version),
-            name,
-            text,
-            folder: source.folder().into(),
-            since: SystemTime::now(),
-            needs_restart: Vec::new(),
-        };
-        let (reloads, requests) = Reloads::new(running);
+        let (reloads, requests) = Reloads::new(first_config(&plan, name, text, &source));
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
         let admin = listeners.bind_admin(plan.listen.admin, None, &plan.listen)?;
         let site = Arc::new(admin::Site::new(journal::gateway_name(), Changes::default()));
@@ -145,7 +139,7 @@ impl App {
         let task = tokio::spawn(Reloader::new(running, reloads.clone(), source, files).run(requests, stopped));
         lifecycle.started();
         prepare_in_background();
-        Ok(Self { addresses, tls, admin, reloads, lifecycle, workers, reloading: (task, stop), sink })
+        Ok(Self { addresses, tls, admin, reloads, lifecycle, workers, reloading: (task, stop), journal, sink })
     }
 
     /// Shuts down in order. Returns true if every request finished in time. When `stop_now` completes, the shutdown stops waiting.
@@ -187,10 +181,17 @@ impl App {
         if let Some(running) = running {
             running.exporters.flush().await;
         }
+        journal::close(self.journal.take()).await;
         let sink = self.sink.clone();
         let _ = tokio::task::spawn_blocking(move || sink.flush(Duration::from_secs(2))).await;
         drained
     }
+}
+
+/// Describes the configuration of the start.
+fn first_config(plan: &Plan, name: Arc<str>, text: Arc<str>, source: &ConfigSource) -> RunningConfig {
+    let version = Arc::clone(&plan.version);
+    RunningConfig { version, name, text, folder: source.folder().into(), since: SystemTime::now(), needs_restart: Vec::new() }
 }
 
 /// What all cores are started with.

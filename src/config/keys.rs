@@ -35,7 +35,12 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
         errors: root.table("errors", errors).unwrap_or_default(),
         redis: root.table("redis", redis).flatten(),
         log: root.table("log", log).unwrap_or_default(),
-        journal: root.table("journal", journal).unwrap_or_default(),
+        journal: root
+            .table("journal", |s| {
+                let url = secret(s, "url", has_credentials);
+                journal(s, url)
+            })
+            .unwrap_or_default(),
         telemetry: root.table("telemetry", telemetry).flatten(),
     }
 }
@@ -123,6 +128,11 @@ fn admin_token(s: &mut Section<'_, '_>, key: &'static str) -> Option<At<Secret<S
     let help = "a token has printable ASCII characters on one line, and no space at its beginning or end";
     s.problems.add(found.span, title, help);
     None
+}
+
+/// Returns true for the URL of a database that may hold a password.
+fn has_credentials(url: &str) -> bool {
+    url.contains('@') || url.to_ascii_lowercase().contains("password")
 }
 
 fn redis(s: &mut Section<'_, '_>) -> Option<Redis> {
