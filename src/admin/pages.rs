@@ -63,7 +63,8 @@ pub struct Pages {
 impl Pages {
     /// Answers a request of a client with this address.
     pub(super) async fn respond(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
-        let is_stream = request.method() == Method::GET && request.uri().path() == "/live";
+        let row = table::find(request.uri().path()).and_then(|found| found.row("GET")).map(|row| row.page);
+        let is_stream = request.method() == Method::GET && matches!(row, Some(Page::Program(Program::Changes, _)));
         let answer = self.answer(request, peer).await;
         // The stream takes the place of the empty body.
         let streams = is_stream && answer.status() == StatusCode::OK;

@@ -53,7 +53,9 @@
     loading = true;
     try {
       const response = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
-      if (response.ok && !response.redirected) replace(parse(await response.text()));
+      // A session that has ended leads to the form to log in, which does not take the place of what is read.
+      if (response.redirected) state(body.dataset.offline, true);
+      else if (response.ok) replace(parse(await response.text()));
     } catch { /* The next event tries again. */ }
     loading = false;
     if (again) { again = false; setTimeout(refresh, 1000); }
