@@ -5,6 +5,7 @@
 use super::entry::{AttemptEntry, Entry, Headers, Millis};
 use super::fingerprint;
 use super::observation::{Attempt, Observation, Said, Told};
+use super::payload;
 use crate::context::protocol;
 use crate::header::HeaderList;
 use crate::redact;
@@ -22,7 +23,7 @@ const MAX_TEXT: usize = 2 * 1024;
 /// The most of a stack trace, in bytes.
 const MAX_STACK: usize = 32 * 1024;
 /// What stands in place of a credential.
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// What the entries of a journal have in common.
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ const CREDENTIALS: [&str; 10] = [
 
 impl Rules {
     /// Masks credentials in a text, and cuts it. Masked as a whole first: the mask does not know a credential that is cut.
-    fn text(&self, text: &str, max: usize) -> String {
+    pub(super) fn text(&self, text: &str, max: usize) -> String {
         let mut masked = redact::masked(text).into_owned();
         for pattern in &self.patterns {
             if let std::borrow::Cow::Owned(replaced) = pattern.replace_all(&masked, MASK) {
@@ -130,6 +131,10 @@ pub(super) fn entry(observed: Observation, rules: &Rules) -> Entry {
         gateway: rules.gateway.clone(),
         ..Entry::default()
     };
+    if let Some(body) = &observed.body {
+        let payload::Shown { text, truncated } = payload::shown(body, rules);
+        (entry.request_body, entry.request_truncated) = (text, truncated);
+    }
     if let Some(said) = observed.said {
         add_said(&mut entry, *said, rules);
     }

@@ -12,7 +12,9 @@
 //! | `observation` | what a request hands over |
 //! | `entry` | an entry as it is stored: masked, bounded |
 //! | `mask` | makes an entry of an observation |
+//! | `payload` | what an entry shows of the body of a request |
 //! | `fingerprint` | which entries belong together |
+//! | `sample` | which entries are kept, if only a share is |
 //! | `query` | what can be asked, and the answers |
 //! | `store` | the trait of all stores |
 //! | `group`, `words` | how entries count in groups, and by which words they are found: the same in all stores |
@@ -29,8 +31,10 @@ mod mask;
 pub mod memory;
 pub mod observation;
 mod packed;
+mod payload;
 pub mod postgres;
 pub mod query;
+mod sample;
 pub mod sqlite;
 pub mod store;
 mod words;
