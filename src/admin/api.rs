@@ -1,7 +1,8 @@
-//! The journal as JSON: `/api/errors`, `/api/errors/ID`, `/api/groups` and `/api/groups/FINGERPRINT`.
+//! The journal as JSON: `/api/errors`, `/api/errors/ID`, `/api/groups`, `/api/groups/FINGERPRINT` and `/api/tail`.
 //!
 //! [`answer`] may block, because it waits for the store. Must not know how the client was authenticated.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -9,15 +10,18 @@ use serde_json::{Value, json};
 
 use crate::config::units;
 use crate::journal::entry::{Millis, now};
-use crate::journal::query::{Cursor, Filter, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT};
-use crate::journal::{Store, StoreError};
+use crate::journal::query::{Cursor, Filter, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Purge, Summary};
+use crate::journal::recent::Fresh;
+use crate::journal::{Journal, Store, StoreError};
 
 /// The items of a page, if the client names no number.
 const DEFAULT_LIMIT: usize = 50;
+/// The most items of a page of whole entries, which may be large.
+const MAX_FULL: usize = 100;
 
 /// Why a request has no answer.
 #[derive(Debug)]
-pub(super) enum ApiError {
+pub enum ApiError {
     /// There is no such page, entry or group.
     NotFound,
     /// A parameter is not valid.
@@ -34,16 +38,28 @@ impl From<StoreError> for ApiError {
     }
 }
 
-/// Answers a request. `path` is what follows `/api/`.
-pub(super) fn answer(store: &dyn Store, method: &Method, path: &str, query: &str) -> Result<(StatusCode, Value), ApiError> {
+/// Answers a request. `path` is what follows `/api/`. `journal` is that of the gateway, if it is one that answers.
+///
+/// # Errors
+/// There is no such page, the question is not valid, or the store cannot be used.
+pub fn answer(
+    store: &dyn Store,
+    journal: Option<&Journal>,
+    method: &Method,
+    path: &str,
+    query: &str,
+) -> Result<(StatusCode, Value), ApiError> {
     let found = match (path.split_once('/').unwrap_or((path, "")), method) {
         (("errors", ""), &Method::GET) => list(store, query)?,
         (("errors", id), &Method::GET) => serialized(&store.find(id)?.ok_or(ApiError::NotFound)?),
+        (("errors", _), &Method::DELETE) => purge(store, journal, path, query)?,
+        (("tail", ""), &Method::GET) => tail(journal.ok_or(ApiError::NotFound)?, query)?,
         (("groups", ""), &Method::GET) => groups(store, query)?,
         (("groups", fingerprint), &Method::GET) => serialized(&store.group(fingerprint)?.ok_or(ApiError::NotFound)?),
         (("groups", fingerprint), &Method::POST) if !fingerprint.is_empty() => return set_state(store, fingerprint, query),
         (("groups", fingerprint), _) if !fingerprint.is_empty() => return Err(ApiError::Method("GET, POST")),
-        (("errors" | "groups", _), _) => return Err(ApiError::Method("GET")),
+        (("errors", _), _) => return Err(ApiError::Method("GET, DELETE")),
+        (("groups", _) | ("tail", ""), _) => return Err(ApiError::Method("GET")),
         _ => return Err(ApiError::NotFound),
     };
     Ok((StatusCode::OK, found))
@@ -85,34 +101,99 @@ fn unknown(name: &str, known: &str) -> ApiError {
     ApiError::Bad(format!("`{name}` is not a parameter; expected {known}"))
 }
 
+/// Reads a parameter that says which entries are meant. Returns false if it is another one.
+fn filter(filter: &mut Filter, name: &str, text: &str) -> Result<bool, ApiError> {
+    match name {
+        "since" => filter.since = Some(time(text)?),
+        "until" => filter.until = Some(time(text)?),
+        "route" => filter.route = Some(text.to_owned()),
+        "backend" => filter.backend = Some(text.to_owned()),
+        "endpoint" => filter.endpoint = Some(text.to_owned()),
+        "status" => filter.status = Some(statuses(text)?),
+        "code" => filter.code = Some(text.to_owned()),
+        "reason" => filter.reason = Some(text.to_owned()),
+        "exception" => filter.exception = Some(text.to_owned()),
+        "group" => filter.group = Some(text.to_owned()),
+        "text" => filter.text = Some(text.to_owned()),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// The parameters of [`filter`].
+const FILTERS: &str = "since, until, route, backend, endpoint, status, code, reason, exception, group, text";
+
 fn list(store: &dyn Store, query: &str) -> Result<Value, ApiError> {
     let mut asked = ListQuery { filter: Filter::default(), after: None, limit: DEFAULT_LIMIT };
+    let mut full = false;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let (filter, text) = (&mut asked.filter, value.as_ref());
-        match name.as_ref() {
-            "since" => filter.since = Some(time(text)?),
-            "until" => filter.until = Some(time(text)?),
-            "route" => filter.route = Some(text.to_owned()),
-            "backend" => filter.backend = Some(text.to_owned()),
-            "endpoint" => filter.endpoint = Some(text.to_owned()),
-            "status" => filter.status = Some(statuses(text)?),
-            "code" => filter.code = Some(text.to_owned()),
-            "reason" => filter.reason = Some(text.to_owned()),
-            "exception" => filter.exception = Some(text.to_owned()),
-            "group" => filter.group = Some(text.to_owned()),
-            "text" => filter.text = Some(text.to_owned()),
-            "after" => asked.after = Some(Cursor::decode(text).ok_or_else(|| ApiError::Bad("`after` is not a cursor".to_owned()))?),
-            "limit" => asked.limit = limit(text)?,
-            _ => {
-                return Err(unknown(
-                    &name,
-                    "since, until, route, backend, endpoint, status, code, reason, exception, group, text, after or limit",
-                ));
-            }
+        match (name.as_ref(), value.as_ref()) {
+            ("after", text) => asked.after = Some(Cursor::decode(text).ok_or_else(|| ApiError::Bad("`after` is not a cursor".to_owned()))?),
+            ("limit", text) => asked.limit = limit(text)?,
+            ("full", text) => full = flag("full", text)?,
+            (name, text) if filter(&mut asked.filter, name, text)? => {}
+            (name, _) => return Err(unknown(name, &format!("{FILTERS}, after, limit or full"))),
         }
     }
+    if full && asked.limit > MAX_FULL {
+        return Err(ApiError::Bad(format!("with `full`, `limit` must be from 1 to {MAX_FULL}")));
+    }
     let page = store.list(&asked)?;
-    Ok(json!({ "items": serialized(&page.items), "next": page.next.map(|next| next.encode()) }))
+    let items = if full { entries(store, &page.items)? } else { serialized(&page.items) };
+    Ok(json!({ "items": items, "next": page.next.map(|next| next.encode()) }))
+}
+
+/// Returns the whole entries of a page. One that was removed since then is left out.
+fn entries(store: &dyn Store, page: &[Summary]) -> Result<Value, ApiError> {
+    let found: Result<Vec<_>, StoreError> = page.iter().map(|item| store.find(&item.request_id)).collect();
+    Ok(found?.into_iter().flatten().map(|entry| serialized(&entry)).collect())
+}
+
+fn flag(name: &str, text: &str) -> Result<bool, ApiError> {
+    text.parse().map_err(|_| ApiError::Bad(format!("`{name}` must be true or false")))
+}
+
+/// Returns what was written since an earlier answer.
+fn tail(journal: &Journal, query: &str) -> Result<Value, ApiError> {
+    let (mut asked, mut after, mut most) = (Filter::default(), None, DEFAULT_LIMIT);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match (name.as_ref(), value.as_ref()) {
+            ("after", text) => after = Some(text.to_owned()),
+            ("limit", text) => most = limit(text)?,
+            (name, text) if filter(&mut asked, name, text)? => {}
+            (name, _) => return Err(unknown(name, &format!("{FILTERS}, after or limit"))),
+        }
+    }
+    let Fresh { items, next, missed, restarted } = journal.recent().after(after.as_deref(), &asked, most);
+    Ok(json!({ "items": serialized(&items), "next": next, "missed": missed, "restarted": restarted }))
+}
+
+/// Removes entries for good.
+fn purge(store: &dyn Store, journal: Option<&Journal>, path: &str, query: &str) -> Result<Value, ApiError> {
+    let mut wanted = path.strip_prefix("errors/").filter(|id| !id.is_empty()).map(|id| Purge::Request(id.to_owned()));
+    let by_id = wanted.is_some();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let one = match (name.as_ref(), value.as_ref()) {
+            ("before", text) => Purge::Before(time(text)?),
+            ("group", text) => Purge::Group(text.to_owned()),
+            ("all", "true") => Purge::All,
+            (name, _) => return Err(unknown(name, "before, group or all=true")),
+        };
+        if wanted.replace(one).is_some() {
+            return Err(ApiError::Bad("only one of a request id, `before`, `group` and `all` can be given".to_owned()));
+        }
+    }
+    let wanted = wanted.ok_or_else(|| ApiError::Bad("what to remove is missing: `before`, `group` or `all=true`".to_owned()))?;
+    let removed = store.purge(&wanted)?;
+    if by_id && removed == 0 {
+        return Err(ApiError::NotFound);
+    }
+    if let Some(journal) = journal {
+        journal.counters().purged.fetch_add(removed, Ordering::Relaxed);
+    }
+    // The log is the audit trail of what operators change.
+    tracing::info!(what = ?wanted, removed, "entries of the journal were removed");
+    Ok(json!({ "removed": removed }))
 }
 
 fn groups(store: &dyn Store, query: &str) -> Result<Value, ApiError> {

@@ -103,7 +103,7 @@ impl Page {
             Self::Reload => "POST",
             Self::Log => "GET, HEAD, PUT",
             // Each of its pages has its own methods.
-            Self::Api => "GET, POST",
+            Self::Api => "GET, POST, DELETE",
         }
     }
 }
@@ -227,9 +227,15 @@ impl Pages {
         let Some(journal) = self.journal.clone() else { return error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND") };
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let ask = move || {
-            api::answer(&**journal.store(), &method, uri.path().strip_prefix(API).unwrap_or_default(), uri.query().unwrap_or_default())
+            let store = &**journal.store();
+            api::answer(store, Some(&journal), &method, uri.path().strip_prefix(API).unwrap_or_default(), uri.query().unwrap_or_default())
         };
-        match self.costly(ask).await {
+        // A removal may take minutes, and others need not wait for it.
+        let answer = match *request.method() {
+            Method::DELETE => tokio::task::spawn_blocking(ask).await.ok(),
+            _ => self.costly(ask).await,
+        };
+        match answer {
             Some(Ok((status, found))) => json(status, &found),
             Some(Err(ApiError::NotFound)) => error(request, StatusCode::NOT_FOUND, "NOT_FOUND"),
             Some(Err(ApiError::Bad(why))) => bad_request(request, &why),
@@ -239,7 +245,7 @@ impl Pages {
                 response
             }
             Some(Err(ApiError::Store(cause))) => {
-                tracing::warn!(%cause, "the journal cannot be read");
+                tracing::warn!(%cause, "the journal cannot be used");
                 error(request, StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE")
             }
             None => unavailable(request),

@@ -40,6 +40,7 @@ pub(super) fn start(settings: Option<&plan::Journal>, metrics: &JournalMetrics, 
             dropped: Arc::clone(&metrics.dropped),
             failed: Arc::clone(&metrics.failed),
             sampled: Arc::clone(&metrics.sampled),
+            purged: Arc::clone(&metrics.purged),
         },
     };
     Ok(Some(Journal::start(store, writing, Box::new(move |_, _| changes.notify()))?))

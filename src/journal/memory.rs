@@ -162,7 +162,8 @@ impl State {
     }
 }
 
-fn matches(filter: &Filter, entry: &Entry) -> bool {
+/// Returns true if an entry is one of those that are meant.
+pub(super) fn matches(filter: &Filter, entry: &Entry) -> bool {
     let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
     filter.since.is_none_or(|since| entry.at >= since)
         && filter.until.is_none_or(|until| entry.at < until)

@@ -22,6 +22,7 @@
 //! | `sqlite` | the store in a file |
 //! | `postgres` | the store in a database that several gateways share |
 //! | `packed` | an entry as bytes |
+//! | `recent` | the latest entries, for whoever follows them |
 //! | `writer` | the queue and the thread |
 
 pub mod entry;
@@ -34,6 +35,7 @@ mod packed;
 mod payload;
 pub mod postgres;
 pub mod query;
+pub mod recent;
 mod sample;
 pub mod sqlite;
 pub mod store;

@@ -69,7 +69,16 @@ impl SqliteStore {
         let lock = file::lock(path)?;
         let file::Opened { connection, moved } = file::open(path)?;
         let writer = Mutex::new(Some(Writer::new(connection)));
-        Ok(Self { path: path.into(), max_bytes, keep, writer, readers: Pool::new(path.into()), purging: Mutex::default(), moved, lock: Some(lock) })
+        Ok(Self {
+            path: path.into(),
+            max_bytes,
+            keep,
+            writer,
+            readers: Pool::new(path.into()),
+            purging: Mutex::default(),
+            moved,
+            lock: Some(lock),
+        })
     }
 
     /// Opens a file for questions only. A gateway may write it at the same time.
@@ -79,7 +88,16 @@ impl SqliteStore {
     pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
         file::open_read_only(path)?;
         let writer = Mutex::new(None);
-        Ok(Self { path: path.into(), max_bytes: 0, keep: 0, writer, readers: Pool::new(path.into()), purging: Mutex::default(), moved: None, lock: None })
+        Ok(Self {
+            path: path.into(),
+            max_bytes: 0,
+            keep: 0,
+            writer,
+            readers: Pool::new(path.into()),
+            purging: Mutex::default(),
+            moved: None,
+            lock: None,
+        })
     }
 
     /// Returns where the file went that had been there when the store was opened, if it could not be used.

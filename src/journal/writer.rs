@@ -13,6 +13,7 @@ use super::entry::{Entry, now};
 use super::mask::{self, Rules};
 use super::observation::Observation;
 use super::query::GroupEvent;
+use super::recent::Recent;
 use super::sample::Sampler;
 use super::store::{Store, StoreError};
 
@@ -42,6 +43,8 @@ pub struct Counters {
     pub failed: Arc<AtomicU64>,
     /// Entries that were counted and not kept.
     pub sampled: Arc<AtomicU64>,
+    /// Entries that were purged.
+    pub purged: Arc<AtomicU64>,
 }
 
 /// Hears of what was written. Must return at once.
@@ -57,6 +60,7 @@ struct Inner {
     bytes: AtomicUsize,
     store: Arc<dyn Store>,
     counters: Counters,
+    recent: Recent,
     closing: AtomicBool,
     /// True while the thread has nothing to write.
     idle: AtomicBool,
@@ -91,6 +95,7 @@ impl Journal {
             bytes: AtomicUsize::new(0),
             store,
             counters: settings.counters.clone(),
+            recent: Recent::default(),
             closing: AtomicBool::new(false),
             idle: AtomicBool::new(true),
             thread: Mutex::default(),
@@ -98,7 +103,9 @@ impl Journal {
         let JournalSettings { body_limit, sample, redact_headers, redact, gateway, counters: _ } = settings;
         let rules = Rules { body_limit, headers: redact_headers, patterns: redact, gateway };
         let writing = Arc::clone(&inner);
-        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || Writer::new(writing, rules, Sampler::new(sample), listener).run())?;
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || Writer::new(writing, rules, Sampler::new(sample), listener).run())?;
         *inner.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread.thread().clone());
         Ok(Self(inner))
     }
@@ -119,6 +126,11 @@ impl Journal {
     /// Returns the store, for questions.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    /// Returns the latest entries.
+    pub fn recent(&self) -> &Recent {
+        &self.0.recent
     }
 
     /// Returns the counters.
@@ -226,6 +238,7 @@ impl Writer {
                 let sampled = self.kept.iter().filter(|entry| entry.counted_only).count();
                 self.journal.counters.written.fetch_add((self.kept.len() - sampled) as u64, Ordering::Relaxed);
                 self.journal.counters.sampled.fetch_add(sampled as u64, Ordering::Relaxed);
+                self.journal.recent.note(&self.kept);
                 (self.listener)(&self.kept, &events);
                 self.kept.clear();
             }

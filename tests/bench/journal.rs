@@ -155,7 +155,11 @@ fn ask_many(path: &Path, entries: u64) {
             break;
         }
     }
-    println!("prune of {removed} entries in {:.1} s, the longest step {:.1} ms", begin.elapsed().as_secs_f64(), ms(longest));
+    println!(
+        "prune of {removed} entries in {:.1} s, the longest step {:.1} ms",
+        begin.elapsed().as_secs_f64(),
+        longest.as_secs_f64() * 1e3
+    );
 }
 
 fn main() {

@@ -167,7 +167,8 @@ impl Batch<'_> {
         let Some(less) = known.map(|known| known.min(less)) else { return Ok(()) };
         for group in [group.as_str(), ""] {
             let (width, group, at, backend, status) = bucket(group);
-            let update = "UPDATE counts SET count = count - ? WHERE width = ? AND fingerprint = ? AND at = ? AND backend = ? AND status = ?";
+            let update =
+                "UPDATE counts SET count = count - ? WHERE width = ? AND fingerprint = ? AND at = ? AND backend = ? AND status = ?";
             self.file.prepare_cached(update)?.execute(params![less, width, group, at, backend, status])?;
             let empty = "DELETE FROM counts WHERE width = ? AND fingerprint = ? AND at = ? AND backend = ? AND status = ? AND count <= 0";
             self.file.prepare_cached(empty)?.execute(params![width, group, at, backend, status])?;
@@ -195,9 +196,8 @@ impl Batch<'_> {
         };
         let at: Millis = time(key);
         let summary = columns::SUMMARY;
-        let of_time = format!(
-            "SELECT {summary} FROM details d WHERE key >= ? AND key < ? AND fingerprint = ? ORDER BY request_id {order} LIMIT 1"
-        );
+        let of_time =
+            format!("SELECT {summary} FROM details d WHERE key >= ? AND key < ? AND fingerprint = ? ORDER BY request_id {order} LIMIT 1");
         let values = params![first_key(at), end_key(at), fingerprint];
         self.file.prepare_cached(&of_time)?.query_row(values, columns::summary).optional()
     }
@@ -206,7 +206,8 @@ impl Batch<'_> {
     fn forget(&self, fingerprint: &str) -> rusqlite::Result<()> {
         self.file.prepare_cached("DELETE FROM groups WHERE fingerprint = ?")?.execute([fingerprint])?;
         for step in [Step::Minute, Step::Hour] {
-            let mut select = self.file.prepare_cached("SELECT at, backend, status, count FROM counts WHERE width = ? AND fingerprint = ?")?;
+            let mut select =
+                self.file.prepare_cached("SELECT at, backend, status, count FROM counts WHERE width = ? AND fingerprint = ?")?;
             let read = |row: &rusqlite::Row<'_>| {
                 Ok(((step, fingerprint.to_owned(), row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?, row.get(2)?), row.get::<_, i64>(3)?))
             };
