@@ -86,7 +86,7 @@
 //!   (which requests have one), `level`, `writer` and `log_file` (the output thread), `metrics` (start here), `names/*` (the table of all metrics), `route_metrics`,
 //!   `auth_metrics`, `tls_metrics`, `reload_metrics`, `process`, `open_tunnel`, `failures`, `codes` (statuses as labels), `percore`, `histogram`, `exemplars`, `named`,
 //!   `exposition` (the text), `trace/*` (spans for a collector).
-//! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask` and `entry` (what is
+//! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask`, `rules` and `entry` (what is
 //!   stored), `payload` and `payload/*` (bodies of requests), `sample` (which entries are kept), `recent` (the latest), `fingerprint` and `fingerprint/*` (which entries belong together), `group` and `words` (what all stores share), `query` and `store`
 //!   (questions), `memory`, `sqlite` and `sqlite/*`, `postgres` and `postgres/*` (the stores), `packed` (an entry as bytes), `writer` (queue and thread).
 //! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,

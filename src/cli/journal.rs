@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use self::place::Place;
+use self::place::{Place, encoded};
 use super::args::{JournalCommand, PlaceArgs};
 use super::output::{self, one_line};
 
@@ -46,11 +46,6 @@ fn answered(args: &PlaceArgs, path: &str, as_json: bool, text: fn(&Value) -> Str
         Err(why) => return place.report(&why),
     }
     ExitCode::SUCCESS
-}
-
-/// Encodes a part of a URL.
-pub(super) fn encoded(text: &str) -> String {
-    form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 fn time(value: &Value) -> String {

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `observation` | what a request hands over |
 //! | `entry` | an entry as it is stored: masked, bounded |
-//! | `mask` | makes an entry of an observation |
+//! | `mask`, `rules` | makes an entry of an observation; what is masked in every text |
 //! | `payload` | what an entry shows of the body of a request |
 //! | `fingerprint` | which entries belong together |
 //! | `sample` | which entries are kept, if only a share is |
@@ -36,6 +36,7 @@ mod payload;
 pub mod postgres;
 pub mod query;
 pub mod recent;
+mod rules;
 mod sample;
 pub mod sqlite;
 pub mod store;

@@ -3,34 +3,12 @@
 //! JSON, forms and plain text are shown. Whatever cannot be read as what it says it is, is told by its size and its type alone: what is
 //! not understood cannot be masked. Pure functions of what has passed.
 
-use super::mask::{MASK, Rules};
+use super::rules::Rules;
 use crate::body::{Excerpt, Passed};
 
 mod form;
 mod json;
-
-/// Parts of names whose values are credentials, without punctuation and in lower case.
-const SECRET_PARTS: [&str; 16] = [
-    "password",
-    "passwd",
-    "pwd",
-    "passphrase",
-    "passcode",
-    "secret",
-    "token",
-    "apikey",
-    "accesskey",
-    "privatekey",
-    "credential",
-    "authorization",
-    "cookie",
-    "session",
-    "signature",
-    "assertion",
-];
-/// Names that are credentials as a whole, or that nobody should find in a journal.
-const SECRET_NAMES: [&str; 16] =
-    ["pass", "pin", "otp", "totp", "cvv", "cvv2", "cvc", "jwt", "auth", "ssn", "iban", "pan", "card", "cardnumber", "key", "code"];
+mod names;
 
 /// A body as an entry shows it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -103,27 +81,12 @@ fn plain(text: &str, truncated: bool, rules: &Rules) -> String {
     rules.text(whole, usize::MAX)
 }
 
-/// Returns true if the value of a name is a credential.
-fn is_secret(name: &str, rules: &Rules) -> bool {
-    let lower = name.to_lowercase();
-    let plain: String = lower.chars().filter(|c| c.is_alphanumeric()).collect();
-    SECRET_PARTS.iter().any(|part| plain.contains(part))
-        || SECRET_NAMES.contains(&plain.as_str())
-        || rules.headers.contains(&lower)
-        // The rules of texts know names, too.
-        || rules.text(&format!("{name}=x1"), usize::MAX) != format!("{name}=x1")
-}
-
-/// Returns a value of a member or a field, masked.
-fn value(text: &str, rules: &Rules) -> String {
-    rules.text(text, usize::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
+    use super::names::is_secret;
     use super::*;
     use crate::header::HeaderList;
 

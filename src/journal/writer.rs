@@ -10,10 +10,11 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::entry::{Entry, now};
-use super::mask::{self, Rules};
+use super::mask;
 use super::observation::Observation;
 use super::query::GroupEvent;
 use super::recent::Recent;
+use super::rules::Rules;
 use super::sample::Sampler;
 use super::store::{Store, StoreError};
 

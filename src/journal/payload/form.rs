@@ -1,6 +1,7 @@
 //! Masks fields of a form (WHATWG URL 5). Pure functions of a text.
 
-use super::{MASK, Rules, is_secret, value};
+use super::names::{is_secret, value};
+use crate::journal::rules::{MASK, Rules};
 
 /// The longest name, in bytes. A longer one may be a value.
 const MAX_NAME: usize = 64;

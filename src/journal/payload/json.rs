@@ -1,7 +1,8 @@
 //! Masks members of JSON (RFC 8259), of which only the beginning may be there. Copies what it does not mask as it is. Pure functions of a
 //! text.
 
-use super::{MASK, Rules, is_secret, value};
+use super::names::{is_secret, value};
+use crate::journal::rules::{MASK, Rules};
 
 /// The deepest nesting that is read.
 const MAX_DEPTH: usize = 128;
