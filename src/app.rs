@@ -9,13 +9,16 @@ mod certificates;
 mod collector;
 mod core;
 mod files;
+mod http_client;
 mod journal;
 mod listeners;
 mod log;
+pub mod notify;
 mod reload;
 mod running;
 mod source;
 mod start_error;
+mod states;
 mod telemetry;
 
 use std::collections::BTreeSet;
@@ -35,6 +38,7 @@ pub use self::start_error::StartError;
 
 use self::core::{NextPlan, Worker};
 use self::listeners::Listeners;
+use self::notify::Notifiers;
 use self::reload::Reloader;
 use self::running::{Running, background};
 use self::telemetry::Exporters;
@@ -45,6 +49,7 @@ use crate::gateway::{Core, Lifecycle};
 use crate::journal::Journal;
 use crate::limit::inflight::InFlight;
 use crate::memory;
+use crate::notify::event;
 use crate::observe::recorder::LineSettings;
 use crate::observe::trace::tracer::Tracer;
 use crate::observe::writer::Sink;
@@ -91,25 +96,15 @@ impl App {
     pub fn start_from(source: ConfigSource, loaded: Loaded, sink: Sink, lines: LineSettings) -> Result<Self, StartError> {
         let Loaded { plan, text, name, files } = loaded;
         let plan = Arc::new(plan);
-        let mut listeners = Listeners::default();
-        let mut bound = listeners.bind(&plan.listen, None)?;
-        let per_core = std::mem::take(&mut bound.per_core);
-        listeners.add(bound);
+        let (listeners, per_core) = Listeners::first(&plan.listen)?;
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
-        let running = RunningConfig {
-            version: Arc::clone(&plan.version),
-            name,
-            text,
-            folder: source.folder().into(),
-            since: SystemTime::now(),
-            needs_restart: Vec::new(),
-        };
-        let (reloads, requests) = Reloads::new(running);
+        let (reloads, requests) = Reloads::new(first_config(&plan, &source, (name, text)));
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
         let admin = listeners.bind_admin(plan.listen.admin, None, &plan.listen)?;
         let site = Arc::new(admin::Site::new(journal::gateway_name(), Changes::default()));
-        let journal = journal::start(plan.journal.as_ref(), &plan.metrics.journal, site.changes.clone())?;
+        let (events, queue) = event::queue(Arc::clone(&plan.metrics.notify.events_dropped));
+        let journal = journal::start(plan.journal.as_ref(), &plan.metrics.journal, site.changes.clone(), events.clone())?;
         tokio::spawn(journal::sample_traffic(Arc::clone(&site.traffic), Arc::clone(&plan.metrics)));
         let pages = admin::Pages {
             plan: Arc::clone(&current),
@@ -137,9 +132,21 @@ impl App {
         };
         let (workers, cores) = parts.start(per_core)?;
         let (addresses, tls) = (listeners.addresses(false).collect(), listeners.addresses(true).next());
-        let background = background(&plan, &resolver);
-        let running =
-            Running { plan: current, listeners, admin, cores, connections, resolver, lines, exporters, sink: sink.clone(), background };
+        let background = background(&plan, &resolver, &events);
+        let notifiers = Notifiers::start((events, queue), &current, journal.as_ref(), resolver.clone());
+        let running = Running {
+            plan: current,
+            listeners,
+            admin,
+            cores,
+            connections,
+            resolver,
+            lines,
+            exporters,
+            notifiers,
+            sink: sink.clone(),
+            background,
+        };
         let admin = running.admin.bound;
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(Reloader::new(running, reloads.clone(), source, files).run(requests, stopped));
@@ -185,11 +192,23 @@ impl App {
             false => tracing::warn!("stopped with requests in flight"),
         }
         if let Some(running) = running {
-            running.exporters.flush().await;
+            tokio::join!(running.exporters.flush(), running.notifiers.flush());
         }
         let sink = self.sink.clone();
         let _ = tokio::task::spawn_blocking(move || sink.flush(Duration::from_secs(2))).await;
         drained
+    }
+}
+
+/// Returns the configuration that runs first, with its name and its text.
+fn first_config(plan: &Plan, source: &ConfigSource, (name, text): (Arc<str>, Arc<str>)) -> RunningConfig {
+    RunningConfig {
+        version: Arc::clone(&plan.version),
+        name,
+        text,
+        folder: source.folder().into(),
+        since: SystemTime::now(),
+        needs_restart: Vec::new(),
     }
 }
 

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
+use super::notify;
 use crate::admin::page::live::Changes;
 use crate::admin::page::traffic::{EVERY, History, Sample};
 use crate::journal::Journal;
-use crate::journal::entry::now;
+use crate::journal::entry::{Entry, now};
 use crate::journal::memory::MemoryStore;
+use crate::journal::query::GroupEvent;
 use crate::journal::writer::{Counters, JournalSettings};
+use crate::notify::event::Events;
 use crate::observe::exposition::Format;
 use crate::observe::journal_metrics::JournalMetrics;
 use crate::observe::metrics::Metrics;
@@ -21,7 +24,12 @@ use crate::plan;
 ///
 /// # Errors
 /// Fails if no thread can be started.
-pub(super) fn start(settings: Option<&plan::Journal>, metrics: &JournalMetrics, changes: Changes) -> io::Result<Option<Journal>> {
+pub(super) fn start(
+    settings: Option<&plan::Journal>,
+    metrics: &JournalMetrics,
+    changes: Changes,
+    events: Events,
+) -> io::Result<Option<Journal>> {
     let Some(settings) = settings else { return Ok(None) };
     let keep = u64::try_from(settings.keep.as_millis()).unwrap_or(u64::MAX);
     let store = Arc::new(MemoryStore::new(settings.max_size, keep));
@@ -36,7 +44,11 @@ pub(super) fn start(settings: Option<&plan::Journal>, metrics: &JournalMetrics, 
             failed: Arc::clone(&metrics.failed),
         },
     };
-    Journal::start(store, writing, Box::new(move |_, _| changes.notify())).map(Some)
+    let listener = move |entries: &[Entry], groups: &[GroupEvent]| {
+        changes.notify();
+        notify::report(&events, entries, groups);
+    };
+    Journal::start(store, writing, Box::new(listener)).map(Some)
 }
 
 /// Returns the name of this gateway: that of its host.

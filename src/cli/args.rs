@@ -4,6 +4,7 @@
 
 mod admin;
 mod journal;
+mod notify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand};
 
 pub(super) use self::admin::{AdminArgs, ListenerArgs};
 pub(super) use self::journal::{ERRORS_AFTER, JournalCommand};
+pub(super) use self::notify::{NotifyCommand, NotifyTestArgs};
 
 /// The exit code for an invalid configuration (`EX_CONFIG` of sysexits.h).
 pub(super) const EX_CONFIG: u8 = 78;
@@ -55,6 +57,9 @@ pub(super) enum Command {
     /// Ask the journal of a running gateway, or print the catalog of errors
     #[command(after_help = ERRORS_AFTER, args_conflicts_with_subcommands = true)]
     Errors(ErrorsArgs),
+    /// Test who is told of failures
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Explain an error code, a status or a reason
     Explain {
         /// The code, status or reason, such as UPSTREAM_ERROR, 502 or connection_refused

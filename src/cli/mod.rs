@@ -18,6 +18,7 @@ mod init;
 mod journal;
 mod log;
 mod man;
+mod notify;
 mod openapi;
 mod output;
 mod record;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Errors(ErrorsArgs { journal: Some(command), .. }) => journal::run(&command),
         Command::Errors(args) => errors::print(args.format),
+        Command::Notify(command) => notify::notify(&command),
         Command::Explain { code } => explain::explain(&code),
         Command::Openapi => openapi::print(),
         Command::Redact(args) => redact::redact(&args),

@@ -4,6 +4,7 @@
 
 mod errors;
 mod journal;
+mod notify;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -23,6 +24,7 @@ use crate::text::Secret;
 
 pub use errors::{ErrorKeys, RedactKeys};
 pub use journal::Journal;
+pub use notify::{Notify, NotifyKind, NotifyRule, NotifyTemplateType, RateOf};
 
 /// A timeout with its place in the file. The inner `None` is `"off"`.
 pub type Timeout = Option<At<Option<Duration>>>;
@@ -43,6 +45,7 @@ pub struct File {
     pub log: Log,
     pub telemetry: Option<Telemetry>,
     pub journal: Journal,
+    pub notify: Vec<Notify>,
 }
 
 /// `[listen]`
@@ -67,6 +70,8 @@ pub struct Listen {
     pub buffer_memory: Option<At<u64>>,
     pub tls: Option<ListenTls>,
     pub proxy_protocol: Option<At<bool>>,
+    /// Without a slash at its end.
+    pub admin_public_url: Option<At<String>>,
 }
 
 /// `[listen.tls]`

@@ -1,4 +1,4 @@
-//! Reads the whole file, section by section: the keys with their types, and the keys that are reserved for a later version.
+//! Reads the whole file, section by section: the keys with their types.
 //!
 //! Checks each key by itself. Must not know defaults; rules that involve several sections belong to `plan`.
 
@@ -12,6 +12,7 @@ use super::file::{File, Listen, Log, LogFormat, LogLevel, OnFailure, Redis};
 use super::journal::journal;
 use super::limits::limit;
 use super::listen_tls::listen_tls;
+use super::notify::notify;
 use super::policy_keys::policy;
 use super::routes::routes;
 use super::section::{At, Section};
@@ -23,7 +24,6 @@ use crate::text::Secret;
 
 /// Reads the root table.
 pub(super) fn read(root: &mut Section<'_, '_>) -> File {
-    root.reserve(&["notify"]);
     File {
         mode: root.choice("mode", &[("production", Some(Mode::Production)), ("development", Some(Mode::Development))]).unwrap_or_default(),
         watch: root.boolean("watch"),
@@ -37,6 +37,7 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
         log: root.table("log", log).unwrap_or_default(),
         journal: root.table("journal", journal).unwrap_or_default(),
         telemetry: root.table("telemetry", telemetry).flatten(),
+        notify: notify(root),
     }
 }
 
@@ -76,6 +77,7 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         buffer_memory: s.parsed("buffer_memory", units::size),
         tls: s.table("tls", listen_tls),
         proxy_protocol: flag(s, "proxy_protocol"),
+        admin_public_url: s.parsed("admin_public_url", units::base_url),
     }
 }
 
@@ -86,14 +88,14 @@ fn flag(s: &mut Section<'_, '_>, key: &'static str) -> Option<At<bool>> {
 }
 
 /// Adds the place of a key to its value.
-fn placed<T>(s: &Section<'_, '_>, key: &str, value: Option<T>) -> Option<At<T>> {
+pub(super) fn placed<T>(s: &Section<'_, '_>, key: &str, value: Option<T>) -> Option<At<T>> {
     let span = s.named(key).map_or(s.span.clone(), Spanned::span);
     value.map(|value| At { value, span })
 }
 
 /// Reads a key that may hold a secret. A text for which `is_secret` returns true is rejected: a secret must come from the environment or
 /// from a file of its own, so that the configuration can be shared.
-fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -> bool) -> Option<At<Secret<String>>> {
+pub(super) fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -> bool) -> Option<At<Secret<String>>> {
     let value = s.value(key)?;
     let literal = value.get_ref().as_str().is_some_and(|text| !text.contains("${") && !text.starts_with("file:") && is_secret(text));
     if literal {

@@ -45,8 +45,14 @@ fn collector(text: &str) -> Result<Uri, String> {
     Err(format!("{complaint}, {EXAMPLE}"))
 }
 
-/// Reads `headers`. Their values open the collector, so that they are never written in the file.
+/// Reads `headers`.
 fn headers(s: &mut Section<'_, '_>) -> Vec<(HeaderName, Secret<HeaderValue>)> {
+    secret_headers(s, &OWN)
+}
+
+/// Reads headers for a receiver of the gateway's own requests, except those that the gateway writes itself. Their values open the receiver,
+/// so that they are never written in the file.
+pub(super) fn secret_headers(s: &mut Section<'_, '_>, own: &[&str]) -> Vec<(HeaderName, Secret<HeaderValue>)> {
     s.allow_any_key();
     let mut found = Vec::new();
     for name in s.names() {
@@ -54,7 +60,7 @@ fn headers(s: &mut Section<'_, '_>) -> Vec<(HeaderName, Secret<HeaderValue>)> {
             s.problems.add(name.span, "invalid header name", "a header name has letters, digits and `-`");
             continue;
         };
-        if OWN.contains(&header.as_str()) {
+        if own.contains(&header.as_str()) {
             s.problems.add(name.span, format!("`{header}` is written by the gateway itself"), "remove it");
             continue;
         }

@@ -1,6 +1,6 @@
 //! The metrics of the gateway as a whole: connections, limits, memory, log, TLS of the listener, and the process.
 
-use super::labels::{FILE, LIMIT, RELOAD_OUTCOME, REVISION, STORE_OUTCOME, TLS_RESULT, VERSION};
+use super::labels::{FILE, LIMIT, NOTIFIER, NOTIFY_OUTCOME, RELOAD_OUTCOME, REVISION, STORE_OUTCOME, TLS_RESULT, VERSION};
 use super::metric::{Metric, Section};
 
 /// Accepted connections.
@@ -72,6 +72,17 @@ pub const JOURNAL_DROPPED: Metric = Metric::counter(
 /// Entries that were not taken.
 pub const JOURNAL_FAILED: Metric =
     Metric::counter("lockgate_journal_entries_failed", "entries", &[], "Entries of the journal that its store could not take");
+/// What became of notifications.
+pub const NOTIFICATIONS: Metric = Metric::counter(
+    "lockgate_notifications",
+    "messages",
+    &[NOTIFIER, NOTIFY_OUTCOME],
+    "Notifications (`[[notify]]`), by what became of them",
+)
+.asked("sum by (notifier) (increase(lockgate_notifications_total{outcome!=\"sent\"}[1h]))");
+/// Lost events.
+pub const NOTIFICATION_EVENTS_DROPPED: Metric =
+    Metric::counter("lockgate_notifications_events_dropped", "events", &[], "Events that no notifier heard of, because the queue was full");
 /// The build.
 pub const BUILD: Metric = Metric::gauge("lockgate_build_info", "always 1", &[VERSION, REVISION], "The version of the gateway, as labels");
 /// Worker threads.
@@ -153,6 +164,8 @@ pub const GATEWAY_METRICS: Section = Section {
         &JOURNAL_WRITTEN,
         &JOURNAL_DROPPED,
         &JOURNAL_FAILED,
+        &NOTIFICATIONS,
+        &NOTIFICATION_EVENTS_DROPPED,
         &BUILD,
         &WORKERS,
     ],
