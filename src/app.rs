@@ -74,6 +74,8 @@ pub struct App {
     workers: Vec<JoinHandle<io::Result<bool>>>,
     /// The task that reloads, and the signal that ends it.
     reloading: (tokio::task::JoinHandle<Running>, oneshot::Sender<()>),
+    /// The journal, to be closed at the end.
+    journal: Option<Journal>,
     sink: Sink,
 }
 
@@ -99,7 +101,7 @@ impl App {
         let (listeners, per_core) = Listeners::first(&plan.listen)?;
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
-        let (reloads, requests) = Reloads::new(first_config(&plan, &source, (name, text)));
+        let (reloads, requests) = Reloads::new(first_config(&plan, name, text, &source));
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
         let admin = listeners.bind_admin(plan.listen.admin, None, &plan.listen)?;
         let site = Arc::new(admin::Site::new(journal::gateway_name(), Changes::default()));
@@ -152,7 +154,7 @@ impl App {
         let task = tokio::spawn(Reloader::new(running, reloads.clone(), source, files).run(requests, stopped));
         lifecycle.started();
         prepare_in_background();
-        Ok(Self { addresses, tls, admin, reloads, lifecycle, workers, reloading: (task, stop), sink })
+        Ok(Self { addresses, tls, admin, reloads, lifecycle, workers, reloading: (task, stop), journal, sink })
     }
 
     /// Shuts down in order. Returns true if every request finished in time. When `stop_now` completes, the shutdown stops waiting.
@@ -191,25 +193,27 @@ impl App {
             true => tracing::info!("drained"),
             false => tracing::warn!("stopped with requests in flight"),
         }
-        if let Some(running) = running {
-            tokio::join!(running.exporters.flush(), running.notifiers.flush());
-        }
+        finish(running, self.journal.take()).await;
         let sink = self.sink.clone();
         let _ = tokio::task::spawn_blocking(move || sink.flush(Duration::from_secs(2))).await;
         drained
     }
 }
 
-/// Returns the configuration that runs first, with its name and its text.
-fn first_config(plan: &Plan, source: &ConfigSource, (name, text): (Arc<str>, Arc<str>)) -> RunningConfig {
-    RunningConfig {
-        version: Arc::clone(&plan.version),
-        name,
-        text,
-        folder: source.folder().into(),
-        since: SystemTime::now(),
-        needs_restart: Vec::new(),
-    }
+/// Sends and writes what is left, each for a bounded time: first the journal, whose last entries the notifiers may tell.
+async fn finish(running: Option<Running>, journal: Option<Journal>) {
+    let Some(Running { exporters, notifiers, .. }) = running else { return journal::close(journal).await };
+    let told = async {
+        journal::close(journal).await;
+        notifiers.flush().await;
+    };
+    tokio::join!(exporters.flush(), told);
+}
+
+/// Describes the configuration of the start.
+fn first_config(plan: &Plan, name: Arc<str>, text: Arc<str>, source: &ConfigSource) -> RunningConfig {
+    let version = Arc::clone(&plan.version);
+    RunningConfig { version, name, text, folder: source.folder().into(), since: SystemTime::now(), needs_restart: Vec::new() }
 }
 
 /// What all cores are started with.

@@ -87,12 +87,13 @@
 //!   `auth_metrics`, `tls_metrics`, `reload_metrics`, `process`, `open_tunnel`, `failures`, `codes` (statuses as labels), `percore`, `histogram`, `exemplars`, `named`,
 //!   `exposition` (the text), `trace/*` (spans for a collector).
 //! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask` and `entry` (what is
-//!   stored), `fingerprint` (groups), `query` and `store` (questions), `memory` (the store), `writer` (queue and thread).
+//!   stored), `fingerprint` and `fingerprint/*` (which entries belong together), `group` and `words` (what all stores share), `query` and `store`
+//!   (questions), `memory`, `sqlite` and `sqlite/*`, `postgres` and `postgres/*` (the stores), `packed` (an entry as bytes), `writer` (queue and thread).
 //! - [`notify`] tells people and programs of failures. Files: `event` (what happens, and the queue), `settings`, `notifier` (rules, digests,
 //!   bounds), `rate`, `message`, `content` with `chat`, `sentry` and `template` (its forms), `deliver` (sends), `dispatch` (the task).
 //! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,
 //!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`, `telemetry`, `notify`;
-//!   `units`, `section`, `words` (suggestions), `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
+//!   `values`, `units`, `section`, `words` (suggestions), `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` and `pages` (error responses), `targets`
 //!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `log`, `telemetry`, `notify`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
 //! - [`config::schema`] is the table of all keys, with type, default and description of each. Files: `keys/*.toml` (the table), `kind` (types),

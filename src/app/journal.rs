@@ -1,38 +1,43 @@
-//! Starts the journal of the process. Must not know requests.
+//! Starts the journal of the process, and tells the notifiers what it has written. Must not know requests.
 
-use std::io;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use super::notify;
+use super::start_error::StartError;
 use crate::admin::page::live::Changes;
 use crate::admin::page::traffic::{EVERY, History, Sample};
-use crate::journal::Journal;
 use crate::journal::entry::{Entry, now};
 use crate::journal::memory::MemoryStore;
+use crate::journal::postgres::PostgresStore;
 use crate::journal::query::GroupEvent;
+use crate::journal::sqlite::SqliteStore;
 use crate::journal::writer::{Counters, JournalSettings};
-use crate::notify::event::Events;
+use crate::journal::{Journal, Store, StoreError, fingerprint};
+use crate::notify::event::{Change, Event, Events, Failures};
 use crate::observe::exposition::Format;
 use crate::observe::journal_metrics::JournalMetrics;
 use crate::observe::metrics::Metrics;
-use crate::plan;
+use crate::plan::{self, Place};
 
-/// Starts the journal, if there is one.
+/// The longest time that the shutdown waits for the last entries.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Starts the journal, if there is one. A file is opened; a database is not waited for.
 ///
 /// # Errors
-/// Fails if no thread can be started.
+/// Fails if the file cannot be opened or no thread can be started.
 pub(super) fn start(
     settings: Option<&plan::Journal>,
     metrics: &JournalMetrics,
     changes: Changes,
     events: Events,
-) -> io::Result<Option<Journal>> {
+) -> Result<Option<Journal>, StartError> {
     let Some(settings) = settings else { return Ok(None) };
-    let keep = u64::try_from(settings.keep.as_millis()).unwrap_or(u64::MAX);
-    let store = Arc::new(MemoryStore::new(settings.max_size, keep));
+    let store = open(settings)?;
     let writing = JournalSettings {
         body_limit: settings.body_limit,
         redact_headers: settings.redact_headers.clone(),
@@ -46,9 +51,57 @@ pub(super) fn start(
     };
     let listener = move |entries: &[Entry], groups: &[GroupEvent]| {
         changes.notify();
-        notify::report(&events, entries, groups);
+        report(&events, entries, groups);
     };
-    Journal::start(store, writing, Box::new(listener)).map(Some)
+    Ok(Some(Journal::start(store, writing, Box::new(listener))?))
+}
+
+/// Tells of entries that the journal has written. Called on the thread of the journal, for one batch at a time.
+fn report(events: &Events, entries: &[Entry], changes: &[GroupEvent]) {
+    if !events.wanted().failures.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut groups: HashMap<&str, Failures> = HashMap::new();
+    for entry in entries {
+        let group = groups.entry(&entry.fingerprint).or_insert_with(|| Failures {
+            group: entry.fingerprint.clone(),
+            title: fingerprint::without_values(&entry.title),
+            route: entry.route.clone(),
+            backend: entry.backend.clone(),
+            code: entry.code.clone(),
+            status: entry.status,
+            count: 0,
+            change: None,
+        });
+        group.count += 1;
+    }
+    for change in changes {
+        let (fingerprint, change) = match change {
+            GroupEvent::New(fingerprint) => (fingerprint, Change::New),
+            GroupEvent::Regressed(fingerprint) => (fingerprint, Change::Regressed),
+        };
+        if let Some(group) = groups.get_mut(fingerprint.as_str()) {
+            group.change = Some(change);
+        }
+    }
+    groups.into_values().for_each(|failures| events.send(Event::Failures(failures)));
+}
+
+fn open(settings: &plan::Journal) -> Result<Arc<dyn Store>, StartError> {
+    let keep = u64::try_from(settings.keep.as_millis()).unwrap_or(u64::MAX);
+    let cannot_open = |source: StoreError| StartError::Journal { place: settings.place.clone(), source };
+    Ok(match &settings.place {
+        Place::Memory => Arc::new(MemoryStore::new(usize::try_from(settings.max_size).unwrap_or(usize::MAX), keep)),
+        Place::File(path) => Arc::new(SqliteStore::open(path, settings.max_size, keep).map_err(cannot_open)?),
+        Place::Database(url) => Arc::new(PostgresStore::new(url.reveal(), settings.max_size, keep).map_err(cannot_open)?),
+    })
+}
+
+/// Writes what was handed over, for at most two seconds.
+pub(super) async fn close(journal: Option<Journal>) {
+    let Some(journal) = journal else { return };
+    // The task only fails if it has panicked; then there is nothing left to do.
+    let _ = tokio::task::spawn_blocking(move || journal.close(CLOSE_TIMEOUT)).await;
 }
 
 /// Returns the name of this gateway: that of its host.

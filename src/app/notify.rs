@@ -1,7 +1,5 @@
-//! Tells the notifiers what happens: hands over events of the journal and of the backends, and sends requests. Must not know rules or the
-//! forms of messages.
+//! Starts and replaces the notifiers, and sends their requests. Must not know rules or the forms of messages.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,13 +16,11 @@ use super::http_client::{HttpClient, USER_AGENT};
 use super::journal::gateway_name;
 use super::states::watch_states;
 use crate::header::{HeaderList, retry_after_of};
-use crate::journal::entry::Entry;
-use crate::journal::fingerprint;
-use crate::journal::query::{GroupEvent, GroupState};
+use crate::journal::query::GroupState;
 use crate::journal::{Journal, Store};
 use crate::notify::deliver::{Answer, Counters, Request, Sink, send_once};
 use crate::notify::dispatch::{Muted, Slot, dispatch};
-use crate::notify::event::{Change, Event, Events, Failures};
+use crate::notify::event::{Event, Events};
 use crate::notify::{Message, Settings};
 use crate::plan::{Notify, Plan};
 use crate::redact;
@@ -136,37 +132,6 @@ pub async fn test(notify: &Arc<Notify>) -> Answer {
     let message = Message::test(&settings.gateway, settings.pages.as_deref());
     let mut sink = HttpSink { notify: Arc::clone(notify), resolver: Resolver::default() };
     send_once(&settings, &message, &mut sink).await
-}
-
-/// Tells of entries that the journal has written. Called on the thread of the journal, for one batch at a time.
-pub(super) fn report(events: &Events, entries: &[Entry], changes: &[GroupEvent]) {
-    if !events.wanted().failures.load(Ordering::Relaxed) {
-        return;
-    }
-    let mut groups: HashMap<&str, Failures> = HashMap::new();
-    for entry in entries {
-        let group = groups.entry(&entry.fingerprint).or_insert_with(|| Failures {
-            group: entry.fingerprint.clone(),
-            title: fingerprint::without_values(&entry.title),
-            route: entry.route.clone(),
-            backend: entry.backend.clone(),
-            code: entry.code.clone(),
-            status: entry.status,
-            count: 0,
-            change: None,
-        });
-        group.count += 1;
-    }
-    for change in changes {
-        let (fingerprint, change) = match change {
-            GroupEvent::New(fingerprint) => (fingerprint, Change::New),
-            GroupEvent::Regressed(fingerprint) => (fingerprint, Change::Regressed),
-        };
-        if let Some(group) = groups.get_mut(fingerprint.as_str()) {
-            group.change = Some(change);
-        }
-    }
-    groups.into_values().for_each(|failures| events.send(Event::Failures(failures)));
 }
 
 /// Knows the groups that are muted in the journal.

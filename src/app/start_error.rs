@@ -3,7 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::journal::StoreError;
 use crate::observe::log_file::OpenError;
+use crate::plan::Place;
 
 /// The reason why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,14 @@ pub enum StartError {
     /// The log file cannot be written.
     #[error("{0}")]
     Log(#[from] OpenError),
+    /// The journal cannot be opened.
+    #[error("{source}")]
+    Journal {
+        /// Where it is.
+        place: Place,
+        /// The error of the store.
+        source: StoreError,
+    },
     /// A thread or a runtime cannot be created.
     #[error("cannot start a worker: {0}")]
     Worker(#[from] io::Error),
@@ -35,6 +45,7 @@ impl StartError {
         let (address, source) = match self {
             Self::Bind { address, source } => (address, source),
             Self::Log(error) => return error.help(),
+            Self::Journal { place, .. } => return help_of_journal(place),
             Self::Worker(_) => return String::new(),
         };
         let port = address.port();
@@ -53,4 +64,16 @@ impl StartError {
             _ => String::new(),
         }
     }
+}
+
+fn help_of_journal(place: &Place) -> String {
+    let path = match place {
+        Place::Memory | Place::Database(_) => return String::new(),
+        Place::File(path) => path,
+    };
+    let folder = path.parent().unwrap_or(path).display();
+    format!(
+        "the user of the gateway must be able to write to the folder {folder} (`mkdir -p {folder}`), and `journal.path` names a regular file \
+         that no other gateway uses. Without `journal.path`, the journal is in memory"
+    )
 }

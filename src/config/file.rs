@@ -5,12 +5,13 @@
 mod errors;
 mod journal;
 mod notify;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::access::{AccessKeys, AuthKeys};
@@ -25,6 +26,7 @@ use crate::text::Secret;
 pub use errors::{ErrorKeys, RedactKeys};
 pub use journal::Journal;
 pub use notify::{Notify, NotifyKind, NotifyRule, NotifyTemplateType, RateOf};
+pub use telemetry::Telemetry;
 
 /// A timeout with its place in the file. The inner `None` is `"off"`.
 pub type Timeout = Option<At<Option<Duration>>>;
@@ -359,20 +361,6 @@ pub struct Log {
     pub max_size: Option<At<u64>>,
     pub keep: Option<At<u64>>,
     pub original_max: Option<At<Option<u64>>>,
-}
-
-/// `[telemetry]`
-#[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
-pub struct Telemetry {
-    pub otlp: At<Uri>,
-    pub sample: Option<f64>,
-    pub errors_always: Option<bool>,
-    pub headers: Vec<(HeaderName, Secret<HeaderValue>)>,
-    pub service_name: Option<At<String>>,
-    pub resource: Vec<(String, String)>,
-    pub timeout: Option<At<Duration>>,
-    pub ca: Option<At<String>>,
 }
 
 /// `log.level`

@@ -5,9 +5,11 @@ use regex::Regex;
 use super::file::Journal;
 use super::section::{At, Section};
 use super::units;
+use crate::text::Secret;
 
-/// Reads the table.
-pub(super) fn journal(s: &mut Section<'_, '_>) -> Journal {
+/// Reads the table. `url` is its key of that name, which is a secret.
+pub(super) fn journal(s: &mut Section<'_, '_>, url: Option<At<Secret<String>>>) -> Journal {
+    let path = s.file("path");
     let (enabled, keep) = (s.boolean("enabled"), s.parsed("keep", units::duration));
     let (max_size, body_limit) = (s.parsed("max_size", units::size), s.parsed("body_limit", units::size));
     let patterns = s.strings("redact", true).unwrap_or_default();
@@ -15,6 +17,8 @@ pub(super) fn journal(s: &mut Section<'_, '_>) -> Journal {
     let headers = s.strings("redact_headers", true).unwrap_or_default();
     Journal {
         enabled,
+        path,
+        url,
         keep,
         max_size,
         body_limit,

@@ -19,6 +19,7 @@ use super::section::{At, Section};
 use super::telemetry::telemetry;
 use super::units;
 use super::upstreams::backend;
+use super::values::{placed, secret};
 use crate::policy::Mode;
 use crate::text::Secret;
 
@@ -35,7 +36,12 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
         errors: root.table("errors", errors).unwrap_or_default(),
         redis: root.table("redis", redis).flatten(),
         log: root.table("log", log).unwrap_or_default(),
-        journal: root.table("journal", journal).unwrap_or_default(),
+        journal: root
+            .table("journal", |s| {
+                let url = secret(s, "url", has_credentials);
+                journal(s, url)
+            })
+            .unwrap_or_default(),
         telemetry: root.table("telemetry", telemetry).flatten(),
         notify: notify(root),
     }
@@ -87,31 +93,6 @@ fn flag(s: &mut Section<'_, '_>, key: &'static str) -> Option<At<bool>> {
     placed(s, key, value)
 }
 
-/// Adds the place of a key to its value.
-pub(super) fn placed<T>(s: &Section<'_, '_>, key: &str, value: Option<T>) -> Option<At<T>> {
-    let span = s.named(key).map_or(s.span.clone(), Spanned::span);
-    value.map(|value| At { value, span })
-}
-
-/// Reads a key that may hold a secret. A text for which `is_secret` returns true is rejected: a secret must come from the environment or
-/// from a file of its own, so that the configuration can be shared.
-pub(super) fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -> bool) -> Option<At<Secret<String>>> {
-    let value = s.value(key)?;
-    let literal = value.get_ref().as_str().is_some_and(|text| !text.contains("${") && !text.starts_with("file:") && is_secret(text));
-    if literal {
-        let title = "a secret must not be written in the configuration file";
-        s.problems.add_secret(value.span(), title, "write \"${NAME}\" or \"file:/path\"");
-        return None;
-    }
-    let found = s.secret(key)?;
-    if found.value.reveal().is_empty() {
-        let title = format!("`{}` is empty", s.full(key));
-        s.problems.add(found.span, title, "give the variable a value, or remove the key");
-        return None;
-    }
-    Some(found)
-}
-
 /// Reads the token of the admin listener. One that no client can send in a header (RFC 9110 5.5) would lock everybody out.
 fn admin_token(s: &mut Section<'_, '_>) -> Option<At<Secret<String>>> {
     let found = secret(s, "admin_token", |_| true)?;
@@ -123,6 +104,11 @@ fn admin_token(s: &mut Section<'_, '_>) -> Option<At<Secret<String>>> {
     let help = "a token has printable ASCII characters on one line, and no space at its beginning or end";
     s.problems.add(found.span, title, help);
     None
+}
+
+/// Returns true for the URL of a database that may hold a password.
+fn has_credentials(url: &str) -> bool {
+    url.contains('@') || url.to_ascii_lowercase().contains("password")
 }
 
 fn redis(s: &mut Section<'_, '_>) -> Option<Redis> {

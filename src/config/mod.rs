@@ -25,6 +25,7 @@ mod telemetry;
 pub mod units;
 
 mod upstreams;
+mod values;
 pub mod words;
 
 use diagnose::Problems;

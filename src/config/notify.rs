@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-
 use super::file::{Notify, NotifyKind, NotifyRule, NotifyTemplateType, RateOf};
-use super::keys::{placed, secret};
 use super::section::{At, Section};
 use super::units;
-use crate::text::Secret;
+use super::values::{placed, secret, secret_headers};
 
 /// Headers that the gateway writes itself.
 const OWN: [&str; 10] = [
@@ -47,7 +44,7 @@ fn one(s: &mut Section<'_, '_>) -> Option<Notify> {
     let when = when.map(|list| list.into_iter().filter_map(|text| rule(s, text)).collect());
     let codes = s.strings("codes", true).map(|list| list.into_iter().map(|at| at.value).collect());
     let template_type = s.choice("template_type", &types);
-    let headers = s.table("headers", headers);
+    let headers = s.table("headers", |s| secret_headers(s, &OWN));
     // What may be missing comes last, so that all keys are read before.
     Some(Notify {
         span,
@@ -114,11 +111,6 @@ fn rule_of(text: &str) -> Result<NotifyRule, String> {
 
 fn within(text: &str) -> Result<Duration, String> {
     units::duration(text).map_err(|complaint| format!("{complaint}, such as \"certificate < 14d\""))
-}
-
-/// Reads `headers`. Their values may open the program that is told, so that they are never written in the file.
-fn headers(s: &mut Section<'_, '_>) -> Vec<(HeaderName, Secret<HeaderValue>)> {
-    super::telemetry::secret_headers(s, &OWN)
 }
 
 #[cfg(test)]

@@ -15,8 +15,11 @@
 //! | `fingerprint` | which entries belong together |
 //! | `query` | what can be asked, and the answers |
 //! | `store` | the trait of all stores |
-//! | `group`, `words` | how entries count in groups, and by which words they are found |
+//! | `group`, `words` | how entries count in groups, and by which words they are found: the same in all stores |
 //! | `memory` | the store in memory |
+//! | `sqlite` | the store in a file |
+//! | `postgres` | the store in a database that several gateways share |
+//! | `packed` | an entry as bytes |
 //! | `writer` | the queue and the thread |
 
 pub mod entry;
@@ -25,7 +28,10 @@ mod group;
 mod mask;
 pub mod memory;
 pub mod observation;
+mod packed;
+pub mod postgres;
 pub mod query;
+pub mod sqlite;
 pub mod store;
 mod words;
 pub mod writer;

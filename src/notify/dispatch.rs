@@ -47,7 +47,8 @@ struct Running {
     task: AbortHandle,
 }
 
-/// Runs the notifiers until `stop` becomes true. Then it sends what waits, and ends when everything was sent once.
+/// Runs the notifiers until `stop` becomes true. Then it sends what waits, and the digests that would follow, and ends
+/// when everything was sent once.
 pub async fn dispatch<S: Sink>(
     mut events: mpsc::Receiver<Event>,
     mut slots: mpsc::Receiver<Vec<Slot<S>>>,
@@ -71,6 +72,7 @@ pub async fn dispatch<S: Sink>(
     while let Ok(event) = events.try_recv() {
         dispatcher.hear(&event).await;
     }
+    dispatcher.close().await;
     dispatcher.running.clear();
     while dispatcher.tasks.join_next().await.is_some() {}
 }
@@ -123,6 +125,17 @@ impl<M: Muted> Dispatcher<M> {
             let told = running.notifier.hear(event, now, at);
             add(&running.counters.dropped, told.dropped);
             running.send(told.messages, &self.muted, now, at).await;
+        }
+    }
+
+    /// Tells what would be told later.
+    async fn close(&mut self) {
+        let (now, at) = (Instant::now(), SystemTime::now());
+        for running in &mut self.running {
+            let messages = running.notifier.close(at);
+            running.send(messages, &self.muted, now, at).await;
+            let summary = running.notifier.summary(now, at);
+            summary.into_iter().for_each(|summary| running.queue(summary));
         }
     }
 

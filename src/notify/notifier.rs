@@ -292,9 +292,18 @@ impl Notifier {
 
     /// Begins the next minute if it is time. Returns the summary of what was held back in the one before, which is its first message.
     pub(super) fn next_minute(&mut self, now: Instant, at: SystemTime) -> Option<Message> {
-        if now.saturating_duration_since(self.minute.began) < MINUTE {
-            return None;
-        }
+        if now.saturating_duration_since(self.minute.began) < MINUTE { None } else { self.summary(now, at) }
+    }
+
+    /// Returns the digests of all windows, which end now.
+    pub(super) fn close(&mut self, at: SystemTime) -> Vec<Message> {
+        let ends = std::mem::take(&mut self.ends);
+        let windows = ends.into_iter().filter_map(|(_, subject)| self.windows.remove(&subject)).filter(|window| window.count > 0);
+        windows.map(|window| digest(&window, self.settings.window, at)).collect()
+    }
+
+    /// Returns the summary of what was held back since the minute began, and begins the next one.
+    pub(super) fn summary(&mut self, now: Instant, at: SystemTime) -> Option<Message> {
         let Minute { held, titles, .. } = std::mem::replace(&mut self.minute, Minute { began: now, sent: 0, held: 0, titles: Vec::new() });
         if held == 0 {
             return None;
@@ -375,6 +384,7 @@ mod tests {
         assert_eq!(at(&mut notifier, begin, 600, None), [("digest", "fault g (9900 times more within 10m)".to_owned(), 9900)]);
         assert_eq!(notifier.next(), None);
         assert_eq!(at(&mut notifier, begin, 601, Some(&failures("g", 100, None))), [], "it is known");
+        assert_eq!(notifier.close(SystemTime::UNIX_EPOCH), []);
         assert!(notifier.windows.is_empty() && notifier.ends.is_empty());
     }
 

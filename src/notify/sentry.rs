@@ -24,8 +24,11 @@ pub(super) fn envelope(message: &Message) -> String {
 
 /// Returns the event (<https://develop.sentry.dev/sdk/foundations/transport/event-payloads/>). Sentry groups what the journal groups.
 fn event(message: &Message) -> Value {
-    let subject = message.group.clone().unwrap_or_else(|| format!("{} {}", message.event, message.text()));
-    let tags = message.facts().into_iter().filter(|(name, _)| *name != "count").map(|(name, value)| (name.to_owned(), value.into()));
+    let facts = || message.facts().into_iter().filter(|(name, _)| *name != "count");
+    // What is about no group belongs together by what it is about, whatever its title says of numbers and days.
+    let about = || facts().fold(message.event.to_owned(), |text, (_, value)| format!("{text} {value}"));
+    let subject = message.group.clone().unwrap_or_else(about);
+    let tags = facts().map(|(name, value)| (name.to_owned(), value.into()));
     let tags: Map<String, Value> = tags.chain([("event".to_owned(), message.event.into())]).collect();
     let mut extra = json!({ "count": message.count });
     if let Some(link) = &message.link {

@@ -1,27 +1,68 @@
 //! Compiles `[journal]`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::diagnose::Problems;
 use crate::config::file;
 use crate::config::section::At;
+use crate::journal::postgres::PostgresStore;
+use crate::text::Secret;
 
-/// The default age of the oldest entry.
-const DEFAULT_KEEP: Duration = Duration::from_secs(7 * 86_400);
-/// The default size of the journal in memory, in bytes.
-const DEFAULT_SIZE: u64 = 16 << 20;
+/// The time of a day.
+const DAY: Duration = Duration::from_secs(86_400);
 /// The default bound on the body of an upstream, in bytes.
 const DEFAULT_BODY: u64 = 64 << 10;
-/// The bounds of `max_size`, in bytes: less holds a few entries only, and more does not belong in memory.
-const SIZE_BOUNDS: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
+/// The least `max_size`, in bytes: less holds a few entries only.
+const MIN_SIZE: u64 = 1 << 20;
+
+/// Where the journal is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In the memory of the process. A restart empties it.
+    Memory,
+    /// In a file of SQLite.
+    File(PathBuf),
+    /// In a database of PostgreSQL, by its URL.
+    Database(Secret<String>),
+}
+
+impl Place {
+    /// The default age of the oldest entry.
+    const fn default_keep(&self) -> Duration {
+        match self {
+            Self::Memory => DAY.saturating_mul(7),
+            Self::File(_) | Self::Database(_) => DAY.saturating_mul(14),
+        }
+    }
+
+    /// The default size of all entries and the largest one, in bytes, with the largest one as it is written.
+    const fn sizes(&self) -> (u64, u64, &'static str) {
+        match self {
+            Self::Memory => (16 << 20, 1 << 30, "1GiB"),
+            Self::File(_) | Self::Database(_) => (1 << 30, 1 << 40, "1024GiB"),
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Memory, Self::Memory) => true,
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Database(one), Self::Database(other)) => one.reveal() == other.reveal(),
+            (Self::Memory | Self::File(_) | Self::Database(_), _) => false,
+        }
+    }
+}
 
 /// The settings of the journal.
 #[derive(Clone, Debug)]
 pub struct Journal {
+    /// Where it is.
+    pub place: Place,
     /// The age of the oldest entry.
     pub keep: Duration,
     /// The size of all entries, in bytes.
-    pub max_size: usize,
+    pub max_size: u64,
     /// The most of a body of an upstream, in bytes.
     pub body_limit: usize,
     /// Patterns that are masked in addition.
@@ -35,25 +76,51 @@ impl Journal {
     pub fn is_same(&self, other: &Self) -> bool {
         let patterns = |journal: &Self| journal.redact.iter().map(|pattern| pattern.as_str().to_owned()).collect::<Vec<_>>();
         (self.keep, self.max_size, self.body_limit) == (other.keep, other.max_size, other.body_limit)
+            && self.place.is_same(&other.place)
             && patterns(self) == patterns(other)
             && self.redact_headers == other.redact_headers
     }
 }
 
-/// Compiles the section. `None` if there is no journal.
+/// Compiles the section. `None` if there is no journal. Opens nothing.
 pub(super) fn compile(keys: &file::Journal, problems: &mut Problems) -> Option<Journal> {
-    if let Some(at) = keys.max_size.as_ref().filter(|at| !SIZE_BOUNDS.contains(&at.value)) {
-        problems.add(at.span.clone(), "`journal.max_size` must be from 1MiB to 1GiB", "the journal is kept in memory");
+    let place = place(keys, problems);
+    let (default_size, max, max_text) = place.sizes();
+    if let Some(at) = keys.max_size.as_ref().filter(|at| !(MIN_SIZE..=max).contains(&at.value)) {
+        let help = match place {
+            Place::Memory => "the journal is kept in memory; with `path` or `url` it may be larger",
+            Place::File(_) | Place::Database(_) => "",
+        };
+        problems.add(at.span.clone(), format!("`journal.max_size` must be from 1MiB to {max_text}"), help);
     }
     if let Some(at) = keys.body_limit.as_ref().filter(|at| at.value > 1 << 20) {
         problems.add(at.span.clone(), "`journal.body_limit` must be at most 1MiB", "");
     }
-    let size = |at: &Option<At<u64>>, default: u64| at.as_ref().map_or(default, |at| at.value) as usize;
+    let size = |at: &Option<At<u64>>, default: u64| at.as_ref().map_or(default, |at| at.value);
     keys.enabled.unwrap_or(true).then(|| Journal {
-        keep: keys.keep.as_ref().map_or(DEFAULT_KEEP, |at| at.value),
-        max_size: size(&keys.max_size, DEFAULT_SIZE),
-        body_limit: size(&keys.body_limit, DEFAULT_BODY),
+        keep: keys.keep.as_ref().map_or(place.default_keep(), |at| at.value),
+        place,
+        max_size: size(&keys.max_size, default_size),
+        body_limit: size(&keys.body_limit, DEFAULT_BODY) as usize,
         redact: keys.redact.clone(),
         redact_headers: keys.redact_headers.clone(),
     })
+}
+
+/// Compiles where the journal is.
+fn place(keys: &file::Journal, problems: &mut Problems) -> Place {
+    match (&keys.path, &keys.url) {
+        (None, None) => Place::Memory,
+        (Some(path), None) => Place::File(path.value.clone().into()),
+        (path, Some(url)) => {
+            if path.is_some() {
+                let title = "a journal has either a `path` or a `url`";
+                problems.add(url.span.clone(), title, "`path` is a file of this gateway, `url` a database that several gateways share");
+            }
+            if let Err(error) = PostgresStore::check(url.value.reveal()) {
+                problems.add(url.span.clone(), "invalid address of a database", error);
+            }
+            Place::Database(url.value.clone())
+        }
+    }
 }

@@ -59,7 +59,7 @@ use prometheus_client::metrics::counter::Counter;
 
 pub use auth::{Auth, AuthMethod, AuthService, BasicAuth};
 use gauges::Observed;
-pub use journal::Journal;
+pub use journal::{Journal, Place};
 pub use log::{KeptOriginal, Log, LogOutput};
 pub use matching::{RouteRules, route_rules};
 pub use notify::Notify;

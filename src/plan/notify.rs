@@ -11,7 +11,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 
-use super::route_rules;
+use super::matching::route_rules;
 use crate::config::diagnose::Problems;
 use crate::config::file::{self, File, NotifyKind, NotifyRule, NotifyTemplateType};
 use crate::config::section::At;

@@ -1,11 +1,14 @@
 //! Tests what the journal keeps of failed requests, through the admin listener and the commands.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::harness::contract::assert_contract;
-use crate::harness::{GatewayUnderTest, Origin, Response, get, send, until};
+use crate::harness::postgres::Postgres;
+use crate::harness::{GatewayUnderTest, Origin, Process, Response, Temporary, get, send, until};
 
 /// What an application says when it fails, with a credential.
 const TRACE: &str = "java.lang.IllegalStateException: no stock for order 4711 (password=hunter2)\n\tat shop.Stock.take(Stock.java:42)\n\tat shop.Orders.place(Orders.java:7)\n<script>alert(1)</script>\n";
@@ -25,7 +28,11 @@ fn id(response: &Response) -> String {
 
 /// The entry of a request, once it is written.
 fn entry(gateway: &GatewayUnderTest, id: &str) -> Value {
-    until(|| match get(gateway.admin, &format!("/api/errors/{id}")) {
+    entry_at(gateway.admin, id)
+}
+
+fn entry_at(admin: SocketAddr, id: &str) -> Value {
+    until(|| match get(admin, &format!("/api/errors/{id}")) {
         response if response.status == 200 => Ok(response.json()),
         response => Err(response.text()),
     })
@@ -169,6 +176,118 @@ fn the_command_shows_what_the_upstream_said() {
     let (code, groups) = run(&["groups"]);
     assert!(code == Some(0) && groups.contains("IllegalStateException"), "{groups}");
     assert_eq!(run(&["show", "unknown"]).0, Some(1));
+}
+
+/// The file of a configuration with a journal.
+fn config(name: &str, origin: SocketAddr, journal: &str) -> Temporary {
+    let text = format!(
+        "[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = 1\n[journal]\n{journal}\n[backends.o]\nendpoints = [\"http://{origin}\"]\n\
+         [[routes]]\npath = \"/*\"\nbackend = \"o\"\n"
+    );
+    Temporary::file(&format!("{name}.toml"), &text)
+}
+
+fn in_file(path: &Path) -> String {
+    format!("path = \"{}\"", path.display())
+}
+
+fn start(config: &Temporary) -> Process {
+    Process::start(&["run", "--config", config.to_str().unwrap()])
+}
+
+#[test]
+fn a_journal_in_a_file_survives_a_kill() {
+    let (origin, folder) = (failing(), Temporary::folder("journal-kill"));
+    let config = config("journal-kill", origin.address, &in_file(&folder.join("journal.db")));
+    let mut killed = start(&config);
+    let id = id(&get(killed.address, "/orders/1"));
+    let found = entry_at(killed.admin, &id);
+    killed.signal("-9");
+    killed.exit_code();
+    let again = start(&config);
+    assert_eq!(entry_at(again.admin, &id), found);
+}
+
+#[test]
+fn a_stop_writes_the_last_entries() {
+    let (origin, folder) = (failing(), Temporary::folder("journal-stop"));
+    let config = config("journal-stop", origin.address, &in_file(&folder.join("journal.db")));
+    let mut stopped = start(&config);
+    let ids: Vec<String> = (0..20).map(|n| id(&get(stopped.address, &format!("/orders/{n}")))).collect();
+    stopped.signal("-TERM");
+    assert_eq!(stopped.exit_code(), Some(0));
+    let again = start(&config);
+    for id in &ids {
+        assert_eq!(get(again.admin, &format!("/api/errors/{id}")).status, 200, "{id}");
+    }
+}
+
+#[test]
+fn a_journal_that_cannot_be_opened_ends_the_start() {
+    let (origin, folder) = (failing(), Temporary::folder("journal-unopenable"));
+    let used = folder.join("used.db");
+    let user = start(&config("journal-user", origin.address, &in_file(&used)));
+    for (path, words) in [
+        (folder.join("missing/journal.db"), "there is no folder"),
+        (folder.to_path_buf(), "not a regular file"),
+        ("/dev/null".into(), "not a regular file"),
+        (used, "is used by another process"),
+    ] {
+        let config = config("journal-unopenable", origin.address, &in_file(&path));
+        let output = Command::new(env!("CARGO_BIN_EXE_lockgate")).args(["run", "--config", config.to_str().unwrap()]).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("the journal cannot be opened") && told.contains(words) && told.contains("help: "), "{told}");
+    }
+    assert_eq!(get(user.address, "/").status, 502);
+}
+
+#[test]
+fn a_gateway_serves_while_the_database_of_its_journal_is_down() {
+    let origin = failing();
+    // A port that was just given back refuses connections.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = config("journal-down", origin.address, &format!("url = \"postgres://{closed}/journal\""));
+    let mut process = start(&config);
+    let response = get(process.address, "/");
+    assert_eq!(assert_contract("GET", &response), "UPSTREAM_ERROR");
+    let page = get(process.admin, &format!("/api/errors/{}", id(&response)));
+    assert_eq!(page.status, 503, "{}", page.text());
+    process.signal("-TERM");
+    assert_eq!(process.exit_code(), Some(0));
+}
+
+#[test]
+fn gateways_share_a_journal_in_a_database() {
+    let (origin, server) = (failing(), Postgres::shared());
+    let url = Temporary::file("journal-url", &server.database());
+    let config = config("journal-shared", origin.address, &format!("url = \"file:{}\"", url.display()));
+    let (mut one, other) = (start(&config), start(&config));
+    let id = id(&get(one.address, "/orders/1"));
+    one.signal("-TERM");
+    assert_eq!(one.exit_code(), Some(0));
+    assert_eq!(entry_at(other.admin, &id)["request_id"], id.as_str());
+}
+
+#[test]
+fn what_is_wrong_with_its_place_is_told_at_its_place() {
+    for (journal, words) in [
+        ("path = \"/tmp/a.db\"\nurl = \"postgres://h/d\"", "either a `path` or a `url`"),
+        ("url = \"postgres://u:hunter2@h/d\"", "a secret must not be written in the configuration file"),
+        ("url = \"host=h password=hunter2\"", "a secret must not be written in the configuration file"),
+        ("url = \"mysql://h/d\"", "invalid address of a database"),
+        ("url = \"postgres:///d\"", "invalid address of a database"),
+        ("max_size = \"2GiB\"", "from 1MiB to 1GiB"),
+        ("path = \"/tmp/a.db\"\nmax_size = \"512KiB\"", "from 1MiB to 1024GiB"),
+    ] {
+        let config = config("journal-wrong", "127.0.0.1:1".parse().unwrap(), journal);
+        let output = Command::new(env!("CARGO_BIN_EXE_lockgate")).args(["check", config.to_str().unwrap()]).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && told.contains(words) && told.contains("journal-wrong.toml:") && !told.contains("hunter2"),
+            "{journal}: {told}"
+        );
+    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Drop for Redis {
 
 /// A free port outside of the range from which the system takes ports of outgoing connections: none of those can take it before the
 /// server has it.
-fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     until(|| {
         let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..30_000)));
         TcpListener::bind(address).map(|_| address).map_err(|error| format!("a free port ({error})"))

@@ -1,0 +1,149 @@
+//! The store in a file of SQLite: for one gateway, and for commands that read it at the same time.
+//!
+//! One connection writes, a few read. Must not know who asks.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `file` | opens the file; moves it aside if it cannot be used |
+//! | `schema` | its tables and their versions |
+//! | `columns` | values as columns |
+//! | `write` | batches, states, removals |
+//! | `read`, `conditions` | answers |
+//! | `search` | finds entries by words |
+//! | `pool` | connections that read |
+//! | `failure` | what errors mean |
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use self::pool::Pool;
+use self::write::Writer;
+use super::entry::{Entry, Millis};
+use super::query::{Count, CountQuery, Group, GroupEvent, GroupQuery, GroupState, ListQuery, Page, Purge, Summary, Usage};
+use super::store::{Store, StoreError};
+
+mod columns;
+mod conditions;
+mod failure;
+mod file;
+mod pool;
+mod read;
+mod schema;
+mod search;
+mod write;
+
+/// The store.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    max_bytes: u64,
+    keep: Millis,
+    /// `None` if the file is only read, or while it could not be opened again.
+    writer: Mutex<Option<Writer>>,
+    readers: Pool,
+    /// Where the file went that had been there.
+    moved: Option<PathBuf>,
+    /// Keeps other processes from writing; `None` if the file is only read.
+    lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens or makes the file, with mode 0600. It keeps at most `max_bytes`, and no entry older than `keep` milliseconds. A file that is
+    /// damaged or is no journal is moved aside and begun anew ([`SqliteStore::moved_aside`]).
+    ///
+    /// # Errors
+    /// Fails if the folder is missing, if another process writes the file, if a later version has written it, or if it cannot be opened.
+    pub fn open(path: &Path, max_bytes: u64, keep: Millis) -> Result<Self, StoreError> {
+        let lock = file::lock(path)?;
+        let file::Opened { connection, moved } = file::open(path)?;
+        let writer = Mutex::new(Some(Writer::new(connection)));
+        Ok(Self { path: path.into(), max_bytes, keep, writer, readers: Pool::new(path.into()), moved, lock: Some(lock) })
+    }
+
+    /// Opens a file for questions only. A gateway may write it at the same time.
+    ///
+    /// # Errors
+    /// Fails if the file is missing, cannot be opened, or is no journal of this or an earlier version.
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        file::open_read_only(path)?;
+        let writer = Mutex::new(None);
+        Ok(Self { path: path.into(), max_bytes: 0, keep: 0, writer, readers: Pool::new(path.into()), moved: None, lock: None })
+    }
+
+    /// Returns where the file went that had been there when the store was opened, if it could not be used.
+    pub fn moved_aside(&self) -> Option<&Path> {
+        self.moved.as_deref()
+    }
+
+    fn read<T>(&self, what: &'static str, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.readers.read(question).map_err(|error| failure::of(what, error))
+    }
+
+    /// Writes. If the file is found to be damaged, it is moved aside, and the work is done with a new one.
+    fn write<T>(&self, what: &'static str, mut work: impl FnMut(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        if self.lock.is_none() {
+            return Err(StoreError::Unavailable { what, source: "the journal was opened to be read only".into() });
+        }
+        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = match slot.take() {
+            Some(writer) => writer,
+            None => Writer::new(file::open(&self.path)?.connection),
+        };
+        let mut result = work(&mut writer);
+        if let Err(error) = &result
+            && failure::is_damage(error)
+        {
+            drop(writer);
+            self.readers.renew();
+            writer = Writer::new(file::begin_anew(&self.path, &error.to_string())?.connection);
+            result = work(&mut writer);
+        }
+        *slot = Some(writer);
+        result.map_err(|error| failure::of(what, error))
+    }
+}
+
+impl Store for SqliteStore {
+    fn write(&self, batch: &[Entry]) -> Result<Vec<GroupEvent>, StoreError> {
+        self.write("the journal cannot be written", |writer| writer.write(batch, self.max_bytes))
+    }
+
+    fn find(&self, request_id: &str) -> Result<Option<Entry>, StoreError> {
+        self.read("an entry cannot be read", |file| read::find(file, request_id))
+    }
+
+    fn list(&self, query: &ListQuery) -> Result<Page<Summary>, StoreError> {
+        self.read("entries cannot be listed", |file| read::list(file, query))
+    }
+
+    fn groups(&self, query: &GroupQuery) -> Result<Vec<Group>, StoreError> {
+        self.read("groups cannot be listed", |file| read::groups(file, query))
+    }
+
+    fn group(&self, fingerprint: &str) -> Result<Option<Group>, StoreError> {
+        self.read("a group cannot be read", |file| read::group(file, fingerprint))
+    }
+
+    fn counts(&self, query: &CountQuery) -> Result<Vec<Count>, StoreError> {
+        self.read("counts cannot be read", |file| read::counts(file, query))
+    }
+
+    fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
+        self.write("the state of a group cannot be written", |writer| writer.set_state(fingerprint, state))
+    }
+
+    fn purge(&self, what: &Purge) -> Result<u64, StoreError> {
+        self.write("entries cannot be removed", |writer| writer.purge(what))
+    }
+
+    fn prune(&self, now: Millis) -> Result<u64, StoreError> {
+        self.write("old entries cannot be removed", |writer| writer.prune(self.max_bytes, self.keep, now))
+    }
+
+    fn usage(&self) -> Result<Usage, StoreError> {
+        self.read("the size of the journal cannot be read", read::usage)
+    }
+}
