@@ -7,6 +7,7 @@ use super::receiver::{OPENS, Receiver, says};
 use super::states::whole;
 use super::{fail, gateway, upstream};
 use crate::harness::{GatewayUnderTest, Process, Temporary, eventually, get};
+use crate::telemetry::secure;
 
 fn outcome(gateway: &GatewayUnderTest, outcome: &str, count: usize) {
     gateway.wait_for_metric(&format!("lockgate_notifications_total{{notifier=\"webhook\",outcome=\"{outcome}\"}} {count}"));
@@ -157,4 +158,25 @@ fn the_command_sends_a_test_and_says_what_was_answered() {
     }
     let (_, shown) = command(&["config", &file]);
     assert!(shown.contains("[[notify]]") && shown.contains(&format!("url = \"{}\"", bad.reference())), "{shown}");
+}
+
+#[test]
+fn a_receiver_over_tls_is_verified() {
+    let (own, other) = (secure::collector(), secure::collector());
+    let url = Temporary::file("notify-tls-url", &format!("https://{}/hook/{OPENS}", own.address));
+    let (own_ca, other_ca) = (Temporary::file("notify-tls-own.pem", &own.pem), Temporary::file("notify-tls-other.pem", &other.pem));
+    let test = |ca: &Temporary| {
+        let text = format!(
+            "[[routes]]\npath = \"/*\"\nrespond = {{ status = 204 }}\n[[notify]]\nkind = \"slack\"\nurl = \"file:{}\"\n",
+            url.display()
+        );
+        let file = Temporary::file("notify-tls.toml", &format!("{text}ca = \"{}\"\n", ca.display()));
+        command(&["notify", "test", "--config", file.to_str().unwrap()])
+    };
+    let (code, shown) = test(&other_ca);
+    assert!(code == Some(1) && shown.contains("slack: not sent"), "{shown}");
+    assert_eq!(*own.heads.lock().unwrap(), Vec::<String>::new(), "one that is not trusted gets nothing");
+    let (code, shown) = test(&own_ca);
+    assert!(code == Some(0) && shown.contains("slack: sent: it answered with 200"), "{shown}");
+    assert!(own.heads.lock().unwrap()[0].starts_with(&format!("POST /hook/{OPENS} HTTP/1.1\r\n")));
 }
