@@ -61,9 +61,14 @@ fn report(events: &Events, entries: &[Entry], changes: &[GroupEvent]) {
     if !events.wanted().failures.load(Ordering::Relaxed) {
         return;
     }
-    let mut groups: HashMap<&str, Failures> = HashMap::new();
+    let change = |event: &'_ GroupEvent| match event {
+        GroupEvent::New(fingerprint) => (fingerprint.clone(), Change::New),
+        GroupEvent::Regressed(fingerprint) => (fingerprint.clone(), Change::Regressed),
+    };
+    let mut changes: HashMap<String, Change> = changes.iter().map(change).collect();
+    let mut groups: HashMap<(&str, &str), Failures> = HashMap::new();
     for entry in entries {
-        let group = groups.entry(&entry.fingerprint).or_insert_with(|| Failures {
+        let group = groups.entry((&entry.fingerprint, &entry.backend)).or_insert_with(|| Failures {
             group: entry.fingerprint.clone(),
             title: fingerprint::without_values(&entry.title),
             route: entry.route.clone(),
@@ -71,18 +76,10 @@ fn report(events: &Events, entries: &[Entry], changes: &[GroupEvent]) {
             code: entry.code.clone(),
             status: entry.status,
             count: 0,
-            change: None,
+            // The first entry of a group is the one that changed it.
+            change: changes.remove(&entry.fingerprint),
         });
         group.count += 1;
-    }
-    for change in changes {
-        let (fingerprint, change) = match change {
-            GroupEvent::New(fingerprint) => (fingerprint, Change::New),
-            GroupEvent::Regressed(fingerprint) => (fingerprint, Change::Regressed),
-        };
-        if let Some(group) = groups.get_mut(fingerprint.as_str()) {
-            group.change = Some(change);
-        }
     }
     groups.into_values().for_each(|failures| events.send(Event::Failures(failures)));
 }
@@ -118,5 +115,35 @@ pub(super) async fn sample_traffic(traffic: Arc<History>, metrics: Arc<Metrics>)
         let (traffic, metrics) = (Arc::clone(&traffic), Arc::clone(&metrics));
         // The metrics of many routes take a while.
         let _ = tokio::task::spawn_blocking(move || traffic.add(Sample::read(&metrics.encode(Format::Plain), now()))).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::event::queue;
+
+    #[test]
+    fn a_batch_is_told_by_group_and_backend_and_a_change_once() {
+        let (events, mut told) = queue(Arc::default());
+        let entry = |group: &str, backend: &str| {
+            let title = "order 17 is closed".into();
+            Entry { fingerprint: group.into(), backend: backend.into(), title, ..Entry::default() }
+        };
+        let batch = [entry("g", "a"), entry("g", "b"), entry("g", "a"), entry("h", "a")];
+        let changes = [GroupEvent::New("g".into()), GroupEvent::Regressed("h".into())];
+        report(&events, &batch, &changes);
+        assert!(told.try_recv().is_err(), "nobody wants to hear of failures");
+        events.wanted().failures.store(true, Ordering::Relaxed);
+        report(&events, &batch, &changes);
+        let mut all = Vec::new();
+        while let Ok(event) = told.try_recv() {
+            let Event::Failures(failures) = event else { panic!("{event:?}") };
+            assert_eq!(failures.title, "order # is closed");
+            all.push((failures.group, failures.backend, failures.count, failures.change));
+        }
+        all.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+        let expected = [("g", "a", 2, Some(Change::New)), ("g", "b", 1, None), ("h", "a", 1, Some(Change::Regressed))];
+        assert_eq!(all, expected.map(|(group, backend, count, change)| (group.to_owned(), backend.to_owned(), count, change)));
     }
 }

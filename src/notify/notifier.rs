@@ -115,9 +115,9 @@ impl Notifier {
             Event::CertificateEnds { file, at: end } => self.certificate(file, *end, now, at, &mut told),
             Event::ReloadFailed { what, problems } => {
                 if self.has(Rule::ReloadFailed) {
-                    let title = format!("{what} cannot be used: what was before stays in use");
+                    let number = if *problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") };
+                    let title = format!("{what} cannot be used ({number}): what was before stays in use");
                     let message = self.message("reload-failed", Severity::Error, title, "/configuration", at);
-                    let message = Message { count: *problems as u64, ..message };
                     self.tell(Subject::Reload(what), message, now, &mut told);
                 }
             }
@@ -443,6 +443,16 @@ mod tests {
         }
         let digests = at(&mut notifier, begin, 605, None);
         assert_eq!(digests.iter().map(|(event, _, count)| (*event, *count)).collect::<Vec<_>>(), [("digest", 10), ("digest", 10)]);
+    }
+
+    #[test]
+    fn reloads_are_counted_and_not_their_problems() {
+        let (mut notifier, begin) = (notifier(&[Rule::ReloadFailed]), Instant::now());
+        let event = Event::ReloadFailed { what: "The file", problems: 7 };
+        let title = "The file cannot be used (7 problems): what was before stays in use";
+        assert_eq!(at(&mut notifier, begin, 0, Some(&event)), [("reload-failed", title.to_owned(), 1)]);
+        assert_eq!(at(&mut notifier, begin, 1, Some(&event)), []);
+        assert_eq!(at(&mut notifier, begin, 600, None), [("digest", format!("{title} (once more within 10m)"), 1)]);
     }
 
     #[test]

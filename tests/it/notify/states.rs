@@ -101,7 +101,7 @@ fn a_configuration_that_cannot_be_used_is_told_once_per_window() {
     }
     let told = receiver.messages(1)[0].json();
     assert_eq!((&told["event"], &told["count"]), (&json!("reload-failed"), &json!(1)));
-    assert_eq!(told["title"], "The changed configuration cannot be used: what was before stays in use");
+    assert_eq!(told["title"], "The changed configuration cannot be used (1 problem): what was before stays in use");
     assert_eq!(receiver.now().len(), 1);
 }
 
