@@ -22,6 +22,7 @@ use super::exposition::{self, Exposition, Format, Samples, label};
 use super::failures::{self, Failures};
 use super::histogram::{Durations, Summed};
 use super::journal_metrics::JournalMetrics;
+use super::login_metrics::LoginMetrics;
 use super::named::Named;
 use super::names;
 use super::notify_metrics::NotifyMetrics;
@@ -73,6 +74,8 @@ pub struct Metrics {
     pub journal: JournalMetrics,
     /// What became of notifications.
     pub notify: NotifyMetrics,
+    /// Logins at the admin listener.
+    pub logins: LoginMetrics,
     /// What became of the spans of traces.
     pub traces: TraceCounters,
     /// The metrics of reloads.
@@ -113,6 +116,7 @@ impl Metrics {
             tls: TlsMetrics::default(),
             journal: JournalMetrics::default(),
             notify: NotifyMetrics::default(),
+            logins: LoginMetrics::default(),
             traces: TraceCounters::default(),
             reloads: ReloadMetrics::default(),
             accepted: Counter::default(),
@@ -193,6 +197,7 @@ impl Metrics {
         self.traces.encode(&mut out)?;
         self.journal.encode(&mut out)?;
         self.notify.encode(&mut out)?;
+        self.logins.encode(&mut out)?;
         self.process.encode(&mut out)?;
         match format {
             Format::OpenMetrics => text::encode(writer, &self.registry),

@@ -68,6 +68,9 @@ pub const NOTIFY_OUTCOME: Label = Label {
     values: "`sent`, `failed` because it was refused or could not be sent for too long, `dropped` because too many waited, `held` back to be \
              told in a summary",
 };
+/// The outcome of a login.
+pub const LOGIN_OUTCOME: Label =
+    Label { name: "outcome", values: "`succeeded`, `failed`, or `limited` because the client, or all of them, had failed too often" };
 /// The state of a circuit breaker.
 pub const BREAKER_STATE: Label = Label { name: "state", values: "`closed`, `open`, `half_open`" };
 /// The state of an upstream connection.

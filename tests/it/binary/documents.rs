@@ -122,7 +122,8 @@ const SECRETS: &str = "/run/secrets/";
 fn with_secrets(block: String, number: usize) -> (String, Temporary) {
     let folder = Temporary::folder(&format!("documents-secrets-{number}"));
     for name in block.split(SECRETS).skip(1).filter_map(|rest| rest.split('"').next()) {
-        std::fs::write(folder.join(name), "https://receiver.example/a-secret").unwrap();
+        // A token may be any text, and that of a notifier is a URL. No two are the same.
+        std::fs::write(folder.join(name), format!("https://receiver.example/{name}")).unwrap();
     }
     (block.replace(SECRETS, &format!("{}/", folder.display())), folder)
 }
