@@ -5,7 +5,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use super::inherited::Inherited;
+use super::inherited::{self, Inherited};
 use super::start_error::StartError;
 use crate::admin;
 use crate::plan::Listen;
@@ -59,8 +59,17 @@ impl Listen {
 }
 
 impl Listeners {
-    pub(super) const fn new(inherited: Vec<Inherited>) -> Self {
-        Self { open: Vec::new(), inherited }
+    /// Binds the listeners of the first plan. Returns also those of each core, which accept nothing yet.
+    ///
+    /// # Errors
+    /// As [`Self::bind`], and if what a service manager has passed cannot be used.
+    pub(super) fn first(listen: &Listen) -> Result<(Self, Vec<Vec<Listener>>), StartError> {
+        let inherited = inherited::take().map_err(StartError::Inherited)?;
+        let mut listeners = Self { open: Vec::new(), inherited };
+        let mut bound = listeners.bind(listen, None)?;
+        let per_core = std::mem::take(&mut bound.per_core);
+        listeners.add(bound);
+        Ok((listeners, per_core))
     }
 
     /// Binds what a configuration has in addition, on every core. `admin` is the address of the admin listener that runs.

@@ -18,6 +18,7 @@ mod init;
 mod journal;
 mod log;
 mod man;
+mod notify;
 mod openapi;
 mod output;
 mod record;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command, ErrorsArgs};
+use self::args::{Cli, Command};
 
 /// Parses the command line and executes the command.
 pub fn main() -> ExitCode {
@@ -44,10 +45,10 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::test(&args),
         Command::Record(args) => record::record(&args),
         Command::Demo(args) => demo::demo(&args),
-        Command::Errors(ErrorsArgs { journal: Some(command), .. }) => journal::run(&command),
-        Command::Errors(args) => errors::print(args.format),
+        Command::Errors(args) => args.journal.as_ref().map_or_else(|| errors::print(args.format), journal::run),
+        Command::Notify(command) => notify::notify(&command),
         Command::Explain { code } => explain::explain(&code),
-        Command::Openapi => openapi::print(),
+        Command::Openapi { admin } => openapi::print(admin),
         Command::Redact(args) => redact::redact(&args),
         Command::Reload(args) => reload::reload(&args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&args),

@@ -22,8 +22,10 @@ use super::exposition::{self, Exposition, Format, Samples, label};
 use super::failures::{self, Failures};
 use super::histogram::{Durations, Summed};
 use super::journal_metrics::JournalMetrics;
+use super::login_metrics::LoginMetrics;
 use super::named::Named;
 use super::names;
+use super::notify_metrics::NotifyMetrics;
 use super::percore::{CoreCounter, PerCore};
 use super::process::Process;
 use super::reload_metrics::ReloadMetrics;
@@ -70,6 +72,10 @@ pub struct Metrics {
     pub tls: TlsMetrics,
     /// What became of the entries of the journal.
     pub journal: JournalMetrics,
+    /// What became of notifications.
+    pub notify: NotifyMetrics,
+    /// Logins at the admin listener.
+    pub logins: LoginMetrics,
     /// What became of the spans of traces.
     pub traces: TraceCounters,
     /// The metrics of reloads.
@@ -109,6 +115,8 @@ impl Metrics {
             shared_store: Default::default(),
             tls: TlsMetrics::default(),
             journal: JournalMetrics::default(),
+            notify: NotifyMetrics::default(),
+            logins: LoginMetrics::default(),
             traces: TraceCounters::default(),
             reloads: ReloadMetrics::default(),
             accepted: Counter::default(),
@@ -188,6 +196,8 @@ impl Metrics {
         self.tls.encode(&mut out)?;
         self.traces.encode(&mut out)?;
         self.journal.encode(&mut out)?;
+        self.notify.encode(&mut out)?;
+        self.logins.encode(&mut out)?;
         self.process.encode(&mut out)?;
         match format {
             Format::OpenMetrics => text::encode(writer, &self.registry),

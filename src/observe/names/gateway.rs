@@ -1,6 +1,6 @@
 //! The metrics of the gateway as a whole: connections, limits, memory, log, TLS of the listener, and the process.
 
-use super::labels::{FILE, LIMIT, RELOAD_OUTCOME, REVISION, STORE_OUTCOME, TLS_RESULT, VERSION};
+use super::labels::{FILE, LIMIT, LOGIN_OUTCOME, NOTIFIER, NOTIFY_OUTCOME, RELOAD_OUTCOME, REVISION, STORE_OUTCOME, TLS_RESULT, VERSION};
 use super::metric::{Metric, Section};
 
 /// Accepted connections.
@@ -72,6 +72,27 @@ pub const JOURNAL_DROPPED: Metric = Metric::counter(
 /// Entries that were not taken.
 pub const JOURNAL_FAILED: Metric =
     Metric::counter("lockgate_journal_entries_failed", "entries", &[], "Entries of the journal that its store could not take");
+/// Entries that were only counted.
+pub const JOURNAL_SAMPLED: Metric = Metric::counter(
+    "lockgate_journal_entries_sampled_out",
+    "entries",
+    &[],
+    "Entries that were counted in their groups and not kept, because only a share is (`journal.sample`)",
+);
+/// Purged entries.
+pub const JOURNAL_PURGED: Metric =
+    Metric::counter("lockgate_journal_entries_purged", "entries", &[], "Entries that operators have removed from the journal");
+/// What became of notifications.
+pub const NOTIFICATIONS: Metric = Metric::counter(
+    "lockgate_notifications",
+    "messages",
+    &[NOTIFIER, NOTIFY_OUTCOME],
+    "Notifications (`[[notify]]`), by what became of them",
+)
+.asked("sum by (notifier) (increase(lockgate_notifications_total{outcome!=\"sent\"}[1h]))");
+/// Lost events.
+pub const NOTIFICATION_EVENTS_DROPPED: Metric =
+    Metric::counter("lockgate_notifications_events_dropped", "events", &[], "Events that no notifier heard of, because the queue was full");
 /// The build.
 pub const BUILD: Metric = Metric::gauge("lockgate_build_info", "always 1", &[VERSION, REVISION], "The version of the gateway, as labels");
 /// Worker threads.
@@ -95,6 +116,14 @@ pub const CONFIG_SUCCEEDED_AT: Metric = Metric::gauge(
 /// Reloads.
 pub const CONFIG_RELOADS: Metric =
     Metric::counter("lockgate_config_reloads", "reloads", &[RELOAD_OUTCOME], "Reloads of the configuration, by outcome");
+
+/// Logins at the admin listener.
+pub const ADMIN_LOGINS: Metric = Metric::counter(
+    "lockgate_admin_logins",
+    "attempts",
+    &[LOGIN_OUTCOME],
+    "Logins at the pages of the admin listener, and requests to it with a wrong token, by outcome",
+);
 
 /// Handshakes with clients.
 pub const HANDSHAKES: Metric =
@@ -153,6 +182,11 @@ pub const GATEWAY_METRICS: Section = Section {
         &JOURNAL_WRITTEN,
         &JOURNAL_DROPPED,
         &JOURNAL_FAILED,
+        &JOURNAL_SAMPLED,
+        &JOURNAL_PURGED,
+        &NOTIFICATIONS,
+        &NOTIFICATION_EVENTS_DROPPED,
+        &ADMIN_LOGINS,
         &BUILD,
         &WORKERS,
     ],

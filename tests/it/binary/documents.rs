@@ -115,6 +115,19 @@ fn with_certificates(block: String, number: usize) -> (String, Temporary) {
 /// The folder of error pages in the documents.
 const PAGES: &str = "/etc/lockgate/pages/";
 
+/// The folder of secrets in the documents.
+const SECRETS: &str = "/run/secrets/";
+
+/// The block with the secrets that it names in a folder of the test.
+fn with_secrets(block: String, number: usize) -> (String, Temporary) {
+    let folder = Temporary::folder(&format!("documents-secrets-{number}"));
+    for name in block.split(SECRETS).skip(1).filter_map(|rest| rest.split('"').next()) {
+        // A token may be any text, and that of a notifier is a URL. No two are the same.
+        std::fs::write(folder.join(name), format!("https://receiver.example/{name}")).unwrap();
+    }
+    (block.replace(SECRETS, &format!("{}/", folder.display())), folder)
+}
+
 #[test]
 fn every_toml_block_is_valid() {
     let pages = Temporary::folder("documents-pages");
@@ -133,6 +146,7 @@ fn every_toml_block_is_valid() {
                 continue;
             }
             let (block, _files) = with_certificates(block.replace(PAGES, &format!("{}/", pages.display())), checked);
+            let (block, _secrets) = with_secrets(block, checked);
             let users = Temporary::file(&format!("documents-users-{checked}"), &format!("alice:{}\n", bcrypt::hash("x", 4).unwrap()));
             let block = block.replace(USERS, &users.display().to_string());
             let file = temp(&format!("document-{checked}"), &block);
