@@ -131,6 +131,7 @@ const PAGES: &str = "/etc/lockgate/pages/";
 fn every_toml_block_is_valid() {
     let pages = Temporary::folder("documents-pages");
     std::fs::write(pages.join("default.html"), "<!doctype html><title>{{statusCode}}</title><p>{{message}} {{requestId}}").unwrap();
+    let users = Temporary::file("documents-users", &format!("alice:{}\n", bcrypt::hash("x", 4).unwrap()));
     let mut checked = 0;
     for document in documents() {
         let mut config = None;
@@ -145,7 +146,6 @@ fn every_toml_block_is_valid() {
                 continue;
             }
             let (block, _files) = with_certificates(block.replace(PAGES, &format!("{}/", pages.display())), checked);
-            let users = Temporary::file(&format!("documents-users-{checked}"), &format!("alice:{}\n", bcrypt::hash("x", 4).unwrap()));
             let block = block.replace(USERS, &users.display().to_string());
             let file = temp(&format!("document-{checked}"), &block);
             let output = lockgate(&["check", file.to_str().unwrap()]);
