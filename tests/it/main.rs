@@ -48,6 +48,7 @@ mod robustness;
 mod routes;
 mod routing;
 mod send_proxy;
+mod several_gateways;
 mod shapes;
 mod slow_readers;
 mod telemetry;
