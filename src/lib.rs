@@ -108,8 +108,9 @@
 //!   (gRPC), [`data_rate`] (minimum rate of clients), [`mod@write`] (fast formatting), [`regular_file`] (files of the operator), [`sync`] (locks and atomics), [`socket`] (reads and writes).
 //! - [`tls`] is TLS of the listener. Files: `certificates` (what handshakes use), `sources`, `files`
 //!   (certificates and keys), `by_name` (the choice by server name).
-//! - [`admin`] is the admin listener: health, metrics, configuration, journal. Files: `pages` (start here), `guard` (who may enter), `response`, `reload` (what the
-//!   reload is asked and shown), `log_level`, `api` (the journal as JSON), `site` (serves the pages of the journal); `page/*` are these pages (`page/mod` answers, one
+//! - [`admin`] is the admin listener: health, metrics, configuration, journal. Files: `table` (all pages and who may use them), `pages` (start here), `role`, `client` (who asks),
+//!   `session`, `attempts` (bounds wrong tokens), `entrance` (login, logout), `audit` (what is written down), `guard` (headers of requests), `response`, `reload` (what the
+//!   reload is asked and shown), `log_level`, `api` (the journal as JSON), `openapi` (its description), `site` (serves the pages of the journal); `page/*` are these pages (`page/mod` answers, one
 //!   file per page, `templates/page` their HTML, `page/languages/*.toml` their texts).
 //! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `listeners` (sockets), `running` (from one plan to the
 //!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `beside` (work that is less urgent), `log` (its outputs), `certificates` (of the listener).
@@ -136,6 +137,7 @@
 //! | a metric | `observe/names/*`, `observe/metrics`, `plan/gauges`; `docs/metrics.md` is generated |
 //! | a field of the access line | `observe/access_record`, `observe/field`, `observe/access_log` |
 //! | an attribute of a span | `context/spans`, `observe/trace/span` |
+//! | a page of the admin listener | `admin/table`, `admin/openapi.json`, then `admin/pages` or `admin/page` |
 //! | a page of the journal | `admin/page`, `templates/page`, `admin/page/languages`, `tests/page` |
 //! | a command | `cli/args`, `cli/mod`, a file in `cli` |
 

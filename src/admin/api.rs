@@ -1,12 +1,14 @@
 //! The journal as JSON: `/api/errors`, `/api/errors/ID`, `/api/groups` and `/api/groups/FINGERPRINT`.
 //!
-//! [`answer`] may block, because it waits for the store. Must not know how the client was authenticated.
+//! [`answer`] may block, because it waits for the store. A viewer gets the same answers without what upstreams said. Must not know how the
+//! client has shown who it is.
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::page::{Actions, public_title};
+use super::role::Role;
 use crate::config::units;
 use crate::journal::entry::{Millis, now};
 use crate::journal::query::{Cursor, Filter, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT};
@@ -22,8 +24,8 @@ pub(super) enum ApiError {
     NotFound,
     /// A parameter is not valid.
     Bad(String),
-    /// The page has other methods: those for `Allow`.
-    Method(&'static str),
+    /// The role may not ask this.
+    Forbidden(&'static str),
     /// The store cannot be used at the moment.
     Store(StoreError),
 }
@@ -34,19 +36,111 @@ impl From<StoreError> for ApiError {
     }
 }
 
-/// Answers a request. `path` is what follows `/api/`.
-pub(super) fn answer(store: &dyn Store, method: &Method, path: &str, query: &str) -> Result<(StatusCode, Value), ApiError> {
-    let found = match (path.split_once('/').unwrap_or((path, "")), method) {
-        (("errors", ""), &Method::GET) => list(store, query)?,
-        (("errors", id), &Method::GET) => serialized(&store.find(id)?.ok_or(ApiError::NotFound)?),
-        (("groups", ""), &Method::GET) => groups(store, query)?,
-        (("groups", fingerprint), &Method::GET) => serialized(&store.group(fingerprint)?.ok_or(ApiError::NotFound)?),
-        (("groups", fingerprint), &Method::POST) if !fingerprint.is_empty() => return set_state(store, fingerprint, query),
-        (("groups", fingerprint), _) if !fingerprint.is_empty() => return Err(ApiError::Method("GET, POST")),
-        (("errors" | "groups", _), _) => return Err(ApiError::Method("GET")),
-        _ => return Err(ApiError::NotFound),
-    };
-    Ok((StatusCode::OK, found))
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Errors,
+    Error,
+    Groups,
+    Group,
+    SetState,
+}
+
+/// A question, or a state to set.
+pub(super) struct Question<'a> {
+    pub(super) subject: Subject,
+    /// The last segment of its path: an id or a fingerprint.
+    pub(super) name: &'a str,
+    pub(super) query: &'a str,
+    pub(super) role: Role,
+}
+
+/// Answers a question.
+pub(super) fn answer(store: &dyn Store, actions: &dyn Actions, asked: &Question<'_>) -> Result<Value, ApiError> {
+    let Question { subject, name, query, role } = *asked;
+    match subject {
+        Subject::Errors => list(store, query, role),
+        Subject::Error => {
+            let entry = store.find(name)?.ok_or(ApiError::NotFound)?;
+            if role.shows_originals() {
+                actions.opened(&entry.request_id);
+            }
+            Ok(shown(&entry, role, OF_ENTRY))
+        }
+        Subject::Groups => groups(store, query, role),
+        Subject::Group => Ok(shown(&store.group(name)?.ok_or(ApiError::NotFound)?, role, OF_GROUP)),
+        Subject::SetState => set_state(store, actions, name, query),
+    }
+}
+
+/// The members of an entry that a viewer gets. All others tell what an upstream said or what a client sent to it.
+const OF_ENTRY: &[&str] = &[
+    "request_id",
+    "trace_id",
+    "at",
+    "duration_us",
+    "upstream_us",
+    "client",
+    "method",
+    "host",
+    "path",
+    "query",
+    "protocol",
+    "route",
+    "backend",
+    "endpoint",
+    "attempts",
+    "status",
+    "received",
+    "code",
+    "reason",
+    "answer_headers",
+    "answer_body",
+    "config",
+    "gateway",
+    "fingerprint",
+];
+/// The same of an entry in a list.
+const OF_SUMMARY: &[&str] = &[
+    "request_id",
+    "at",
+    "duration_us",
+    "method",
+    "path",
+    "route",
+    "backend",
+    "endpoint",
+    "status",
+    "received",
+    "code",
+    "reason",
+    "fingerprint",
+];
+/// The same of a group.
+const OF_GROUP: &[&str] =
+    &["fingerprint", "route", "backend", "code", "reason", "first_seen", "last_seen", "count", "state", "first_config", "last_request_id"];
+
+/// Returns a value as a role may see it. To a viewer, `hidden` names the members that are left out, and the title says only what the client
+/// was told.
+fn shown(value: &impl serde::Serialize, role: Role, of_viewer: &[&str]) -> Value {
+    let whole = serialized(value);
+    let Value::Object(members) = whole else { return whole };
+    if role.shows_originals() {
+        return Value::Object(members);
+    }
+    let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default();
+    let title = public_title(text("code"), text("reason"));
+    let (mut kept, mut hidden) = (Map::new(), Vec::new());
+    for (name, value) in members {
+        if of_viewer.contains(&name.as_str()) {
+            kept.insert(name, value);
+        } else if name != "title" {
+            hidden.push(Value::String(name));
+        }
+    }
+    kept.insert("title".to_owned(), Value::String(title));
+    kept.insert("hidden".to_owned(), Value::Array(hidden));
+    Value::Object(kept)
 }
 
 fn serialized(value: &impl serde::Serialize) -> Value {
@@ -85,10 +179,14 @@ fn unknown(name: &str, known: &str) -> ApiError {
     ApiError::Bad(format!("`{name}` is not a parameter; expected {known}"))
 }
 
-fn list(store: &dyn Store, query: &str) -> Result<Value, ApiError> {
+fn list(store: &dyn Store, query: &str, role: Role) -> Result<Value, ApiError> {
     let mut asked = ListQuery { filter: Filter::default(), after: None, limit: DEFAULT_LIMIT };
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let (filter, text) = (&mut asked.filter, value.as_ref());
+        if matches!(name.as_ref(), "exception" | "text") && !role.shows_originals() {
+            // What is found would tell what an original holds.
+            return Err(ApiError::Forbidden("`exception` and `text` search in what backends said, which a viewer does not see"));
+        }
         match name.as_ref() {
             "since" => filter.since = Some(time(text)?),
             "until" => filter.until = Some(time(text)?),
@@ -112,10 +210,11 @@ fn list(store: &dyn Store, query: &str) -> Result<Value, ApiError> {
         }
     }
     let page = store.list(&asked)?;
-    Ok(json!({ "items": serialized(&page.items), "next": page.next.map(|next| next.encode()) }))
+    let items: Vec<Value> = page.items.iter().map(|item| shown(item, role, OF_SUMMARY)).collect();
+    Ok(json!({ "items": items, "next": page.next.map(|next| next.encode()) }))
 }
 
-fn groups(store: &dyn Store, query: &str) -> Result<Value, ApiError> {
+fn groups(store: &dyn Store, query: &str, role: Role) -> Result<Value, ApiError> {
     let mut asked = GroupQuery { limit: DEFAULT_LIMIT, ..GroupQuery::default() };
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let text = value.as_ref();
@@ -137,7 +236,8 @@ fn groups(store: &dyn Store, query: &str) -> Result<Value, ApiError> {
             _ => return Err(unknown(&name, "state, since, route, backend, order, offset or limit")),
         }
     }
-    Ok(json!({ "items": serialized(&store.groups(&asked)?) }))
+    let items: Vec<Value> = store.groups(&asked)?.iter().map(|group| shown(group, role, OF_GROUP)).collect();
+    Ok(json!({ "items": items }))
 }
 
 fn state(word: &str) -> Result<GroupState, ApiError> {
@@ -145,13 +245,11 @@ fn state(word: &str) -> Result<GroupState, ApiError> {
         .ok_or_else(|| ApiError::Bad(format!("`{word}` is not a state; expected new, known, resolved, regressed or muted")))
 }
 
-fn set_state(store: &dyn Store, fingerprint: &str, query: &str) -> Result<(StatusCode, Value), ApiError> {
+fn set_state(store: &dyn Store, actions: &dyn Actions, fingerprint: &str, query: &str) -> Result<Value, ApiError> {
     let wanted = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state").map(|(_, value)| value.into_owned());
     let wanted = state(&wanted.ok_or_else(|| ApiError::Bad("the parameter `state` is missing".to_owned()))?)?;
-    if !store.set_state(fingerprint, wanted)? {
+    if !actions.set_state(fingerprint, wanted)? {
         return Err(ApiError::NotFound);
     }
-    // The log is the audit trail of what operators change.
-    tracing::info!(group = fingerprint, state = wanted.word(), "the state of a group was changed");
-    Ok((StatusCode::OK, serialized(&store.group(fingerprint)?)))
+    Ok(serialized(&store.group(fingerprint)?))
 }

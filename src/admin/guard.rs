@@ -7,14 +7,12 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// Returns true if the value of `Authorization` is this bearer token, or the token is the password of a browser's own login (RFC 7617).
-pub(super) fn has_token(authorization: Option<&HeaderValue>, token: &str) -> bool {
-    if let Some(password) = authorization.and_then(basic_password) {
-        return is_equal(&password, token.as_bytes());
-    }
+/// Returns the token in a value of `Authorization`: that of the scheme `Bearer`, or the password of `Basic` (RFC 7617), which is what
+/// curl and browsers have for it.
+pub(super) fn token_of(authorization: &HeaderValue) -> Option<Vec<u8>> {
     // The scheme is not case-sensitive (RFC 9110 11.1).
-    let given = authorization.map(HeaderValue::as_bytes).and_then(|value| value.split_at_checked(7));
-    given.is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case(b"bearer ") && is_equal(given, token.as_bytes()))
+    let bearer = authorization.as_bytes().split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+    bearer.map(|(_, given)| given.to_vec()).or_else(|| basic_password(authorization))
 }
 
 /// Returns the password of `Basic` credentials.
@@ -45,11 +43,26 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     is("sec-fetch-mode", b"navigate") && is("sec-fetch-dest", b"document") && !headers.contains_key(header::ORIGIN)
 }
 
+/// Returns true if the request is one of a page in a browser, whose own dialog for a password would come between the page and its viewer.
+pub(super) fn is_of_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key("sec-fetch-mode")
+}
+
+/// Returns true if the client asks for a page to show to a person.
+pub(super) fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    accept.split(',').any(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"))
+}
+
+/// Returns true if a browser says that the request follows from a page of another site. A strict cookie is not sent with it.
+pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
+}
+
 /// Returns true if a browser says that a page of another site sends the request. Without a token, nothing else would keep such a page from
 /// changing the gateway.
 pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    let is_foreign = site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"));
+    let is_foreign = is_from_elsewhere(headers);
     let own = headers.get(header::HOST).map(HeaderValue::as_bytes);
     let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
     let of_other_host = origin.is_some_and(|origin| origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://")) != own);

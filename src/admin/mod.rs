@@ -4,13 +4,21 @@
 //! Checks `Host` against DNS rebinding, and sends errors in the envelope format like the gateway. Must not contact backends.
 
 mod api;
+mod attempts;
+pub mod audit;
+mod client;
+mod entrance;
 mod guard;
 mod log_level;
+pub mod openapi;
 pub mod page;
 mod pages;
 mod reload;
 mod response;
+pub mod role;
+mod session;
 mod site;
+pub mod table;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -90,7 +98,7 @@ impl AdminListener {
 async fn serve(listener: TcpListener, pages: Arc<Pages>) {
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -104,7 +112,7 @@ async fn serve(listener: TcpListener, pages: Arc<Pages>) {
         let connection = tokio::spawn(async move {
             let service = hyper::service::service_fn(move |request| {
                 let pages = Arc::clone(&pages);
-                async move { Ok::<_, Infallible>(pages.respond(request).await) }
+                async move { Ok::<_, Infallible>(pages.respond(request, peer.ip()).await) }
             });
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);

@@ -2,7 +2,9 @@
 //!
 //! Must not know how connections are served.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -13,27 +15,31 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::api::{self, ApiError};
+use super::api::{self, ApiError, Question, Subject};
+use super::audit::{self, Act, Audited};
+use super::client::{self, By, Client, Signs, Stranger};
+use super::entrance::{self, Visit};
 use super::guard::{self, is_cross_site, is_navigation, is_safe_host};
 use super::log_level;
+use super::openapi;
 use super::page::live::Stream;
+use super::page::{assets, has_own_token, see_other};
 use super::reload::{Cause, Outcome, Reloads};
 use super::response::{bad_request, error, error_because, json, text, unavailable};
 use super::site::{self, Content, Site};
-use crate::explain::route::Question;
+use super::table::{self, Found, Open, Page, People, Program};
+use crate::envelope::Item;
+use crate::explain::route::Question as RouteQuestion;
 use crate::gateway::Lifecycle;
 use crate::journal::Journal;
 use crate::observe::exposition::Format as Exposition;
 use crate::observe::level::Level;
+use crate::observe::login_metrics::LoginOutcome;
 use crate::plan::Plan;
+use crate::text::Text;
 
 /// The response to a request: complete, or a stream of changes.
 pub(super) type Reply = Response<Either<Full<Bytes>, Stream>>;
-
-/// What the paths of assets begin with.
-const ASSETS: &str = "/assets/";
-/// What the paths of the journal begin with.
-const API: &str = "/api/";
 
 /// What the pages show and change.
 #[derive(Debug)]
@@ -54,120 +60,112 @@ pub struct Pages {
     pub turn: Arc<Semaphore>,
 }
 
-/// A page of the admin listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Page {
-    Live,
-    Ready,
-    Metrics,
-    Config,
-    Reload,
-    Route,
-    Log,
-    Api,
-    /// The stream of changes, for pages that are open.
-    Changes,
-    /// Style sheet, script and icon, which tell nothing.
-    Asset,
-}
-
-impl Page {
-    fn of(path: &str) -> Option<Self> {
-        match path {
-            "/livez" => Some(Self::Live),
-            "/readyz" => Some(Self::Ready),
-            "/metrics" => Some(Self::Metrics),
-            "/config" => Some(Self::Config),
-            "/reload" => Some(Self::Reload),
-            "/route" => Some(Self::Route),
-            "/log" => Some(Self::Log),
-            "/live" => Some(Self::Changes),
-            path if path.starts_with(ASSETS) => Some(Self::Asset),
-            path if path.starts_with(API) => Some(Self::Api),
-            _ => None,
-        }
-    }
-
-    /// Returns true for the pages that need no token, because probes and scrapers rarely have one.
-    const fn is_open(self) -> bool {
-        match self {
-            Self::Live | Self::Ready | Self::Metrics | Self::Asset => true,
-            Self::Config | Self::Reload | Self::Route | Self::Log | Self::Api | Self::Changes => false,
-        }
-    }
-
-    /// Returns the methods for `Allow`.
-    const fn methods(self) -> &'static str {
-        match self {
-            Self::Live | Self::Ready | Self::Metrics | Self::Config | Self::Route | Self::Changes | Self::Asset => "GET, HEAD",
-            Self::Reload => "POST",
-            Self::Log => "GET, HEAD, PUT",
-            // Each of its pages has its own methods.
-            Self::Api => "GET, POST",
-        }
-    }
-}
-
 impl Pages {
-    /// Answers a request.
-    pub(super) async fn respond(&self, request: Request<Incoming>) -> Reply {
-        let is_stream = Page::of(request.uri().path()) == Some(Page::Changes) && request.method() == Method::GET;
-        let answer = self.answer(request).await;
+    /// Answers a request of a client with this address.
+    pub(super) async fn respond(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
+        let row = table::find(request.uri().path()).and_then(|found| found.row("GET")).map(|row| row.page);
+        let is_stream = request.method() == Method::GET && matches!(row, Some(Page::Program(Program::Changes, _)));
+        let answer = self.answer(request, peer).await;
         // The stream takes the place of the empty body.
         let streams = is_stream && answer.status() == StatusCode::OK;
         answer.map(|body| if streams { Either::Right(self.site.changes.stream()) } else { Either::Left(body) })
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let request = &Request::from_parts(head, ());
         let headers = request.headers();
         if !is_safe_host(headers.get(header::HOST)) {
             return error(request, StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST");
         }
-        let page = Page::of(request.uri().path());
-        if !page.is_some_and(Page::is_open) && !self.is_allowed(headers.get(header::AUTHORIZATION)) {
-            let mut response = error(request, StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"lockgate\", Basic realm=\"lockgate\""));
-            return response;
-        }
-        let Some(page) = page else { return self.site_page(request, body).await };
-        if !page.methods().split(", ").any(|method| method == request.method().as_str()) {
-            let mut response = error(request, StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(page.methods()));
-            return response;
-        }
-        if !page.is_open() && is_cross_site(headers) && !(request.method().is_safe() && is_navigation(headers)) {
+        let plan = self.plan.load_full();
+        let signs = Signs::of(headers, peer, &plan.trusted);
+        let found = table::find(request.uri().path());
+        let row = found.and_then(|found| found.row(request.method().as_str()));
+        if is_cross_site(headers) && !request.method().is_safe() {
             return error(request, StatusCode::FORBIDDEN, "FORBIDDEN");
         }
-        match page {
-            Page::Changes => text("text/event-stream", String::new()),
-            Page::Asset => self.site_page(request, body).await,
-            Page::Metrics => self.metrics(headers.get(header::ACCEPT)),
-            Page::Live => text("text/plain; charset=utf-8", "ok\n".into()),
-            Page::Ready if self.lifecycle.is_ready() => text("text/plain; charset=utf-8", "ready\n".into()),
-            Page::Ready => unavailable(request),
-            Page::Config => self.config(request).await,
-            Page::Route => self.route(request).await,
-            Page::Api => self.api(request).await,
-            Page::Reload => self.reload(request).await,
-            Page::Log => self.log_level(request, body).await,
+        match (found, row.map(|row| row.page)) {
+            (_, Some(Page::Open(page))) => return self.open_page(request, page, &signs, &plan, body).await,
+            (Some(found), None) if found.is_open() => return method_not_allowed(request, found),
+            (_, Some(Page::Program(..) | Page::People(..)) | None) => {}
+        }
+        let Site { entrance, .. } = &*self.site;
+        let client = match client::find(&signs, &plan, &entrance.sessions, &entrance.attempts, Instant::now()) {
+            Ok(client) => client,
+            Err(stranger) => return refuse_stranger(request, &signs, &plan, found, stranger),
+        };
+        let Some(found) = found else { return error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND") };
+        if is_cross_site(headers) && !is_navigation(headers) {
+            return error(request, StatusCode::FORBIDDEN, "FORBIDDEN");
+        }
+        match row.map(|row| row.page) {
+            Some(Page::People(People::LogOut, _)) => self.log_out(&signs, &plan, &client, body).await,
+            // The pages themselves refuse a role or a method, in the language of the client.
+            Some(Page::People(..)) => self.site_page(request, client, body).await,
+            None if found.is_for_people() => self.site_page(request, client, body).await,
+            Some(Page::Program(_, needed)) if !client.role.may_use(needed) => forbidden(request, "this needs the token of an operator"),
+            // Only forms, which repeat a token of the session, change something for a cookie.
+            Some(Page::Program(..)) if !request.method().is_safe() && matches!(client.by, By::Session(_)) => {
+                forbidden(request, "this needs a token in `Authorization`; a session changes something by the forms of the pages only")
+            }
+            Some(Page::Program(page, _)) => self.program_page(request, page, client, body).await,
+            Some(Page::Open(_)) | None => method_not_allowed(request, found),
         }
     }
 
-    /// Answers with a page of the journal.
-    async fn site_page(&self, request: &Request<()>, body: Incoming) -> Response<Full<Bytes>> {
-        if !Page::of(request.uri().path()).is_some_and(Page::is_open)
-            && is_cross_site(request.headers())
-            && !(request.method().is_safe() && is_navigation(request.headers()))
-        {
-            return error(request, StatusCode::FORBIDDEN, "FORBIDDEN");
+    /// Answers with a page that needs no client.
+    async fn open_page(&self, request: &Request<()>, page: Open, signs: &Signs<'_>, plan: &Plan, body: Incoming) -> Response<Full<Bytes>> {
+        let query = request.uri().query().unwrap_or_default();
+        let visit = Visit { entrance: &self.site.entrance, signs, plan, query, now: Instant::now() };
+        match page {
+            Open::Metrics => self.metrics(request.headers().get(header::ACCEPT)),
+            Open::Livez => text("text/plain; charset=utf-8", "ok\n".into()),
+            Open::Readyz if self.lifecycle.is_ready() => text("text/plain; charset=utf-8", "ready\n".into()),
+            Open::Readyz => unavailable(request),
+            Open::Asset => match assets::find(request.uri().path()) {
+                Some(asset) => site::response(asset),
+                None => error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND"),
+            },
+            Open::Login => site::response(visit.show()),
+            Open::LogIn => site::response(visit.log_in(&site::form(body).await)),
         }
+    }
+
+    /// Answers with a page for programs, which the role of the client permits.
+    async fn program_page(&self, request: &Request<()>, page: Program, client: Client, body: Incoming) -> Response<Full<Bytes>> {
+        let subject = match page {
+            Program::Changes => return text("text/event-stream", String::new()),
+            Program::OpenApi => return text("application/json", openapi::DOCUMENT.into()),
+            Program::Config => return self.config(request).await,
+            Program::Route => return self.route(request).await,
+            Program::Reload => return self.reload(request, &client).await,
+            Program::Log => return text("application/json", log_level::shown(&self.level)),
+            Program::SetLog => return self.set_log_level(request, &client, body).await,
+            Program::Errors => Subject::Errors,
+            Program::Error => Subject::Error,
+            Program::Groups => Subject::Groups,
+            Program::Group => Subject::Group,
+            Program::SetState => Subject::SetState,
+        };
+        self.api(request, client, subject).await
+    }
+
+    /// Ends the session of a client.
+    async fn log_out(&self, signs: &Signs<'_>, plan: &Plan, client: &Client, body: Incoming) -> Response<Full<Bytes>> {
+        let form = site::form(body).await;
+        let visit = Visit { entrance: &self.site.entrance, signs, plan, query: "", now: Instant::now() };
+        // A page that is older than the session has another token. Its viewer wanted to leave; nothing is changed, and the way out is shown.
+        let answer = if has_own_token(&form, self.site.csrf(client)) { visit.log_out(client) } else { see_other("/") };
+        site::response(answer)
+    }
+
+    /// Answers with a page of the journal.
+    async fn site_page(&self, request: &Request<()>, client: Client, body: Incoming) -> Response<Full<Bytes>> {
         let form = if request.method() == Method::POST { site::form(body).await } else { Bytes::new() };
         let content = Content {
             site: Arc::clone(&self.site),
+            client,
             journal: self.journal.clone(),
             plan: self.plan.load_full(),
             status: self.reloads.status(),
@@ -198,7 +196,7 @@ impl Pages {
 
     /// Explains what the configuration that runs does with a request.
     async fn route(&self, request: &Request<()>) -> Response<Full<Bytes>> {
-        let question = match Question::from_query(request.uri().query().unwrap_or_default()) {
+        let question = match RouteQuestion::from_query(request.uri().query().unwrap_or_default()) {
             Ok(question) => question,
             Err(why) => return bad_request(request, &why),
         };
@@ -223,21 +221,19 @@ impl Pages {
     }
 
     /// Answers a question about the journal, or changes the state of a group.
-    async fn api(&self, request: &Request<()>) -> Response<Full<Bytes>> {
+    async fn api(&self, request: &Request<()>, client: Client, subject: Subject) -> Response<Full<Bytes>> {
         let Some(journal) = self.journal.clone() else { return error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND") };
-        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let (site, uri) = (Arc::clone(&self.site), request.uri().clone());
         let ask = move || {
-            api::answer(&**journal.store(), &method, uri.path().strip_prefix(API).unwrap_or_default(), uri.query().unwrap_or_default())
+            let actions = Audited { journal: Some(&journal), changes: &site.changes, client: &client };
+            let (name, query) = (table::last_segment(uri.path()), uri.query().unwrap_or_default());
+            api::answer(&**journal.store(), &actions, &Question { subject, name, query, role: client.role })
         };
         match self.costly(ask).await {
-            Some(Ok((status, found))) => json(status, &found),
+            Some(Ok(found)) => json(StatusCode::OK, &found),
             Some(Err(ApiError::NotFound)) => error(request, StatusCode::NOT_FOUND, "NOT_FOUND"),
             Some(Err(ApiError::Bad(why))) => bad_request(request, &why),
-            Some(Err(ApiError::Method(allowed))) => {
-                let mut response = error(request, StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
-                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
-                response
-            }
+            Some(Err(ApiError::Forbidden(why))) => forbidden(request, why),
             Some(Err(ApiError::Store(cause))) => {
                 tracing::warn!(%cause, "the journal cannot be read");
                 error(request, StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE")
@@ -247,7 +243,7 @@ impl Pages {
     }
 
     /// Loads the configuration again, and answers when that has ended.
-    async fn reload(&self, request: &Request<()>) -> Response<Full<Bytes>> {
+    async fn reload(&self, request: &Request<()>, client: &Client) -> Response<Full<Bytes>> {
         let Ok(attempt) = self.reloads.reload(Cause::Admin).await else {
             if !self.lifecycle.is_ready() {
                 return unavailable(request);
@@ -256,6 +252,7 @@ impl Pages {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             return response;
         };
+        audit::write(client, Act::Reloaded { outcome: attempt.outcome.result().word() });
         let status = match attempt.outcome {
             Outcome::Applied { .. } | Outcome::Unchanged => StatusCode::OK,
             Outcome::Rejected { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -265,13 +262,12 @@ impl Pages {
         json(status, &shown)
     }
 
-    /// Shows the level of the log; changes it first if the request asks for that.
-    async fn log_level(&self, request: &Request<()>, body: Incoming) -> Response<Full<Bytes>> {
-        if request.method() == Method::PUT
-            && let Err(problem) = log_level::change(&self.level, body).await
-        {
+    /// Changes the level of the log, and shows it.
+    async fn set_log_level(&self, request: &Request<()>, client: &Client, body: Incoming) -> Response<Full<Bytes>> {
+        if let Err(problem) = log_level::change(&self.level, body).await {
             return error_because(request, StatusCode::BAD_REQUEST, "BAD_REQUEST", vec![problem]);
         }
+        audit::write(client, Act::LevelChanged { level: self.level.get().as_str() });
         text("application/json", log_level::shown(&self.level))
     }
 
@@ -287,10 +283,52 @@ impl Pages {
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
         response
     }
+}
 
-    /// Returns true if the request has the admin token, or if none is configured.
-    fn is_allowed(&self, authorization: Option<&HeaderValue>) -> bool {
-        let plan = self.plan.load();
-        plan.listen.admin_token.as_ref().is_none_or(|token| guard::has_token(authorization, token.reveal()))
+fn forbidden(request: &Request<()>, why: &str) -> Response<Full<Bytes>> {
+    let item = Item { field: None, code: None, message: Text::own(why.to_owned()) };
+    error_because(request, StatusCode::FORBIDDEN, "FORBIDDEN", vec![item])
+}
+
+fn method_not_allowed(request: &Request<()>, found: Found) -> Response<Full<Bytes>> {
+    let mut response = error(request, StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
+    if let Ok(allow) = HeaderValue::try_from(found.allow()) {
+        response.headers_mut().insert(header::ALLOW, allow);
     }
+    response
+}
+
+/// Answers a client that has not shown who it is: a person gets the form to log in, a program an error.
+fn refuse_stranger(
+    request: &Request<()>,
+    signs: &Signs<'_>,
+    plan: &Plan,
+    found: Option<Found>,
+    stranger: Stranger,
+) -> Response<Full<Bytes>> {
+    let is_page = found.is_none_or(|found| found.is_for_people()) && guard::wants_page(request.headers());
+    match stranger {
+        Stranger::Unknown if is_page => {
+            return site::response(entrance::way_in(request.uri().path_and_query().map_or("/", |asked| asked.as_str())));
+        }
+        Stranger::Unknown => {}
+        Stranger::Wrong { is_last } => {
+            plan.metrics.logins.record(LoginOutcome::Failed);
+            audit::write_failure(signs.address, false, is_last);
+        }
+        Stranger::Limited(wait) => {
+            plan.metrics.logins.record(LoginOutcome::Limited);
+            let mut response = error(request, StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED");
+            response.headers_mut().insert(header::RETRY_AFTER, entrance::seconds(wait).into());
+            return response;
+        }
+    }
+    let mut response = error(request, StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+    // The dialog of a browser would come up for each request of a page whose session is over.
+    let challenge = match guard::is_of_browser(request.headers()) {
+        true => "Bearer realm=\"lockgate\"",
+        false => "Bearer realm=\"lockgate\", Basic realm=\"lockgate\"",
+    };
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
 }

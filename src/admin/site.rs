@@ -1,4 +1,4 @@
-//! Serves the pages of the journal: gathers what they show, and writes down what an operator does.
+//! Serves the pages of the journal: gathers what they show.
 //!
 //! Must not know how a page is rendered; `page` does.
 
@@ -10,16 +10,18 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use ring::rand::{SecureRandom as _, SystemRandom};
 
+use super::audit::Audited;
+use super::client::Client;
+use super::entrance::Entrance;
 use super::page::gateway::Running;
 use super::page::live::Changes;
 use super::page::traffic::History;
-use super::page::{self, Actions, Answer, Ask, Role, Sources};
+use super::page::{self, Answer, Ask, Sources};
 use super::reload::Status;
+use super::session::random;
 use crate::journal::entry::now;
-use crate::journal::query::GroupState;
-use crate::journal::{Journal, Store, StoreError};
+use crate::journal::{Journal, Store};
 use crate::plan::Plan;
 
 /// The largest form, in bytes.
@@ -34,8 +36,11 @@ pub struct Site {
     pub traffic: Arc<History>,
     /// Tells open pages of changes.
     pub changes: Changes,
-    /// The token that forms repeat. No page of another site knows it.
+    /// The token that forms of clients without a session repeat. No page of another site knows it. Empty if the system has no random
+    /// numbers; then every form is refused.
     csrf: String,
+    /// The sessions of browsers.
+    pub(super) entrance: Entrance,
     /// The name of this gateway.
     name: String,
 }
@@ -43,41 +48,19 @@ pub struct Site {
 impl Site {
     /// Creates the site of a gateway with this name.
     pub fn new(name: String, changes: Changes) -> Self {
-        Self { traffic: Arc::default(), changes, csrf: token(), name }
-    }
-}
-
-/// Creates a token that nobody can guess. It is empty if the system has no random numbers; then every form is refused.
-fn token() -> String {
-    let mut bytes = [0; 32];
-    match SystemRandom::new().fill(&mut bytes) {
-        Ok(()) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-        Err(_) => String::new(),
-    }
-}
-
-/// What operators do, as it is written down.
-struct Audit<'s>(Option<&'s Journal>, &'s Changes);
-
-impl Actions for Audit<'_> {
-    fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
-        let Some(journal) = self.0 else { return Ok(false) };
-        let found = journal.store().set_state(fingerprint, state)?;
-        if found {
-            tracing::info!(group = fingerprint, state = state.word(), "the state of a group was changed");
-            self.1.notify();
-        }
-        Ok(found)
+        Self { traffic: Arc::default(), changes, csrf: random().unwrap_or_default(), name, entrance: Entrance::default() }
     }
 
-    fn opened(&self, request_id: &str) {
-        tracing::info!(request = request_id, "the original of a request was opened");
+    /// Returns the token that forms of a client repeat.
+    pub(super) fn csrf<'s>(&'s self, client: &'s Client) -> &'s str {
+        client.csrf.as_deref().unwrap_or(&self.csrf)
     }
 }
 
 /// What a request for a page is answered from.
 pub(super) struct Content {
     pub(super) site: Arc<Site>,
+    pub(super) client: Client,
     pub(super) journal: Option<Journal>,
     pub(super) plan: Arc<Plan>,
     pub(super) status: Arc<Status>,
@@ -91,13 +74,13 @@ pub(super) async fn form(body: Incoming) -> Bytes {
 
 /// Answers a request for a page; `None` if there is no such page. May wait for the store.
 pub(super) fn respond(content: &Content, request: &Request<()>, form: &[u8]) -> Option<Response<Full<Bytes>>> {
-    let Content { site, journal, plan, status } = content;
+    let Content { site, client, journal, plan, status } = content;
     let uri = request.uri();
     let mut running = Running::of(plan, status, &site.name);
     if uri.path() == "/configuration" {
         running = running.with_values(status);
     }
-    let actions = Audit(journal.as_ref(), &site.changes);
+    let actions = Audited { journal: journal.as_ref(), changes: &site.changes, client };
     let sources = Sources {
         store: journal.as_ref().map(|journal| &**journal.store() as &dyn Store),
         gateway: &running,
@@ -114,8 +97,9 @@ pub(super) fn respond(content: &Content, request: &Request<()>, form: &[u8]) -> 
         form,
         accept_language: text(&header::ACCEPT_LANGUAGE),
         cookie: text(&header::COOKIE),
-        role: Role::Operator,
-        csrf: &site.csrf,
+        role: client.role,
+        csrf: site.csrf(client),
+        has_session: client.csrf.is_some(),
     };
     page::respond(&ask, &sources).map(response)
 }
@@ -124,7 +108,8 @@ fn header_text<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<
     headers.get(name).map(HeaderValue::to_str).and_then(Result::ok)
 }
 
-fn response(answer: Answer) -> Response<Full<Bytes>> {
+/// Makes a response of an answer.
+pub(super) fn response(answer: Answer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = answer.status;
     for (name, value) in answer.headers {

@@ -61,8 +61,12 @@ pub(super) enum Command {
         #[arg(value_name = "CODE")]
         code: String,
     },
-    /// Print the errors as OpenAPI 3.1 components
-    Openapi,
+    /// Print the errors as OpenAPI 3.1 components, or the interface of the admin listener
+    Openapi {
+        /// Print the interface of the admin listener
+        #[arg(long)]
+        admin: bool,
+    },
     /// Remove stack traces, paths, SQL, credentials and addresses from a text
     #[command(after_help = REDACT_AFTER)]
     Redact(RedactArgs),

@@ -48,7 +48,7 @@ fn ask(args: &AdminArgs, path: &str) -> Result<Value, ExitCode> {
         401 => Err(fail(admin.refused())),
         404 => Err(fail("the journal has no such entry: it may be too old, or no journal is kept (`journal.enabled`)")),
         status => {
-            let why = body["details"]["errors"][0]["message"].as_str().or(body["error"]["message"].as_str()).unwrap_or_default();
+            let why = body["error"]["details"]["errors"][0]["message"].as_str().or(body["error"]["message"].as_str()).unwrap_or_default();
             Err(fail(&format!("the admin listener responded with {status}: {why}")))
         }
     }
@@ -126,6 +126,10 @@ fn show(found: &Value) -> String {
             Value::Number(value) => out.push_str(&format!("{name:<13} {value}\n")),
             Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {}
         }
+    }
+    if let Some(hidden) = found["hidden"].as_array() {
+        let names: Vec<&str> = hidden.iter().filter_map(Value::as_str).collect();
+        out.push_str(&format!("\nThe token is one of a viewer, who does not see: {}\n", names.join(", ")));
     }
     for (title, headers, body) in
         [("what the upstream said", "upstream_headers", "upstream_body"), ("what the client got", "answer_headers", "answer_body")]

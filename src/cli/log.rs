@@ -6,12 +6,14 @@ use std::io::{self, IsTerminal};
 use std::time::SystemTime;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
 use super::output;
+use crate::admin::audit;
 use crate::config::file::LogLevel;
 use crate::observe::level::Level;
 use crate::observe::pretty::time_of_day;
@@ -41,14 +43,16 @@ fn terminal(stream: &impl IsTerminal) -> Terminal {
     Terminal { is_terminal: stream.is_terminal(), color: output::color_of(stream) }
 }
 
-const fn filter_of(level: LogLevel) -> LevelFilter {
-    match level {
+/// Returns the filter of events. The audit is written at every level: who could change the level could do everything else unseen.
+fn filter_of(level: LogLevel) -> Targets {
+    let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    }
+    };
+    Targets::new().with_default(level).with_target(audit::TARGET, LevelFilter::INFO)
 }
 
 /// The time of an event on a terminal: as in the lines of requests.

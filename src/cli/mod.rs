@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Command::Errors(ErrorsArgs { journal: Some(command), .. }) => journal::run(&command),
         Command::Errors(args) => errors::print(args.format),
         Command::Explain { code } => explain::explain(&code),
-        Command::Openapi => openapi::print(),
+        Command::Openapi { admin } => openapi::print(admin),
         Command::Redact(args) => redact::redact(&args),
         Command::Reload(args) => reload::reload(&args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&args),

@@ -1,4 +1,5 @@
-//! `lockgate openapi`: prints the errors as OpenAPI 3.1 components, for reference from the documents of the services behind the gateway.
+//! `lockgate openapi`: prints the errors as OpenAPI 3.1 components, for reference from the documents of the services behind the gateway,
+//! or the document of the admin listener.
 //!
 //! The components are generated from the catalog and the renderer that the gateway uses.
 
@@ -20,7 +21,11 @@ use crate::render::negotiate::Shape;
 use crate::render::{Looks, render};
 use crate::text::Text;
 
-pub(super) fn print() -> ExitCode {
+pub(super) fn print(admin: bool) -> ExitCode {
+    if admin {
+        output::print(crate::admin::openapi::DOCUMENT.trim_end());
+        return ExitCode::SUCCESS;
+    }
     match serde_json::to_string_pretty(&document()) {
         Ok(text) => {
             output::print(&text);

@@ -67,6 +67,9 @@ fn show(AdminResponse { status, body }: &AdminResponse) -> ExitCode {
             output::print_error(&format!("\nnothing has changed: version {version} still runs"));
             ExitCode::from(EX_CONFIG)
         }
-        Some(_) | None => fail(answer["error"]["message"].as_str().unwrap_or("the admin listener refused the request")),
+        Some(_) | None => {
+            let why = answer["error"]["details"]["errors"][0]["message"].as_str().or(answer["error"]["message"].as_str());
+            fail(why.unwrap_or("the admin listener refused the request"))
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 mod errors;
 mod journal;
+mod listen_tls;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -23,6 +24,7 @@ use crate::text::Secret;
 
 pub use errors::{ErrorKeys, RedactKeys};
 pub use journal::Journal;
+pub use listen_tls::{CertificateKeys, ClientAuth, ListenTls};
 
 /// A timeout with its place in the file. The inner `None` is `"off"`.
 pub type Timeout = Option<At<Option<Duration>>>;
@@ -61,48 +63,14 @@ pub struct Listen {
     pub drain_delay: Timeout,
     pub drain_timeout: Option<At<Duration>>,
     pub admin_token: Option<At<Secret<String>>>,
+    pub admin_viewer_token: Option<At<Secret<String>>>,
+    pub admin_session: Option<At<Duration>>,
     pub max_header_size: Option<At<u64>>,
     pub strict_target: Option<bool>,
     pub max_in_flight: Option<u64>,
     pub buffer_memory: Option<At<u64>>,
     pub tls: Option<ListenTls>,
     pub proxy_protocol: Option<At<bool>>,
-}
-
-/// `[listen.tls]`
-#[derive(Debug)]
-#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
-pub struct ListenTls {
-    /// The place of the table.
-    pub span: std::ops::Range<usize>,
-    pub address: Option<At<SocketAddr>>,
-    /// `cert` and `key` of the table itself, or those of `certificates`.
-    pub certificates: Vec<CertificateKeys>,
-    pub client_auth: ClientAuth,
-    pub client_ca: Option<At<String>>,
-    pub redirect_to_https: bool,
-    /// `None` is `"off"`.
-    pub hsts: Option<Duration>,
-}
-
-/// The files of one certificate.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
-pub struct CertificateKeys {
-    pub cert: At<String>,
-    pub key: At<String>,
-}
-
-/// Whether clients must show a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// They are not asked.
-    #[default]
-    Off,
-    /// They are asked; one without a certificate is accepted.
-    Optional,
-    /// A client without a valid certificate is refused.
-    Required,
 }
 
 /// The keys that `[defaults]`, a backend and a route have in common.

@@ -74,7 +74,9 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         write_timeout: s.parsed("write_timeout", units::duration),
         drain_delay: s.parsed("drain_delay", units::duration_or_off),
         drain_timeout: s.parsed("drain_timeout", units::duration),
-        admin_token: admin_token(s),
+        admin_token: admin_token(s, "admin_token"),
+        admin_viewer_token: admin_token(s, "admin_viewer_token"),
+        admin_session: s.parsed("admin_session", units::duration),
         max_header_size: s.parsed("max_header_size", units::size),
         strict_target: s.boolean("strict_target"),
         max_in_flight: s.number("max_in_flight", 1..=1_000_000),
@@ -115,14 +117,14 @@ fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -
     Some(found)
 }
 
-/// Reads the token of the admin listener. One that no client can send in a header (RFC 9110 5.5) would lock everybody out.
-fn admin_token(s: &mut Section<'_, '_>) -> Option<At<Secret<String>>> {
-    let found = secret(s, "admin_token", |_| true)?;
+/// Reads a token of the admin listener. One that no client can send in a header (RFC 9110 5.5) would lock everybody out.
+fn admin_token(s: &mut Section<'_, '_>, key: &'static str) -> Option<At<Secret<String>>> {
+    let found = secret(s, key, |_| true)?;
     let token = found.value.reveal();
     if token.trim() == token && token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Some(found);
     }
-    let title = "no client could send this `admin_token`";
+    let title = format!("no client could send this `{key}`");
     let help = "a token has printable ASCII characters on one line, and no space at its beginning or end";
     s.problems.add(found.span, title, help);
     None

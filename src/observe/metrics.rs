@@ -22,6 +22,7 @@ use super::exposition::{self, Exposition, Format, Samples, label};
 use super::failures::{self, Failures};
 use super::histogram::{Durations, Summed};
 use super::journal_metrics::JournalMetrics;
+use super::login_metrics::LoginMetrics;
 use super::named::Named;
 use super::names;
 use super::percore::{CoreCounter, PerCore};
@@ -70,6 +71,8 @@ pub struct Metrics {
     pub tls: TlsMetrics,
     /// What became of the entries of the journal.
     pub journal: JournalMetrics,
+    /// Logins at the admin listener.
+    pub logins: LoginMetrics,
     /// What became of the spans of traces.
     pub traces: TraceCounters,
     /// The metrics of reloads.
@@ -109,6 +112,7 @@ impl Metrics {
             shared_store: Default::default(),
             tls: TlsMetrics::default(),
             journal: JournalMetrics::default(),
+            logins: LoginMetrics::default(),
             traces: TraceCounters::default(),
             reloads: ReloadMetrics::default(),
             accepted: Counter::default(),
@@ -188,6 +192,7 @@ impl Metrics {
         self.tls.encode(&mut out)?;
         self.traces.encode(&mut out)?;
         self.journal.encode(&mut out)?;
+        self.logins.encode(&mut out)?;
         self.process.encode(&mut out)?;
         match format {
             Format::OpenMetrics => text::encode(writer, &self.registry),

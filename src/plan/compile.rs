@@ -31,6 +31,8 @@ use crate::observe::metrics::NO_ROUTE;
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
 /// The default address of the admin listener.
 pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
+/// The longest login at the admin listener.
+const MAX_SESSION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Reads and compiles the text of a configuration file. `lookup` returns the values of environment variables. Relative names of files are
 /// relative to the working directory.
@@ -172,6 +174,7 @@ fn listen(keys: &file::Listen, running: Option<&Listen>, problems: &mut Problems
             "add: admin_token = \"file:/run/secrets/admin\", or listen on 127.0.0.1",
         );
     }
+    admin_access(keys, problems);
     if keys.http.as_ref().is_some_and(Vec::is_empty) {
         problems.add(None, "`listen.http` is empty", "remove the key to listen on 0.0.0.0:8080");
     }
@@ -202,7 +205,31 @@ fn listen(keys: &file::Listen, running: Option<&Listen>, problems: &mut Problems
         drain_delay: keys.drain_delay.as_ref().map_or(Some(seconds(5)), |at| at.value),
         drain_timeout: duration(&keys.drain_timeout, 20),
         admin_token: keys.admin_token.as_ref().map(|at| at.value.clone()),
+        admin_viewer_token: keys.admin_viewer_token.as_ref().map(|at| at.value.clone()),
+        admin_session: duration(&keys.admin_session, 12 * 60 * 60),
         max_header_size: keys.max_header_size.as_ref().map_or(32 << 10, |at| at.value.clamp(1 << 10, 1 << 20)) as usize,
+    }
+}
+
+/// Judges who may use the admin listener. Without a token of operators, everybody who reaches it is one.
+fn admin_access(keys: &file::Listen, problems: &mut Problems) {
+    let help = "add: admin_token = \"file:/run/secrets/admin\"; without it, whoever reaches the admin listener is an operator";
+    if keys.admin_token.is_none() {
+        if let Some(at) = &keys.admin_viewer_token {
+            problems.add(at.span.clone(), "`admin_viewer_token` has no effect without `admin_token`", help);
+        }
+        if let Some(at) = &keys.admin_session {
+            problems.add(at.span.clone(), "`admin_session` has no effect without `admin_token`", help);
+        }
+    }
+    if let Some((viewer, operator)) = keys.admin_viewer_token.as_ref().zip(keys.admin_token.as_ref())
+        && viewer.value.reveal() == operator.value.reveal()
+    {
+        let help = "choose another token for viewers; whoever has this one is an operator";
+        problems.add(viewer.span.clone(), "`admin_viewer_token` is the same as `admin_token`", help);
+    }
+    if let Some(at) = keys.admin_session.as_ref().filter(|at| !(Duration::from_secs(1)..=MAX_SESSION).contains(&at.value)) {
+        problems.add(at.span.clone(), "`admin_session` must be from 1s to 30d", "");
     }
 }
 

@@ -179,8 +179,12 @@ pub struct Listen {
     pub drain_delay: Option<Duration>,
     /// The time that requests in flight get after the listeners were closed.
     pub drain_timeout: Duration,
-    /// The token for admin pages other than health and metrics.
+    /// The token of operators for admin pages other than health and metrics.
     pub admin_token: Option<Secret<String>>,
+    /// The token of viewers. There is none without the one of operators.
+    pub admin_viewer_token: Option<Secret<String>>,
+    /// How long a login at the admin listener lasts.
+    pub admin_session: Duration,
     /// The maximum size of the header section of a request, in bytes.
     pub max_header_size: usize,
     /// A query with bytes that no URI has is refused.

@@ -61,8 +61,17 @@ impl Desk {
     fn ask(&self, target: &str, change: impl FnOnce(&mut Ask<'_>)) -> (Answer, Vec<String>) {
         let acts = Acts(&self.store, Mutex::default());
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let mut ask =
-            Ask { method: &Method::GET, path, query, form: b"", accept_language: None, cookie: None, role: Role::Operator, csrf: CSRF };
+        let mut ask = Ask {
+            method: &Method::GET,
+            path,
+            query,
+            form: b"",
+            accept_language: None,
+            cookie: None,
+            role: Role::Operator,
+            csrf: CSRF,
+            has_session: false,
+        };
         change(&mut ask);
         let answer = respond(&ask, &self.sources(&acts)).unwrap();
         (answer, acts.1.into_inner().unwrap())
@@ -272,6 +281,7 @@ fn what_is_not_there_is_told() {
         cookie: None,
         role: Role::Operator,
         csrf: CSRF,
+        has_session: false,
     };
     assert!(text(&respond(&ask("/"), &off).unwrap()).contains("The journal is off"));
     assert!(respond(&ask("/metrics"), &off).is_none() && respond(&ask("/errors/a/b"), &off).is_none());

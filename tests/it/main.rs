@@ -8,6 +8,7 @@ mod harness;
 
 mod access;
 mod access_lines;
+mod admin_access;
 mod architecture;
 mod binary;
 mod catalogue;

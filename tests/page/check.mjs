@@ -210,6 +210,81 @@ for (const content of ["empty", "off"]) {
     await empty.screenshot({ path: `${folder}/${content}${path === "/" ? "" : path.replace("/", "-")}-1440-light.png` });
   }
 }
+
+// The form to log in, on a gateway with tokens: both themes, all widths, by keyboard and without a script.
+if (process.env.GUARDED) {
+  const guarded = process.env.GUARDED;
+  const own = (options = {}) => browser.newContext({ locale: "en-GB", ...options });
+  const at = async (options) => {
+    const page = await (await own(options)).newPage();
+    page.on("console", (message) => { if (["error", "warning"].includes(message.type()) && !/status of (401|403|429)/.test(message.text())) problem(`${page.url()}: console: ${message.text()}`); });
+    page.on("pageerror", (error) => problem(`${page.url()}: ${error}`));
+    return page;
+  };
+  const type = async (page, token) => { await page.locator("#login-token").fill(token); await Promise.all([page.waitForNavigation({ waitUntil: "load" }), page.keyboard.press("Enter")]); };
+  const judge = async (page, name) => {
+    check(!await page.evaluate(overflow), `${name}: overflows`);
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], resultTypes: ["violations"] }));
+    checks += 1;
+    for (const one of found.violations) problem(`${name}: ${one.id}: ${one.help}: ${one.nodes.slice(0, 2).map((node) => node.target).join(" | ")}`);
+  };
+  for (const theme of themes) {
+    for (const [width, height] of [[320, 640], [1280, 800], [2560, 1440]]) {
+      const page = await at({ colorScheme: theme, viewport: { width, height }, bypassCSP: true });
+      await page.goto(`${guarded}/errors?status=502`);
+      check(page.url().includes("/login?to="), "a browser is led to the form");
+      check(await page.evaluate(() => document.activeElement.id === "login-token"), "the field has the focus");
+      await judge(page, `login at ${width}, ${theme}`);
+      await page.screenshot({ path: `${folder}/login-${width}-${theme}.png`, animations: "disabled" });
+      if (width === 1280 || width === 320) {
+        await type(page, "wrong");
+        check(await page.locator("[role=alert]").isVisible() && await page.locator("#login-token").inputValue() === "", "a wrong token is told");
+        await judge(page, `login refused at ${width}, ${theme}`);
+        await page.screenshot({ path: `${folder}/login-wrong-${width}-${theme}.png`, animations: "disabled" });
+        await type(page, "token-of-operators");
+        check(page.url() === `${guarded}/errors?status=502`, `the login leads back: ${page.url()}`);
+        check(await page.locator(".session").isVisible(), "the session is shown");
+        check(!await page.evaluate(overflow), `a page with a session at ${width} overflows`);
+        await page.screenshot({ path: `${folder}/session-${width}-${theme}.png`, animations: "disabled" });
+        await judge(page, `session at ${width}, ${theme}`);
+      }
+      await page.context().close();
+    }
+  }
+  const plain = await at({ javaScriptEnabled: false, locale: "ko-KR" });
+  await plain.goto(`${guarded}/`);
+  check(await plain.locator("html").getAttribute("lang") === "ko", "the form in Korean");
+  await plain.screenshot({ path: `${folder}/login-korean.png` });
+  await Promise.all([plain.waitForNavigation({ waitUntil: "load" }), plain.locator("a[hreflang=en]").click()]);
+  check(await plain.locator("html").getAttribute("lang") === "en", "the language is switched before the login");
+  await type(plain, "token-of-viewers");
+  const [cookie] = (await plain.context().cookies()).filter((cookie) => cookie.name.endsWith("lockgate-session"));
+  check(cookie?.httpOnly && cookie.sameSite === "Strict" && !cookie.value.includes("token-of"), `the cookie: ${JSON.stringify(cookie)}`);
+  check(await plain.locator(".session").textContent().then((text) => text.includes("Viewer")), "a viewer is told so");
+  // A link of another site: the browser keeps the cookie back, and the session is found nevertheless.
+  const [host, port] = [new URL(guarded).hostname, new URL(guarded).port];
+  check(host === "127.0.0.1", `the gateway is at ${host}`);
+  const guest = await at({});
+  await guest.goto(`${guarded}/login`);
+  await type(guest, "token-of-viewers");
+  await guest.goto(`http://localhost:${port}/login`);
+  await guest.evaluate((to) => { const link = document.createElement("a"); link.href = to; link.textContent = "elsewhere"; link.id = "elsewhere"; document.body.append(link); }, `${guarded}/routes`);
+  await guest.locator("#elsewhere").click();
+  await guest.waitForURL(`${guarded}/routes`);
+  check(await guest.locator(".session").isVisible(), "a link of another site leads to the page");
+  await guest.locator(".session button").click();
+  await guest.waitForURL(`${guarded}/login`);
+  await guest.goto(`${guarded}/routes`);
+  check(guest.url().includes("/login?to="), "a logout ends the session");
+  // A page whose session is over says so, and asks for nothing by itself.
+  const open = await at({ permissions: ["clipboard-read", "clipboard-write"] });
+  await open.goto(`${guarded}/login`);
+  await type(open, "token-of-operators");
+  await open.context().clearCookies();
+  await open.evaluate(() => fetch("/api/errors").then((response) => { window.status403 = response.status; }));
+  check(await open.evaluate(() => window.status403) === 401, "an API without a session");
+}
 await browser.close();
 console.log(`${checks} checks, ${problems.length} problems; screenshots in ${folder}`);
 process.exit(problems.length ? 1 : 0);

@@ -317,6 +317,7 @@ async fn answer(content: Arc<Content>, request: Request<Incoming>) -> Response<B
         cookie: Some(cookies),
         role: if cookies.contains("role=viewer") { Role::Viewer } else { Role::Operator },
         csrf: CSRF,
+        has_session: cookies.contains("session=1"),
     };
     let Some(answer) = respond(&ask, &content.sources(cookies, &acts)) else {
         return Response::builder().status(404).body(Full::from("no such page\n").boxed()).expect("a valid response");
@@ -359,6 +360,7 @@ fn time(content: &Content) {
             cookie: None,
             role: Role::Operator,
             csrf: CSRF,
+            has_session: false,
         };
         let mut times: Vec<Duration> = Vec::new();
         let mut bytes = 0;

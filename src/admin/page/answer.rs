@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderValue, StatusCode};
 
+use super::super::response::SAFE;
 use super::ask::{self, Query};
 use super::language;
 
@@ -26,15 +27,9 @@ pub struct Answer {
 
 impl Answer {
     fn new(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
-        let headers = [
-            (header::CONTENT_TYPE, content_type),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (header::CONTENT_SECURITY_POLICY, POLICY),
-            (header::REFERRER_POLICY, "no-referrer"),
-            (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        ];
-        let headers = headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
+        let own = [(header::CONTENT_TYPE, content_type), (header::CONTENT_SECURITY_POLICY, POLICY)];
+        let safe = SAFE.into_iter().map(|(name, value)| (HeaderName::from_static(name), value));
+        let headers = own.into_iter().chain(safe).map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
         Self { status, headers, body }
     }
 
@@ -68,7 +63,7 @@ impl Answer {
 }
 
 /// Sends the browser to another page of the gateway. `to` holds visible ASCII only.
-pub(super) fn see_other(to: &str) -> Answer {
+pub(in crate::admin) fn see_other(to: &str) -> Answer {
     let answer = Answer::html(StatusCode::SEE_OTHER, String::new());
     match HeaderValue::from_str(to) {
         Ok(to) => answer.with(header::LOCATION, to),

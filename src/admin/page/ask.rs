@@ -6,17 +6,10 @@ use std::borrow::Cow;
 
 use http::Method;
 
+use super::super::role::Role;
+
 /// The most parameters of a query or a form that are read.
 const MAX_PARAMETERS: usize = 64;
-
-/// The rights of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Sees what fails, but not what upstreams said.
-    Viewer,
-    /// Sees and changes everything.
-    Operator,
-}
 
 /// A request for a page.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +30,8 @@ pub struct Ask<'a> {
     pub role: Role,
     /// The token that a form of this client must repeat. Forms are refused if it is empty.
     pub csrf: &'a str,
+    /// The client has logged in, and can log out.
+    pub has_session: bool,
 }
 
 /// The parameters of a query or a form, in their order.

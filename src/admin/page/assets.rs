@@ -32,7 +32,7 @@ fn address(name: &str, content: &str, extension: &str) -> String {
 }
 
 /// Returns the asset at a path.
-pub(super) fn find(path: &str) -> Option<Answer> {
+pub(in crate::admin) fn find(path: &str) -> Option<Answer> {
     let assets = &*ASSETS;
     match path {
         _ if path == assets.style => Some(Answer::asset("text/css; charset=utf-8", STYLE)),

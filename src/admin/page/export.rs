@@ -45,11 +45,13 @@ impl Form {
     }
 }
 
-/// Answers with an occurrence in a form.
-pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>, segment: &str, form: Form) -> Result<Answer, Refusal> {
+/// Answers with an occurrence in a form: `ID.json`, `ID.md`, `ID.curl`, `ID.toml`.
+pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>, name: &str) -> Result<Answer, Refusal> {
     if !shell.shows_originals() {
         return Err(Refusal::Forbidden);
     }
+    let (segment, extension) = name.rsplit_once('.').ok_or(Refusal::NotFound)?;
+    let form = Form::of_extension(extension).ok_or(Refusal::NotFound)?;
     let entry = sources.find(segment)?;
     sources.actions.opened(&entry.request_id);
     let name = format!("{}.{}", entry.request_id, form.extension());

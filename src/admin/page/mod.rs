@@ -15,12 +15,13 @@
 //! | `gateway`, `traffic` | what runs, and how much it serves |
 //! | `overview`, `groups`, `group`, `errors`, `occurrence`, `routes`, `configuration` | one page each |
 //! | `body`, `stack`, `attempts` | parts of an occurrence |
+//! | `login` | the form to log in |
 //! | `export` | an occurrence as cURL, Markdown, JSON and a test case |
 //! | `live` | the stream that tells an open page of changes |
 
 mod answer;
 mod ask;
-mod assets;
+pub(super) mod assets;
 mod attempts;
 mod body;
 mod chart;
@@ -32,6 +33,7 @@ mod group;
 mod groups;
 mod language;
 pub mod live;
+mod login;
 mod occurrence;
 mod overview;
 mod parts;
@@ -42,64 +44,75 @@ mod stack;
 mod time;
 pub mod traffic;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use self::ask::Query;
 use self::shell::Shell;
 use self::sources::Refusal;
 use super::guard::is_equal;
+use super::table::{self, Open, Page, People};
 use crate::journal::query::GroupState;
 
+pub use super::role::Role;
 pub use answer::Answer;
-pub use ask::{Ask, Role};
+pub(super) use answer::see_other;
+pub use ask::Ask;
+pub(super) use login::{Login, Problem};
+pub(super) use parts::public_title;
 pub use sources::{Actions, Sources};
 
 /// Answers a request for a page. Returns `None` if the path is not that of a page. May wait for the store, so it is called where that is
 /// allowed.
 ///
-/// Every page but the assets needs a client that has shown who it is; the caller sees to that, and to requests of other sites.
+/// Every page but the assets needs a client that has shown who it is; the caller sees to that, and to requests of other sites. What the role
+/// of the client permits is decided here.
 pub fn respond(ask: &Ask<'_>, sources: &Sources<'_>) -> Option<Answer> {
-    if let Some(asset) = assets::find(ask.path) {
-        return Some(asset);
-    }
-    let segments: Vec<&str> = ask.path.trim_matches('/').split('/').collect();
+    let found = table::find(ask.path)?;
     let query = Query::read(ask.query.unwrap_or_default());
-    if let Some(tag) = query.get("lang").filter(|_| ask.method == Method::GET) {
+    let shell = Shell::new(ask, &query, sources);
+    let Some(row) = found.row(ask.method.as_str()) else {
+        return found.is_for_people().then(|| refuse(&shell, Refusal::Method(found.allow())));
+    };
+    let page = match row.page {
+        Page::Open(Open::Asset) => return assets::find(ask.path),
+        Page::Open(_) | Page::Program(..) => return None,
+        Page::People(_, needed) if !ask.role.may_use(needed) => return Some(refuse(&shell, Refusal::Forbidden)),
+        Page::People(page, _) => page,
+    };
+    if let Some(tag) = query.get("lang").filter(|_| row.method == "GET") {
         return Some(answer::language(tag, ask.path, &query));
     }
-    let shell = Shell::new(ask, &query, sources);
-    let page = match segments.as_slice() {
-        [""] => only_get(ask, || overview::page(&shell, sources)),
-        ["groups"] => only_get(ask, || groups::page(&shell, sources, &query)),
-        ["groups", fingerprint] if ask.method == Method::POST => change(ask, sources, fingerprint),
-        ["groups", fingerprint] => only_get(ask, || group::page(&shell, sources, fingerprint, &query)),
-        ["errors"] => only_get(ask, || errors::page(&shell, sources, &query)),
-        ["errors", id] => only_get(ask, || occurrence(&shell, sources, id)),
-        ["routes"] => only_get(ask, || routes::page(&shell, sources)),
-        ["configuration"] => only_get(ask, || configuration::page(&shell, sources, &query)),
-        _ => return None,
+    let name = table::last_segment(ask.path);
+    let page = match page {
+        People::Overview => overview::page(&shell, sources),
+        People::Groups => groups::page(&shell, sources, &query),
+        People::Group => group::page(&shell, sources, name, &query),
+        People::SetState => change(ask, sources, name),
+        People::Errors => errors::page(&shell, sources, &query),
+        People::Occurrence => occurrence::page(&shell, sources, name),
+        People::Export => export::page(&shell, sources, name),
+        People::Routes => routes::page(&shell, sources),
+        People::Configuration => configuration::page(&shell, sources, &query),
+        // The caller has the sessions.
+        People::LogOut => return None,
     };
     Some(page.unwrap_or_else(|refusal| refuse(&shell, refusal)))
 }
 
-fn only_get(ask: &Ask<'_>, page: impl FnOnce() -> Result<Answer, Refusal>) -> Result<Answer, Refusal> {
-    if ask.method == Method::GET || ask.method == Method::HEAD { page() } else { Err(Refusal::Method("GET, HEAD")) }
+/// Returns true if a form repeats the token of its client. No client has an empty one.
+fn is_own(form: &Query, csrf: &str) -> bool {
+    !csrf.is_empty() && is_equal(form.get("csrf").unwrap_or_default().as_bytes(), csrf.as_bytes())
 }
 
-/// Shows an occurrence, or exports it: `ID.json`, `ID.md`, `ID.curl`, `ID.toml`.
-fn occurrence(shell: &Shell<'_>, sources: &Sources<'_>, name: &str) -> Result<Answer, Refusal> {
-    match name.rsplit_once('.').and_then(|(id, form)| Some((id, export::Form::of_extension(form)?))) {
-        Some((id, form)) => export::page(shell, sources, id, form),
-        None => occurrence::page(shell, sources, name),
-    }
+/// Returns true if the body of a form repeats the token of its client.
+pub(super) fn has_own_token(form: &[u8], csrf: &str) -> bool {
+    std::str::from_utf8(form).is_ok_and(|form| is_own(&Query::read(form), csrf))
 }
 
 /// Changes the state of a group.
 fn change(ask: &Ask<'_>, sources: &Sources<'_>, fingerprint: &str) -> Result<Answer, Refusal> {
     let form = Query::read(std::str::from_utf8(ask.form).map_err(|_| Refusal::BadForm)?);
-    // No client has an empty token.
-    let is_own = !ask.csrf.is_empty() && is_equal(form.get("csrf").unwrap_or_default().as_bytes(), ask.csrf.as_bytes());
-    if ask.role != Role::Operator || !is_own {
+    if !is_own(&form, ask.csrf) {
         return Err(Refusal::Forbidden);
     }
     let state = form.get("state").and_then(GroupState::of_word).ok_or(Refusal::BadForm)?;
@@ -121,7 +134,7 @@ fn refuse(shell: &Shell<'_>, refusal: Refusal) -> Answer {
     };
     let mut answer = shell::refusal(shell, status, key, &detail);
     if let Refusal::Method(allowed) = refusal {
-        answer.headers.push((http::header::ALLOW, http::HeaderValue::from_static(allowed)));
+        answer.headers.extend(http::HeaderValue::try_from(allowed).ok().map(|allowed| (http::header::ALLOW, allowed)));
     }
     answer
 }

@@ -53,7 +53,9 @@
     loading = true;
     try {
       const response = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
-      if (response.ok && !response.redirected) replace(parse(await response.text()));
+      // A session that has ended leads to the form to log in, which does not take the place of what is read.
+      if (response.redirected) state(body.dataset.offline, true);
+      else if (response.ok) replace(parse(await response.text()));
     } catch { /* The next event tries again. */ }
     loading = false;
     if (again) { again = false; setTimeout(refresh, 1000); }
@@ -120,7 +122,8 @@
       event.preventDefault();
       try {
         const response = await fetch(link.href);
-        if (!response.ok) throw new Error(response.status);
+        // A session that has ended leads to the form to log in, which is not to be copied.
+        if (!response.ok || response.redirected) throw new Error(response.status);
         await navigator.clipboard.writeText(await response.text());
         copied(link);
       } catch { location.href = link.href; }

@@ -109,7 +109,7 @@ impl Row {
 }
 
 /// Returns what a viewer reads in the place of a title, which the upstream has worded.
-pub(super) fn public_title(code: &str, reason: &str) -> String {
+pub(in crate::admin) fn public_title(code: &str, reason: &str) -> String {
     match reason {
         "" => visible(code),
         _ => format!("{} · {}", visible(code), visible(&reason.replace('_', " "))),

@@ -5,8 +5,9 @@
 use askama::Template;
 use http::StatusCode;
 
+use super::super::role::Role;
 use super::answer::Answer;
-use super::ask::{Ask, Query, Role, link};
+use super::ask::{Ask, Query, link};
 use super::assets::{ASSETS, Assets};
 use super::language::{self, Catalogue};
 use super::sources::{Refusal, Sources};
@@ -45,6 +46,7 @@ pub(super) struct Shell<'a> {
     pub(super) assets: &'static Assets,
     pub(super) role: Role,
     pub(super) csrf: &'a str,
+    pub(super) has_session: bool,
     pub(super) now: Millis,
     pub(super) search: String,
     pub(super) languages: Vec<Choice>,
@@ -61,6 +63,7 @@ impl<'a> Shell<'a> {
             assets: &ASSETS,
             role: ask.role,
             csrf: ask.csrf,
+            has_session: ask.has_session,
             now: sources.now,
             search: query.owned("q").unwrap_or_default(),
             languages: language::all().map(choice).collect(),
@@ -81,15 +84,20 @@ impl<'a> Shell<'a> {
 
     /// Returns true if the client may see what upstreams said.
     pub(super) const fn shows_originals(&self) -> bool {
-        match self.role {
-            Role::Operator => true,
-            Role::Viewer => false,
-        }
+        self.role.shows_originals()
     }
 
     /// Returns true if the client may change the state of groups.
     pub(super) const fn may_change(&self) -> bool {
         self.shows_originals() && !self.csrf.is_empty()
+    }
+
+    /// Returns what the client is called.
+    pub(super) fn role_text(&self) -> &'static str {
+        match self.role {
+            Role::Operator => self.t("role_operator"),
+            Role::Viewer => self.t("role_viewer"),
+        }
     }
 
     pub(super) fn places(&self) -> Vec<Place> {

@@ -49,7 +49,7 @@ pub(super) enum Refusal {
     /// The form is not valid.
     BadForm,
     /// Another method is needed.
-    Method(&'static str),
+    Method(String),
     /// The journal cannot be read.
     Store(String),
     /// A template failed.

@@ -1,6 +1,6 @@
 //! The metrics of the gateway as a whole: connections, limits, memory, log, TLS of the listener, and the process.
 
-use super::labels::{FILE, LIMIT, RELOAD_OUTCOME, REVISION, STORE_OUTCOME, TLS_RESULT, VERSION};
+use super::labels::{FILE, LIMIT, LOGIN_OUTCOME, RELOAD_OUTCOME, REVISION, STORE_OUTCOME, TLS_RESULT, VERSION};
 use super::metric::{Metric, Section};
 
 /// Accepted connections.
@@ -96,6 +96,14 @@ pub const CONFIG_SUCCEEDED_AT: Metric = Metric::gauge(
 pub const CONFIG_RELOADS: Metric =
     Metric::counter("lockgate_config_reloads", "reloads", &[RELOAD_OUTCOME], "Reloads of the configuration, by outcome");
 
+/// Logins at the admin listener.
+pub const ADMIN_LOGINS: Metric = Metric::counter(
+    "lockgate_admin_logins",
+    "attempts",
+    &[LOGIN_OUTCOME],
+    "Logins at the pages of the admin listener, and requests to it with a wrong token, by outcome",
+);
+
 /// Handshakes with clients.
 pub const HANDSHAKES: Metric =
     Metric::counter("lockgate_tls_handshakes", "handshakes", &[TLS_RESULT], "TLS handshakes with clients, by how they ended");
@@ -153,6 +161,7 @@ pub const GATEWAY_METRICS: Section = Section {
         &JOURNAL_WRITTEN,
         &JOURNAL_DROPPED,
         &JOURNAL_FAILED,
+        &ADMIN_LOGINS,
         &BUILD,
         &WORKERS,
     ],

@@ -60,6 +60,9 @@ pub const STORE_OUTCOME: Label =
     Label { name: "outcome", values: "`decided` by the store, `failed`, or `skipped` because the store had failed before" };
 /// The outcome of a reload.
 pub const RELOAD_OUTCOME: Label = Label { name: "outcome", values: "`applied`, `unchanged`, or `rejected`" };
+/// The outcome of a login.
+pub const LOGIN_OUTCOME: Label =
+    Label { name: "outcome", values: "`succeeded`, `failed`, or `limited` because the client, or all of them, had failed too often" };
 /// The state of a circuit breaker.
 pub const BREAKER_STATE: Label = Label { name: "state", values: "`closed`, `open`, `half_open`" };
 /// The state of an upstream connection.

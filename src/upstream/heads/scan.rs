@@ -226,23 +226,29 @@ impl HeaderScan {
         if !peer.trusted {
             return direct;
         }
-        let mut client = direct;
-        let hops = self.rare().forwarded_for.iter().flat_map(|value| value.to_str().unwrap_or("?").split(','));
-        let mut hops: Vec<&str> = hops.collect();
-        if hops.is_empty() {
-            let elements = self.rare().forwarded.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-            hops = elements.split(',').filter_map(forwarded_for).collect();
-        }
-        for hop in hops.iter().rev() {
-            // An invalid hop ends the chain; the hops to its left cannot be trusted.
-            let Some(address) = hop_address(hop) else { break };
-            client = address;
-            if !is_trusted(address, trusted) {
-                break;
-            }
-        }
-        client
+        let lines = self.rare().forwarded_for.iter().map(|value| value.to_str().unwrap_or("?"));
+        let forwarded = self.rare().forwarded.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        client_behind(direct, lines, forwarded, trusted)
     }
+}
+
+/// Returns the right-most address in the values of `X-Forwarded-For`, or else of `Forwarded`, that is not one of a trusted proxy. `direct` is
+/// the address of the peer, which is trusted; it is returned if the headers name nobody.
+pub fn client_behind<'v>(direct: IpAddr, lines: impl Iterator<Item = &'v str>, forwarded: &str, trusted: &[IpNet]) -> IpAddr {
+    let mut client = direct;
+    let mut hops: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
+    if hops.is_empty() {
+        hops = forwarded.split(',').filter_map(forwarded_for).collect();
+    }
+    for hop in hops.iter().rev() {
+        // An invalid hop ends the chain; the hops to its left cannot be trusted.
+        let Some(address) = hop_address(hop) else { break };
+        client = address;
+        if !is_trusted(address, trusted) {
+            break;
+        }
+    }
+    client
 }
 
 /// Returns the value as text, if it is ASCII.

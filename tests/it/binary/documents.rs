@@ -127,8 +127,15 @@ fn with_certificates(block: String, number: usize) -> (String, Temporary) {
 /// The folder of error pages in the documents.
 const PAGES: &str = "/etc/lockgate/pages/";
 
+/// The folder of tokens in the documents.
+const SECRETS: &str = "/run/secrets/";
+
 #[test]
 fn every_toml_block_is_valid() {
+    let secrets = Temporary::folder("documents-secrets");
+    for name in ["admin", "admin-viewer"] {
+        std::fs::write(secrets.join(name), name).unwrap();
+    }
     let pages = Temporary::folder("documents-pages");
     std::fs::write(pages.join("default.html"), "<!doctype html><title>{{statusCode}}</title><p>{{message}} {{requestId}}").unwrap();
     let users = Temporary::file("documents-users", &format!("alice:{}\n", bcrypt::hash("x", 4).unwrap()));
@@ -146,7 +153,7 @@ fn every_toml_block_is_valid() {
                 continue;
             }
             let (block, _files) = with_certificates(block.replace(PAGES, &format!("{}/", pages.display())), checked);
-            let block = block.replace(USERS, &users.display().to_string());
+            let block = block.replace(USERS, &users.display().to_string()).replace(SECRETS, &format!("{}/", secrets.display()));
             let file = temp(&format!("document-{checked}"), &block);
             let output = lockgate(&["check", file.to_str().unwrap()]);
             assert!(output.status.success(), "{}:\n{block}\n{}", document.name.display(), text(&output.stderr));
