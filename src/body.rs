@@ -75,6 +75,11 @@ impl RequestBody {
     pub fn new(incoming: impl Incoming + 'static) -> Self {
         Self(Some(Box::new(incoming)))
     }
+
+    /// Returns the same body, of which the beginning is copied as it passes.
+    pub fn copied(self, excerpt: Arc<Excerpt>) -> Self {
+        Self::new(Copied { body: self, excerpt })
+    }
 }
 
 impl Incoming for RequestBody {
@@ -135,6 +140,108 @@ impl InterimResponses {
 pub trait OnSent: Send {
     /// Called when all `bytes` were handed to the connection.
     fn sent(&mut self, bytes: u64);
+}
+
+/// The beginning of a request's body, copied as it passes.
+pub struct Excerpt {
+    max: usize,
+    /// What the client says of it.
+    content_type: Option<Box<[u8]>>,
+    content_encoding: Option<Box<[u8]>>,
+    passed: Mutex<Passed>,
+    /// Is released with the excerpt.
+    _share: Box<dyn Send + Sync>,
+}
+
+/// What has passed of a body.
+#[derive(Clone, Debug, Default)]
+pub struct Passed {
+    /// The first bytes.
+    pub bytes: Vec<u8>,
+    /// The number of all bytes.
+    pub total: u64,
+    /// The body has ended.
+    pub ended: bool,
+}
+
+impl Excerpt {
+    /// Creates the excerpt of a body of which at most `max` bytes are copied. It holds `share`, its part of the memory for bodies.
+    pub fn new(max: usize, headers: &HeaderList, share: impl Send + Sync + 'static) -> Self {
+        let value = |name: &'static str| headers.get(name).map(|value| value.as_bytes().into());
+        let (content_type, content_encoding) = (value("content-type"), value("content-encoding"));
+        Self { max, content_type, content_encoding, passed: Mutex::default(), _share: Box::new(share) }
+    }
+
+    /// Returns the most bytes that are copied.
+    pub const fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Returns the content type that the client named.
+    pub fn content_type(&self) -> Option<&[u8]> {
+        self.content_type.as_deref()
+    }
+
+    /// Returns the content coding that the client named.
+    pub fn content_encoding(&self) -> Option<&[u8]> {
+        self.content_encoding.as_deref()
+    }
+
+    /// Returns what has passed.
+    pub fn passed(&self) -> Passed {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Passed> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, frame: Option<&Frame<Bytes>>, ended: bool) {
+        let mut passed = self.lock();
+        if let Some(data) = frame.and_then(Frame::data_ref) {
+            let room = self.max.saturating_sub(passed.bytes.len());
+            passed.bytes.extend_from_slice(&data[..data.len().min(room)]);
+            passed.total += data.len() as u64;
+        }
+        passed.ended |= ended;
+    }
+}
+
+impl fmt::Debug for Excerpt {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A body may have credentials.
+        write!(out, "Excerpt({})", self.max)
+    }
+}
+
+/// A body of which the beginning is copied.
+struct Copied {
+    body: RequestBody,
+    excerpt: Arc<Excerpt>,
+}
+
+impl Incoming for Copied {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let polled = self.body.poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => self.excerpt.note(Some(frame), self.body.is_end_stream()),
+            Poll::Ready(None) => self.excerpt.note(None, true),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    fn waits_for_peer(&self) -> bool {
+        self.body.waits_for_peer()
+    }
 }
 
 /// The stage of an upload.

@@ -295,6 +295,8 @@ pub struct Trail {
     pub attempts: u32,
     /// The spans of the request, if it is traced.
     pub spans: Option<Box<Spans>>,
+    /// How long the latest attempt has taken to get a connection, if that was not open.
+    pub connect: Duration,
     /// The attempts that failed, in the order in which they ended; at most 16 of them.
     pub failed: Vec<FailedAttempt>,
 }
@@ -307,6 +309,10 @@ const MAX_FAILED_ATTEMPTS: usize = 16;
 pub struct FailedAttempt {
     /// The endpoint, as configured.
     pub endpoint: Option<Arc<str>>,
+    /// When it began.
+    pub begin: Instant,
+    /// How long it took to get a connection; zero for one that was open.
+    pub connect: Duration,
     /// When it ended.
     pub end: Instant,
     /// How it ended.
@@ -321,10 +327,18 @@ impl Trail {
         self.spans.as_mut().map(|spans| spans.attempt(endpoint, now, hedge))
     }
 
-    /// Ends the latest attempt.
-    pub fn ended(&mut self, now: Instant, outcome: AttemptEnd, http2: bool, ejected: bool) {
+    /// Says that the latest attempt, which began at `begin`, has got a connection or has given up. Returns the current time.
+    pub fn connected(&mut self, begin: Instant) -> Instant {
+        let now = Instant::now();
+        self.connect = now.saturating_duration_since(begin);
+        now
+    }
+
+    /// Ends the latest attempt, which began at `begin`.
+    pub fn ended(&mut self, begin: Instant, now: Instant, outcome: AttemptEnd, http2: bool, ejected: bool) {
         if !matches!(outcome, AttemptEnd::Answered(..400)) && self.failed.len() < MAX_FAILED_ATTEMPTS {
-            self.failed.push(FailedAttempt { endpoint: self.endpoint.clone(), end: now, outcome });
+            let connect = std::mem::take(&mut self.connect);
+            self.failed.push(FailedAttempt { endpoint: self.endpoint.clone(), begin, connect, end: now, outcome });
         }
         if let Some(spans) = &mut self.spans {
             spans.ended(now, outcome, http2, ejected);

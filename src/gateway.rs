@@ -59,7 +59,7 @@ use http::{StatusCode, Version};
 use tokio::time::Instant;
 
 use self::admission::Admission;
-use self::admit::Waited;
+use self::admit::{Waited, Waiting};
 use self::outcome::{ErrorOutcome, Passed};
 use self::request::{Inbound, Request, RequestState};
 use crate::failure::{Failure, Kind};
@@ -76,6 +76,14 @@ pub use request::Early;
 pub use response::ClientResponse;
 pub use state::{Client, Core, CurrentGateway, Gateway, Lifecycle, TlsClient};
 pub use upgraded::Upgraded;
+
+/// What becomes of a request that is not rejected.
+enum Entered<'g> {
+    /// It goes on at its route, perhaps after it has waited.
+    Admitted(&'g Arc<Route>, Option<Waiting>),
+    /// It has its response already.
+    Answered(Box<Passed>),
+}
 
 impl Gateway {
     /// Serves one request. Never fails: every error becomes a response.
@@ -109,24 +117,22 @@ impl Gateway {
         mut inbound: Inbound,
         admission: &mut Admission,
     ) -> Result<Passed, ErrorOutcome> {
-        // The route first: errors below are sent in its format and with its CORS headers.
         let scheme = client.scheme_of(&inbound.headers, state.request().seen);
-        let found = self.find(state, &inbound.headers, scheme);
+        let entered = match self.enter(client, state, &mut inbound, admission, scheme) {
+            Ok(entered) => entered,
+            Err(error) => {
+                evidence::keep_arrived(self, &mut state.record.facts, inbound.headers);
+                return Err(error);
+            }
+        };
         let (request, facts) = state.parts();
-        check::check(self, client, request)?;
-        if let Some(redirect) = secure::redirect(self, client, request) {
-            return Ok(redirect);
-        }
-        let route = found?;
-        if let Some(preflight) = cors::preflight(route, request) {
-            return Ok(preflight);
-        }
-        if request.seen.has_upgrade() && route.forward().is_some() {
-            inbound.upgrade = upgrade::asked(route, request, &inbound)?;
-        }
+        let (route, waiting) = match entered {
+            Entered::Admitted(route, waiting) => (route, waiting),
+            Entered::Answered(passed) => return Ok(*passed),
+        };
         // Until the request has waited for something, now is its arrival: one reading of the clock less.
         let mut begin = request.context.arrival;
-        if let Some(waiting) = admit::admit(self, route, request, &inbound, admission)? {
+        if let Some(waiting) = waiting {
             // What most requests do not need is on the heap.
             inbound = match Box::pin(admit::wait(self, (client, route), request, inbound, waiting, admission)).await? {
                 Waited::Admitted(inbound) => inbound,
@@ -169,6 +175,33 @@ impl Gateway {
                 Box::pin(inspect::handle(handling, prepared, route, self, (request, spans))).await
             }
         }
+    }
+
+    /// Finds the route, and rejects what it does not serve or what its limits do not admit.
+    #[inline]
+    fn enter<'g>(
+        &'g self,
+        client: &Client,
+        state: &mut RequestState,
+        inbound: &mut Inbound,
+        admission: &mut Admission,
+        scheme: Scheme,
+    ) -> Result<Entered<'g>, ErrorOutcome> {
+        // The route first: errors below are sent in its format and with its CORS headers.
+        let found = self.find(state, &inbound.headers, scheme);
+        let request = state.request();
+        check::check(self, client, request)?;
+        if let Some(redirect) = secure::redirect(self, client, request) {
+            return Ok(Entered::Answered(Box::new(redirect)));
+        }
+        let route = found?;
+        if let Some(preflight) = cors::preflight(route, request) {
+            return Ok(Entered::Answered(Box::new(preflight)));
+        }
+        if request.seen.has_upgrade() && route.forward().is_some() {
+            inbound.upgrade = upgrade::asked(route, request, inbound)?;
+        }
+        Ok(Entered::Admitted(route, admit::admit(self, route, request, inbound, admission)?))
     }
 
     /// What the dispatch of a request uses, from `begin` to `deadline`.

@@ -1,52 +1,71 @@
-//! The journal as JSON: `/api/errors`, `/api/errors/ID`, `/api/groups` and `/api/groups/FINGERPRINT`.
+//! The journal as JSON: `/api/errors`, `/api/errors/ID`, `/api/groups`, `/api/groups/FINGERPRINT` and `/api/tail`.
 //!
 //! [`answer`] may block, because it waits for the store. A viewer gets the same answers without what upstreams said. Must not know how the
 //! client has shown who it is.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `error` | why there is no answer |
+//! | `parameters` | what a question says |
+//! | `shown` | what each role sees |
 
-use std::time::Duration;
+mod error;
+mod parameters;
+mod shown;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::page::{Actions, public_title};
+use self::parameters::{FILTERS, filter, flag, limit, state, time, unknown};
+use self::shown::{OF_ENTRY, OF_GROUP, OF_SUMMARY, serialized, shown};
+use super::page::Actions;
 use super::role::Role;
-use crate::config::units;
-use crate::journal::entry::{Millis, now};
-use crate::journal::query::{Cursor, Filter, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT};
-use crate::journal::{Store, StoreError};
+use super::table::{self, Page, Program};
+use crate::journal::query::{Cursor, Filter, GroupOrder, GroupQuery, GroupState, ListQuery, Purge, Summary};
+use crate::journal::recent::Fresh;
+use crate::journal::{Journal, Store, StoreError};
+
+pub use error::ApiError;
 
 /// The items of a page, if the client names no number.
 const DEFAULT_LIMIT: usize = 50;
-
-/// Why a request has no answer.
-#[derive(Debug)]
-pub(super) enum ApiError {
-    /// There is no such page, entry or group.
-    NotFound,
-    /// A parameter is not valid.
-    Bad(String),
-    /// The role may not ask this.
-    Forbidden(&'static str),
-    /// The store cannot be used at the moment.
-    Store(StoreError),
-}
-
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
+/// The most items of a page of whole entries, which may be large.
+const MAX_FULL: usize = 100;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     Errors,
     Error,
+    Tail,
+    /// Removes entries.
+    Purge,
+    /// Removes one entry.
+    PurgeOne,
     Groups,
     Group,
     SetState,
 }
 
-/// A question, or a state to set.
+impl Subject {
+    /// Returns what a page for programs asks the journal for; `None` if it is none of the journal.
+    pub(super) const fn of(page: Program) -> Option<Self> {
+        match page {
+            Program::Errors => Some(Self::Errors),
+            Program::Error => Some(Self::Error),
+            Program::Tail => Some(Self::Tail),
+            Program::Purge => Some(Self::Purge),
+            Program::PurgeOne => Some(Self::PurgeOne),
+            Program::Groups => Some(Self::Groups),
+            Program::Group => Some(Self::Group),
+            Program::SetState => Some(Self::SetState),
+            Program::Config | Program::Route | Program::Reload | Program::Log | Program::SetLog | Program::Changes | Program::OpenApi => {
+                None
+            }
+        }
+    }
+}
+
+/// A question, a state to set, or entries to remove.
 pub(super) struct Question<'a> {
     pub(super) subject: Subject,
     /// The last segment of its path: an id or a fingerprint.
@@ -55,11 +74,19 @@ pub(super) struct Question<'a> {
     pub(super) role: Role,
 }
 
+/// What is asked. The journal is that of a gateway which runs.
+pub(super) struct Asked<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) journal: Option<&'a Journal>,
+    pub(super) actions: &'a dyn Actions,
+}
+
 /// Answers a question.
-pub(super) fn answer(store: &dyn Store, actions: &dyn Actions, asked: &Question<'_>) -> Result<Value, ApiError> {
-    let Question { subject, name, query, role } = *asked;
+pub(super) fn answer(asked: &Asked<'_>, question: &Question<'_>) -> Result<Value, ApiError> {
+    let Asked { store, journal, actions } = *asked;
+    let Question { subject, name, query, role } = *question;
     match subject {
-        Subject::Errors => list(store, query, role),
+        Subject::Errors => list(store, actions, query, role),
         Subject::Error => {
             let entry = store.find(name)?.ok_or(ApiError::NotFound)?;
             if role.shows_originals() {
@@ -67,151 +94,124 @@ pub(super) fn answer(store: &dyn Store, actions: &dyn Actions, asked: &Question<
             }
             Ok(shown(&entry, role, OF_ENTRY))
         }
+        Subject::Tail => tail(journal.ok_or(ApiError::NotFound)?, query, role),
+        Subject::Purge => purge(store, actions, None, query),
+        Subject::PurgeOne => purge(store, actions, Some(name), query),
         Subject::Groups => groups(store, query, role),
         Subject::Group => Ok(shown(&store.group(name)?.ok_or(ApiError::NotFound)?, role, OF_GROUP)),
         Subject::SetState => set_state(store, actions, name, query),
     }
 }
 
-/// The members of an entry that a viewer gets. All others tell what an upstream said or what a client sent to it.
-const OF_ENTRY: &[&str] = &[
-    "request_id",
-    "trace_id",
-    "at",
-    "duration_us",
-    "upstream_us",
-    "client",
-    "method",
-    "host",
-    "path",
-    "query",
-    "protocol",
-    "route",
-    "backend",
-    "endpoint",
-    "attempts",
-    "status",
-    "received",
-    "code",
-    "reason",
-    "answer_headers",
-    "answer_body",
-    "config",
-    "gateway",
-    "fingerprint",
-];
-/// The same of an entry in a list.
-const OF_SUMMARY: &[&str] = &[
-    "request_id",
-    "at",
-    "duration_us",
-    "method",
-    "path",
-    "route",
-    "backend",
-    "endpoint",
-    "status",
-    "received",
-    "code",
-    "reason",
-    "fingerprint",
-];
-/// The same of a group.
-const OF_GROUP: &[&str] =
-    &["fingerprint", "route", "backend", "code", "reason", "first_seen", "last_seen", "count", "state", "first_config", "last_request_id"];
+/// Nobody writes down what is done with a file.
+struct Unaudited;
 
-/// Returns a value as a role may see it. To a viewer, `hidden` names the members that are left out, and the title says only what the client
-/// was told.
-fn shown(value: &impl serde::Serialize, role: Role, of_viewer: &[&str]) -> Value {
-    let whole = serialized(value);
-    let Value::Object(members) = whole else { return whole };
-    if role.shows_originals() {
-        return Value::Object(members);
+impl Actions for Unaudited {
+    fn set_state(&self, _: &str, _: GroupState) -> Result<bool, StoreError> {
+        Ok(false)
     }
-    let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default();
-    let title = public_title(text("code"), text("reason"));
-    let (mut kept, mut hidden) = (Map::new(), Vec::new());
-    for (name, value) in members {
-        if of_viewer.contains(&name.as_str()) {
-            kept.insert(name, value);
-        } else if name != "title" {
-            hidden.push(Value::String(name));
+
+    fn opened(&self, _: &str) {}
+}
+
+/// Answers a question from a file, with the path that a gateway would be asked at. Who can open the file sees all of it.
+///
+/// # Errors
+/// There is no such page, the question is not valid, or the file cannot be used.
+pub fn answer_from_file(store: &dyn Store, method: &str, path: &str, query: &str) -> Result<Value, ApiError> {
+    let page = table::find(path).and_then(|found| found.row(method)).map(|row| row.page);
+    let Some(Page::Program(page, _)) = page else { return Err(ApiError::NotFound) };
+    let subject = Subject::of(page).ok_or(ApiError::NotFound)?;
+    let asked = Asked { store, journal: None, actions: &Unaudited };
+    answer(&asked, &Question { subject, name: table::last_segment(path), query, role: Role::Operator })
+}
+
+/// Refuses a filter whose matches would tell a viewer what an original holds.
+fn permit(name: &str, role: Role) -> Result<(), ApiError> {
+    match name {
+        "exception" | "text" if !role.shows_originals() => {
+            Err(ApiError::Forbidden("`exception` and `text` search in what backends said, which a viewer does not see"))
         }
-    }
-    kept.insert("title".to_owned(), Value::String(title));
-    kept.insert("hidden".to_owned(), Value::Array(hidden));
-    Value::Object(kept)
-}
-
-fn serialized(value: &impl serde::Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
-}
-
-/// Reads a time: milliseconds since 1970, RFC 3339, or how long ago it is (`15m`).
-fn time(text: &str) -> Result<Millis, ApiError> {
-    let ago = |ago: Duration| now().saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(Millis::MAX));
-    let moment = || text.parse::<jiff::Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
-    let found = text.parse().ok().or_else(|| units::duration(text).ok().map(ago)).or_else(moment);
-    found.ok_or_else(|| ApiError::Bad(format!("`{text}` is not a time; expected 15m, 2026-12-01T06:00:00Z or milliseconds since 1970")))
-}
-
-/// Reads statuses: `502`, `5xx` or `500-504`.
-fn statuses(text: &str) -> Result<(u16, u16), ApiError> {
-    let bad = || ApiError::Bad(format!("`{text}` is not a status; expected 502, 5xx or 500-504"));
-    let number = |text: &str| text.parse::<u16>().ok().filter(|status| (100..600).contains(status)).ok_or_else(bad);
-    match (text.strip_suffix("xx"), text.split_once('-')) {
-        (Some(class), _) => {
-            class.parse::<u16>().ok().filter(|class| (1..=5).contains(class)).map(|class| (class * 100, class * 100 + 99)).ok_or_else(bad)
-        }
-        (None, Some((first, last))) => Ok((number(first)?, number(last)?)),
-        (None, None) => number(text).map(|status| (status, status)),
+        _ => Ok(()),
     }
 }
 
-fn limit(text: &str) -> Result<usize, ApiError> {
-    text.parse()
-        .ok()
-        .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-        .ok_or_else(|| ApiError::Bad(format!("`limit` must be from 1 to {MAX_LIMIT}")))
-}
-
-fn unknown(name: &str, known: &str) -> ApiError {
-    ApiError::Bad(format!("`{name}` is not a parameter; expected {known}"))
-}
-
-fn list(store: &dyn Store, query: &str, role: Role) -> Result<Value, ApiError> {
+fn list(store: &dyn Store, actions: &dyn Actions, query: &str, role: Role) -> Result<Value, ApiError> {
     let mut asked = ListQuery { filter: Filter::default(), after: None, limit: DEFAULT_LIMIT };
+    let mut full = false;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let (filter, text) = (&mut asked.filter, value.as_ref());
-        if matches!(name.as_ref(), "exception" | "text") && !role.shows_originals() {
-            // What is found would tell what an original holds.
-            return Err(ApiError::Forbidden("`exception` and `text` search in what backends said, which a viewer does not see"));
+        permit(&name, role)?;
+        match (name.as_ref(), value.as_ref()) {
+            ("after", text) => asked.after = Some(Cursor::decode(text).ok_or_else(|| ApiError::Bad("`after` is not a cursor".to_owned()))?),
+            ("limit", text) => asked.limit = limit(text)?,
+            ("full", text) => full = flag("full", text)?,
+            (name, text) if filter(&mut asked.filter, name, text)? => {}
+            (name, _) => return Err(unknown(name, &format!("{FILTERS}, after, limit or full"))),
         }
-        match name.as_ref() {
-            "since" => filter.since = Some(time(text)?),
-            "until" => filter.until = Some(time(text)?),
-            "route" => filter.route = Some(text.to_owned()),
-            "backend" => filter.backend = Some(text.to_owned()),
-            "endpoint" => filter.endpoint = Some(text.to_owned()),
-            "status" => filter.status = Some(statuses(text)?),
-            "code" => filter.code = Some(text.to_owned()),
-            "reason" => filter.reason = Some(text.to_owned()),
-            "exception" => filter.exception = Some(text.to_owned()),
-            "group" => filter.group = Some(text.to_owned()),
-            "text" => filter.text = Some(text.to_owned()),
-            "after" => asked.after = Some(Cursor::decode(text).ok_or_else(|| ApiError::Bad("`after` is not a cursor".to_owned()))?),
-            "limit" => asked.limit = limit(text)?,
-            _ => {
-                return Err(unknown(
-                    &name,
-                    "since, until, route, backend, endpoint, status, code, reason, exception, group, text, after or limit",
-                ));
-            }
-        }
+    }
+    if full && asked.limit > MAX_FULL {
+        return Err(ApiError::Bad(format!("with `full`, `limit` must be from 1 to {MAX_FULL}")));
     }
     let page = store.list(&asked)?;
-    let items: Vec<Value> = page.items.iter().map(|item| shown(item, role, OF_SUMMARY)).collect();
+    let items = match full {
+        true => entries(store, actions, &page.items, role)?,
+        false => page.items.iter().map(|item| shown(item, role, OF_SUMMARY)).collect(),
+    };
     Ok(json!({ "items": items, "next": page.next.map(|next| next.encode()) }))
+}
+
+/// Returns the whole entries of a page. One that was removed since then is left out.
+fn entries(store: &dyn Store, actions: &dyn Actions, page: &[Summary], role: Role) -> Result<Vec<Value>, ApiError> {
+    let found: Result<Vec<_>, StoreError> = page.iter().map(|item| store.find(&item.request_id)).collect();
+    let found = found?.into_iter().flatten();
+    Ok(found
+        .map(|entry| {
+            if role.shows_originals() {
+                actions.opened(&entry.request_id);
+            }
+            shown(&entry, role, OF_ENTRY)
+        })
+        .collect())
+}
+
+/// Returns what was written since an earlier answer.
+fn tail(journal: &Journal, query: &str, role: Role) -> Result<Value, ApiError> {
+    let (mut asked, mut after, mut most) = (Filter::default(), None, DEFAULT_LIMIT);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        permit(&name, role)?;
+        match (name.as_ref(), value.as_ref()) {
+            ("after", text) => after = Some(text.to_owned()),
+            ("limit", text) => most = limit(text)?,
+            (name, text) if filter(&mut asked, name, text)? => {}
+            (name, _) => return Err(unknown(name, &format!("{FILTERS}, after or limit"))),
+        }
+    }
+    let Fresh { items, next, missed, restarted } = journal.recent().after(after.as_deref(), &asked, most);
+    let items: Vec<Value> = items.iter().map(|item| shown(item, role, OF_SUMMARY)).collect();
+    Ok(json!({ "items": items, "next": next, "missed": missed, "restarted": restarted }))
+}
+
+/// Removes entries for good.
+fn purge(store: &dyn Store, actions: &dyn Actions, id: Option<&str>, query: &str) -> Result<Value, ApiError> {
+    let mut wanted = id.map(|id| Purge::Request(id.to_owned()));
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let one = match (name.as_ref(), value.as_ref()) {
+            ("before", text) => Purge::Before(time(text)?),
+            ("group", text) => Purge::Group(text.to_owned()),
+            ("all", "true") => Purge::All,
+            (name, _) => return Err(unknown(name, "before, group or all=true")),
+        };
+        if wanted.replace(one).is_some() {
+            return Err(ApiError::Bad("only one of a request id, `before`, `group` and `all` can be given".to_owned()));
+        }
+    }
+    let wanted = wanted.ok_or_else(|| ApiError::Bad("what to remove is missing: `before`, `group` or `all=true`".to_owned()))?;
+    let removed = store.purge(&wanted)?;
+    if id.is_some() && removed == 0 {
+        return Err(ApiError::NotFound);
+    }
+    actions.purged(&wanted, removed);
+    Ok(json!({ "removed": removed }))
 }
 
 fn groups(store: &dyn Store, query: &str, role: Role) -> Result<Value, ApiError> {
@@ -238,11 +238,6 @@ fn groups(store: &dyn Store, query: &str, role: Role) -> Result<Value, ApiError>
     }
     let items: Vec<Value> = store.groups(&asked)?.iter().map(|group| shown(group, role, OF_GROUP)).collect();
     Ok(json!({ "items": items }))
-}
-
-fn state(word: &str) -> Result<GroupState, ApiError> {
-    GroupState::of_word(word)
-        .ok_or_else(|| ApiError::Bad(format!("`{word}` is not a state; expected new, known, resolved, regressed or muted")))
 }
 
 fn set_state(store: &dyn Store, actions: &dyn Actions, fingerprint: &str, query: &str) -> Result<Value, ApiError> {

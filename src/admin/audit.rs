@@ -3,11 +3,12 @@
 //! The lines have the target [`TARGET`], so that the level of the log leaves them in. Texts are fields, which the log escapes.
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 
 use super::client::{By, Client};
 use super::page::Actions;
 use super::page::live::Changes;
-use crate::journal::query::GroupState;
+use crate::journal::query::{GroupState, Purge};
 use crate::journal::{Journal, StoreError};
 
 /// The target of the events. They are written whatever the level of the log is.
@@ -20,6 +21,8 @@ pub(super) enum Act<'a> {
     OriginalOpened { request: &'a str },
     /// The state of a group was changed.
     StateChanged { group: &'a str, state: &'a str },
+    /// Entries of the journal were removed.
+    Purged { what: &'a Purge, removed: u64 },
     /// The configuration was loaded again, with this outcome.
     Reloaded { outcome: &'a str },
     /// The level of the log was changed.
@@ -50,6 +53,9 @@ pub(super) fn write(client: &Client, act: Act<'_>) {
         }
         Act::StateChanged { group, state } => {
             tracing::info!(target: TARGET, action = "state_changed", group, state, role, by, client = %address, "audit");
+        }
+        Act::Purged { what, removed } => {
+            tracing::info!(target: TARGET, action = "purged", ?what, removed, role, by, client = %address, "audit");
         }
         Act::Reloaded { outcome } => {
             tracing::info!(target: TARGET, action = "reload", outcome, role, by, client = %address, "audit");
@@ -89,5 +95,13 @@ impl Actions for Audited<'_> {
 
     fn opened(&self, request_id: &str) {
         write(self.client, Act::OriginalOpened { request: request_id });
+    }
+
+    fn purged(&self, what: &Purge, removed: u64) {
+        if let Some(journal) = self.journal {
+            journal.counters().purged.fetch_add(removed, Ordering::Relaxed);
+        }
+        write(self.client, Act::Purged { what, removed });
+        self.changes.notify();
     }
 }

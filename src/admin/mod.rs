@@ -3,7 +3,7 @@
 //!
 //! Checks `Host` against DNS rebinding, and sends errors in the envelope format like the gateway. Must not contact backends.
 
-mod api;
+pub mod api;
 mod attempts;
 pub mod audit;
 mod client;

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::api::{self, ApiError, Question, Subject};
+use super::api::{self, ApiError, Asked, Question, Subject};
 use super::audit::{self, Act, Audited};
 use super::client::{self, By, Client, Signs, Stranger};
 use super::entrance::{self, Visit};
@@ -142,13 +142,19 @@ impl Pages {
             Program::Reload => return self.reload(request, &client).await,
             Program::Log => return text("application/json", log_level::shown(&self.level)),
             Program::SetLog => return self.set_log_level(request, &client, body).await,
-            Program::Errors => Subject::Errors,
-            Program::Error => Subject::Error,
-            Program::Groups => Subject::Groups,
-            Program::Group => Subject::Group,
-            Program::SetState => Subject::SetState,
+            Program::Errors
+            | Program::Error
+            | Program::Tail
+            | Program::Purge
+            | Program::PurgeOne
+            | Program::Groups
+            | Program::Group
+            | Program::SetState => Subject::of(page),
         };
-        self.api(request, client, subject).await
+        match subject {
+            Some(subject) => self.api(request, client, subject).await,
+            None => error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND"),
+        }
     }
 
     /// Ends the session of a client.
@@ -226,16 +232,24 @@ impl Pages {
         let (site, uri) = (Arc::clone(&self.site), request.uri().clone());
         let ask = move || {
             let actions = Audited { journal: Some(&journal), changes: &site.changes, client: &client };
+            let asked = Asked { store: &**journal.store(), journal: Some(&journal), actions: &actions };
             let (name, query) = (table::last_segment(uri.path()), uri.query().unwrap_or_default());
-            api::answer(&**journal.store(), &actions, &Question { subject, name, query, role: client.role })
+            api::answer(&asked, &Question { subject, name, query, role: client.role })
         };
-        match self.costly(ask).await {
+        // A removal may take minutes, and others need not wait for it.
+        let answer = match subject {
+            Subject::Purge | Subject::PurgeOne => tokio::task::spawn_blocking(ask).await.ok(),
+            Subject::Errors | Subject::Error | Subject::Tail | Subject::Groups | Subject::Group | Subject::SetState => {
+                self.costly(ask).await
+            }
+        };
+        match answer {
             Some(Ok(found)) => json(StatusCode::OK, &found),
             Some(Err(ApiError::NotFound)) => error(request, StatusCode::NOT_FOUND, "NOT_FOUND"),
             Some(Err(ApiError::Bad(why))) => bad_request(request, &why),
             Some(Err(ApiError::Forbidden(why))) => forbidden(request, why),
             Some(Err(ApiError::Store(cause))) => {
-                tracing::warn!(%cause, "the journal cannot be read");
+                tracing::warn!(%cause, "the journal cannot be used");
                 error(request, StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE")
             }
             None => unavailable(request),

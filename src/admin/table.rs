@@ -53,6 +53,12 @@ pub enum Program {
     Errors,
     /// One entry.
     Error,
+    /// What was written lately.
+    Tail,
+    /// Removes entries.
+    Purge,
+    /// Removes one entry.
+    PurgeOne,
     /// The groups.
     Groups,
     /// One group.
@@ -127,7 +133,10 @@ pub const ROWS: &[Row] = &[
     program("GET", "/live", Program::Changes, Role::Viewer),
     program("GET", "/api/openapi.json", Program::OpenApi, Role::Viewer),
     program("GET", "/api/errors", Program::Errors, Role::Viewer),
+    program("DELETE", "/api/errors", Program::Purge, Role::Operator),
     program("GET", "/api/errors/{id}", Program::Error, Role::Viewer),
+    program("DELETE", "/api/errors/{id}", Program::PurgeOne, Role::Operator),
+    program("GET", "/api/tail", Program::Tail, Role::Viewer),
     program("GET", "/api/groups", Program::Groups, Role::Viewer),
     program("GET", "/api/groups/{fingerprint}", Program::Group, Role::Viewer),
     program("POST", "/api/groups/{fingerprint}", Program::SetState, Role::Operator),

@@ -31,6 +31,7 @@ pub(super) fn start(settings: Option<&plan::Journal>, metrics: &JournalMetrics, 
     let store = open(settings)?;
     let writing = JournalSettings {
         body_limit: settings.body_limit,
+        sample: settings.sample,
         redact_headers: settings.redact_headers.clone(),
         redact: settings.redact.clone(),
         gateway: gateway_name(),
@@ -38,6 +39,8 @@ pub(super) fn start(settings: Option<&plan::Journal>, metrics: &JournalMetrics, 
             written: Arc::clone(&metrics.written),
             dropped: Arc::clone(&metrics.dropped),
             failed: Arc::clone(&metrics.failed),
+            sampled: Arc::clone(&metrics.sampled),
+            purged: Arc::clone(&metrics.purged),
         },
     };
     Ok(Some(Journal::start(store, writing, Box::new(move |_, _| changes.notify()))?))

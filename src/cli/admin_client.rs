@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{AdminArgs, ListenerArgs};
@@ -34,8 +35,13 @@ impl Admin {
     /// Finds the admin listener: the given address, that of the configuration file, or the default one. The token is that of the
     /// file that is named, or that of the configuration file. A file with problems serves as well, because the gateway may run with the one from before.
     pub(super) fn find(args: &AdminArgs) -> Result<Self, Reported> {
-        let found = Self::of(&args.listener)?;
-        let Some(path) = &args.token_file else { return Ok(found) };
+        Self::find_with_journal(args).map(|(found, _)| found)
+    }
+
+    /// The same with the file of the journal, if the configuration file was read and names one.
+    pub(super) fn find_with_journal(args: &AdminArgs) -> Result<(Self, Option<PathBuf>), Reported> {
+        let (found, journal) = Self::of(&args.listener)?;
+        let Some(path) = &args.token_file else { return Ok((found, journal)) };
         let around = Surroundings::of_text(&|_| None);
         let token = expand::secret(&format!("file:{}", path.display()), &around).and_then(|token| {
             let can_be_sent = token.bytes().all(|byte| matches!(byte, b' '..=b'~'));
@@ -49,12 +55,12 @@ impl Admin {
             output::print_error(&format!("error: {complaint}"));
             Reported
         })?;
-        Ok(Self { token: Some(token), ..found })
+        Ok((Self { token: Some(token), ..found }, journal))
     }
 
     /// Finds the admin listener for a page that needs no token.
     pub(super) fn without_token(args: &ListenerArgs) -> Result<Self, Reported> {
-        Ok(Self { token: None, ..Self::of(args)? })
+        Self::of(args).map(|(found, _)| Self { token: None, ..found })
     }
 
     /// Returns what an operator can do if the gateway refuses the request for its token (status 401).
@@ -67,18 +73,19 @@ impl Admin {
         }
     }
 
-    fn of(args: &ListenerArgs) -> Result<Self, Reported> {
+    fn of(args: &ListenerArgs) -> Result<(Self, Option<PathBuf>), Reported> {
         let (address, config) = (args.admin, args.config.as_deref());
         // Without a configuration file, as with `run --to`, the admin listener has its default address. An image may name a file in its
         // environment that nobody mounted.
         let has_file = config.is_some() || locate(None).is_some_and(|path| path.exists());
         match address {
-            Some(address) if config.is_none() => Ok(Self { address, token: None }),
-            None if !has_file => Ok(Self { address: DEFAULT_ADMIN, token: None }),
+            Some(address) if config.is_none() => Ok((Self { address, token: None }, None)),
+            None if !has_file => Ok((Self { address: DEFAULT_ADMIN, token: None }, None)),
             address => {
-                let listen = Source::find(config)?.keys().listen;
+                let keys = Source::find(config)?.keys();
+                let (listen, journal) = (keys.listen, keys.journal.path.map(|at| at.value.into()));
                 let of_file = listen.admin.map_or(DEFAULT_ADMIN, |at| at.value);
-                Ok(Self { address: address.unwrap_or(of_file), token: listen.admin_token.map(|at| at.value) })
+                Ok((Self { address: address.unwrap_or(of_file), token: listen.admin_token.map(|at| at.value) }, journal))
             }
         }
     }

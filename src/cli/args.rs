@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(super) use self::admin::{AdminArgs, ListenerArgs};
-pub(super) use self::journal::{ERRORS_AFTER, JournalCommand};
+pub(super) use self::journal::{ERRORS_AFTER, ExportArgs, JournalCommand, PlaceArgs, PurgeArgs, TailArgs, WhatArgs};
 
 /// The exit code for an invalid configuration (`EX_CONFIG` of sysexits.h).
 pub(super) const EX_CONFIG: u8 = 78;
@@ -54,7 +54,7 @@ pub(super) enum Command {
     Demo(DemoArgs),
     /// Ask the journal of a running gateway, or print the catalog of errors
     #[command(after_help = ERRORS_AFTER, args_conflicts_with_subcommands = true)]
-    Errors(ErrorsArgs),
+    Errors(Box<ErrorsArgs>),
     /// Explain an error code, a status or a reason
     Explain {
         /// The code, status or reason, such as UPSTREAM_ERROR, 502 or connection_refused

@@ -1,62 +1,51 @@
-//! `lockgate errors list|show|groups`: asks the journal of a running gateway.
+//! `lockgate errors list|show|groups|tail|export|purge`: asks the journal of a running gateway, or its file.
 //!
 //! Must not know how the journal is stored.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `place` | where the journal is asked |
+//! | `tail`, `export`, `purge` | these commands |
+
+mod export;
+mod place;
+mod purge;
+mod tail;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use super::admin_client::Admin;
-use super::args::{AdminArgs, EX_CONFIG, JournalCommand};
+use self::place::{Place, encoded};
+use super::args::{JournalCommand, PlaceArgs};
 use super::output::{self, one_line};
-use super::run::fail;
-
-/// The timeout of each step of a request.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn run(command: &JournalCommand) -> ExitCode {
-    let (admin, path) = match command {
-        JournalCommand::List(args) => (&args.admin, format!("/api/errors?{}", args.query())),
-        JournalCommand::Show { request_id, admin, .. } => (admin, format!("/api/errors/{}", encoded(request_id))),
-        JournalCommand::Groups { admin, .. } => (admin, "/api/groups?limit=200".to_owned()),
-    };
-    match (ask(admin, &path), command) {
-        (Err(code), _) => code,
-        (Ok(found), JournalCommand::List(args)) => printed(&found, args.json, list),
-        (Ok(found), JournalCommand::Show { json, .. }) => printed(&found, *json, show),
-        (Ok(found), JournalCommand::Groups { json, .. }) => printed(&found, *json, groups),
+    match command {
+        JournalCommand::List(args) => {
+            let query = args.filter.query(&[("limit", &args.limit.to_string())]);
+            answered(&args.place, &format!("/api/errors?{query}"), args.json, list)
+        }
+        JournalCommand::Show { request_id, json, place } => answered(place, &format!("/api/errors/{}", encoded(request_id)), *json, show),
+        JournalCommand::Groups { json, place } => answered(place, "/api/groups?limit=200", *json, groups),
+        JournalCommand::Tail(args) => tail::run(args, line),
+        JournalCommand::Export(args) => export::run(args),
+        JournalCommand::Purge(args) => purge::run(args),
     }
 }
 
-fn printed(found: &Value, as_json: bool, text: fn(&Value) -> String) -> ExitCode {
-    if as_json {
-        output::print_json(found)
-    } else {
-        output::print(text(found).trim_end())
+/// Asks, and prints the answer.
+fn answered(args: &PlaceArgs, path: &str, as_json: bool, text: fn(&Value) -> String) -> ExitCode {
+    let place = match Place::find(args) {
+        Ok(place) => place,
+        Err(code) => return code,
+    };
+    match place.ask(path) {
+        Ok(found) if as_json => output::print_json(&found),
+        Ok(found) => output::print(text(&found).trim_end()),
+        Err(why) => return place.report(&why),
     }
     ExitCode::SUCCESS
-}
-
-/// Asks the admin listener. An error is reported.
-fn ask(args: &AdminArgs, path: &str) -> Result<Value, ExitCode> {
-    let admin = Admin::find(args).map_err(|_| ExitCode::from(EX_CONFIG))?;
-    let response = admin.request("GET", path, TIMEOUT).map_err(|error| fail(&format!("cannot reach {}: {error}", admin.address)))?;
-    let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
-    match response.status {
-        200 => Ok(body),
-        401 => Err(fail(admin.refused())),
-        404 => Err(fail("the journal has no such entry: it may be too old, or no journal is kept (`journal.enabled`)")),
-        status => {
-            let why = body["error"]["details"]["errors"][0]["message"].as_str().or(body["error"]["message"].as_str()).unwrap_or_default();
-            Err(fail(&format!("the admin listener responded with {status}: {why}")))
-        }
-    }
-}
-
-/// Encodes a part of a URL.
-pub(super) fn encoded(text: &str) -> String {
-    form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 fn time(value: &Value) -> String {
@@ -68,12 +57,14 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
+/// Returns an entry in one line.
+fn line(item: &Value) -> String {
+    let what = one_line(text(&item["title"]));
+    let (method, path) = (text(&item["method"]), one_line(text(&item["path"])));
+    format!("{} {} {} {method} {path} {what}\n", time(&item["at"]), item["status"], text(&item["request_id"]))
+}
+
 fn list(found: &Value) -> String {
-    let line = |item: &Value| {
-        let what = one_line(text(&item["title"]));
-        let (method, path) = (text(&item["method"]), one_line(text(&item["path"])));
-        format!("{} {} {} {method} {path} {what}\n", time(&item["at"]), item["status"], text(&item["request_id"]))
-    };
     match found["items"].as_array() {
         Some(items) if !items.is_empty() => items.iter().map(line).collect(),
         _ => "no errors\n".to_owned(),
@@ -131,9 +122,11 @@ fn show(found: &Value) -> String {
         let names: Vec<&str> = hidden.iter().filter_map(Value::as_str).collect();
         out.push_str(&format!("\nThe token is one of a viewer, who does not see: {}\n", names.join(", ")));
     }
-    for (title, headers, body) in
-        [("what the upstream said", "upstream_headers", "upstream_body"), ("what the client got", "answer_headers", "answer_body")]
-    {
+    for (title, headers, body) in [
+        ("what the client asked", "request_headers", "request_body"),
+        ("what the upstream said", "upstream_headers", "upstream_body"),
+        ("what the client got", "answer_headers", "answer_body"),
+    ] {
         out.push_str(&format!("\n-- {title}\n"));
         for header in found[headers].as_array().into_iter().flatten() {
             out.push_str(&format!("{}: {}\n", text(&header[0]), one_line(text(&header[1]))));

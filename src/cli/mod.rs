@@ -33,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command, ErrorsArgs};
+use self::args::{Cli, Command};
 
 /// Parses the command line and executes the command.
 pub fn main() -> ExitCode {
@@ -44,8 +44,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::test(&args),
         Command::Record(args) => record::record(&args),
         Command::Demo(args) => demo::demo(&args),
-        Command::Errors(ErrorsArgs { journal: Some(command), .. }) => journal::run(&command),
-        Command::Errors(args) => errors::print(args.format),
+        Command::Errors(args) => args.journal.as_ref().map_or_else(|| errors::print(args.format), journal::run),
         Command::Explain { code } => explain::explain(&code),
         Command::Openapi { admin } => openapi::print(admin),
         Command::Redact(args) => redact::redact(&args),

@@ -12,6 +12,7 @@ pub(super) fn journal(s: &mut Section<'_, '_>, url: Option<At<Secret<String>>>) 
     let path = s.file("path");
     let (enabled, keep) = (s.boolean("enabled"), s.parsed("keep", units::duration));
     let (max_size, body_limit) = (s.parsed("max_size", units::size), s.parsed("body_limit", units::size));
+    let (request_body, sample) = (s.parsed("request_body", units::size_or_off), s.share("sample").map(|at| at.value));
     let patterns = s.strings("redact", true).unwrap_or_default();
     let redact = patterns.into_iter().filter_map(|pattern| compiled(s, pattern)).collect();
     let headers = s.strings("redact_headers", true).unwrap_or_default();
@@ -22,6 +23,8 @@ pub(super) fn journal(s: &mut Section<'_, '_>, url: Option<At<Secret<String>>>) 
         keep,
         max_size,
         body_limit,
+        request_body,
+        sample,
         redact,
         redact_headers: headers.into_iter().map(|at| at.value.to_ascii_lowercase()).collect(),
     }

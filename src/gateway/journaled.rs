@@ -3,7 +3,6 @@
 //! A success costs one comparison. Must not know how entries are made or stored.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -46,7 +45,7 @@ impl Record for Journaling {
 
 impl Journaling {
     fn observation(&self, kind: Kind, context: &RequestContext, facts: &mut Facts) -> Observation {
-        let Evidence { sent, said, told } = facts.evidence.take().map(|evidence| *evidence).unwrap_or_default();
+        let Evidence { sent, body, said, told } = facts.evidence.take().map(|evidence| *evidence).unwrap_or_default();
         let said = said.map(|UpstreamSaid { headers, body, truncated, report }| Box::new(Said { headers, body, truncated, report }));
         let route = facts.route.as_deref();
         let name = |name: Option<&Arc<str>>| name.map_or_else(|| "-".into(), Arc::clone);
@@ -62,6 +61,7 @@ impl Journaling {
             host: context.host().map(Into::into),
             version: context.version,
             headers: sent,
+            body,
             route: name(route.map(|route| &route.name)),
             backend: name(route.map(|route| &route.backend)),
             endpoint: facts.trail.endpoint.clone(),
@@ -78,20 +78,22 @@ impl Journaling {
     }
 }
 
-/// Returns the failed attempts. Each begins when the one before has ended.
+/// Returns the failed attempts.
 fn attempts(trail: &Trail, arrival: Instant) -> Vec<Attempt> {
-    let mut begin = Duration::ZERO;
     let one = |failed: &crate::context::FailedAttempt| {
-        let end = failed.end.saturating_duration_since(arrival);
         let (status, kind) = match failed.outcome {
             AttemptEnd::Answered(status) => (Some(status), None),
             AttemptEnd::Failed(kind) => (None, Some(kind)),
             AttemptEnd::Abandoned => (None, None),
         };
-        let took = end.saturating_sub(begin);
-        let attempt = Attempt { endpoint: failed.endpoint.clone(), begin, connect: Duration::ZERO, took, status, kind };
-        begin = end;
-        attempt
+        Attempt {
+            endpoint: failed.endpoint.clone(),
+            begin: failed.begin.saturating_duration_since(arrival),
+            connect: failed.connect,
+            took: failed.end.saturating_duration_since(failed.begin),
+            status,
+            kind,
+        }
     };
     trail.failed.iter().map(one).collect()
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
+use super::evidence;
 use super::identity::Identity;
 use super::messages::ClientRequest;
 use super::payload::Payload;
@@ -100,7 +101,13 @@ impl RequestState {
             facts.trace = Some(trace_context::id_of(spans.own.trace));
             (facts.tracer, facts.trail.spans) = (gateway.tracer.clone(), Some(spans));
         }
-        (state, Inbound { headers, payload: Payload::new(body), upgrade: None, identity: None })
+        let payload = match Payload::new(body) {
+            Payload::Streaming { before, body } => {
+                Payload::Streaming { before, body: evidence::keep_body(gateway, &mut state.record.facts, &headers, body) }
+            }
+            held @ (Payload::Empty | Payload::Held(_)) => held,
+        };
+        (state, Inbound { headers, payload, upgrade: None, identity: None })
     }
 
     /// Creates the state of a request that could not be parsed.

@@ -35,7 +35,10 @@ pub struct AttemptEntry {
 }
 
 /// A failed request.
+///
+/// A field that an older program did not write has its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Entry {
     /// The id that the client was given.
     pub request_id: String,
@@ -59,8 +62,12 @@ pub struct Entry {
     pub query: Option<String>,
     /// The protocol, such as `HTTP/1.1`.
     pub protocol: String,
-    /// The headers that were sent to the upstream.
+    /// The headers that were sent to the upstream, or as they arrived if nothing was sent.
     pub request_headers: Headers,
+    /// The beginning of the request's body, or what it is if it cannot be shown; `None` unless the journal keeps it.
+    pub request_body: Option<String>,
+    /// The body of the request is not complete.
+    pub request_truncated: bool,
     /// The name of the route.
     pub route: String,
     /// The name of the backend.
@@ -105,6 +112,9 @@ pub struct Entry {
     pub fingerprint: String,
     /// The title of the group: what went wrong, in one line.
     pub title: String,
+    /// It counts in its group, and is not kept, because only a share of entries is.
+    #[serde(skip)]
+    pub counted_only: bool,
 }
 
 impl Entry {
@@ -126,6 +136,7 @@ impl Entry {
             &self.host,
             &self.endpoint,
             &self.cause,
+            &self.request_body,
             &self.upstream_body,
             &self.exception,
             &self.message,

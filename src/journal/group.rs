@@ -1,9 +1,9 @@
-//! How an entry counts in its group. The same for all stores.
+//! How an entry counts in its group, and what is left of a group when entries are purged. The same for all stores.
 //!
 //! Pure functions: a store loads the group and writes it back.
 
 use super::entry::{Entry, Millis};
-use super::query::{Group, GroupEvent, GroupState, Step};
+use super::query::{Group, GroupEvent, GroupState, Step, Summary};
 
 /// The most groups that a store keeps; the one that was seen least recently goes first.
 pub(super) const MAX_GROUPS: usize = 10_000;
@@ -19,13 +19,26 @@ pub(super) fn add(group: &mut Option<Group>, entry: &Entry) -> Option<GroupEvent
     group.first_seen = group.first_seen.min(entry.at);
     if entry.at >= group.last_seen {
         group.last_seen = entry.at;
-        group.last_request_id.clone_from(&entry.request_id);
+        if !entry.counted_only {
+            group.last_request_id.clone_from(&entry.request_id);
+        }
     }
     if group.state == GroupState::Resolved {
         group.state = GroupState::Regressed;
         event = Some(GroupEvent::Regressed(entry.fingerprint.clone()));
     }
     event
+}
+
+/// Takes entries out of their group. `left` are its oldest and its newest entry of those that are left: the texts of a group are those of
+/// an entry, and must go with it.
+pub(super) fn remove(group: &mut Group, count: u64, left: (&Summary, &Summary)) {
+    let (oldest, newest) = left;
+    group.count = group.count.saturating_sub(count);
+    group.title.clone_from(&oldest.title);
+    group.exception.clone_from(&oldest.exception);
+    group.last_seen = newest.at;
+    group.last_request_id.clone_from(&newest.request_id);
 }
 
 /// Returns the beginning of the bucket of a time.

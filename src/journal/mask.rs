@@ -5,11 +5,13 @@
 use super::entry::{AttemptEntry, Entry, Headers, Millis};
 use super::fingerprint;
 use super::observation::{Attempt, Observation, Said, Told};
+use super::payload;
+use super::rules::{MASK, Rules};
 use crate::context::protocol;
 use crate::header::HeaderList;
 use crate::redact;
 use crate::report;
-use crate::text::{Untrusted, bounded, plain_host};
+use crate::text::{Untrusted, plain_host};
 
 /// The most of a body that the client got, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -21,22 +23,6 @@ const MAX_HEADERS: usize = 100;
 const MAX_TEXT: usize = 2 * 1024;
 /// The most of a stack trace, in bytes.
 const MAX_STACK: usize = 32 * 1024;
-/// What stands in place of a credential.
-const MASK: &str = "***";
-
-/// What the entries of a journal have in common.
-#[derive(Clone, Debug)]
-pub(super) struct Rules {
-    /// The most of a body of the upstream, in bytes.
-    pub(super) body_limit: usize,
-    /// Names of further headers that are masked, in lower case.
-    pub(super) headers: Vec<String>,
-    /// Further patterns that are masked.
-    pub(super) patterns: Vec<regex::Regex>,
-    /// The name of this gateway.
-    pub(super) gateway: String,
-}
-
 /// Headers whose value is a credential as a whole.
 const CREDENTIALS: [&str; 10] = [
     "authorization",
@@ -52,17 +38,6 @@ const CREDENTIALS: [&str; 10] = [
 ];
 
 impl Rules {
-    /// Masks credentials in a text, and cuts it. Masked as a whole first: the mask does not know a credential that is cut.
-    fn text(&self, text: &str, max: usize) -> String {
-        let mut masked = redact::masked(text).into_owned();
-        for pattern in &self.patterns {
-            if let std::borrow::Cow::Owned(replaced) = pattern.replace_all(&masked, MASK) {
-                masked = replaced;
-            }
-        }
-        bounded(&masked, max).to_owned()
-    }
-
     fn short(&self, text: &Untrusted) -> String {
         self.text(text.raw(), MAX_TEXT)
     }
@@ -130,6 +105,10 @@ pub(super) fn entry(observed: Observation, rules: &Rules) -> Entry {
         gateway: rules.gateway.clone(),
         ..Entry::default()
     };
+    if let Some(body) = &observed.body {
+        let payload::Shown { text, truncated } = payload::shown(body, rules);
+        (entry.request_body, entry.request_truncated) = (text, truncated);
+    }
     if let Some(said) = observed.said {
         add_said(&mut entry, *said, rules);
     }

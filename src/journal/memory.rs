@@ -8,14 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::entry::{Entry, Millis};
 use super::group::{self, MAX_GROUPS};
 use super::query::{
-    Count, CountQuery, Cursor, Filter, Group, GroupEvent, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Page, Purge, Step,
-    Summary, Usage,
+    Count, CountQuery, Cursor, Filter, Group, GroupEvent, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Page, Pruned, Purge,
+    Step, Summary, Usage,
 };
 use super::store::{Store, StoreError};
 use super::words;
 
 /// The most buckets of counts.
 const MAX_COUNTS: usize = 100_000;
+/// The most entries that are removed at once because they are too old.
+const STEP: u64 = 2000;
 
 /// Identifies a bucket of counts: its width, its beginning, the group, the backend and the status.
 type CountKey = (Millis, Millis, String, String, u16);
@@ -59,6 +61,9 @@ impl State {
     }
 
     fn insert(&mut self, entry: &Entry) -> Option<GroupEvent> {
+        if entry.counted_only {
+            return self.count(entry);
+        }
         let known = self.times.insert(entry.request_id.clone(), entry.at);
         if let Some(at) = known {
             let key = (at, entry.request_id.clone());
@@ -82,14 +87,16 @@ impl State {
         event
     }
 
-    /// Removes the oldest entries until at most `max` bytes are left, and what is older than its time. Returns the number of entries.
-    fn prune(&mut self, max: usize, oldest: Millis, now: Millis) -> u64 {
+    /// Removes the oldest entries until at most `max` bytes are left, and a step of what is older than its time.
+    fn prune(&mut self, max: usize, oldest: Millis, now: Millis) -> Pruned {
         let mut removed = 0;
-        while let Some((key, _)) = self.entries.first_key_value().filter(|(key, _)| self.bytes > max || key.0 < oldest) {
+        let is_due = |state: &Self, removed: u64, at: Millis| state.bytes > max || (at < oldest && removed < STEP);
+        while let Some((key, _)) = self.entries.first_key_value().filter(|(key, _)| is_due(self, removed, key.0)) {
             let key = key.clone();
             self.remove(&key);
             removed += 1;
         }
+        let more = self.entries.first_key_value().is_some_and(|((at, _), _)| *at < oldest);
         while self.counts.len() > MAX_COUNTS {
             self.counts.pop_first();
         }
@@ -105,7 +112,44 @@ impl State {
                 self.counts.remove(&key);
             }
         }
-        removed
+        Pruned { removed, more }
+    }
+
+    /// Takes entries out of the store and out of their groups.
+    fn purge(&mut self, keys: &[(Millis, String)]) {
+        let mut groups: HashMap<String, u64> = HashMap::new();
+        for key in keys {
+            let Some(entry) = self.entries.get(key) else { continue };
+            *groups.entry(entry.fingerprint.clone()).or_default() += 1;
+            for step in [Step::Minute, Step::Hour] {
+                let begin = group::bucket(step, entry.at);
+                let bucket = (step.millis(), begin, entry.fingerprint.clone(), entry.backend.clone(), entry.status);
+                if let Some(count) = self.counts.get_mut(&bucket) {
+                    *count = count.saturating_sub(1);
+                }
+            }
+            self.remove(key);
+        }
+        self.counts.retain(|_, count| *count > 0);
+        let mut left: HashMap<&str, (&Entry, &Entry)> = HashMap::new();
+        for entry in self.entries.values().filter(|entry| groups.contains_key(&entry.fingerprint)) {
+            left.entry(&entry.fingerprint).and_modify(|(_, newest)| *newest = entry).or_insert((entry, entry));
+        }
+        let mut gone = Vec::new();
+        for (fingerprint, count) in groups {
+            match (left.get(fingerprint.as_str()), self.groups.get_mut(&fingerprint)) {
+                (Some((oldest, newest)), Some(group)) => group::remove(group, count, (&Summary::of(oldest), &Summary::of(newest))),
+                (None, _) => gone.push(fingerprint),
+                (Some(_), None) => {}
+            }
+        }
+        gone.iter().for_each(|fingerprint| self.forget(fingerprint));
+    }
+
+    /// Removes a group with its counts.
+    fn forget(&mut self, fingerprint: &str) {
+        self.groups.remove(fingerprint);
+        self.counts.retain(|(_, _, group, ..), _| group != fingerprint);
     }
 
     /// Removes the tenth of the groups that was seen least recently. A few at a time would cost each batch a look at all of them.
@@ -118,7 +162,8 @@ impl State {
     }
 }
 
-fn matches(filter: &Filter, entry: &Entry) -> bool {
+/// Returns true if an entry is one of those that are meant.
+pub(super) fn matches(filter: &Filter, entry: &Entry) -> bool {
     let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
     filter.since.is_none_or(|since| entry.at >= since)
         && filter.until.is_none_or(|until| entry.at < until)
@@ -210,12 +255,23 @@ impl Store for MemoryStore {
         let keys: Vec<(Millis, String)> = match what {
             Purge::Request(id) => state.times.get(id).map(|at| (*at, id.clone())).into_iter().collect(),
             Purge::Before(end) => state.entries.range(..(*end, String::new())).map(|(key, _)| key.clone()).collect(),
+            Purge::Group(wanted) => {
+                state.entries.iter().filter(|(_, entry)| entry.fingerprint == *wanted).map(|(key, _)| key.clone()).collect()
+            }
+            Purge::All => {
+                let removed = state.entries.len() as u64;
+                *state = State::default();
+                return Ok(removed);
+            }
         };
-        keys.iter().for_each(|key| state.remove(key));
+        state.purge(&keys);
+        if let Purge::Group(fingerprint) = what {
+            state.forget(fingerprint);
+        }
         Ok(keys.len() as u64)
     }
 
-    fn prune(&self, now: Millis) -> Result<u64, StoreError> {
+    fn prune(&self, now: Millis) -> Result<Pruned, StoreError> {
         Ok(self.state().prune(self.max_bytes, now.saturating_sub(self.keep), now))
     }
 

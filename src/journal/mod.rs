@@ -11,8 +11,10 @@
 //! |---|---|
 //! | `observation` | what a request hands over |
 //! | `entry` | an entry as it is stored: masked, bounded |
-//! | `mask` | makes an entry of an observation |
+//! | `mask`, `rules` | makes an entry of an observation; what is masked in every text |
+//! | `payload` | what an entry shows of the body of a request |
 //! | `fingerprint` | which entries belong together |
+//! | `sample` | which entries are kept, if only a share is |
 //! | `query` | what can be asked, and the answers |
 //! | `store` | the trait of all stores |
 //! | `group`, `words` | how entries count in groups, and by which words they are found: the same in all stores |
@@ -20,6 +22,7 @@
 //! | `sqlite` | the store in a file |
 //! | `postgres` | the store in a database that several gateways share |
 //! | `packed` | an entry as bytes |
+//! | `recent` | the latest entries, for whoever follows them |
 //! | `writer` | the queue and the thread |
 
 pub mod entry;
@@ -29,8 +32,12 @@ mod mask;
 pub mod memory;
 pub mod observation;
 mod packed;
+mod payload;
 pub mod postgres;
 pub mod query;
+pub mod recent;
+mod rules;
+mod sample;
 pub mod sqlite;
 pub mod store;
 mod words;

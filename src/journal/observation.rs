@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{Method, Uri, Version};
 
+use crate::body::Excerpt;
 use crate::context::{RequestId, TraceId};
 use crate::failure::Kind;
 use crate::header::HeaderList;
@@ -77,8 +78,10 @@ pub struct Observation {
     pub host: Option<Box<[u8]>>,
     /// The protocol.
     pub version: Version,
-    /// The headers that were sent to the upstream; empty if nothing was sent.
+    /// The headers that were sent to the upstream, or as they arrived if the request was rejected before.
     pub headers: HeaderList,
+    /// The beginning of the request's body, if that is kept.
+    pub body: Option<Arc<Excerpt>>,
     /// The name of the route.
     pub route: Arc<str>,
     /// The name of the backend.
@@ -111,6 +114,7 @@ impl Observation {
         let headers = |list: &HeaderList| list.iter().map(|(name, value)| name.as_str().len() + value.as_bytes().len() + 32).sum::<usize>();
         let said = self.said.as_ref().map_or(0, |said| said.body.capacity() + headers(&said.headers));
         let told = self.told.as_ref().map_or(0, |told| told.body.len() + headers(&told.headers));
-        size_of::<Self>() + headers(&self.headers) + said + told + self.attempts.capacity() * size_of::<Attempt>()
+        let body = self.body.as_ref().map_or(0, |body| body.max());
+        size_of::<Self>() + headers(&self.headers) + body + said + told + self.attempts.capacity() * size_of::<Attempt>()
     }
 }

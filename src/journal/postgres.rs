@@ -9,7 +9,8 @@
 //! | `tls` | TLS of the connections |
 //! | `schema` | the tables and their versions |
 //! | `columns` | values as columns |
-//! | `write` | batches, states, removals |
+//! | `write` | batches and states |
+//! | `remove` | removals, in steps |
 //! | `read` | answers |
 
 use std::sync::Arc;
@@ -19,12 +20,13 @@ use tokio_postgres::error::SqlState;
 
 use self::link::Link;
 use super::entry::{Entry, Millis};
-use super::query::{Count, CountQuery, Group, GroupEvent, GroupQuery, GroupState, ListQuery, Page, Purge, Summary, Usage};
+use super::query::{Count, CountQuery, Group, GroupEvent, GroupQuery, GroupState, ListQuery, Page, Pruned, Purge, Summary, Usage};
 use super::store::{Store, StoreError};
 
 mod columns;
 mod link;
 mod read;
+mod remove;
 mod schema;
 mod tls;
 mod write;
@@ -128,7 +130,7 @@ impl Store for PostgresStore {
         let mut removed = 0;
         loop {
             let what = what.clone();
-            let step = self.link.write(move |client| Box::pin(async move { write::purge_step(client, &what).await }));
+            let step = self.link.write(move |client| Box::pin(async move { remove::purge_step(client, &what).await }));
             let (step, more) = step.map_err(|error| failure(WHAT, error))?;
             removed += step;
             if !more {
@@ -136,27 +138,23 @@ impl Store for PostgresStore {
             }
         }
         if removed > 0
-            && let Err(error) = self.link.write(|client| Box::pin(async move { write::vacuum(client).await }))
+            && let Err(error) = self.link.write(|client| Box::pin(async move { remove::vacuum(client).await }))
         {
             tracing::warn!(%error, "entries of the journal were removed; the database will free their rows later");
         }
         Ok(removed)
     }
 
-    fn prune(&self, now: Millis) -> Result<u64, StoreError> {
+    fn prune(&self, now: Millis) -> Result<Pruned, StoreError> {
         const WHAT: &str = "old entries cannot be removed";
         let (max_bytes, keep) = (self.max_bytes, self.keep);
-        let mut removed = 0;
-        loop {
-            let step = self.link.write(move |client| Box::pin(async move { write::prune_step(client, max_bytes, keep, now).await }));
-            let step = step.map_err(|error| failure(WHAT, error))?;
-            if step == 0 {
-                break;
-            }
-            removed += step;
+        let step = self.link.write(move |client| Box::pin(async move { remove::prune_step(client, max_bytes, keep, now).await }));
+        let removed = step.map_err(|error| failure(WHAT, error))?;
+        if removed > 0 {
+            return Ok(Pruned { removed, more: true });
         }
-        let groups = self.link.write(move |client| Box::pin(async move { write::prune_groups(client, now).await }));
-        groups.map(|()| removed).map_err(|error| failure(WHAT, error))
+        let groups = self.link.write(move |client| Box::pin(async move { remove::prune_groups(client, now).await }));
+        groups.map(|more| Pruned { removed, more }).map_err(|error| failure(WHAT, error))
     }
 
     fn usage(&self) -> Result<Usage, StoreError> {

@@ -182,7 +182,7 @@ pub struct Group {
     pub first_seen: Millis,
     /// When it occurred last.
     pub last_seen: Millis,
-    /// How often it occurred. Stays when entries are removed.
+    /// How often it occurred. Stays when entries become too old, and shrinks when entries are purged.
     pub count: u64,
     /// Its state.
     pub state: GroupState,
@@ -283,6 +283,19 @@ pub enum Purge {
     Request(String),
     /// All entries before a time.
     Before(Millis),
+    /// A group, by its fingerprint, with all of its entries.
+    Group(String),
+    /// All entries and all groups.
+    All,
+}
+
+/// What a step of [`prune`](super::Store::prune) has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The number of entries that were removed.
+    pub removed: u64,
+    /// There is more to be removed.
+    pub more: bool,
 }
 
 /// What writing an entry has done to its group.

@@ -7,7 +7,8 @@
 //! | `file` | opens the file; moves it aside if it cannot be used |
 //! | `schema` | its tables and their versions |
 //! | `columns` | values as columns |
-//! | `write` | batches, states, removals |
+//! | `write` | batches and states |
+//! | `remove` | removals, in steps |
 //! | `read`, `conditions` | answers |
 //! | `search` | finds entries by words |
 //! | `pool` | connections that read |
@@ -16,13 +17,15 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 use self::pool::Pool;
+use self::remove::{Erasure, STEP};
 use self::write::Writer;
 use super::entry::{Entry, Millis};
-use super::query::{Count, CountQuery, Group, GroupEvent, GroupQuery, GroupState, ListQuery, Page, Purge, Summary, Usage};
+use super::query::{Count, CountQuery, Group, GroupEvent, GroupQuery, GroupState, ListQuery, Page, Pruned, Purge, Summary, Usage};
 use super::store::{Store, StoreError};
 
 mod columns;
@@ -31,9 +34,13 @@ mod failure;
 mod file;
 mod pool;
 mod read;
+mod remove;
 mod schema;
 mod search;
 mod write;
+
+/// The pause between two steps of a purge: whoever waits to write comes first.
+const BETWEEN: Duration = Duration::from_millis(2);
 
 /// The store.
 #[derive(Debug)]
@@ -44,6 +51,8 @@ pub struct SqliteStore {
     /// `None` if the file is only read, or while it could not be opened again.
     writer: Mutex<Option<Writer>>,
     readers: Pool,
+    /// Held while entries are purged.
+    purging: Mutex<()>,
     /// Where the file went that had been there.
     moved: Option<PathBuf>,
     /// Keeps other processes from writing; `None` if the file is only read.
@@ -60,7 +69,16 @@ impl SqliteStore {
         let lock = file::lock(path)?;
         let file::Opened { connection, moved } = file::open(path)?;
         let writer = Mutex::new(Some(Writer::new(connection)));
-        Ok(Self { path: path.into(), max_bytes, keep, writer, readers: Pool::new(path.into()), moved, lock: Some(lock) })
+        Ok(Self {
+            path: path.into(),
+            max_bytes,
+            keep,
+            writer,
+            readers: Pool::new(path.into()),
+            purging: Mutex::default(),
+            moved,
+            lock: Some(lock),
+        })
     }
 
     /// Opens a file for questions only. A gateway may write it at the same time.
@@ -70,7 +88,16 @@ impl SqliteStore {
     pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
         file::open_read_only(path)?;
         let writer = Mutex::new(None);
-        Ok(Self { path: path.into(), max_bytes: 0, keep: 0, writer, readers: Pool::new(path.into()), moved: None, lock: None })
+        Ok(Self {
+            path: path.into(),
+            max_bytes: 0,
+            keep: 0,
+            writer,
+            readers: Pool::new(path.into()),
+            purging: Mutex::default(),
+            moved: None,
+            lock: None,
+        })
     }
 
     /// Returns where the file went that had been there when the store was opened, if it could not be used.
@@ -136,10 +163,30 @@ impl Store for SqliteStore {
     }
 
     fn purge(&self, what: &Purge) -> Result<u64, StoreError> {
-        self.write("entries cannot be removed", |writer| writer.purge(what))
+        const WHAT: &str = "entries cannot be removed";
+        let Ok(_alone) = self.purging.try_lock() else {
+            return Err(StoreError::Unavailable { what: WHAT, source: "others are being removed at the moment".into() });
+        };
+        let mut removed = 0;
+        loop {
+            let step = self.write(WHAT, |writer| writer.purge_step(what))?;
+            removed += step;
+            if step < STEP as u64 {
+                break;
+            }
+            std::thread::park_timeout(BETWEEN);
+        }
+        // A group may have gone without an entry.
+        let is_nothing = removed == 0 && matches!(what, Purge::Request(_) | Purge::Before(_));
+        let mut next = Some(if is_nothing { Erasure::Log } else { Erasure::Index { number: 0, begun: false } });
+        while let Some(now) = next {
+            next = self.write(WHAT, |writer| writer.erase_step(now))?;
+            std::thread::park_timeout(BETWEEN);
+        }
+        Ok(removed)
     }
 
-    fn prune(&self, now: Millis) -> Result<u64, StoreError> {
+    fn prune(&self, now: Millis) -> Result<Pruned, StoreError> {
         self.write("old entries cannot be removed", |writer| writer.prune(self.max_bytes, self.keep, now))
     }
 

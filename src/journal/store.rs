@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 
 use super::entry::{Entry, Millis};
-use super::query::{Count, CountQuery, Group, GroupEvent, GroupQuery, GroupState, ListQuery, Page, Purge, Summary, Usage};
+use super::query::{Count, CountQuery, Group, GroupEvent, GroupQuery, GroupState, ListQuery, Page, Pruned, Purge, Summary, Usage};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,8 @@ pub enum StoreError {
 
 /// Keeps entries and groups. Called on threads that may wait. Everything that was written is found by the next question.
 pub trait Store: Send + Sync + Debug {
-    /// Writes entries, and counts them in their groups. A request id that is there already replaces its entry.
+    /// Writes entries, and counts them in their groups. A request id that is there already replaces its entry. One that is
+    /// [`counted_only`](Entry::counted_only) is counted and not kept.
     ///
     /// # Errors
     /// Fails if nothing was written.
@@ -59,17 +60,19 @@ pub trait Store: Send + Sync + Debug {
     /// Fails if the store cannot be written.
     fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError>;
 
-    /// Removes entries for good. Returns their number.
+    /// Removes entries for good. Returns their number. Their groups count them no more, and are described by the entries that are left; a
+    /// group without any is removed. Takes a while for many entries, and lets batches be written in between.
     ///
     /// # Errors
     /// Fails if the store cannot be written.
     fn purge(&self, what: &Purge) -> Result<u64, StoreError>;
 
-    /// Removes what is older or more than the store may keep. Returns the number of entries that were removed.
+    /// Removes a bounded part of what is older or more than the store may keep. The caller writes what waits, and calls again while there
+    /// is more.
     ///
     /// # Errors
     /// Fails if the store cannot be written.
-    fn prune(&self, now: Millis) -> Result<u64, StoreError>;
+    fn prune(&self, now: Millis) -> Result<Pruned, StoreError>;
 
     /// Returns how full the store is.
     #[allow(clippy::missing_errors_doc, reason = "as `find`")]

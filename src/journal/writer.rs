@@ -10,9 +10,12 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::entry::{Entry, now};
-use super::mask::{self, Rules};
+use super::mask;
 use super::observation::Observation;
 use super::query::GroupEvent;
+use super::recent::Recent;
+use super::rules::Rules;
+use super::sample::Sampler;
 use super::store::{Store, StoreError};
 
 /// How often the thread looks into the queue. Entries that are not written are lost if the process is killed.
@@ -23,6 +26,8 @@ const MAX_QUEUED: usize = 16 * 1024;
 const MAX_BYTES: usize = 64 << 20;
 /// The most entries that wait for a store that cannot be used. They also wait within `MAX_BYTES`.
 const MAX_KEPT: usize = 16 * 1024;
+/// The pause between two steps of removing what is too old.
+const BETWEEN_STEPS: Duration = Duration::from_millis(5);
 /// How often what is too old is removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(30);
 /// The longest pause after a store has failed.
@@ -37,6 +42,10 @@ pub struct Counters {
     pub dropped: Arc<AtomicU64>,
     /// Entries that could not be written.
     pub failed: Arc<AtomicU64>,
+    /// Entries that were counted and not kept.
+    pub sampled: Arc<AtomicU64>,
+    /// Entries that were purged.
+    pub purged: Arc<AtomicU64>,
 }
 
 /// Hears of what was written. Must return at once.
@@ -52,6 +61,7 @@ struct Inner {
     bytes: AtomicUsize,
     store: Arc<dyn Store>,
     counters: Counters,
+    recent: Recent,
     closing: AtomicBool,
     /// True while the thread has nothing to write.
     idle: AtomicBool,
@@ -63,6 +73,8 @@ struct Inner {
 pub struct JournalSettings {
     /// The most of a body of the upstream that is kept, in bytes.
     pub body_limit: usize,
+    /// The share of entries that is kept, from 0 to 1.
+    pub sample: f64,
     /// Names of further headers that are masked, in lower case.
     pub redact_headers: Vec<String>,
     /// Further patterns that are masked.
@@ -84,14 +96,17 @@ impl Journal {
             bytes: AtomicUsize::new(0),
             store,
             counters: settings.counters.clone(),
+            recent: Recent::default(),
             closing: AtomicBool::new(false),
             idle: AtomicBool::new(true),
             thread: Mutex::default(),
         });
-        let JournalSettings { body_limit, redact_headers, redact, gateway, counters: _ } = settings;
+        let JournalSettings { body_limit, sample, redact_headers, redact, gateway, counters: _ } = settings;
         let rules = Rules { body_limit, headers: redact_headers, patterns: redact, gateway };
         let writing = Arc::clone(&inner);
-        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || Writer::new(writing, rules, listener).run())?;
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || Writer::new(writing, rules, Sampler::new(sample), listener).run())?;
         *inner.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread.thread().clone());
         Ok(Self(inner))
     }
@@ -112,6 +127,11 @@ impl Journal {
     /// Returns the store, for questions.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    /// Returns the latest entries.
+    pub fn recent(&self) -> &Recent {
+        &self.0.recent
     }
 
     /// Returns the counters.
@@ -153,27 +173,39 @@ impl Journal {
 struct Writer {
     journal: Arc<Inner>,
     rules: Rules,
+    sampler: Sampler,
     listener: Listener,
     /// Entries that the store has not taken yet.
     kept: Vec<Entry>,
     pruned: Instant,
+    /// There is more to remove, which is done in steps between batches.
+    prunes: bool,
     pause: Duration,
 }
 
 impl Writer {
-    fn new(journal: Arc<Inner>, rules: Rules, listener: Listener) -> Self {
-        Self { journal, rules, listener, kept: Vec::new(), pruned: Instant::now(), pause: EVERY }
+    fn new(journal: Arc<Inner>, rules: Rules, sampler: Sampler, listener: Listener) -> Self {
+        Self { journal, rules, sampler, listener, kept: Vec::new(), pruned: Instant::now(), prunes: false, pause: EVERY }
     }
 
     fn run(mut self) {
         while !self.journal.closing.load(Ordering::Acquire) {
-            std::thread::park_timeout(self.pause);
+            std::thread::park_timeout(if self.prunes { self.pause.min(BETWEEN_STEPS) } else { self.pause });
             self.write();
-            if self.pruned.elapsed() >= PRUNE_EVERY {
+            if self.prunes || self.pruned.elapsed() >= PRUNE_EVERY {
                 self.pruned = Instant::now();
-                if let Err(error) = self.journal.store.prune(now()) {
-                    tracing::warn!(%error, "the journal could not remove old entries");
-                }
+                self.prune();
+            }
+        }
+    }
+
+    /// Removes a step of what is too old or too much.
+    fn prune(&mut self) {
+        match self.journal.store.prune(now()) {
+            Ok(step) => self.prunes = step.more,
+            Err(error) => {
+                self.prunes = false;
+                tracing::warn!(%error, "the journal could not remove old entries");
             }
         }
     }
@@ -184,7 +216,11 @@ impl Writer {
         journal.idle.store(false, Ordering::Release);
         let taken = std::mem::take(&mut *journal.queue.lock().unwrap_or_else(PoisonError::into_inner));
         let bytes: usize = taken.iter().map(Observation::size).sum();
-        self.kept.extend(taken.into_iter().map(|observed| mask::entry(observed, &self.rules)));
+        for observed in taken {
+            let mut entry = mask::entry(observed, &self.rules);
+            entry.counted_only = !self.sampler.keeps(&entry);
+            self.kept.push(entry);
+        }
         journal.bytes.fetch_sub(bytes, Ordering::Relaxed);
         if !self.kept.is_empty() {
             self.offer();
@@ -200,7 +236,10 @@ impl Writer {
                     tracing::info!("the journal is written again");
                 }
                 self.pause = EVERY;
-                self.journal.counters.written.fetch_add(self.kept.len() as u64, Ordering::Relaxed);
+                let sampled = self.kept.iter().filter(|entry| entry.counted_only).count();
+                self.journal.counters.written.fetch_add((self.kept.len() - sampled) as u64, Ordering::Relaxed);
+                self.journal.counters.sampled.fetch_add(sampled as u64, Ordering::Relaxed);
+                self.journal.recent.note(&self.kept);
                 (self.listener)(&self.kept, &events);
                 self.kept.clear();
             }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::metrics::RouteMetrics;
 use super::trace::tracer::Tracer;
-use crate::body::UploadProgress;
+use crate::body::{Excerpt, UploadProgress};
 use crate::context::{RequestContext, TraceId, Trail};
 use crate::failure::Kind;
 use crate::failure::catalog::code_of_status;
@@ -31,8 +31,10 @@ pub struct Original {
 /// What the journal keeps of an error beside the facts: owned values as they were, not masked.
 #[derive(Debug, Default)]
 pub struct Evidence {
-    /// The headers that were sent to the upstream.
+    /// The headers that were sent to the upstream; as they arrived, if the request was rejected before.
     pub sent: HeaderList,
+    /// The beginning of the request's body, if that is kept.
+    pub body: Option<Arc<Excerpt>>,
     /// What the upstream said.
     pub said: Option<UpstreamSaid>,
     /// The headers and the body that the client got.

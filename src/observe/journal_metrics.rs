@@ -16,6 +16,10 @@ pub struct JournalMetrics {
     pub dropped: Arc<AtomicU64>,
     /// Entries that the store could not take.
     pub failed: Arc<AtomicU64>,
+    /// Entries that were counted and not kept, because only a share is.
+    pub sampled: Arc<AtomicU64>,
+    /// Entries that were purged.
+    pub purged: Arc<AtomicU64>,
 }
 
 impl JournalMetrics {
@@ -23,6 +27,8 @@ impl JournalMetrics {
     pub(super) fn encode<W: Write>(&self, out: &mut Exposition<'_, W>) -> fmt::Result {
         out.single(&names::JOURNAL_WRITTEN, self.written.load(Ordering::Relaxed))?;
         out.single(&names::JOURNAL_DROPPED, self.dropped.load(Ordering::Relaxed))?;
-        out.single(&names::JOURNAL_FAILED, self.failed.load(Ordering::Relaxed))
+        out.single(&names::JOURNAL_FAILED, self.failed.load(Ordering::Relaxed))?;
+        out.single(&names::JOURNAL_SAMPLED, self.sampled.load(Ordering::Relaxed))?;
+        out.single(&names::JOURNAL_PURGED, self.purged.load(Ordering::Relaxed))
     }
 }

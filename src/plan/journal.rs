@@ -13,6 +13,8 @@ use crate::text::Secret;
 const DAY: Duration = Duration::from_secs(86_400);
 /// The default bound on the body of an upstream, in bytes.
 const DEFAULT_BODY: u64 = 64 << 10;
+/// The largest bound on the body of a request, in bytes.
+const MAX_REQUEST_BODY: u64 = 64 << 10;
 /// The least `max_size`, in bytes: less holds a few entries only.
 const MIN_SIZE: u64 = 1 << 20;
 
@@ -65,6 +67,10 @@ pub struct Journal {
     pub max_size: u64,
     /// The most of a body of an upstream, in bytes.
     pub body_limit: usize,
+    /// The most of a body of a request, in bytes; zero if none is kept.
+    pub request_body: usize,
+    /// The share of entries that is kept.
+    pub sample: f64,
     /// Patterns that are masked in addition.
     pub redact: Vec<regex::Regex>,
     /// Names of headers that are masked in addition, in lower case.
@@ -76,6 +82,7 @@ impl Journal {
     pub fn is_same(&self, other: &Self) -> bool {
         let patterns = |journal: &Self| journal.redact.iter().map(|pattern| pattern.as_str().to_owned()).collect::<Vec<_>>();
         (self.keep, self.max_size, self.body_limit) == (other.keep, other.max_size, other.body_limit)
+            && (self.request_body, self.sample.to_bits()) == (other.request_body, other.sample.to_bits())
             && self.place.is_same(&other.place)
             && patterns(self) == patterns(other)
             && self.redact_headers == other.redact_headers
@@ -96,12 +103,18 @@ pub(super) fn compile(keys: &file::Journal, problems: &mut Problems) -> Option<J
     if let Some(at) = keys.body_limit.as_ref().filter(|at| at.value > 1 << 20) {
         problems.add(at.span.clone(), "`journal.body_limit` must be at most 1MiB", "");
     }
+    let request_body = keys.request_body.as_ref().and_then(|at| at.value);
+    if let Some(at) = keys.request_body.as_ref().filter(|_| request_body.is_some_and(|size| size > MAX_REQUEST_BODY)) {
+        problems.add(at.span.clone(), "`journal.request_body` must be at most 64KiB", "it is copied of every request as it passes");
+    }
     let size = |at: &Option<At<u64>>, default: u64| at.as_ref().map_or(default, |at| at.value);
     keys.enabled.unwrap_or(true).then(|| Journal {
         keep: keys.keep.as_ref().map_or(place.default_keep(), |at| at.value),
         place,
         max_size: size(&keys.max_size, default_size),
         body_limit: size(&keys.body_limit, DEFAULT_BODY) as usize,
+        request_body: request_body.unwrap_or_default() as usize,
+        sample: keys.sample.unwrap_or(1.0),
         redact: keys.redact.clone(),
         redact_headers: keys.redact_headers.clone(),
     })

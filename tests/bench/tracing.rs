@@ -59,7 +59,7 @@ fn request(recorder: &Recorder, context: &RequestContext, headers: &mut HeaderLi
     if let Some(span) = facts.trail.attempt(&endpoint, context.arrival, false) {
         trace_context::set(headers, &span);
     }
-    facts.trail.ended(context.arrival, AttemptEnd::Answered(200), false, false);
+    facts.trail.ended(context.arrival, context.arrival, AttemptEnd::Answered(200), false, false);
     recorder.record(black_box(context), black_box(facts));
 }
 

@@ -57,6 +57,8 @@ fn the_original_is_found_by_the_request_id() {
     assert!(body.contains("no stock for order 4711") && body.contains("Stock.java:42"), "{body}");
     assert_eq!(found["attempts"].as_array().unwrap().len(), 1, "{found:#}");
     assert_eq!(found["attempts"][0]["status"], 500);
+    let times = ["connect_us", "took_us"].map(|name| found["attempts"][0][name].as_u64().unwrap());
+    assert!(0 < times[0] && times[0] <= times[1], "{found:#}");
     let all = found.to_string();
     assert!(!all.contains("hunter2") && !all.contains("cookie-value"), "credentials are masked: {all}");
     for kept in ["x-tenant", "blue"] {
@@ -81,6 +83,82 @@ fn failures_of_the_gateway_itself_are_kept_and_successes_are_not() {
     assert_eq!(entry(&gateway, &id(&missing))["status"], 400);
     let list = get(gateway.admin, "/api/errors?limit=10").json();
     assert_eq!(list["items"].as_array().unwrap().len(), 2, "{list:#}");
+}
+
+#[test]
+fn the_headers_of_a_rejected_request_are_kept_as_they_arrived() {
+    let origin = Origin::echo();
+    let gateway = GatewayUnderTest::start(&format!(
+        "[backends.o]\nendpoints = [\"http://{}\"]\n[[routes]]\npath = \"/*\"\nmethods = [\"GET\"]\nbackend = \"o\"\n",
+        origin.address
+    ));
+    let request = "PATCH /x HTTP/1.1\r\nHost: a\r\nX-Tenant: blue\r\nAuthorization: Bearer hunter2\r\nConnection: close\r\n\r\n";
+    let response = send(gateway.address, request);
+    assert_eq!(assert_contract("PATCH", &response), "METHOD_NOT_ALLOWED");
+    let found = entry(&gateway, &id(&response));
+    let headers = found["request_headers"].to_string();
+    assert!(headers.contains("[\"x-tenant\",\"blue\"]") && !headers.contains("hunter2"), "{found:#}");
+    assert_eq!(found["attempts"].as_array().map(Vec::len), Some(0));
+}
+
+/// A request with a body.
+fn post(gateway: &GatewayUnderTest, content_type: &str, body: &str) -> Response {
+    let length = body.len();
+    let head = format!(
+        "POST /orders HTTP/1.1\r\nHost: a\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    send(gateway.address, head + body)
+}
+
+#[test]
+fn the_body_of_a_request_is_kept_if_it_is_asked_for() {
+    let origin = Origin::start(|c| {
+        c.body();
+        c.say("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n");
+    });
+    let body = r#"{"sku":"Z-9","password":"hunter2","note":"customer CUST-12345678"}"#;
+    let without = GatewayUnderTest::in_front_of(origin.address, "");
+    let found = entry(&without, &id(&post(&without, "application/json", body)));
+    assert!(found["request_body"].is_null(), "{found:#}");
+
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[journal]\nrequest_body = \"100B\"\nredact = [\"CUST-[0-9]{8}\"]\n");
+    let kept = |content_type: &str, body: &str| entry(&gateway, &id(&post(&gateway, content_type, body)));
+    let found = kept("application/json", body);
+    assert_eq!(found["request_body"], r#"{"sku":"Z-9","password":"***","note":"customer ***"}"#);
+    assert_eq!(found["request_truncated"], false);
+    let shown = browse(&gateway, &format!("/errors/{}", found["request_id"].as_str().unwrap())).text();
+    assert!(shown.contains("Z-9") && !shown.contains("hunter2"), "{shown}");
+    let long = format!("{{\"sku\":\"Z-9\",\"note\":\"{}\"}}", "x".repeat(500));
+    let found = kept("application/json", &long);
+    assert_eq!((&found["request_body"], &found["request_truncated"]), (&Value::from("{\"sku\":\"Z-9\",\"note\":"), &Value::from(true)));
+    assert_eq!(kept("image/png", "hunter2")["request_body"], "[7 bytes of image/png]");
+    assert_eq!(kept("application/json", "password hunter2")["request_body"], "[16 bytes of application/json]");
+    assert_eq!(kept("application/x-www-form-urlencoded", "a=b&token=hunter2")["request_body"], "a=b&token=***");
+    assert!(kept("text/plain", "")["request_body"].is_null());
+    // The body itself passes unchanged, whatever its length.
+    let echo = Origin::echo();
+    let gateway = GatewayUnderTest::in_front_of(echo.address, "[journal]\nrequest_body = \"1KiB\"\n");
+    let large = "y".repeat(300_000);
+    assert!(post(&gateway, "text/plain", &large).text().contains(&large));
+}
+
+#[test]
+fn a_share_of_a_frequent_group_is_kept_and_all_are_counted() {
+    let origin = failing();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[journal]\nsample = 0\n");
+    for n in 0..25 {
+        get(gateway.address, &format!("/orders/{n}"));
+    }
+    until(|| match get(gateway.admin, "/api/groups").json()["items"][0]["count"].as_u64() {
+        Some(25) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let kept = get(gateway.admin, "/api/errors?limit=100").json()["items"].as_array().map(Vec::len);
+    // A minute may have begun in between.
+    assert!(matches!(kept, Some(10..=20)), "{kept:?}");
+    let metrics = get(gateway.admin, "/metrics").text();
+    let sampled = metrics.lines().find_map(|line| line.strip_prefix("lockgate_journal_entries_sampled_out_total "));
+    assert_eq!(sampled.and_then(|count| count.parse::<usize>().ok()), kept.map(|kept| 25 - kept));
 }
 
 #[test]
@@ -129,7 +207,9 @@ fn questions_that_are_wrong_are_told_so() {
         assert_eq!(response.status, status, "{path}");
     }
     let delete = send(gateway.admin, "DELETE /api/errors HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    assert_eq!(delete.status, 405);
+    assert_eq!(delete.status, 400);
+    let put = send(gateway.admin, "PUT /api/errors/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_eq!(put.status, 405);
 }
 
 #[test]

@@ -123,6 +123,9 @@ fn markdown(entry: &Entry) -> String {
     if let Some(stack) = &entry.stack {
         let _ = write!(out, "\n{}", fenced(stack, ""));
     }
+    if let Some(body) = &entry.request_body {
+        let _ = write!(out, "\nThe request body:\n\n{}", fenced(body, ""));
+    }
     if let Some(body) = entry.upstream_body.as_deref().filter(|body| !body.is_empty()) {
         let _ = write!(out, "\nThe service said:\n\n{}", fenced(body, ""));
     }

@@ -75,6 +75,8 @@ struct Page<'a> {
     found: Vec<Found>,
     timeline: Timeline,
     request_headers: Headers,
+    request_body: Option<Body>,
+    is_request_cut: bool,
     exports: Vec<Export>,
 }
 
@@ -200,6 +202,8 @@ pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>, segment: &str) -> R
         found: families.into_iter().map(found).collect(),
         timeline: Timeline::new(&entry, shell.texts),
         request_headers: if shows { headers(&entry.request_headers) } else { Vec::new() },
+        request_body: entry.request_body.as_deref().filter(|_| shows).map(|body| Body::new(body, None)),
+        is_request_cut: entry.request_truncated,
         exports: exports(&entry.request_id, shell),
     })
 }

@@ -7,7 +7,7 @@ use super::gateway::Running;
 use super::traffic::History;
 use crate::journal::Entry;
 use crate::journal::entry::Millis;
-use crate::journal::query::GroupState;
+use crate::journal::query::{GroupState, Purge};
 use crate::journal::store::{Store, StoreError};
 use crate::redact::Redactor;
 
@@ -21,6 +21,11 @@ pub trait Actions {
 
     /// Hears that the original of a request is shown, before it is.
     fn opened(&self, request_id: &str);
+
+    /// Hears that entries were removed, and how many. Pages remove none.
+    fn purged(&self, what: &Purge, removed: u64) {
+        let _ = (what, removed);
+    }
 }
 
 /// Where the pages get their content.

@@ -15,6 +15,8 @@ pub struct Journal {
     pub keep: Option<At<Duration>>,
     pub max_size: Option<At<u64>>,
     pub body_limit: Option<At<u64>>,
+    pub request_body: Option<At<Option<u64>>>,
+    pub sample: Option<f64>,
     pub redact: Vec<regex::Regex>,
     pub redact_headers: Vec<String>,
 }

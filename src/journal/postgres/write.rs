@@ -1,4 +1,4 @@
-//! Writes: batches, states, and removals. Each is one transaction.
+//! Writes: batches and states. Each is one transaction; `remove` adds removals.
 //!
 //! Must not know how the connection came to be.
 
@@ -9,13 +9,11 @@ use tokio_postgres::{Client, Transaction};
 use super::columns::{self, number, text};
 use super::schema::LOCK;
 use crate::journal::entry::{Entry, Millis};
-use crate::journal::group::{self, MAX_GROUPS};
+use crate::journal::group;
 use crate::journal::packed;
-use crate::journal::query::{Group, GroupEvent, GroupState, Purge, Step};
+use crate::journal::query::{Group, GroupEvent, GroupState, Step};
 use crate::journal::words;
 
-/// The most entries that are removed at once.
-const STEP: i64 = 1000;
 /// The most entries of a statement: it must end within its time.
 const PART: usize = 500;
 /// What a row takes beside its entry, in bytes, about.
@@ -24,7 +22,7 @@ const ROW: usize = 400;
 /// Why a write failed.
 pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 
-async fn begin(client: &mut Client) -> Result<Transaction<'_>, tokio_postgres::Error> {
+pub(super) async fn begin(client: &mut Client) -> Result<Transaction<'_>, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     Ok(transaction)
@@ -122,7 +120,8 @@ pub(super) async fn write(client: &mut Client, batch: &[Entry]) -> Result<Vec<Gr
     let removed = replaced.len();
     let events = count(&transaction, batch, &ids, &mut known).await?;
     // The last entry of a request is the one that stays.
-    let last: HashMap<&str, usize> = ids.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
+    let stored = ids.iter().enumerate().filter(|(at, _)| batch.get(*at).is_some_and(|entry| !entry.counted_only));
+    let last: HashMap<&str, usize> = stored.map(|(at, id)| (id.as_str(), at)).collect();
     let kept: Vec<&Entry> =
         batch.iter().enumerate().filter(|(at, _)| last.get(ids[*at].as_str()) == Some(at)).map(|(_, entry)| entry).collect();
     let mut added = 0;
@@ -176,9 +175,9 @@ async fn count(
     Ok(events)
 }
 
-async fn save(transaction: &Transaction<'_>, groups: impl Iterator<Item = &Group>) -> Result<(), Error> {
+pub(super) async fn save(transaction: &Transaction<'_>, groups: impl Iterator<Item = &Group>) -> Result<(), Error> {
     let replace = "INSERT INTO lockgate_groups VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (fingerprint) \
-                   DO UPDATE SET first_seen = $8, last_seen = $9, count = $10, state = $11, last_request_id = $13";
+                   DO UPDATE SET title = $2, exception = $7, first_seen = $8, last_seen = $9, count = $10, state = $11, last_request_id = $13";
     let replace = transaction.prepare(replace).await?;
     for group in groups {
         let texts = [
@@ -202,7 +201,7 @@ async fn save(transaction: &Transaction<'_>, groups: impl Iterator<Item = &Group
     Ok(())
 }
 
-async fn total(transaction: &Transaction<'_>, entries: i64, bytes: i64) -> Result<(), Error> {
+pub(super) async fn total(transaction: &Transaction<'_>, entries: i64, bytes: i64) -> Result<(), Error> {
     let add = "UPDATE lockgate_totals SET value = value + CASE name WHEN 'entries' THEN $1::bigint ELSE $2::bigint END";
     transaction.execute(add, &[&entries, &bytes]).await?;
     Ok(())
@@ -211,77 +210,4 @@ async fn total(transaction: &Transaction<'_>, entries: i64, bytes: i64) -> Resul
 pub(super) async fn set_state(client: &Client, fingerprint: &str, state: GroupState) -> Result<bool, Error> {
     let update = "UPDATE lockgate_groups SET state = $2 WHERE fingerprint = $1";
     Ok(client.execute(update, &[&text(fingerprint), &columns::state(state)]).await? > 0)
-}
-
-/// Removes the oldest entries before a time, at most one step. Returns their number.
-async fn remove_oldest(client: &mut Client, end: i64) -> Result<u64, Error> {
-    let remove = "DELETE FROM lockgate_entries WHERE request_id IN \
-                  (SELECT request_id FROM lockgate_entries WHERE at < $1 ORDER BY at, request_id LIMIT $2) RETURNING size";
-    let transaction = begin(client).await?;
-    let removed = transaction.query(remove, &[&end, &STEP]).await?;
-    let bytes: i64 = removed.iter().map(|row| i64::from(row.get::<_, i32>(0))).sum();
-    total(&transaction, -(removed.len() as i64), -bytes).await?;
-    transaction.commit().await?;
-    Ok(removed.len() as u64)
-}
-
-/// Removes an entry, or a step of what is to be removed. Returns their number, and whether there may be more.
-pub(super) async fn purge_step(client: &mut Client, what: &Purge) -> Result<(u64, bool), Error> {
-    match what {
-        Purge::Before(end) => {
-            let removed = remove_oldest(client, number(*end)).await?;
-            Ok((removed, removed == STEP.cast_unsigned()))
-        }
-        Purge::Request(id) => {
-            let transaction = begin(client).await?;
-            let removed = transaction.query("DELETE FROM lockgate_entries WHERE request_id = $1 RETURNING size", &[&text(id)]).await?;
-            let bytes: i64 = removed.iter().map(|row| i64::from(row.get::<_, i32>(0))).sum();
-            total(&transaction, -(removed.len() as i64), -bytes).await?;
-            transaction.commit().await?;
-            Ok((removed.len() as u64, false))
-        }
-    }
-}
-
-/// Frees the rows that were removed, which stay on disk until then.
-pub(super) async fn vacuum(client: &Client) -> Result<(), Error> {
-    Ok(client.batch_execute("VACUUM lockgate_entries").await?)
-}
-
-/// Removes a step of what is too old or too much. Returns the number of entries; zero if there are no more.
-pub(super) async fn prune_step(client: &mut Client, max_bytes: u64, keep: Millis, now: Millis) -> Result<u64, Error> {
-    let removed = remove_oldest(client, number(now.saturating_sub(keep))).await?;
-    if removed > 0 {
-        return Ok(removed);
-    }
-    let bytes: i64 = client.query_one("SELECT value FROM lockgate_totals WHERE name = 'bytes'", &[]).await?.get(0);
-    let excess = bytes - number(max_bytes);
-    if excess > 0 { remove_excess(client, excess).await } else { Ok(0) }
-}
-
-/// Removes the groups and the counts that are too many or too old.
-pub(super) async fn prune_groups(client: &Client, now: Millis) -> Result<(), Error> {
-    let excess =
-        "DELETE FROM lockgate_groups WHERE fingerprint IN (SELECT fingerprint FROM lockgate_groups ORDER BY last_seen DESC OFFSET $1)";
-    client.execute(excess, &[&i64::try_from(MAX_GROUPS)?]).await?;
-    for step in [Step::Minute, Step::Hour] {
-        let end = number(now.saturating_sub(step.kept()));
-        client.execute("DELETE FROM lockgate_counts WHERE width = $1 AND at < $2", &[&number(step.millis()), &end]).await?;
-    }
-    Ok(())
-}
-
-/// Removes the oldest entries that take so many bytes, at most one step.
-async fn remove_excess(client: &mut Client, excess: i64) -> Result<u64, Error> {
-    let oldest = "SELECT at, size FROM lockgate_entries ORDER BY at, request_id LIMIT $1";
-    let rows = client.query(oldest, &[&STEP]).await?;
-    let mut bytes = 0;
-    let last = rows.iter().find(|row| {
-        bytes += i64::from(row.get::<_, i32>(1));
-        bytes >= excess
-    });
-    match last.or(rows.last()) {
-        Some(row) => remove_oldest(client, row.get::<_, i64>(0) + 1).await,
-        None => Ok(0),
-    }
 }

@@ -1,4 +1,4 @@
-//! Writes: batches, states, and removals. Each is one transaction.
+//! Writes: batches and states. Each is one transaction; `remove` adds removals.
 //!
 //! Must not know how the file was opened.
 
@@ -9,24 +9,18 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::columns::{self, LATEST, end_key, facet, first_key, number};
 use crate::journal::entry::{Entry, Millis};
-use crate::journal::group::{self, MAX_GROUPS};
+use crate::journal::group;
 use crate::journal::packed;
-use crate::journal::query::{Group, GroupEvent, GroupState, Purge, Step};
+use crate::journal::query::{Group, GroupEvent, GroupState, Step};
 use crate::journal::words::{self, Words};
 
 /// The most common texts whose numbers are remembered.
 const MAX_TEXTS: usize = 16 * 1024;
-/// The most entries that are removed at once.
-const STEP: usize = 1000;
-/// The most buckets of counts.
-const MAX_COUNTS: u64 = 2_000_000;
-/// The pages that are given back to the system at once.
-const PAGES: u32 = 512;
 
 /// The connection that writes.
 #[derive(Debug)]
 pub(super) struct Writer {
-    connection: Connection,
+    pub(super) connection: Connection,
     /// The numbers of texts, by the hash of their words. Forgotten with the process: then a text may be indexed twice.
     texts: HashMap<u64, i64>,
     hasher: foldhash::quality::RandomState,
@@ -41,7 +35,7 @@ impl Writer {
     }
 
     /// Does something as a whole or not at all.
-    fn transaction<T>(&mut self, work: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    pub(super) fn transaction<T>(&mut self, work: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let file = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut batch = Batch { file: &file, texts: &mut self.texts, hasher: &self.hasher, uses: Uses::new(), entries: 0 };
         let result = work(&mut batch).and_then(|value| batch.finish().map(|()| value)).and_then(|value| file.commit().map(|()| value));
@@ -68,73 +62,6 @@ impl Writer {
         Ok(update.execute(params![fingerprint, columns::state(state)])? > 0)
     }
 
-    /// Removes entries so that nothing of them is left in the file.
-    pub(super) fn purge(&mut self, what: &Purge) -> rusqlite::Result<u64> {
-        self.connection.execute_batch("PRAGMA secure_delete = ON")?;
-        let removed = match what {
-            Purge::Request(id) => self.transaction(|batch| batch.remove_request(id)).map(u64::from),
-            Purge::Before(end) => self.remove_before(first_key(*end)),
-        };
-        if matches!(removed, Ok(1..)) {
-            // An index of words keeps those of removed entries until it is rewritten.
-            let rewrite = "INSERT INTO own(own) VALUES ('optimize'); INSERT INTO common(common) VALUES ('optimize')";
-            self.connection.execute_batch(rewrite)?;
-            self.shrink(0)?;
-            self.checkpoint()?;
-        }
-        self.connection.execute_batch("PRAGMA secure_delete = FAST")?;
-        removed
-    }
-
-    fn checkpoint(&self) -> rusqlite::Result<()> {
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-    }
-
-    fn remove_before(&mut self, end: i64) -> rusqlite::Result<u64> {
-        let mut removed = 0;
-        loop {
-            let step = self.transaction(|batch| batch.remove_oldest(end, STEP))?;
-            removed += step;
-            if step < STEP as u64 {
-                return Ok(removed);
-            }
-        }
-    }
-
-    /// Removes what is too old or too much, in steps, and gives room back to the system.
-    pub(super) fn prune(&mut self, max_bytes: u64, keep: Millis, now: Millis) -> rusqlite::Result<u64> {
-        let mut removed = self.remove_before(first_key(now.saturating_sub(keep)))?;
-        // An index may need more than its entries had, for a while: bounded by the number of entries.
-        while self.bytes()? > max_bytes {
-            let step = self.transaction(|batch| batch.remove_oldest(i64::MAX, STEP))?;
-            removed += step;
-            if step == 0 {
-                break;
-            }
-        }
-        self.transaction(|batch| batch.prune_groups(now))?;
-        self.shrink(PAGES)?;
-        Ok(removed)
-    }
-
-    /// Gives free pages to the system, until at most so many are left.
-    fn shrink(&self, most: u32) -> rusqlite::Result<()> {
-        let free = |connection: &Connection| connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u32>(0));
-        let mut left = free(&self.connection)?;
-        while left > most {
-            // Each page that is given back is a row.
-            let mut vacuum = self.connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
-            let mut rows = vacuum.query([])?;
-            while rows.next()?.is_some() {}
-            let now = free(&self.connection)?;
-            if now >= left {
-                break;
-            }
-            left = now;
-        }
-        Ok(())
-    }
-
     /// Returns the bytes of the file that are in use.
     pub(super) fn bytes(&self) -> rusqlite::Result<u64> {
         used(&self.connection)
@@ -149,8 +76,8 @@ pub(super) fn used(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 /// A transaction.
-struct Batch<'w> {
-    file: &'w Transaction<'w>,
+pub(super) struct Batch<'w> {
+    pub(super) file: &'w Transaction<'w>,
     texts: &'w mut HashMap<u64, i64>,
     hasher: &'w foldhash::quality::RandomState,
     /// By how much the uses of texts change.
@@ -166,16 +93,18 @@ impl Batch<'_> {
         let mut counts: BTreeMap<(Step, &str, Millis, &str, u16), i64> = BTreeMap::new();
         let mut own = BTreeMap::new();
         for entry in batch {
-            let known = self.key_of(&entry.request_id)?;
-            if let Some(key) = known {
-                own.remove(&key);
-                self.remove(key)?;
-            }
-            let words = words::of(entry);
-            let key = self.insert(entry, &words)?;
-            own.insert(key, words.own.join(" "));
-            if known.is_some() {
-                continue;
+            if !entry.counted_only {
+                let known = self.key_of(&entry.request_id)?;
+                if let Some(key) = known {
+                    own.remove(&key);
+                    self.remove(key)?;
+                }
+                let words = words::of(entry);
+                let key = self.insert(entry, &words)?;
+                own.insert(key, words.own.join(" "));
+                if known.is_some() {
+                    continue;
+                }
             }
             if !groups.contains_key(entry.fingerprint.as_str()) {
                 groups.insert(&entry.fingerprint, self.group(&entry.fingerprint)?);
@@ -194,7 +123,7 @@ impl Batch<'_> {
         Ok(events)
     }
 
-    fn key_of(&self, request_id: &str) -> rusqlite::Result<Option<i64>> {
+    pub(super) fn key_of(&self, request_id: &str) -> rusqlite::Result<Option<i64>> {
         self.file.prepare_cached("SELECT key FROM details WHERE request_id = ?")?.query_row([request_id], |row| row.get(0)).optional()
     }
 
@@ -278,12 +207,12 @@ impl Batch<'_> {
         own.iter().filter(|(_, words)| !words.is_empty()).try_for_each(|(key, words)| insert.execute(params![key, words]).map(drop))
     }
 
-    fn group(&self, fingerprint: &str) -> rusqlite::Result<Option<Group>> {
+    pub(super) fn group(&self, fingerprint: &str) -> rusqlite::Result<Option<Group>> {
         let select = format!("SELECT {} FROM groups WHERE fingerprint = ?", columns::GROUP);
         self.file.prepare_cached(&select)?.query_row([fingerprint], columns::group).optional()
     }
 
-    fn save(&self, group: &Group) -> rusqlite::Result<()> {
+    pub(super) fn save(&self, group: &Group) -> rusqlite::Result<()> {
         let replace = "INSERT OR REPLACE INTO groups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = params![
             group.fingerprint,
@@ -313,7 +242,7 @@ impl Batch<'_> {
     }
 
     /// Removes an entry.
-    fn remove(&mut self, key: i64) -> rusqlite::Result<()> {
+    pub(super) fn remove(&mut self, key: i64) -> rusqlite::Result<()> {
         let text = self.file.prepare_cached("SELECT text FROM entries WHERE key = ?")?.query_row([key], |row| row.get(0)).optional()?;
         let Some(text) = text else { return Ok(()) };
         self.file.prepare_cached("DELETE FROM own WHERE rowid = ?")?.execute([key])?;
@@ -321,37 +250,6 @@ impl Batch<'_> {
         self.file.prepare_cached("DELETE FROM entries WHERE key = ?")?.execute([key])?;
         *self.uses.entry(text).or_default() -= 1;
         self.entries -= 1;
-        Ok(())
-    }
-
-    fn remove_request(&mut self, request_id: &str) -> rusqlite::Result<bool> {
-        let key = self.key_of(request_id)?;
-        key.map_or(Ok(()), |key| self.remove(key))?;
-        Ok(key.is_some())
-    }
-
-    /// Removes the oldest entries before a key, at most so many.
-    fn remove_oldest(&mut self, end: i64, most: usize) -> rusqlite::Result<u64> {
-        let mut oldest = self.file.prepare_cached("SELECT key FROM entries WHERE key < ? ORDER BY key LIMIT ?")?;
-        let keys = oldest.query_map(params![end, columns::size(most)], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
-        keys.iter().try_for_each(|key| self.remove(*key))?;
-        Ok(keys.len() as u64)
-    }
-
-    fn prune_groups(&self, now: Millis) -> rusqlite::Result<()> {
-        let excess = "DELETE FROM groups WHERE fingerprint IN (SELECT fingerprint FROM groups ORDER BY last_seen DESC LIMIT -1 OFFSET ?)";
-        self.file.prepare_cached(excess)?.execute([columns::size(MAX_GROUPS)])?;
-        for step in [Step::Minute, Step::Hour] {
-            let old = "DELETE FROM counts WHERE width = ? AND at < ?";
-            let end = now.saturating_sub(step.kept());
-            self.file.prepare_cached(old)?.execute([number(step.millis()), number(end)])?;
-        }
-        let counts: i64 = self.file.query_row("SELECT count(*) FROM counts", [], |row| row.get(0))?;
-        if let Some(excess) = counts.cast_unsigned().checked_sub(MAX_COUNTS).filter(|excess| *excess > 0) {
-            let oldest = "DELETE FROM counts WHERE width = ?1 AND at <= \
-                          (SELECT at FROM counts WHERE width = ?1 ORDER BY at LIMIT 1 OFFSET ?2)";
-            self.file.execute(oldest, [number(Step::Minute.millis()), number(excess)])?;
-        }
         Ok(())
     }
 

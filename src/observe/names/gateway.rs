@@ -72,6 +72,16 @@ pub const JOURNAL_DROPPED: Metric = Metric::counter(
 /// Entries that were not taken.
 pub const JOURNAL_FAILED: Metric =
     Metric::counter("lockgate_journal_entries_failed", "entries", &[], "Entries of the journal that its store could not take");
+/// Entries that were only counted.
+pub const JOURNAL_SAMPLED: Metric = Metric::counter(
+    "lockgate_journal_entries_sampled_out",
+    "entries",
+    &[],
+    "Entries that were counted in their groups and not kept, because only a share is (`journal.sample`)",
+);
+/// Purged entries.
+pub const JOURNAL_PURGED: Metric =
+    Metric::counter("lockgate_journal_entries_purged", "entries", &[], "Entries that operators have removed from the journal");
 /// The build.
 pub const BUILD: Metric = Metric::gauge("lockgate_build_info", "always 1", &[VERSION, REVISION], "The version of the gateway, as labels");
 /// Worker threads.
@@ -161,6 +171,8 @@ pub const GATEWAY_METRICS: Section = Section {
         &JOURNAL_WRITTEN,
         &JOURNAL_DROPPED,
         &JOURNAL_FAILED,
+        &JOURNAL_SAMPLED,
+        &JOURNAL_PURGED,
         &ADMIN_LOGINS,
         &BUILD,
         &WORKERS,

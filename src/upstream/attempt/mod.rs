@@ -156,7 +156,7 @@ pub(super) async fn attempt(
             Checkout::Ready(connection) => (connection, Instant::now()),
             // Boxed, because most requests find an idle connection.
             other => match Box::pin(connect(&permit.endpoint, context, other, (alone, http1_only))).await {
-                Ok(connection) => (connection, Instant::now()),
+                Ok(connection) => (connection, trail.connected(now)),
                 Err(failure) => return Err(not_connected(failure, outgoing.upgrade.is_some(), permit, now, trail)),
             },
         },
@@ -170,13 +170,13 @@ pub(super) async fn attempt(
     let DispatchContext { timeouts, deadline, interim, .. } = context;
     let clocks = Clocks { timeouts, deadline, begin, progress: outgoing.progress.clone(), interim };
     let exchanged = exchange(&mut connection.http, outgoing, clocks).await;
-    let now = Instant::now();
+    let (started, now) = (now, Instant::now());
     let took = now.saturating_duration_since(begin);
     match exchanged {
         Ok((head, upload)) => {
             let status = head.status.as_u16();
             let ejected = permit.record(AttemptOutcome::Answered(status), took, now);
-            trail.ended(now, AttemptEnd::Answered(status), connection.http.is_shared(), ejected);
+            trail.ended(started, now, AttemptEnd::Answered(status), connection.http.is_shared(), ejected);
             if context.retry.is_some_and(|retry| retry.hedge.is_some()) && status < 500 {
                 backend.latencies.record(took);
             }
@@ -186,7 +186,7 @@ pub(super) async fn attempt(
         }
         Err(error) => {
             let error = exchange_failed(error, &connection, permit, took, now);
-            trail.ended(now, AttemptEnd::Failed(error.failure.kind), connection.http.is_shared(), error.ejected);
+            trail.ended(started, now, AttemptEnd::Failed(error.failure.kind), connection.http.is_shared(), error.ejected);
             Err(error)
         }
     }
@@ -208,12 +208,13 @@ fn not_connected(failure: Failure, is_upgrade: bool, mut permit: EndpointPermit,
     if is_upgrade && matches!(failure.kind, Kind::TlsAlert | Kind::TlsProtocol) {
         // The endpoint speaks HTTP/2 only, which it may: a client that asks for an upgrade must not make it look broken.
         let failure = Failure { kind: Kind::UpgradeNotPermitted, ..failure };
-        trail.ended(Instant::now(), AttemptEnd::Failed(failure.kind), false, false);
+        let now = trail.connected(begin);
+        trail.ended(begin, now, AttemptEnd::Failed(failure.kind), false, false);
         return AttemptError { failure, progress: SendProgress::Unsuitable, endpoint, ejected: false };
     }
-    let now = Instant::now();
+    let now = trail.connected(begin);
     let ejected = permit.record(AttemptOutcome::Failed(failure.kind), now.saturating_duration_since(begin), now);
-    trail.ended(now, AttemptEnd::Failed(failure.kind), false, ejected);
+    trail.ended(begin, now, AttemptEnd::Failed(failure.kind), false, ejected);
     let progress = if failure.kind == Kind::Overloaded { SendProgress::NoRoom } else { SendProgress::NotConnected };
     AttemptError { failure, progress, endpoint, ejected }
 }

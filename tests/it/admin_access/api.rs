@@ -114,7 +114,7 @@ fn taken(gateway: &GatewayUnderTest, path: &str) -> BTreeSet<String> {
 fn the_document_has_the_parameters_that_pages_take() {
     let gateway = GatewayUnderTest::in_front_of("127.0.0.1:9".parse().unwrap(), "");
     let document = document();
-    for path in ["/api/errors", "/api/groups", "/route"] {
+    for path in ["/api/errors", "/api/tail", "/api/groups", "/route"] {
         let described = document["paths"][path]["get"]["parameters"].as_array().unwrap();
         assert_eq!(
             described.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>(),
@@ -221,6 +221,8 @@ fn answers_fit_their_description() {
         judge("GET", "/api/errors", "/api/errors?text=stock", &ask, "");
         judge("GET", "/api/errors/{id}", &format!("/api/errors/{id}"), &ask, "");
         judge("GET", "/api/errors/{id}", "/api/errors/none", &ask, "");
+        judge("GET", "/api/errors", "/api/errors?full=true&limit=1", &ask, "");
+        judge("GET", "/api/tail", "/api/tail", &ask, "");
         judge("GET", "/api/groups", "/api/groups", &ask, "");
         judge("GET", "/api/groups/{fingerprint}", &format!("/api/groups/{group}"), &ask, "");
         judge("POST", "/api/groups/{fingerprint}", &format!("/api/groups/{group}?state=known"), &ask, "");
@@ -232,6 +234,13 @@ fn answers_fit_their_description() {
         judge("POST", "/reload", "/reload", &ask, "");
         judge("GET", "/config", "/config", &ask, "");
         judge("GET", "/api/openapi.json", "/api/openapi.json", &ask, "");
+    }
+    for token in [VIEWER, OPERATOR] {
+        let ask = Ask::bearer(token);
+        judge("DELETE", "/api/errors", "/api/errors", &ask, "");
+        judge("DELETE", "/api/errors", "/api/errors?before=1h", &ask, "");
+        judge("DELETE", "/api/errors/{id}", &format!("/api/errors/{id}"), &ask, "");
+        judge("DELETE", "/api/errors/{id}", "/api/errors/none", &ask, "");
     }
     judge("GET", "/api/groups", "/api/groups", &Ask::default(), "");
     judge("GET", "/api/groups", "/api/groups", &Ask::bearer("wrong"), "");

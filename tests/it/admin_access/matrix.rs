@@ -1,7 +1,7 @@
 //! Every page of the table for every kind of client.
 
 use lockgate::admin::role::Role;
-use lockgate::admin::table::{Open, Page, People, ROWS, Row};
+use lockgate::admin::table::{Open, Page, People, Program, ROWS, Row};
 
 use super::{Ask, Guarded, OPERATOR, ORIGINALS, VIEWER, hidden, log_in, session};
 use crate::harness::{Process, Response, Temporary, eventually, until};
@@ -27,6 +27,9 @@ fn ask(guarded: &Guarded, row: &Row, ask: &Ask, csrf: &str) -> Response {
     match row.page {
         Page::People(People::SetState, _) => body = format!("csrf={csrf}&state=known"),
         Page::People(People::LogOut, _) => body = "csrf=".to_owned(),
+        // The entry is needed for the other pages.
+        Page::Program(Program::PurgeOne, _) => path = "/api/errors/none".to_owned(),
+        Page::Program(Program::Purge, _) => path.push_str("?before=1h"),
         _ if row.path == "/api/groups/{fingerprint}" && method == "POST" => path.push_str("?state=known"),
         _ if method == "PUT" => body = "info".to_owned(),
         _ => {}
@@ -47,6 +50,7 @@ fn judge(row: &Row, kind: &Kind, response: &Response) -> Result<(), String> {
         (Some(_), Some(_)) if matches!(row.page, Page::Program(..)) && row.method != "GET" && kind.has_session => got == 403,
         // A gateway of a test has no file to load again.
         (Some(_), Some(_)) if row.path == "/reload" => matches!(got, 200 | 422),
+        (Some(_), Some(_)) if row.page == Page::Program(Program::PurgeOne, Role::Operator) => got == 404,
         (Some(_), Some(_)) => got < 400 && response.header("location") != Some("/login"),
     };
     if holds { Ok(()) } else { Err(format!("{}: {} {}: {got} {}", kind.name, row.method, row.path, response.text())) }

@@ -4,7 +4,7 @@ use lockgate::journal::entry::{AttemptEntry, Entry};
 use lockgate::journal::memory::MemoryStore;
 use lockgate::journal::postgres::PostgresStore;
 use lockgate::journal::query::{
-    Count, CountQuery, Cursor, Filter, GroupEvent, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Purge, Step,
+    Count, CountQuery, Cursor, Filter, GroupEvent, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Pruned, Purge, Step,
 };
 use lockgate::journal::sqlite::SqliteStore;
 use lockgate::journal::store::Store;
@@ -58,12 +58,30 @@ for_every_store! {
     counts_are_by_bucket_backend_and_status
     purge_removes_for_good
     prune_removes_what_is_too_old
+    prune_leaves_room_for_batches
+    a_purge_is_taken_out_of_the_groups
+    a_group_is_purged_with_its_counts
+    everything_is_purged
+    what_is_only_counted_is_not_kept
     usage_follows
     limits_are_bounded
 }
 
 fn ids(store: &dyn Store, query: &ListQuery) -> Vec<String> {
     store.list(query).unwrap().items.into_iter().map(|item| item.request_id).collect()
+}
+
+/// Prunes to the end, in steps. Returns the number of entries that were removed.
+pub(super) fn prune(store: &dyn Store, now: u64) -> u64 {
+    let mut removed = 0;
+    for _ in 0..10_000 {
+        let step = store.prune(now).unwrap();
+        removed += step.removed;
+        if !step.more {
+            return removed;
+        }
+    }
+    panic!("no end after {removed} entries");
 }
 
 fn filtered(store: &dyn Store, filter: Filter) -> Vec<String> {
@@ -115,7 +133,7 @@ fn an_empty_store_has_answers(store: &dyn Store) {
     assert_eq!(store.group("x").unwrap(), None);
     assert!(!store.set_state("x", GroupState::Known).unwrap());
     assert_eq!(store.purge(&Purge::Request("x".into())).unwrap(), 0);
-    assert_eq!(store.prune(KEEP * 2).unwrap(), 0);
+    assert_eq!(store.prune(KEEP * 2).unwrap(), Pruned::default());
     let usage = store.usage().unwrap();
     assert_eq!((usage.entries, usage.oldest), (0, None));
 }
@@ -281,8 +299,8 @@ fn groups_count_and_keep_what_came_first(store: &dyn Store) {
     assert_eq!((group.route.as_str(), group.backend.as_str(), group.code.as_str()), ("shop", "orders", "upstream_error"));
     assert_eq!((group.exception.as_deref(), group.reason.as_str(), group.state), (Some("OrderError"), "http_upstream", GroupState::New));
     // A group outlives its entries.
-    store.purge(&Purge::Before(u64::MAX)).unwrap();
-    assert_eq!(store.group("f1").unwrap().unwrap().count, 4);
+    prune(store, KEEP * 2);
+    assert_eq!((store.usage().unwrap().entries, store.group("f1").unwrap().unwrap().count), (0, 4));
 }
 
 fn groups_are_ordered_and_filtered(store: &dyn Store) {
@@ -363,13 +381,84 @@ fn prune_removes_what_is_too_old(store: &dyn Store) {
     let old = |n: u64| entry(&format!("old{n}"), now - KEEP - 1 - n);
     store.write(&(0..2500).map(old).collect::<Vec<_>>()).unwrap();
     store.write(&[entry("edge", now - KEEP), entry("new", now)]).unwrap();
-    store.prune(now).unwrap();
+    prune(store, now);
     assert_eq!(filtered(store, Filter::default()), ["new", "edge"]);
     assert_eq!(store.usage().unwrap().entries, 2);
     let counts = |step: Step| store.counts(&CountQuery { group: None, since: 0, until: now + step.millis(), step }).unwrap();
     let first = |step: Step| counts(step).first().map(|count| count.at).unwrap();
     assert!(first(Step::Minute) >= now - Step::Minute.kept() && first(Step::Hour) >= now - Step::Hour.kept());
     assert_eq!(counts(Step::Minute).len(), 1);
+}
+
+fn prune_leaves_room_for_batches(store: &dyn Store) {
+    let now = KEEP + 1_000_000_000;
+    store.write(&(0..5000).map(|n| entry(&format!("old{n}"), n)).collect::<Vec<_>>()).unwrap();
+    let mut written = 0;
+    for step in 0..100 {
+        let Pruned { removed, more } = store.prune(now).unwrap();
+        assert!(removed <= 2000, "{removed} entries in one step");
+        // A batch is written between any two steps.
+        store.write(&[entry(&format!("new{step}"), now)]).unwrap();
+        assert!(store.find(&format!("new{step}")).unwrap().is_some());
+        written += 1;
+        if !more {
+            break;
+        }
+    }
+    assert!(written < 100, "the last step said that there is more");
+    assert_eq!(store.usage().unwrap().entries, written);
+}
+
+fn sum(store: &dyn Store, group: Option<&str>) -> u64 {
+    let query = CountQuery { group: group.map(str::to_owned), since: 0, until: 1 << 40, step: Step::Minute };
+    store.counts(&query).unwrap().into_iter().map(|count| count.count).sum()
+}
+
+fn a_purge_is_taken_out_of_the_groups(store: &dyn Store) {
+    let titled = |id: &str, at: u64| Entry { title: format!("title of {id}"), ..entry(id, at) };
+    let other = Entry { fingerprint: "f2".into(), ..titled("other", 25) };
+    store.write(&[titled("a", 10), titled("b", 20), other, titled("c", 30), titled("d", 40)]).unwrap();
+    store.purge(&Purge::Before(20)).unwrap();
+    let group = store.group("f1").unwrap().unwrap();
+    assert_eq!((group.count, group.title.as_str(), group.last_request_id.as_str()), (3, "title of b", "d"));
+    store.purge(&Purge::Request("d".into())).unwrap();
+    let group = store.group("f1").unwrap().unwrap();
+    assert_eq!((group.count, group.last_request_id.as_str(), group.last_seen), (2, "c", 30));
+    assert_eq!((sum(store, Some("f1")), sum(store, None)), (2, 3));
+    // The last entry takes its group with it.
+    store.purge(&Purge::Request("other".into())).unwrap();
+    assert_eq!((store.group("f2").unwrap(), sum(store, Some("f2")), sum(store, None)), (None, 0, 2));
+}
+
+fn a_group_is_purged_with_its_counts(store: &dyn Store) {
+    let of = |group: &str, id: u64| Entry { fingerprint: group.into(), ..entry(&format!("{group}-{id}"), id) };
+    store.write(&(0..1200).map(|n| of("f1", n)).collect::<Vec<_>>()).unwrap();
+    store.write(&(0..3).map(|n| of("f2", n)).collect::<Vec<_>>()).unwrap();
+    assert_eq!(store.purge(&Purge::Group("f1".into())).unwrap(), 1200);
+    assert_eq!((store.group("f1").unwrap(), sum(store, Some("f1")), sum(store, None)), (None, 0, 3));
+    assert_eq!((text(store, "closed").len(), store.usage().unwrap().entries), (3, 3));
+    assert_eq!(store.purge(&Purge::Group("f1".into())).unwrap(), 0);
+    // Without its entries, too.
+    prune(store, KEEP * 2);
+    assert_eq!((store.purge(&Purge::Group("f2".into())).unwrap(), store.group("f2").unwrap()), (0, None));
+}
+
+fn everything_is_purged(store: &dyn Store) {
+    store.write(&(0..1200).map(|n| entry(&format!("r{n}"), n)).collect::<Vec<_>>()).unwrap();
+    assert_eq!(store.purge(&Purge::All).unwrap(), 1200);
+    assert_eq!((store.usage().unwrap().entries, store.group("f1").unwrap(), sum(store, None)), (0, None, 0));
+    store.write(&[entry("new", 5)]).unwrap();
+    assert_eq!((text(store, "closed").len(), store.group("f1").unwrap().unwrap().count), (1, 1));
+}
+
+fn what_is_only_counted_is_not_kept(store: &dyn Store) {
+    let counted = |id: &str, at: u64| Entry { counted_only: true, ..entry(id, at) };
+    assert_eq!(store.write(&[entry("a", 1), counted("b", 2)]).unwrap().len(), 1);
+    assert!(store.write(&[counted("c", 3)]).unwrap().is_empty());
+    let group = store.group("f1").unwrap().unwrap();
+    assert_eq!((group.count, group.last_seen, group.last_request_id.as_str()), (3, 3, "a"));
+    assert_eq!((sum(store, None), store.usage().unwrap().entries), (3, 1));
+    assert_eq!((store.find("b").unwrap(), filtered(store, Filter::default())), (None, vec!["a".to_owned()]));
 }
 
 fn usage_follows(store: &dyn Store) {

@@ -36,6 +36,7 @@ fn an_entry() -> impl Strategy<Value = Entry> {
         stack,
         exception,
         config: format!("{at}"),
+        title: format!("title of id{id} at {at}"),
         ..entry(&format!("id{id}"), at * 20_000)
     })
 }
@@ -47,6 +48,7 @@ fn an_act() -> impl Strategy<Value = Act> {
         1 => (0u8..4, state).prop_map(|(group, state)| Act::State(format!("group{group}"), state)),
         1 => (0u8..60).prop_map(|id| Act::Purge(Purge::Request(format!("id{id}")))),
         1 => (0u64..800_000).prop_map(|end| Act::Purge(Purge::Before(end))),
+        1 => (0u8..4).prop_map(|group| Act::Purge(Purge::Group(format!("group{group}")))),
     ]
 }
 

@@ -9,7 +9,7 @@ use lockgate::journal::query::{Filter, ListQuery, Purge};
 use lockgate::journal::sqlite::SqliteStore;
 use lockgate::journal::store::{Store, StoreError};
 
-use super::conformance::KEEP;
+use super::conformance::{KEEP, prune};
 use super::entry;
 use crate::harness::{Temporary, eventually};
 
@@ -261,13 +261,30 @@ fn the_file_stays_within_its_budget() {
         // Between two prunes, too.
         assert!(store.usage().unwrap().bytes < budget + (2 << 20), "{batch}: {:?}", store.usage());
     }
-    store.prune(6000).unwrap();
+    prune(&store, 6000);
     let usage = store.usage().unwrap();
     assert!(usage.bytes <= budget && usage.entries > 100 && usage.oldest > Some(3000), "{usage:?}");
     // The newest stay.
     assert!(store.find("r5999").unwrap().is_some() && store.find("r0").unwrap().is_none());
     drop(store);
     assert!(std::fs::metadata(&path).unwrap().len() < budget + (4 << 20));
+}
+
+#[test]
+fn old_entries_go_in_steps() {
+    let (_folder, path) = folder("steps");
+    let store = open(&path);
+    store.write(&(0..1800).map(|n| Entry { upstream_body: Some(noise(n, 50)), ..entry(&format!("r{n}"), n) }).collect::<Vec<_>>()).unwrap();
+    let mut steps = Vec::new();
+    while steps.len() < 1000 {
+        let step = store.prune(KEEP + 5000).unwrap();
+        steps.push(step.removed);
+        if !step.more {
+            break;
+        }
+    }
+    assert_eq!(steps[..4], [500, 500, 500, 300], "{steps:?}");
+    assert!(steps.len() < 100 && count(&store) == 0, "{steps:?}");
 }
 
 #[test]
@@ -284,4 +301,46 @@ fn what_is_purged_is_not_in_the_file() {
     // Its group names no request of its own but the last one.
     assert!(left("r49"));
     assert_eq!(["zqxjkvbsecretpath", "zqxjkvbid", "zqxjkvbtitle9"].map(left), [false; 3]);
+}
+
+#[test]
+fn what_is_purged_while_others_are_written_is_not_in_the_file() {
+    let (_folder, path) = folder("purge-busy");
+    let store = open(&path);
+    let secret = |n: u64| Entry {
+        path: format!("/zqxjkvbpath{n}"),
+        title: format!("zqxjkvbtitle{n}"),
+        exception: Some("ZqxjkvbError".into()),
+        fingerprint: "secret".into(),
+        stack: Some("at zqxjkvb.frame".into()),
+        ..entry(&format!("zqxjkvbid{n}"), n)
+    };
+    for batch in 0..20u64 {
+        let secrets = (batch * 50..batch * 50 + 50).map(secret);
+        let others = (0..50).map(|n| Entry { upstream_body: Some(noise(batch * 50 + n, 20)), ..entry(&format!("r{batch}-{n}"), n) });
+        store.write(&secrets.chain(others).collect::<Vec<_>>()).unwrap();
+    }
+    // Pruning leaves what it removes in pages that are free.
+    prune(&store, KEEP + 40);
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut written = 0;
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) && written < 10_000 {
+                store.write(&[entry(&format!("w{written}"), 9000)]).unwrap();
+                written += 1;
+            }
+            written
+        });
+        // The oldest ones of the thousand are pruned.
+        assert_eq!(store.purge(&Purge::Group("secret".into())).unwrap(), 960);
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    assert!(written > 0 && store.find("w0").unwrap().is_some());
+    for file in [path.clone(), path.with_extension("sqlite-wal")] {
+        let bytes = std::fs::read(&file).unwrap().to_ascii_lowercase();
+        let at = bytes.windows(7).position(|part| part == b"zqxjkvb");
+        assert_eq!(at, None, "{}", file.display());
+    }
 }

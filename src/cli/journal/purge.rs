@@ -1,0 +1,72 @@
+//! `lockgate errors purge`: removes entries for good, after a question.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+
+use super::place::{Place, encoded};
+use crate::cli::args::{PurgeArgs, WhatArgs};
+use crate::cli::output;
+use crate::cli::run::fail;
+
+/// What is removed, in words and as the path of the request.
+struct What {
+    words: String,
+    path: String,
+}
+
+fn what(args: &WhatArgs) -> What {
+    let WhatArgs { request_id, before, group, all: _ } = args;
+    match (request_id, before, group) {
+        (Some(id), _, _) => What { words: format!("the entry of {id}"), path: format!("/api/errors/{}", encoded(id)) },
+        (_, Some(before), _) => {
+            let is_moment = before.contains(['-', ':']);
+            let time = if is_moment { before.clone() } else { format!("{before} ago") };
+            What { words: format!("all entries before {time}"), path: format!("/api/errors?before={}", encoded(before)) }
+        }
+        (_, _, Some(group)) => {
+            What { words: format!("the group {group} with its entries"), path: format!("/api/errors?group={}", encoded(group)) }
+        }
+        // One of them is there.
+        (None, None, None) => What { words: "all entries and all groups".to_owned(), path: "/api/errors?all=true".to_owned() },
+    }
+}
+
+pub(super) fn run(args: &PurgeArgs) -> ExitCode {
+    let What { words, path } = what(&args.what);
+    let words = output::one_line(&words);
+    if !args.yes {
+        if !io::stdin().is_terminal() {
+            return fail("this removes entries for good: add --yes");
+        }
+        if !confirmed(&format!("Remove {words} for good? [y/N] ")) {
+            output::print_error("nothing was removed");
+            return ExitCode::FAILURE;
+        }
+    }
+    let place = match Place::find(&args.place) {
+        Ok(place) => place,
+        Err(code) => return code,
+    };
+    match place.remove(&path) {
+        Ok(done) => {
+            let removed = done["removed"].as_u64().unwrap_or_default();
+            output::print(&format!("removed {removed} {}", if removed == 1 { "entry" } else { "entries" }));
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            let code = place.report(&why);
+            if matches!(place, Place::File(_)) {
+                output::print_error("help: while a gateway runs with the file, ask that one: the same command without --file");
+            }
+            code
+        }
+    }
+}
+
+/// Asks on the terminal.
+fn confirmed(question: &str) -> bool {
+    let mut error = io::stderr();
+    let asked = write!(error, "{question}").and_then(|()| error.flush());
+    let mut answer = String::new();
+    asked.is_ok() && io::stdin().lock().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
