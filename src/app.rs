@@ -9,13 +9,16 @@ mod certificates;
 mod collector;
 mod core;
 mod files;
+mod http_client;
 mod journal;
 mod listeners;
 mod log;
+pub mod notify;
 mod reload;
 mod running;
 mod source;
 mod start_error;
+mod states;
 mod telemetry;
 
 use std::collections::BTreeSet;
@@ -35,6 +38,7 @@ pub use self::start_error::StartError;
 
 use self::core::{NextPlan, Worker};
 use self::listeners::Listeners;
+use self::notify::Notifiers;
 use self::reload::Reloader;
 use self::running::{Running, background};
 use self::telemetry::Exporters;
@@ -45,6 +49,7 @@ use crate::gateway::{Core, Lifecycle};
 use crate::journal::Journal;
 use crate::limit::inflight::InFlight;
 use crate::memory;
+use crate::notify::event;
 use crate::observe::recorder::LineSettings;
 use crate::observe::trace::tracer::Tracer;
 use crate::observe::writer::Sink;
@@ -93,17 +98,15 @@ impl App {
     pub fn start_from(source: ConfigSource, loaded: Loaded, sink: Sink, lines: LineSettings) -> Result<Self, StartError> {
         let Loaded { plan, text, name, files } = loaded;
         let plan = Arc::new(plan);
-        let mut listeners = Listeners::default();
-        let mut bound = listeners.bind(&plan.listen, None)?;
-        let per_core = std::mem::take(&mut bound.per_core);
-        listeners.add(bound);
+        let (listeners, per_core) = Listeners::first(&plan.listen)?;
         plan.activate();
         let lifecycle = Arc::new(Lifecycle::default());
         let (reloads, requests) = Reloads::new(first_config(&plan, name, text, &source));
         let current = Arc::new(ArcSwap::from(Arc::clone(&plan)));
         let admin = listeners.bind_admin(plan.listen.admin, None, &plan.listen)?;
         let site = Arc::new(admin::Site::new(journal::gateway_name(), Changes::default()));
-        let journal = journal::start(plan.journal.as_ref(), &plan.metrics.journal, site.changes.clone())?;
+        let (events, queue) = event::queue(Arc::clone(&plan.metrics.notify.events_dropped));
+        let journal = journal::start(plan.journal.as_ref(), &plan.metrics.journal, site.changes.clone(), events.clone())?;
         tokio::spawn(journal::sample_traffic(Arc::clone(&site.traffic), Arc::clone(&plan.metrics)));
         let pages = admin::Pages {
             plan: Arc::clone(&current),
@@ -131,9 +134,21 @@ impl App {
         };
         let (workers, cores) = parts.start(per_core)?;
         let (addresses, tls) = (listeners.addresses(false).collect(), listeners.addresses(true).next());
-        let background = background(&plan, &resolver);
-        let running =
-            Running { plan: current, listeners, admin, cores, connections, resolver, lines, exporters, sink: sink.clone(), background };
+        let background = background(&plan, &resolver, &events);
+        let notifiers = Notifiers::start((events, queue), &current, journal.as_ref(), resolver.clone());
+        let running = Running {
+            plan: current,
+            listeners,
+            admin,
+            cores,
+            connections,
+            resolver,
+            lines,
+            exporters,
+            notifiers,
+            sink: sink.clone(),
+            background,
+        };
         let admin = running.admin.bound;
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(Reloader::new(running, reloads.clone(), source, files).run(requests, stopped));
@@ -178,14 +193,21 @@ impl App {
             true => tracing::info!("drained"),
             false => tracing::warn!("stopped with requests in flight"),
         }
-        if let Some(running) = running {
-            running.exporters.flush().await;
-        }
-        journal::close(self.journal.take()).await;
+        finish(running, self.journal.take()).await;
         let sink = self.sink.clone();
         let _ = tokio::task::spawn_blocking(move || sink.flush(Duration::from_secs(2))).await;
         drained
     }
+}
+
+/// Sends and writes what is left, each for a bounded time: first the journal, whose last entries the notifiers may tell.
+async fn finish(running: Option<Running>, journal: Option<Journal>) {
+    let Some(Running { exporters, notifiers, .. }) = running else { return journal::close(journal).await };
+    let told = async {
+        journal::close(journal).await;
+        notifiers.flush().await;
+    };
+    tokio::join!(exporters.flush(), told);
 }
 
 /// Describes the configuration of the start.

@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | 0 | [sync], [timer], [socket], [text], [mod@write], [header], [regular_file], [data_rate], [failure], [policy], [context], [language], [envelope], [rpc], [body] | shared types |
 //! | 1 | [http1], [breaker], [config], [report], [redact], [message], [render] | pure functions: no clock, no I/O except to read secret files |
-//! | 2 | [route], [limit], [auth], [upstream], [relay], [tunnel], [observe], [journal], [memory], [tls] | parts with state |
+//! | 2 | [route], [limit], [auth], [upstream], [relay], [tunnel], [observe], [journal], [notify], [memory], [tls] | parts with state |
 //! | 3 | [plan] | the compiled configuration |
 //! | 4 | [gateway] | the stages of a request |
 //! | 5 | [explain] | explanations of the configuration |
@@ -89,11 +89,13 @@
 //! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask`, `rules` and `entry` (what is
 //!   stored), `payload` and `payload/*` (bodies of requests), `sample` (which entries are kept), `recent` (the latest), `fingerprint` and `fingerprint/*` (which entries belong together), `group` and `words` (what all stores share), `query` and `store`
 //!   (questions), `memory`, `sqlite` and `sqlite/*`, `postgres` and `postgres/*` (the stores), `packed` (an entry as bytes), `writer` (queue and thread).
+//! - [`notify`] tells people and programs of failures. Files: `event` (what happens, and the queue), `settings`, `notifier` (rules, digests,
+//!   bounds), `rate`, `message`, `content` with `chat`, `sentry` and `template` (its forms), `deliver` (sends), `dispatch` (the task).
 //! - [`config`] reads the configuration file. Files: `file` and `file/errors` (all keys), the readers of sections: `keys` (listen, log, redis), `limits`,
-//!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`, `telemetry`;
-//!   `units`, `section`, `words` (suggestions), `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
+//!   `routes` and `actions`, `access` (who may enter), `policy_keys` (what routes, backends and defaults share), `upstreams` (backends), `errors`, `telemetry`, `notify`;
+//!   `values`, `units`, `section`, `words` (suggestions), `expand` (`${ENV}`, `file:`), `diagnose`, `other_proxies` and `other_proxies.toml` (keys of other proxies).
 //! - [`plan`] compiles the configuration. Files: `compile` (start here), `policies` (defaults), `presenters` and `pages` (error responses), `targets`
-//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `log`, `telemetry`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
+//!   (backends), `routes`, `matching`, `actions` and `route` (routes), `access` and `auth` (who may enter), `split` (several backends), `listen_tls`, `limits`, `log`, `telemetry`, `notify`, `advice` (warnings), `live` (state that a new plan takes over), `gauges`.
 //! - [`config::schema`] is the table of all keys, with type, default and description of each. Files: `keys/*.toml` (the table), `kind` (types),
 //!   `value` (TOML and JSON), `json_schema`, `agreement` (the test that the readers have the same keys).
 //! - [`explain`] explains a configuration. Files: `effective` (the values in force, with origins), `build` (finds them), `shown` (masks
@@ -101,7 +103,7 @@
 //! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `advice` (what the operator does), `classify` (errors of libraries).
 //! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `log` (its events), `init`, `check`, `test/*` (runs cases), `record/*` (writes them),
 //!   `cases/*` (what a case is, and its gateway without network), `demo/*`, `errors`, `explain`, `openapi`, `redact`,
-//!   `journal` and `journal/*` (`errors list` and the like), `healthcheck`, `reload`, `completions`, `man`, `schema`, `config`, `diff`, `route`, `admin_client`, `source` (finds the configuration
+//!   `journal` and `journal/*` (`errors list` and the like), `healthcheck`, `reload`, `notify`, `completions`, `man`, `schema`, `config`, `diff`, `route`, `admin_client`, `source` (finds the configuration
 //!   file), `output`.
 //! - Shared types: [`context`] (the request as it arrived, request ids; `context/spans`: what is kept of a traced request), [`language`] (of a client), [`policy`] (the settings of a route; `policy/cors`, `policy/kept`: errors that are kept), [`envelope`] (the content of
 //!   an error response), [`body`] (response bodies, upload progress), [`text`] (untrusted, clean and secret text), [`header`], [`rpc`]
@@ -112,7 +114,7 @@
 //!   `session`, `attempts` (bounds wrong tokens), `entrance` (login, logout), `audit` (what is written down), `guard` (headers of requests), `response`, `reload` (what the
 //!   reload is asked and shown), `log_level`, `api` (the journal as JSON), `openapi` (its description), `site` (serves the pages of the journal); `page/*` are these pages (`page/mod` answers, one
 //!   file per page, `templates/page` their HTML, `page/languages/*.toml` their texts).
-//! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `listeners` (sockets), `running` (from one plan to the
+//! - [`app`] starts, reloads and shuts down. Files: `core` (the thread of a core), `telemetry` and `collector` (the export of traces), `http_client` (own requests), `notify` and `states` (events and receivers of notifications), `listeners` (sockets), `running` (from one plan to the
 //!   next), `reload` (the task), `source` (loads the configuration), `files` (their changes), `beside` (work that is less urgent), `log` (its outputs), `certificates` (of the listener).
 //! - Other single files: [`breaker`] (circuit breaker), [`memory`] (allocator).
 //!
@@ -139,6 +141,7 @@
 //! | an attribute of a span | `context/spans`, `observe/trace/span` |
 //! | a page of the admin listener | `admin/table`, `admin/openapi.json`, then `admin/pages` or `admin/page` |
 //! | a page of the journal | `admin/page`, `templates/page`, `admin/page/languages`, `tests/page` |
+//! | a rule or a form of notifications | `config/file/notify`, `config/notify`, `notify/notifier`, `notify/content` |
 //! | a command | `cli/args`, `cli/mod`, a file in `cli` |
 
 pub mod admin;
@@ -161,6 +164,7 @@ pub mod language;
 pub mod limit;
 pub mod memory;
 pub mod message;
+pub mod notify;
 pub mod observe;
 pub mod plan;
 pub mod policy;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
+use crate::notify::event::{Event, Events};
 use crate::observe::metrics::Metrics;
 use crate::tls::Certificates;
 
@@ -12,7 +13,7 @@ use crate::tls::Certificates;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Follows the files until it is dropped.
-pub(super) async fn watch(certificates: Arc<Certificates>, metrics: Arc<Metrics>) {
+pub(super) async fn watch(certificates: Arc<Certificates>, metrics: Arc<Metrics>, events: Events) {
     metrics.tls.read(true);
     record_ends(&certificates, &metrics);
     let mut tick = tokio::time::interval(EVERY);
@@ -29,6 +30,7 @@ pub(super) async fn watch(certificates: Arc<Certificates>, metrics: Arc<Metrics>
                 tracing::info!("the certificates changed and are in use");
             }
             Err(complaints) => {
+                events.send(Event::ReloadFailed { what: "The changed certificates", problems: complaints.len() });
                 for complaint in complaints {
                     tracing::error!(error = %complaint, help = complaint.help, "the certificates changed and cannot be used; those from before stay in use");
                 }

@@ -1,7 +1,4 @@
-//! Sends batches of spans to the collector over HTTP/1.1: one connection, which is kept while it works.
-//!
-//! Follows no redirect, because the headers of a batch open the collector and nothing else. Must not know what a batch holds or what
-//! follows an answer.
+//! Sends batches of spans to the collector over HTTP/1.1. Must not know what a batch holds or what follows an answer.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,84 +6,35 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use prost::Message as _;
-use tokio::task::AbortHandle;
-use tower::Service as _;
 
-use crate::failure::Failure;
+use super::http_client::{HttpClient, MAX_ANSWER, USER_AGENT};
 use crate::header::{HeaderList, retry_after_of};
 use crate::observe::trace::export::{Answer, Collector, Response};
 use crate::plan::Telemetry;
 use crate::redact;
 use crate::text::bounded;
-use crate::upstream::connect::connector::{Connector, Dial, Phase};
 use crate::upstream::connect::resolve::Resolver;
 
-/// How much of an answer is read, in bytes. The rest is not waited for.
-const MAX_ANSWER: usize = 64 << 10;
 /// How much of the collector's own words the log gets, in bytes.
 const MAX_WORDS: usize = 256;
 
 /// A collector that is reached over HTTP.
 pub(super) struct HttpCollector {
-    connector: Connector,
-    resolver: Resolver,
+    client: HttpClient,
     settings: Arc<Telemetry>,
-    connection: Option<Connection>,
-}
-
-/// An open connection, whose task ends with it.
-struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    driver: AbortHandle,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 impl HttpCollector {
     pub(super) fn new(settings: Arc<Telemetry>, resolver: Resolver) -> Self {
-        Self { connector: Connector::new(resolver.clone()), resolver, settings, connection: None }
-    }
-
-    /// Returns the connection of before if it is still open, or a new one. The name is resolved for each.
-    async fn connection(&mut self) -> Result<Connection, String> {
-        if let Some(mut connection) = self.connection.take()
-            && connection.sender.ready().await.is_ok()
-        {
-            return Ok(connection);
-        }
-        let target = &self.settings.target;
-        if target.literal().is_none() {
-            // The addresses of before are used if this fails.
-            let _ = self.resolver.renew(&target.host).await;
-        }
-        let phase = Arc::new(Phase::default());
-        let dial = Dial { target: Arc::clone(target), address: target.literal(), phase, http1_only: false, proxy_header: Vec::new() };
-        let stream = self.connector.call(dial).await.map_err(|failure| told(&failure))?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        // An error of the connection is that of the request as well.
-        let driver = tokio::spawn(async move { drop(driver.await) }).abort_handle();
-        Ok(Connection { sender, driver })
+        Self { client: HttpClient::new(Arc::clone(&settings.target), resolver, "collector"), settings }
     }
 
     async fn exchange(&mut self, batch: Bytes) -> Result<Answer, String> {
         let request = self.request(batch);
-        let mut connection = self.connection().await?;
-        let response = connection.sender.send_request(request).await.map_err(|error| error.to_string())?;
-        let (head, body) = response.into_parts();
-        let read = Limited::new(body, MAX_ANSWER).collect().await.map(|body| body.to_bytes());
-        // An answer that is too long has an end that nobody waits for.
-        if read.is_ok() {
-            self.connection = Some(connection);
-        }
-        Ok(answer(head.status, &head.headers, &read.unwrap_or_default()))
+        let response = self.client.exchange(request).await?;
+        Ok(answer(response.status(), response.headers(), response.body()))
     }
 
     fn request(&self, batch: Bytes) -> Request<Full<Bytes>> {
@@ -98,7 +46,7 @@ impl HttpCollector {
         all.insert(header::HOST, target.authority.clone());
         all.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         all.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        all.insert(header::USER_AGENT, HeaderValue::from_static(concat!("lockgate/", env!("CARGO_PKG_VERSION"))));
+        all.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         for (name, value) in headers {
             all.insert(name.clone(), value.reveal().clone());
         }
@@ -119,12 +67,6 @@ impl Collector for HttpCollector {
             }
         }
     }
-}
-
-/// Says why there is no connection.
-fn told(failure: &Failure) -> String {
-    let cause = failure.kind.row().cause.replace("backend", "collector");
-    failure.detail.as_ref().map_or_else(|| cause.clone(), |detail| format!("{cause}: {detail}"))
 }
 
 /// Reads an answer (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>).

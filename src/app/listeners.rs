@@ -55,6 +55,18 @@ impl Listen {
 }
 
 impl Listeners {
+    /// Binds the listeners of the first plan. Returns also those of each core, which accept nothing yet.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub(super) fn first(listen: &Listen) -> Result<(Self, Vec<Vec<Listener>>), StartError> {
+        let mut listeners = Self::default();
+        let mut bound = listeners.bind(listen, None)?;
+        let per_core = std::mem::take(&mut bound.per_core);
+        listeners.add(bound);
+        Ok((listeners, per_core))
+    }
+
     /// Binds what a configuration has in addition, on every core. `admin` is the address of the admin listener that runs.
     ///
     /// # Errors

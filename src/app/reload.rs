@@ -19,6 +19,7 @@ use crate::config::diagnose::Problem;
 use crate::explain::diff::summary;
 use crate::explain::{self, Change};
 use crate::memory;
+use crate::notify::Event;
 use crate::plan::Plan;
 
 /// How often the files are looked at.
@@ -203,6 +204,10 @@ impl Reloader {
     fn record(&self, cause: Cause, took: Duration, outcome: Outcome, running: Option<RunningConfig>) -> Arc<Attempt> {
         let attempt = Arc::new(Attempt { at: SystemTime::now(), took, cause, outcome });
         self.running.plan.load().metrics.reloads.record(attempt.outcome.result(), attempt.at);
+        if let Outcome::Rejected { problems, .. } = &attempt.outcome {
+            let problems = problems.iter().filter(|problem| !problem.is_warning).count();
+            self.running.notifiers.events.send(Event::ReloadFailed { what: "The changed configuration", problems });
+        }
         log(&attempt, running.as_ref().map(|running| &*running.version));
         self.reloads.record(Arc::clone(&attempt), running);
         attempt

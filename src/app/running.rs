@@ -13,10 +13,12 @@ use super::certificates;
 use super::core::NextPlan;
 use super::listeners::Listeners;
 use super::log;
+use super::notify::Notifiers;
 use super::start_error::StartError;
 use super::telemetry::Exporters;
 use crate::admin::AdminListener;
 use crate::limit::inflight::InFlight;
+use crate::notify::event::Events;
 use crate::observe::recorder::LineSettings;
 use crate::observe::writer::Sink;
 use crate::plan::Plan;
@@ -41,6 +43,8 @@ pub(super) struct Running {
     pub(super) lines: LineSettings,
     /// The export of traces.
     pub(super) exporters: Exporters,
+    /// Who is told of failures.
+    pub(super) notifiers: Notifiers,
     pub(super) sink: Sink,
     /// The background tasks of the plan, on the caller's runtime. They end when this is dropped.
     pub(super) background: JoinSet<()>,
@@ -80,7 +84,8 @@ impl Running {
             self.admin.replace(admin);
         }
         self.listeners.close_removed(&plan.listen);
-        self.background = background(&plan, &self.resolver);
+        self.notifiers.apply(&plan).await;
+        self.background = background(&plan, &self.resolver, &self.notifiers.events);
         Ok(before)
     }
 
@@ -105,13 +110,15 @@ impl Running {
 }
 
 /// Starts the background tasks of a plan.
-pub(super) fn background(plan: &Arc<Plan>, resolver: &Resolver) -> JoinSet<()> {
+pub(super) fn background(plan: &Arc<Plan>, resolver: &Resolver, events: &Events) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for backend in plan.destinations() {
         tasks.spawn(background::watch(Arc::clone(backend), resolver.clone()));
     }
     match &plan.listen.tls {
-        Some(listener) => drop(tasks.spawn(certificates::watch(Arc::clone(&listener.certificates), Arc::clone(&plan.metrics)))),
+        Some(listener) => {
+            tasks.spawn(certificates::watch(Arc::clone(&listener.certificates), Arc::clone(&plan.metrics), events.clone()));
+        }
         None => plan.metrics.tls.certificate_ends(std::iter::empty()),
     }
     tasks

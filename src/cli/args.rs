@@ -4,14 +4,17 @@
 
 mod admin;
 mod journal;
+mod notify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use self::admin::RELOAD_AFTER;
 pub(super) use self::admin::{AdminArgs, ListenerArgs};
 pub(super) use self::journal::{ERRORS_AFTER, ExportArgs, JournalCommand, PlaceArgs, PurgeArgs, TailArgs, WhatArgs};
+pub(super) use self::notify::{NotifyCommand, NotifyTestArgs};
 
 /// The exit code for an invalid configuration (`EX_CONFIG` of sysexits.h).
 pub(super) const EX_CONFIG: u8 = 78;
@@ -55,6 +58,9 @@ pub(super) enum Command {
     /// Ask the journal of a running gateway, or print the catalog of errors
     #[command(after_help = ERRORS_AFTER, args_conflicts_with_subcommands = true)]
     Errors(Box<ErrorsArgs>),
+    /// Test who is told of failures
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Explain an error code, a status or a reason
     Explain {
         /// The code, status or reason, such as UPSTREAM_ERROR, 502 or connection_refused
@@ -350,17 +356,6 @@ There is one page for the program and one for each command.
 
   lockgate man --out /usr/local/share/man/man1
   man lockgate-config";
-
-const RELOAD_AFTER: &str = "\
-A gateway loads its configuration again by itself when a file changes (`watch = false` prevents that), on
-SIGHUP, and with this command, which waits for the outcome. Connections and requests in progress are not
-disturbed. A configuration with problems changes nothing: they are printed, and the exit code is 78.
-
-The token is the `admin_token` of the configuration file. A gateway that still runs with another one wants
-that: name a file with it, or send the process a SIGHUP, which needs no token.
-
-  lockgate reload
-  lockgate reload --admin 127.0.0.1:9090 --token-file /run/secrets/admin";
 
 const COMPLETIONS_AFTER: &str = "\
 Put the script where the shell looks for completions:

@@ -18,6 +18,7 @@ mod init;
 mod journal;
 mod log;
 mod man;
+mod notify;
 mod openapi;
 mod output;
 mod record;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Record(args) => record::record(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Errors(args) => args.journal.as_ref().map_or_else(|| errors::print(args.format), journal::run),
+        Command::Notify(command) => notify::notify(&command),
         Command::Explain { code } => explain::explain(&code),
         Command::Openapi { admin } => openapi::print(admin),
         Command::Redact(args) => redact::redact(&args),

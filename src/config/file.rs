@@ -5,12 +5,14 @@
 mod errors;
 mod journal;
 mod listen_tls;
+mod notify;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::access::{AccessKeys, AuthKeys};
@@ -25,6 +27,8 @@ use crate::text::Secret;
 pub use errors::{ErrorKeys, RedactKeys};
 pub use journal::Journal;
 pub use listen_tls::{CertificateKeys, ClientAuth, ListenTls};
+pub use notify::{Notify, NotifyKind, NotifyRule, NotifyTemplateType, RateOf};
+pub use telemetry::Telemetry;
 
 /// A timeout with its place in the file. The inner `None` is `"off"`.
 pub type Timeout = Option<At<Option<Duration>>>;
@@ -45,6 +49,7 @@ pub struct File {
     pub log: Log,
     pub telemetry: Option<Telemetry>,
     pub journal: Journal,
+    pub notify: Vec<Notify>,
 }
 
 /// `[listen]`
@@ -71,6 +76,8 @@ pub struct Listen {
     pub buffer_memory: Option<At<u64>>,
     pub tls: Option<ListenTls>,
     pub proxy_protocol: Option<At<bool>>,
+    /// Without a slash at its end.
+    pub admin_public_url: Option<At<String>>,
 }
 
 /// The keys that `[defaults]`, a backend and a route have in common.
@@ -322,20 +329,6 @@ pub struct Log {
     pub max_size: Option<At<u64>>,
     pub keep: Option<At<u64>>,
     pub original_max: Option<At<Option<u64>>>,
-}
-
-/// `[telemetry]`
-#[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the keys are explained in config/full.toml")]
-pub struct Telemetry {
-    pub otlp: At<Uri>,
-    pub sample: Option<f64>,
-    pub errors_always: Option<bool>,
-    pub headers: Vec<(HeaderName, Secret<HeaderValue>)>,
-    pub service_name: Option<At<String>>,
-    pub resource: Vec<(String, String)>,
-    pub timeout: Option<At<Duration>>,
-    pub ca: Option<At<String>>,
 }
 
 /// `log.level`

@@ -1,4 +1,4 @@
-//! Reads the whole file, section by section: the keys with their types, and the keys that are reserved for a later version.
+//! Reads the whole file, section by section: the keys with their types.
 //!
 //! Checks each key by itself. Must not know defaults; rules that involve several sections belong to `plan`.
 
@@ -12,18 +12,19 @@ use super::file::{File, Listen, Log, LogFormat, LogLevel, OnFailure, Redis};
 use super::journal::journal;
 use super::limits::limit;
 use super::listen_tls::listen_tls;
+use super::notify::notify;
 use super::policy_keys::policy;
 use super::routes::routes;
 use super::section::{At, Section};
 use super::telemetry::telemetry;
 use super::units;
 use super::upstreams::backend;
+use super::values::{placed, secret};
 use crate::policy::Mode;
 use crate::text::Secret;
 
 /// Reads the root table.
 pub(super) fn read(root: &mut Section<'_, '_>) -> File {
-    root.reserve(&["notify"]);
     File {
         mode: root.choice("mode", &[("production", Some(Mode::Production)), ("development", Some(Mode::Development))]).unwrap_or_default(),
         watch: root.boolean("watch"),
@@ -42,6 +43,7 @@ pub(super) fn read(root: &mut Section<'_, '_>) -> File {
             })
             .unwrap_or_default(),
         telemetry: root.table("telemetry", telemetry).flatten(),
+        notify: notify(root),
     }
 }
 
@@ -83,6 +85,7 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         buffer_memory: s.parsed("buffer_memory", units::size),
         tls: s.table("tls", listen_tls),
         proxy_protocol: flag(s, "proxy_protocol"),
+        admin_public_url: s.parsed("admin_public_url", units::base_url),
     }
 }
 
@@ -90,31 +93,6 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
 fn flag(s: &mut Section<'_, '_>, key: &'static str) -> Option<At<bool>> {
     let value = s.boolean(key);
     placed(s, key, value)
-}
-
-/// Adds the place of a key to its value.
-fn placed<T>(s: &Section<'_, '_>, key: &str, value: Option<T>) -> Option<At<T>> {
-    let span = s.named(key).map_or(s.span.clone(), Spanned::span);
-    value.map(|value| At { value, span })
-}
-
-/// Reads a key that may hold a secret. A text for which `is_secret` returns true is rejected: a secret must come from the environment or
-/// from a file of its own, so that the configuration can be shared.
-fn secret(s: &mut Section<'_, '_>, key: &'static str, is_secret: impl Fn(&str) -> bool) -> Option<At<Secret<String>>> {
-    let value = s.value(key)?;
-    let literal = value.get_ref().as_str().is_some_and(|text| !text.contains("${") && !text.starts_with("file:") && is_secret(text));
-    if literal {
-        let title = "a secret must not be written in the configuration file";
-        s.problems.add_secret(value.span(), title, "write \"${NAME}\" or \"file:/path\"");
-        return None;
-    }
-    let found = s.secret(key)?;
-    if found.value.reveal().is_empty() {
-        let title = format!("`{}` is empty", s.full(key));
-        s.problems.add(found.span, title, "give the variable a value, or remove the key");
-        return None;
-    }
-    Some(found)
 }
 
 /// Reads a token of the admin listener. One that no client can send in a header (RFC 9110 5.5) would lock everybody out.

@@ -2,7 +2,7 @@
 //!
 //! Does no I/O except to read `file:` secrets. Knows key names, types and units. Must not know defaults or the meaning of the values
 //! together; `plan` does. A new key goes into `file` and the reader of its section (`keys`, `limits`, `routes`, `access`,
-//! `policy_keys`, `upstreams`, `errors`, `telemetry`).
+//! `policy_keys`, `upstreams`, `errors`, `telemetry`, `notify`).
 
 pub mod access;
 pub mod actions;
@@ -15,6 +15,7 @@ mod journal;
 mod keys;
 pub mod limits;
 mod listen_tls;
+mod notify;
 pub mod other_proxies;
 mod policy_keys;
 mod routes;
@@ -24,6 +25,7 @@ mod telemetry;
 pub mod units;
 
 mod upstreams;
+mod values;
 pub mod words;
 
 use diagnose::Problems;
@@ -76,12 +78,6 @@ mod tests {
             assert!(all.contains(part), "{part} in\n{all}");
         }
         assert_eq!(found.len(), 6, "{all}");
-    }
-
-    #[test]
-    fn features_of_a_later_version_are_named() {
-        let all = problems_of("[[notify]]\nkind = \"slack\"\n").join("\n");
-        assert!(all.contains("`notify` is not available"), "{all}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use toml::Spanned;
 use super::file::Telemetry;
 use super::section::{At, Section};
 use super::units;
+use super::values::secret_headers;
 use crate::text::Secret;
 
 /// Headers that the exporter writes itself.
@@ -45,31 +46,9 @@ fn collector(text: &str) -> Result<Uri, String> {
     Err(format!("{complaint}, {EXAMPLE}"))
 }
 
-/// Reads `headers`. Their values open the collector, so that they are never written in the file.
+/// Reads `headers`.
 fn headers(s: &mut Section<'_, '_>) -> Vec<(HeaderName, Secret<HeaderValue>)> {
-    s.allow_any_key();
-    let mut found = Vec::new();
-    for name in s.names() {
-        let Ok(header) = HeaderName::from_bytes(name.value.as_bytes()) else {
-            s.problems.add(name.span, "invalid header name", "a header name has letters, digits and `-`");
-            continue;
-        };
-        if OWN.contains(&header.as_str()) {
-            s.problems.add(name.span, format!("`{header}` is written by the gateway itself"), "remove it");
-            continue;
-        }
-        let Some(text) = s.named(&name.value).and_then(|value| s.secret_of(&name.value, value)) else { continue };
-        match HeaderValue::from_str(text.value.reveal()) {
-            Ok(mut value) => {
-                value.set_sensitive(true);
-                found.push((header, Secret::new(value)));
-            }
-            Err(_) => {
-                s.problems.add_secret(text.span, "invalid header value", "a header value has visible characters, spaces and tabs only")
-            }
-        }
-    }
-    found
+    secret_headers(s, &OWN)
 }
 
 /// Reads `resource`: attributes that all spans have.

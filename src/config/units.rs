@@ -33,6 +33,15 @@ pub fn address(text: &str) -> Result<SocketAddr, Complaint> {
     text.parse().map_err(|_| "expected ADDRESS:PORT, such as \"0.0.0.0:8080\", \"127.0.0.1:9090\" or \"[::]:8080\"".to_owned())
 }
 
+/// Parses the URL below which pages are found. Returns it without a slash at its end.
+pub fn base_url(text: &str) -> Result<String, Complaint> {
+    const EXAMPLE: &str = "expected a URL without user, query and fragment, such as \"https://gateway.example.com\"";
+    let uri = text.parse::<http::Uri>().map_err(|_| EXAMPLE.to_owned())?;
+    let has_host = uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    let is_plain = matches!(uri.scheme_str(), Some("http" | "https")) && has_host && uri.query().is_none() && !text.contains('#');
+    is_plain.then(|| text.trim_end_matches('/').to_owned()).ok_or_else(|| EXAMPLE.to_owned())
+}
+
 /// Parses a duration; `"off"` is `None`.
 pub fn duration_or_off(text: &str) -> Result<Option<Duration>, Complaint> {
     match text {

@@ -16,6 +16,8 @@ use crate::config::schema::kind::Kind;
 use crate::config::schema::{self, KeyInfo, POLICY, ROOT, TableInfo, value};
 use crate::plan;
 
+/// The table of a route.
+const ROUTE: &str = "route";
 /// The table that a route and a backend override key by key.
 const ERRORS: &str = "errors";
 
@@ -81,7 +83,8 @@ impl<'t> Builder<'t> {
             match &key.kind {
                 Kind::Table(name) => parts.extend(schema::table(name).and_then(|table| self.single(key, table, found))),
                 Kind::Map(item) => parts.extend(self.named(key, item.table().and_then(schema::table), found)),
-                Kind::List(item) if item.table().is_some() => parts.extend(self.routes(key, item.table().and_then(schema::table), found)),
+                Kind::List(item) if item.table() == Some(ROUTE) => parts.extend(self.routes(key, schema::table(ROUTE), found)),
+                Kind::List(item) if item.table().is_some() => parts.extend(self.listed(key, item.table().and_then(schema::table), found)),
                 Kind::Boolean
                 | Kind::Fraction
                 | Kind::Integer(..)
@@ -154,6 +157,20 @@ impl<'t> Builder<'t> {
                 self.key(key, found, None, &place.at(position), out);
             }
         }
+    }
+
+    /// Tables of a list that inherit nothing. One without a `name` is named by its `kind`, as `plan` does it.
+    fn listed(&self, key: &'static KeyInfo, table: Option<&'static TableInfo>, found: Found<'t>) -> Vec<Part> {
+        let (Some(table), Some(list)) = (table, found.and_then(|value| value.get_ref().as_array())) else { return Vec::new() };
+        let part = |item: &'t Spanned<DeValue<'t>>| {
+            let set = item.get_ref().as_table();
+            let text = |key: &str| set.and_then(|set| set.get(key)?.get_ref().as_str()).map(str::to_owned);
+            let name = text("name").or_else(|| text("kind"));
+            let mut own = Vec::new();
+            self.table(table, set, &Place::new(Layer::Own), &mut own);
+            Part { is_listed: true, ..self.part(&key.name, name, Some(item.span().start), own) }
+        };
+        list.iter().map(part).collect()
     }
 
     fn routes(&self, key: &'static KeyInfo, table: Option<&'static TableInfo>, found: Found<'t>) -> Vec<Part> {

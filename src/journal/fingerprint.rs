@@ -28,6 +28,11 @@ pub fn of(entry: &Entry) -> (String, String) {
     (hex, title(entry))
 }
 
+/// Returns a title without what differs between occurrences, such as numbers and quoted values.
+pub fn without_values(title: &str) -> String {
+    message::normal(title)
+}
+
 /// Returns what went wrong and where, without what differs between occurrences.
 fn what(entry: &Entry) -> String {
     let own = own_frames(entry);

@@ -25,6 +25,7 @@ use super::journal_metrics::JournalMetrics;
 use super::login_metrics::LoginMetrics;
 use super::named::Named;
 use super::names;
+use super::notify_metrics::NotifyMetrics;
 use super::percore::{CoreCounter, PerCore};
 use super::process::Process;
 use super::reload_metrics::ReloadMetrics;
@@ -71,6 +72,8 @@ pub struct Metrics {
     pub tls: TlsMetrics,
     /// What became of the entries of the journal.
     pub journal: JournalMetrics,
+    /// What became of notifications.
+    pub notify: NotifyMetrics,
     /// Logins at the admin listener.
     pub logins: LoginMetrics,
     /// What became of the spans of traces.
@@ -112,6 +115,7 @@ impl Metrics {
             shared_store: Default::default(),
             tls: TlsMetrics::default(),
             journal: JournalMetrics::default(),
+            notify: NotifyMetrics::default(),
             logins: LoginMetrics::default(),
             traces: TraceCounters::default(),
             reloads: ReloadMetrics::default(),
@@ -192,6 +196,7 @@ impl Metrics {
         self.tls.encode(&mut out)?;
         self.traces.encode(&mut out)?;
         self.journal.encode(&mut out)?;
+        self.notify.encode(&mut out)?;
         self.logins.encode(&mut out)?;
         self.process.encode(&mut out)?;
         match format {

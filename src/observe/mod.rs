@@ -17,7 +17,7 @@
 //! | `log_file` | a file of lines, which is opened again and rotated |
 //! | `trace/*` | spans for a collector |
 //! | `names` | the table of all metrics and of their labels |
-//! | `metrics` | all metrics; `route_metrics`, `auth_metrics`, `reload_metrics`, `login_metrics`, `tls_metrics` and `process` are parts of them |
+//! | `metrics` | all metrics; `route_metrics`, `auth_metrics`, `reload_metrics`, `login_metrics`, `tls_metrics`, `journal_metrics`, `notify_metrics` and `process` are parts of them |
 //! | `named` | metrics by name, for as long as a plan uses them |
 //! | `percore`, `histogram` | counters and histograms per core |
 //! | `failures`, `codes` | counters of failures by reason and status, and the statuses that are told apart |
@@ -42,6 +42,7 @@ pub mod login_metrics;
 pub mod metrics;
 mod named;
 pub mod names;
+pub mod notify_metrics;
 pub mod open_tunnel;
 mod percore;
 pub mod pretty;

@@ -122,6 +122,7 @@ fn compile(file: &File, listen: Listen, live: &LiveState, problems: &mut Problem
         log: log::compile(&file.log, problems),
         telemetry: file.telemetry.as_ref().and_then(|keys| super::telemetry::telemetry(keys, problems)).map(Arc::new),
         journal: super::journal::compile(&file.journal, problems),
+        notify: super::notify::compile(file, metrics, problems),
         no_route: metrics.route(NO_ROUTE, NO_ROUTE.into()),
         metrics: Arc::clone(metrics),
         observed: Arc::new(observed),

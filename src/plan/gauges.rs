@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 
-use crate::breaker::{Breaker, State};
+use crate::breaker::State;
 use crate::limit::gate::Gate;
 use crate::limit::reserve::Reserve;
 use crate::observe::exposition::describe;
@@ -59,12 +59,6 @@ impl Collector for Gauges {
     }
 }
 
-/// Returns true if an endpoint gets requests: it is healthy and neither ejected nor behind an open circuit breaker.
-fn is_up(endpoint: &Endpoint) -> bool {
-    let closed = endpoint.ejector.is_closed() && endpoint.breaker.as_ref().is_none_or(Breaker::is_closed);
-    endpoint.health.is_healthy() && closed
-}
-
 fn count<const N: usize>(out: &mut MetricEncoder<'_>, labels: [(&str, &str); N], value: u64) -> fmt::Result {
     out.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)
 }
@@ -92,7 +86,7 @@ impl Observed {
 
     /// Encodes whether endpoints get requests, and why not.
     fn endpoints(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        self.of_endpoint(out, &names::ENDPOINT_UP, |endpoint| usize::from(is_up(endpoint)))?;
+        self.of_endpoint(out, &names::ENDPOINT_UP, |endpoint| usize::from(endpoint.is_up()))?;
         self.of_endpoint(out, &names::ENDPOINT_HEALTHY, |endpoint| usize::from(endpoint.health.is_healthy()))?;
         self.of_endpoint(out, &names::ENDPOINT_EJECTED, |endpoint| usize::from(!endpoint.ejector.is_closed()))?;
         self.of_endpoint(out, &names::ENDPOINT_IN_FLIGHT, |endpoint| endpoint.load.in_flight())?;

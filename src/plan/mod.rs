@@ -22,6 +22,7 @@
 //! | `telemetry` | `[telemetry]` |
 //! | `limits` | `[limits.NAME]` and `[redis]` |
 //! | `journal` | `[journal]` |
+//! | `notify` | `[[notify]]` |
 //! | `live` | the state that a new plan takes over from the running one |
 //! | `gauges` | gauges of backends and permits |
 
@@ -37,6 +38,7 @@ mod listen_tls;
 pub mod live;
 mod log;
 mod matching;
+mod notify;
 mod pages;
 mod policies;
 mod presenters;
@@ -60,6 +62,7 @@ use gauges::Observed;
 pub use journal::{Journal, Place};
 pub use log::{KeptOriginal, Log, LogOutput};
 pub use matching::{RouteRules, route_rules};
+pub use notify::Notify;
 pub use route::{Action, AppliedLimit, ErrorPresenter, Forward, PathTemplate, QuotaPolicy, Redirect, Respond, Route};
 pub use split::{Chosen, RouteTarget, Split};
 pub use telemetry::Telemetry;
@@ -112,6 +115,8 @@ pub struct Plan {
     pub telemetry: Option<Arc<Telemetry>>,
     /// The settings of the journal, if there is one.
     pub journal: Option<Journal>,
+    /// Who is told of failures.
+    pub notify: Vec<Arc<Notify>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The metrics of requests without a route.

@@ -24,7 +24,7 @@ const LEVELS: &[&[&str]] = &[
         "body",
     ],
     &["http1", "breaker", "config", "report", "redact", "message", "render"],
-    &["route", "limit", "auth", "upstream", "relay", "tunnel", "observe", "journal", "memory", "tls"],
+    &["route", "limit", "auth", "upstream", "relay", "tunnel", "observe", "journal", "notify", "memory", "tls"],
     &["plan"],
     &["gateway"],
     &["explain"],

@@ -36,6 +36,7 @@ mod log_files;
 mod log_level;
 mod logs;
 mod metrics;
+mod notify;
 mod pages;
 mod parking;
 mod passing;

@@ -2,7 +2,7 @@
 
 pub mod collector;
 mod proto;
-mod secure;
+pub mod secure;
 mod trouble;
 
 use std::sync::Arc;

@@ -23,3 +23,15 @@ pub(in crate::cli) struct AdminArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) token_file: Option<PathBuf>,
 }
+
+/// What the help of `lockgate reload` ends with.
+pub(in crate::cli) const RELOAD_AFTER: &str = "\
+A gateway loads its configuration again by itself when a file changes (`watch = false` prevents that), on
+SIGHUP, and with this command, which waits for the outcome. Connections and requests in progress are not
+disturbed. A configuration with problems changes nothing: they are printed, and the exit code is 78.
+
+The token is the `admin_token` of the configuration file. A gateway that still runs with another one wants
+that: name a file with it, or send the process a SIGHUP, which needs no token.
+
+  lockgate reload
+  lockgate reload --admin 127.0.0.1:9090 --token-file /run/secrets/admin";

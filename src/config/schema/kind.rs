@@ -51,7 +51,7 @@ const fn format(name: &'static str, pattern: &'static str, about: &'static str, 
 const STATUSES: &str = r"\s*[1-5][0-9]{2}\s*(?:-\s*[1-5][0-9]{2}\s*)?(?:,\s*[1-5][0-9]{2}\s*(?:-\s*[1-5][0-9]{2}\s*)?)*";
 
 /// All formats.
-pub static FORMATS: [Format; 23] = [
+pub static FORMATS: [Format; 24] = [
     format("text", "", "", false),
     format("file", r"[\s\S]+", "The name of a file or folder, relative to the folder of the configuration file.", false),
     format("url", r"https?://[\s\S]+", "", false),
@@ -89,6 +89,12 @@ pub static FORMATS: [Format; 23] = [
     format("sticky", r"client-ip|(?:cookie|header):[\s\S]+", "", true),
     format("limit-key", r"client-ip|route|global|(?:header|cookie|query):[\s\S]+", "", true),
     format("pin", r"sha256//?[A-Za-z0-9+/]{43}=", "", true),
+    format(
+        "notify-rule",
+        r"new-group|regression|(?:route ?)?> ?[1-9][0-9]*/[smhd]|backend-down|backend-up|breaker-open|certificate ?< ?[1-9][0-9]*(?:s|m|h|d)|reload-failed",
+        "",
+        true,
+    ),
     format("time", r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][\s\S]+", "", true),
 ];
 

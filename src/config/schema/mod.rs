@@ -39,12 +39,13 @@ use toml::de::{DeTable, DeValue};
 use kind::Kind;
 
 /// The files of the table.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     include_str!("keys/listen.toml"),
     include_str!("keys/policy.toml"),
     include_str!("keys/backends.toml"),
     include_str!("keys/routes.toml"),
     include_str!("keys/errors.toml"),
+    include_str!("keys/notify.toml"),
 ];
 
 /// The name of the table of the whole file.

@@ -1,6 +1,6 @@
 //! The metrics of the gateway as a whole: connections, limits, memory, log, TLS of the listener, and the process.
 
-use super::labels::{FILE, LIMIT, LOGIN_OUTCOME, RELOAD_OUTCOME, REVISION, STORE_OUTCOME, TLS_RESULT, VERSION};
+use super::labels::{FILE, LIMIT, LOGIN_OUTCOME, NOTIFIER, NOTIFY_OUTCOME, RELOAD_OUTCOME, REVISION, STORE_OUTCOME, TLS_RESULT, VERSION};
 use super::metric::{Metric, Section};
 
 /// Accepted connections.
@@ -82,6 +82,17 @@ pub const JOURNAL_SAMPLED: Metric = Metric::counter(
 /// Purged entries.
 pub const JOURNAL_PURGED: Metric =
     Metric::counter("lockgate_journal_entries_purged", "entries", &[], "Entries that operators have removed from the journal");
+/// What became of notifications.
+pub const NOTIFICATIONS: Metric = Metric::counter(
+    "lockgate_notifications",
+    "messages",
+    &[NOTIFIER, NOTIFY_OUTCOME],
+    "Notifications (`[[notify]]`), by what became of them",
+)
+.asked("sum by (notifier) (increase(lockgate_notifications_total{outcome!=\"sent\"}[1h]))");
+/// Lost events.
+pub const NOTIFICATION_EVENTS_DROPPED: Metric =
+    Metric::counter("lockgate_notifications_events_dropped", "events", &[], "Events that no notifier heard of, because the queue was full");
 /// The build.
 pub const BUILD: Metric = Metric::gauge("lockgate_build_info", "always 1", &[VERSION, REVISION], "The version of the gateway, as labels");
 /// Worker threads.
@@ -173,6 +184,8 @@ pub const GATEWAY_METRICS: Section = Section {
         &JOURNAL_FAILED,
         &JOURNAL_SAMPLED,
         &JOURNAL_PURGED,
+        &NOTIFICATIONS,
+        &NOTIFICATION_EVENTS_DROPPED,
         &ADMIN_LOGINS,
         &BUILD,
         &WORKERS,

@@ -60,6 +60,14 @@ pub const STORE_OUTCOME: Label =
     Label { name: "outcome", values: "`decided` by the store, `failed`, or `skipped` because the store had failed before" };
 /// The outcome of a reload.
 pub const RELOAD_OUTCOME: Label = Label { name: "outcome", values: "`applied`, `unchanged`, or `rejected`" };
+/// Who is told.
+pub const NOTIFIER: Label = Label { name: "notifier", values: "`name` of a `[[notify]]`, or its `kind` if it has no name" };
+/// What became of a notification.
+pub const NOTIFY_OUTCOME: Label = Label {
+    name: "outcome",
+    values: "`sent`, `failed` because it was refused or could not be sent for too long, `dropped` because too many waited, `held` back to be \
+             told in a summary",
+};
 /// The outcome of a login.
 pub const LOGIN_OUTCOME: Label =
     Label { name: "outcome", values: "`succeeded`, `failed`, or `limited` because the client, or all of them, had failed too often" };

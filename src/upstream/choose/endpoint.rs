@@ -91,6 +91,12 @@ impl Endpoint {
             && self.breaker_settings == settings.breaker
     }
 
+    /// Returns true if the endpoint gets requests: it is healthy and neither ejected nor behind an open circuit breaker.
+    pub fn is_up(&self) -> bool {
+        let closed = self.ejector.is_closed() && self.breaker.as_ref().is_none_or(Breaker::is_closed);
+        self.health.is_healthy() && closed
+    }
+
     /// Admits a request, or returns `None` if the breaker rejects it. `ejects` is false for the only endpoint of a backend.
     pub fn enter(this: &Arc<Self>, now: Instant, ejects: bool) -> Option<EndpointPermit> {
         let breaker = match &this.breaker {

@@ -127,15 +127,21 @@ fn with_certificates(block: String, number: usize) -> (String, Temporary) {
 /// The folder of error pages in the documents.
 const PAGES: &str = "/etc/lockgate/pages/";
 
-/// The folder of tokens in the documents.
+/// The folder of secrets in the documents.
 const SECRETS: &str = "/run/secrets/";
+
+/// The block with the secrets that it names in a folder of the test.
+fn with_secrets(block: String, number: usize) -> (String, Temporary) {
+    let folder = Temporary::folder(&format!("documents-secrets-{number}"));
+    for name in block.split(SECRETS).skip(1).filter_map(|rest| rest.split('"').next()) {
+        // A token may be any text, and that of a notifier is a URL. No two are the same.
+        std::fs::write(folder.join(name), format!("https://receiver.example/{name}")).unwrap();
+    }
+    (block.replace(SECRETS, &format!("{}/", folder.display())), folder)
+}
 
 #[test]
 fn every_toml_block_is_valid() {
-    let secrets = Temporary::folder("documents-secrets");
-    for name in ["admin", "admin-viewer"] {
-        std::fs::write(secrets.join(name), name).unwrap();
-    }
     let pages = Temporary::folder("documents-pages");
     std::fs::write(pages.join("default.html"), "<!doctype html><title>{{statusCode}}</title><p>{{message}} {{requestId}}").unwrap();
     let users = Temporary::file("documents-users", &format!("alice:{}\n", bcrypt::hash("x", 4).unwrap()));
@@ -153,7 +159,8 @@ fn every_toml_block_is_valid() {
                 continue;
             }
             let (block, _files) = with_certificates(block.replace(PAGES, &format!("{}/", pages.display())), checked);
-            let block = block.replace(USERS, &users.display().to_string()).replace(SECRETS, &format!("{}/", secrets.display()));
+            let (block, _secrets) = with_secrets(block, checked);
+            let block = block.replace(USERS, &users.display().to_string());
             let file = temp(&format!("document-{checked}"), &block);
             let output = lockgate(&["check", file.to_str().unwrap()]);
             assert!(output.status.success(), "{}:\n{block}\n{}", document.name.display(), text(&output.stderr));

@@ -12,14 +12,14 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::harness::{GatewayUnderTest, Origin, Temporary, eventually, get};
 
 /// A collector with a certificate of its own, which keeps the beginnings of what it is sent.
-struct Secure {
-    address: SocketAddr,
-    pem: String,
-    heads: Arc<Mutex<Vec<String>>>,
+pub struct Secure {
+    pub address: SocketAddr,
+    pub pem: String,
+    pub heads: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicUsize>,
 }
 
-fn collector() -> Secure {
+pub fn collector() -> Secure {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
