@@ -100,7 +100,7 @@
 //!   `value` (TOML and JSON), `json_schema`, `agreement` (the test that the readers have the same keys).
 //! - [`explain`] explains a configuration. Files: `effective` (the values in force, with origins), `build` (finds them), `shown` (masks
 //!   secrets), `print` (TOML, JSON), `diff`, `route` (the route of a request), `rejected` (other routes), `told` (text, JSON).
-//! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `classify` (errors of libraries).
+//! - [`failure`] defines the kinds of failures. Files: `catalog` (status, code and reason of each kind), `advice` (what the operator does), `classify` (errors of libraries).
 //! - [`cli`] executes the commands. Files: `args` (grammar, help), `run`, `log` (its events), `init`, `check`, `test/*` (runs cases), `record/*` (writes them),
 //!   `cases/*` (what a case is, and its gateway without network), `demo/*`, `errors`, `explain`, `openapi`, `redact`,
 //!   `journal` and `journal/*` (`errors list` and the like), `healthcheck`, `reload`, `notify`, `completions`, `man`, `schema`, `config`, `diff`, `route`, `admin_client`, `source` (finds the configuration
@@ -122,8 +122,8 @@
 //!
 //! | change | files |
 //! |---|---|
-//! | a configuration key | `config/file`, the reader of its section, `config/schema/keys`, `policy`, `plan/policies` or `plan/compile`, `config/full.toml` |
-//! | a kind of failure | `failure/mod`, `failure/catalog`, `failure/classify`, `message/languages/*.toml` |
+//! | a configuration key | `config/file`, the reader of its section, `config/schema/keys`, `policy`, `plan/policies` or `plan/compile`, `config/full.toml`; `docs/configuration-reference.md` is generated |
+//! | a kind of failure | `failure/mod`, `failure/catalog`, `failure/advice`, `failure/classify`, `message/languages/*.toml`; `docs/error-reference.md` is generated |
 //! | a message or a language | `message/languages/*.toml`, for a new language also `message/mod` |
 //! | the body of error responses | `envelope`, `gateway/build_envelope`, `render/json`, `render/xml` |
 //! | the status of upstream errors | `failure/mod`, `failure/catalog`, `gateway/read` (rules of the operator) |

@@ -1,6 +1,6 @@
 //! The journal as JSON: `/api/errors`, `/api/errors/ID`, `/api/groups`, `/api/groups/FINGERPRINT` and `/api/tail`.
 //!
-//! [`answer`] may block, because it waits for the store. A viewer gets the same answers without what upstreams said. Must not know how the
+//! Answers may block, because they wait for the store. A viewer gets the same answers without what upstreams said. Must not know how the
 //! client has shown who it is.
 //!
 //! | file | purpose |

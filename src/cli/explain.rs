@@ -79,6 +79,25 @@ fn row_lines(kind: Kind, row: &Row) -> Vec<String> {
     line("gRPC", &format!("{} {grpc:?}", grpc.number()));
     line("retry", retry(row.retry));
     line("contact", contact(kind, row));
+    for (at, part) in wrapped(kind.advice()).iter().enumerate() {
+        line(if at == 0 { "operator" } else { "" }, part);
+    }
+    lines
+}
+
+/// Most characters of a line of advice.
+const WIDTH: usize = 90;
+
+/// Divides a text into lines between its words.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(last) if last.is_empty() => last.push_str(word),
+            Some(last) if last.len() + 1 + word.len() <= WIDTH => *last += &format!(" {word}"),
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
     lines
 }
 

@@ -1,8 +1,9 @@
 //! Failures: the closed enum of their kinds, and the value that carries a kind with its details.
 //!
-//! `catalog` holds the properties of each kind; `classify` converts errors of libraries into kinds, and `tls_diagnosis` explains those of TLS. Must not know responses, formats or
-//! logs.
+//! `catalog` holds the properties of each kind, and `advice` what the operator does about it; `classify` converts errors of libraries into
+//! kinds, and `tls_diagnosis` explains those of TLS. Must not know responses, formats or logs.
 
+mod advice;
 pub mod catalog;
 pub mod classify;
 mod tls_diagnosis;

@@ -1,9 +1,10 @@
-"""Starts the gateway with a configuration of docs/how-to, and asks it as clients do. Knows no application and no task."""
+"""Starts the gateway with a configuration of docs/how-to or docs/applications.md, and asks it as clients do. Knows no application and no task."""
 import contextlib, http.client, json, os, re, signal, socket, ssl, subprocess, threading
 
 from programs import ROOT, free_port, wait
 
 PAGES = os.path.join(ROOT, 'docs/how-to')
+APPLICATIONS = 'applications.md'
 # Clients differ by their addresses: of these, the last two stand for 10.0.0.0/8 in the pages.
 STRANGER, OTHER, OFFICE, BALANCER = '127.0.0.1', '127.0.0.2', '127.0.1.1', '127.0.1.2'
 NETWORK = ('10.0.0.0/8', '127.0.1.0/24')
@@ -21,10 +22,12 @@ def equal(what, got, want):
 def blocks():
     """The configuration of each task, by page and heading."""
     found = {}
-    for name in sorted(os.listdir(PAGES)):
-        for section in re.split(r'^## ', open(os.path.join(PAGES, name)).read(), flags=re.M)[1:]:
+    for path in [os.path.join(PAGES, name) for name in sorted(os.listdir(PAGES))] + [os.path.join(ROOT, 'docs', APPLICATIONS)]:
+        for section in re.split(r'^## ', open(path).read(), flags=re.M)[1:]:
             for block in re.findall(r'```toml\n(.*?)```', section, re.S):
-                found[name, section.split('\n', 1)[0]] = block
+                # Cases are no configuration: tests/it/binary/documents.rs runs them.
+                if '[[cases]]' not in block:
+                    found[os.path.basename(path), section.split('\n', 1)[0]] = block
     return found
 
 

@@ -1,11 +1,11 @@
-"""What each page of docs/how-to promises, asked of real applications through the gateway. Runs in the environment of the applications."""
+"""What each page of docs/how-to and docs/applications.md promise, asked of real applications through the gateway. Runs in the environment of the applications."""
 import base64, concurrent.futures, contextlib, os, re, shutil, ssl, subprocess, tempfile
 
 import grpc
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as websocket
 
-from harness import BALANCER, NETWORK, OFFICE, OTHER, PAGES, STRANGER, Gateway, blocks, check, equal
+from harness import APPLICATIONS, BALANCER, NETWORK, OFFICE, OTHER, PAGES, STRANGER, Gateway, blocks, check, equal
 
 TASKS = []
 
@@ -43,19 +43,64 @@ def task(page, heading, *replace, **ports):
     return register
 
 
-# Their configurations face no application: tests/it/binary/contract.rs runs them.
-WITHOUT_APPLICATION = {'test-your-contract.md'}
+# Their configurations face no application: tests/it/binary/contract.rs runs those of the page, and .NET is in no registry of these tests.
+WITHOUT_APPLICATION = {('test-your-contract.md', 'Write cases'), (APPLICATIONS, 'ASP.NET')}
 
 
 def every_block_has_a_task():
     tested = {(task.page, task.heading) for task in TASKS}
-    wanted = {(page, heading) for page, heading in blocks() if page not in WITHOUT_APPLICATION}
+    wanted = set(blocks()) - WITHOUT_APPLICATION
     if tested != wanted:
         raise SystemExit('FAILED: configurations without a test, or the other way round: %s' % sorted(tested ^ wanted))
     linked = {(page, anchor) for page, anchor in re.findall(r'\]\(([\w-]+\.md)#([\w-]+)\)', open(PAGES + '/README.md').read())}
-    anchors = {(page, re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')) for page, heading in wanted}
+    anchors = {(page, re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')) for page, heading in wanted if page != APPLICATIONS}
     if linked != anchors:
         raise SystemExit('FAILED: tasks that the table does not name, or the other way round: %s' % sorted(linked ^ anchors))
+
+
+# -- Frameworks
+
+@task('applications', 'Spring', ('/actuator/health', '/app/home'), p8080='tomcat')
+def spring(t):
+    with t.gateway() as g:
+        equal('a page', g.ask('/app/home').status, 200)
+        failed = g.ask('/app/fail')
+        check('an exception', failed.code == '502 UPSTREAM_ERROR' and 'SELECT' not in failed.text, failed.text)
+        equal('a missing page', g.ask('/app/none').code, '404 NOT_FOUND')
+        g.logged('IllegalStateException', 'SELECT * FROM orders')
+
+
+@task('applications', 'Django', p8000='django5')
+def django(t):
+    with t.gateway() as g:
+        equal('the client', g.ask('/client').text, STRANGER + ' http shop.example.com')
+        equal('a missing page', g.ask('/none').code, '404 NOT_FOUND')
+        equal('a form without its token', g.ask('/admin/login/', 'POST', 'x=1').code, '403 FORBIDDEN')
+
+
+@task('applications', 'Express', p3000='express')
+def express(t):
+    with t.gateway() as g:
+        equal('a page', g.ask('/hello').text, 'hello')
+        failed = g.ask('/broken')
+        check('an exception', failed.code == '502 UPSTREAM_ERROR' and 'secret.js' not in failed.text, failed.text)
+        check('its server', failed.headers['X-Powered-By'] is None)
+        equal('a missing page', g.ask('/none').code, '404 NOT_FOUND')
+        equal('an error of the application', g.ask('/me').json['error']['message'], 'You are not signed in.')
+        with websocket('ws://127.0.0.1:%d/socket' % g.port) as connection:
+            connection.send('one')
+            equal('an echo', connection.recv(10), 'echo one')
+
+
+@task('applications', 'PHP', p8000='php')
+def php(t):
+    with t.gateway() as g:
+        seen = g.ask('/item?id=7').json
+        # The leak guard masks what looks like an internal address.
+        equal('the client', (len(seen['HTTP_X_REAL_IP']), seen['HTTP_X_FORWARDED_PROTO'], seen['get']), (len(STRANGER), 'http', {'id': '7'}))
+        page = g.ask('/warning')
+        check('a warning within a page', page.status == 200 and 'the rest of the page' in page.text, page.text)
+        check('its path', 'dump.php' not in page.text, page.text)
 
 
 # -- Hosts and paths
@@ -357,6 +402,18 @@ def cors(t):
         equal('an error', (failed.code, failed.headers['Access-Control-Allow-Origin']), ('502 UPSTREAM_UNREACHABLE', origin))
 
 
+# -- TLS
+
+@task('tls', 'HTTPS with a certificate', ('tls.crt', 'localhost.crt'), ('tls.key', 'localhost.key'), p8000='flask')
+def https(t):
+    trusts = ssl.create_default_context(cafile=t.apps.folder + '/ca.pem')
+    with t.gateway() as g:
+        answer = g.ask('/x', context=trusts)
+        equal('over TLS', (answer.json['url'], answer.headers['Strict-Transport-Security']), ('https://shop.example.com/x', 'max-age=31536000'))
+        moved = g.ask('/x?id=7')
+        equal('without it', (moved.status, moved.headers['Location']), (308, 'https://shop.example.com:%d/x?id=7' % g.tls))
+
+
 # -- Limits and timeouts
 
 def admitted(g, most, **headers):
@@ -503,6 +560,17 @@ def own_pages(t):
         page = g.ask('/broken', Accept='text/html')
         check('browsers', page.status == 502 and 'Our fault' in page.text and 'hunter2' not in page.text, page.text)
         equal('clients of an API', g.ask('/broken', Accept='application/json').code, '502 UPSTREAM_ERROR')
+
+
+@task('errors', 'Errors in a format of your own', p8000='flask')
+def own_format(t):
+    with t.gateway() as g:
+        broken = g.ask('/broken')
+        told = dict(broken.json)
+        equal('the id', told.pop('ref'), broken.headers['X-Request-Id'])
+        equal('the object', (broken.status, told.pop('ok'), told.pop('error'), told.pop('fields')), (502, False, 'UPSTREAM_ERROR', {}))
+        check('the text', told.pop('text') and not told, told)
+        check('browsers', '<html' in g.ask('/broken', Accept='text/html').text)
 
 
 @task('errors', 'Errors in Korean and English', p8000='flask')

@@ -1,7 +1,8 @@
 //! Tests the shipped binary: command line, exit codes and signals. `beginnings` tests what new users see first; `documents` executes the
-//! examples of the documents; `explained` tests the commands that explain a configuration.
+//! examples of the documents, and `book` what concerns all of them together; `explained` tests the commands that explain a configuration.
 
 mod beginnings;
+mod book;
 mod contract;
 mod documents;
 mod explained;

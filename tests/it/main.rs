@@ -43,6 +43,7 @@ mod passing;
 mod policies;
 mod proxy_protocol;
 mod reading;
+mod references;
 mod reload;
 mod resilience;
 mod responses;
