@@ -3,6 +3,7 @@
 //! A request never waits: what does not fit into the queue is dropped and counted. The thread looks into the queue at an interval instead of
 //! being woken, because waking it would cost a request more than everything else. Must not know what a store does.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,13 @@ const EVERY: Duration = Duration::from_millis(50);
 const MAX_QUEUED: usize = 16 * 1024;
 /// The most bytes in the queue, and of entries that wait for the store.
 const MAX_BYTES: usize = 64 << 20;
+/// The most observations that are written at once. More would be in memory twice, and the thread would hold a processor for longer.
+const MAX_BATCH: usize = 512;
+/// The places that an empty queue keeps.
+const SPARE: usize = 1024;
+/// How much less urgent the thread is than those that serve (nice(2)). It still gets its share of a busy processor, so that the queue does
+/// not fill.
+const NICER: i32 = 10;
 /// The most entries that wait for a store that cannot be used. They also wait within `MAX_BYTES`.
 const MAX_KEPT: usize = 16 * 1024;
 /// The pause between two steps of removing what is too old.
@@ -57,7 +65,7 @@ pub struct Journal(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    queue: Mutex<Vec<Observation>>,
+    queue: Mutex<VecDeque<Observation>>,
     bytes: AtomicUsize,
     store: Arc<dyn Store>,
     counters: Counters,
@@ -121,7 +129,7 @@ impl Journal {
             self.0.counters.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        queue.push(observed);
+        queue.push_back(observed);
     }
 
     /// Returns the store, for questions.
@@ -169,6 +177,19 @@ impl Journal {
     }
 }
 
+impl Inner {
+    /// Takes the oldest observations out of the queue, at most a batch.
+    fn take(&self) -> Vec<Observation> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = queue.len().min(MAX_BATCH);
+        let taken = queue.drain(..count).collect();
+        if queue.is_empty() {
+            queue.shrink_to(SPARE);
+        }
+        taken
+    }
+}
+
 /// The thread.
 struct Writer {
     journal: Arc<Inner>,
@@ -189,6 +210,8 @@ impl Writer {
     }
 
     fn run(mut self) {
+        // On Linux this changes the calling thread alone. A failure costs nothing but the courtesy.
+        let _ = rustix::process::nice(NICER);
         while !self.journal.closing.load(Ordering::Acquire) {
             std::thread::park_timeout(if self.prunes { self.pause.min(BETWEEN_STEPS) } else { self.pause });
             self.write();
@@ -210,22 +233,35 @@ impl Writer {
         }
     }
 
-    /// Writes what is in the queue.
+    /// Writes what is in the queue, a batch at a time. A store that fails is asked once for all of it.
     fn write(&mut self) {
         let journal = Arc::clone(&self.journal);
         journal.idle.store(false, Ordering::Release);
-        let taken = std::mem::take(&mut *journal.queue.lock().unwrap_or_else(PoisonError::into_inner));
-        let bytes: usize = taken.iter().map(Observation::size).sum();
-        for observed in taken {
-            let mut entry = mask::entry(observed, &self.rules);
-            entry.counted_only = !self.sampler.keeps(&entry);
-            self.kept.push(entry);
-        }
-        journal.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if !self.kept.is_empty() {
-            self.offer();
+        loop {
+            let taken = journal.take();
+            let is_last = taken.len() < MAX_BATCH;
+            let bytes: usize = taken.iter().map(Observation::size).sum();
+            for observed in taken {
+                let mut entry = mask::entry(observed, &self.rules);
+                entry.counted_only = !self.sampler.keeps(&entry);
+                self.kept.push(entry);
+            }
+            journal.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            if self.pause > EVERY && !is_last {
+                self.shed();
+            } else if !self.kept.is_empty() {
+                self.offer();
+            }
+            if is_last {
+                break;
+            }
         }
         journal.idle.store(self.kept.is_empty(), Ordering::Release);
+    }
+
+    /// Drops the oldest entries that are too many to wait.
+    fn shed(&mut self) {
+        self.journal.counters.failed.fetch_add(shed(&mut self.kept) as u64, Ordering::Relaxed);
     }
 
     /// Offers the entries to the store. They are kept if it cannot be used at the moment.
@@ -248,7 +284,7 @@ impl Writer {
                     tracing::error!(what, error = %source, "the journal cannot be written; entries are kept in memory as far as they fit");
                 }
                 self.pause = (self.pause * 2).min(MAX_PAUSE);
-                self.journal.counters.failed.fetch_add(shed(&mut self.kept) as u64, Ordering::Relaxed);
+                self.shed();
             }
             Err(error @ StoreError::Full(_)) => {
                 if self.pause == EVERY {
