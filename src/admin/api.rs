@@ -85,6 +85,7 @@ pub(super) struct Asked<'a> {
 pub(super) fn answer(asked: &Asked<'_>, question: &Question<'_>) -> Result<Value, ApiError> {
     let Asked { store, journal, actions } = *asked;
     let Question { subject, name, query, role } = *question;
+    let name = &*percent_encoding::percent_decode_str(name).decode_utf8().map_err(|_| ApiError::NotFound)?;
     match subject {
         Subject::Errors => list(store, actions, query, role),
         Subject::Error => {

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::client::{By, Client};
 use super::page::Actions;
@@ -13,6 +14,9 @@ use crate::journal::{Journal, StoreError};
 
 /// The target of the events. They are written whatever the level of the log is.
 pub const TARGET: &str = "lockgate::audit";
+
+/// The longest wait for what has failed before the state of a group is set.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// What is written down.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +59,13 @@ pub(super) fn write(client: &Client, act: Act<'_>) {
             tracing::info!(target: TARGET, action = "state_changed", group, state, role, by, client = %address, "audit");
         }
         Act::Purged { what, removed } => {
-            tracing::info!(target: TARGET, action = "purged", ?what, removed, role, by, client = %address, "audit");
+            let (what, value) = match what {
+                Purge::Request(id) => ("request", id.clone()),
+                Purge::Before(time) => ("before", time.to_string()),
+                Purge::Group(fingerprint) => ("group", fingerprint.clone()),
+                Purge::All => ("all", String::new()),
+            };
+            tracing::info!(target: TARGET, action = "purged", what, value, removed, role, by, client = %address, "audit");
         }
         Act::Reloaded { outcome } => {
             tracing::info!(target: TARGET, action = "reload", outcome, role, by, client = %address, "audit");
@@ -85,6 +95,8 @@ pub(super) struct Audited<'s> {
 impl Actions for Audited<'_> {
     fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
         let Some(journal) = self.journal else { return Ok(false) };
+        // What has failed already must not bring a group back that is resolved now.
+        journal.flush(FLUSH);
         let found = journal.store().set_state(fingerprint, state)?;
         if found {
             write(self.client, Act::StateChanged { group: fingerprint, state: state.word() });
@@ -100,6 +112,7 @@ impl Actions for Audited<'_> {
     fn purged(&self, what: &Purge, removed: u64) {
         if let Some(journal) = self.journal {
             journal.counters().purged.fetch_add(removed, Ordering::Relaxed);
+            journal.recent().forget();
         }
         write(self.client, Act::Purged { what, removed });
         self.changes.notify();

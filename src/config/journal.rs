@@ -9,7 +9,8 @@ use crate::text::Secret;
 
 /// Reads the table. `url` is its key of that name, which is a secret.
 pub(super) fn journal(s: &mut Section<'_, '_>, url: Option<At<Secret<String>>>) -> Journal {
-    let path = s.file("path");
+    // The gateway writes it: it is no part of the configuration, whose files are watched.
+    let path = s.output("path");
     let (enabled, keep) = (s.boolean("enabled"), s.parsed("keep", units::duration));
     let (max_size, body_limit) = (s.parsed("max_size", units::size), s.parsed("body_limit", units::size));
     let (request_body, sample) = (s.parsed("request_body", units::size_or_off), s.share("sample").map(|at| at.value));

@@ -73,6 +73,12 @@ impl Recent {
         }
     }
 
+    /// Forgets what was written, because some of it was removed for good.
+    pub fn forget(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.entries, state.bytes) = (VecDeque::new(), 0);
+    }
+
     /// Returns what was written after an earlier answer, at most `limit` entries that match. Without an earlier answer, that is nothing.
     pub fn after(&self, cursor: Option<&str>, filter: &Filter, limit: usize) -> Fresh {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -42,6 +42,9 @@ mod write;
 /// The pause between two steps of a purge: whoever waits to write comes first.
 const BETWEEN: Duration = Duration::from_millis(2);
 
+/// How often the log is tried to be emptied: some 5 seconds.
+const MAX_TRIES: u32 = 100;
+
 /// The store.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -51,6 +54,8 @@ pub struct SqliteStore {
     /// `None` if the file is only read, or while it could not be opened again.
     writer: Mutex<Option<Writer>>,
     readers: Pool,
+    /// Which file of this name is open for writing; `None` until it is known.
+    identity: Mutex<Option<(u64, u64)>>,
     /// Held while entries are purged.
     purging: Mutex<()>,
     /// Where the file went that had been there.
@@ -75,6 +80,7 @@ impl SqliteStore {
             keep,
             writer,
             readers: Pool::new(path.into()),
+            identity: Mutex::new(file::identity(path)),
             purging: Mutex::default(),
             moved,
             lock: Some(lock),
@@ -94,6 +100,7 @@ impl SqliteStore {
             keep: 0,
             writer,
             readers: Pool::new(path.into()),
+            identity: Mutex::default(),
             purging: Mutex::default(),
             moved: None,
             lock: None,
@@ -103,6 +110,21 @@ impl SqliteStore {
     /// Returns where the file went that had been there when the store was opened, if it could not be used.
     pub fn moved_aside(&self) -> Option<&Path> {
         self.moved.as_deref()
+    }
+
+    /// Opens the file anew if another program has removed, replaced or emptied it: what is written to the old one would be lost with it.
+    fn look_after_file(&self) -> Result<(), StoreError> {
+        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = file::identity(&self.path);
+        if known.is_some() && *known != found && self.lock.is_some() {
+            tracing::error!(path = %self.path.display(), "the file of the journal was removed, replaced or emptied: it is begun anew");
+            drop(slot.take());
+            self.readers.renew();
+            *slot = Some(Writer::new(file::open(&self.path)?.connection));
+        }
+        *known = file::identity(&self.path);
+        Ok(())
     }
 
     fn read<T>(&self, what: &'static str, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -125,6 +147,7 @@ impl SqliteStore {
         {
             drop(writer);
             self.readers.renew();
+            *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = None;
             writer = Writer::new(file::begin_anew(&self.path, &error.to_string())?.connection);
             result = work(&mut writer);
         }
@@ -178,8 +201,13 @@ impl Store for SqliteStore {
         }
         // A group may have gone without an entry.
         let is_nothing = removed == 0 && matches!(what, Purge::Request(_) | Purge::Before(_));
-        let mut next = Some(if is_nothing { Erasure::Log } else { Erasure::Index { number: 0, begun: false } });
+        let mut next = Some(if is_nothing { Erasure::Log { tries: 0 } } else { Erasure::Index { number: 0, begun: false } });
         while let Some(now) = next {
+            if matches!(now, Erasure::Log { tries: MAX_TRIES.. }) {
+                let why =
+                    "they were, but the write-ahead log of the file still has them, because another program reads it: purge again later";
+                return Err(StoreError::Unavailable { what: WHAT, source: why.into() });
+            }
             next = self.write(WHAT, |writer| writer.erase_step(now))?;
             std::thread::park_timeout(BETWEEN);
         }
@@ -187,6 +215,7 @@ impl Store for SqliteStore {
     }
 
     fn prune(&self, now: Millis) -> Result<Pruned, StoreError> {
+        self.look_after_file()?;
         self.write("old entries cannot be removed", |writer| writer.prune(self.max_bytes, self.keep, now))
     }
 

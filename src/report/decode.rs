@@ -101,6 +101,12 @@ pub fn text_of(body: Vec<u8>, content_type: Option<&str>) -> String {
         Ok(text) if is_iso_2022_jp(text.as_bytes()) => return encoding_rs::ISO_2022_JP.decode(text.as_bytes()).0.into_owned(),
         Ok(text) if !content_type.and_then(charset).is_some_and(is_utf16) => return text,
         Ok(text) => text.into_bytes(),
+        Err(error) if is_cut(&error) => {
+            let whole = error.utf8_error().valid_up_to();
+            let mut body = error.into_bytes();
+            body.truncate(whole);
+            return text_of(body, content_type);
+        }
         Err(error) => error.into_bytes(),
     };
     let by_label = |label: &str| Encoding::for_label(label.as_bytes()).filter(|encoding| *encoding != UTF_8);
@@ -111,6 +117,12 @@ pub fn text_of(body: Vec<u8>, content_type: Option<&str>) -> String {
         detector.guess(None, chardetng::Utf8Detection::Allow)
     });
     encoding.decode(&body).0.into_owned()
+}
+
+/// Returns true for UTF-8 that ends within a character, as at the bound of what is read. Text that is ASCII until there may have any charset.
+fn is_cut(error: &std::string::FromUtf8Error) -> bool {
+    let cause = error.utf8_error();
+    cause.error_len().is_none() && !error.as_bytes()[..cause.valid_up_to()].is_ascii()
 }
 
 /// Returns true for 7-bit text with an escape sequence that selects Japanese characters (RFC 1468).
@@ -147,6 +159,15 @@ mod tests {
         let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         coder.write_all(bytes).unwrap();
         coder.finish().unwrap()
+    }
+
+    #[test]
+    fn utf_8_that_ends_within_a_character_stays_utf_8() {
+        let whole = "주문이 이미 닫혔습니다";
+        for length in whole.len() - 2..whole.len() {
+            assert_eq!(text(&whole.as_bytes()[..length], Some("application/json")), "주문이 이미 닫혔습니");
+        }
+        assert_eq!(text(b"caf\xe9", Some("text/plain; charset=latin1")), "café");
     }
 
     #[test]

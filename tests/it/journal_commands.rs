@@ -279,8 +279,11 @@ fn purge_removes_what_is_named_and_is_counted() {
     let asked = purge(&["--request-id", &ids[0]]);
     assert!(asked.status.code() == Some(1) && text(&asked.stderr).contains("--yes"), "{asked:?}");
     assert_eq!(get(gateway.admin, &format!("/api/errors/{}", ids[0])).status, 200);
+    let cursor = get(gateway.admin, "/api/tail").json()["next"].as_str().unwrap().to_owned();
+    assert_eq!(get(gateway.admin, &format!("/api/errors/{}", ids[0].replace('-', "%2D"))).status, 200);
     assert_eq!(text(&purge(&["--request-id", &ids[0], "--yes"]).stdout), "removed 1 entry\n");
     assert_eq!(get(gateway.admin, &format!("/api/errors/{}", ids[0])).status, 404);
+    assert!(!get(gateway.admin, &format!("/api/tail?after={cursor}")).text().contains(&ids[0]));
     assert_eq!(get(gateway.admin, "/api/groups").json()["items"][0]["count"], 2);
     assert_eq!(purge(&["--request-id", &ids[0], "--yes"]).status.code(), Some(1));
     assert_eq!(text(&purge(&["--before", "1d", "--yes"]).stdout), "removed 0 entries\n");

@@ -289,6 +289,22 @@ fn a_journal_in_a_file_survives_a_kill() {
 }
 
 #[test]
+fn the_file_of_the_journal_is_no_file_of_the_configuration() {
+    let (origin, folder) = (failing(), Temporary::folder("journal-watched"));
+    let config = config("journal-watched", origin.address, &in_file(&folder.join("journal.db")));
+    let process = start(&config);
+    let id = id(&get(process.address, "/orders/1"));
+    entry_at(process.admin, &id);
+    let admin = process.admin;
+    let ask = |method: &str, path: &str| {
+        send(admin, format!("{method} {path} HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")).json()
+    };
+    // A purge writes the file itself, and not only its log.
+    assert_eq!(ask("DELETE", &format!("/api/errors/{id}"))["removed"], 1);
+    assert_eq!(ask("POST", "/reload")["outcome"], "unchanged");
+}
+
+#[test]
 fn a_stop_writes_the_last_entries() {
     let (origin, folder) = (failing(), Temporary::folder("journal-stop"));
     let config = config("journal-stop", origin.address, &in_file(&folder.join("journal.db")));

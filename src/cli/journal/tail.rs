@@ -163,9 +163,8 @@ fn of_gateway(place: &Place, mut shown: Shown<'_>) -> Result<Closed, NoAnswer> {
 
 /// Shows what was written while nobody asked: the gateway was restarted.
 fn catch_up(place: &Place, shown: &mut Shown<'_>, answered: Millis) -> Result<Result<(), Closed>, NoAnswer> {
-    let (since, most) = (answered.saturating_sub(1000).to_string(), PAGE.to_string());
     output::print_error("note: the gateway was restarted");
-    match listed(place, shown.args, &[("since", &since), ("limit", &most)]) {
+    match all_since(place, shown.args, answered.saturating_sub(1000)) {
         Ok(missed) => Ok(shown.show(missed.iter())),
         // A store that is not there yet is no reason to end.
         Err(NoAnswer::Unreachable(_) | NoAnswer::Unable(_)) => Ok(Ok(())),
@@ -193,7 +192,12 @@ fn of_file(place: &Place, mut shown: Shown<'_>) -> Result<Closed, NoAnswer> {
 
 /// Returns the entries of the last minutes, oldest first.
 fn look(place: &Place, args: &TailArgs) -> Result<Vec<Value>, NoAnswer> {
-    let (since, most) = (now().saturating_sub(BACK).to_string(), PAGE.to_string());
+    all_since(place, args, now().saturating_sub(BACK))
+}
+
+/// Returns the entries since a time, oldest first. Says so if they are too many: then the oldest are left out.
+fn all_since(place: &Place, args: &TailArgs, since: Millis) -> Result<Vec<Value>, NoAnswer> {
+    let (since, most) = (since.to_string(), PAGE.to_string());
     let (mut found, mut after) = (Vec::new(), None::<String>);
     for _ in 0..MAX_PAGES {
         let mut more = vec![("since", since.as_str()), ("limit", most.as_str())];
@@ -204,6 +208,12 @@ fn look(place: &Place, args: &TailArgs) -> Result<Vec<Value>, NoAnswer> {
         if after.is_none() {
             break;
         }
+    }
+    if after.is_some() {
+        output::print_error(&format!(
+            "note: more than {} entries were written meanwhile; `lockgate errors list` has the others",
+            found.len()
+        ));
     }
     found.reverse();
     Ok(found)

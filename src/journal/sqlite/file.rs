@@ -5,7 +5,7 @@
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::schema::{self, Found};
 use crate::journal::store::StoreError;
 
 /// How long a connection waits for a lock of SQLite.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// The most statements that a connection keeps prepared.
 const STATEMENTS: usize = 64;
 /// A file up to this size is checked as a whole when it is opened, in bytes.
@@ -51,6 +51,12 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 
 fn unavailable(what: &'static str, message: String) -> StoreError {
     StoreError::Unavailable { what, source: message.into() }
+}
+
+/// Returns what tells a file from another one of its name; `None` if it is missing or empty.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = path.metadata().ok().filter(|found| found.len() > 0)?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Takes the file for this process. The lock ends with the returned file, or with the process.

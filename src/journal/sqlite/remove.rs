@@ -4,10 +4,12 @@
 //! file was opened.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{self, end_key, facet, first_key, number, time};
+use super::file::BUSY;
 use super::write::{Batch, Writer};
 use crate::journal::entry::Millis;
 use crate::journal::group::{self, MAX_GROUPS};
@@ -35,9 +37,12 @@ pub(super) enum Erasure {
     Index { number: usize, begun: bool },
     /// Pages that are free may have what was in them.
     FreePages,
-    /// The log of SQLite (WAL) has what the file had before.
-    Log,
+    /// The log of SQLite (WAL) has what the file had before. It is emptied when nobody reads from it; so often it was tried in vain.
+    Log { tries: u32 },
 }
+
+/// How long a step waits for readers of the log. Batches wait as long.
+const READERS: Duration = Duration::from_millis(50);
 
 impl Writer {
     /// Removes a step of what is to be purged. Returns the number of entries; fewer than [`STEP`] if there are no more.
@@ -71,9 +76,14 @@ impl Writer {
                 let more = self.connection.total_changes() - before >= 2;
                 Ok(Some(if more { Erasure::Index { number, begun: true } } else { Erasure::Index { number: number + 1, begun: false } }))
             }
-            Erasure::FreePages => Ok(Some(if self.shrink(0)? { Erasure::FreePages } else { Erasure::Log })),
-            Erasure::Log => {
-                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            Erasure::FreePages => Ok(Some(if self.shrink(0)? { Erasure::FreePages } else { Erasure::Log { tries: 0 } })),
+            Erasure::Log { tries } => {
+                self.connection.busy_timeout(READERS)?;
+                let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+                self.connection.busy_timeout(BUSY)?;
+                if busy? {
+                    return Ok(Some(Erasure::Log { tries: tries + 1 }));
+                }
                 self.connection.execute_batch("PRAGMA secure_delete = FAST")?;
                 Ok(None)
             }

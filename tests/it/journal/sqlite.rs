@@ -288,6 +288,42 @@ fn old_entries_go_in_steps() {
 }
 
 #[test]
+fn a_file_that_is_removed_or_emptied_is_begun_anew() {
+    type Loss = fn(&Path);
+    let losses: [(&str, Loss); 2] =
+        [("removed", |path| std::fs::remove_file(path).unwrap()), ("emptied", |path| std::fs::write(path, "").unwrap())];
+    for (name, lose) in losses {
+        let (_folder, path) = folder(name);
+        let store = open(&path);
+        store.write(&[entry("before", 4)]).unwrap();
+        prune(&store, 5);
+        assert_eq!(count(&store), 1, "{name}: it is still there");
+        lose(&path);
+        prune(&store, 5);
+        store.write(&[entry("after", 5)]).unwrap();
+        drop(store);
+        assert!(open(&path).find("after").unwrap().is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_purge_tells_that_a_reader_keeps_the_log() {
+    let (_folder, path) = folder("purge-reader");
+    let store = open(&path);
+    store.write(&[entry("first", 4), entry("second", 5)]).unwrap();
+    let reader = rusqlite::Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM entries", [], |row| row.get::<_, i64>(0)).unwrap();
+    let told = store.purge(&Purge::Request("first".into())).unwrap_err().to_string();
+    assert!(told.contains("another program reads it"), "{told}");
+    // Batches are written in between and afterwards.
+    store.write(&[entry("third", 6)]).unwrap();
+    drop(reader);
+    assert_eq!(store.purge(&Purge::Request("second".into())).unwrap(), 1);
+    assert_eq!(std::fs::metadata(path.with_file_name("journal.sqlite-wal")).unwrap().len(), 0);
+}
+
+#[test]
 fn what_is_purged_is_not_in_the_file() {
     let (_folder, path) = folder("purge");
     let store = open(&path);
