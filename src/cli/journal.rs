@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use self::place::{Place, encoded};
 use super::args::{JournalCommand, PlaceArgs};
-use super::output::{self, one_line};
+use super::output::{self, one_line, steers};
 
 pub(super) fn run(command: &JournalCommand) -> ExitCode {
     match command {
@@ -84,7 +84,7 @@ fn groups(found: &Value) -> String {
 
 /// Removes what could steer a terminal; keeps lines and tabs.
 fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+    text.chars().filter(|c| !steers(*c) || matches!(c, '\n' | '\t')).collect()
 }
 
 fn show(found: &Value) -> String {
