@@ -25,7 +25,12 @@ const EVERY: Duration = Duration::from_millis(50);
 const MAX_QUEUED: usize = 16 * 1024;
 /// The most bytes in the queue, and of entries that wait for the store.
 const MAX_BYTES: usize = 64 << 20;
-/// The most observations that are written at once. More would be in memory twice, and the thread would hold a processor for longer.
+/// The observations that are written at once, which takes about a millisecond, and the pause before the next ones. The system lets a thread
+/// run on for some milliseconds, whoever waits for its processor, so the thread gives it back by itself.
+const BATCH: usize = 16;
+const BETWEEN_BATCHES: Duration = Duration::from_millis(1);
+/// The length of the queue from which the thread hurries: without a pause, and with larger batches, which cost less for each observation.
+const LONG: usize = 1024;
 const MAX_BATCH: usize = 512;
 /// The places that an empty queue keeps.
 const SPARE: usize = 1024;
@@ -177,16 +182,22 @@ impl Journal {
     }
 }
 
+/// A batch out of the queue, and the number of observations that are left in it.
+struct Taken {
+    taken: Vec<Observation>,
+    left: usize,
+}
+
 impl Inner {
     /// Takes the oldest observations out of the queue, at most a batch.
-    fn take(&self) -> Vec<Observation> {
+    fn take(&self) -> Taken {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = queue.len().min(MAX_BATCH);
+        let count = queue.len().min(if queue.len() < LONG { BATCH } else { MAX_BATCH });
         let taken = queue.drain(..count).collect();
         if queue.is_empty() {
             queue.shrink_to(SPARE);
         }
-        taken
+        Taken { taken, left: queue.len() }
     }
 }
 
@@ -238,8 +249,8 @@ impl Writer {
         let journal = Arc::clone(&self.journal);
         journal.idle.store(false, Ordering::Release);
         loop {
-            let taken = journal.take();
-            let is_last = taken.len() < MAX_BATCH;
+            let Taken { taken, left } = journal.take();
+            let is_last = left == 0;
             let bytes: usize = taken.iter().map(Observation::size).sum();
             for observed in taken {
                 let mut entry = mask::entry(observed, &self.rules);
@@ -254,6 +265,9 @@ impl Writer {
             }
             if is_last {
                 break;
+            }
+            if left < LONG && !journal.closing.load(Ordering::Acquire) {
+                std::thread::park_timeout(BETWEEN_BATCHES);
             }
         }
         journal.idle.store(self.kept.is_empty(), Ordering::Release);
