@@ -2,6 +2,8 @@
 //!
 //! Must not know what a text is part of.
 
+use std::borrow::Cow;
+
 use crate::redact;
 use crate::text::bounded;
 
@@ -26,10 +28,58 @@ impl Rules {
     pub(super) fn text(&self, text: &str, max: usize) -> String {
         let mut masked = redact::masked(text).into_owned();
         for pattern in &self.patterns {
-            if let std::borrow::Cow::Owned(replaced) = pattern.replace_all(&masked, MASK) {
+            if let Cow::Owned(replaced) = pattern.replace_all(&masked, MASK) {
                 masked = replaced;
             }
         }
         bounded(&masked, max).to_owned()
     }
+
+    /// Masks credentials in a part of a URL as it is and in what it decodes to, because an encoding may hide the name or the mark before a
+    /// credential. Returns the decoded text if the mask finds more in it.
+    pub(super) fn part_of_url(&self, text: &str, max: usize) -> String {
+        let mut decoded = Cow::Borrowed(text);
+        for _ in 0..MAX_ENCODINGS {
+            if !decoded.contains('%') {
+                return self.text(text, max);
+            }
+            let next = percent_encoding::percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
+            if next == decoded {
+                return self.text(text, max);
+            }
+            let masked = self.text(&next, usize::MAX);
+            if masked != next {
+                return bounded(&with_encoded_controls(&masked), max).to_owned();
+            }
+            decoded = Cow::Owned(next);
+        }
+        MASK.to_owned()
+    }
+}
+
+/// How often a text may be encoded, one encoding upon the other. One that is encoded more often is not understood.
+const MAX_ENCODINGS: usize = 4;
+
+/// Encodes the control characters of a decoded text again.
+fn with_encoded_controls(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            let mut buffer = [0; 4];
+            out.extend(c.encode_utf8(&mut buffer).bytes().map(|byte| format!("%{byte:02X}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// The longest word that is left out of the end of a text that was cut, in bytes.
+const MAX_WORD: usize = 256;
+
+/// Returns a text that was cut without its last word: the mask does not know a credential that is cut.
+pub(super) fn without_last_word(text: &str) -> &str {
+    let floor = text.ceil_char_boundary(text.len().saturating_sub(MAX_WORD));
+    let end = text[floor..].rfind(char::is_whitespace).map_or(floor, |at| floor + at);
+    &text[..end]
 }
