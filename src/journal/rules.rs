@@ -79,7 +79,8 @@ const MAX_WORD: usize = 256;
 
 /// Returns a text that was cut without its last word: the mask does not know a credential that is cut.
 pub(super) fn without_last_word(text: &str) -> &str {
-    let floor = text.ceil_char_boundary(text.len().saturating_sub(MAX_WORD));
+    let least = text.len().saturating_sub(MAX_WORD);
+    let floor = (least..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     let end = text[floor..].rfind(char::is_whitespace).map_or(floor, |at| floor + at);
     &text[..end]
 }
