@@ -25,14 +25,30 @@ pub(super) struct Rules {
 
 impl Rules {
     /// Masks credentials in a text, and cuts it. Masked as a whole first: the mask does not know a credential that is cut.
+    /// Words with percent-encodings, such as paths that an error names, are masked like those.
     pub(super) fn text(&self, text: &str, max: usize) -> String {
+        let masked = self.as_it_is(text);
+        if !masked.contains('%') {
+            return bounded(&masked, max).to_owned();
+        }
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>');
+        let mut out = String::with_capacity(masked.len());
+        for piece in masked.split_inclusive(ends) {
+            let word = piece.trim_end_matches(ends);
+            out.push_str(&self.part_of_url(word, usize::MAX));
+            out.push_str(&piece[word.len()..]);
+        }
+        bounded(&out, max).to_owned()
+    }
+
+    fn as_it_is(&self, text: &str) -> String {
         let mut masked = redact::masked(text).into_owned();
         for pattern in &self.patterns {
             if let Cow::Owned(replaced) = pattern.replace_all(&masked, MASK) {
                 masked = replaced;
             }
         }
-        bounded(&masked, max).to_owned()
+        masked
     }
 
     /// Masks credentials in a part of a URL as it is and in what it decodes to, because an encoding may hide the name or the mark before a
@@ -41,13 +57,13 @@ impl Rules {
         let mut decoded = Cow::Borrowed(text);
         for _ in 0..MAX_ENCODINGS {
             if !decoded.contains('%') {
-                return self.text(text, max);
+                return bounded(&self.as_it_is(text), max).to_owned();
             }
             let next = percent_encoding::percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
             if next == decoded {
-                return self.text(text, max);
+                return bounded(&self.as_it_is(text), max).to_owned();
             }
-            let masked = self.text(&next, usize::MAX);
+            let masked = self.as_it_is(&next);
             if masked != next {
                 return bounded(&with_encoded_controls(&masked), max).to_owned();
             }
