@@ -243,7 +243,7 @@ fn credentials_are_masked_wherever_an_entry_holds_them() {
     let body = r#"{"message":"no stock","session":"S3CR-body","fields":[{"name":"password","value":"S3CR-pair"}],"raw":"{\"pin\":\"S3CR-text\"}"}"#;
     let origin = Origin::says(format!(
         "HTTP/1.1 500 X\r\nContent-Type: application/json\r\nX-Session: S3CR-1\r\nX-Vault-Token: S3CR-2\r\nAuthentication-Info: S3CR-3\r\n\
-         X-Node: node-7\r\nContent-Length: {}\r\n\r\n{body}",
+         X-Shelf: shelf-7\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     ));
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");
@@ -255,7 +255,7 @@ fn credentials_are_masked_wherever_an_entry_holds_them() {
     );
     let found = entry(&gateway, &id(&send(gateway.address, &request)));
     assert!(!found.to_string().contains("S3CR"), "{found:#}");
-    for kept in ["no stock", "node-7", "order-7", "https://a/b?code=***", "/cb/access_token=***"] {
+    for kept in ["no stock", "shelf-7", "order-7", "https://a/b?code=***", "/cb/access_token=***"] {
         assert!(found.to_string().contains(kept), "{kept} in {found:#}");
     }
 }
