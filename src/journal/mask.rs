@@ -4,9 +4,10 @@
 
 use super::entry::{AttemptEntry, Entry, Headers, Millis};
 use super::fingerprint;
+use super::names::is_secret_header;
 use super::observation::{Attempt, Observation, Said, Told};
 use super::payload;
-use super::rules::{MASK, Rules};
+use super::rules::{MASK, Rules, without_last_word};
 use crate::context::protocol;
 use crate::header::HeaderList;
 use crate::redact;
@@ -23,35 +24,46 @@ const MAX_HEADERS: usize = 100;
 const MAX_TEXT: usize = 2 * 1024;
 /// The most of a stack trace, in bytes.
 const MAX_STACK: usize = 32 * 1024;
-/// Headers whose value is a credential as a whole.
-const CREDENTIALS: [&str; 10] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "set-cookie",
-    "x-api-key",
-    "api-key",
-    "x-auth-token",
-    "x-amz-security-token",
-    "client-cert",
-    "x-csrf-token",
-];
-
 impl Rules {
-    fn short(&self, text: &Untrusted) -> String {
-        self.text(text.raw(), MAX_TEXT)
-    }
-
     fn headers(&self, list: &HeaderList) -> Headers {
         let one = |(name, value): (&http::HeaderName, crate::header::Value<'_>)| {
             let (name, value) = (name.as_str(), value.as_bytes());
             let value = if name == "host" { plain_host(value) } else { value };
-            let secret = CREDENTIALS.contains(&name) || self.headers.iter().any(|header| header == name);
-            let value = if secret { MASK.to_owned() } else { self.text(&String::from_utf8_lossy(value), MAX_VALUE) };
+            let is_secret = is_secret_header(name, self) || name == "sec-websocket-protocol" && !are_protocols(value);
+            let value = if is_secret { MASK.to_owned() } else { self.header_value(&String::from_utf8_lossy(value)) };
             (name.to_owned(), value)
         };
         list.iter().take(MAX_HEADERS).map(one).collect()
     }
+
+    /// Masks the value of a header: the URLs in it like the one of the request, and JSON by its members.
+    fn header_value(&self, value: &str) -> String {
+        let masked = payload::said(&redact::masked_urls(value), usize::MAX, self);
+        self.part_of_url(&masked, MAX_VALUE)
+    }
+
+    /// Returns a query without its values.
+    fn query(&self, query: &str) -> String {
+        let mut masked = Vec::new();
+        redact::masked_query(&mut masked, query.as_bytes());
+        let masked = String::from_utf8_lossy(&masked);
+        // A name may be a credential itself.
+        masked.split('&').map(|parameter| self.part_of_url(parameter, MAX_VALUE)).collect::<Vec<_>>().join("&")
+    }
+}
+
+/// The longest name of a protocol of WebSockets, in bytes.
+const MAX_PROTOCOL: usize = 32;
+
+/// Returns true for names of protocols (RFC 6455 11.3.4). Browsers cannot set other headers, so that many clients send a token here.
+fn are_protocols(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).all(|name| {
+        let is_word = name.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+        let digits = name.iter().filter(|byte| byte.is_ascii_digit()).count();
+        let tells_token =
+            [b"bearer".as_slice(), b"token", b"auth", b"jwt", b"key"].iter().any(|word| memchr::memmem::find(name, word).is_some());
+        is_word && digits <= 3 && name.len() <= MAX_PROTOCOL && !tells_token
+    })
 }
 
 fn micros(time: std::time::Duration) -> u64 {
@@ -69,13 +81,6 @@ fn attempt(attempt: &Attempt) -> AttemptEntry {
     }
 }
 
-/// Returns a query without its values.
-fn masked_query(query: &str) -> String {
-    let mut masked = Vec::new();
-    redact::masked_query(&mut masked, query.as_bytes());
-    String::from_utf8_lossy(&masked).into_owned()
-}
-
 /// Makes the entry.
 pub(super) fn entry(observed: Observation, rules: &Rules) -> Entry {
     let at = observed.at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -88,8 +93,8 @@ pub(super) fn entry(observed: Observation, rules: &Rules) -> Entry {
         client: observed.client.to_string(),
         method: observed.method.as_str().to_owned(),
         host: observed.host.map(|host| rules.text(&String::from_utf8_lossy(plain_host(&host)), MAX_VALUE)),
-        path: rules.text(observed.uri.path(), MAX_TEXT),
-        query: observed.uri.query().map(masked_query),
+        path: rules.part_of_url(observed.uri.path(), MAX_TEXT),
+        query: observed.uri.query().map(|query| rules.query(query)),
         protocol: protocol(observed.version).to_owned(),
         request_headers: rules.headers(&observed.headers),
         route: observed.route.to_string(),
@@ -100,7 +105,7 @@ pub(super) fn entry(observed: Observation, rules: &Rules) -> Entry {
         received: observed.received,
         code: rules.text(&observed.code, MAX_VALUE),
         reason: observed.kind.row().reason.to_owned(),
-        cause: observed.cause.map(|cause| rules.text(&cause, MAX_TEXT)),
+        cause: observed.cause.map(|cause| payload::said(&cause, MAX_TEXT, rules)),
         config: observed.config.to_string(),
         gateway: rules.gateway.clone(),
         ..Entry::default()
@@ -114,7 +119,7 @@ pub(super) fn entry(observed: Observation, rules: &Rules) -> Entry {
     }
     if let Some(Told { headers, body }) = observed.told.map(|told| *told) {
         entry.answer_headers = rules.headers(&headers);
-        entry.answer_body = Some(rules.text(&String::from_utf8_lossy(&body), MAX_ANSWER));
+        entry.answer_body = Some(payload::said(&String::from_utf8_lossy(&body), MAX_ANSWER, rules));
     }
     (entry.fingerprint, entry.title) = fingerprint::of(&entry);
     entry
@@ -125,12 +130,102 @@ fn add_said(entry: &mut Entry, said: Said, rules: &Rules) {
     let content_type = headers.get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
     // The request itself reads a body only if the client is told of it.
     let read = read.unwrap_or_else(|| report::read_as(&body, content_type.as_deref(), crate::language::Languages::new(None, &[])));
-    let short = |text: &Option<Untrusted>| text.as_ref().map(|text| rules.short(text));
-    entry.exception = short(&read.exception);
-    entry.message = short(&read.message);
-    entry.caused_by = short(&read.cause);
-    entry.stack = read.stack.as_ref().map(|stack| rules.text(stack.raw(), MAX_STACK));
+    let text = |text: &Option<Untrusted>, max| text.as_ref().map(|text| payload::said(whole(text.raw(), &body, truncated), max, rules));
+    entry.exception = text(&read.exception, MAX_TEXT);
+    entry.message = text(&read.message, MAX_TEXT);
+    entry.caused_by = text(&read.cause, MAX_TEXT);
+    entry.stack = text(&read.stack, MAX_STACK);
     entry.upstream_headers = rules.headers(&headers);
     entry.upstream_truncated = truncated || body.len() > rules.body_limit;
-    entry.upstream_body = Some(rules.text(&body, rules.body_limit));
+    entry.upstream_body = Some(payload::said(whole(&body, &body, truncated), rules.body_limit, rules));
+}
+
+/// Returns a text of a body without its last word, if that is where the body was cut.
+fn whole<'t>(text: &'t str, body: &str, truncated: bool) -> &'t str {
+    let last = |text: &'_ str| text.trim_end().rsplit(char::is_whitespace).next().unwrap_or_default().to_owned();
+    if truncated && last(body).ends_with(&last(text)) { without_last_word(text.trim_end()) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        let patterns = vec![regex::Regex::new("CUST-[0-9]{8}").unwrap()];
+        Rules { body_limit: 1 << 20, headers: vec!["x-tenant".into()], patterns, gateway: String::new() }
+    }
+
+    fn header(name: &'static str, value: &'static str) -> String {
+        let mut list = HeaderList::default();
+        list.insert(http::HeaderName::from_static(name), http::HeaderValue::from_static(value));
+        rules().headers(&list).remove(0).1
+    }
+
+    #[test]
+    fn values_of_headers_are_masked() {
+        for (name, value, shown) in [
+            ("x-vault-token", "S3CR", "***"),
+            ("x-tenant", "S3CR", "***"),
+            ("referer", "https://a.example/cb?code=S3CR&state=S3CR#S3CR", "https://a.example/cb?code=***&state=***"),
+            ("location", "/cb/password%3DS3CR", "/cb/password=***"),
+            ("x-original-url", "/cb?code=S3CR", "/cb?code=***"),
+            ("x-context", "{\"pin\":\"S3CR\"}", "{\"pin\":\"***\"}"),
+            ("sec-websocket-protocol", "bearer, S3CR", "***"),
+            ("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.c3cr", "***"),
+            ("sec-websocket-protocol", "chat, 0123456789abcdef", "***"),
+            ("sec-websocket-protocol", "graphql-transport-ws, v12.stomp", "graphql-transport-ws, v12.stomp"),
+            ("accept", "text/html, */*;q=0.8", "text/html, */*;q=0.8"),
+            ("user-agent", "curl/8.5 (x; y)", "curl/8.5 (x; y)"),
+            ("idempotency-key", "a-1", "a-1"),
+        ] {
+            assert_eq!(header(name, value), shown, "{name}");
+        }
+    }
+
+    #[test]
+    fn encoded_credentials_of_a_path_are_masked() {
+        let path = |path: &str| rules().part_of_url(path, MAX_TEXT);
+        for text in [
+            "/cb/password%3DS3CR",
+            "/cb/password%253DS3CR",
+            "/x/Bearer%20S3CRS3CR",
+            "/u/https%3A%2F%2Fu%3AS3CR%40h",
+            "/cb/acc%65ss_token%3DS3CR",
+            "/cb/access_token=S3CR",
+        ] {
+            assert!(!path(text).contains("S3CR"), "{}", path(text));
+        }
+        assert_eq!(path("/a/%43UST-12345678%0A"), "/a/***%0A", "control characters stay encoded");
+        for text in ["/a%20b/%E4%BD%A0", "/orders/7", "/a%", "/%ff"] {
+            assert_eq!(path(text), text);
+        }
+        assert_eq!(path("/%25252525252570"), "***");
+    }
+
+    #[test]
+    fn names_of_parameters_are_masked_like_texts() {
+        let query = |query: &str| rules().query(query);
+        assert_eq!(query("sk_live_0123456789abcdefghijklmn=2&a=1"), "***=***&a=***");
+        assert_eq!(query("CUST-12345678=1&cookie=2&b=3"), "***=***&cookie=***&b=***");
+        assert!(!query("a%3Dpassword%3DS3CR=1").contains("S3CR"));
+    }
+
+    #[test]
+    fn a_cut_body_loses_its_last_word() {
+        let token = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
+        for before in ["could not push with ", "{\"message\": \"no ", "{\"stack\":\"a\\n\\tat b\\nwith ", "<p>with <b>", &"x/".repeat(400)]
+        {
+            for length in 5..=token.len() {
+                let body = format!("{before}{}", &token[..length]);
+                let said = Said { body, truncated: true, ..Said::default() };
+                let mut entry = Entry::default();
+                add_said(&mut entry, said, &rules());
+                let all = format!("{:?} {:?} {:?}", entry.upstream_body, entry.message, entry.stack);
+                assert!(!all.contains("ghp_") && !all.contains("01234"), "{all}");
+            }
+        }
+        let mut entry = Entry::default();
+        add_said(&mut entry, Said { body: "no order 7".into(), ..Said::default() }, &rules());
+        assert_eq!(entry.upstream_body.as_deref(), Some("no order 7"));
+    }
 }

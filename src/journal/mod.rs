@@ -30,6 +30,7 @@ pub mod fingerprint;
 mod group;
 mod mask;
 pub mod memory;
+mod names;
 pub mod observation;
 mod packed;
 mod payload;

@@ -8,7 +8,12 @@ use crate::body::{Excerpt, Passed};
 
 mod form;
 mod json;
-mod names;
+
+/// Returns a text that an upstream wrote with credentials masked: the members of whatever JSON is in it by their names, and the rest by
+/// the rules of texts.
+pub(super) fn said(text: &str, max: usize, rules: &Rules) -> String {
+    rules.text(&json::masked_within(text, rules), max)
+}
 
 /// A body as an entry shows it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -78,7 +83,7 @@ fn readable(bytes: &[u8], truncated: bool) -> Option<&str> {
 /// Masks credentials in a text. The last word of what is truncated is left out: the mask does not know a credential that is cut.
 fn plain(text: &str, truncated: bool, rules: &Rules) -> String {
     let whole = if truncated { text.rfind(char::is_whitespace).map_or("", |end| &text[..end]) } else { text };
-    rules.text(whole, usize::MAX)
+    said(whole, usize::MAX, rules)
 }
 
 #[cfg(test)]
@@ -86,9 +91,9 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
-    use super::names::is_secret;
     use super::*;
     use crate::header::HeaderList;
+    use crate::journal::names::is_secret;
 
     fn rules() -> Rules {
         let patterns = vec![regex::Regex::new("CUST-[0-9]{8}").unwrap()];
@@ -153,6 +158,42 @@ mod tests {
         }
         assert_eq!(of(JSON, &"[".repeat(1000)), "unreadable");
         assert!(masked(b"a\xff", "text/plain", false, &rules()).is_none() && masked(b"a\0b", "text/plain", false, &rules()).is_none());
+    }
+
+    #[test]
+    fn errors_are_masked_by_the_names_of_their_members() {
+        let said = |text: &str| said(text, usize::MAX, &rules());
+        for body in [
+            r#"{"session":"S3CR"}"#,
+            r#"{"pin":"S3CR","otp":"S3CR","cvv":"S3CR","card":"S3CR","jwt":"S3CR"}"#,
+            r#"{"headers":{"authorization":"S3CR","Cookie":"S3CR"}}"#,
+            r#"{"password":["S3CR"]}"#,
+            r#"{"password":{"v":"S3CR"}}"#,
+            r#"{"detail":"{\"pin\":\"S3CR\"}"}"#,
+            r#"{"detail":"bad body {\"a\":\"{\\\"pin\\\":\\\"S3CR\\\"}\"}"}"#,
+            r#"{"pass\u0077ord":"S3CR"}"#,
+            r#"{"user_pass":"S3CR","credit_card":"S3CR","cardNo":"S3CR","otpCode":"S3CR","sid":"S3CR"}"#,
+            r#"{"name":"password","value":"S3CR"}"#,
+            r#"{"value":"S3CR","name":"password"}"#,
+            r#"{"value":["S3CR",{"a":"S3CR"}],"field":"password","b":1}"#,
+            r#"{"errors":[{"field":"user.password","rejectedValue":"S3CR"}]}"#,
+            r#"{"detail":[{"type":"short","loc":["body","password"],"msg":"too short","input":"S3CR"}]}"#,
+            r#"{"password":"S3CR"#,
+            r#"{"password":{"a":"b","c":"S3CR"#,
+            r#"{"pin":12345, "x":{"sid":"S3CR"#,
+            r#"{"password": S3CR, "a":1}"#,
+            "Error: bad body {\"session\":\"S3CR\"} and [{\"pin\": \"S3CR\"}]\n\tat a.b(C.java:1)",
+        ] {
+            assert!(!said(body).contains("S3CR"), "{body}: {}", said(body));
+        }
+        assert!(!said(r#"{"pin":12345"#).contains("12345"));
+        let kept = r#"{"code":"ORDER_CLOSED","key":"order.closed","message":"no order 7","exception":"a.B","stack":"at a.b(C.java:7)\n\tat d","n":1}"#;
+        assert_eq!(said(kept), kept);
+        let cut = r#"{"message":"no order 7","stack":"at a.b(C.java:7)\n\tat d"#;
+        assert_eq!(said(cut), cut, "what is there of a stack is of use");
+        assert_eq!(said("at [a] {b} [\"x\"] {\"y\":1} c"), "at [a] {b} [\"x\"] {\"y\":1} c");
+        assert_eq!(said(r#"{"field":"password","message":"too short"}"#), r#"{"field":"password","message":"too short"}"#);
+        assert!(said(&"[\"".repeat(20_000)).len() <= 60_000 && said(&"{\"a\":".repeat(20_000)).len() <= 120_000);
     }
 
     #[test]
@@ -243,6 +284,19 @@ mod tests {
             let end = (0..=at.min(body.len())).rev().find(|end| body.is_char_boundary(*end)).unwrap_or_default();
             let begin = cut(JSON, &body[..end]);
             prop_assert!(begin == "unreadable" && body[..end].trim().is_empty() || shown.starts_with(begin.trim_end_matches("\"***\"")), "{} of {}", begin, shown);
+        }
+
+        #[test]
+        fn json_within_an_error_is_masked_wherever_it_is_cut(value in any_json(), before in "[a-z{\\[\" ]{0,6}", at in 0usize..400) {
+            let wanted = without_secrets(value.clone()).to_string();
+            let text = format!("{before} {}", serde_json::json!({ "password": value.to_string(), "pin": value }));
+            let end = (0..=at.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+            if !before.contains(['"', '{', '[']) {
+                prop_assert!(!said(&text[..end], usize::MAX, &rules()).contains("S3CR3T"));
+            }
+            let shown = said(&value.to_string(), usize::MAX, &rules());
+            prop_assert!(!shown.contains("S3CR3T") || wanted.contains("S3CR3T"), "{}", shown);
+            let _ = said(&text, usize::MAX, &rules());
         }
 
         #[test]

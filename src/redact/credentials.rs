@@ -22,6 +22,8 @@ enum Secret {
     Token,
     /// A value in quotes, or up to the end of the word.
     WordValue,
+    /// The content of an element, up to its end tag. A `<` that no end tag follows is none of markup, such as in `List<Token> all`.
+    Element,
     /// A PEM key, up to its end line, or to the end of a truncated text.
     Key,
 }
@@ -29,16 +31,56 @@ enum Secret {
 /// The patterns that introduce a secret.
 const CREDENTIALS: &[(Secret, &str)] = &[
     (Secret::Userinfo, r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/@:]*:"),
-    (Secret::LineValue, r"(?i)\b(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key)\x22?\s*[:=]\s*"),
+    (Secret::LineValue, r"(?i)\b(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key)(?:\\?[\x22'])?\s*[:=]\s*[\x22']?"),
     (Secret::Token, r"(?i)\b(?:bearer|basic|negotiate|ntlm)\s+"),
     (
         Secret::WordValue,
-        r"(?i)\b\w*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|private[_-]?key|passphrase|session[_-]?id)\w*[\x22']?\s*(?:=>?|:|</(?:t[dh]|dt)>\s*<(?:td|dd)\b[^<>]*>)\s*(?:<[^<>]*>\s*)*[\x22']?",
+        r"(?i)\b\w*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|private[_-]?key|passphrase|session[_-]?id)\w*(?:\\?[\x22'])?\]?\s*(?:=>?|:|</(?:t[dh]|dt)>\s*<(?:td|dd)\b[^<>]*>)\s*(?:<[^<>]*>\s*)*\[?(?:\\?[\x22'])?",
     ),
+    // Names that are common words are those of credentials only if they are quoted.
+    (
+        Secret::WordValue,
+        r"(?i)[\x22'](?:pass|user_?pass|pin|otp|otp_?code|totp|cvv2?|cvc|jwt|sid|session|auth|card|credit_?card|card_?(?:no|number)|ssn|iban)\\?[\x22']\]?\s*(?:=>|:)\s*\[?(?:\\?[\x22'])?",
+    ),
+    // Variables of an environment, as shells, dumps and tables of error pages show them.
+    (
+        Secret::WordValue,
+        r"\b[A-Z][A-Z0-9_]*_(?:PASS|KEY|PW|CREDENTIALS?|DSN|AUTH|SALT|SIGNATURE)(?:=>?|\\?[\x22']\]?\s*(?:=>|:)|</(?:t[dh]|dt)>\s*<(?:td|dd)\b[^<>]*>)\s*(?:<[^<>]*>\s*)*(?:\\?[\x22'])?",
+    ),
+    (
+        Secret::Element,
+        r"(?i)<(?:\w+:)?(?:[\w.-]*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|private[_-]?key|passphrase|session[_-]?id|signature|credential)[\w.-]*|pin|otp|cvv|cvc|jwt|sid|session|card|authorization|cookie)(?:\s[^<>]*)?>(?:\s*<!\[CDATA\[)?",
+    ),
+    (
+        Secret::Element,
+        r"(?i)\b(?:name|key)=[\x22'][\w.\[\]-]*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|passphrase)[\w.\[\]-]*[\x22'][^<>]*>",
+    ),
+    (
+        Secret::WordValue,
+        r"(?i)\bname=[\x22']?[\w.\[\]-]*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|passphrase)[\w.\[\]-]*[\x22']?\s[^<>]*\bvalue=[\x22']?",
+    ),
+    (
+        Secret::Whole,
+        r"(?i)\bvalue=[\x22'][^<>\x22']*[\x22'][^<>]*\bname=[\x22']?[\w.\[\]-]*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|passphrase)",
+    ),
+    // Arguments of commands.
+    (Secret::WordValue, r"(?i)--[\w-]*(?:password|passwd|pwd|secret|token|passphrase|api-?key|access-?key|private-?key)\s+[\x22']?"),
+    (Secret::WordValue, r" (?:-u|--user|--proxy-user)[ =][\x22']?[\w.@-]+:"),
+    // The address of a database in Go.
+    (Secret::Whole, r"\b[\w.-]+:[^\s\x22'<>]+@(?:tcp|unix|udp)\("),
+    (
+        Secret::WordValue,
+        r"(?i)[?&;](?:sig|signature|code|key|auth|pass|pin|otp|jwt|sid|session)=|\bx-(?:amz|goog)-(?:signature|credential)=",
+    ),
+    (Secret::WordValue, r"(?i)\b(?:hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/)"),
     (Secret::Whole, r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"),
     (
         Secret::Whole,
         r"\b(?:AKIA[0-9A-Z]{12,}|gh[pousr]_\w{16,}|github_pat_\w+|[sr]k_(?:live|test)_\w+|xox[abprs]-[\w-]+|AIza[\w-]{20,}|glpat-[\w-]+)",
+    ),
+    (
+        Secret::Whole,
+        r"\b(?:ASIA[0-9A-Z]{12,}|whsec_\w{8,}|ya29\.[\w-]{10,}|npm_\w{20,}|pypi-[\w-]{20,}|dop_v1_\w{16,}|SG\.[\w-]{10,}\.[\w-]{10,}|hv[sbr]\.[\w-]{12,}|dckr_pat_[\w-]+|shp(?:at|ss|ca|pa)_\w{16,}|sk-(?:proj|ant|svcacct)-[\w-]{8,}|sk-[A-Za-z0-9]{20,}|hf_\w{16,}|gsk_\w{20,}|xkeysib-\w+|bot\d{5,}:[\w-]{5,})",
     ),
     (Secret::Key, r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
 ];
@@ -133,6 +175,10 @@ impl Secret {
                 let cut = length == rest.len() && !is_port;
                 if rest.get(length) == Some(&b'@') || cut { length } else { 0 }
             }
+            Self::Element => {
+                let length = run(|byte| matches!(byte, b'<' | b'>'));
+                if rest[length..].starts_with(b"</") || rest[..length].ends_with(b"]]") { length } else { 0 }
+            }
             Self::LineValue => run(|byte| matches!(byte, b'\r' | b'\n' | b'"')),
             Self::Token => {
                 let length = run(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'~' | b'+' | b'/' | b'=' | b'-')));
@@ -178,6 +224,47 @@ mod tests {
             assert!(!mask(text, 999).contains("hunter2"), "{}", mask(text, 999));
         }
         assert_eq!(mask("<p>The password</p> <p>is wrong</p>", 99), "<p>The password</p> <p>is wrong</p>");
+    }
+
+    #[test]
+    fn credentials_of_many_shapes_are_masked() {
+        for text in [
+            "<password>S3CR</password>",
+            "<ns:user-password type=\"x\">S3 CR S3CR</ns:user-password>",
+            "<Token><![CDATA[S3CR]]></Token>",
+            "<session>S3CR</session><pin>S3CR</pin>",
+            "<entry key=\"db.password\">S3CR</entry>",
+            "<input name=\"password\" type=text value=\"S3CR\">",
+            "<input type=hidden name='user[csrf_token]' value='S3CR'>",
+            "<input value=\"S3CR\" name=\"password\">",
+            "['password'] => 'S3CR'",
+            "array('password' => 'S3CR', 'pin' => 'S3CR')",
+            "{'session': 'S3CR', 'pin': 'S3CR', 'Cookie': 'S3CR'}",
+            "POST /x params[password]=S3CR&user[api_key]=S3CR",
+            "body {\\\"password\\\":\\\"S3CR\\\"} {\"token\":[\"S3CR\"]}",
+            "{\"authorization\":\"S3CR\",\"Cookie\":\"S3CR\"}",
+            "MAIL_PASS=S3CR AWS_KEY=S3CR 'APP_KEY' => 'S3CR'",
+            "<tr><td>APP_KEY</td><td><pre>S3CR</pre></td></tr>",
+            "run x --token S3CR --api-key 'S3CR'",
+            "curl -u admin:S3CR http://h/ --proxy-user=a:S3CR",
+            "shop:S3CR/S3CR@tcp(db:3306)/x",
+            "GET http://h/a?sv=1&sig=S3CR&code=S3CR X-Amz-Signature=S3CR",
+            "https://hooks.slack.com/services/T0/B0/S3CR failed",
+            "/bot123456:AAS3CR/sendMessage",
+            "npm_S3CRabcdefghijklmnopqrstuvwxyz SG.S3CRabcdefgh.S3CRabcdefgh hvs.S3CRabcdefghijk dop_v1_S3CRabcdefghijklm sk-proj-S3CRabcdef",
+        ] {
+            assert!(!mask(text, 999).contains("S3CR"), "{}", mask(text, 999));
+        }
+        for text in [
+            "cannot convert List<Token> to Map<String, AccessToken>\n\tat a.B.c(B.java:1)",
+            "ER_DUP_KEY: cannot write; PRIMARY_KEY of orders, ERR_INVALID_ARG",
+            "the password field is required; 'pin' must be a number",
+            "<p>Your session</p> <label>Token</label>",
+            "see http://orders:8080/a?page=2&size=1 and --verbose x -u www-data",
+            "at bot (bot.js:12:3), desk-0123456789abcdefghijkl, x@tcp",
+        ] {
+            assert_eq!(mask(text, 999), text);
+        }
     }
 
     #[test]

@@ -239,6 +239,28 @@ fn operators_choose_what_else_is_masked() {
 }
 
 #[test]
+fn credentials_are_masked_wherever_an_entry_holds_them() {
+    let body = r#"{"message":"no stock","session":"S3CR-body","fields":[{"name":"password","value":"S3CR-pair"}],"raw":"{\"pin\":\"S3CR-text\"}"}"#;
+    let origin = Origin::says(format!(
+        "HTTP/1.1 500 X\r\nContent-Type: application/json\r\nX-Session: S3CR-1\r\nX-Vault-Token: S3CR-2\r\nAuthentication-Info: S3CR-3\r\n\
+         X-Shelf: shelf-7\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let names = "x-access-token x-session-token private-token x-goog-api-key ocp-apim-subscription-key apikey x-signature dpop cookie2";
+    let headers: String = names.split(' ').map(|name| format!("{name}: S3CR-{name}\r\n")).collect();
+    let request = format!(
+        "GET /cb/acc%65ss_token%3DS3CR-path?sk_live_S3CR0123456789abcdef=2 HTTP/1.1\r\nHost: a\r\nReferer: https://a/b?code=S3CR-code\r\n\
+         {headers}Idempotency-Key: order-7\r\nConnection: close\r\n\r\n"
+    );
+    let found = entry(&gateway, &id(&send(gateway.address, &request)));
+    assert!(!found.to_string().contains("S3CR"), "{found:#}");
+    for kept in ["no stock", "shelf-7", "order-7", "https://a/b?code=***", "/cb/access_token=***"] {
+        assert!(found.to_string().contains(kept), "{kept} in {found:#}");
+    }
+}
+
+#[test]
 fn the_command_shows_what_the_upstream_said() {
     let origin = failing();
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");

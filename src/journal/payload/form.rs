@@ -1,6 +1,7 @@
 //! Masks fields of a form (WHATWG URL 5). Pure functions of a text.
 
-use super::names::{is_secret, value};
+use super::json::value;
+use crate::journal::names::is_secret;
 use crate::journal::rules::{MASK, Rules};
 
 /// The longest name, in bytes. A longer one may be a value.

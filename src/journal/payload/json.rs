@@ -1,21 +1,70 @@
 //! Masks members of JSON (RFC 8259), of which only the beginning may be there. Copies what it does not mask as it is. Pure functions of a
 //! text.
 
-use super::names::{is_secret, value};
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::journal::names::{is_credential, is_label, is_secret, is_value, names_credential};
 use crate::journal::rules::{MASK, Rules};
 
 /// The deepest nesting that is read.
 const MAX_DEPTH: usize = 128;
+/// How often JSON may be a text within JSON.
+const MAX_TEXTS: usize = 8;
 
 /// Returns the JSON with the values of secret members masked: one value or several after each other. `None` if it is no JSON.
 pub(super) fn masked(text: &str, truncated: bool, rules: &Rules) -> Option<String> {
-    let mut reader = Reader { text, at: 0, out: String::with_capacity(text.len()), open: Vec::new(), rules, truncated, hidden: None };
+    let mut reader = Reader::new(text, rules, MAX_TEXTS);
+    reader.truncated = truncated;
     let end = reader.run();
     match end {
         End::Complete => Some(reader.out),
         End::Cut if truncated => Some(reader.out),
         End::Cut | End::Wrong => None,
     }
+}
+
+/// Returns a value of a member or a field, masked.
+pub(super) fn value(text: &str, rules: &Rules) -> String {
+    value_within(text, rules, MAX_TEXTS)
+}
+
+/// Does what [`value`] does to a text in which JSON may be so many texts deep.
+fn value_within(text: &str, rules: &Rules, texts: usize) -> String {
+    if begin(text).is_some() && texts == 0 {
+        return MASK.to_owned();
+    }
+    rules.text(&within(text, rules, texts), usize::MAX)
+}
+
+/// Returns a text in which the values of secret members are masked, wherever in it JSON is, and however much of that is there.
+pub(super) fn masked_within<'t>(text: &'t str, rules: &Rules) -> Cow<'t, str> {
+    within(text, rules, MAX_TEXTS)
+}
+
+fn within<'t>(text: &'t str, rules: &Rules, texts: usize) -> Cow<'t, str> {
+    let Some(mut start) = begin(text) else { return Cow::Borrowed(text) };
+    let (mut out, mut kept) = (String::with_capacity(text.len()), 0);
+    loop {
+        out.push_str(&text[kept..start]);
+        let mut reader = Reader::new(&text[start..], rules, texts);
+        reader.is_part = true;
+        reader.run_part();
+        out.push_str(&reader.out);
+        kept = start + reader.at;
+        let Some(next) = begin(&text[kept..]) else { break };
+        start = kept + next;
+    }
+    out.push_str(&text[kept..]);
+    Cow::Owned(out)
+}
+
+/// Returns where JSON may begin: a bracket before a text, or one before another one.
+fn begin(text: &str) -> Option<usize> {
+    text.match_indices(['{', '[']).map(|(at, _)| at).find(|at| {
+        let next = text[at + 1..].trim_start().as_bytes().first();
+        matches!(next, Some(b'"')) || matches!(next, Some(b'{' | b'[')) && text.as_bytes()[*at] == b'['
+    })
 }
 
 /// How a text ends.
@@ -44,12 +93,35 @@ enum Next {
     Comma,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// What a member says of its siblings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    None,
+    /// It holds the name of what its siblings are about.
+    Label,
+    /// It holds the value of that.
+    Value,
+}
+
+#[derive(Clone, Debug)]
 struct Open {
     is_object: bool,
     next: Next,
     /// The name of the member that is read is one of a credential.
     is_secret: bool,
+    /// What the member that is read says of its siblings.
+    role: Role,
+    /// A member named a credential of which another one holds the value.
+    is_labelled: bool,
+    /// Where that value was written, from where the member that is read began.
+    value: Option<Range<usize>>,
+    begin: usize,
+}
+
+impl Open {
+    const fn new(is_object: bool) -> Self {
+        Self { is_object, next: Next::First, is_secret: false, role: Role::None, is_labelled: false, value: None, begin: 0 }
+    }
 }
 
 struct Reader<'t> {
@@ -62,9 +134,51 @@ struct Reader<'t> {
     truncated: bool,
     /// The depth of the value that is masked, while it is read.
     hidden: Option<usize>,
+    /// It is read from within an error, as far as it is JSON.
+    is_part: bool,
+    /// How often JSON may be a text in it.
+    texts: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn new(text: &'t str, rules: &'t Rules, texts: usize) -> Self {
+        Self { text, at: 0, out: String::new(), open: Vec::new(), rules, truncated: false, hidden: None, is_part: false, texts }
+    }
 }
 
 impl Reader<'_> {
+    /// Reads a value as far as it is one. What is wrong and may be a credential is masked up to the end of its line.
+    fn run_part(&mut self) {
+        let end = self.run();
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        match end {
+            End::Complete => {}
+            End::Wrong if self.hidden.is_none() && !self.is_secret() => {}
+            End::Wrong | End::Cut if self.hidden.is_some() || self.is_secret() => {
+                let length = if end == End::Cut { rest.len() } else { rest.find('\n').unwrap_or(rest.len()) };
+                if self.hidden.is_none() && length > 0 {
+                    self.mask();
+                }
+                self.at += length;
+            }
+            End::Wrong | End::Cut => self.cut_string(rest),
+        }
+    }
+
+    /// Writes the beginning of a text whose end is not there.
+    fn cut_string(&mut self, rest: &str) {
+        let whole = |text: &str| serde_json::from_str::<String>(&format!("{text}\"")).ok();
+        let read = whole(rest).or_else(|| rest.rfind('\\').and_then(|at| whole(&rest[..at])));
+        match read.map(|text| (value_within(&text, self.rules, self.texts.saturating_sub(1)), text)) {
+            Some((masked, text)) if masked != text => {
+                let written = serde_json::Value::from(masked).to_string();
+                self.out.push_str(written.strip_suffix('"').unwrap_or_default());
+            }
+            Some(_) | None => self.out.push_str(rest),
+        }
+        self.at += rest.len();
+    }
+
     fn run(&mut self) -> End {
         while let Some(byte) = self.text.as_bytes().get(self.at).copied() {
             let done = match byte {
@@ -82,6 +196,9 @@ impl Reader<'_> {
             match done {
                 Ok(()) => {}
                 Err(end) => return end,
+            }
+            if self.is_part && self.open.is_empty() {
+                return End::Complete;
             }
         }
         if self.open.is_empty() && !self.text.trim().is_empty() { End::Complete } else { End::Cut }
@@ -111,9 +228,43 @@ impl Reader<'_> {
 
     /// Says that a value has ended.
     fn had_value(&mut self) {
-        if let Some(open) = self.open.last_mut() {
-            (open.next, open.is_secret) = (Next::Comma, false);
+        let Some(open) = self.open.last_mut() else { return };
+        (open.next, open.is_secret) = (Next::Comma, false);
+        if open.role == Role::Value && self.hidden.is_none() {
+            open.value = Some(open.begin..self.out.len());
         }
+        open.role = Role::None;
+        if open.is_labelled
+            && self.hidden.is_none()
+            && let Some(value) = open.value.take()
+            && value.end <= self.out.len()
+        {
+            self.out.replace_range(value, &format!("\"{MASK}\""));
+        }
+    }
+
+    /// Notes that a text names a credential, if it is one that names something.
+    fn label(&mut self, text: &str) {
+        let mut open = self.open.iter_mut().rev();
+        let holder = match open.next() {
+            Some(array) if !array.is_object => open.next(),
+            found => found,
+        };
+        if let Some(holder) = holder.filter(|holder| holder.is_object && holder.role == Role::Label) {
+            holder.is_labelled |= names_credential(text, self.rules);
+        }
+    }
+
+    /// Says that the name of a member was read.
+    fn had_name(&mut self, name: &str) {
+        let is_secret = if self.is_part { is_credential(name, self.rules) } else { is_secret(name, self.rules) };
+        let Some(open) = self.open.last_mut() else { return };
+        open.role = match (is_value(name), is_label(name)) {
+            (true, _) => Role::Value,
+            (false, true) => Role::Label,
+            (false, false) => Role::None,
+        };
+        (open.next, open.is_secret) = (Next::Colon, is_secret || open.is_labelled && open.role == Role::Value);
     }
 
     fn begin(&mut self, is_object: bool) -> Result<(), End> {
@@ -125,7 +276,7 @@ impl Reader<'_> {
             self.hidden = Some(self.open.len());
         }
         self.copy(1);
-        self.open.push(Open { is_object, next: Next::First, is_secret: false });
+        self.open.push(Open::new(is_object));
         Ok(())
     }
 
@@ -147,6 +298,9 @@ impl Reader<'_> {
         let open = self.open.last_mut().filter(|open| open.next == expected).ok_or(End::Wrong)?;
         open.next = then;
         self.copy(1);
+        if let Some(open) = self.open.last_mut() {
+            open.begin = self.out.len();
+        }
         Ok(())
     }
 
@@ -160,7 +314,7 @@ impl Reader<'_> {
         let length = string_length(rest).ok_or(End::Cut)?;
         let token = &rest[..length];
         let text: String = serde_json::from_str(token).map_err(|_| End::Wrong)?;
-        let masked = value(&text, self.rules);
+        let masked = value_within(&text, self.rules, self.texts.saturating_sub(1));
         if !is_name && self.is_secret() {
             self.mask();
             self.at += length;
@@ -170,9 +324,11 @@ impl Reader<'_> {
             self.write(&serde_json::Value::from(masked).to_string());
             self.at += length;
         }
-        match self.open.last_mut() {
-            Some(open) if is_name => (open.next, open.is_secret) = (Next::Colon, is_secret(&text, self.rules)),
-            Some(_) | None => self.had_value(),
+        if is_name {
+            self.had_name(&text);
+        } else {
+            self.label(&text);
+            self.had_value();
         }
         Ok(())
     }
@@ -192,7 +348,7 @@ impl Reader<'_> {
         if !is_valid {
             return Err(End::Wrong);
         }
-        if self.is_secret() || value(token, self.rules) != token {
+        if self.is_secret() || self.rules.text(token, usize::MAX) != token {
             self.mask();
             self.at += length;
         } else {

@@ -1,0 +1,168 @@
+//! Names whose values are credentials: of members of bodies, fields of forms, headers and parameters of queries.
+//!
+//! Pure functions of a name. Must not know what the name is part of.
+
+use super::rules::Rules;
+
+/// Parts of names whose values are credentials, without punctuation and in lower case.
+const SECRET_PARTS: [&str; 31] = [
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "credential",
+    "authorization",
+    "authentication",
+    "cookie",
+    "session",
+    "signature",
+    "assertion",
+    "clientcert",
+    "connectionstring",
+    "samlresponse",
+    "codeverifier",
+    "csrf",
+    "xsrf",
+    "creditcard",
+    "cardnumber",
+    "userpass",
+    "dbpass",
+    "otpcode",
+    "pincode",
+    "subscriptionkey",
+    "bearer",
+];
+/// Words of names whose values are credentials, or that nobody should find in a journal.
+const SECRET_WORDS: [&str; 17] =
+    ["pin", "otp", "totp", "mfa", "cvv", "cvc", "csc", "jwt", "ssn", "iban", "pan", "card", "sid", "sig", "dpop", "dsn", "hmac"];
+/// Words that make a name one of a credential if they end it.
+const SECRET_ENDS: [&str; 3] = ["pass", "auth", "key"];
+/// Words before `key` in names that are no credentials.
+const PLAIN_KEYS: [&str; 20] = [
+    "idempotency",
+    "surrogate",
+    "cache",
+    "websocket",
+    "public",
+    "primary",
+    "foreign",
+    "partition",
+    "routing",
+    "sort",
+    "message",
+    "translation",
+    "error",
+    "index",
+    "duplicate",
+    "unique",
+    "row",
+    "object",
+    "issue",
+    "i18n",
+];
+/// Words that say that a value is none itself, but is told beside its name: `{"name": "password", "value": "x"}`.
+const LABELS: [&str; 12] =
+    ["name", "key", "field", "param", "parameter", "header", "property", "attribute", "path", "loc", "pointer", "variable"];
+/// Words of the names of such values.
+const VALUES: [&str; 7] = ["value", "values", "val", "input", "content", "given", "actual"];
+/// The longest text that may be the name of a member, in bytes.
+const MAX_LABEL: usize = 128;
+
+/// Returns true if the value of a name in a request is a credential.
+pub(super) fn is_secret(name: &str, rules: &Rules) -> bool {
+    is_credential(name, rules) || matches!(plain(name).as_str(), "key" | "code")
+}
+
+/// Returns true if the value of a name is a credential wherever it stands. In an error, `code` and `key` alone name what went wrong.
+pub(super) fn is_credential(name: &str, rules: &Rules) -> bool {
+    let plain = plain(name);
+    if SECRET_PARTS.iter().any(|part| plain.contains(part)) || rules.headers.contains(&name.to_lowercase()) {
+        return true;
+    }
+    let words = words(name);
+    let ends = words.last().is_some_and(|last| SECRET_ENDS.contains(&last.as_str()));
+    let is_plain_key = || match words.as_slice() {
+        [.., before, last] if last == "key" => PLAIN_KEYS.contains(&before.as_str()),
+        [only] => only == "key",
+        _ => false,
+    };
+    words.iter().any(|word| SECRET_WORDS.contains(&word.as_str())) || ends && !is_plain_key()
+}
+
+/// Returns true if the value of a header is a credential.
+pub(super) fn is_secret_header(name: &str, rules: &Rules) -> bool {
+    // Its headers hold names and switches, such as `access-control-allow-credentials: true`.
+    let is_policy = name.starts_with("access-control-");
+    (!is_policy && is_credential(name, rules)) || rules.headers.iter().any(|header| header == name)
+}
+
+/// Returns true if a member of this name holds the name of another one.
+pub(super) fn is_label(name: &str) -> bool {
+    words(name).last().is_some_and(|last| LABELS.contains(&last.as_str()))
+}
+
+/// Returns true if a member of this name holds the value of what another member names.
+pub(super) fn is_value(name: &str) -> bool {
+    words(name).last().is_some_and(|last| VALUES.contains(&last.as_str()))
+}
+
+/// Returns true if a text is the name of a credential.
+pub(super) fn names_credential(text: &str, rules: &Rules) -> bool {
+    text.len() <= MAX_LABEL && is_credential(text, rules)
+}
+
+/// Returns a name without punctuation, in lower case.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Returns the words of a name in lower case and without the digits at their ends: of `card-no`, `card_no` and `cardNo2`.
+fn words(name: &str) -> Vec<String> {
+    let (mut words, mut word, mut was_lower) = (Vec::new(), String::new(), false);
+    for c in name.chars() {
+        if (!c.is_alphanumeric() || c.is_uppercase() && was_lower) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+        }
+        was_lower = c.is_lowercase() || c.is_numeric();
+    }
+    words.push(word);
+    words.iter().map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()).filter(|word| !word.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules { body_limit: 0, headers: vec!["x-tenant".into()], patterns: Vec::new(), gateway: String::new() }
+    }
+
+    #[test]
+    fn names_are_judged_by_their_parts() {
+        let names = "authorization proxy-authorization cookie cookie2 set-cookie x-api-key api-key x-auth-token x-amz-security-token \
+            client-cert x-csrf-token x-access-token x-session-token x-vault-token private-token x-gitlab-token x-goog-api-key \
+            ocp-apim-subscription-key apikey x-api-token x-xsrf-token x-password x-secret x-signature x-amz-signature \
+            x-hub-signature-256 x-jwt-assertion dpop x-session authentication-info x-functions-key x-tenant x-pass \
+            user_pass credit_card cardNo otpCode sid sessionId pin cvv2 Pass-Word userPIN PIN X_API_KEY basicAuth";
+        for name in names.split_whitespace() {
+            assert!(is_credential(name, &rules()), "{name}");
+        }
+        let others = "host accept content-type user-agent x-request-id idempotency-key sec-websocket-key surrogate-key primaryKey key code \
+            message stack exception trace error author authority errorCode path status www-authenticate keyboard monkey spinner panel \
+            discard passage bypassed compass cardinal x-auth-request-email shipping pinned cause";
+        for name in others.split_whitespace() {
+            assert!(!is_credential(name, &rules()), "{name}");
+        }
+        assert!(is_secret("code", &rules()) && is_secret("key", &rules()));
+        assert!(!is_secret_header("access-control-allow-credentials", &rules()));
+    }
+}
