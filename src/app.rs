@@ -15,6 +15,7 @@ mod journal;
 mod listeners;
 mod log;
 pub mod notify;
+mod receiver_words;
 mod reload;
 mod running;
 pub mod service;

@@ -18,6 +18,7 @@ use crate::journal::sqlite::SqliteStore;
 use crate::journal::writer::{Counters, JournalSettings};
 use crate::journal::{Journal, Store, StoreError, fingerprint};
 use crate::notify::event::{Change, Event, Events, Failures};
+use crate::notify::title;
 use crate::observe::exposition::Format;
 use crate::observe::journal_metrics::JournalMetrics;
 use crate::observe::metrics::Metrics;
@@ -73,7 +74,7 @@ fn report(events: &Events, entries: &[Entry], changes: &[GroupEvent]) {
     for entry in entries {
         let group = groups.entry((&entry.fingerprint, &entry.backend)).or_insert_with(|| Failures {
             group: entry.fingerprint.clone(),
-            title: fingerprint::without_values(&entry.title),
+            title: title::told(&fingerprint::without_values(&entry.title)),
             route: entry.route.clone(),
             backend: entry.backend.clone(),
             code: entry.code.clone(),

@@ -14,27 +14,22 @@ use tokio::task::JoinHandle;
 
 use super::http_client::{HttpClient, USER_AGENT};
 use super::journal::gateway_name;
+use super::receiver_words;
 use super::states::watch_states;
 use crate::header::{HeaderList, retry_after_of};
 use crate::journal::query::GroupState;
 use crate::journal::{Journal, Store};
-use crate::notify::deliver::{Answer, Counters, Request, Sink, send_once};
+use crate::notify::deliver::{Answer, Counters, Reply, Request, Sink, send_once};
 use crate::notify::dispatch::{Muted, Slot, dispatch};
 use crate::notify::event::{Event, Events};
 use crate::notify::{Message, Settings};
 use crate::plan::{Notify, Plan};
-use crate::redact;
-use crate::text::bounded;
 use crate::upstream::connect::resolve::Resolver;
 
 /// How long the shutdown waits for the last messages.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a store may take to say whether a group is muted.
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
-/// How much of a receiver's own words is shown, in bytes.
-const MAX_WORDS: usize = 256;
-/// Shorter parts of the path of a webhook may be words that an answer has anyway.
-const MIN_SECRET: usize = 6;
 
 /// The notifiers that run, on the caller's runtime. They end when this is dropped.
 #[derive(Debug)]
@@ -149,7 +144,7 @@ impl Muted for MutedInJournal {
 }
 
 /// A receiver that is reached over HTTP. Each message has a connection of its own, as most come minutes apart.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct HttpSink {
     notify: Arc<Notify>,
     resolver: Resolver,
@@ -174,24 +169,14 @@ impl HttpSink {
     async fn exchange(&self, request: Request) -> Result<Answer, String> {
         let mut client = HttpClient::new(Arc::clone(&self.notify.target), self.resolver.clone(), "receiver");
         let response = client.exchange(self.request(request)).await?;
-        Ok(answer(response.status(), response.headers(), &self.words(response.body())))
-    }
-
-    /// Returns the beginning of what the receiver says, without credentials and without the path, which opens it.
-    fn words(&self, body: &[u8]) -> String {
-        let text = String::from_utf8_lossy(body);
-        let mut text = redact::masked(&text).into_owned();
-        for part in self.notify.path.reveal().as_str().split(['/', '?', '&', '=']).filter(|part| part.len() >= MIN_SECRET) {
-            text = text.replace(part, "***");
-        }
-        let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        bounded(&line.chars().filter(|c| !c.is_control()).collect::<String>(), MAX_WORDS).to_owned()
+        let words = receiver_words::words(response.body(), &receiver_words::secrets(&self.notify));
+        Ok(answer(response.status(), response.headers(), words))
     }
 }
 
 impl Sink for HttpSink {
     fn send(&mut self, request: Request) -> impl Future<Output = Answer> + Send {
-        let unavailable = |cause| Answer::Unavailable { retry_after: None, cause };
+        let unavailable = |cause: String| Answer::Unavailable { retry_after: None, reply: cause.into() };
         async move {
             match tokio::time::timeout(self.notify.timeout, self.exchange(request)).await {
                 Ok(Ok(answer)) => answer,
@@ -204,17 +189,17 @@ impl Sink for HttpSink {
 }
 
 /// Reads an answer: what is busy or broken may take the message later.
-fn answer(status: StatusCode, headers: &HeaderMap, words: &str) -> Answer {
-    let said = if words.is_empty() { String::new() } else { format!(": {words}") };
-    let told = format!("it answered with {}{said}", status.as_u16());
+fn answer(status: StatusCode, headers: &HeaderMap, words: String) -> Answer {
+    let cause = format!("it answered with {}", status.as_u16());
     match status.as_u16() {
-        200..=299 => Answer::Taken(told),
-        300..=399 => Answer::Refused(format!("it answered with {}, and redirects are not followed", status.as_u16())),
+        200..=299 => Answer::Taken(Reply { cause, words }),
+        300..=399 => Answer::Refused(format!("{cause}, and redirects are not followed").into()),
         408 | 425 | 429 | 500..=599 => {
             let asked = HeaderList::from(headers);
-            Answer::Unavailable { retry_after: asked.get(header::RETRY_AFTER).and_then(retry_after_of), cause: told }
+            let retry_after = asked.get(header::RETRY_AFTER).and_then(retry_after_of);
+            Answer::Unavailable { retry_after, reply: Reply { cause, words } }
         }
-        _ => Answer::Refused(told),
+        _ => Answer::Refused(Reply { cause, words }),
     }
 }
 
@@ -224,7 +209,7 @@ mod tests {
 
     #[test]
     fn statuses_decide_whether_a_message_is_sent_again() {
-        let of = |status: u16| answer(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), "");
+        let of = |status: u16| answer(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), String::new());
         for status in [200, 201, 204] {
             assert!(matches!(of(status), Answer::Taken(_)), "{status}");
         }
@@ -235,8 +220,8 @@ mod tests {
             assert!(matches!(of(status), Answer::Refused(_)), "{status}");
         }
         let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static("7"))]);
-        let asked = answer(StatusCode::TOO_MANY_REQUESTS, &headers, "slow down");
-        let cause = "it answered with 429: slow down".to_owned();
-        assert_eq!(asked, Answer::Unavailable { retry_after: Some(Duration::from_secs(7)), cause });
+        let asked = answer(StatusCode::TOO_MANY_REQUESTS, &headers, "slow down".to_owned());
+        let reply = Reply { cause: "it answered with 429".to_owned(), words: "slow down".to_owned() };
+        assert_eq!(asked, Answer::Unavailable { retry_after: Some(Duration::from_secs(7)), reply });
     }
 }

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::args::{EX_CONFIG, NotifyCommand, NotifyTestArgs};
-use super::output;
+use super::output::{self, one_line};
 use super::run::fail;
 use super::source::Source;
 use crate::app::notify;
-use crate::notify::deliver::Answer;
+use crate::notify::deliver::{Answer, Reply};
 use crate::plan::Notify;
 
 pub(super) fn notify(command: &NotifyCommand) -> ExitCode {
@@ -26,7 +26,7 @@ fn test(args: &NotifyTestArgs) -> ExitCode {
     let meant: Vec<&Arc<Notify>> = plan.notify.iter().filter(is_meant).collect();
     if meant.is_empty() {
         let names: Vec<&str> = plan.notify.iter().map(|notify| notify.settings.name.as_str()).collect();
-        return fail(&format!("there is no notifier with this name; there are: {}", names.join(", ")));
+        return fail(&format!("there is no notifier with this name; there are: {}", one_line(&names.join(", "))));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -37,17 +37,19 @@ fn test(args: &NotifyTestArgs) -> ExitCode {
         let (taken, told) = told(runtime.block_on(notify::test(notifier)));
         all_taken &= taken;
         let word = if taken { "sent" } else { "not sent" };
-        output::print(&format!("{}: {word}: {told}", notifier.settings.name));
+        output::print(&one_line(&format!("{}: {word}: {told}", notifier.settings.name)));
     }
     if all_taken { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Returns whether the message was taken, and what is to be said of it.
 fn told(answer: Answer) -> (bool, String) {
+    let said = |Reply { cause, words }: Reply| if words.is_empty() { cause } else { format!("{cause}: {words}") };
     match answer {
-        Answer::Taken(told) => (true, told),
-        Answer::Refused(cause) => (false, cause),
-        Answer::Unavailable { retry_after: None, cause } => (false, cause),
-        Answer::Unavailable { retry_after: Some(wait), cause } => (false, format!("{cause} (it asks to wait {} s)", wait.as_secs())),
+        Answer::Taken(reply) => (true, said(reply)),
+        Answer::Refused(reply) | Answer::Unavailable { retry_after: None, reply } => (false, said(reply)),
+        Answer::Unavailable { retry_after: Some(wait), reply } => {
+            (false, format!("{} (it asks to wait {} s)", said(reply), wait.as_secs()))
+        }
     }
 }

@@ -37,24 +37,39 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// What the receiver answered. No text has a secret.
+/// What the receiver answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It took the message, with these words.
-    Taken(String),
+    /// It took the message.
+    Taken(Reply),
     /// It does not take the message, and would not later.
-    Refused(String),
+    Refused(Reply),
     /// It does not take the message now, or cannot be reached.
     Unavailable {
         /// When the message may be sent again, if it says so.
         retry_after: Option<Duration>,
         /// Why.
-        cause: String,
+        reply: Reply,
     },
 }
 
-/// Takes requests.
-pub trait Sink: Send + 'static {
+/// What is known of an answer. A receiver may repeat anything that it was sent, so that its own words are kept apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// The status, or the kind of error, in the words of this program. The log gets nothing else.
+    pub cause: String,
+    /// The words of the receiver without the secrets of the notifier, in one line, for the operator who sends a test. May be empty.
+    pub words: String,
+}
+
+impl From<String> for Reply {
+    fn from(cause: String) -> Self {
+        Self { cause, words: String::new() }
+    }
+}
+
+/// Takes requests. A clone sends to the same receiver.
+pub trait Sink: Clone + Send + Sync + 'static {
     /// Sends one request. Must end within a bounded time.
     fn send(&mut self, request: Request) -> impl Future<Output = Answer> + Send;
 }
@@ -88,45 +103,84 @@ fn request(settings: &Settings, message: &Message, content: &Content) -> Request
     Request { content_type: content.content_type, headers, body: content.body.clone() }
 }
 
-/// Sends messages until there are no more. When `stop` becomes true, no message is sent again.
-pub(super) async fn deliver(
-    settings: Arc<Settings>,
-    mut messages: mpsc::Receiver<Message>,
-    sink: impl Sink,
-    counters: Counters,
+/// Where the messages of a notifier go.
+#[derive(Clone, Debug)]
+pub(super) struct Outlet<S> {
+    pub(super) settings: Arc<Settings>,
+    pub(super) sink: S,
+    pub(super) counters: Counters,
+}
+
+/// Sends messages until there are no more. When `stop` becomes true, no message is sent again. A new outlet gets what waits, from the next
+/// try on. If the task is aborted, what waits is counted as dropped, together with `lost`, and the log tells how many.
+pub(super) async fn deliver<S: Sink>(
+    messages: mpsc::Receiver<Message>,
+    mut outlets: watch::Receiver<Outlet<S>>,
     stop: watch::Receiver<bool>,
+    lost: Arc<AtomicU64>,
 ) {
-    let mut delivery = Delivery { settings, sink, counters, stop, troubled: false };
-    while let Some(message) = messages.recv().await {
-        delivery.send(message).await;
+    let outlet = outlets.borrow_and_update().clone();
+    let mut delivery = Delivery { outlet, messages, outlets, stop, lost, is_sending: false, troubled: false };
+    while let Some(message) = delivery.messages.recv().await {
+        delivery.is_sending = true;
+        delivery.send(&message).await;
+        delivery.is_sending = false;
     }
 }
 
 struct Delivery<S> {
-    settings: Arc<Settings>,
-    sink: S,
-    counters: Counters,
+    outlet: Outlet<S>,
+    messages: mpsc::Receiver<Message>,
+    outlets: watch::Receiver<Outlet<S>>,
     stop: watch::Receiver<bool>,
+    /// The messages that will not come into the queue any more.
+    lost: Arc<AtomicU64>,
+    /// A message has left the queue, and nobody knows yet what becomes of it.
+    is_sending: bool,
     /// The last message was not taken, which the log tells once.
     troubled: bool,
 }
 
+impl<S> Drop for Delivery<S> {
+    fn drop(&mut self) {
+        self.messages.close();
+        let waiting = std::iter::from_fn(|| self.messages.try_recv().ok()).count() as u64;
+        let dropped = waiting + u64::from(self.is_sending) + self.lost.load(Ordering::Relaxed);
+        if dropped > 0 {
+            add(&self.outlet.counters.dropped, dropped);
+            tracing::warn!(notifier = self.outlet.settings.name, dropped, "notifications that waited were dropped");
+        }
+    }
+}
+
 impl<S: Sink> Delivery<S> {
-    async fn send(&mut self, message: Message) {
-        let content = content::content(&self.settings.form, &message);
+    async fn send(&mut self, message: &Message) {
         let mut tries = 0;
         loop {
+            if self.take_over() {
+                tries = 0;
+            }
             tries += 1;
-            match self.sink.send(request(&self.settings, &message, &content)).await {
+            match send_once(&self.outlet.settings, message, &mut self.outlet.sink).await {
                 Answer::Taken(_) => return self.taken(),
-                Answer::Refused(cause) => return self.lost(&cause),
-                Answer::Unavailable { retry_after, cause } => {
+                Answer::Refused(reply) => return self.lost(&reply.cause),
+                Answer::Unavailable { retry_after, reply } => {
                     if tries >= MAX_TRIES || !self.pause(pause(tries, retry_after, fastrand::f64())).await {
-                        return self.lost(&cause);
+                        return self.lost(&reply.cause);
                     }
                 }
             }
         }
+    }
+
+    /// Takes the newest outlet. Returns true if it is another one.
+    fn take_over(&mut self) -> bool {
+        let newest = self.outlets.borrow_and_update();
+        let has_changed = newest.has_changed();
+        if has_changed {
+            self.outlet = newest.clone();
+        }
+        has_changed
     }
 
     /// Waits. Returns false if the message must not be sent again.
@@ -135,21 +189,27 @@ impl<S: Sink> Delivery<S> {
             biased;
             // The sender never ends before the task.
             _ = self.stop.wait_for(|stop| *stop) => false,
+            // One that is gone is no change.
+            Ok(()) = self.outlets.changed() => {
+                // The next try takes it.
+                self.outlets.mark_changed();
+                true
+            }
             () = tokio::time::sleep(pause) => true,
         }
     }
 
     fn taken(&mut self) {
-        add(&self.counters.sent, 1);
+        add(&self.outlet.counters.sent, 1);
         if std::mem::take(&mut self.troubled) {
-            tracing::info!(notifier = self.settings.name, "notifications arrive again");
+            tracing::info!(notifier = self.outlet.settings.name, "notifications arrive again");
         }
     }
 
     fn lost(&mut self, cause: &str) {
-        add(&self.counters.failed, 1);
+        add(&self.outlet.counters.failed, 1);
         if !std::mem::replace(&mut self.troubled, true) {
-            tracing::warn!(notifier = self.settings.name, cause, "a notification was not taken");
+            tracing::warn!(notifier = self.outlet.settings.name, cause, "a notification was not taken");
         }
     }
 }
@@ -173,24 +233,26 @@ mod tests {
     use crate::text::Secret;
 
     /// Gives these answers, and keeps each request with its time.
+    #[derive(Clone)]
     struct Scripted {
-        answers: Vec<Answer>,
+        answers: Arc<Mutex<Vec<Answer>>>,
         asked: Arc<Mutex<Vec<(Instant, Request)>>>,
     }
 
     impl Sink for Scripted {
         async fn send(&mut self, request: Request) -> Answer {
             self.asked.lock().unwrap().push((Instant::now(), request));
-            if self.answers.len() > 1 { self.answers.remove(0) } else { self.answers[0].clone() }
+            let mut answers = self.answers.lock().unwrap();
+            if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
         }
     }
 
     fn busy(seconds: Option<u64>) -> Answer {
-        Answer::Unavailable { retry_after: seconds.map(Duration::from_secs), cause: "503".to_owned() }
+        Answer::Unavailable { retry_after: seconds.map(Duration::from_secs), reply: "503".to_owned().into() }
     }
 
     fn taken() -> Answer {
-        Answer::Taken(String::new())
+        Answer::Taken(Reply::default())
     }
 
     /// Sends one message. Returns sent and failed ones, when each try came, in seconds, and the requests.
@@ -210,7 +272,9 @@ mod tests {
         drop(sender);
         let (_stop, stopped) = watch::channel(false);
         let (asked, begin, counters) = (Arc::<Mutex<Vec<_>>>::default(), Instant::now(), Counters::default());
-        deliver(Arc::new(settings), messages, Scripted { answers, asked: Arc::clone(&asked) }, counters.clone(), stopped).await;
+        let sink = Scripted { answers: Arc::new(Mutex::new(answers)), asked: Arc::clone(&asked) };
+        let (_outlet, outlets) = watch::channel(Outlet { settings: Arc::new(settings), sink, counters: counters.clone() });
+        deliver(messages, outlets, stopped, Arc::default()).await;
         let asked = std::mem::take(&mut *asked.lock().unwrap());
         let at = asked.iter().map(|(at, _)| at.duration_since(begin).as_secs()).collect();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -222,7 +286,7 @@ mod tests {
         let of = |answers| async { delivered(answers).await };
         let (counts, at, _) = of(vec![taken()]).await;
         assert_eq!((counts, at), ([1, 0], vec![0]));
-        let (counts, at, _) = of(vec![Answer::Refused("400".to_owned())]).await;
+        let (counts, at, _) = of(vec![Answer::Refused("400".to_owned().into())]).await;
         assert_eq!((counts, at), ([0, 1], vec![0]));
         let (counts, at, _) = of(vec![busy(Some(7)), taken()]).await;
         assert_eq!((counts, at), ([1, 0], vec![0, 7]));

@@ -5,13 +5,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::deliver::{Counters, MAX_WAITING, Sink, add, deliver};
+use super::deliver::{Counters, MAX_WAITING, Outlet, Sink, add, deliver};
 use super::event::Event;
 use super::message::Message;
 use super::notifier::Notifier;
@@ -22,7 +23,7 @@ use super::settings::Settings;
 pub enum Slot<S> {
     /// The one with this name goes on as it is.
     Keep(String),
-    /// A new one takes the place of any with its name.
+    /// A new one, or one that has changed. If there is one of its name and kind, it takes over what waits there: messages and windows.
     New {
         /// Its settings.
         settings: Arc<Settings>,
@@ -40,10 +41,14 @@ pub trait Muted: Send {
 }
 
 /// A notifier that runs.
-struct Running {
+struct Running<S> {
     notifier: Notifier,
     messages: mpsc::Sender<Message>,
     counters: Counters,
+    /// Tells the task where messages go.
+    outlet: watch::Sender<Outlet<S>>,
+    /// What the task counts as dropped when it is aborted, beside what is in its queue.
+    lost: Arc<AtomicU64>,
     task: AbortHandle,
 }
 
@@ -90,17 +95,17 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-struct Dispatcher<M> {
-    running: Vec<Running>,
+struct Dispatcher<M, S> {
+    running: Vec<Running<S>>,
     /// The tasks that send.
     tasks: JoinSet<()>,
     muted: M,
     stop: watch::Receiver<bool>,
 }
 
-impl<M: Muted> Dispatcher<M> {
-    /// Replaces the notifiers. One that is gone sends nothing more.
-    fn replace<S: Sink>(&mut self, slots: Vec<Slot<S>>) {
+impl<M: Muted, S: Sink> Dispatcher<M, S> {
+    /// Replaces the notifiers. One that is gone sends nothing more, and what waits there is counted as dropped.
+    fn replace(&mut self, slots: Vec<Slot<S>>) {
         let mut before = std::mem::take(&mut self.running);
         for slot in slots {
             match slot {
@@ -109,14 +114,26 @@ impl<M: Muted> Dispatcher<M> {
                     self.running.extend(kept.map(|at| before.swap_remove(at)));
                 }
                 Slot::New { settings, sink, counters } => {
-                    let (messages, queue) = mpsc::channel(MAX_WAITING);
-                    let task = deliver(Arc::clone(&settings), queue, sink, counters.clone(), self.stop.clone());
-                    let task = self.tasks.spawn(task);
-                    self.running.push(Running { notifier: Notifier::new(settings, Instant::now()), messages, counters, task });
+                    let outlet = Outlet { settings, sink, counters };
+                    let changed = before.iter().position(|running| running.notifier.settings().is_successor(&outlet.settings));
+                    let running = match changed.map(|at| before.swap_remove(at)) {
+                        Some(changed) => changed.become_other(outlet),
+                        None => self.start(outlet),
+                    };
+                    self.running.push(running);
                 }
             }
         }
-        before.iter().for_each(|gone| gone.task.abort());
+        before.into_iter().for_each(Running::end);
+    }
+
+    fn start(&mut self, outlet: Outlet<S>) -> Running<S> {
+        let (messages, queue) = mpsc::channel(MAX_WAITING);
+        let (notifier, counters) = (Notifier::new(Arc::clone(&outlet.settings), Instant::now()), outlet.counters.clone());
+        let (outlet, outlets) = watch::channel(outlet);
+        let lost = Arc::default();
+        let task = self.tasks.spawn(deliver(queue, outlets, self.stop.clone(), Arc::clone(&lost)));
+        Running { notifier, messages, counters, outlet, lost, task }
     }
 
     async fn hear(&mut self, event: &Event) {
@@ -152,7 +169,23 @@ impl<M: Muted> Dispatcher<M> {
     }
 }
 
-impl Running {
+impl<S> Running<S> {
+    /// Goes on with other settings, and with what waits.
+    fn become_other(mut self, outlet: Outlet<S>) -> Self {
+        self.notifier.change(Arc::clone(&outlet.settings), Instant::now());
+        self.counters = outlet.counters.clone();
+        self.outlet.send_replace(outlet);
+        self
+    }
+
+    /// Sends nothing more. The task counts what is dropped: messages, and the digests and the summary that would have followed.
+    fn end(mut self) {
+        let (now, at) = (Instant::now(), SystemTime::now());
+        let later = self.notifier.close(at).len() + usize::from(self.notifier.summary(now, at).is_some());
+        self.lost.store(later as u64, Ordering::Relaxed);
+        self.task.abort();
+    }
+
     /// Hands messages over to be sent.
     async fn send(&mut self, messages: Vec<Message>, muted: &impl Muted, now: Instant, at: SystemTime) {
         let summary = self.notifier.next_minute(now, at);
@@ -183,7 +216,7 @@ mod tests {
     use std::sync::atomic::Ordering;
     use std::time::Duration;
 
-    use super::super::deliver::{Answer, Request};
+    use super::super::deliver::{Answer, Reply, Request};
     use super::super::event::{self, Change, Failures};
     use super::super::settings::{Filter, Form, Rule};
     use super::*;
@@ -196,16 +229,35 @@ mod tests {
         async fn send(&mut self, request: Request) -> Answer {
             let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
             self.0.lock().unwrap().push(format!("{} {}", body["event"].as_str().unwrap(), body["count"]));
-            Answer::Taken(String::new())
+            Answer::Taken(Reply::default())
         }
     }
 
     /// Never answers.
+    #[derive(Clone)]
     struct Hanging;
 
     impl Sink for Hanging {
         async fn send(&mut self, _: Request) -> Answer {
             std::future::pending().await
+        }
+    }
+
+    /// Takes all, is busy, or never answers. A slot has one type of sinks, so that they are alternatives of one.
+    #[derive(Clone)]
+    enum Either {
+        Kept(Kept),
+        Busy,
+        Hanging(Hanging),
+    }
+
+    impl Sink for Either {
+        async fn send(&mut self, request: Request) -> Answer {
+            match self {
+                Self::Kept(kept) => kept.send(request).await,
+                Self::Busy => Answer::Unavailable { retry_after: Some(Duration::from_secs(300)), reply: Reply::default() },
+                Self::Hanging(hanging) => hanging.send(request).await,
+            }
         }
     }
 
@@ -267,19 +319,6 @@ mod tests {
         let (_stop, stopped) = watch::channel(false);
         let (kept, hanging, fast) = (Kept::default(), Counters::default(), Counters::default());
         let task = tokio::spawn(dispatch(queue, slots, Only(""), stopped));
-        // A slot has one type of sinks, so that the two are alternatives of one.
-        enum Either {
-            Kept(Kept),
-            Hanging(Hanging),
-        }
-        impl Sink for Either {
-            async fn send(&mut self, request: Request) -> Answer {
-                match self {
-                    Self::Kept(kept) => kept.send(request).await,
-                    Self::Hanging(hanging) => hanging.send(request).await,
-                }
-            }
-        }
         let slot = |name, sink, counters: &Counters| Slot::New { settings: settings(name), sink, counters: counters.clone() };
         let both = vec![slot("hangs", Either::Hanging(Hanging), &hanging), slot("works", Either::Kept(kept.clone()), &fast)];
         change.send(both).await.unwrap();
@@ -291,5 +330,57 @@ mod tests {
         assert_eq!(kept.0.lock().unwrap().len(), MAX_WAITING + 20);
         assert_eq!(hanging.dropped.load(Ordering::Relaxed), 19, "one is being sent, and the queue is full");
         task.abort();
+    }
+
+    /// The number of messages with each outcome: sent, failed and dropped.
+    fn counts(counters: &Counters) -> [u64; 3] {
+        [&counters.sent, &counters.failed, &counters.dropped].map(|counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// A dispatcher with a receiver that is busy, where one message is tried, two are in the queue, one is held back for a summary, and one
+    /// window has a digest to come.
+    async fn waiting() -> (Dispatcher<Only, Either>, Counters, watch::Sender<bool>) {
+        let (stop, stopped) = watch::channel(false);
+        let counters = Counters::default();
+        let mut dispatcher = Dispatcher { running: Vec::new(), tasks: JoinSet::new(), muted: Only(""), stop: stopped };
+        let settings = Arc::new(Settings { per_minute: 3, ..Settings::clone(&settings("a")) });
+        dispatcher.replace(vec![Slot::New { settings, sink: Either::Busy, counters: counters.clone() }]);
+        for group in ["1", "2", "3", "held"] {
+            dispatcher.hear(&failures(group, Some(Change::New))).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        dispatcher.hear(&failures("1", None)).await;
+        assert_eq!(counts(&counters), [0; 3]);
+        (dispatcher, counters, stop)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notifier_that_has_changed_takes_over_what_waits() {
+        let (mut dispatcher, counters, _stop) = waiting().await;
+        let kept = Kept::default();
+        let changed = Arc::new(Settings { window: Duration::from_secs(60), per_minute: 9, ..Settings::clone(&settings("a")) });
+        dispatcher.replace(vec![Slot::New { settings: changed, sink: Either::Kept(kept.clone()), counters: counters.clone() }]);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(*kept.0.lock().unwrap(), ["new-group 1"; 3], "also the one that waited for its next try");
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        dispatcher.due().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(kept.0.lock().unwrap()[3..], ["summary 1", "digest 1"]);
+        assert_eq!(counts(&counters), [5, 0, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_at_a_notifier_that_is_removed_is_counted_as_dropped() {
+        let (mut dispatcher, counters, _stop) = waiting().await;
+        dispatcher.replace(Vec::new());
+        while dispatcher.tasks.join_next().await.is_some() {}
+        assert_eq!(counts(&counters), [0, 0, 5], "one tried, two in the queue, a summary and a digest");
+        // One of another kind is another one, although it has the same name.
+        let (mut dispatcher, before, _stop) = waiting().await;
+        let other = Arc::new(Settings { form: Form::Slack, ..Settings::clone(&settings("a")) });
+        let counters = Counters::default();
+        dispatcher.replace(vec![Slot::New { settings: other, sink: Either::Busy, counters: counters.clone() }]);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!((counts(&before), counts(&counters)), ([0, 0, 5], [0; 3]));
     }
 }

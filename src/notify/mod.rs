@@ -11,6 +11,7 @@
 //! | `notifier` | from events to messages: rules, digests, bounds |
 //! | `rate` | failures per time |
 //! | `message` | what is told |
+//! | `title` | the title of a failure without internals |
 //! | `content`, `chat`, `sentry`, `template` | a message as the body of a request |
 //! | `deliver` | sends messages, again if need be |
 //! | `dispatch` | the task that has all notifiers |
@@ -26,6 +27,7 @@ mod rate;
 mod sentry;
 pub mod settings;
 pub mod template;
+pub mod title;
 
 pub use event::Event;
 pub use message::Message;

@@ -43,6 +43,8 @@ struct Window {
     count: u64,
     /// A rule has applied since.
     applied: bool,
+    /// How long it is open.
+    length: Duration,
 }
 
 /// The state of a notifier.
@@ -52,7 +54,7 @@ pub(super) struct Notifier {
     /// One for each rule about a rate, in their order.
     rates: Vec<Rates>,
     windows: HashMap<Subject, Window>,
-    /// When each window ends. All have the same length, so that this is in the order of time.
+    /// When each window ends, in the order of time: all have the same length, and a change of it shortens those that would end later.
     ends: VecDeque<(Instant, Subject)>,
     /// The end of each certificate that was told.
     certificates: HashMap<(String, Duration), SystemTime>,
@@ -82,6 +84,18 @@ impl Notifier {
         let rates = settings.rules.iter().filter(|rule| matches!(rule, Rule::Rate(..))).map(|_| Rates::default()).collect();
         let minute = Minute { began: now, sent: 0, held: 0, titles: Vec::new() };
         Self { settings, rates, windows: HashMap::new(), ends: VecDeque::new(), certificates: HashMap::new(), minute }
+    }
+
+    /// Goes on with other settings. Open windows, what was held back and the counts of rates that stay are kept.
+    pub(super) fn change(&mut self, settings: Arc<Settings>, now: Instant) {
+        let is_rate = |rule: &&Rule| matches!(rule, Rule::Rate(..));
+        let before: Vec<Rule> = self.settings.rules.iter().filter(is_rate).copied().collect();
+        let mut rates = std::mem::take(&mut self.rates);
+        let mut kept = |rule: &Rule| before.iter().position(|before| before == rule).map(|at| std::mem::take(&mut rates[at]));
+        self.rates = settings.rules.iter().filter(is_rate).map(|rule| kept(rule).unwrap_or_default()).collect();
+        let latest = now + settings.window;
+        self.ends.iter_mut().for_each(|(end, _)| *end = latest.min(*end));
+        self.settings = settings;
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -251,7 +265,7 @@ impl Notifier {
 
     fn open(&mut self, subject: Subject, told: Message, now: Instant) {
         self.ends.push_back((now + self.settings.window, subject.clone()));
-        self.windows.insert(subject, Window { told, count: 0, applied: false });
+        self.windows.insert(subject, Window { told, count: 0, applied: false, length: self.settings.window });
     }
 
     /// Returns when [`Self::due`] has something to say.
@@ -267,7 +281,7 @@ impl Notifier {
         while self.ends.front().is_some_and(|(end, _)| *end <= now) {
             let Some((_, subject)) = self.ends.pop_front() else { break };
             let Some(window) = self.windows.remove(&subject).filter(|window| window.count > 0) else { continue };
-            let message = digest(&window, self.settings.window, at);
+            let message = digest(&window, at);
             if window.applied {
                 self.open(subject, window.told, now);
             }
@@ -299,7 +313,7 @@ impl Notifier {
     pub(super) fn close(&mut self, at: SystemTime) -> Vec<Message> {
         let ends = std::mem::take(&mut self.ends);
         let windows = ends.into_iter().filter_map(|(_, subject)| self.windows.remove(&subject)).filter(|window| window.count > 0);
-        windows.map(|window| digest(&window, self.settings.window, at)).collect()
+        windows.map(|window| digest(&window, at)).collect()
     }
 
     /// Returns the summary of what was held back since the minute began, and begins the next one.
@@ -315,10 +329,10 @@ impl Notifier {
     }
 }
 
-fn digest(window: &Window, length: Duration, at: SystemTime) -> Message {
+fn digest(window: &Window, at: SystemTime) -> Message {
     let times = if window.count == 1 { "once" } else { "times" };
     let number = if window.count == 1 { String::new() } else { format!("{} ", window.count) };
-    let title = format!("{} ({number}{times} more within {})", window.told.title, told_duration(length));
+    let title = format!("{} ({number}{times} more within {})", window.told.title, told_duration(window.length));
     let told = window.told.clone();
     let fresh = Message::new("digest", told.severity, title, ("", at));
     Message { id: fresh.id, at, event: fresh.event, title: fresh.title, count: window.count, ..told }
@@ -487,6 +501,22 @@ mod tests {
         assert_eq!((summary.event, summary.count), ("summary", 17));
         assert_eq!(summary.title, "17 more notifications within a minute: fault 3; fault 4; fault 5; fault 6; fault 7, ...");
         assert!(notifier.next_minute(begin + 3 * MINUTE, at).is_none(), "nothing was held back");
+    }
+
+    #[test]
+    fn a_change_keeps_windows_and_the_counts_of_rates_that_stay() {
+        let rate = |text: &str| Rule::Rate(RateOf::Group, units::rate(text).unwrap());
+        let (mut notifier, begin) = (notifier(&[Rule::NewGroup, rate("10/m"), rate("5/m")]), Instant::now());
+        at(&mut notifier, begin, 0, Some(&failures("g", 1, Some(Change::New))));
+        at(&mut notifier, begin, 0, Some(&failures("g", 2, None)));
+        let changed = Settings { rules: vec![rate("5/m"), rate("99/m")], window: MINUTE, ..notifier.settings().clone() };
+        notifier.change(Arc::new(changed), begin + Duration::from_secs(1));
+        assert_eq!(notifier.next(), Some(begin + Duration::from_secs(61)));
+        assert_eq!(at(&mut notifier, begin, 2, Some(&failures("h", 1, Some(Change::New)))), []);
+        at(&mut notifier, begin, 3, Some(&failures("g", 3, None)));
+        let digests = at(&mut notifier, begin, 61, None);
+        assert_eq!(digests, [("digest", "fault g (5 times more within 10m)".to_owned(), 5)]);
+        assert_eq!(notifier.ends.len(), 1, "the rate was exceeded by what came before and after the change");
     }
 
     #[test]

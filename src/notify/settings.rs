@@ -75,6 +75,11 @@ fn has(list: &[String], name: &str) -> bool {
 }
 
 impl Settings {
+    /// Returns true if other settings are of the same notifier after a change: one with the same name and kind.
+    pub fn is_successor(&self, other: &Self) -> bool {
+        self.name == other.name && std::mem::discriminant(&self.form) == std::mem::discriminant(&other.form)
+    }
+
     /// Returns true if a rule is about failures of requests.
     pub fn wants_failures(&self) -> bool {
         self.rules.iter().any(|rule| rule.is_of_journal())

@@ -141,3 +141,22 @@ fn what_is_told_has_no_credentials_and_nothing_of_a_body() {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
 }
+
+#[test]
+fn a_title_has_no_links_paths_hosts_or_credentials_of_an_upstream() {
+    let said = "see http://evil.example/phish or evil.example for /home/kim/private/salary.txt of db-prod.internal.corp with token tulip";
+    let body = format!("{{\"message\":\"{said}\"}}");
+    let origin = Origin::says(format!("HTTP/1.1 500 x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let kinds = ["webhook", "slack", "teams", "discord"];
+    let receivers = kinds.map(|kind| Receiver::start(&format!("forms-title-{kind}")));
+    let tables: String = kinds.iter().zip(&receivers).map(|(kind, receiver)| receiver.table(kind, "")).collect();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, &tables);
+    fail(&gateway, "a");
+    for receiver in &receivers {
+        let told = String::from_utf8(receiver.messages(1)[0].body.clone()).unwrap();
+        assert!(told.contains("see \u{2026} or"), "{told}");
+        for internal in ["evil.example", "salary", "kim", "corp", "tulip"] {
+            assert!(!told.contains(internal), "{internal} in {told}");
+        }
+    }
+}
