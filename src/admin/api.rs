@@ -1,13 +1,13 @@
 //! The journal as JSON: `/api/errors`, `/api/errors/ID`, `/api/groups`, `/api/groups/FINGERPRINT` and `/api/tail`.
 //!
-//! Answers may block, because they wait for the store. A viewer gets the same answers without what upstreams said. Must not know how the
-//! client has shown who it is.
+//! An answer waits for the store, so it must be made on a thread that may block. A viewer gets the same answers without what upstreams
+//! said. This room must not know how a client is authenticated.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `error` | why there is no answer |
-//! | `parameters` | what a question says |
-//! | `shown` | what each role sees |
+//! | `parameters` | reads the parameters of a query |
+//! | `shown` | selects the members that a role sees |
 
 mod error;
 mod parameters;
@@ -31,7 +31,7 @@ const DEFAULT_LIMIT: usize = 50;
 /// The most items of a page of whole entries, which may be large.
 const MAX_FULL: usize = 100;
 
-/// What is asked for.
+/// The resource and the operation that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     Errors,
@@ -47,7 +47,7 @@ pub(super) enum Subject {
 }
 
 impl Subject {
-    /// Returns what a page for programs asks the journal for; `None` if it is none of the journal.
+    /// Returns the subject of a page for programs; `None` for a page that does not use the journal.
     pub(super) const fn of(page: Program) -> Option<Self> {
         match page {
             Program::Errors => Some(Self::Errors),
@@ -74,7 +74,7 @@ pub(super) struct Question<'a> {
     pub(super) role: Role,
 }
 
-/// What is asked. The journal is that of a gateway which runs.
+/// The store that answers, with the journal of the running gateway; a file has none.
 pub(super) struct Asked<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) journal: Option<&'a Journal>,
@@ -104,7 +104,7 @@ pub(super) fn answer(asked: &Asked<'_>, question: &Question<'_>) -> Result<Value
     }
 }
 
-/// Nobody writes down what is done with a file.
+/// Audits nothing: a file is read without a gateway whose log could have the lines.
 struct Unaudited;
 
 impl Actions for Unaudited {
