@@ -12,6 +12,7 @@
 //! | `observation` | what a request hands over |
 //! | `entry` | an entry as it is stored: masked, bounded |
 //! | `mask`, `rules` | makes an entry of an observation; what is masked in every text |
+//! | `names`, `judged` | names whose values are credentials, and those that were judged |
 //! | `payload` | what an entry shows of the body of a request |
 //! | `fingerprint` | which entries belong together |
 //! | `sample` | which entries are kept, if only a share is |
@@ -28,6 +29,7 @@
 pub mod entry;
 pub mod fingerprint;
 mod group;
+mod judged;
 mod mask;
 pub mod memory;
 mod names;

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::judged::JudgedNames;
 use crate::redact;
 use crate::text::bounded;
 
@@ -21,15 +22,22 @@ pub(super) struct Rules {
     pub(super) patterns: Vec<regex::Regex>,
     /// The name of this gateway.
     pub(super) gateway: String,
+    /// The names that were judged by these rules.
+    pub(super) names: JudgedNames,
 }
 
 impl Rules {
     /// Masks credentials in a text, and cuts it. Masked as a whole first: the mask does not know a credential that is cut.
     /// Words with percent-encodings, such as paths that an error names, are masked like those.
     pub(super) fn text(&self, text: &str, max: usize) -> String {
+        bounded(&self.masked(text), max).to_owned()
+    }
+
+    /// Does what [`Self::text`] does, and does not cut. Most texts stay as they are.
+    pub(super) fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let masked = self.as_it_is(text);
-        if !masked.contains('%') {
-            return bounded(&masked, max).to_owned();
+        if memchr::memchr(b'%', masked.as_bytes()).is_none() {
+            return masked;
         }
         let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>');
         let mut out = String::with_capacity(masked.len());
@@ -38,14 +46,14 @@ impl Rules {
             out.push_str(&self.part_of_url(word, usize::MAX));
             out.push_str(&piece[word.len()..]);
         }
-        bounded(&out, max).to_owned()
+        Cow::Owned(out)
     }
 
-    fn as_it_is(&self, text: &str) -> String {
-        let mut masked = redact::masked(text).into_owned();
+    fn as_it_is<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut masked = redact::masked(text);
         for pattern in &self.patterns {
             if let Cow::Owned(replaced) = pattern.replace_all(&masked, MASK) {
-                masked = replaced;
+                masked = Cow::Owned(replaced);
             }
         }
         masked

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::journal::names::{is_credential, is_label, is_secret, is_value, names_credential};
+use crate::journal::names::{judged, names_credential};
 use crate::journal::rules::{MASK, Rules};
 
 /// The deepest nesting that is read.
@@ -26,15 +26,18 @@ pub(super) fn masked(text: &str, truncated: bool, rules: &Rules) -> Option<Strin
 
 /// Returns a value of a member or a field, masked.
 pub(super) fn value(text: &str, rules: &Rules) -> String {
-    value_within(text, rules, MAX_TEXTS)
+    value_within(text, rules, MAX_TEXTS).into_owned()
 }
 
 /// Does what [`value`] does to a text in which JSON may be so many texts deep.
-fn value_within(text: &str, rules: &Rules, texts: usize) -> String {
-    if begin(text).is_some() && texts == 0 {
-        return MASK.to_owned();
+fn value_within<'t>(text: &'t str, rules: &Rules, texts: usize) -> Cow<'t, str> {
+    if texts == 0 && begin(text).is_some() {
+        return Cow::Borrowed(MASK);
     }
-    rules.text(&within(text, rules, texts), usize::MAX)
+    match within(text, rules, texts) {
+        Cow::Borrowed(text) => rules.masked(text),
+        Cow::Owned(text) => Cow::Owned(rules.masked(&text).into_owned()),
+    }
 }
 
 /// Returns a text in which the values of secret members are masked, wherever in it JSON is, and however much of that is there.
@@ -61,7 +64,7 @@ fn within<'t>(text: &'t str, rules: &Rules, texts: usize) -> Cow<'t, str> {
 
 /// Returns where JSON may begin: a bracket before a text, or one before another one.
 fn begin(text: &str) -> Option<usize> {
-    text.match_indices(['{', '[']).map(|(at, _)| at).find(|at| {
+    memchr::memchr2_iter(b'{', b'[', text.as_bytes()).find(|at| {
         let next = text[at + 1..].trim_start().as_bytes().first();
         matches!(next, Some(b'"')) || matches!(next, Some(b'{' | b'[')) && text.as_bytes()[*at] == b'['
     })
@@ -169,12 +172,13 @@ impl Reader<'_> {
     fn cut_string(&mut self, rest: &str) {
         let whole = |text: &str| serde_json::from_str::<String>(&format!("{text}\"")).ok();
         let read = whole(rest).or_else(|| rest.rfind('\\').and_then(|at| whole(&rest[..at])));
-        match read.map(|text| (value_within(&text, self.rules, self.texts.saturating_sub(1)), text)) {
-            Some((masked, text)) if masked != text => {
+        let masked = read.as_deref().map(|text| (text, value_within(text, self.rules, self.texts.saturating_sub(1))));
+        match masked.filter(|(text, masked)| text != masked) {
+            Some((_, masked)) => {
                 let written = serde_json::Value::from(masked).to_string();
                 self.out.push_str(written.strip_suffix('"').unwrap_or_default());
             }
-            Some(_) | None => self.out.push_str(rest),
+            None => self.out.push_str(rest),
         }
         self.at += rest.len();
     }
@@ -257,9 +261,10 @@ impl Reader<'_> {
 
     /// Says that the name of a member was read.
     fn had_name(&mut self, name: &str) {
-        let is_secret = if self.is_part { is_credential(name, self.rules) } else { is_secret(name, self.rules) };
+        let judged = judged(name, self.rules);
+        let is_secret = if self.is_part { judged.is_credential } else { judged.is_secret };
         let Some(open) = self.open.last_mut() else { return };
-        open.role = match (is_value(name), is_label(name)) {
+        open.role = match (judged.is_value, judged.is_label) {
             (true, _) => Role::Value,
             (false, true) => Role::Label,
             (false, false) => Role::None,
@@ -313,7 +318,7 @@ impl Reader<'_> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let length = string_length(rest).ok_or(End::Cut)?;
         let token = &rest[..length];
-        let text: String = serde_json::from_str(token).map_err(|_| End::Wrong)?;
+        let text = text_of(token).ok_or(End::Wrong)?;
         let masked = value_within(&text, self.rules, self.texts.saturating_sub(1));
         if !is_name && self.is_secret() {
             self.mask();
@@ -370,16 +375,22 @@ impl Reader<'_> {
     }
 }
 
+/// Returns a text without its quotes and escapes; `None` if it is not valid.
+fn text_of(token: &str) -> Option<Cow<'_, str>> {
+    if memchr::memchr(b'\\', token.as_bytes()).is_none() {
+        return serde_json::from_str::<&str>(token).ok().map(Cow::Borrowed);
+    }
+    serde_json::from_str::<String>(token).ok().map(Cow::Owned)
+}
+
 /// Returns the length of a text with its quotes; `None` if its end is not there.
 fn string_length(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
+    let mut from = 1;
+    loop {
+        let at = from + memchr::memchr2(b'\\', b'"', text.as_bytes().get(from..)?)?;
+        match text.as_bytes()[at] {
             b'"' => return Some(at + 1),
-            _ => {}
+            _ => from = at + 2,
         }
     }
-    None
 }
