@@ -21,19 +21,17 @@ struct HaProxy {
 }
 
 impl HaProxy {
+    /// With the configuration of docs/operations.md, for these gateways, and with health checks that are quick enough for a test.
     fn start(gateways: &[Gateway]) -> Self {
         let address = free();
-        let servers: String = (gateways.iter().enumerate())
-            .map(|(n, one)| {
-                format!("  server g{n} {} check addr 127.0.0.1 port {} inter 50ms fall 1 rise 1\n", one.address, one.admin.port())
-            })
-            .collect();
-        let text = format!(
-            "defaults\n  mode http\n  timeout connect 2s\n  timeout client 30s\n  timeout server 30s\n  timeout check 10s\n  retries 3\n  option redispatch 1\n\
-             \x20 retry-on conn-failure empty-response\n  http-reuse safe\n\
-             listen gateways\n  bind {address}\n  balance roundrobin\n  option httpchk GET /readyz\n  http-check send hdr Host lockgate\n\
-             \x20 http-request disable-l7-retry if METH_POST\n{servers}"
-        );
+        let documented = Self::documented();
+        let (servers, rest): (Vec<&str>, Vec<&str>) = documented.lines().partition(|line| line.trim_start().starts_with("server "));
+        let rest = rest.join("\n").replace("bind :80", &format!("bind {address}"));
+        let servers = gateways.iter().enumerate().map(|(n, one)| {
+            let server = servers[0].replace("g0 10.0.0.1:8080", &format!("g{n} {}", one.address));
+            server.replace("9090 inter 1s", &format!("{} inter 50ms fall 1 rise 1", one.admin.port()))
+        });
+        let text = format!("{rest}\n{}\n", servers.collect::<Vec<_>>().join("\n"));
         let config = Temporary::file(&format!("haproxy-{}.cfg", address.port()), &text);
         let mut command = Command::new("haproxy");
         // Debian has it where only root looks.
@@ -43,6 +41,12 @@ impl HaProxy {
         let haproxy = Self { address, child, _config: config };
         eventually("HAProxy serves", || std::net::TcpStream::connect(address).is_ok() && get(address, "/ok").status == 200);
         haproxy
+    }
+
+    fn documented() -> String {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
+        let block = page.split("```haproxy\n").nth(1).expect("docs/operations.md has a block of HAProxy");
+        block.split("```").next().unwrap().to_owned()
     }
 }
 

@@ -244,20 +244,24 @@ fn every_sh_block_names_programs_that_exist() {
     }
 }
 
-/// Commands of this program in `yaml` blocks, which other programs run, have options that exist.
+/// Commands of this program in `yaml` and `sh` blocks, which other programs run or which need a service, have options that exist.
 #[test]
-fn every_yaml_block_names_options_that_exist() {
+fn every_command_that_is_not_run_has_options_that_exist() {
+    let mut seen = 0;
     for document in documents() {
-        for block in document.blocks("yaml") {
-            for line in block.lines().filter_map(|line| line.trim().strip_prefix("- lockgate ")) {
-                let mut words = line.split_whitespace();
-                let help = text(&lockgate(&[words.next().unwrap(), "--help"]).stdout);
+        for block in document.blocks("yaml").into_iter().chain(document.blocks("sh")) {
+            for line in block.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("lockgate ")) {
+                let mut words = line.split_whitespace().take_while(|word| *word != "#");
+                let output = lockgate(&[words.next().unwrap(), "--help"]);
+                assert!(output.status.success(), "{}: `{line}`: there is no such command", document.name.display());
                 for option in words.filter(|word| word.starts_with("--")) {
-                    assert!(help.contains(option), "{}: `{line}`: there is no {option}", document.name.display());
+                    assert!(text(&output.stdout).contains(option), "{}: `{line}`: there is no {option}", document.name.display());
                 }
+                seen += 1;
             }
         }
     }
+    assert!(seen > 5, "{seen}");
 }
 
 /// Blocks of HTTP come in pairs: the response of an origin, and what the gateway makes of it.
