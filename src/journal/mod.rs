@@ -12,7 +12,7 @@
 //! | `observation` | what a request hands over |
 //! | `entry` | an entry as it is stored: masked, bounded |
 //! | `mask`, `rules`, `texts` | makes an entry of an observation; what is masked in every text |
-//! | `names`, `segments`, `protocols` | names of credentials, credentials in paths, names that are none |
+//! | `names`, `judged`, `segments`, `protocols` | names whose values are credentials, those that were judged, credentials in paths, names that are none |
 //! | `payload` | what an entry shows of the body of a request |
 //! | `fingerprint` | which entries belong together |
 //! | `sample` | which entries are kept, if only a share is |
@@ -29,6 +29,7 @@
 pub mod entry;
 pub mod fingerprint;
 mod group;
+mod judged;
 mod mask;
 pub mod memory;
 mod names;

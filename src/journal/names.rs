@@ -2,6 +2,7 @@
 //!
 //! Pure functions of a name. Must not know what the name is part of.
 
+use super::judged::Judged;
 use super::rules::Rules;
 
 /// Parts of names whose values are credentials, without punctuation and in lower case.
@@ -126,13 +127,23 @@ const NAME_LISTS: [&str; 16] = [
 /// The longest text that may be the name of a member, in bytes.
 const MAX_LABEL: usize = 128;
 
+/// Returns what a name says of its value.
+pub(super) fn judged(name: &str, rules: &Rules) -> Judged {
+    let judge = |name: &str| {
+        let is_credential = is_credential(name, rules);
+        let is_secret = is_credential || matches!(plain(name).as_str(), "key" | "code");
+        Judged { is_credential, is_secret, is_label: is_label(name), is_value: is_value(name), lists_names: lists_names(name) }
+    };
+    rules.names.of(name, judge)
+}
+
 /// Returns true if the value of a name in a request is a credential.
 pub(super) fn is_secret(name: &str, rules: &Rules) -> bool {
-    is_credential(name, rules) || matches!(plain(name).as_str(), "key" | "code")
+    judged(name, rules).is_secret
 }
 
 /// Returns true if the value of a name is a credential wherever it stands. In an error, `code` and `key` alone name what went wrong.
-pub(super) fn is_credential(name: &str, rules: &Rules) -> bool {
+fn is_credential(name: &str, rules: &Rules) -> bool {
     let plain = plain(name);
     if SECRET_PARTS.iter().any(|part| plain.contains(part)) || rules.headers.contains(&name.to_lowercase()) {
         return true;
@@ -167,21 +178,21 @@ pub(super) fn is_secret_field(name: &str, rules: &Rules) -> bool {
 pub(super) fn is_secret_header(name: &str, rules: &Rules) -> bool {
     // Its headers hold names and switches, such as `access-control-allow-credentials: true`.
     let is_policy = name.starts_with("access-control-");
-    (!is_policy && is_credential(name, rules)) || rules.headers.iter().any(|header| header == name)
+    (!is_policy && judged(name, rules).is_credential) || rules.headers.iter().any(|header| header == name)
 }
 
 /// Returns true if a member of this name holds the name of another one.
-pub(super) fn is_label(name: &str) -> bool {
+fn is_label(name: &str) -> bool {
     words(name).last().is_some_and(|last| LABELS.contains(&last.as_str()))
 }
 
 /// Returns true if a member of this name holds the value of what another member names.
-pub(super) fn is_value(name: &str) -> bool {
+fn is_value(name: &str) -> bool {
     words(name).last().is_some_and(|last| VALUES.contains(&last.as_str()))
 }
 
 /// Returns true if a list of this name holds names, and no pairs of a name and its value.
-pub(super) fn lists_names(name: &str) -> bool {
+fn lists_names(name: &str) -> bool {
     words(name).last().is_some_and(|last| NAME_LISTS.contains(&last.as_str()))
 }
 
@@ -221,7 +232,7 @@ mod tests {
     use super::*;
 
     fn rules() -> Rules {
-        Rules { body_limit: 0, headers: vec!["x-tenant".into()], patterns: Vec::new(), gateway: String::new() }
+        Rules { body_limit: 0, headers: vec!["x-tenant".into()], patterns: Vec::new(), gateway: String::new(), names: Default::default() }
     }
 
     #[test]

@@ -97,7 +97,7 @@ mod tests {
 
     fn rules() -> Rules {
         let patterns = vec![regex::Regex::new("CUST-[0-9]{8}").unwrap()];
-        Rules { body_limit: 1 << 20, headers: vec!["x-tenant-key".into()], patterns, gateway: String::new() }
+        Rules { body_limit: 1 << 20, headers: vec!["x-tenant-key".into()], patterns, gateway: String::new(), names: Default::default() }
     }
 
     fn of(content_type: &str, body: &str) -> String {

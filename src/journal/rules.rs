@@ -2,6 +2,8 @@
 //!
 //! Must not know what a text is part of.
 
+use super::judged::JudgedNames;
+
 /// What stands in place of a credential.
 pub(super) const MASK: &str = "***";
 
@@ -16,6 +18,8 @@ pub(super) struct Rules {
     pub(super) patterns: Vec<regex::Regex>,
     /// The name of this gateway.
     pub(super) gateway: String,
+    /// The names that were judged by these rules.
+    pub(super) names: JudgedNames,
 }
 
 /// The longest word that is left out of the end of a text that was cut, in bytes.

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_segment_behind_a_name_of_a_credential_is_masked() {
-        let rules = Rules { body_limit: 0, headers: Vec::new(), patterns: Vec::new(), gateway: String::new() };
+        let rules = Rules { body_limit: 0, headers: Vec::new(), patterns: Vec::new(), gateway: String::new(), names: Default::default() };
         for (text, shown) in [
             ("/token/S3CR", "/token/***"),
             ("/reset-password/S3CR/confirm", "/reset-password/***/confirm"),

@@ -13,9 +13,14 @@ impl Rules {
     /// Masks credentials in a text, and cuts it. Masked as a whole first: the mask does not know a credential that is cut.
     /// Words with percent-encodings, such as paths that an error names, are masked like those.
     pub(super) fn text(&self, text: &str, max: usize) -> String {
+        bounded(&self.masked(text), max).to_owned()
+    }
+
+    /// Does what [`Self::text`] does, and does not cut. Most texts stay as they are.
+    pub(super) fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let masked = self.as_it_is(text);
-        if !masked.contains('%') {
-            return bounded(&masked, max).to_owned();
+        if memchr::memchr(b'%', masked.as_bytes()).is_none() {
+            return masked;
         }
         let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>');
         let mut out = String::with_capacity(masked.len());
@@ -24,17 +29,17 @@ impl Rules {
             out.push_str(&self.part_of_url(word, usize::MAX));
             out.push_str(&piece[word.len()..]);
         }
-        bounded(&out, max).to_owned()
+        Cow::Owned(out)
     }
 
-    fn as_it_is(&self, text: &str) -> String {
-        let mut masked = redact::masked(text).into_owned();
+    fn as_it_is<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut masked = redact::masked(text);
         if let Cow::Owned(replaced) = segments::masked(&masked, self) {
-            masked = replaced;
+            masked = Cow::Owned(replaced);
         }
         for pattern in &self.patterns {
             if let Cow::Owned(replaced) = pattern.replace_all(&masked, MASK) {
-                masked = replaced;
+                masked = Cow::Owned(replaced);
             }
         }
         masked

@@ -11,6 +11,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::entry::{Entry, now};
+use super::judged::JudgedNames;
 use super::mask;
 use super::observation::Observation;
 use super::query::GroupEvent;
@@ -115,7 +116,7 @@ impl Journal {
             thread: Mutex::default(),
         });
         let JournalSettings { body_limit, sample, redact_headers, redact, gateway, counters: _ } = settings;
-        let rules = Rules { body_limit, headers: redact_headers, patterns: redact, gateway };
+        let rules = Rules { body_limit, headers: redact_headers, patterns: redact, gateway, names: JudgedNames::default() };
         let writing = Arc::clone(&inner);
         let thread = std::thread::Builder::new()
             .name("journal".into())

@@ -49,7 +49,7 @@ const CREDENTIALS: &[(Secret, &str)] = &[
     ),
     (
         Secret::Element,
-        r"(?i)<(?:\w+:)?(?:[\w.-]*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|private[_-]?key|passphrase|session[_-]?id|signature|credential)[\w.-]*|pin|otp|cvv|cvc|jwt|sid|session|card|authorization|cookie)(?:\s[^<>]*)?>(?:\s*<!\[CDATA\[)?",
+        r"(?i)[<:](?:[\w.-]*(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token|private[_-]?key|passphrase|session[_-]?id|signature|credential)[\w.-]*|pin|otp|cvv|cvc|jwt|sid|session|card|authorization|cookie)(?:\s[^<>]*)?>(?:\s*<!\[CDATA\[)?",
     ),
     (
         Secret::Element,

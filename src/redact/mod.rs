@@ -11,6 +11,7 @@
 //! | member of an error that a client gets | a match of any rule, in any of its parts | [`Redactor::clear_members`] |
 //! | document (a page, a success of a guarded route, a file) | output that only a failing program writes | [`Redactor::document`] |
 
+mod anchors;
 mod blocks;
 mod credentials;
 mod document;

@@ -82,14 +82,11 @@ pub(super) fn required(pattern: &Hir) -> Option<Required> {
 }
 
 impl Required {
-    /// Chooses the anchor of each string: the rarest three bytes, where `shared` returns the number of strings that contain some bytes. The
-    /// bytes of the string before the anchor are added to `lead`.
-    pub(super) fn choose_anchors(&mut self, shared: impl Fn(&[u8]) -> usize) {
-        let cost = |bytes: &[u8]| probability(bytes) * shared(bytes) as f64;
+    /// Sets the anchor of each string to what `anchor` returns. The bytes of the string before the anchor are added to `lead`.
+    pub(super) fn set_anchors(&mut self, anchor_of: impl Fn(&[u8]) -> usize) {
         let mut skipped = 0;
         for (string, anchor) in &mut self.strings {
-            let parts = triples(string).enumerate();
-            *anchor = parts.min_by(|(_, one), (_, other)| cost(one).total_cmp(&cost(other))).map_or(0, |(at, _)| at);
+            *anchor = anchor_of(string);
             skipped = skipped.max(*anchor);
             for byte in &string[..*anchor] {
                 self.lead.add(*byte);
@@ -98,11 +95,6 @@ impl Required {
         }
         self.before = sum(self.before, Some(skipped));
     }
-}
-
-/// Returns each sequence of three bytes of a string, or a shorter string as it is.
-pub(super) fn triples(string: &[u8]) -> impl Iterator<Item = &[u8]> {
-    string.windows(3.min(string.len()))
 }
 
 /// Returns the bytes that a match may contain.
@@ -254,7 +246,10 @@ fn product(heads: &[Vec<u8>], tails: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
 
 fn candidate(mut strings: Vec<Vec<u8>>, before: Option<usize>, lead: Bytes) -> Option<Required> {
     strings.iter_mut().for_each(|string| string.truncate(MAX_LENGTH));
-    let strings: Vec<(Vec<u8>, usize)> = set(strings).into_iter().map(|string| (string, 0)).collect();
+    let mut strings = set(strings);
+    // What contains a longer string contains its beginning, which comes before it.
+    strings.dedup_by(|longer, string| longer.starts_with(string));
+    let strings: Vec<(Vec<u8>, usize)> = strings.into_iter().map(|string| (string, 0)).collect();
     (!strings.is_empty() && strings.len() <= 4 * MAX_STRINGS && strings.iter().all(|(string, _)| !string.is_empty())).then_some(Required {
         strings,
         before,
@@ -279,12 +274,12 @@ fn selectivity(required: &Required) -> f64 {
 }
 
 /// Returns the probability that a string occurs at a given position of a text.
-fn probability(string: &[u8]) -> f64 {
+pub(super) fn probability(string: &[u8]) -> f64 {
     string.iter().map(|byte| frequency(*byte) / 1000.0).product()
 }
 
 /// Returns the frequency of a byte in prose and program output, with letters in either case, per thousand.
-fn frequency(byte: u8) -> f64 {
+pub(super) fn frequency(byte: u8) -> f64 {
     match byte.to_ascii_lowercase() {
         b' ' => 150.0,
         b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 70.0,

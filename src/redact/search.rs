@@ -1,11 +1,11 @@
 //! Searches for many patterns at once: one pass finds the strings that the patterns require (`strings`), and only near such a string runs
 //! the automaton of its pattern (`pattern`). Knows nothing of the purpose of the patterns.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, Range};
 
+use super::anchors;
 use super::pattern::{Pattern, patterns};
-use super::required::triples;
 use super::strings::Strings;
 
 /// The automaton steps that a text of any length may take.
@@ -73,15 +73,12 @@ impl<T: Clone> Search<T> {
         for (tag, source) in sources {
             branches.extend(patterns(&source)?.into_iter().map(|pattern| Branch { tag: tag.clone(), pattern }));
         }
-        let mut shared: HashMap<Vec<u8>, usize> = HashMap::new();
-        let all: BTreeSet<&Vec<u8>> =
-            branches.iter().flat_map(|branch| &branch.pattern.required.strings).map(|(string, _)| string).collect();
-        for triple in all.into_iter().flat_map(|string| triples(string)) {
-            *shared.entry(triple.to_vec()).or_default() += 1;
-        }
+        let all: BTreeSet<Vec<u8>> =
+            branches.iter().flat_map(|branch| &branch.pattern.required.strings).map(|(string, _)| string.clone()).collect();
+        let anchors = anchors::choose(&all);
         let mut owners: BTreeMap<(Vec<u8>, usize), Vec<u16>> = BTreeMap::new();
         for (at, branch) in branches.iter_mut().enumerate() {
-            branch.pattern.required.choose_anchors(|bytes| shared.get(bytes).copied().unwrap_or(1));
+            branch.pattern.required.set_anchors(|string| anchors.get(string).copied().unwrap_or(0));
             for string in std::mem::take(&mut branch.pattern.required.strings) {
                 owners.entry(string).or_default().push(at as u16);
             }

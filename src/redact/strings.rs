@@ -21,9 +21,9 @@ pub(super) struct Strings {
     fold: [u8; 256],
     /// The triples that are the anchor of a string, or start with an anchor of one or two bytes.
     starts: Box<[u64; TRIPLES / 64]>,
-    /// Where an anchor may be, by each pair of bytes: [`STARTS`], [`ENDS`] or both. A byte each, as that is one look-up without a shift;
-    /// the pairs of a text share few cache lines. `None` if too many pairs are in anchors.
-    pairs_of_bytes: Option<Box<[u8; PAIRS]>>,
+    /// True for each pair of bytes with which an anchor may start or end. A byte each, as that is one look-up without a shift; the pairs
+    /// of a text share few cache lines. `None` if too many pairs are in anchors.
+    pairs_of_bytes: Option<Box<[bool; PAIRS]>>,
     /// The numbers of the strings, sorted by anchor, and the range of each anchor in them.
     singles: Vec<Range16>,
     pairs: Vec<Range16>,
@@ -33,11 +33,6 @@ pub(super) struct Strings {
 }
 
 type Range16 = (u16, u16);
-
-/// An anchor may start with this pair of bytes.
-const STARTS: u8 = 1;
-/// An anchor of three bytes, or a shorter one with what is behind it, may end with this pair of bytes.
-const ENDS: u8 = 2;
 
 /// The strings with each anchor of three letters. The index of a range is the number of smaller triples in the set.
 #[derive(Default)]
@@ -122,47 +117,54 @@ impl Strings {
 
     /// Searches for few strings: an anchor of three bytes has a pair at every second position, wherever it starts, and most pairs of a text
     /// are in no anchor.
-    fn look_at_pairs<B>(&self, text: &[u8], pairs: &[u8; PAIRS], mut found: impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
+    fn look_at_pairs<B>(&self, text: &[u8], pairs: &[bool; PAIRS], mut found: impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
         let (all, _) = text.as_chunks::<2>();
         let (groups, rest) = all.as_chunks::<4>();
-        let places = |pair: [u8; 2]| pairs[usize::from(u16::from_le_bytes(pair))];
+        let is_in_anchor = |pair: &[u8; 2]| pairs[usize::from(u16::from_le_bytes(*pair))];
         for (index, [a, b, c, d]) in groups.iter().enumerate() {
             // One branch for four pairs.
-            if places(*a) | places(*b) | places(*c) | places(*d) == 0 {
+            if !(is_in_anchor(a) | is_in_anchor(b) | is_in_anchor(c) | is_in_anchor(d)) {
                 continue;
             }
             for (pair, at) in [a, b, c, d].into_iter().zip((8 * index..).step_by(2)) {
-                let places = places(*pair);
-                if places != 0 {
-                    self.look_at_pair(text, at, places, &mut found)?;
+                if is_in_anchor(pair) {
+                    self.look_at_pair(text, at, &mut found)?;
                 }
             }
         }
         for (pair, at) in rest.iter().zip((8 * groups.len()..).step_by(2)) {
-            self.look_at_pair(text, at, places(*pair), &mut found)?;
+            if is_in_anchor(pair) {
+                self.look_at_pair(text, at, &mut found)?;
+            }
         }
         // The last pair tells of the positions up to its own.
         let looked_at = (text.len() / 2 * 2).saturating_sub(1);
         self.look_at(text, looked_at..text.len(), &mut found)
     }
 
-    /// Calls `found` for the strings whose anchor starts or ends with the pair at `at`, of which `places` tells.
+    /// Calls `found` for the strings whose anchor starts or ends with the pair at `at`: it starts there or one byte before.
     #[inline(never)]
-    fn look_at_pair<B>(&self, text: &[u8], at: usize, places: u8, found: &mut impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
-        let letter = |byte: &u8| usize::from(self.fold[usize::from(*byte)]);
-        // An anchor that ends with the pair starts one byte before it.
-        let begin = if places & ENDS != 0 { at.saturating_sub(1) } else { at };
-        for start in begin..at + usize::from(places & STARTS != 0) {
-            let Some([first, second, third]) = text.get(start..).and_then(<[u8]>::first_chunk) else {
-                self.look_at(text, start..start + 1, found)?;
-                continue;
-            };
-            let number = ((letter(first) * LETTERS + letter(second)) * LETTERS + letter(third)) % TRIPLES;
-            if self.starts[number / 64] >> (number % 64) & 1 == 1 {
-                self.report_at(text, start, number, found)?;
-            }
+    fn look_at_pair<B>(&self, text: &[u8], at: usize, found: &mut impl FnMut(usize, u16) -> ControlFlow<B>) -> ControlFlow<B> {
+        let Some(&[first, second, third, fourth]) = at.checked_sub(1).and_then(|before| text.get(before..)?.first_chunk()) else {
+            return self.look_at(text, at.saturating_sub(1)..at + 1, found);
+        };
+        let letter = |byte: u8| usize::from(self.fold[usize::from(byte)]);
+        let pair = letter(second) * LETTERS + letter(third);
+        let before = (letter(first) * LETTERS * LETTERS + pair) % TRIPLES;
+        let here = (pair * LETTERS + letter(fourth)) % TRIPLES;
+        if self.is_start(before) {
+            self.report_at(text, at - 1, before, found)?;
+        }
+        if self.is_start(here) {
+            self.report_at(text, at, here, found)?;
         }
         ControlFlow::Continue(())
+    }
+
+    /// Returns true if an anchor may start with this triple.
+    #[inline]
+    fn is_start(&self, triple: usize) -> bool {
+        self.starts[triple / 64] >> (triple % 64) & 1 == 1
     }
 
     /// Searches for many strings: looks at the triple at every position.
@@ -187,7 +189,7 @@ impl Strings {
             // Behind the end of the text, letter 0 fills the rest; `matches_at` rejects false candidates.
             let letter = |at: usize| text.get(at).map_or(0, |byte| usize::from(self.fold[usize::from(*byte)]));
             let number = (letter(start) * LETTERS + letter(start + 1)) * LETTERS + letter(start + 2);
-            if self.starts[number / 64] >> (number % 64) & 1 == 1 {
+            if self.is_start(number) {
                 self.report_at(text, start, number, found)?;
             }
         }
@@ -227,8 +229,8 @@ impl Triples {
     }
 }
 
-/// Returns what each pair of bytes, as a little-endian number, says of these triples of letters. `None` if many pairs are in triples.
-fn pairs_of_bytes(triples: &[u64; TRIPLES / 64], fold: &[u8; 256]) -> Option<Box<[u8; PAIRS]>> {
+/// Returns for each pair of bytes, as a little-endian number, whether it starts or ends one of these triples of letters. `None` if many do.
+fn pairs_of_bytes(triples: &[u64; TRIPLES / 64], fold: &[u8; 256]) -> Option<Box<[bool; PAIRS]>> {
     let (mut starts, mut ends) = ([0u64; LETTERS], [0u64; LETTERS]);
     // A word of the set has the third letters of one pair.
     for (pair, thirds) in triples.iter().enumerate().filter(|(_, thirds)| **thirds != 0) {
@@ -239,11 +241,10 @@ fn pairs_of_bytes(triples: &[u64; TRIPLES / 64], fold: &[u8; 256]) -> Option<Box
     if starts.iter().zip(&ends).map(|(starts, ends)| (starts | ends).count_ones()).sum::<u32>() >= SPARSE {
         return None;
     }
-    let mut pairs = Box::new([0; PAIRS]);
-    for (number, places) in pairs.iter_mut().enumerate() {
+    let mut pairs = Box::new([false; PAIRS]);
+    for (number, is_in_anchor) in pairs.iter_mut().enumerate() {
         let [first, second] = (number as u16).to_le_bytes().map(|byte| usize::from(fold[usize::from(byte)]));
-        let has = |set: &[u64; LETTERS], place: u8| if set[first] >> second & 1 == 1 { place } else { 0 };
-        *places = has(&starts, STARTS) | has(&ends, ENDS);
+        *is_in_anchor = (starts[first] | ends[first]) >> second & 1 == 1;
     }
     Some(pairs)
 }

@@ -6,7 +6,7 @@ mod open;
 use std::borrow::Cow;
 
 use self::open::{Next, Open, Role};
-use crate::journal::names::{is_credential, is_label, is_plain_name, is_secret, is_value, lists_names, names_credential};
+use crate::journal::names::{is_plain_name, judged, names_credential};
 use crate::journal::rules::{MASK, Rules};
 
 /// The deepest nesting that is read.
@@ -50,15 +50,18 @@ impl Within {
 
 /// Returns a value of a field of a request, masked.
 pub(super) fn value(text: &str, rules: &Rules) -> String {
-    value_within(text, rules, Within { texts: MAX_TEXTS, of: Of::Request })
+    value_within(text, rules, Within { texts: MAX_TEXTS, of: Of::Request }).into_owned()
 }
 
 /// Does what [`value`] does to a text within another one.
-fn value_within(text: &str, rules: &Rules, place: Within) -> String {
-    if begin(text).is_some() && place.texts == 0 {
-        return MASK.to_owned();
+fn value_within<'t>(text: &'t str, rules: &Rules, place: Within) -> Cow<'t, str> {
+    if place.texts == 0 && begin(text).is_some() {
+        return Cow::Borrowed(MASK);
     }
-    rules.text(&within(text, rules, place), usize::MAX)
+    match within(text, rules, place) {
+        Cow::Borrowed(text) => rules.masked(text),
+        Cow::Owned(text) => Cow::Owned(rules.masked(&text).into_owned()),
+    }
 }
 
 /// Returns a text in which the values of secret members are masked, wherever in it JSON is, and however much of that is there.
@@ -85,7 +88,7 @@ fn within<'t>(text: &'t str, rules: &Rules, place: Within) -> Cow<'t, str> {
 
 /// Returns where JSON may begin: a bracket before a text, or one before another one.
 fn begin(text: &str) -> Option<usize> {
-    text.match_indices(['{', '[']).map(|(at, _)| at).find(|at| {
+    memchr::memchr2_iter(b'{', b'[', text.as_bytes()).find(|at| {
         let next = text[at + 1..].trim_start().as_bytes().first();
         matches!(next, Some(b'"')) || matches!(next, Some(b'{' | b'[')) && text.as_bytes()[*at] == b'['
     })
@@ -146,12 +149,13 @@ impl Reader<'_> {
     fn cut_string(&mut self, rest: &str) {
         let whole = |text: &str| serde_json::from_str::<String>(&format!("{text}\"")).ok();
         let read = whole(rest).or_else(|| rest.rfind('\\').and_then(|at| whole(&rest[..at])));
-        match read.map(|text| (value_within(&text, self.rules, self.place.next()), text)) {
-            Some((masked, text)) if masked != text => {
+        let masked = read.as_deref().map(|text| (text, value_within(text, self.rules, self.place.next())));
+        match masked.filter(|(text, masked)| text != masked) {
+            Some((_, masked)) => {
                 let written = serde_json::Value::from(masked).to_string();
                 self.out.push_str(written.strip_suffix('"').unwrap_or_default());
             }
-            Some(_) | None => self.out.push_str(rest),
+            None => self.out.push_str(rest),
         }
         self.at += rest.len();
     }
@@ -234,27 +238,25 @@ impl Reader<'_> {
 
     /// Says that the name of a member was read.
     fn had_name(&mut self, name: &str) {
+        let judged = judged(name, self.rules);
         let is_secret = match self.place.of {
-            Of::Error => is_credential(name, self.rules),
-            Of::Request => is_secret(name, self.rules),
+            Of::Error => judged.is_credential,
+            Of::Request => judged.is_secret,
         };
         let Some(open) = self.open.last_mut() else { return };
-        open.role = match (is_value(name), is_label(name)) {
+        open.role = match (judged.is_value, judged.is_label) {
             (true, _) => Role::Value,
             (false, true) => Role::Label,
             (false, false) => Role::None,
         };
         (open.next, open.is_secret) = (Next::Colon, is_secret || open.is_labelled && open.role == Role::Value);
-        open.lists_names = lists_names(name);
+        open.lists_names = judged.lists_names;
     }
 
     /// Says that a text was an item of an array. If it names a credential, the next item may be that: `["cookie", "x"]`.
     fn had_item(&mut self, text: &str) {
-        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
-        let names = text.chars().all(is_name) && names_credential(text, self.rules);
-        if let Some(open) = self.open.last_mut().filter(|open| !open.is_object) {
-            open.is_secret = names;
-        }
+        let Some(open) = self.open.last_mut().filter(|open| !open.is_object) else { return };
+        open.is_secret = can_name_an_item(text) && names_credential(text, self.rules);
     }
 
     /// Returns true if a text that would be masked is a name itself: an item of `"required": ["password", "email"]`.
@@ -310,7 +312,7 @@ impl Reader<'_> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let length = string_length(rest).ok_or(End::Cut)?;
         let token = &rest[..length];
-        let text: String = serde_json::from_str(token).map_err(|_| End::Wrong)?;
+        let text = text_of(token).ok_or(End::Wrong)?;
         let masked = value_within(&text, self.rules, self.place.next());
         let is_masked = !is_name && self.is_secret() && !self.is_name_of_list(&text);
         if is_masked {
@@ -371,16 +373,31 @@ impl Reader<'_> {
     }
 }
 
+/// The longest text that may name the next item of an array, in bytes.
+const MAX_NAME: usize = 40;
+
+/// Returns true if a text may name the next item of an array. Ids, of which arrays may have many, do not.
+fn can_name_an_item(text: &str) -> bool {
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
+    text.len() <= MAX_NAME && text.bytes().filter(u8::is_ascii_digit).count() < 4 && text.chars().all(is_name)
+}
+
+/// Returns a text without its quotes and escapes; `None` if it is not valid.
+fn text_of(token: &str) -> Option<Cow<'_, str>> {
+    if memchr::memchr(b'\\', token.as_bytes()).is_none() {
+        return serde_json::from_str::<&str>(token).ok().map(Cow::Borrowed);
+    }
+    serde_json::from_str::<String>(token).ok().map(Cow::Owned)
+}
+
 /// Returns the length of a text with its quotes; `None` if its end is not there.
 fn string_length(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
+    let mut from = 1;
+    loop {
+        let at = from + memchr::memchr2(b'\\', b'"', text.as_bytes().get(from..)?)?;
+        match text.as_bytes()[at] {
             b'"' => return Some(at + 1),
-            _ => {}
+            _ => from = at + 2,
         }
     }
-    None
 }
