@@ -38,21 +38,26 @@ pub(super) fn masked<'t>(text: &'t str, rules: &Rules) -> Cow<'t, str> {
     Cow::Owned(out)
 }
 
-/// Returns true for what ends a segment. `=` is none: tokens in Base64 end with it.
-fn is_end(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            '/' | '?' | '#' | '&' | '"' | '\'' | '`' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | ':' | '\\' | '|'
-        )
-}
+/// The bytes that end a segment. `=` does not: tokens in Base64 end with it. A table, because error bodies have many paths.
+const ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let marks = b"/?#&\"'`<>()[]{},;:\\| \t\r\n\x0b\x0c";
+    let mut at = 0;
+    while at < marks.len() {
+        ends[marks[at] as usize] = true;
+        at += 1;
+    }
+    ends
+};
 
 fn first_segment(text: &str) -> &str {
-    text.split(is_end).next().unwrap_or_default()
+    let end = text.bytes().position(|byte| ENDS[usize::from(byte)]).unwrap_or(text.len());
+    &text[..end]
 }
 
 fn last_segment(text: &str) -> &str {
-    text.rsplit(is_end).next().unwrap_or_default()
+    let begin = text.bytes().rposition(|byte| ENDS[usize::from(byte)]).map_or(0, |at| at + 1);
+    &text[begin..]
 }
 
 /// Returns true for what is no credential: a word of an address (`revoke`, `sign-in`), the name of a file, a version, or a mask.
