@@ -254,6 +254,8 @@ impl Writer {
             let is_last = left == 0;
             let bytes: usize = taken.iter().map(Observation::size).sum();
             for observed in taken {
+                // Whoever waits for this processor goes first: the system would let this thread run on.
+                std::thread::yield_now();
                 let mut entry = mask::entry(observed, &self.rules);
                 entry.counted_only = !self.sampler.keeps(&entry);
                 self.kept.push(entry);

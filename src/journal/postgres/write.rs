@@ -10,7 +10,7 @@ use super::columns::{self, number, text};
 use super::schema::LOCK;
 use crate::journal::entry::{Entry, Millis};
 use crate::journal::group;
-use crate::journal::packed;
+use crate::journal::packed::Packer;
 use crate::journal::query::{Group, GroupEvent, GroupState, Step};
 use crate::journal::words;
 
@@ -44,8 +44,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn add(&mut self, entry: &Entry) -> Result<(), Error> {
-        let packed = packed::pack(entry)?;
+    fn add(&mut self, entry: &Entry, packer: &mut Packer) -> Result<(), Error> {
+        let packed = packer.pack(entry)?;
         let words = words::of(entry);
         let words = [words.common, words.own].concat().join(" ");
         let columns = [
@@ -124,10 +124,10 @@ pub(super) async fn write(client: &mut Client, batch: &[Entry]) -> Result<Vec<Gr
     let last: HashMap<&str, usize> = stored.map(|(at, id)| (id.as_str(), at)).collect();
     let kept: Vec<&Entry> =
         batch.iter().enumerate().filter(|(at, _)| last.get(ids[*at].as_str()) == Some(at)).map(|(_, entry)| entry).collect();
-    let mut added = 0;
+    let (mut added, mut packer) = (0, Packer::default());
     for part in kept.chunks(PART) {
         let mut rows = Rows::default();
-        part.iter().try_for_each(|entry| rows.add(entry))?;
+        part.iter().try_for_each(|entry| rows.add(entry, &mut packer))?;
         rows.insert(&transaction).await?;
         added += rows.sizes.iter().map(|size| i64::from(*size)).sum::<i64>();
     }

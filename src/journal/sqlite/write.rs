@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::columns::{self, LATEST, end_key, facet, first_key, number};
 use crate::journal::entry::{Entry, Millis};
 use crate::journal::group;
-use crate::journal::packed;
+use crate::journal::packed::Packer;
 use crate::journal::query::{Group, GroupEvent, GroupState, Step};
 use crate::journal::words::{self, Words};
 
@@ -24,6 +24,7 @@ pub(super) struct Writer {
     /// The numbers of texts, by the hash of their words. Forgotten with the process: then a text may be indexed twice.
     texts: HashMap<u64, i64>,
     hasher: foldhash::quality::RandomState,
+    packer: Packer,
 }
 
 /// The text of an entry that was removed, and how many entries.
@@ -31,13 +32,14 @@ type Uses = HashMap<i64, i64>;
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, texts: HashMap::new(), hasher: foldhash::quality::RandomState::default() }
+        Self { connection, texts: HashMap::new(), hasher: foldhash::quality::RandomState::default(), packer: Packer::default() }
     }
 
     /// Does something as a whole or not at all.
     pub(super) fn transaction<T>(&mut self, work: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let file = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut batch = Batch { file: &file, texts: &mut self.texts, hasher: &self.hasher, uses: Uses::new(), entries: 0 };
+        let mut batch =
+            Batch { file: &file, texts: &mut self.texts, hasher: &self.hasher, packer: &mut self.packer, uses: Uses::new(), entries: 0 };
         let result = work(&mut batch).and_then(|value| batch.finish().map(|()| value)).and_then(|value| file.commit().map(|()| value));
         if result.is_err() || self.texts.len() > MAX_TEXTS {
             // Numbers that were not committed are given to other texts.
@@ -80,6 +82,7 @@ pub(super) struct Batch<'w> {
     pub(super) file: &'w Transaction<'w>,
     texts: &'w mut HashMap<u64, i64>,
     hasher: &'w foldhash::quality::RandomState,
+    packer: &'w mut Packer,
     /// By how much the uses of texts change.
     uses: Uses,
     /// By how much the number of entries changes.
@@ -93,6 +96,8 @@ impl Batch<'_> {
         let mut counts: BTreeMap<(Step, &str, Millis, &str, u16), i64> = BTreeMap::new();
         let mut own = BTreeMap::new();
         for entry in batch {
+            // Whoever waits for this processor goes first.
+            std::thread::yield_now();
             if !entry.counted_only {
                 let known = self.key_of(&entry.request_id)?;
                 if let Some(key) = known {
@@ -157,7 +162,7 @@ impl Batch<'_> {
             facet(&entry.fingerprint),
             text
         ])?;
-        let packed = packed::pack(entry).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let packed = self.packer.pack(entry).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         let details = "INSERT INTO details VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         self.file.prepare_cached(details)?.execute(params![
             key,
