@@ -86,8 +86,8 @@
 //!   (which requests have one), `level`, `writer` and `log_file` (the output thread), `metrics` (start here), `names/*` (the table of all metrics), `route_metrics`,
 //!   `auth_metrics`, `tls_metrics`, `reload_metrics`, `process`, `open_tunnel`, `failures`, `codes` (statuses as labels), `percore`, `histogram`, `exemplars`, `named`,
 //!   `exposition` (the text), `trace/*` (spans for a collector).
-//! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask`, `rules` and `entry` (what is
-//!   stored), `payload` and `payload/*` (bodies of requests), `sample` (which entries are kept), `recent` (the latest), `fingerprint` and `fingerprint/*` (which entries belong together), `group` and `words` (what all stores share), `query` and `store`
+//! - [`journal`] keeps failed requests with what the upstream said. Files: `observation` (what a request hands over), `mask`, `rules`, `texts` and `entry` (what is
+//!   stored), `names` and `judged` (names of credentials), `segments` and `protocols` (paths with credentials, names that are none), `payload` and `payload/*` (bodies of requests), `sample` (which entries are kept), `recent` (the latest), `fingerprint` and `fingerprint/*` (which entries belong together), `group` and `words` (what all stores share), `query` and `store`
 //!   (questions), `memory`, `sqlite` and `sqlite/*`, `postgres` and `postgres/*` (the stores), `packed` (an entry as bytes), `writer` (queue and thread).
 //! - [`notify`] tells people and programs of failures. Files: `event` (what happens, and the queue), `settings`, `notifier` (rules, digests,
 //!   bounds), `rate`, `message`, `content` with `chat`, `sentry` and `template` (its forms), `deliver` (sends), `dispatch` (the task).

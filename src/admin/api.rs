@@ -15,59 +15,27 @@ mod shown;
 
 use serde_json::{Value, json};
 
-use self::parameters::{FILTERS, filter, flag, limit, state, time, unknown};
-use self::shown::{OF_ENTRY, OF_GROUP, OF_SUMMARY, serialized, shown};
+use self::parameters::{FILTERS, cursor, filter, flag, limit, order, pairs, state, unknown};
+use self::shown::{OF_GROUP, OF_SUMMARY, is_of_viewer, serialized, shown};
 use super::page::Actions;
 use super::role::Role;
 use super::table::{self, Page, Program};
-use crate::journal::query::{Cursor, Filter, GroupOrder, GroupQuery, GroupState, ListQuery, Purge, Summary};
+use crate::journal::query::{Cursor, Filter, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Purge, Summary};
 use crate::journal::recent::Fresh;
 use crate::journal::{Journal, Store, StoreError};
 
 pub use error::ApiError;
+pub use parameters::time;
+pub use shown::facts;
 
 /// The items of a page, if the client names no number.
 const DEFAULT_LIMIT: usize = 50;
 /// The most items of a page of whole entries, which may be large.
 const MAX_FULL: usize = 100;
 
-/// The resource and the operation that a request names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
-    Errors,
-    Error,
-    Tail,
-    /// Removes entries.
-    Purge,
-    /// Removes one entry.
-    PurgeOne,
-    Groups,
-    Group,
-    SetState,
-}
-
-impl Subject {
-    /// Returns the subject of a page for programs; `None` for a page that does not use the journal.
-    pub(super) const fn of(page: Program) -> Option<Self> {
-        match page {
-            Program::Errors => Some(Self::Errors),
-            Program::Error => Some(Self::Error),
-            Program::Tail => Some(Self::Tail),
-            Program::Purge => Some(Self::Purge),
-            Program::PurgeOne => Some(Self::PurgeOne),
-            Program::Groups => Some(Self::Groups),
-            Program::Group => Some(Self::Group),
-            Program::SetState => Some(Self::SetState),
-            Program::Config | Program::Route | Program::Reload | Program::Log | Program::SetLog | Program::Changes | Program::OpenApi => {
-                None
-            }
-        }
-    }
-}
-
 /// A question, a state to set, or entries to remove.
 pub(super) struct Question<'a> {
-    pub(super) subject: Subject,
+    pub(super) page: Program,
     /// The last segment of its path: an id or a fingerprint.
     pub(super) name: &'a str,
     pub(super) query: &'a str,
@@ -84,23 +52,27 @@ pub(super) struct Asked<'a> {
 /// Answers a question.
 pub(super) fn answer(asked: &Asked<'_>, question: &Question<'_>) -> Result<Value, ApiError> {
     let Asked { store, journal, actions } = *asked;
-    let Question { subject, name, query, role } = *question;
+    let Question { page, name, query, role } = *question;
     let name = &*percent_encoding::percent_decode_str(name).decode_utf8().map_err(|_| ApiError::NotFound)?;
-    match subject {
-        Subject::Errors => list(store, actions, query, role),
-        Subject::Error => {
+    match page {
+        Program::Errors => list(store, actions, query, role),
+        Program::Error => {
             let entry = store.find(name)?.ok_or(ApiError::NotFound)?;
             if role.shows_originals() {
                 actions.opened(&entry.request_id);
             }
-            Ok(shown(&entry, role, OF_ENTRY))
+            Ok(shown(&entry, role, is_of_viewer))
         }
-        Subject::Tail => tail(journal.ok_or(ApiError::NotFound)?, query, role),
-        Subject::Purge => purge(store, actions, None, query),
-        Subject::PurgeOne => purge(store, actions, Some(name), query),
-        Subject::Groups => groups(store, query, role),
-        Subject::Group => Ok(shown(&store.group(name)?.ok_or(ApiError::NotFound)?, role, OF_GROUP)),
-        Subject::SetState => set_state(store, actions, name, query),
+        Program::Tail => tail(journal.ok_or(ApiError::NotFound)?, query, role),
+        Program::Purge => purge(store, actions, None, query),
+        Program::PurgeOne => purge(store, actions, Some(name), query),
+        Program::Groups => groups(store, query, role),
+        Program::Group => Ok(shown(&store.group(name)?.ok_or(ApiError::NotFound)?, role, |name| OF_GROUP.contains(&name))),
+        Program::SetState => set_state(store, actions, name, query),
+        // These are not answered from the journal.
+        Program::Config | Program::Route | Program::Reload | Program::Log | Program::SetLog | Program::Changes | Program::OpenApi => {
+            Err(ApiError::NotFound)
+        }
     }
 }
 
@@ -122,9 +94,8 @@ impl Actions for Unaudited {
 pub fn answer_from_file(store: &dyn Store, method: &str, path: &str, query: &str) -> Result<Value, ApiError> {
     let page = table::find(path).and_then(|found| found.row(method)).map(|row| row.page);
     let Some(Page::Program(page, _)) = page else { return Err(ApiError::NotFound) };
-    let subject = Subject::of(page).ok_or(ApiError::NotFound)?;
     let asked = Asked { store, journal: None, actions: &Unaudited };
-    answer(&asked, &Question { subject, name: table::last_segment(path), query, role: Role::Operator })
+    answer(&asked, &Question { page, name: table::last_segment(path), query, role: Role::Operator })
 }
 
 /// Refuses a filter whose matches would tell a viewer what an original holds.
@@ -140,10 +111,10 @@ fn permit(name: &str, role: Role) -> Result<(), ApiError> {
 fn list(store: &dyn Store, actions: &dyn Actions, query: &str, role: Role) -> Result<Value, ApiError> {
     let mut asked = ListQuery { filter: Filter::default(), after: None, limit: DEFAULT_LIMIT };
     let mut full = false;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in pairs(query) {
         permit(&name, role)?;
         match (name.as_ref(), value.as_ref()) {
-            ("after", text) => asked.after = Some(Cursor::decode(text).ok_or_else(|| ApiError::Bad("`after` is not a cursor".to_owned()))?),
+            ("after", text) => asked.after = Some(cursor(text)?),
             ("limit", text) => asked.limit = limit(text)?,
             ("full", text) => full = flag("full", text)?,
             (name, text) if filter(&mut asked.filter, name, text)? => {}
@@ -156,7 +127,7 @@ fn list(store: &dyn Store, actions: &dyn Actions, query: &str, role: Role) -> Re
     let page = store.list(&asked)?;
     let items = match full {
         true => entries(store, actions, &page.items, role)?,
-        false => page.items.iter().map(|item| shown(item, role, OF_SUMMARY)).collect(),
+        false => page.items.iter().map(|item| shown(item, role, |name| OF_SUMMARY.contains(&name))).collect(),
     };
     Ok(json!({ "items": items, "next": page.next.map(|next| next.encode()) }))
 }
@@ -170,7 +141,7 @@ fn entries(store: &dyn Store, actions: &dyn Actions, page: &[Summary], role: Rol
             if role.shows_originals() {
                 actions.opened(&entry.request_id);
             }
-            shown(&entry, role, OF_ENTRY)
+            shown(&entry, role, is_of_viewer)
         })
         .collect())
 }
@@ -178,7 +149,7 @@ fn entries(store: &dyn Store, actions: &dyn Actions, page: &[Summary], role: Rol
 /// Returns what was written since an earlier answer.
 fn tail(journal: &Journal, query: &str, role: Role) -> Result<Value, ApiError> {
     let (mut asked, mut after, mut most) = (Filter::default(), None, DEFAULT_LIMIT);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in pairs(query) {
         permit(&name, role)?;
         match (name.as_ref(), value.as_ref()) {
             ("after", text) => after = Some(text.to_owned()),
@@ -188,14 +159,14 @@ fn tail(journal: &Journal, query: &str, role: Role) -> Result<Value, ApiError> {
         }
     }
     let Fresh { items, next, missed, restarted } = journal.recent().after(after.as_deref(), &asked, most);
-    let items: Vec<Value> = items.iter().map(|item| shown(item, role, OF_SUMMARY)).collect();
+    let items: Vec<Value> = items.iter().map(|item| shown(item, role, |name| OF_SUMMARY.contains(&name))).collect();
     Ok(json!({ "items": items, "next": next, "missed": missed, "restarted": restarted }))
 }
 
 /// Removes entries for good.
 fn purge(store: &dyn Store, actions: &dyn Actions, id: Option<&str>, query: &str) -> Result<Value, ApiError> {
     let mut wanted = id.map(|id| Purge::Request(id.to_owned()));
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in pairs(query) {
         let one = match (name.as_ref(), value.as_ref()) {
             ("before", text) => Purge::Before(time(text)?),
             ("group", text) => Purge::Group(text.to_owned()),
@@ -217,32 +188,33 @@ fn purge(store: &dyn Store, actions: &dyn Actions, id: Option<&str>, query: &str
 
 fn groups(store: &dyn Store, query: &str, role: Role) -> Result<Value, ApiError> {
     let mut asked = GroupQuery { limit: DEFAULT_LIMIT, ..GroupQuery::default() };
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in pairs(query) {
         let text = value.as_ref();
         match name.as_ref() {
             "state" => asked.states.push(state(text)?),
             "since" => asked.since = Some(time(text)?),
             "route" => asked.route = Some(text.to_owned()),
             "backend" => asked.backend = Some(text.to_owned()),
-            "order" => {
-                asked.order = match text {
-                    "last" => GroupOrder::LastSeen,
-                    "first" => GroupOrder::FirstSeen,
-                    "count" => GroupOrder::Count,
-                    _ => return Err(ApiError::Bad("`order` must be last, first or count".to_owned())),
-                }
-            }
+            "order" => asked.order = order(text)?,
+            "after" => asked.after = Some(cursor(text)?),
             "offset" => asked.offset = text.parse().map_err(|_| ApiError::Bad("`offset` must be a number".to_owned()))?,
             "limit" => asked.limit = limit(text)?,
-            _ => return Err(unknown(&name, "state, since, route, backend, order, offset or limit")),
+            _ => return Err(unknown(&name, "state, since, route, backend, order, after, offset or limit")),
         }
     }
-    let items: Vec<Value> = store.groups(&asked)?.iter().map(|group| shown(group, role, OF_GROUP)).collect();
-    Ok(json!({ "items": items }))
+    let (order, most) = (asked.order, asked.limit);
+    // One more tells whether there is a further page. Behind the largest page there may be one without items.
+    asked.limit = (most + 1).min(MAX_LIMIT);
+    let mut found = store.groups(&asked)?;
+    let more = found.len() > most || found.len() == MAX_LIMIT;
+    found.truncate(most);
+    let last = found.last().filter(|_| more).map(|last| Cursor { at: order.rank(last), id: last.fingerprint.clone() });
+    let items: Vec<Value> = found.iter().map(|group| shown(group, role, |name| OF_GROUP.contains(&name))).collect();
+    Ok(json!({ "items": items, "next": last.map(|last| last.encode()) }))
 }
 
 fn set_state(store: &dyn Store, actions: &dyn Actions, fingerprint: &str, query: &str) -> Result<Value, ApiError> {
-    let wanted = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state").map(|(_, value)| value.into_owned());
+    let wanted = pairs(query).find(|(name, _)| name == "state").map(|(_, value)| value.into_owned());
     let wanted = state(&wanted.ok_or_else(|| ApiError::Bad("the parameter `state` is missing".to_owned()))?)?;
     if !actions.set_state(fingerprint, wanted)? {
         return Err(ApiError::NotFound);

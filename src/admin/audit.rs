@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::client::{By, Client};
 use super::page::Actions;
 use super::page::live::Changes;
+use crate::journal::entry::now;
 use crate::journal::query::{GroupState, Purge};
 use crate::journal::{Journal, StoreError};
 
@@ -97,7 +98,7 @@ impl Actions for Audited<'_> {
         let Some(journal) = self.journal else { return Ok(false) };
         // What has failed already must not bring a group back that is resolved now.
         journal.flush(FLUSH);
-        let found = journal.store().set_state(fingerprint, state)?;
+        let found = journal.store().set_state(fingerprint, state, now())?;
         if found {
             write(self.client, Act::StateChanged { group: fingerprint, state: state.word() });
             self.changes.notify();

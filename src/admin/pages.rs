@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::api::{self, ApiError, Asked, Question, Subject};
+use super::api::{self, ApiError, Asked, Question};
 use super::audit::{self, Act, Audited};
 use super::client::{self, By, Client, Signs, Stranger};
 use super::entrance::{self, Visit};
@@ -134,14 +134,14 @@ impl Pages {
 
     /// Answers with a page for programs, which the role of the client permits.
     async fn program_page(&self, request: &Request<()>, page: Program, client: Client, body: Incoming) -> Response<Full<Bytes>> {
-        let subject = match page {
-            Program::Changes => return text("text/event-stream", String::new()),
-            Program::OpenApi => return text("application/json", openapi::DOCUMENT.into()),
-            Program::Config => return self.config(request).await,
-            Program::Route => return self.route(request).await,
-            Program::Reload => return self.reload(request, &client).await,
-            Program::Log => return text("application/json", log_level::shown(&self.level)),
-            Program::SetLog => return self.set_log_level(request, &client, body).await,
+        match page {
+            Program::Changes => text("text/event-stream", String::new()),
+            Program::OpenApi => text("application/json", openapi::DOCUMENT.into()),
+            Program::Config => self.config(request).await,
+            Program::Route => self.route(request).await,
+            Program::Reload => self.reload(request, &client).await,
+            Program::Log => text("application/json", log_level::shown(&self.level)),
+            Program::SetLog => self.set_log_level(request, &client, body).await,
             Program::Errors
             | Program::Error
             | Program::Tail
@@ -149,11 +149,7 @@ impl Pages {
             | Program::PurgeOne
             | Program::Groups
             | Program::Group
-            | Program::SetState => Subject::of(page),
-        };
-        match subject {
-            Some(subject) => self.api(request, client, subject).await,
-            None => error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND"),
+            | Program::SetState => self.api(request, client, page).await,
         }
     }
 
@@ -227,22 +223,18 @@ impl Pages {
     }
 
     /// Answers a question about the journal, or changes the state of a group.
-    async fn api(&self, request: &Request<()>, client: Client, subject: Subject) -> Response<Full<Bytes>> {
+    async fn api(&self, request: &Request<()>, client: Client, page: Program) -> Response<Full<Bytes>> {
         let Some(journal) = self.journal.clone() else { return error(request, StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND") };
         let (site, uri) = (Arc::clone(&self.site), request.uri().clone());
         let ask = move || {
             let actions = Audited { journal: Some(&journal), changes: &site.changes, client: &client };
             let asked = Asked { store: &**journal.store(), journal: Some(&journal), actions: &actions };
             let (name, query) = (table::last_segment(uri.path()), uri.query().unwrap_or_default());
-            api::answer(&asked, &Question { subject, name, query, role: client.role })
+            api::answer(&asked, &Question { page, name, query, role: client.role })
         };
         // A removal may take minutes, and others need not wait for it.
-        let answer = match subject {
-            Subject::Purge | Subject::PurgeOne => tokio::task::spawn_blocking(ask).await.ok(),
-            Subject::Errors | Subject::Error | Subject::Tail | Subject::Groups | Subject::Group | Subject::SetState => {
-                self.costly(ask).await
-            }
-        };
+        let removes = matches!(page, Program::Purge | Program::PurgeOne);
+        let answer = if removes { tokio::task::spawn_blocking(ask).await.ok() } else { self.costly(ask).await };
         match answer {
             Some(Ok(found)) => json(StatusCode::OK, &found),
             Some(Err(ApiError::NotFound)) => error(request, StatusCode::NOT_FOUND, "NOT_FOUND"),

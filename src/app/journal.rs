@@ -107,7 +107,7 @@ pub(super) async fn close(journal: Option<Journal>) {
 
 /// Returns the name of this gateway: that of its host.
 pub(super) fn gateway_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Adds up at an interval what the gateway has served, for the charts of the pages, until the runtime ends.

@@ -19,6 +19,7 @@ use serde_json::Value;
 use self::place::{Place, encoded};
 use super::args::{JournalCommand, PlaceArgs};
 use super::output::{self, one_line, steers};
+use crate::admin::api;
 
 pub(super) fn run(command: &JournalCommand) -> ExitCode {
     match command {
@@ -89,29 +90,8 @@ fn plain(text: &str) -> String {
 
 fn show(found: &Value) -> String {
     let mut out = String::new();
-    let facts = [
-        "request_id",
-        "trace_id",
-        "method",
-        "path",
-        "query",
-        "client",
-        "route",
-        "backend",
-        "endpoint",
-        "status",
-        "received",
-        "code",
-        "reason",
-        "cause",
-        "exception",
-        "message",
-        "caused_by",
-        "config",
-        "fingerprint",
-    ];
     out.push_str(&format!("{:<13} {}\n", "at", time(&found["at"])));
-    for name in facts {
+    for name in api::facts() {
         match &found[name] {
             Value::String(value) if !value.is_empty() => out.push_str(&format!("{name:<13} {}\n", one_line(value))),
             Value::Number(value) => out.push_str(&format!("{name:<13} {value}\n")),

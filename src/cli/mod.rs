@@ -1,7 +1,7 @@
 //! The command line: one file per command, `args` with the grammar and the help, `source` with the search for the configuration.
 //!
-//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy, if a case fails or if configurations differ, 2 for wrong usage,
-//! 78 for an invalid configuration (`EX_CONFIG`).
+//! Exit codes: 0 for success, 1 if the gateway cannot start or is not healthy, if a case fails, if configurations differ or if the output
+//! cannot be written, 2 for wrong usage, 78 for an invalid configuration (`EX_CONFIG`).
 
 mod admin_client;
 mod args;
@@ -38,7 +38,23 @@ use self::args::{Cli, Command};
 
 /// Parses the command line and executes the command.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let code = match Cli::try_parse() {
+        Ok(Cli { command }) => execute(command),
+        Err(told) => {
+            // Help and version are no errors, and go to standard output.
+            let printed = told.print();
+            if !told.use_stderr() {
+                output::note(printed);
+            }
+            u8::try_from(told.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+        }
+    };
+    output::end(code)
+}
+
+/// Executes a command.
+fn execute(command: Command) -> ExitCode {
+    match command {
         Command::Run(args) => run::run(&args),
         Command::Init(args) => init::init(&args),
         Command::Check(args) => check::check(&args),

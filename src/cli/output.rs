@@ -1,13 +1,51 @@
-//! Prints to the terminal. Errors are ignored, because a closed pipe is not an error of the program.
+//! Prints to the terminal.
+//!
+//! A reader that closes the pipe has seen enough: nothing more is written then, and that is no error. Every other failure to write to standard
+//! output is reported once, and [`end`] makes the command fail: what was to be printed is lost.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The width of an output that is no terminal, in characters.
 const WIDTH: usize = 100;
 
+/// Whether standard output takes what is written.
+static STATE: AtomicU8 = AtomicU8::new(OPEN);
+const OPEN: u8 = 0;
+const CLOSED: u8 = 1;
+const FAILED: u8 = 2;
+
+/// Writes to standard output, and flushes it. Returns false if it takes nothing any more.
+pub(super) fn write(bytes: &[u8]) -> bool {
+    if STATE.load(Ordering::Relaxed) == OPEN {
+        let mut out = io::stdout().lock();
+        note(out.write_all(bytes).and_then(|()| out.flush()));
+    }
+    STATE.load(Ordering::Relaxed) == OPEN
+}
+
+/// Notes how a write to standard output ended, and reports a failure.
+pub(super) fn note(written: io::Result<()>) {
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => STATE.store(CLOSED, Ordering::Relaxed),
+        Err(error) => {
+            STATE.store(FAILED, Ordering::Relaxed);
+            print_error(&format!("error: cannot write to standard output: {error}"));
+        }
+    }
+}
+
+/// Returns the exit code of a command that has ended with `code`: what could not be printed makes a success a failure.
+pub(super) fn end(code: ExitCode) -> ExitCode {
+    let has_failed = STATE.load(Ordering::Relaxed) == FAILED;
+    if has_failed && code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code }
+}
+
 /// Prints a line to standard output.
 pub(super) fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    write(format!("{text}\n").as_bytes());
 }
 
 /// Prints a value as JSON with line breaks.

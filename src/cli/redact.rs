@@ -1,6 +1,6 @@
 //! `lockgate redact`: applies the redactor to a file, for logs, tickets and pipelines, and to show the parts that the gateway would remove.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -36,8 +36,7 @@ pub(super) fn redact(args: &RedactArgs) -> ExitCode {
         }
         false => redactor.document(&text).map_or(bytes, String::into_bytes),
     };
-    // An error means that the reader closed the pipe, as `head` does.
-    let _ = std::io::stdout().write_all(&kept);
+    output::write(&kept);
     ExitCode::SUCCESS
 }
 

@@ -23,7 +23,8 @@ pub(super) fn add(group: &mut Option<Group>, entry: &Entry) -> Option<GroupEvent
             group.last_request_id.clone_from(&entry.request_id);
         }
     }
-    if group.state == GroupState::Resolved {
+    // A request that had begun before says nothing of what has been done since.
+    if group.state == GroupState::Resolved && entry.at >= group.state_set {
         group.state = GroupState::Regressed;
         event = Some(GroupEvent::Regressed(entry.fingerprint.clone()));
     }
@@ -60,6 +61,7 @@ fn first(entry: &Entry) -> Group {
         last_seen: entry.at,
         count: 0,
         state: GroupState::New,
+        state_set: 0,
         first_config: entry.config.clone(),
         last_request_id: entry.request_id.clone(),
     }

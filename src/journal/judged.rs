@@ -21,6 +21,8 @@ pub(super) struct Judged {
     pub(super) is_label: bool,
     /// The value belongs to what a sibling names.
     pub(super) is_value: bool,
+    /// The value is a list of names.
+    pub(super) lists_names: bool,
 }
 
 /// The names that were judged.
@@ -51,7 +53,8 @@ mod tests {
 
     #[test]
     fn names_are_judged_once_and_bounded() {
-        let (names, judged) = (JudgedNames::default(), Judged { is_credential: true, is_secret: true, is_label: false, is_value: false });
+        let (names, judged) =
+            (JudgedNames::default(), Judged { is_credential: true, is_secret: true, is_label: false, is_value: false, lists_names: false });
         assert_eq!(names.of("pin", |_| judged), judged);
         assert_eq!(names.of("pin", |_| unreachable!("it is known")), judged);
         let long = "x".repeat(MAX_NAME + 1);

@@ -7,6 +7,7 @@ use super::fingerprint;
 use super::names::is_secret_header;
 use super::observation::{Attempt, Observation, Said, Told};
 use super::payload;
+use super::protocols::are_protocols;
 use super::rules::{MASK, Rules, without_last_word};
 use crate::context::protocol;
 use crate::header::HeaderList;
@@ -50,20 +51,6 @@ impl Rules {
         // A name may be a credential itself.
         masked.split('&').map(|parameter| self.part_of_url(parameter, MAX_VALUE)).collect::<Vec<_>>().join("&")
     }
-}
-
-/// The longest name of a protocol of WebSockets, in bytes.
-const MAX_PROTOCOL: usize = 32;
-
-/// Returns true for names of protocols (RFC 6455 11.3.4). Browsers cannot set other headers, so that many clients send a token here.
-fn are_protocols(value: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).all(|name| {
-        let is_word = name.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
-        let digits = name.iter().filter(|byte| byte.is_ascii_digit()).count();
-        let tells_token =
-            [b"bearer".as_slice(), b"token", b"auth", b"jwt", b"key"].iter().any(|word| memchr::memmem::find(name, word).is_some());
-        is_word && digits <= 3 && name.len() <= MAX_PROTOCOL && !tells_token
-    })
 }
 
 fn micros(time: std::time::Duration) -> u64 {
@@ -173,6 +160,9 @@ mod tests {
             ("sec-websocket-protocol", "bearer, S3CR", "***"),
             ("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.c3cr", "***"),
             ("sec-websocket-protocol", "chat, 0123456789abcdef", "***"),
+            ("sec-websocket-protocol", "chat, qwertzuiop", "***"),
+            ("referer", "https://a.example/reset-password/S3CR", "https://a.example/reset-password/***"),
+            ("x-headers", "[[\"cookie\",\"S3CR\"]]", "[[\"cookie\",\"***\"]]"),
             ("sec-websocket-protocol", "graphql-transport-ws, v12.stomp", "graphql-transport-ws, v12.stomp"),
             ("accept", "text/html, */*;q=0.8", "text/html, */*;q=0.8"),
             ("user-agent", "curl/8.5 (x; y)", "curl/8.5 (x; y)"),
@@ -192,6 +182,9 @@ mod tests {
             "/u/https%3A%2F%2Fu%3AS3CR%40h",
             "/cb/acc%65ss_token%3DS3CR",
             "/cb/access_token=S3CR",
+            "/token/S3CR",
+            "/reset%2Dpassword/S3CR",
+            "/reset-password%2FS3CR",
         ] {
             assert!(!path(text).contains("S3CR"), "{}", path(text));
         }

@@ -2,14 +2,15 @@
 //!
 //! Knows nothing of the queue.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::entry::{Entry, Millis};
 use super::group::{self, MAX_GROUPS};
 use super::query::{
-    Count, CountQuery, Cursor, Filter, Group, GroupEvent, GroupOrder, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Page, Pruned, Purge,
-    Step, Summary, Usage,
+    Count, CountQuery, Cursor, Filter, Group, GroupEvent, GroupQuery, GroupState, ListQuery, MAX_LIMIT, Page, Pruned, Purge, Step, Summary,
+    Usage,
 };
 use super::store::{Store, StoreError};
 use super::words;
@@ -214,15 +215,11 @@ impl Store for MemoryStore {
             .filter(|group| query.since.is_none_or(|since| group.last_seen >= since))
             .filter(|group| is(&query.route, &group.route) && is(&query.backend, &group.backend))
             .collect();
-        found.sort_by_key(|group| {
-            let rank = match query.order {
-                GroupOrder::LastSeen => group.last_seen,
-                GroupOrder::FirstSeen => group.first_seen,
-                GroupOrder::Count => group.count,
-            };
-            (std::cmp::Reverse(rank), group.fingerprint.clone())
-        });
-        Ok(found.into_iter().skip(query.offset).take(query.limit.min(MAX_LIMIT)).cloned().collect())
+        let place = |group: &Group| (Reverse(query.order.rank(group)), group.fingerprint.clone());
+        found.sort_by_key(|group| place(group));
+        let after = query.after.as_ref().map(|after| (Reverse(after.at), after.id.clone()));
+        let rest = found.into_iter().filter(|group| after.as_ref().is_none_or(|after| place(group) > *after));
+        Ok(rest.skip(query.offset).take(query.limit.min(MAX_LIMIT)).cloned().collect())
     }
 
     fn group(&self, fingerprint: &str) -> Result<Option<Group>, StoreError> {
@@ -246,8 +243,8 @@ impl Store for MemoryStore {
         Ok(summed.into_iter().map(count).collect())
     }
 
-    fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
-        Ok(self.state().groups.get_mut(fingerprint).map(|group| group.state = state).is_some())
+    fn set_state(&self, fingerprint: &str, state: GroupState, at: Millis) -> Result<bool, StoreError> {
+        Ok(self.state().groups.get_mut(fingerprint).map(|group| (group.state, group.state_set) = (state, at)).is_some())
     }
 
     fn purge(&self, what: &Purge) -> Result<u64, StoreError> {

@@ -11,8 +11,8 @@
 //! |---|---|
 //! | `observation` | what a request hands over |
 //! | `entry` | an entry as it is stored: masked, bounded |
-//! | `mask`, `rules` | makes an entry of an observation; what is masked in every text |
-//! | `names`, `judged` | names whose values are credentials, and those that were judged |
+//! | `mask`, `rules`, `texts` | makes an entry of an observation; what is masked in every text |
+//! | `names`, `judged`, `segments`, `protocols` | names whose values are credentials, those that were judged, credentials in paths, names that are none |
 //! | `payload` | what an entry shows of the body of a request |
 //! | `fingerprint` | which entries belong together |
 //! | `sample` | which entries are kept, if only a share is |
@@ -37,12 +37,15 @@ pub mod observation;
 mod packed;
 mod payload;
 pub mod postgres;
+mod protocols;
 pub mod query;
 pub mod recent;
 mod rules;
 mod sample;
+mod segments;
 pub mod sqlite;
 pub mod store;
+mod texts;
 mod words;
 pub mod writer;
 

@@ -201,6 +201,47 @@ mod tests {
         assert_eq!(of(FORM, "user=kim&pass%77ord=hunter2&note=a+b%26c"), "user=kim&password=***&note=a b%26c");
         assert_eq!(of(FORM, "q=Bearer+abcdefghijkl&x"), "q=Bearer ***&***");
         assert_eq!(of(FORM, "a=%ff"), "a=***");
+        for body in [
+            "user[pass]=S3CR",
+            "user%5Bpass%5D=S3CR&a=1",
+            "pass[user]=S3CR",
+            "user[key]=S3CR",
+            "data=%7B%22password%22%3A%22S3CR%22%7D",
+            "data={\"key\":\"S3CR\"}",
+            "data={\"a\":\"{\\\"code\\\":\\\"S3CR\\\"}\"}",
+            "data=[[\"cookie\",\"S3CR\"]]",
+        ] {
+            assert!(!of(FORM, body).contains("S3CR"), "{body}: {}", of(FORM, body));
+        }
+    }
+
+    #[test]
+    fn values_beside_their_names_are_masked() {
+        for body in [
+            r#"[{"op":"replace","path":"/password","value":"S3CR"}]"#,
+            r#"[{"value":"S3CR","op":"add","path":"/users/0/pin"}]"#,
+            r#"[{"op":"add","path":"/credentials","value":{"a":"S3CR"}}]"#,
+            r#"["cookie","S3CR"]"#,
+            r#"[["Accept","a"],["Cookie","S3CR"]]"#,
+            r#"{"rawHeaders":["Host","a","Cookie","S3CR","Authorization","S3CR"]}"#,
+            r#"{"headers":[["set-cookie",["S3CR","S3CR"]]]}"#,
+            r#"{"fields":["cookie","S3CR"]}"#,
+            r#"["password",{"a":"S3CR"}]"#,
+            r#"{"path":"/token/S3CR"}"#,
+        ] {
+            for shown in [of(JSON, body), said(body, usize::MAX, &rules())] {
+                assert!(!shown.contains("S3CR"), "{body}: {shown}");
+            }
+        }
+        assert_eq!(of(JSON, r#"["otp",123456,7]"#), r#"["otp","***",7]"#);
+        for body in [
+            r#"{"required":["password","email"],"loc":["body","password","x"]}"#,
+            r#"["password","token"]"#,
+            r#"[["Accept","a"],["Host","b"]]"#,
+            r#"{"card_type":"visa","pin_count":4,"business_card_layout":"a"}"#,
+        ] {
+            assert_eq!(of(JSON, body), body);
+        }
     }
 
     #[test]

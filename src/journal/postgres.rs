@@ -119,9 +119,9 @@ impl Store for PostgresStore {
         found.map_err(|error| failure("counts cannot be read", error))
     }
 
-    fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
+    fn set_state(&self, fingerprint: &str, state: GroupState, at: Millis) -> Result<bool, StoreError> {
         let fingerprint = fingerprint.to_owned();
-        let set = self.link.write(move |client| Box::pin(async move { write::set_state(client, &fingerprint, state).await }));
+        let set = self.link.write(move |client| Box::pin(async move { write::set_state(client, &fingerprint, state, at).await }));
         set.map_err(|error| failure("the state of a group cannot be written", error))
     }
 

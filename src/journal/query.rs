@@ -37,12 +37,12 @@ pub struct Filter {
     pub text: Option<String>,
 }
 
-/// The place of an entry in the order of a list: newest first, then by id.
+/// The place of an entry in the order of a list, newest first and then by id, or of a group, highest rank first and then by fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
-    /// The time of the last entry of the page before.
+    /// The time of the last entry of the page before, or the rank of its last group ([`GroupOrder::rank`]).
     pub at: Millis,
-    /// Its id.
+    /// Its id or fingerprint.
     pub id: String,
 }
 
@@ -186,6 +186,9 @@ pub struct Group {
     pub count: u64,
     /// Its state.
     pub state: GroupState,
+    /// When an operator has set the state; 0 if nobody has. Known to who writes entries only.
+    #[serde(skip)]
+    pub state_set: Millis,
     /// The version of the configuration at its first occurrence.
     pub first_config: String,
     /// The id of its last occurrence.
@@ -204,6 +207,17 @@ pub enum GroupOrder {
     Count,
 }
 
+impl GroupOrder {
+    /// Returns the number by which a group stands in this order.
+    pub const fn rank(self, group: &Group) -> u64 {
+        match self {
+            Self::LastSeen => group.last_seen,
+            Self::FirstSeen => group.first_seen,
+            Self::Count => group.count,
+        }
+    }
+}
+
 /// Asks for groups.
 #[derive(Clone, Debug, Default)]
 pub struct GroupQuery {
@@ -217,6 +231,8 @@ pub struct GroupQuery {
     pub backend: Option<String>,
     /// The order.
     pub order: GroupOrder,
+    /// The end of the page before, in the same order.
+    pub after: Option<Cursor>,
     /// The number of groups to skip.
     pub offset: usize,
     /// The most groups.

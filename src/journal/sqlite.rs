@@ -181,8 +181,8 @@ impl Store for SqliteStore {
         self.read("counts cannot be read", |file| read::counts(file, query))
     }
 
-    fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
-        self.write("the state of a group cannot be written", |writer| writer.set_state(fingerprint, state))
+    fn set_state(&self, fingerprint: &str, state: GroupState, at: Millis) -> Result<bool, StoreError> {
+        self.write("the state of a group cannot be written", |writer| writer.set_state(fingerprint, state, at))
     }
 
     fn purge(&self, what: &Purge) -> Result<u64, StoreError> {

@@ -54,11 +54,12 @@ pub trait Store: Send + Sync + Debug {
     #[allow(clippy::missing_errors_doc, reason = "as `find`")]
     fn counts(&self, query: &CountQuery) -> Result<Vec<Count>, StoreError>;
 
-    /// Sets the state of a group. Returns false if there is no such group.
+    /// Sets the state of a group at a time. A group that is resolved regresses by requests that begin from then on. Returns false if there
+    /// is no such group.
     ///
     /// # Errors
     /// Fails if the store cannot be written.
-    fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError>;
+    fn set_state(&self, fingerprint: &str, state: GroupState, at: Millis) -> Result<bool, StoreError>;
 
     /// Removes entries for good. Returns their number. Their groups count them no more, and are described by the entries that are left; a
     /// group without any is removed. Takes a while for many entries, and lets batches be written in between.

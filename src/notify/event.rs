@@ -37,7 +37,7 @@ pub enum Event {
     },
     /// When a certificate of the listener ends. Sent now and then, whenever that is.
     CertificateEnds {
-        /// Its file.
+        /// Its file. Receivers are told its name, without the folder.
         file: String,
         /// When it ends.
         at: SystemTime,

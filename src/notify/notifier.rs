@@ -245,7 +245,9 @@ impl Notifier {
                 days => format!("ends in {days} days"),
             };
             let severity = if left.is_zero() { Severity::Error } else { Severity::Warning };
-            let message = self.message("certificate", severity, format!("The certificate in {file} {when}"), "/", at);
+            // Receivers need no folders of the machine.
+            let name = file.rsplit('/').next().unwrap_or(file);
+            let message = self.message("certificate", severity, format!("The certificate in {name} {when}"), "/", at);
             self.tell(Subject::Certificate(file.to_owned()), message, now, told);
         }
     }
@@ -475,7 +477,7 @@ mod tests {
         let (mut notifier, begin) = (notifier(&[Rule::Certificate(14 * day), Rule::Certificate(3 * day)]), Instant::now());
         let mut told = |now_days: u64, end_days: u64| {
             let end = SystemTime::UNIX_EPOCH + Duration::from_secs(end_days * 86_400);
-            let event = Event::CertificateEnds { file: "a.crt".into(), at: end };
+            let event = Event::CertificateEnds { file: "/etc/lockgate/a.crt".into(), at: end };
             at(&mut notifier, begin, now_days * 86_400, Some(&event)).into_iter().map(|(_, title, _)| title).collect::<Vec<_>>()
         };
         assert_eq!(told(0, 20), Vec::<String>::new());

@@ -233,7 +233,18 @@ fn a_file_that_is_no_journal_is_told_so() {
     let folder = Temporary::folder("no-journal");
     std::fs::write(folder.join("text"), "hello, this is no database at all").unwrap();
     std::fs::write(folder.join("empty"), "").unwrap();
-    for (name, words) in [("absent", "there is no file"), ("text", "not a database"), ("empty", "is not a journal")] {
+    std::fs::create_dir(folder.join("folder")).unwrap();
+    // A pipe that nobody writes to: whoever opens it waits.
+    assert!(Command::new("mkfifo").arg(folder.join("pipe")).status().unwrap().success());
+    let _socket = std::os::unix::net::UnixListener::bind(folder.join("socket")).unwrap();
+    for (name, words) in [
+        ("absent", "there is no file"),
+        ("text", "not a database"),
+        ("empty", "is not a journal"),
+        ("folder", "is a directory"),
+        ("pipe", "is a named pipe"),
+        ("socket", "is a socket"),
+    ] {
         let path = folder.join(name);
         for command in [&["list"] as &[&str], &["export"], &["purge", "--all", "--yes"], &["tail"]] {
             let output = run(&[command, &["--file", path.to_str().unwrap()]].concat());
@@ -241,7 +252,8 @@ fn a_file_that_is_no_journal_is_told_so() {
             assert!(text(&output.stderr).contains(words), "{name} {command:?}: {}", text(&output.stderr));
         }
     }
-    assert_eq!(names(&folder), ["empty", "text"]);
+    assert_eq!(names(&folder), ["empty", "folder", "pipe", "socket", "text"]);
+    assert!(text(&run(&["list", "--file", "/dev/null"]).stderr).contains("is a device"));
 }
 
 #[test]
@@ -327,6 +339,88 @@ fn purge_has_the_guards_of_the_admin_listener() {
     }
     until(|| if delete(&one, TOKEN) == 200 { Ok(()) } else { Err("the entry is not there".to_owned()) });
     assert_eq!(delete(&one, TOKEN), 404);
+}
+
+#[test]
+fn a_time_is_never_taken_for_another_one() {
+    let (_folder, path) = journal("times", 5);
+    let file = path.to_str().unwrap();
+    for time in ["20261101", "1793491200", "7", "0"] {
+        for command in [&["purge", "--yes", "--before", time] as &[&str], &["list", "--since", time], &["export", "--until", time]] {
+            let output = run(&[command, &["--file", file]].concat());
+            let told = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{command:?}");
+            assert!(told.contains("could be a date, seconds or milliseconds") && told.contains("2026-12-01"), "{command:?}: {told}");
+        }
+    }
+    let list = |more: &[&str]| text(&run(&[&["list", "--file", file], more].concat()).stdout).lines().count();
+    assert_eq!(
+        (list(&["--since", "1970-01-02"]), list(&["--until", "1970-01-02"]), list(&["--until", "1970-01-01T00:00:01.002Z"])),
+        (1, 5, 2)
+    );
+    assert_eq!(text(&run(&["purge", "--before", "1970-01-01", "--yes", "--file", file]).stdout), "removed 0 entries\n");
+    assert_eq!(text(&run(&["purge", "--before", "2026-11-01", "--yes", "--file", file]).stdout), "removed 5 entries\n");
+}
+
+/// The reading end of a pipe is closed before the command begins to write.
+fn closed() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn what_cannot_be_printed_fails_a_command_and_a_closed_pipe_does_not() {
+    let (folder, path) = journal("full", 5);
+    let file = path.to_str().unwrap();
+    let config = config("full", free_address(), free_address(), &path);
+    let config = config.to_str().unwrap();
+    let cases = folder.join("cases.toml");
+    std::fs::write(&cases, "[[cases]]\nname = \"a\"\nupstream = { status = 200 }\nexpect = { status = 200 }\n").unwrap();
+    let commands: [&[&str]; 24] = [
+        &["errors", "list", "--file", file],
+        &["errors", "show", "r001", "--file", file, "--json"],
+        &["errors", "groups", "--file", file],
+        &["errors", "export", "--file", file],
+        &["errors", "purge", "--request-id", "r003", "--yes", "--file", file],
+        &["errors"],
+        &["errors", "--format", "json"],
+        &["explain", "502"],
+        &["openapi"],
+        &["openapi", "--admin"],
+        &["schema"],
+        &["config", config],
+        &["diff", "--format", "json", config, config],
+        &["route", "GET", "/x", "--config", config],
+        &["completions", "bash"],
+        &["test", "--example"],
+        &["test", "--faults"],
+        &["test", cases.to_str().unwrap(), "--config", config],
+        &["redact", config],
+        &["check", config],
+        &["man", "--out", folder.to_str().unwrap()],
+        &["--help"],
+        &["errors", "purge", "--help"],
+        &["--version"],
+    ];
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let printing = |args: &[&str], to: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate"));
+        let output = command.args(args).env_remove("LOCKGATE_CONFIG").stdin(Stdio::null()).stdout(to).stderr(Stdio::piped());
+        let output = output.spawn().unwrap().wait_with_output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    for args in commands {
+        let (code, told) = printing(args, full().into());
+        assert!(code == Some(1) && told.matches("cannot write").count() == 1, "{args:?}: {code:?} {told}");
+    }
+    for args in commands.into_iter().filter(|args| !args.contains(&"--request-id")) {
+        assert_eq!(printing(args, closed()), (Some(0), String::new()), "{args:?}");
+    }
+    let tail = &["errors", "tail", "--file", file];
+    let (code, told) = printing(tail, full().into());
+    assert!(code == Some(1) && told.contains("cannot write"), "{told}");
+    assert_eq!(printing(tail, closed()), (Some(0), String::new()));
 }
 
 #[test]

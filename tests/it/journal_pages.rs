@@ -15,8 +15,10 @@ use lockgate::admin::page::{Actions, Answer, Ask, Role, Sources, respond};
 use lockgate::admin::{RunningConfig, Status};
 use lockgate::journal::entry::Millis;
 use lockgate::journal::memory::MemoryStore;
-use lockgate::journal::query::{GroupQuery, GroupState, ListQuery};
-use lockgate::journal::{Store, StoreError};
+use lockgate::journal::query::{
+    Count, CountQuery, Group, GroupEvent, GroupQuery, GroupState, ListQuery, Page, Pruned, Purge, Summary, Usage,
+};
+use lockgate::journal::{Entry, Store, StoreError};
 use lockgate::observe::exposition::Format;
 use lockgate::redact::Redactor;
 
@@ -27,7 +29,7 @@ struct Acts<'s>(&'s MemoryStore, Mutex<Vec<String>>);
 
 impl Actions for Acts<'_> {
     fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
-        self.0.set_state(fingerprint, state)
+        self.0.set_state(fingerprint, state, now())
     }
 
     fn opened(&self, request_id: &str) {
@@ -285,6 +287,125 @@ fn what_is_not_there_is_told() {
     };
     assert!(text(&respond(&ask("/"), &off).unwrap()).contains("The journal is off"));
     assert!(respond(&ask("/metrics"), &off).is_none() && respond(&ask("/errors/a/b"), &off).is_none());
+}
+
+/// A journal whose database is away.
+#[derive(Debug)]
+struct Away;
+
+fn away<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable { what: "the journal cannot be read", source: "the database is away".into() })
+}
+
+impl Store for Away {
+    fn write(&self, _: &[Entry]) -> Result<Vec<GroupEvent>, StoreError> {
+        away()
+    }
+
+    fn find(&self, _: &str) -> Result<Option<Entry>, StoreError> {
+        away()
+    }
+
+    fn list(&self, _: &ListQuery) -> Result<Page<Summary>, StoreError> {
+        away()
+    }
+
+    fn groups(&self, _: &GroupQuery) -> Result<Vec<Group>, StoreError> {
+        away()
+    }
+
+    fn group(&self, _: &str) -> Result<Option<Group>, StoreError> {
+        away()
+    }
+
+    fn counts(&self, _: &CountQuery) -> Result<Vec<Count>, StoreError> {
+        away()
+    }
+
+    fn set_state(&self, _: &str, _: GroupState, _: Millis) -> Result<bool, StoreError> {
+        away()
+    }
+
+    fn purge(&self, _: &Purge) -> Result<u64, StoreError> {
+        away()
+    }
+
+    fn prune(&self, _: Millis) -> Result<Pruned, StoreError> {
+        away()
+    }
+
+    fn usage(&self) -> Result<Usage, StoreError> {
+        away()
+    }
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_takes_only_its_own_part_of_a_page() {
+    let mut desk = Desk::new();
+    let plan = lockgate::plan::compile::from_text(CONFIG, &|_| Some("secret-of-the-admin".into())).unwrap();
+    let running = RunningConfig {
+        version: "0123456789abcdef".into(),
+        name: "lockgate.toml".into(),
+        text: CONFIG.into(),
+        folder: ".".into(),
+        since: SystemTime::now(),
+        needs_restart: Vec::new(),
+    };
+    let status = Status { running: Arc::new(running), last: None };
+    desk.running = Running::of(&plan, &status, "eu-1a").with_values(&status);
+    let acts = Acts(&desk.store, Mutex::default());
+    let sources = Sources { store: Some(&Away), ..desk.sources(&acts) };
+    let ask = |path: &str| {
+        let ask = Ask {
+            method: &Method::GET,
+            path,
+            query: None,
+            form: b"",
+            accept_language: None,
+            cookie: None,
+            role: Role::Operator,
+            csrf: CSRF,
+            has_session: false,
+        };
+        respond(&ask, &sources).unwrap()
+    };
+    let overview = ask("/");
+    assert_eq!(overview.status, StatusCode::OK);
+    let page = text(&overview);
+    for part in [
+        "The journal cannot be read",
+        "the database is away",
+        "http://127.0.0.2:9",
+        "0 of 40 in flight",
+        "5xx sent to clients",
+        "beacon-warn",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert!(!page.contains("All is quiet") && !page.contains("Errors in the journal") && !page.contains("The journal is off"), "{page}");
+    for path in ["/routes", "/configuration"] {
+        assert_eq!(ask(path).status, StatusCode::OK, "{path}");
+    }
+    for path in ["/errors", "/groups", "/errors/x", "/groups/x"] {
+        assert_eq!(ask(path).status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+    }
+}
+
+#[test]
+fn a_filter_is_shown_only_where_it_has_an_effect() {
+    let desk = Desk::new();
+    let as_viewer = |target: &str| text(&desk.ask(target, |ask| ask.role = Role::Viewer).0);
+    let (set, all) = ("<ul class=\"set\"", desk.get("/errors"));
+    let rows = |page: &str| page.matches("<tr data-row>").count();
+    for target in ["/errors?exception=", "/errors?exception=+&route=&status=&since=&group=&q=", "/errors?exception=&exception="] {
+        for page in [text(&desk.get(target)), as_viewer(target)] {
+            assert!(!page.contains(set) && rows(&page) == rows(&text(&all)), "{target}");
+        }
+    }
+    assert!(text(&desk.get("/errors?exception=KeyError")).contains(set));
+    let page = as_viewer("/errors?exception=KeyError");
+    assert!(!page.contains(set) && rows(&page) == rows(&text(&all)), "what a viewer may not ask for filters nothing, and is not said to");
+    assert!(as_viewer("/errors?exception=&route=orders").contains(set));
 }
 
 #[test]

@@ -189,6 +189,98 @@ fn the_same_fault_is_one_group_whose_state_an_operator_sets() {
 }
 
 #[test]
+fn a_request_that_began_before_its_group_was_resolved_does_not_bring_it_back() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::start(move |c| {
+        if c.head.contains("/orders/slow") {
+            wait.lock().unwrap().recv_timeout(crate::harness::PATIENCE).unwrap();
+        }
+        c.say(format!("HTTP/1.1 500 X\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{TRACE}", TRACE.len()));
+    });
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let (address, admin) = (gateway.address, gateway.admin);
+    let group = entry(&gateway, &id(&get(address, "/orders/1")))["fingerprint"].as_str().unwrap().to_owned();
+    let slow = std::thread::spawn(move || get(address, "/orders/slow"));
+    origin.wait_for_requests(2);
+    let resolve =
+        format!("POST /api/groups/{group}?state=resolved HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_eq!(send(admin, resolve).json()["state"], "resolved");
+    go.send(()).unwrap();
+    assert_eq!(entry(&gateway, &id(&slow.join().unwrap()))["fingerprint"], group.as_str());
+    let found = get(admin, &format!("/api/groups/{group}")).json();
+    assert_eq!((&found["state"], &found["count"]), (&Value::from("resolved"), &Value::from(2)));
+    entry(&gateway, &id(&get(address, "/orders/3")));
+    assert_eq!(get(admin, &format!("/api/groups/{group}")).json()["state"], "regressed");
+}
+
+#[test]
+fn groups_are_paged_by_cursors_to_their_end() {
+    let origin = Origin::start(|c| {
+        let name = c.head.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
+        let body = format!("java.lang.{name}Exception: no");
+        c.say(format!("HTTP/1.1 500 X\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    });
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let mut expected: Vec<String> = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon"]
+        .iter()
+        .map(|name| entry(&gateway, &id(&get(gateway.address, &format!("/{name}"))))["fingerprint"].as_str().unwrap().to_owned())
+        .collect();
+    expected.sort();
+    expected.dedup();
+    assert_eq!(expected.len(), 5);
+    for order in ["last", "first", "count"] {
+        let (mut target, mut found) = (format!("/api/groups?order={order}&limit=2&after="), Vec::new());
+        for _ in 0..10 {
+            let page = get(gateway.admin, &target).json();
+            found.extend(page["items"].as_array().unwrap().iter().map(|group| group["fingerprint"].as_str().unwrap().to_owned()));
+            let Some(next) = page["next"].as_str() else { break };
+            target = format!("/api/groups?order={order}&limit=2&after={next}");
+        }
+        found.sort();
+        assert_eq!(found, expected, "{order}");
+    }
+    assert!(get(gateway.admin, "/api/groups?limit=5").json()["next"].is_null());
+    assert_eq!(get(gateway.admin, "/api/groups?offset=4").json()["items"].as_array().unwrap().len(), 1);
+    assert_eq!(get(gateway.admin, "/api/groups?after=x").status, 400);
+}
+
+#[test]
+fn a_parameter_without_a_value_is_as_if_it_were_not_there() {
+    let origin = failing();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    entry(&gateway, &id(&get(gateway.address, "/orders/1")));
+    let items = |target: &str| get(gateway.admin, target).json()["items"].as_array().map(Vec::len);
+    for target in [
+        "/api/errors?exception=&route=&status=&since=&limit=&after=&full=",
+        "/api/errors?exception=%20",
+        "/api/groups?state=&since=&route=&order=&offset=&limit=&after=",
+    ] {
+        assert_eq!(items(target), Some(1), "{target}");
+    }
+    for target in ["/api/errors?before=", "/api/errors?all=", "/api/errors?group=&before="] {
+        let admin = gateway.admin;
+        let answer = send(admin, format!("DELETE {target} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"));
+        assert_eq!(answer.status, 400, "nothing is removed by {target}");
+    }
+    assert_eq!(items("/api/errors"), Some(1));
+}
+
+#[test]
+fn the_overview_is_there_while_the_database_of_the_journal_is_away() {
+    let origin = failing();
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[journal]\nurl = \"postgres://127.0.0.1:1/none\"\n");
+    get(gateway.address, "/orders/1");
+    let page = browse(&gateway, "/");
+    assert_eq!(page.status, 200);
+    let endpoint = format!("http://{}", origin.address);
+    for part in ["The journal cannot be read", &endpoint, "Rate limits"] {
+        assert!(page.text().contains(part), "{part} in {}", page.text());
+    }
+    assert_eq!(browse(&gateway, "/groups").status, 503);
+}
+
+#[test]
 fn questions_that_are_wrong_are_told_so() {
     let origin = Origin::echo();
     let gateway = GatewayUnderTest::in_front_of(origin.address, "");
@@ -258,6 +350,59 @@ fn credentials_are_masked_wherever_an_entry_holds_them() {
     for kept in ["no stock", "shelf-7", "order-7", "https://a/b?code=***", "/cb/access_token=***"] {
         assert!(found.to_string().contains(kept), "{kept} in {found:#}");
     }
+}
+
+#[test]
+fn credentials_are_masked_beside_what_names_them() {
+    let body = r#"{"message":"no stock","headers":[["cookie","S3CR"]],"raw":["Host","a","Authorization","S3CR"],"path":"/token/S3CR","card_type":"visa"}"#;
+    let origin = Origin::start(move |c| {
+        c.body();
+        c.say(format!("HTTP/1.1 500 X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    });
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "[journal]\nrequest_body = \"4KiB\"\n");
+    const FORM: &str = "application/x-www-form-urlencoded";
+    for (content_type, sent, kept) in [
+        (FORM, "user[pass]=S3CR&pass[user]=S3CR&user%5Bkey%5D=S3CR&a=1", "user[pass]=***&pass[user]=***&user[key]=***&a=1"),
+        (FORM, "data=%7B%22password%22%3A%22S3CR%22%2C%22code%22%3A%22S3CR%22%7D", r#"data={"password":"***","code":"***"}"#),
+        (
+            "application/json-patch+json",
+            r#"[{"op":"replace","path":"/password","value":"S3CR"}]"#,
+            r#"[{"op":"replace","path":"/password","value":"***"}]"#,
+        ),
+        ("application/json", r#"[["cookie","S3CR"],["accept","a"]]"#, r#"[["cookie","***"],["accept","a"]]"#),
+        (
+            "application/json",
+            r#"{"card_type":"visa","pin_count":4,"pan_european":1,"business_card_layout":"a","pin_code":"S3CR"}"#,
+            r#"{"card_type":"visa","pin_count":4,"pan_european":1,"business_card_layout":"a","pin_code":"***"}"#,
+        ),
+    ] {
+        let found = entry(&gateway, &id(&post(&gateway, content_type, sent)));
+        assert_eq!(found["request_body"], kept, "{sent}");
+        assert!(!found.to_string().contains("S3CR"), "{found:#}");
+        assert!(found["upstream_body"].as_str().unwrap().contains(r#""card_type":"visa""#), "{found:#}");
+    }
+    for (path, shown) in
+        [("/token/S3CR", "/token/***"), ("/reset-password/S3CR", "/reset-password/***"), ("/oauth/token/revoke", "/oauth/token/revoke")]
+    {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nReferer: https://a.example{path}\r\nSec-WebSocket-Protocol: chat, qwertzuiop\r\nConnection: close\r\n\r\n"
+        );
+        let found = entry(&gateway, &id(&send(gateway.address, request)));
+        assert_eq!(found["path"], shown);
+        assert!(!found.to_string().contains("S3CR") && !found.to_string().contains("qwertzuiop"), "{found:#}");
+    }
+}
+
+#[test]
+fn markdown_of_an_error_steers_nothing() {
+    let body = "a\u{1b}[31mb\u{202e}c````\r\nd";
+    let origin = Origin::says(format!("HTTP/1.1 500 X\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let id = id(&get(gateway.address, "/"));
+    entry(&gateway, &id);
+    let text = get(gateway.admin, &format!("/errors/{id}.md")).text();
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n') && !text.contains('\u{202e}'), "{text:?}");
+    assert!(text.contains("\n`````\na␛[31mb⟨U+202E⟩c````\nd\n`````\n"), "{text}");
 }
 
 #[test]

@@ -563,14 +563,14 @@ pub(crate) fn fill(store: &dyn Store, now: Millis, configs: &[&str; 2]) -> Vec<S
         let (before, after) = entries.split_at(entries.len() / 2);
         let _ = store.write(before);
         if let Some(state) = state {
-            let _ = store.set_state(&group, state);
+            let _ = store.set_state(&group, state, 0);
         }
         // What was resolved and occurs again is regressed, but for those whose occurrences are older.
         let _ = store.write(after);
         if hour == 0
             && let Some(state) = state
         {
-            let _ = store.set_state(&group, state);
+            let _ = store.set_state(&group, state, 0);
         }
         groups.push(group);
     }

@@ -52,7 +52,7 @@ struct Acts<'s>(&'s dyn Store, &'s Changes);
 
 impl Actions for Acts<'_> {
     fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
-        let done = self.0.set_state(fingerprint, state);
+        let done = self.0.set_state(fingerprint, state, now());
         self.1.notify();
         done
     }

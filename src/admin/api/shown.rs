@@ -7,34 +7,74 @@ use serde_json::{Map, Value};
 use crate::admin::page::public_title;
 use crate::admin::role::Role;
 
-/// The members of an entry that a viewer gets. All others tell what an upstream said or what a client sent to it.
-pub(super) const OF_ENTRY: &[&str] = &[
-    "request_id",
-    "trace_id",
-    "at",
-    "duration_us",
-    "upstream_us",
-    "client",
-    "method",
-    "host",
-    "path",
-    "query",
-    "protocol",
-    "route",
-    "backend",
-    "endpoint",
-    "attempts",
-    "status",
-    "received",
-    "code",
-    "reason",
-    "answer_headers",
-    "answer_body",
-    "config",
-    "gateway",
-    "fingerprint",
+/// A member of an entry.
+struct Member {
+    name: &'static str,
+    /// A viewer gets it. All others tell what an upstream said or what a client sent to it.
+    is_of_viewer: bool,
+    /// It is a short text or a number.
+    is_fact: bool,
+}
+
+const fn open(name: &'static str, is_fact: bool) -> Member {
+    Member { name, is_of_viewer: true, is_fact }
+}
+
+const fn original(name: &'static str, is_fact: bool) -> Member {
+    Member { name, is_of_viewer: false, is_fact }
+}
+
+/// All members of an entry, in the order in which people read them.
+const OF_ENTRY: [Member; 36] = [
+    open("request_id", true),
+    open("trace_id", true),
+    open("at", false),
+    open("duration_us", false),
+    open("upstream_us", false),
+    open("method", true),
+    open("path", true),
+    open("query", true),
+    open("host", true),
+    open("protocol", false),
+    open("client", true),
+    open("route", true),
+    open("backend", true),
+    open("endpoint", true),
+    open("gateway", true),
+    open("attempts", false),
+    open("status", true),
+    open("received", true),
+    open("code", true),
+    open("reason", true),
+    original("cause", true),
+    original("exception", true),
+    original("message", true),
+    original("caused_by", true),
+    original("title", false),
+    original("stack", false),
+    original("request_headers", false),
+    original("request_body", false),
+    original("request_truncated", false),
+    original("upstream_headers", false),
+    original("upstream_body", false),
+    original("upstream_truncated", false),
+    open("answer_headers", false),
+    open("answer_body", false),
+    open("config", true),
+    open("fingerprint", true),
 ];
-/// The same of an entry in a list.
+
+/// Returns true for a member of an entry that a viewer gets.
+pub(super) fn is_of_viewer(name: &str) -> bool {
+    OF_ENTRY.iter().any(|member| member.name == name && member.is_of_viewer)
+}
+
+/// Returns the names of the members of an entry that are short texts or numbers, in the order in which people read them.
+pub fn facts() -> impl Iterator<Item = &'static str> {
+    OF_ENTRY.iter().filter(|member| member.is_fact).map(|member| member.name)
+}
+
+/// The members of an entry in a list that a viewer gets.
 pub(super) const OF_SUMMARY: &[&str] = &[
     "request_id",
     "at",
@@ -54,9 +94,9 @@ pub(super) const OF_SUMMARY: &[&str] = &[
 pub(super) const OF_GROUP: &[&str] =
     &["fingerprint", "route", "backend", "code", "reason", "first_seen", "last_seen", "count", "state", "first_config", "last_request_id"];
 
-/// Returns a value as a role may see it. To a viewer, `hidden` names the members that are left out, and the title says only what the client
-/// was told.
-pub(super) fn shown(value: &impl serde::Serialize, role: Role, of_viewer: &[&str]) -> Value {
+/// Returns a value as a role may see it. A viewer gets the members that are `of_viewer`: `hidden` names the others, and the title says only
+/// what the client was told.
+pub(super) fn shown(value: &impl serde::Serialize, role: Role, of_viewer: impl Fn(&str) -> bool) -> Value {
     let whole = serialized(value);
     let Value::Object(members) = whole else { return whole };
     if role.shows_originals() {
@@ -66,7 +106,7 @@ pub(super) fn shown(value: &impl serde::Serialize, role: Role, of_viewer: &[&str
     let title = public_title(text("code"), text("reason"));
     let (mut kept, mut hidden) = (Map::new(), Vec::new());
     for (name, value) in members {
-        if of_viewer.contains(&name.as_str()) {
+        if of_viewer(&name) {
             kept.insert(name, value);
         } else if name != "title" {
             hidden.push(Value::String(name));
@@ -79,4 +119,20 @@ pub(super) fn shown(value: &impl serde::Serialize, role: Role, of_viewer: &[&str
 
 pub(super) fn serialized(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Entry;
+
+    #[test]
+    fn every_member_of_an_entry_is_judged() {
+        let entry = serialized(&Entry::default());
+        let mut members: Vec<&str> = entry.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut judged: Vec<&str> = OF_ENTRY.iter().map(|member| member.name).collect();
+        members.sort_unstable();
+        judged.sort_unstable();
+        assert_eq!(members, judged);
+    }
 }

@@ -46,8 +46,8 @@ impl Query {
 
     /// Returns the value of a parameter, without white space around it; `None` if it is empty or not there.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let value = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.trim())?;
-        (!value.is_empty()).then_some(value)
+        let mut values = self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.trim());
+        values.find(|value| !value.is_empty())
     }
 
     /// Returns a value of its own.
@@ -58,7 +58,7 @@ impl Query {
     /// Writes the query again with another value of one parameter; `None` leaves it out. Parameters without a value are left out too.
     pub(super) fn with(&self, name: &str, value: Option<&str>) -> String {
         let mut out = form_urlencoded::Serializer::new(String::new());
-        for (known, old) in self.0.iter().filter(|(known, old)| known != name && !old.is_empty()) {
+        for (known, old) in self.0.iter().filter(|(known, old)| known != name && !old.trim().is_empty()) {
             out.append_pair(known, old);
         }
         if let Some(value) = value {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn queries_are_read_and_written_again() {
-        let query = Query::read("q=a+b%26c&route=&since=1h");
+        let query = Query::read("q=&q=a+b%26c&route=&since=1h&code=+");
         assert_eq!((query.get("q"), query.get("route"), query.get("none")), (Some("a b&c"), None, None));
         assert_eq!(query.with("since", Some("24h")), "q=a+b%26c&since=24h");
         assert_eq!(query.with("q", None), "since=1h");

@@ -110,13 +110,18 @@ fn names(all: impl Iterator<Item = String>, any: &str, current: Option<&str>) ->
     choices
 }
 
+/// The parameters that only an operator can filter by.
+const OF_OPERATORS: [&str; 2] = ["q", "exception"];
+
+/// Returns the filters that are set and have an effect.
 fn set_filters(shell: &Shell<'_>, query: &Query) -> Vec<Set> {
     let base = query.without(&["after", "lang"]);
     let one = |(name, key): (&'static str, &'static str)| {
         let value = query.get(name)?;
         Some(Set { name: shell.t(key), value: visible(value), href: link("/errors", &base.with(name, None)) })
     };
-    FILTERS.into_iter().filter_map(one).collect()
+    let applies = |name: &str| shell.shows_originals() || !OF_OPERATORS.contains(&name);
+    FILTERS.into_iter().filter(|(name, _)| applies(name)).filter_map(one).collect()
 }
 
 pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>, query: &Query) -> Result<Answer, Refusal> {

@@ -133,6 +133,7 @@ pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>, query: &Query) -> R
         route: query.owned("route"),
         backend: query.owned("backend"),
         order: order(query.get("order")),
+        after: None,
         offset: at * PER_PAGE,
         limit: PER_PAGE + 1,
         since: None,

@@ -16,7 +16,7 @@
 //! | `overview`, `groups`, `group`, `errors`, `occurrence`, `routes`, `configuration` | one page each |
 //! | `body`, `stack`, `attempts` | parts of an occurrence |
 //! | `login` | the form to log in |
-//! | `export` | an occurrence as cURL, Markdown, JSON and a test case |
+//! | `export`, `test_case` | an occurrence as cURL, Markdown, JSON and a test case |
 //! | `live` | the stream that tells an open page of changes |
 
 mod answer;
@@ -41,6 +41,7 @@ mod routes;
 mod shell;
 mod sources;
 mod stack;
+mod test_case;
 mod time;
 pub mod traffic;
 
@@ -126,6 +127,7 @@ fn change(ask: &Ask<'_>, sources: &Sources<'_>, fingerprint: &str) -> Result<Ans
 fn refuse(shell: &Shell<'_>, refusal: Refusal) -> Answer {
     let (status, key, detail) = match &refusal {
         Refusal::NotFound => (StatusCode::NOT_FOUND, "not_found", String::new()),
+        Refusal::NoTestCase => (StatusCode::NOT_FOUND, "no_test_case", String::new()),
         Refusal::Forbidden => (StatusCode::FORBIDDEN, "forbidden", String::new()),
         Refusal::BadForm => (StatusCode::BAD_REQUEST, "bad_form", String::new()),
         Refusal::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "bad_method", String::new()),

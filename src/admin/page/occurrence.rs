@@ -11,6 +11,7 @@ use super::parts::{Chip, Status, public_title};
 use super::shell::{self, Shell};
 use super::sources::{Refusal, Sources};
 use super::stack::{self, Run};
+use super::test_case;
 use super::time::{self, Ago, At};
 use crate::journal::Entry;
 use crate::journal::entry::Headers;
@@ -149,21 +150,20 @@ fn family_key(word: &str) -> &'static str {
     }
 }
 
-fn exports(id: &str, shell: &Shell<'_>) -> Vec<Export> {
+fn exports(entry: &Entry, shell: &Shell<'_>) -> Vec<Export> {
     if !shell.shows_originals() {
         return Vec::new();
     }
     let export = |form: Form, key: &'static str| Export {
-        href: format!("/errors/{}.{}", encoded(id), form.extension()),
+        href: format!("/errors/{}.{}", encoded(&entry.request_id), form.extension()),
         text: shell.t(key),
         class: if form == Form::TestCase { "export-save" } else { "export-copy" },
     };
-    vec![
-        export(Form::Curl, "export_curl"),
-        export(Form::Markdown, "export_markdown"),
-        export(Form::Json, "export_json"),
-        export(Form::TestCase, "export_test"),
-    ]
+    let mut all = vec![export(Form::Curl, "export_curl"), export(Form::Markdown, "export_markdown"), export(Form::Json, "export_json")];
+    if test_case::is_possible(entry) {
+        all.push(export(Form::TestCase, "export_test"));
+    }
+    all
 }
 
 pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>, segment: &str) -> Result<Answer, Refusal> {
@@ -172,7 +172,8 @@ pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>, segment: &str) -> R
     if shows {
         sources.actions.opened(&entry.request_id);
     }
-    let group = sources.store.map(|store| store.group(&entry.fingerprint)).transpose()?.flatten();
+    // The entry is there; what a store that has just failed does not tell of its group is left out.
+    let group = sources.store.and_then(|store| store.group(&entry.fingerprint).ok().flatten());
     let said = said(&entry, sources).filter(|_| shows);
     let families = said.as_ref().map(|said| said.body.families.clone()).unwrap_or_default();
     let found = |(family, count): (&'static str, usize)| Found { family, text: shell.t(family_key(family)), count };
@@ -204,6 +205,6 @@ pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>, segment: &str) -> R
         request_headers: if shows { headers(&entry.request_headers) } else { Vec::new() },
         request_body: entry.request_body.as_deref().filter(|_| shows).map(|body| Body::new(body, None)),
         is_request_cut: entry.request_truncated,
-        exports: exports(&entry.request_id, shell),
+        exports: exports(&entry, shell),
     })
 }

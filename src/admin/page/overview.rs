@@ -5,7 +5,7 @@ use askama::Template;
 use super::answer::Answer;
 use super::ask::encoded;
 use super::body::visible;
-use super::chart::{RANGES, Spark, Tone};
+use super::chart::{RANGES, Range, Spark, Tone};
 use super::gateway::{BackendState, Running};
 use super::language::grouped;
 use super::parts::{Chip, title_of};
@@ -14,7 +14,7 @@ use super::sources::{Refusal, Sources};
 use super::time::{self, Ago};
 use super::traffic::History;
 use crate::journal::entry::Millis;
-use crate::journal::query::{Group, GroupOrder, GroupQuery, GroupState};
+use crate::journal::query::{Group, GroupOrder, GroupQuery, GroupState, Usage};
 use crate::journal::store::Store;
 
 /// The groups whose counts are compared.
@@ -95,6 +95,8 @@ struct Page<'a> {
     failing: Vec<Failing>,
     has_store: bool,
     has_entries: bool,
+    /// Why the journal cannot be read; empty if it can.
+    failure: String,
     backends: Vec<BackendView>,
     limits: Vec<Pressure>,
     limits_defined: usize,
@@ -219,7 +221,25 @@ fn rate(per_second: f64) -> String {
     }
 }
 
-fn figures(shell: &Shell<'_>, sources: &Sources<'_>, sums: &[u64]) -> Result<Vec<Figure>, Refusal> {
+/// What the journal tells.
+#[derive(Default)]
+struct Told {
+    failing: Vec<Failing>,
+    /// How often requests failed in each minute of the last hour.
+    sums: Vec<u64>,
+    /// The same for each bar of the last day.
+    day: Vec<u64>,
+    usage: Usage,
+}
+
+/// Asks the journal. It is not asked again once it has failed, as each question may wait for a database.
+fn told(store: &dyn Store, shell: &Shell<'_>) -> Result<Told, Refusal> {
+    let sums = |range: Range| Ok::<_, Refusal>(range.sums(&range.counts(store, None, shell.now)?, shell.now));
+    Ok(Told { usage: store.usage()?, failing: all_failing(store, shell)?, sums: sums(RANGES[0])?, day: sums(RANGES[1])? })
+}
+
+/// Returns the figures of the traffic.
+fn traffic_figures(shell: &Shell<'_>, sources: &Sources<'_>) -> Vec<Figure> {
     let rates = sources.traffic.rates();
     let recent = sources.traffic.recent(5 * 60_000);
     let (requests, errors) =
@@ -228,8 +248,7 @@ fn figures(shell: &Shell<'_>, sources: &Sources<'_>, sums: &[u64]) -> Result<Vec
     let note = if recent.is_some() { shell.t("last_five_minutes") } else { shell.t("no_traffic_yet") };
     let requests_line: Vec<f64> = rates.iter().map(|rates| rates.requests).collect();
     let errors_line: Vec<f64> = rates.iter().map(|rates| rates.errors).collect();
-    let failures: u64 = sums.iter().sum();
-    let mut all = vec![
+    vec![
         Figure {
             name: shell.t("figure_requests"),
             value: requests,
@@ -244,25 +263,37 @@ fn figures(shell: &Shell<'_>, sources: &Sources<'_>, sums: &[u64]) -> Result<Vec
             note: note.to_owned(),
             spark: Spark::new(&errors_line, tone),
         },
-    ];
-    if let Some(store) = sources.store {
-        let usage = store.usage()?;
-        let minute = sums.iter().rev().nth(1).copied().unwrap_or_default();
-        let spark = Spark::of_counts(sums, if failures > 0 { Tone::Bad } else { Tone::Good });
-        let note = shell.texts.number("figure_last_minute", minute);
-        all.push(Figure { name: shell.t("figure_failures"), value: grouped(failures), unit: "", note, spark });
-        let oldest = usage.oldest.map(|oldest| Ago::new(oldest, shell.now, shell.texts).to_string());
-        // The text of the time stands between its tags.
-        let oldest = oldest.and_then(|html| Some(html.split_once('>')?.1.split_once('<')?.0.to_owned()));
-        let note = match oldest {
-            Some(oldest) => shell.texts.with("figure_journal_note", &[("bytes", &bytes(usage.bytes)), ("oldest", &oldest)]),
-            None => bytes(usage.bytes),
-        };
-        let day = RANGES[1];
-        let spark = Spark::of_counts(&day.sums(&day.counts(store, None, shell.now)?, shell.now), Tone::Plain);
-        all.push(Figure { name: shell.t("figure_journal"), value: grouped(usage.entries), unit: "", note, spark });
-    }
-    Ok(all)
+    ]
+}
+
+/// Returns the figures of the journal.
+fn journal_figures(shell: &Shell<'_>, told: &Told) -> Vec<Figure> {
+    let Told { sums, day, usage, .. } = told;
+    let failures: u64 = sums.iter().sum();
+    let minute = sums.iter().rev().nth(1).copied().unwrap_or_default();
+    let oldest = usage.oldest.map(|oldest| Ago::new(oldest, shell.now, shell.texts).to_string());
+    // The text of the time stands between its tags.
+    let oldest = oldest.and_then(|html| Some(html.split_once('>')?.1.split_once('<')?.0.to_owned()));
+    let note = match oldest {
+        Some(oldest) => shell.texts.with("figure_journal_note", &[("bytes", &bytes(usage.bytes)), ("oldest", &oldest)]),
+        None => bytes(usage.bytes),
+    };
+    vec![
+        Figure {
+            name: shell.t("figure_failures"),
+            value: grouped(failures),
+            unit: "",
+            note: shell.texts.number("figure_last_minute", minute),
+            spark: Spark::of_counts(sums, if failures > 0 { Tone::Bad } else { Tone::Good }),
+        },
+        Figure {
+            name: shell.t("figure_journal"),
+            value: grouped(usage.entries),
+            unit: "",
+            note,
+            spark: Spark::of_counts(day, Tone::Plain),
+        },
+    ]
 }
 
 /// Writes a number of bytes with its unit.
@@ -276,7 +307,9 @@ fn bytes(n: u64) -> String {
 }
 
 /// Returns what the headline says, and how bad it is.
-fn headline(shell: &Shell<'_>, failing: &[Failing], backends: &[BackendView], errors: f64) -> (&'static str, String) {
+fn headline(shell: &Shell<'_>, failing: Option<&[Failing]>, backends: &[BackendView], errors: f64) -> (&'static str, String) {
+    let is_known = failing.is_some();
+    let failing = failing.unwrap_or_default();
     let urgent = failing.iter().filter(|failing| failing.rank.0 > 0).count() as u64;
     let down = backends.iter().filter(|backend| backend.class == "bad").count() as u64;
     if down > 0 {
@@ -287,6 +320,9 @@ fn headline(shell: &Shell<'_>, failing: &[Failing], backends: &[BackendView], er
     }
     if backends.iter().any(|backend| backend.class != "good") {
         return ("warn", shell.t("health_some_degraded").to_owned());
+    }
+    if !is_known {
+        return ("warn", shell.t("health_journal_failed").to_owned());
     }
     if failing.is_empty() { ("good", shell.t("health_quiet").to_owned()) } else { ("good", shell.t("health_nothing_new").to_owned()) }
 }
@@ -319,13 +355,22 @@ pub(super) fn short(version: &str) -> String {
 }
 
 pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>) -> Result<Answer, Refusal> {
-    let (mut failing, sums) = match sources.store {
-        Some(store) => (all_failing(store, shell)?, RANGES[0].sums(&RANGES[0].counts(store, None, shell.now)?, shell.now)),
-        None => (Vec::new(), Vec::new()),
+    // Backends, rates and limits are told whatever the journal says.
+    let (told, failure) = match sources.store.map(|store| told(store, shell)) {
+        None => (Some(Told::default()), String::new()),
+        Some(Ok(told)) => (Some(told), String::new()),
+        Some(Err(Refusal::Store(why))) => (None, why),
+        Some(Err(refusal)) => return Err(refusal),
     };
     let backends: Vec<BackendView> = sources.gateway.backends.iter().map(|backend| backend_view(backend, shell)).collect();
     let errors = sources.traffic.recent(5 * 60_000).map_or(0.0, |recent| recent.errors);
-    let (health, title) = headline(shell, &failing, &backends, errors);
+    let (health, title) = headline(shell, told.as_ref().map(|told| told.failing.as_slice()), &backends, errors);
+    let mut figures = traffic_figures(shell, sources);
+    if let Some(told) = told.as_ref().filter(|_| sources.store.is_some()) {
+        figures.extend(journal_figures(shell, told));
+    }
+    let has_entries = told.as_ref().is_some_and(|told| told.usage.entries > 0);
+    let mut failing = told.map(|told| told.failing).unwrap_or_default();
     let notes = notes(shell, sources.gateway, &failing, &backends);
     failing.truncate(MAX_SHOWN);
     shell::render(&Page {
@@ -334,10 +379,11 @@ pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>) -> Result<Answer, R
         title,
         health,
         notes,
-        figures: figures(shell, sources, &sums)?,
+        figures,
         failing,
         has_store: sources.store.is_some(),
-        has_entries: sources.store.map(Store::usage).transpose()?.is_some_and(|usage| usage.entries > 0),
+        has_entries,
+        failure,
         backends,
         limits: pressure(sources.gateway, sources.traffic),
         limits_defined: sources.gateway.limits.len(),

@@ -39,7 +39,10 @@ and a group without entries goes as well. On a terminal this asks first; elsewhe
 --file it works only while no gateway runs with the file.
 
   lockgate errors purge --request-id 01a2220b-24a0-711b-986e-2b39c7936ece
-  lockgate errors purge --before 30d --yes";
+  lockgate errors purge --before 30d --yes
+  lockgate errors purge --before 2026-11-01
+
+A date begins at midnight UTC. A number alone is refused: it could be a date, seconds or milliseconds.";
 
 /// A question to the journal.
 #[derive(Debug, Subcommand)]
@@ -89,10 +92,10 @@ pub(in crate::cli) struct PlaceArgs {
 /// Which entries are meant.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct FilterArgs {
-    /// Not earlier than this: 15m ago, or a time as 2026-12-01T06:00:00Z
+    /// Not earlier than this: how long ago (15m, 7d), a date (2026-12-01) or a time (2026-12-01T06:00:00Z)
     #[arg(long, value_name = "TIME")]
     pub(in crate::cli) since: Option<String>,
-    /// Earlier than this
+    /// Earlier than this, written as the time of --since
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// The route
@@ -204,7 +207,7 @@ pub(in crate::cli) struct WhatArgs {
     /// The entry of a request
     #[arg(long, value_name = "REQUEST_ID")]
     pub(in crate::cli) request_id: Option<String>,
-    /// All entries before a time: 30d ago, or a time as 2026-12-01T06:00:00Z
+    /// All entries before a time: how long ago (2h, 30d), a date (2026-12-01) or a time (2026-12-01T06:00:00Z)
     #[arg(long, value_name = "TIME")]
     pub(in crate::cli) before: Option<String>,
     /// A group with its entries

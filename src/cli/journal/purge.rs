@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use super::place::{Place, encoded};
+use crate::admin::api::{self, ApiError};
 use crate::cli::args::{PurgeArgs, WhatArgs};
 use crate::cli::output;
 use crate::cli::run::fail;
@@ -14,25 +15,33 @@ struct What {
     path: String,
 }
 
-fn what(args: &WhatArgs) -> What {
+/// Reads what is removed. A time is read here as well, so that nobody is asked about one that is none.
+fn what(args: &WhatArgs) -> Result<What, String> {
     let WhatArgs { request_id, before, group, all: _ } = args;
-    match (request_id, before, group) {
+    Ok(match (request_id, before, group) {
         (Some(id), _, _) => What { words: format!("the entry of {id}"), path: format!("/api/errors/{}", encoded(id)) },
         (_, Some(before), _) => {
-            let is_moment = before.contains(['-', ':']);
-            let time = if is_moment { before.clone() } else { format!("{before} ago") };
-            What { words: format!("all entries before {time}"), path: format!("/api/errors?before={}", encoded(before)) }
+            let at = api::time(before).map_err(|error| match error {
+                ApiError::Bad(why) => format!("--before {why}"),
+                ApiError::NotFound | ApiError::Forbidden(_) | ApiError::Store(_) => format!("--before `{before}` cannot be read"),
+            })?;
+            let moment = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+            let moment = moment.map(|at| format!("{at:.3}")).unwrap_or_default();
+            What { words: format!("all entries before {moment}"), path: format!("/api/errors?before={}", encoded(&moment)) }
         }
         (_, _, Some(group)) => {
             What { words: format!("the group {group} with its entries"), path: format!("/api/errors?group={}", encoded(group)) }
         }
         // One of them is there.
         (None, None, None) => What { words: "all entries and all groups".to_owned(), path: "/api/errors?all=true".to_owned() },
-    }
+    })
 }
 
 pub(super) fn run(args: &PurgeArgs) -> ExitCode {
-    let What { words, path } = what(&args.what);
+    let What { words, path } = match what(&args.what) {
+        Ok(what) => what,
+        Err(why) => return fail(&why),
+    };
     let words = output::one_line(&words);
     if !args.yes {
         if !io::stdin().is_terminal() {

@@ -3,7 +3,7 @@
 //! A gateway is asked for what it has written since the last answer. A file is asked for what is new in it.
 
 use std::collections::{HashSet, VecDeque};
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const BACK: Millis = 600_000;
 /// The most ids of entries that were shown that are remembered.
 const MAX_SHOWN: usize = 50_000;
 
-/// The reader of the output has gone.
+/// The output takes nothing any more.
 struct Closed;
 
 /// The output, and what was written to it.
@@ -60,8 +60,9 @@ impl Shown<'_> {
         for item in items {
             if self.remember(item) {
                 let line = if self.args.json { format!("{item}\n") } else { (self.line)(item) };
-                let mut out = io::stdout().lock();
-                out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(|_| Closed)?;
+                if !output::write(line.as_bytes()) {
+                    return Err(Closed);
+                }
             }
         }
         Ok(())

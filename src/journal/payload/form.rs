@@ -1,7 +1,7 @@
 //! Masks fields of a form (WHATWG URL 5). Pure functions of a text.
 
 use super::json::value;
-use crate::journal::names::is_secret;
+use crate::journal::names::is_secret_field;
 use crate::journal::rules::{MASK, Rules};
 
 /// The longest name, in bytes. A longer one may be a value.
@@ -25,7 +25,7 @@ pub(super) fn masked(text: &str, truncated: bool, rules: &Rules) -> Option<Strin
         };
         let shown = match given {
             None => None,
-            Some(_) if is_secret(&name, rules) => Some(MASK.to_owned()),
+            Some(_) if is_secret_field(&name, rules) => Some(MASK.to_owned()),
             Some(_) if is_cut => Some(String::new()),
             Some(given) => Some(decoded(given).map_or_else(|| MASK.to_owned(), |given| value(&given, rules).replace('&', "%26"))),
         };

@@ -1,10 +1,12 @@
 //! Masks members of JSON (RFC 8259), of which only the beginning may be there. Copies what it does not mask as it is. Pure functions of a
 //! text.
 
-use std::borrow::Cow;
-use std::ops::Range;
+mod open;
 
-use crate::journal::names::{judged, names_credential};
+use std::borrow::Cow;
+
+use self::open::{Next, Open, Role};
+use crate::journal::names::{is_plain_name, judged, names_credential};
 use crate::journal::rules::{MASK, Rules};
 
 /// The deepest nesting that is read.
@@ -14,7 +16,7 @@ const MAX_TEXTS: usize = 8;
 
 /// Returns the JSON with the values of secret members masked: one value or several after each other. `None` if it is no JSON.
 pub(super) fn masked(text: &str, truncated: bool, rules: &Rules) -> Option<String> {
-    let mut reader = Reader::new(text, rules, MAX_TEXTS);
+    let mut reader = Reader::new(text, rules, Within { texts: MAX_TEXTS, of: Of::Request });
     reader.truncated = truncated;
     let end = reader.run();
     match end {
@@ -24,17 +26,39 @@ pub(super) fn masked(text: &str, truncated: bool, rules: &Rules) -> Option<Strin
     }
 }
 
-/// Returns a value of a member or a field, masked.
-pub(super) fn value(text: &str, rules: &Rules) -> String {
-    value_within(text, rules, MAX_TEXTS).into_owned()
+/// Whose JSON it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// That of a request, in which `code` and `key` are names of credentials.
+    Request,
+    /// That of an error, in which they say what went wrong.
+    Error,
 }
 
-/// Does what [`value`] does to a text in which JSON may be so many texts deep.
-fn value_within<'t>(text: &'t str, rules: &Rules, texts: usize) -> Cow<'t, str> {
-    if texts == 0 && begin(text).is_some() {
+/// What JSON is a text of, and how often it may be a text in it.
+#[derive(Clone, Copy, Debug)]
+struct Within {
+    texts: usize,
+    of: Of,
+}
+
+impl Within {
+    fn next(self) -> Self {
+        Self { texts: self.texts.saturating_sub(1), ..self }
+    }
+}
+
+/// Returns a value of a field of a request, masked.
+pub(super) fn value(text: &str, rules: &Rules) -> String {
+    value_within(text, rules, Within { texts: MAX_TEXTS, of: Of::Request }).into_owned()
+}
+
+/// Does what [`value`] does to a text within another one.
+fn value_within<'t>(text: &'t str, rules: &Rules, place: Within) -> Cow<'t, str> {
+    if place.texts == 0 && begin(text).is_some() {
         return Cow::Borrowed(MASK);
     }
-    match within(text, rules, texts) {
+    match within(text, rules, place) {
         Cow::Borrowed(text) => rules.masked(text),
         Cow::Owned(text) => Cow::Owned(rules.masked(&text).into_owned()),
     }
@@ -42,15 +66,15 @@ fn value_within<'t>(text: &'t str, rules: &Rules, texts: usize) -> Cow<'t, str> 
 
 /// Returns a text in which the values of secret members are masked, wherever in it JSON is, and however much of that is there.
 pub(super) fn masked_within<'t>(text: &'t str, rules: &Rules) -> Cow<'t, str> {
-    within(text, rules, MAX_TEXTS)
+    within(text, rules, Within { texts: MAX_TEXTS, of: Of::Error })
 }
 
-fn within<'t>(text: &'t str, rules: &Rules, texts: usize) -> Cow<'t, str> {
+fn within<'t>(text: &'t str, rules: &Rules, place: Within) -> Cow<'t, str> {
     let Some(mut start) = begin(text) else { return Cow::Borrowed(text) };
     let (mut out, mut kept) = (String::with_capacity(text.len()), 0);
     loop {
         out.push_str(&text[kept..start]);
-        let mut reader = Reader::new(&text[start..], rules, texts);
+        let mut reader = Reader::new(&text[start..], rules, place);
         reader.is_part = true;
         reader.run_part();
         out.push_str(&reader.out);
@@ -81,52 +105,6 @@ enum End {
     Wrong,
 }
 
-/// What comes next in an object or an array.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    /// The first item, or the end.
-    First,
-    /// An item after a comma.
-    Item,
-    /// The colon after a name.
-    Colon,
-    /// The value of a member.
-    Value,
-    /// A comma, or the end.
-    Comma,
-}
-
-/// What a member says of its siblings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    None,
-    /// It holds the name of what its siblings are about.
-    Label,
-    /// It holds the value of that.
-    Value,
-}
-
-#[derive(Clone, Debug)]
-struct Open {
-    is_object: bool,
-    next: Next,
-    /// The name of the member that is read is one of a credential.
-    is_secret: bool,
-    /// What the member that is read says of its siblings.
-    role: Role,
-    /// A member named a credential of which another one holds the value.
-    is_labelled: bool,
-    /// Where that value was written, from where the member that is read began.
-    value: Option<Range<usize>>,
-    begin: usize,
-}
-
-impl Open {
-    const fn new(is_object: bool) -> Self {
-        Self { is_object, next: Next::First, is_secret: false, role: Role::None, is_labelled: false, value: None, begin: 0 }
-    }
-}
-
 struct Reader<'t> {
     text: &'t str,
     at: usize,
@@ -137,15 +115,14 @@ struct Reader<'t> {
     truncated: bool,
     /// The depth of the value that is masked, while it is read.
     hidden: Option<usize>,
-    /// It is read from within an error, as far as it is JSON.
+    /// It is read from within a text, as far as it is JSON.
     is_part: bool,
-    /// How often JSON may be a text in it.
-    texts: usize,
+    place: Within,
 }
 
 impl<'t> Reader<'t> {
-    fn new(text: &'t str, rules: &'t Rules, texts: usize) -> Self {
-        Self { text, at: 0, out: String::new(), open: Vec::new(), rules, truncated: false, hidden: None, is_part: false, texts }
+    fn new(text: &'t str, rules: &'t Rules, place: Within) -> Self {
+        Self { text, at: 0, out: String::new(), open: Vec::new(), rules, truncated: false, hidden: None, is_part: false, place }
     }
 }
 
@@ -172,7 +149,7 @@ impl Reader<'_> {
     fn cut_string(&mut self, rest: &str) {
         let whole = |text: &str| serde_json::from_str::<String>(&format!("{text}\"")).ok();
         let read = whole(rest).or_else(|| rest.rfind('\\').and_then(|at| whole(&rest[..at])));
-        let masked = read.as_deref().map(|text| (text, value_within(text, self.rules, self.texts.saturating_sub(1))));
+        let masked = read.as_deref().map(|text| (text, value_within(text, self.rules, self.place.next())));
         match masked.filter(|(text, masked)| text != masked) {
             Some((_, masked)) => {
                 let written = serde_json::Value::from(masked).to_string();
@@ -227,7 +204,7 @@ impl Reader<'_> {
 
     /// Returns true if the value that comes now is a credential.
     fn is_secret(&self) -> bool {
-        self.open.last().is_some_and(|open| open.is_object && open.is_secret)
+        self.open.last().is_some_and(|open| open.is_secret)
     }
 
     /// Says that a value has ended.
@@ -262,7 +239,10 @@ impl Reader<'_> {
     /// Says that the name of a member was read.
     fn had_name(&mut self, name: &str) {
         let judged = judged(name, self.rules);
-        let is_secret = if self.is_part { judged.is_credential } else { judged.is_secret };
+        let is_secret = match self.place.of {
+            Of::Error => judged.is_credential,
+            Of::Request => judged.is_secret,
+        };
         let Some(open) = self.open.last_mut() else { return };
         open.role = match (judged.is_value, judged.is_label) {
             (true, _) => Role::Value,
@@ -270,6 +250,19 @@ impl Reader<'_> {
             (false, false) => Role::None,
         };
         (open.next, open.is_secret) = (Next::Colon, is_secret || open.is_labelled && open.role == Role::Value);
+        open.lists_names = judged.lists_names;
+    }
+
+    /// Says that a text was an item of an array. If it names a credential, the next item may be that: `["cookie", "x"]`.
+    fn had_item(&mut self, text: &str) {
+        let Some(open) = self.open.last_mut().filter(|open| !open.is_object) else { return };
+        open.is_secret = can_name_an_item(text) && names_credential(text, self.rules);
+    }
+
+    /// Returns true if a text that would be masked is a name itself: an item of `"required": ["password", "email"]`.
+    fn is_name_of_list(&self, text: &str) -> bool {
+        let array = self.open.last().filter(|open| !open.is_object && is_plain_name(text));
+        array.is_some_and(|array| array.lists_names || names_credential(text, self.rules))
     }
 
     fn begin(&mut self, is_object: bool) -> Result<(), End> {
@@ -281,7 +274,8 @@ impl Reader<'_> {
             self.hidden = Some(self.open.len());
         }
         self.copy(1);
-        self.open.push(Open::new(is_object));
+        let lists_names = !is_object && self.open.last().is_some_and(|open| open.lists_names);
+        self.open.push(Open { lists_names, ..Open::new(is_object) });
         Ok(())
     }
 
@@ -319,8 +313,9 @@ impl Reader<'_> {
         let length = string_length(rest).ok_or(End::Cut)?;
         let token = &rest[..length];
         let text = text_of(token).ok_or(End::Wrong)?;
-        let masked = value_within(&text, self.rules, self.texts.saturating_sub(1));
-        if !is_name && self.is_secret() {
+        let masked = value_within(&text, self.rules, self.place.next());
+        let is_masked = !is_name && self.is_secret() && !self.is_name_of_list(&text);
+        if is_masked {
             self.mask();
             self.at += length;
         } else if masked == text {
@@ -334,6 +329,9 @@ impl Reader<'_> {
         } else {
             self.label(&text);
             self.had_value();
+            if !is_masked {
+                self.had_item(&text);
+            }
         }
         Ok(())
     }
@@ -373,6 +371,15 @@ impl Reader<'_> {
             self.out.push_str(text);
         }
     }
+}
+
+/// The longest text that may name the next item of an array, in bytes.
+const MAX_NAME: usize = 40;
+
+/// Returns true if a text may name the next item of an array. Ids, of which arrays may have many, do not.
+fn can_name_an_item(text: &str) -> bool {
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
+    text.len() <= MAX_NAME && text.bytes().filter(u8::is_ascii_digit).count() < 4 && text.chars().all(is_name)
 }
 
 /// Returns a text without its quotes and escapes; `None` if it is not valid.

@@ -49,7 +49,7 @@ pub(super) fn summary(row: &Row) -> Summary {
 
 /// The columns of a group.
 pub(super) const GROUP: &str = "fingerprint, title, route, backend, code, reason, exception, first_seen, last_seen, count, state, \
-     first_config, last_request_id";
+     first_config, last_request_id, state_set";
 
 /// Reads them.
 pub(super) fn group(row: &Row) -> Group {
@@ -67,6 +67,7 @@ pub(super) fn group(row: &Row) -> Group {
         state: usize::try_from(row.get::<_, i32>(10)).ok().and_then(|at| GroupState::ALL.get(at).copied()).unwrap_or_default(),
         first_config: row.get(11),
         last_request_id: row.get(12),
+        state_set: row.get::<_, i64>(13).cast_unsigned(),
     }
 }
 

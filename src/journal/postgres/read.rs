@@ -110,6 +110,11 @@ pub(super) async fn groups(client: &Client, query: &GroupQuery) -> Result<Vec<Gr
         GroupOrder::FirstSeen => "first_seen",
         GroupOrder::Count => "count",
     };
+    if let Some(after) = &query.after {
+        sql.add(&format!(" AND ({order} < $"), number(after.at));
+        sql.add(&format!(" OR {order} = $"), number(after.at));
+        sql.add(" AND fingerprint > $)", text(&after.id).into_owned());
+    }
     sql.add(&format!(" ORDER BY {order} DESC, fingerprint LIMIT $"), i64::try_from(query.limit.min(MAX_LIMIT))?);
     sql.add(" OFFSET $", i64::try_from(query.offset).unwrap_or(i64::MAX));
     Ok(sql.rows(client).await?.iter().map(columns::group).collect())

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Error};
 pub(super) const LOCK: i64 = 0x4c67_4a31;
 
 /// What makes version n + 1 of version n. A step that was released never changes; a change is a further step.
-const STEPS: [&str; 1] = [FIRST];
+const STEPS: [&str; 2] = [FIRST, SECOND];
 
 /// Texts are compared by their bytes, as in the other stores.
 const FIRST: &str = r#"
@@ -36,6 +36,9 @@ CREATE INDEX lockgate_counts_at ON lockgate_counts (width, at);
 CREATE TABLE lockgate_totals (name text PRIMARY KEY, value bigint NOT NULL);
 INSERT INTO lockgate_totals VALUES ('entries', 0), ('bytes', 0);
 "#;
+
+/// When an operator has set the state of a group.
+const SECOND: &str = "ALTER TABLE lockgate_groups ADD COLUMN state_set bigint NOT NULL DEFAULT 0";
 
 /// Makes the tables of this version. Returns false if a later version has made them. One gateway at a time; each step is done as a whole
 /// or not at all.

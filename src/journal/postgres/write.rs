@@ -176,7 +176,7 @@ async fn count(
 }
 
 pub(super) async fn save(transaction: &Transaction<'_>, groups: impl Iterator<Item = &Group>) -> Result<(), Error> {
-    let replace = "INSERT INTO lockgate_groups VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (fingerprint) \
+    let replace = "INSERT INTO lockgate_groups VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (fingerprint) \
                    DO UPDATE SET title = $2, exception = $7, first_seen = $8, last_seen = $9, count = $10, state = $11, last_request_id = $13";
     let replace = transaction.prepare(replace).await?;
     for group in groups {
@@ -193,9 +193,9 @@ pub(super) async fn save(transaction: &Transaction<'_>, groups: impl Iterator<It
         let [fingerprint, title, route, backend, code, reason, config, request] = texts.map(|value| text(value));
         let exception = group.exception.as_deref().map(text);
         let (first, last, count) = (number(group.first_seen), number(group.last_seen), number(group.count));
-        let state = columns::state(group.state);
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 13] =
-            [&fingerprint, &title, &route, &backend, &code, &reason, &exception, &first, &last, &count, &state, &config, &request];
+        let (state, set) = (columns::state(group.state), number(group.state_set));
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 14] =
+            [&fingerprint, &title, &route, &backend, &code, &reason, &exception, &first, &last, &count, &state, &config, &request, &set];
         transaction.execute(&replace, &values).await?;
     }
     Ok(())
@@ -207,7 +207,11 @@ pub(super) async fn total(transaction: &Transaction<'_>, entries: i64, bytes: i6
     Ok(())
 }
 
-pub(super) async fn set_state(client: &Client, fingerprint: &str, state: GroupState) -> Result<bool, Error> {
-    let update = "UPDATE lockgate_groups SET state = $2 WHERE fingerprint = $1";
-    Ok(client.execute(update, &[&text(fingerprint), &columns::state(state)]).await? > 0)
+pub(super) async fn set_state(client: &mut Client, fingerprint: &str, state: GroupState, at: Millis) -> Result<bool, Error> {
+    // A batch that has read the group must not write its state from before.
+    let transaction = begin(client).await?;
+    let update = "UPDATE lockgate_groups SET state = $2, state_set = $3 WHERE fingerprint = $1";
+    let found = transaction.execute(update, &[&text(fingerprint), &columns::state(state), &number(at)]).await? > 0;
+    transaction.commit().await?;
+    Ok(found)
 }

@@ -63,7 +63,7 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
     })
 }
 
-/// The columns of a group.
+/// The columns of a group, which a file of any version has: who reads a file changes nothing in it.
 pub(super) const GROUP: &str = "fingerprint, title, route, backend, code, reason, exception, first_seen, last_seen, count, state, \
      first_config, last_request_id";
 
@@ -81,9 +81,15 @@ pub(super) fn group(row: &Row<'_>) -> rusqlite::Result<Group> {
         last_seen: row.get::<_, i64>(8)?.cast_unsigned(),
         count: row.get::<_, i64>(9)?.cast_unsigned(),
         state: GroupState::ALL.get(usize::from(row.get::<_, u8>(10)?)).copied().unwrap_or_default(),
+        state_set: 0,
         first_config: row.get(11)?,
         last_request_id: row.get(12)?,
     })
+}
+
+/// Reads them with `state_set` behind them.
+pub(super) fn whole_group(row: &Row<'_>) -> rusqlite::Result<Group> {
+    Ok(Group { state_set: row.get::<_, i64>(13)?.cast_unsigned(), ..group(row)? })
 }
 
 /// Returns the number of a state.

@@ -5,7 +5,7 @@
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -208,11 +208,29 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Says what is at a path that leads to no regular file. Does not open it: opening a pipe would wait for whoever writes to it.
+fn no_file(path: &Path) -> Option<String> {
+    let name = path.display();
+    let kind = match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => return None,
+        Ok(found) => found.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(format!("there is no file {name}")),
+        Err(error) => return Some(format!("{name}: {error}")),
+    };
+    let what = match kind {
+        _ if kind.is_dir() => "a directory",
+        _ if kind.is_fifo() => "a named pipe (FIFO)",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Some(format!("{name} is {what}, and no file of a journal"))
+}
+
 /// The same for a file that another process may be writing. Checks that it is a journal.
 pub(super) fn open_read_only(path: &Path) -> Result<(), StoreError> {
     const WHAT: &str = "the journal cannot be opened";
-    if !path.is_file() {
-        return Err(unavailable(WHAT, format!("there is no file {}", path.display())));
+    if let Some(why) = no_file(path) {
+        return Err(unavailable(WHAT, why));
     }
     let found = reader(path).and_then(|connection| schema::found(&connection)).map_err(|error| failure::of(WHAT, error))?;
     match found {

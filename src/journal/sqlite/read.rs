@@ -96,6 +96,10 @@ pub(super) fn groups(file: &Connection, query: &GroupQuery) -> rusqlite::Result<
         GroupOrder::FirstSeen => "first_seen",
         GroupOrder::Count => "count",
     };
+    if let Some(after) = &query.after {
+        sql.push_str(&format!(" AND ({order} < ? OR {order} = ? AND fingerprint > ?)"));
+        values.extend([Value::Integer(number(after.at)), Value::Integer(number(after.at)), Value::Text(after.id.clone())]);
+    }
     sql.push_str(&format!(" ORDER BY {order} DESC, fingerprint LIMIT ? OFFSET ?"));
     values.extend([query.limit.min(MAX_LIMIT), query.offset].map(|value| Value::Integer(columns::size(value))));
     file.prepare_cached(&sql)?.query_map(params_from_iter(values), columns::group)?.collect()

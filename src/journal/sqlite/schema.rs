@@ -8,7 +8,7 @@ use rusqlite::Connection;
 pub(super) const APPLICATION: i32 = 0x4c67_4a31;
 
 /// What makes version n + 1 of version n. A step that was released never changes; a change is a further step.
-const STEPS: [&str; 1] = [FIRST];
+const STEPS: [&str; 2] = [FIRST, SECOND];
 
 /// `entries` has what lists are filtered by, as numbers (`facet`): a million rows of it are small enough to be looked through. Its key is
 /// the time and a number within the millisecond, so that the order of the table is that of lists. `details` has the rest.
@@ -44,6 +44,9 @@ CREATE INDEX counts_at ON counts (width, at);
 CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO totals VALUES ('entries', 0);
 ";
+
+/// When an operator has set the state of a group.
+const SECOND: &str = "ALTER TABLE groups ADD COLUMN state_set INTEGER NOT NULL DEFAULT 0";
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,9 +105,10 @@ mod tests {
         let mut file = Connection::open_in_memory().unwrap();
         apply(&mut file, &["CREATE TABLE a (x)"]).unwrap();
         file.execute("INSERT INTO a VALUES (7)", []).unwrap();
-        apply(&mut file, &["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y DEFAULT 8"]).unwrap();
+        let steps = ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y DEFAULT 8", "CREATE TABLE b (x)"];
+        apply(&mut file, &steps).unwrap();
         assert_eq!(file.query_row("SELECT x + y FROM a", [], |row| row.get::<_, i64>(0)).unwrap(), 15);
-        assert_eq!(version(&file).unwrap(), 2);
+        assert_eq!(version(&file).unwrap(), steps.len());
         assert_eq!(found(&file).unwrap(), Found::Later);
     }
 

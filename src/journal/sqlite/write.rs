@@ -59,9 +59,9 @@ impl Writer {
         })
     }
 
-    pub(super) fn set_state(&self, fingerprint: &str, state: GroupState) -> rusqlite::Result<bool> {
-        let mut update = self.connection.prepare_cached("UPDATE groups SET state = ?2 WHERE fingerprint = ?1")?;
-        Ok(update.execute(params![fingerprint, columns::state(state)])? > 0)
+    pub(super) fn set_state(&self, fingerprint: &str, state: GroupState, at: Millis) -> rusqlite::Result<bool> {
+        let mut update = self.connection.prepare_cached("UPDATE groups SET state = ?2, state_set = ?3 WHERE fingerprint = ?1")?;
+        Ok(update.execute(params![fingerprint, columns::state(state), number(at)])? > 0)
     }
 
     /// Returns the bytes of the file that are in use.
@@ -213,12 +213,12 @@ impl Batch<'_> {
     }
 
     pub(super) fn group(&self, fingerprint: &str) -> rusqlite::Result<Option<Group>> {
-        let select = format!("SELECT {} FROM groups WHERE fingerprint = ?", columns::GROUP);
-        self.file.prepare_cached(&select)?.query_row([fingerprint], columns::group).optional()
+        let select = format!("SELECT {}, state_set FROM groups WHERE fingerprint = ?", columns::GROUP);
+        self.file.prepare_cached(&select)?.query_row([fingerprint], columns::whole_group).optional()
     }
 
     pub(super) fn save(&self, group: &Group) -> rusqlite::Result<()> {
-        let replace = "INSERT OR REPLACE INTO groups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let replace = "INSERT OR REPLACE INTO groups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = params![
             group.fingerprint,
             group.title,
@@ -232,7 +232,8 @@ impl Batch<'_> {
             number(group.count),
             columns::state(group.state),
             group.first_config,
-            group.last_request_id
+            group.last_request_id,
+            number(group.state_set)
         ];
         self.file.prepare_cached(replace)?.execute(values).map(drop)
     }

@@ -38,11 +38,13 @@ fn a_viewer_gets_entries_without_originals() {
         assert!(ORIGINALS.iter().all(|word| !found.text().contains(word)) && found.text().contains("\"hidden\""), "{}", found.text());
     }
     // What is found would tell what an original holds.
-    for query in ["text=stock", "exception=java.lang.IllegalStateException", "route=all&text="] {
+    for query in ["text=stock", "exception=java.lang.IllegalStateException", "route=all&text=a"] {
         let refused = viewer.get(guarded.admin, &format!("/api/errors?{query}"));
         assert_eq!((refused.status, refused.code()), (403, "FORBIDDEN".to_owned()), "{query}");
         assert!(refused.text().contains("a viewer does not see"));
     }
+    let without = viewer.get(guarded.admin, "/api/errors?text=&exception=");
+    assert_eq!((without.status, without.json()["items"].as_array().map(Vec::len)), (200, Some(1)), "what has no value asks for nothing");
     assert_eq!(operator.get(guarded.admin, "/api/errors?text=stock").json()["items"].as_array().unwrap().len(), 1);
 }
 

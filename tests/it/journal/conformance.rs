@@ -131,7 +131,7 @@ fn an_empty_store_has_answers(store: &dyn Store) {
     assert!(text(store, "x").is_empty());
     assert!(store.groups(&GroupQuery { limit: 10, ..GroupQuery::default() }).unwrap().is_empty());
     assert_eq!(store.group("x").unwrap(), None);
-    assert!(!store.set_state("x", GroupState::Known).unwrap());
+    assert!(!store.set_state("x", GroupState::Known, 0).unwrap());
     assert_eq!(store.purge(&Purge::Request("x".into())).unwrap(), 0);
     assert_eq!(store.prune(KEEP * 2).unwrap(), Pruned::default());
     let usage = store.usage().unwrap();
@@ -316,11 +316,21 @@ fn groups_are_ordered_and_filtered(store: &dyn Store) {
     assert_eq!(names(GroupQuery { order: GroupOrder::FirstSeen, ..all.clone() }), "z x y");
     assert_eq!(names(GroupQuery { order: GroupOrder::Count, ..all.clone() }), "y x z");
     assert_eq!(names(GroupQuery { offset: 1, limit: 1, ..all.clone() }), "z");
+    for order in [GroupOrder::LastSeen, GroupOrder::FirstSeen, GroupOrder::Count] {
+        let whole = names(GroupQuery { order, ..all.clone() });
+        let (mut found, mut after) = (Vec::new(), None);
+        for _ in 0..10 {
+            let Some(group) = store.groups(&GroupQuery { order, after, limit: 1, ..all.clone() }).unwrap().pop() else { break };
+            after = Some(Cursor { at: order.rank(&group), id: group.fingerprint.clone() });
+            found.push(group.fingerprint);
+        }
+        assert_eq!(found.join(" "), whole, "{order:?}");
+    }
     assert_eq!(names(GroupQuery { since: Some(200), ..all.clone() }), "y z");
     assert_eq!(names(GroupQuery { route: Some("shop".into()), ..all.clone() }), "z x");
     assert_eq!(names(GroupQuery { backend: Some("none".into()), ..all.clone() }), "");
-    assert!(store.set_state("x", GroupState::Muted).unwrap());
-    assert!(store.set_state("z", GroupState::Known).unwrap());
+    assert!(store.set_state("x", GroupState::Muted, 0).unwrap());
+    assert!(store.set_state("z", GroupState::Known, 0).unwrap());
     assert_eq!(names(GroupQuery { states: vec![GroupState::Muted, GroupState::Known], ..all.clone() }), "z x");
     assert_eq!(names(GroupQuery { states: vec![GroupState::New], ..all }), "y");
 }
@@ -328,15 +338,18 @@ fn groups_are_ordered_and_filtered(store: &dyn Store) {
 fn a_resolved_group_regresses(store: &dyn Store) {
     store.write(&[entry("a", 1)]).unwrap();
     for state in GroupState::ALL {
-        store.set_state("f1", state).unwrap();
+        store.set_state("f1", state, 1).unwrap();
         assert_eq!(store.group("f1").unwrap().unwrap().state, state);
     }
-    store.set_state("f1", GroupState::Resolved).unwrap();
-    assert_eq!(store.write(&[entry("b", 2), entry("c", 3)]).unwrap(), [GroupEvent::Regressed("f1".into())]);
+    store.set_state("f1", GroupState::Resolved, 100).unwrap();
+    // They had begun before, and failed after.
+    assert!(store.write(&[entry("y", 2), entry("z", 99)]).unwrap().is_empty());
+    assert_eq!(store.group("f1").unwrap().map(|group| (group.state, group.count)), Some((GroupState::Resolved, 3)));
+    assert_eq!(store.write(&[entry("b", 100), entry("c", 101)]).unwrap(), [GroupEvent::Regressed("f1".into())]);
     assert_eq!(store.group("f1").unwrap().unwrap().state, GroupState::Regressed);
     assert!(store.write(&[entry("d", 4)]).unwrap().is_empty());
     // What is muted stays so.
-    store.set_state("f1", GroupState::Muted).unwrap();
+    store.set_state("f1", GroupState::Muted, 5).unwrap();
     assert!(store.write(&[entry("e", 5)]).unwrap().is_empty());
     assert_eq!(store.group("f1").unwrap().unwrap().state, GroupState::Muted);
 }

@@ -67,7 +67,8 @@ fn a_certificate_that_ends_soon_is_told() {
     let _gateway = GatewayUnderTest::start(&toml);
     let told = receiver.messages(1)[0].json();
     assert_eq!((&told["event"], &told["severity"]), (&json!("certificate"), &json!("warning")));
-    assert!(told["title"].as_str().unwrap().ends_with("notify.crt ends in 5 days"), "{told:#}");
+    let name = cert.file_name().unwrap().to_str().unwrap();
+    assert_eq!(told["title"], format!("The certificate in {name} ends in 5 days"), "no folder of the machine: {told:#}");
 }
 
 /// A gateway process whose configuration file is in a folder of its own.
