@@ -153,8 +153,10 @@ fn three_gateways_hold_one_quota() {
     let path = Temporary::file("shared.toml", &format!("[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{text}"));
     let gateways: Vec<Process> = (0..3).map(|_| Process::start(&["run", "--config", path.to_str().unwrap()])).collect();
     let admitted = Arc::new(AtomicUsize::new(0));
+    // Nobody uses up the quota before the store has decided for each of them.
+    let decided = Arc::new(std::sync::Barrier::new(2 * gateways.len()));
     let clients = gateways.iter().flat_map(|gateway| [gateway.address; 2]).map(|address| {
-        let admitted = Arc::clone(&admitted);
+        let (admitted, decided) = (Arc::clone(&admitted), Arc::clone(&decided));
         std::thread::spawn(move || {
             let mut client = Client::connect(address);
             let mut is_admitted = || {
@@ -169,6 +171,7 @@ fn three_gateways_hold_one_quota() {
             };
             // Without the store nobody is admitted, and it is connected in the background.
             eventually("the store decides", &mut is_admitted);
+            decided.wait();
             for _ in 0..400 {
                 is_admitted();
             }
