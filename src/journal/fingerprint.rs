@@ -3,11 +3,13 @@
 //! Entries of one group have the same route, code and exception, and the same frames of the application at the top of their stacks. Without
 //! such frames they have the same message, but for its values. Pure functions of an entry.
 
+use std::borrow::Cow;
+
 use ring::digest::{SHA256, digest};
 
 use self::place::Place;
 use super::entry::Entry;
-use crate::report::excerpt::{Frame, frames};
+use crate::report::excerpt::{Frame, frames, visible};
 use crate::text::bounded;
 
 mod message;
@@ -60,11 +62,11 @@ fn what(entry: &Entry) -> String {
 /// Returns the places of the application at the top of the stack.
 fn own_frames(entry: &Entry) -> Vec<Place> {
     let text = match (&entry.stack, &entry.upstream_body) {
-        (Some(stack), _) => stack.as_str(),
-        (None, Some(body)) => bounded(body, MAX_BODY),
+        (Some(stack), _) => Cow::Borrowed(stack.as_str()),
+        (None, Some(body)) => visible(bounded(body, MAX_BODY)),
         (None, None) => return Vec::new(),
     };
-    let found = frames(text);
+    let found = frames(&text);
     // Python begins with the outermost frame.
     let is_reversed = text.contains("most recent call last") || text.trim_start().starts_with("File \"");
     let places = |frames: &mut dyn Iterator<Item = &Frame<'_>>| {

@@ -9,11 +9,12 @@ use super::observation::{Attempt, Observation, Said, Told};
 use super::payload;
 use super::protocols::are_protocols;
 use super::rules::{MASK, Rules, without_last_word};
+use super::trace;
 use crate::context::protocol;
 use crate::header::HeaderList;
 use crate::redact;
 use crate::report;
-use crate::text::{Untrusted, plain_host};
+use crate::text::{Untrusted, bounded, plain_host};
 
 /// The most of a body that the client got, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -119,12 +120,15 @@ fn add_said(entry: &mut Entry, said: Said, rules: &Rules) {
     let read = read.unwrap_or_else(|| report::read_as(&body, content_type.as_deref(), crate::language::Languages::new(None, &[])));
     let text = |text: &Option<Untrusted>, max| text.as_ref().map(|text| payload::said(whole(text.raw(), &body, truncated), max, rules));
     entry.exception = text(&read.exception, MAX_TEXT);
-    entry.message = text(&read.message, MAX_TEXT);
+    // A message may be a trace, whose end says what was thrown.
+    entry.message = text(&read.message, MAX_STACK);
     entry.caused_by = text(&read.cause, MAX_TEXT);
     entry.stack = text(&read.stack, MAX_STACK);
     entry.upstream_headers = rules.headers(&headers);
     entry.upstream_truncated = truncated || body.len() > rules.body_limit;
     entry.upstream_body = Some(payload::said(whole(&body, &body, truncated), rules.body_limit, rules));
+    trace::complete(entry);
+    entry.message = entry.message.take().map(|message| bounded(&message, MAX_TEXT).to_owned());
 }
 
 /// Returns a text of a body without its last word, if that is where the body was cut.

@@ -13,6 +13,7 @@
 //! | `entry` | an entry as it is stored: masked, bounded |
 //! | `mask`, `rules`, `texts` | makes an entry of an observation; what is masked in every text |
 //! | `names`, `judged`, `segments`, `protocols` | names whose values are credentials, those that were judged, credentials in paths, names that are none |
+//! | `trace` | the exception of an entry, where only its trace tells it |
 //! | `payload` | what an entry shows of the body of a request |
 //! | `fingerprint` | which entries belong together |
 //! | `sample` | which entries are kept, if only a share is |
@@ -46,6 +47,7 @@ mod segments;
 pub mod sqlite;
 pub mod store;
 mod texts;
+pub mod trace;
 mod words;
 pub mod writer;
 

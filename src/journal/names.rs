@@ -203,7 +203,7 @@ pub(super) fn is_plain_name(text: &str) -> bool {
 
 /// Returns true if a text is the name of a credential.
 pub(super) fn names_credential(text: &str, rules: &Rules) -> bool {
-    text.len() <= MAX_LABEL && is_credential(text, rules)
+    text.len() <= MAX_LABEL && judged(text, rules).is_credential
 }
 
 /// Returns a name without punctuation, in lower case.

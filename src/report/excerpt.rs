@@ -361,6 +361,17 @@ fn is_page(text: &str) -> bool {
     memchr::memchr_iter(b'<', begin).any(|at| is(&begin[at..], b"<html") || is(&begin[at..], b"<!doctype html"))
 }
 
+/// Returns what a person sees of a page, in lines; any other text as it is.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !is_page(text) {
+        return Cow::Borrowed(text);
+    }
+    let (text, parts) = visible_parts(text);
+    let mut seen = String::with_capacity(text.len() / 2);
+    lines(&text, &parts, true).into_iter().for_each(|line| append_lines(&mut seen, &text[line]));
+    Cow::Owned(seen)
+}
+
 /// Returns a text and the parts of it that a person sees of a page: without style sheets, scripts and tags, which separate lines.
 fn visible_parts(page: &str) -> (Cow<'_, str>, Vec<Range<usize>>) {
     let (mut parts, mut at) = (Vec::new(), 0);

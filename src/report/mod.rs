@@ -16,6 +16,7 @@ mod phrases;
 mod plain;
 mod reader;
 pub mod success;
+pub mod thrown;
 mod unwrap;
 mod xml;
 

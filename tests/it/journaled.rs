@@ -189,6 +189,31 @@ fn the_same_fault_is_one_group_whose_state_an_operator_sets() {
 }
 
 #[test]
+fn exceptions_that_only_a_trace_tells_are_groups_of_their_own() {
+    let origin = Origin::start(|c| {
+        let thrown = if c.head.contains("/key") { "KeyError: 'sku'" } else { "ValueError: no price" };
+        let frames = "  File \"/srv/shop/app.py\", line 7, in handle\n    return pay(order)\n  File \"/srv/shop/pay.py\", line 9, in pay\n    go()\n";
+        let trace = format!("Traceback (most recent call last):\n{frames}{thrown}\n");
+        let (kind, body) = match c.head.contains("page") {
+            true => ("text/html", format!("<!doctype html><title>Oops</title><pre>{}</pre>", trace.replace('"', "&quot;"))),
+            false => ("text/plain", trace),
+        };
+        c.say(format!("HTTP/1.1 500 X\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    });
+    let gateway = GatewayUnderTest::in_front_of(origin.address, "");
+    let of = |path: &str| entry(&gateway, &id(&get(gateway.address, path)));
+    for form in ["text", "page"] {
+        let (key, value) = (of(&format!("/{form}/key")), of(&format!("/{form}/value")));
+        assert_eq!((&key["exception"], &value["exception"]), (&Value::from("KeyError"), &Value::from("ValueError")), "{key:#}");
+        assert_eq!((&key["title"], &value["title"]), (&Value::from("KeyError: 'sku'"), &Value::from("ValueError: no price")), "{key:#}");
+        assert_ne!(key["fingerprint"], value["fingerprint"]);
+        assert_eq!(key["fingerprint"], of(&format!("/{form}/key"))["fingerprint"]);
+    }
+    let found = get(gateway.admin, "/api/errors?exception=KeyError").json();
+    assert_eq!(found["items"].as_array().unwrap().len(), 4, "{found:#}");
+}
+
+#[test]
 fn a_request_that_began_before_its_group_was_resolved_does_not_bring_it_back() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);

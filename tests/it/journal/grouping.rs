@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lockgate::journal::Entry;
-use lockgate::journal::fingerprint;
+use lockgate::journal::{fingerprint, trace};
 use lockgate::language::Languages;
 use lockgate::report;
 
@@ -75,7 +75,7 @@ fn case(folder: &Path) -> Option<Case> {
 fn entry(case: &Case, body: &str) -> Entry {
     let read = report::read_as(body, case.content_type.as_deref(), Languages::new(None, &[]));
     let text = |text: &Option<lockgate::text::Untrusted>| text.as_ref().map(|text| text.raw().to_owned());
-    Entry {
+    let mut entry = Entry {
         route: "shop".into(),
         code: format!("code_{}", case.status),
         received: Some(case.status),
@@ -85,7 +85,9 @@ fn entry(case: &Case, body: &str) -> Entry {
         caused_by: text(&read.cause),
         upstream_body: Some(body.to_owned()),
         ..Entry::default()
-    }
+    };
+    trace::complete(&mut entry);
+    entry
 }
 
 /// The same answer with other numbers: those that stand alone. Names, status codes and escapes stay.
