@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::files;
 use crate::config::diagnose::{self, Problem};
 use crate::config::expand::Surroundings;
-use crate::plan::{Plan, compile};
+use crate::plan::{OWN_LISTENER, Plan, compile};
 use crate::regular_file;
 
 /// The largest configuration file, in bytes: some hundred thousand routes.
@@ -137,6 +137,8 @@ impl ConfigSource {
         }
         if let Some(address) = self.listen {
             plan.listen.http = vec![address];
+            // The file was judged by its own addresses.
+            plan.warnings.retain(|warning| warning.title != OWN_LISTENER);
         }
         if let Some(address) = self.admin {
             plan.listen.admin = address;

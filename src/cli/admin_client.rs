@@ -29,6 +29,8 @@ pub(super) struct Admin {
 pub(super) struct AdminResponse {
     pub(super) status: u16,
     pub(super) body: String,
+    /// Whether it has the headers that the admin listener gives to each response, so that it is no response of a service.
+    pub(super) is_of_admin: bool,
 }
 
 impl Admin {
@@ -107,8 +109,17 @@ impl Admin {
         let text = String::from_utf8_lossy(&response);
         let status = text.get(9..12).and_then(|status| status.parse().ok());
         let (status, body) = status.zip(text.split_once("\r\n\r\n")).ok_or_else(|| std::io::Error::other("the response is not HTTP"))?;
-        Ok(AdminResponse { status, body: body.1.to_owned() })
+        let (head, body) = body;
+        Ok(AdminResponse { status, body: body.to_owned(), is_of_admin: is_of_admin(head) })
     }
+}
+
+/// Returns true for the head of a response of the admin listener. Services behind the data listener hardly have both headers, and the
+/// gateway adds `via` to what it forwards.
+fn is_of_admin(head: &str) -> bool {
+    let has = |line: &str| head.lines().any(|found| found.eq_ignore_ascii_case(line));
+    let is_forwarded = head.lines().any(|line| line.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("via:")));
+    has("x-frame-options: DENY") && has("cross-origin-opener-policy: same-origin") && !is_forwarded
 }
 
 /// Returns an address on which a listener can be reached: the loopback address if it listens on all addresses.

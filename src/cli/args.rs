@@ -13,7 +13,9 @@ use clap::{Parser, Subcommand};
 
 use self::admin::RELOAD_AFTER;
 pub(super) use self::admin::{AdminArgs, ListenerArgs};
-pub(super) use self::journal::{ERRORS_AFTER, ExportArgs, JournalCommand, PlaceArgs, PurgeArgs, TailArgs, WhatArgs};
+pub(super) use self::journal::{
+    ERRORS_AFTER, ExportArgs, FilterArgs, JournalCommand, ListArgs, PlaceArgs, PurgeArgs, StateArgs, TailArgs, WhatArgs,
+};
 pub(super) use self::notify::{NotifyCommand, NotifyTestArgs};
 
 /// The exit code for an invalid configuration (`EX_CONFIG` of sysexits.h).

@@ -10,15 +10,17 @@ use std::process::ExitCode;
 use ipnet::IpNet;
 
 use super::args::InitArgs;
-use super::output;
 use super::run::fail;
-use crate::config::diagnose;
-use crate::plan::compile;
+use super::{output, source};
+use crate::config::diagnose::{self, Problem};
+use crate::plan::{OWN_LISTENER, compile};
 
 /// The networks of most load balancers: the private ones (RFC 1918, RFC 4193).
 const PRIVATE: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"];
 /// The address that is listened on without an answer.
 const LISTEN: &str = "0.0.0.0:8080";
+/// The same if the service is there itself.
+const OTHER: &str = "0.0.0.0:8081";
 
 /// The answers to the questions.
 struct Answers {
@@ -39,15 +41,23 @@ pub(super) fn init(args: &InitArgs) -> ExitCode {
         Err(complaint) => return fail(&complaint),
     };
     let text = text(&answers);
-    if let Err(problems) = compile::from_text(&text, &|_| None) {
-        output::print_error(diagnose::render("the answers", &text, &problems, output::color()).trim_end());
-        return ExitCode::FAILURE;
+    let show = |problems: &[Problem]| output::print_error(diagnose::render("the answers", &text, problems, output::color()).trim_end());
+    match compile::from_text(&text, &|_| None) {
+        Ok(plan) if plan.warnings.is_empty() => {}
+        Ok(plan) => show(&plan.warnings),
+        Err(problems) => {
+            show(&problems);
+            return ExitCode::FAILURE;
+        }
     }
     if let Err(error) = write(args, &text) {
         return fail(&format!("cannot write {}: {error}", args.output.display()));
     }
     let file = args.output.display();
-    output::print(&format!("{file} is written. Next:\n  lockgate check {file}\n  lockgate run --config {file}"));
+    let (listen, to) = (answers.listen, &answers.to);
+    output::print(&format!(
+        "{file} is written: it listens on {listen} and forwards to {to}. Next:\n  lockgate check {file}\n  lockgate run --config {file}"
+    ));
     ExitCode::SUCCESS
 }
 
@@ -66,10 +76,11 @@ fn answers(args: &InitArgs) -> Result<Answers, String> {
         (None, true) => ask("URL of your service", "http://127.0.0.1:8000", url)?,
         (None, false) => return Err("--to is missing: the URL of your service, such as --to http://127.0.0.1:8000".into()),
     };
+    let default = if is_at_default(&to) { OTHER } else { LISTEN };
     let listen = match (args.listen, asks) {
         (Some(listen), _) => listen,
-        (None, true) => ask("Address and port to listen on", LISTEN, address)?,
-        (None, false) => address(LISTEN)?,
+        (None, true) => ask("Address and port to listen on", default, address)?,
+        (None, false) => address(default)?,
     };
     let proxies = match (&args.behind, asks) {
         (Some(behind), _) => networks(behind)?,
@@ -107,6 +118,12 @@ fn url(text: &str) -> Result<String, String> {
     let parsed = url.parse::<http::Uri>().ok();
     let is_valid = parsed.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some());
     if is_valid { Ok(url) } else { Err(format!("`{text}` is no URL: expected one such as http://127.0.0.1:8000")) }
+}
+
+/// Returns true for a service of this machine at the port that is listened on by default.
+fn is_at_default(url: &str) -> bool {
+    let Ok(plan) = compile::from_text(&source::to_url(url), &|_| None) else { return false };
+    plan.warnings.iter().any(|warning| warning.title == OWN_LISTENER)
 }
 
 /// An address with a port, or a port alone.

@@ -61,7 +61,10 @@ fn execute(command: Command) -> ExitCode {
         Command::Test(args) => test::test(&args),
         Command::Record(args) => record::record(&args),
         Command::Demo(args) => demo::demo(&args),
-        Command::Errors(args) => args.journal.as_ref().map_or_else(|| errors::print(args.format), journal::run),
+        Command::Errors(args) => match args.journal {
+            Some(command) => journal::run(command),
+            None => errors::print(args.format),
+        },
         Command::Notify(command) => notify::notify(&command),
         Command::Explain { code } => explain::explain(&code),
         Command::Openapi { admin } => openapi::print(admin),

@@ -34,7 +34,7 @@ fn line(change: &Value) -> String {
     format!("{} {part} {}", change["change"].as_str().unwrap_or_default(), keys.join(", ")).trim_end().to_owned()
 }
 
-fn show(AdminResponse { status, body }: &AdminResponse) -> ExitCode {
+fn show(AdminResponse { status, body, .. }: &AdminResponse) -> ExitCode {
     let Ok(answer) = serde_json::from_str::<Value>(body) else {
         return fail(&format!("the admin listener responded with {status}, and not with JSON"));
     };
@@ -60,6 +60,11 @@ fn show(AdminResponse { status, body }: &AdminResponse) -> ExitCode {
         }
         Some("unchanged") => {
             output::print(&format!("unchanged: version {version} runs"));
+            let waiting: Vec<&str> =
+                answer["running"]["needs_restart"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            if !waiting.is_empty() {
+                output::print_error(&format!("waits for a restart: {}", waiting.join(", ")));
+            }
             ExitCode::SUCCESS
         }
         Some("rejected") => {

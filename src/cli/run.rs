@@ -14,13 +14,11 @@ use crate::policy::Mode;
 
 pub(super) fn run(args: &RunArgs) -> ExitCode {
     let source = match &args.to {
-        Some(url) => Ok(ConfigSource::text("--to".into(), source::to_url(url))),
-        None => source::find(args.config.as_deref()).map(ConfigSource::file),
+        // The address is in the text, so that it is judged as one of a file.
+        Some(url) => Ok(ConfigSource::text("--to".into(), source::to_url_on(url, args.listen)).with_addresses(None, args.admin)),
+        None => source::find(args.config.as_deref()).map(|path| ConfigSource::file(path).with_addresses(args.listen, args.admin)),
     };
-    let loaded = source.and_then(|source| {
-        let source = source.with_addresses(args.listen, args.admin);
-        source::load(&source).map(|loaded| (source, loaded))
-    });
+    let loaded = source.and_then(|source| source::load(&source).map(|loaded| (source, loaded)));
     let Ok((source, loaded)) = loaded else { return ExitCode::from(EX_CONFIG) };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -2,6 +2,7 @@
 //!
 //! Reports errors to the operator. Must not know the keys of the configuration.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::output;
@@ -50,6 +51,12 @@ pub(super) fn find(named: Option<&Path>) -> Result<PathBuf, Reported> {
 pub(super) fn to_url(url: &str) -> String {
     let quoted = serde_json::Value::from(url).to_string();
     format!("[backends.default]\nendpoints = [{quoted}]\n\n[[routes]]\nname = \"all\"\npath = \"/*\"\nbackend = \"default\"\n")
+}
+
+/// The same on another address than the default one.
+pub(super) fn to_url_on(url: &str, listen: Option<SocketAddr>) -> String {
+    let listen = listen.map(|address| format!("[listen]\nhttp = \"{address}\"\n\n")).unwrap_or_default();
+    listen + &to_url(url)
 }
 
 /// Loads a configuration, and reports its problems.

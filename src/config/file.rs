@@ -67,6 +67,8 @@ pub struct Listen {
     pub write_timeout: Option<At<Duration>>,
     pub drain_delay: Timeout,
     pub drain_timeout: Option<At<Duration>>,
+    /// The key is there. Its value may not be: that was reported then.
+    pub has_admin_token: bool,
     pub admin_token: Option<At<Secret<String>>>,
     pub admin_viewer_token: Option<At<Secret<String>>>,
     pub admin_session: Option<At<Duration>>,

@@ -76,6 +76,7 @@ fn listen(s: &mut Section<'_, '_>) -> Listen {
         write_timeout: s.parsed("write_timeout", units::duration),
         drain_delay: s.parsed("drain_delay", units::duration_or_off),
         drain_timeout: s.parsed("drain_timeout", units::duration),
+        has_admin_token: s.named("admin_token").is_some(),
         admin_token: admin_token(s, "admin_token"),
         admin_viewer_token: admin_token(s, "admin_viewer_token"),
         admin_session: s.parsed("admin_session", units::duration),

@@ -4,15 +4,20 @@
 //! Looks at a configuration without errors only. Must not change the plan.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::config::actions::ActionKeys;
 use crate::config::diagnose::Problems;
 use crate::config::file::{File, LimitUse, PolicyKeys, Route};
 use crate::config::section::At;
 
-/// Adds all warnings.
-pub(super) fn advise(file: &File, problems: &mut Problems) {
+/// The title of the warning of an endpoint at which the gateway itself listens.
+pub const OWN_LISTENER: &str = "the endpoint is this gateway's own listener";
+
+/// Adds all warnings. `plain` and `tls` are the addresses of the data listeners.
+pub(super) fn advise(file: &File, plain: &[SocketAddr], tls: Option<SocketAddr>, problems: &mut Problems) {
     unused(file, problems);
+    own_listeners(file, plain, tls, problems);
     for route in &file.routes {
         paths_of(route).for_each(|path| slash_at_the_end(file, path, problems));
         shadowing_methods(file, route, problems);
@@ -62,6 +67,32 @@ fn limit_name(used: &LimitUse) -> String {
     used.name.value.clone()
 }
 
+/// Endpoints at which the gateway itself listens: each request would come back to it.
+fn own_listeners(file: &File, plain: &[SocketAddr], tls: Option<SocketAddr>, problems: &mut Problems) {
+    for url in file.backends.iter().flat_map(|backend| &backend.endpoints).map(|endpoint| &endpoint.url) {
+        let Ok(uri) = url.value.parse::<http::Uri>() else { continue };
+        let is_tls = uri.scheme_str() == Some("https");
+        let Some(host) = uri.host() else { continue };
+        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let mut listeners = plain.iter().filter(|_| !is_tls).chain(tls.as_ref().filter(|_| is_tls));
+        if listeners.any(|listener| listener.port() == port && is_reached(listener.ip(), host)) {
+            let help = "name the port of the service, or listen on another one: `listen.http`, or --listen of `lockgate run`";
+            problems.warn(url.span.clone(), OWN_LISTENER, help);
+        }
+    }
+}
+
+/// Returns true if a host of this machine is an address on which is listened. The addresses of its other interfaces are not known here.
+fn is_reached(listener: IpAddr, host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let Ok(ip) = host.parse::<IpAddr>() else {
+        return host.eq_ignore_ascii_case("localhost") && (listener.is_unspecified() || listener.is_loopback());
+    };
+    // A connection to the unspecified address goes to the machine itself.
+    let ip = if ip.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { ip };
+    ip == listener || (listener.is_unspecified() && ip.is_loopback())
+}
+
 /// An exact path that ends in a slash, with nothing below it: whoever comes from another proxy means a prefix.
 fn slash_at_the_end(file: &File, path: &At<String>, problems: &mut Problems) {
     let Some(bare) = path.value.strip_suffix('/') else { return };
@@ -100,7 +131,15 @@ fn covers(rule: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::covers;
+    use super::{covers, is_reached};
+
+    #[test]
+    fn a_host_of_this_machine_is_a_listener() {
+        let is = |listener: &str, host: &str| is_reached(listener.parse().unwrap(), host);
+        assert!(is("0.0.0.0", "127.0.0.1") && is("0.0.0.0", "LocalHost") && is("::", "[::1]") && is("127.0.0.1", "0.0.0.0"));
+        assert!(is("10.0.0.1", "10.0.0.1") && is("127.0.0.1", "localhost") && is("127.0.0.2", "127.0.0.2"));
+        assert!(!is("10.0.0.1", "127.0.0.1") && !is("10.0.0.1", "localhost") && !is("0.0.0.0", "10.0.0.1") && !is("0.0.0.0", "orders"));
+    }
 
     #[test]
     fn a_prefix_ends_at_a_segment() {

@@ -65,7 +65,7 @@ pub fn successor(text: &str, around: &Surroundings<'_>, running: Option<&Plan>) 
     let mut plan = compile(&file, listen, &live, &mut problems);
     check_log_file(&file.log, text, around, &mut problems);
     if !problems.has_errors() {
-        advise(&file, &mut problems);
+        advise(&file, &plan.listen.http, plan.listen.tls.as_ref().map(|tls| tls.address), &mut problems);
     }
     if problems.has_errors() {
         return Err(problems.sorted());
@@ -168,7 +168,7 @@ fn listen(keys: &file::Listen, running: Option<&Listen>, problems: &mut Problems
     let seconds = Duration::from_secs;
     let duration = |at: &Option<At<Duration>>, default: u64| at.as_ref().map_or(seconds(default), |at| at.value);
     let admin = keys.admin.as_ref().map_or(DEFAULT_ADMIN, |at| at.value);
-    if let Some(at) = keys.admin.as_ref().filter(|at| !at.value.ip().is_loopback() && keys.admin_token.is_none()) {
+    if let Some(at) = keys.admin.as_ref().filter(|at| !at.value.ip().is_loopback() && !keys.has_admin_token) {
         problems.add(
             at.span.clone(),
             "an admin listener that is not on a loopback address needs `admin_token`",
@@ -215,7 +215,7 @@ fn listen(keys: &file::Listen, running: Option<&Listen>, problems: &mut Problems
 /// Judges who may use the admin listener. Without a token of operators, everybody who reaches it is one.
 fn admin_access(keys: &file::Listen, problems: &mut Problems) {
     let help = "add: admin_token = \"file:/run/secrets/admin\"; without it, whoever reaches the admin listener is an operator";
-    if keys.admin_token.is_none() {
+    if !keys.has_admin_token {
         if let Some(at) = &keys.admin_viewer_token {
             problems.add(at.span.clone(), "`admin_viewer_token` has no effect without `admin_token`", help);
         }

@@ -57,6 +57,7 @@ use http::HeaderValue;
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
+pub use advice::OWN_LISTENER;
 pub use auth::{Auth, AuthMethod, AuthService, BasicAuth};
 use gauges::Observed;
 pub use journal::{Journal, Place};

@@ -26,6 +26,7 @@ mod hostages;
 mod http1;
 mod http2_upstream;
 mod journal;
+mod journal_answers;
 mod journal_cases;
 mod journal_commands;
 mod journal_pages;

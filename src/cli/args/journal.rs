@@ -13,6 +13,7 @@ gateway for the errors of which it keeps the original ([journal] in the configur
   lockgate errors list --since 15m --status 5xx
   lockgate errors show 01a2220b-24a0-711b-986e-2b39c7936ece
   lockgate errors groups
+  lockgate errors resolve 5f2c0a1be8d9
   lockgate errors tail --route checkout
   lockgate errors export --since 2026-12-01T06:00:00Z --output errors.jsonl
   lockgate errors purge --before 30d
@@ -68,6 +69,12 @@ pub(in crate::cli) enum JournalCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Say that the fault of a group is fixed; a further error makes the group `regressed`
+    Resolve(StateArgs),
+    /// Report the errors of a group no more
+    Mute(StateArgs),
+    /// Make a group new again
+    Reopen(StateArgs),
     /// Follow failed requests as they fail
     #[command(after_help = TAIL_AFTER)]
     Tail(TailArgs),
@@ -77,6 +84,16 @@ pub(in crate::cli) enum JournalCommand {
     /// Remove entries for good
     #[command(after_help = PURGE_AFTER)]
     Purge(PurgeArgs),
+}
+
+/// The group whose state is set.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct StateArgs {
+    /// The fingerprint of the group, or its first digits as `lockgate errors groups` shows them
+    #[arg(value_name = "FINGERPRINT")]
+    pub(in crate::cli) group: String,
+    #[command(flatten)]
+    pub(in crate::cli) place: PlaceArgs,
 }
 
 /// Where the journal is.
@@ -112,16 +129,16 @@ pub(in crate::cli) struct FilterArgs {
     status: Option<String>,
     /// The code that clients got
     #[arg(long)]
-    code: Option<String>,
+    pub(in crate::cli) code: Option<String>,
     /// The reason of the failure, as connection_refused
     #[arg(long)]
-    reason: Option<String>,
+    pub(in crate::cli) reason: Option<String>,
     /// The class of the exception
     #[arg(long)]
     exception: Option<String>,
-    /// The fingerprint of the group
+    /// The fingerprint of the group, or its first digits
     #[arg(long, value_name = "FINGERPRINT")]
-    group: Option<String>,
+    pub(in crate::cli) group: Option<String>,
     /// Words that occur in the path, the messages, the stack or the bodies of responses
     #[arg(long)]
     text: Option<String>,
@@ -154,8 +171,8 @@ impl FilterArgs {
 pub(in crate::cli) struct ListArgs {
     #[command(flatten)]
     pub(in crate::cli) filter: FilterArgs,
-    /// The most entries
-    #[arg(long, default_value_t = 50)]
+    /// The most entries [1 to 1000, default: 50]
+    #[arg(long, default_value_t = 50, hide_default_value = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(in crate::cli) limit: u16,
     /// Print JSON
     #[arg(long)]
@@ -210,7 +227,7 @@ pub(in crate::cli) struct WhatArgs {
     /// All entries before a time: how long ago (2h, 30d), a date (2026-12-01) or a time (2026-12-01T06:00:00Z)
     #[arg(long, value_name = "TIME")]
     pub(in crate::cli) before: Option<String>,
-    /// A group with its entries
+    /// A group with its entries: its fingerprint, or the first digits
     #[arg(long, value_name = "FINGERPRINT")]
     pub(in crate::cli) group: Option<String>,
     /// All entries and all groups

@@ -42,6 +42,8 @@ pub(super) enum NoAnswer {
     Unable(String),
     /// The question was refused.
     Refused(String),
+    /// There is no such entry or group, or no journal at all.
+    NotFound,
 }
 
 /// Encodes a part of a URL.
@@ -49,7 +51,8 @@ pub(super) fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-const NOT_FOUND: &str = "the journal has no such entry: it may be too old, or no journal is kept (`journal.enabled`)";
+const NO_JOURNAL: &str = "the gateway keeps no journal (`journal.enabled`)";
+const NO_ADMIN: &str = "the address answers, but is no admin listener (127.0.0.1:9090 by default)";
 
 impl Place {
     /// Finds the place. An error is reported.
@@ -91,7 +94,17 @@ impl Place {
         }
     }
 
-    /// Reports why there is no answer.
+    /// Sets the state of a group. Only a gateway does that.
+    pub(super) fn set(&self, path: &str) -> Result<Value, NoAnswer> {
+        match self {
+            Self::File(_) => {
+                Err(NoAnswer::Refused("the state of a group is set by a running gateway: the same command without --file".into()))
+            }
+            Self::Gateway { admin, .. } => of_gateway(admin, "POST", path, TIMEOUT),
+        }
+    }
+
+    /// Reports why there is no answer. What is not found is a journal: whoever asks for an entry or a group knows better words.
     pub(super) fn report(&self, why: &NoAnswer) -> ExitCode {
         match (why, self) {
             (NoAnswer::Unreachable(error), Self::Gateway { admin, .. }) => {
@@ -101,6 +114,7 @@ impl Place {
             }
             (NoAnswer::Unreachable(error), Self::File(_)) => fail(&error.to_string()),
             (NoAnswer::Unable(text) | NoAnswer::Refused(text), _) => fail(text),
+            (NoAnswer::NotFound, _) => fail(NO_JOURNAL),
         }
     }
 }
@@ -109,11 +123,12 @@ fn of_gateway(admin: &Admin, method: &str, path: &str, timeout: Duration) -> Res
     let response = admin.request(method, path, timeout).map_err(NoAnswer::Unreachable)?;
     let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
     match response.status {
+        _ if !response.is_of_admin => Err(NoAnswer::Refused(format!("{}: {NO_ADMIN}", admin.address))),
         // An answer that was cut off is no answer.
         200 if body.is_null() => Err(NoAnswer::Unreachable(io::ErrorKind::UnexpectedEof.into())),
         200 => Ok(body),
         401 => Err(NoAnswer::Refused(admin.refused().to_owned())),
-        404 => Err(NoAnswer::Refused(NOT_FOUND.to_owned())),
+        404 => Err(NoAnswer::NotFound),
         status => {
             let why = body["error"]["details"]["errors"][0]["message"].as_str().or(body["error"]["message"].as_str()).unwrap_or_default();
             let text = format!("the admin listener responded with {status}: {why}");
@@ -133,7 +148,7 @@ fn of_file(file: &Path, method: &Method, path: &str) -> Result<Value, NoAnswer> 
     let store = store.map_err(|error| NoAnswer::Refused(format!("{}: {error}", file.display())))?;
     match api::answer_from_file(&store, method.as_str(), path, query) {
         Ok(found) => Ok(found),
-        Err(ApiError::NotFound) => Err(NoAnswer::Refused("the journal has no such entry".to_owned())),
+        Err(ApiError::NotFound) => Err(NoAnswer::NotFound),
         Err(ApiError::Bad(why)) => Err(NoAnswer::Refused(why)),
         Err(ApiError::Forbidden(why)) => Err(NoAnswer::Refused(why.to_owned())),
         Err(ApiError::Store(error)) => Err(NoAnswer::Refused(format!("{}: {error}", file.display()))),

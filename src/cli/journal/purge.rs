@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use super::place::{Place, encoded};
+use super::{entry, group};
 use crate::admin::api::{self, ApiError};
 use crate::cli::args::{PurgeArgs, WhatArgs};
 use crate::cli::output;
@@ -29,19 +30,31 @@ fn what(args: &WhatArgs) -> Result<What, String> {
             let moment = moment.map(|at| format!("{at:.3}")).unwrap_or_default();
             What { words: format!("all entries before {moment}"), path: format!("/api/errors?before={}", encoded(&moment)) }
         }
-        (_, _, Some(group)) => {
-            What { words: format!("the group {group} with its entries"), path: format!("/api/errors?group={}", encoded(group)) }
-        }
+        (_, _, Some(group)) => of_group(group),
         // One of them is there.
         (None, None, None) => What { words: "all entries and all groups".to_owned(), path: "/api/errors?all=true".to_owned() },
     })
 }
 
+fn of_group(group: &str) -> What {
+    What { words: format!("the group {group} with its entries"), path: format!("/api/errors?group={}", encoded(group)) }
+}
+
 pub(super) fn run(args: &PurgeArgs) -> ExitCode {
-    let What { words, path } = match what(&args.what) {
+    let What { mut words, mut path } = match what(&args.what) {
         Ok(what) => what,
         Err(why) => return fail(&why),
     };
+    let place = match Place::find(&args.place) {
+        Ok(place) => place,
+        Err(code) => return code,
+    };
+    if let Some(text) = &args.what.group {
+        match group::find(text, &|path| place.ask_gateway(path)) {
+            Ok(group) => What { words, path } = of_group(&group),
+            Err(why) => return place.report(&why),
+        }
+    }
     let words = output::one_line(&words);
     if !args.yes {
         if !io::stdin().is_terminal() {
@@ -52,10 +65,6 @@ pub(super) fn run(args: &PurgeArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let place = match Place::find(&args.place) {
-        Ok(place) => place,
-        Err(code) => return code,
-    };
     match place.remove(&path) {
         Ok(done) => {
             let removed = done["removed"].as_u64().unwrap_or_default();
@@ -63,7 +72,10 @@ pub(super) fn run(args: &PurgeArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(why) => {
-            let code = place.report(&why);
+            let code = place.report(&match &args.what.request_id {
+                Some(id) => entry::absent(&place, id, why),
+                None => why,
+            });
             if matches!(place, Place::File(_)) {
                 output::print_error("help: while a gateway runs with the file, ask that one: the same command without --file");
             }

@@ -145,12 +145,13 @@ fn of_gateway(place: &Place, mut shown: Shown<'_>) -> Result<Closed, NoAnswer> {
                 (answered, lost) = (now(), false);
                 pause = if items(&page).len() < usize::from(PAGE) { EVERY } else { Duration::ZERO };
             }
-            Err(NoAnswer::Refused(why)) => return Err(NoAnswer::Refused(why)),
+            Err(why @ (NoAnswer::Refused(_) | NoAnswer::NotFound)) => return Err(why),
             Err(why @ (NoAnswer::Unreachable(_) | NoAnswer::Unable(_))) => {
                 if !lost {
                     let why = match why {
                         NoAnswer::Unreachable(error) => error.to_string(),
                         NoAnswer::Unable(why) | NoAnswer::Refused(why) => why,
+                        NoAnswer::NotFound => String::new(),
                     };
                     output::print_error(&format!("note: the gateway does not answer ({why}); trying again until it does"));
                 }
@@ -169,7 +170,7 @@ fn catch_up(place: &Place, shown: &mut Shown<'_>, answered: Millis) -> Result<Re
         Ok(missed) => Ok(shown.show(missed.iter())),
         // A store that is not there yet is no reason to end.
         Err(NoAnswer::Unreachable(_) | NoAnswer::Unable(_)) => Ok(Ok(())),
-        Err(NoAnswer::Refused(why)) => Err(NoAnswer::Refused(why)),
+        Err(why @ (NoAnswer::Refused(_) | NoAnswer::NotFound)) => Err(why),
     }
 }
 

@@ -154,3 +154,88 @@ fn the_health_check_works_without_a_file() {
     let file = super::temp("health-token", "[listen]\nadmin_token = \"file:/nowhere/token\"\n");
     assert!(lockgate(&["healthcheck", "--admin", &admin, "--config", file.to_str().unwrap()]).status.success());
 }
+
+/// A service at the port of the gateway: each request would come back.
+#[test]
+fn an_endpoint_at_the_own_listener_is_warned_of() {
+    const WORDS: &str = "the endpoint is this gateway's own listener";
+    let folder = Temporary::folder("own-listener");
+    let told = |listen: &str, endpoint: &str| {
+        let file = folder.join("own.toml");
+        let routes = "[[routes]]\npath = \"/*\"\nbackend = \"o\"\n";
+        std::fs::write(&file, format!("{listen}\n[backends.o]\nendpoints = [\"{endpoint}\"]\n{routes}")).unwrap();
+        let output = lockgate(&["check", file.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        text(&output.stderr)
+    };
+    for (listen, endpoint) in [
+        ("", "http://127.0.0.1:8080"),
+        ("", "http://localhost:8080"),
+        ("[listen]\nhttp = \"127.0.0.1:80\"", "http://localhost"),
+        ("[listen]\nhttp = [\"127.0.0.1:1\", \"10.0.0.1:8000\"]", "http://10.0.0.1:8000"),
+    ] {
+        assert!(told(listen, endpoint).contains(WORDS), "{listen} {endpoint}");
+    }
+    for (listen, endpoint) in [
+        ("", "http://127.0.0.1:8081"),
+        ("", "https://127.0.0.1:8080"),
+        ("", "http://orders:8080"),
+        ("[listen]\nhttp = \"0.0.0.0:80\"", "http://127.0.0.1:8080"),
+    ] {
+        assert_eq!(told(listen, endpoint), "", "{listen} {endpoint}");
+    }
+
+    let path = folder.join("lockgate.toml");
+    let path = path.to_str().unwrap();
+    let output = lockgate(&["init", "--to", "127.0.0.1:8080", "--output", path]);
+    assert!(text(&output.stdout).contains("listens on 0.0.0.0:8081 and forwards to http://127.0.0.1:8080"), "{output:?}");
+    assert_eq!(text(&lockgate(&["check", path]).stderr), "");
+    let output = lockgate(&["init", "--to", "127.0.0.1:8080", "--listen", "127.0.0.1:8080", "--output", path, "--force"]);
+    assert!(output.status.success() && text(&output.stderr).contains(WORDS), "{output:?}");
+    let output = lockgate(&["init", "--to", "foo", "--output", path, "--force"]);
+    assert!(text(&output.stdout).contains("forwards to http://foo."), "{output:?}");
+
+    // The port is taken, so that the gateway ends; it has warned before.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let run =
+        |more: &[&str]| text(&lockgate(&[&["run", "--listen", &address.to_string(), "--admin", "127.0.0.1:0"], more].concat()).stderr);
+    assert!(run(&["--to", &format!("http://localhost:{}", address.port())]).contains(WORDS));
+    assert!(!run(&["--to", "http://localhost:8080"]).contains(WORDS));
+    assert!(!run(&["--config", folder.join("own.toml").to_str().unwrap()]).contains(WORDS));
+}
+
+#[test]
+fn a_token_that_cannot_be_read_is_one_problem() {
+    let file = Temporary::file(
+        "unreadable-token.toml",
+        "[listen]\nadmin = \"0.0.0.0:9090\"\nadmin_token = \"file:/nonexistent/token\"\nadmin_session = \"1h\"\n\
+         admin_viewer_token = \"${LOCKGATE_TEST_UNSET}\"\n[backends.o]\n\
+         endpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n",
+    );
+    let output = lockgate(&["check", file.to_str().unwrap()]);
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(78) && told.contains("cannot read `/nonexistent/token`"), "{told}");
+    assert!(told.contains("LOCKGATE_TEST_UNSET") && told.contains("2 problems") && !told.contains("needs `admin_token`"), "{told}");
+}
+
+#[test]
+fn a_reload_that_changes_nothing_repeats_what_waits_for_a_restart() {
+    let config = |keep: &str| {
+        format!(
+            "watch = false\n[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[journal]\nkeep = \"{keep}\"\n[backends.o]\n\
+             endpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\npath = \"/*\"\nbackend = \"o\"\n"
+        )
+    };
+    let folder = Temporary::folder("waits");
+    let file = folder.join("lockgate.toml");
+    std::fs::write(&file, config("1d")).unwrap();
+    let process = Process::start(&["run", "--config", file.to_str().unwrap()]);
+    let reload = || lockgate(&["reload", "--admin", &process.admin.to_string()]);
+    let same = reload();
+    assert!(text(&same.stdout).contains("unchanged") && same.stderr.is_empty(), "{same:?}");
+    std::fs::write(&file, config("2d")).unwrap();
+    assert!(text(&reload().stderr).contains("needs a restart"));
+    let again = reload();
+    assert!(text(&again.stdout).contains("unchanged") && text(&again.stderr).contains("waits for a restart: journal"), "{again:?}");
+}
