@@ -29,6 +29,25 @@ static HEX: [[u8; 2]; 256] = {
     pairs
 };
 
+/// Returns a text as a basic string of TOML (TOML 1.0, "String"), with its quotes. For files that people keep, not for requests.
+pub fn toml_string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
 /// Appends a JSON string (RFC 8259 7) with its quotes.
 pub fn json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');

@@ -16,7 +16,7 @@ use crate::journal::{Journal, StoreError};
 /// The target of the events. They are written whatever the level of the log is.
 pub const TARGET: &str = "lockgate::audit";
 
-/// The longest wait for what has failed before the state of a group is set.
+/// The longest time that a change of state waits until the journal has written the failures that it was handed before.
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// What is written down.
@@ -96,7 +96,7 @@ pub(super) struct Audited<'s> {
 impl Actions for Audited<'_> {
     fn set_state(&self, fingerprint: &str, state: GroupState) -> Result<bool, StoreError> {
         let Some(journal) = self.journal else { return Ok(false) };
-        // What has failed already must not bring a group back that is resolved now.
+        // A failure that waits in the queue happened before this change, so it must not bring the group back.
         journal.flush(FLUSH);
         let found = journal.store().set_state(fingerprint, state, now())?;
         if found {

@@ -14,7 +14,7 @@ use crate::context::protocol;
 use crate::header::HeaderList;
 use crate::redact;
 use crate::report;
-use crate::text::{Untrusted, bounded, plain_host};
+use crate::text::{Untrusted, plain_host};
 
 /// The most of a body that the client got, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -128,7 +128,9 @@ fn add_said(entry: &mut Entry, said: Said, rules: &Rules) {
     entry.upstream_truncated = truncated || body.len() > rules.body_limit;
     entry.upstream_body = Some(payload::said(whole(&body, &body, truncated), rules.body_limit, rules));
     trace::complete(entry);
-    entry.message = entry.message.take().map(|message| bounded(&message, MAX_TEXT).to_owned());
+    // And once more: what a page hides in its markup is plain in what was read out of it.
+    let masked = |text: Option<String>| text.map(|text| payload::said(&text, MAX_TEXT, rules));
+    (entry.exception, entry.message) = (masked(entry.exception.take()), masked(entry.message.take()));
 }
 
 /// Returns a text of a body without its last word, if that is where the body was cut.
@@ -205,6 +207,16 @@ mod tests {
         assert_eq!(query("sk_live_0123456789abcdefghijklmn=2&a=1"), "***=***&a=***");
         assert_eq!(query("CUST-12345678=1&cookie=2&b=3"), "***=***&cookie=***&b=***");
         assert!(!query("a%3Dpassword%3DS3CR=1").contains("S3CR"));
+    }
+
+    #[test]
+    fn what_a_page_hides_in_its_markup_is_masked_where_it_is_plain() {
+        let frame = "File &quot;/srv/a.py&quot;, line 7, in pay";
+        let body = format!("<!doctype html><pre>Traceback (most recent call last):\n  {frame}\n    f()\nKeyError: password&#61;S3CR</pre>");
+        let mut entry = Entry::default();
+        add_said(&mut entry, Said { body, ..Said::default() }, &rules());
+        assert_eq!(entry.exception.as_deref(), Some("KeyError"));
+        assert!(entry.message.as_deref().is_some_and(|message| !message.contains("S3CR")), "{entry:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tells the exception of an entry whose upstream did not name it: its stack trace does, in a text, a page or a message.
 //!
-//! Works on what is masked. Must not know how entries are grouped.
+//! Decodes pages, so that what it sets must be masked again. Must not know how entries are grouped.
 
 use super::entry::Entry;
 use crate::report::excerpt::{frames, visible};

@@ -10,7 +10,7 @@ use crate::admin::role::Role;
 /// A member of an entry.
 struct Member {
     name: &'static str,
-    /// A viewer gets it. All others tell what an upstream said or what a client sent to it.
+    /// True if viewers see the member, because it holds nothing that an upstream said or a client sent.
     is_of_viewer: bool,
     /// It is a short text or a number.
     is_fact: bool,
@@ -94,8 +94,8 @@ pub(super) const OF_SUMMARY: &[&str] = &[
 pub(super) const OF_GROUP: &[&str] =
     &["fingerprint", "route", "backend", "code", "reason", "first_seen", "last_seen", "count", "state", "first_config", "last_request_id"];
 
-/// Returns a value as a role may see it. A viewer gets the members that are `of_viewer`: `hidden` names the others, and the title says only
-/// what the client was told.
+/// Returns a value as a role may see it. A viewer gets the members that are `of_viewer`: `hidden` names the others, and the title has
+/// only the code and the reason.
 pub(super) fn shown(value: &impl serde::Serialize, role: Role, of_viewer: impl Fn(&str) -> bool) -> Value {
     let whole = serialized(value);
     let Value::Object(members) = whole else { return whole };

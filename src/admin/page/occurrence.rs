@@ -172,7 +172,7 @@ pub(super) fn page(shell: &Shell<'_>, sources: &Sources<'_>, segment: &str) -> R
     if shows {
         sources.actions.opened(&entry.request_id);
     }
-    // The entry is there; what a store that has just failed does not tell of its group is left out.
+    // The page is shown without its group if the store fails between the two questions.
     let group = sources.store.and_then(|store| store.group(&entry.fingerprint).ok().flatten());
     let said = said(&entry, sources).filter(|_| shows);
     let families = said.as_ref().map(|said| said.body.families.clone()).unwrap_or_default();

@@ -221,7 +221,7 @@ fn rate(per_second: f64) -> String {
     }
 }
 
-/// What the journal tells.
+/// The parts of the page that the journal answers.
 #[derive(Default)]
 struct Told {
     failing: Vec<Failing>,

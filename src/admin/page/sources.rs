@@ -49,7 +49,7 @@ pub struct Sources<'s> {
 pub(super) enum Refusal {
     /// There is nothing of this name.
     NotFound,
-    /// No upstream has done what a case could repeat.
+    /// The occurrence has no upstream behaviour that a test case could repeat.
     NoTestCase,
     /// The role may not do this, or the form is not of a page of this gateway.
     Forbidden,

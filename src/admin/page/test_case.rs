@@ -1,4 +1,4 @@
-//! An occurrence as a case for `lockgate test`: the request, what the upstream did, and what the client got.
+//! Writes an occurrence as a case for `lockgate test`: the request, what the upstream did, and what the client got.
 //!
 //! Pure functions of an entry. A case needs an upstream that did something: what the gateway rejected before it asked one has none, because
 //! nothing that an upstream does would repeat it. `docs/how-to/test-your-contract.md` describes the file.
@@ -12,6 +12,7 @@ use super::body::Body;
 use crate::failure::Kind;
 use crate::journal::Entry;
 use crate::redact::Redactor;
+use crate::write::toml_string as string;
 
 /// The most texts of a case that must not reach the client.
 const MAX_ABSENT: usize = 6;
@@ -241,25 +242,6 @@ fn absent(entry: &Entry, redactor: &Redactor) -> Vec<String> {
         }
     }
     texts
-}
-
-/// Writes a text as a string of TOML.
-fn string(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            _ if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", c as u32);
-            }
-            _ => out.push(c),
-        }
-    }
-    out + "\""
 }
 
 /// Writes headers as an inline table; lines of the same name become a list. Those that are masked, or that no header can hold, are left out.

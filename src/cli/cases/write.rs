@@ -5,24 +5,7 @@
 use super::bench::Got;
 use super::case::{Lines, Reply, Request};
 use super::told::told;
-
-/// Returns a text as a TOML string.
-pub(in crate::cli) fn string(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
+pub(in crate::cli) use crate::write::toml_string as string;
 
 /// A body: lines as they are where TOML permits it, so that a person can read them.
 fn body(text: &str) -> String {
