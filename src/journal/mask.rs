@@ -212,9 +212,13 @@ mod tests {
     #[test]
     fn what_a_page_hides_in_its_markup_is_masked_where_it_is_plain() {
         let frame = "File &quot;/srv/a.py&quot;, line 7, in pay";
-        let body = format!("<!doctype html><pre>Traceback (most recent call last):\n  {frame}\n    f()\nKeyError: password&#61;S3CR</pre>");
+        let body = format!(
+            "<!doctype html><title>Oops</title><h1>Something went wrong</h1><pre>Traceback (most recent call last):\n  {frame}\n    f()\nKeyError: password&#61;S3CR</pre>"
+        );
         let mut entry = Entry::default();
-        add_said(&mut entry, Said { body, ..Said::default() }, &rules());
+        // A page in which the reader has found nothing.
+        let report = Some(report::Report::default());
+        add_said(&mut entry, Said { body, report, ..Said::default() }, &rules());
         assert_eq!(entry.exception.as_deref(), Some("KeyError"));
         assert!(entry.message.as_deref().is_some_and(|message| !message.contains("S3CR")), "{entry:?}");
     }
